@@ -1,0 +1,1 @@
+"""Counterfoil: serve, pull and reconcile Microsoft partner billing data, exact to the last digit."""

@@ -1,0 +1,186 @@
+"""The command line: parse, one call, print.
+
+Commands are listed in one table and imported only when asked for, so that `counterfoil --help` is quick and the
+plain install, which has no server libraries, still shows and runs what it can. What a newcomer would get wrong: a
+command neither catches errors nor exits. It raises, and the one place below turns what was raised into one line on
+stderr and an exit code: 0 good, 1 failed, 2 wrong use, 3 differences found, 4 try again later.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+
+from counterfoil.cli.options import Frame
+from counterfoil.cli.output import Output
+from counterfoil.errors import CounterfoilError, UsageError
+from counterfoil.settings import did_you_mean
+
+EXIT_INTERRUPTED: Final = 130
+
+
+class Listed(NamedTuple):
+    """A command as the list of commands needs it: where it is, and a summary that needs no import to be shown."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
+COMMANDS: Final[dict[str, Listed]] = {
+    "demo": Listed("demo", "demo", "Publish sample data, serve it, fetch it back and prove it."),
+    "serve": Listed("serve", "serve", "Serve what is published."),
+    "partners": Listed("partners", "partners", "Say which partners may be served."),
+    "clients": Listed("partners", "clients", "Say which programs may sign in, and for which partner."),
+    "publish": Listed("publish", "publish", "Publish line items."),
+    "list": Listed("datasets", "list_datasets", "List what is published."),
+    "show": Listed("datasets", "show", "Show one dataset, its revisions and segments."),
+    "verify": Listed("datasets", "verify", "Recompute every count, sum and hash from the stored bytes."),
+    "restore": Listed("datasets", "restore", "Put an older revision in force."),
+    "withdraw": Listed("datasets", "withdraw", "Take a dataset out of force."),
+    "generate": Listed("generate", "generate", "Write realistic line items, the same for the same seed."),
+    "token": Listed("token", "token", "Print a development token."),
+    "pull": Listed("pull", "pull", "Export or walk, download, prove and write."),
+    "sweep": Listed("sweep", "sweep", "Remove what nobody can reach any more."),
+    "doctor": Listed("doctor", "doctor", "Say what is wrong with a set-up or a source, and how to mend it."),
+}
+# What the plain install lacks. A missing module of any other name is a fault, and is shown as one.
+SERVER_LIBRARIES: Final = frozenset(
+    {"sqlalchemy", "duckdb", "numpy", "numba", "fastapi", "starlette", "pydantic", "uvicorn", "jwt", "cryptography"}
+    | {"trustme", "limits"}
+)
+
+
+class CommandLine(click.Group):
+    """The group of all commands: it imports them when they are asked for, and reports what they raise."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, in the order a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the command; raises UsageError where its libraries are not installed."""
+        listed = COMMANDS.get(cmd_name)
+        if listed is None:
+            return None
+        try:
+            module = importlib.import_module(f"{__name__}.{listed.module}")
+        except ModuleNotFoundError as missing:
+            if (missing.name or "").partition(".")[0] not in SERVER_LIBRARIES:
+                raise
+            raise UsageError(
+                f"`counterfoil {cmd_name}` needs the server's libraries, and {missing.name} is not installed.",
+                remedy='Install them with: pip install "counterfoil[server]"',
+            ) from missing
+        command = getattr(module, listed.attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; one that does not exist gets the name that is nearest to it."""
+        if args and args[0] not in COMMANDS:
+            raise UsageError(
+                f"There is no command {args[0]!r}.{did_you_mean(args[0], COMMANDS)}",
+                remedy="`counterfoil --help` lists them.",
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, listed.summary) for name, listed in COMMANDS.items()])
+
+    def main(self, args: Sequence[str] | None = None, *more: Any, **named: Any) -> Any:
+        """Run, report, and exit with the code that tells what happened."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a name the terminal cannot write must not end the command
+                stream.reconfigure(errors="backslashreplace")
+        frame = Frame()
+        named |= {"standalone_mode": False, "obj": frame}
+        try:
+            code = super().main(args, *more, **named)
+        except BaseException as error:  # noqa: BLE001 - the one place where errors become words
+            code = _report(error, frame)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The settings file.  [default: counterfoil.toml, if it is there]",
+)
+@click.option("--debug", is_flag=True, help="Show where in the program an unexpected error arose.")
+@click.version_option(package_name="counterfoil", message="counterfoil %(version)s")
+@click.pass_obj
+def main(frame: Frame, config: Path | None, debug: bool) -> None:
+    """Serve, pull and prove Microsoft partner billing data, exact to the last digit.
+
+    Data goes to stdout, everything else to stderr. Exit codes: 0 good, 1 failed, 2 wrong use, 3 differences found,
+    4 try again later.
+    """
+    frame.config = config
+    frame.debug = debug
+
+
+def _report(error: BaseException, frame: Frame) -> int:
+    """Say what happened and return the exit code."""
+    output = frame.output or Output()
+    match error:
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else 1
+        case click.Abort() if isinstance(error.__cause__, EOFError):
+            output.error(CounterfoilError("The input ended where an answer was expected."))
+        case click.Abort() | KeyboardInterrupt():
+            output.note("Interrupted. What was finished before stays; the rest was not done.")
+            return EXIT_INTERRUPTED
+        case click.exceptions.NoArgsIsHelpError():
+            error.show()
+            return error.exit_code
+        case click.ClickException():
+            output.error(_as_usage_error(error))
+            return error.exit_code
+        case CounterfoilError():
+            output.error(error)
+            return error.exit_code
+        case OSError() if error.errno == errno.EPIPE:
+            _leave_stdout_alone()
+        case _:
+            output.error(_unexpected(error, frame))
+    return 1
+
+
+def _as_usage_error(error: click.ClickException) -> CounterfoilError:
+    if not isinstance(error, click.UsageError):
+        return CounterfoilError(error.format_message())
+    command = error.ctx.command_path if error.ctx else "counterfoil"
+    return UsageError(error.format_message(), remedy=f"`{command} --help` tells more.")
+
+
+def _unexpected(error: BaseException, frame: Frame) -> CounterfoilError:
+    if frame.debug:
+        traceback.print_exception(error)
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {os.fspath(error.filename)!r}" if isinstance(error.filename, str | bytes) else ""
+        return CounterfoilError(f"{error.strerror}{where}.")
+    return CounterfoilError(
+        f"Something unexpected happened ({type(error).__name__}: {error}).",
+        remedy="`counterfoil --debug ...` shows where; please report it.",
+    )
+
+
+def _leave_stdout_alone() -> None:
+    """The reader went away (`| head`): nothing more can be written, and Python must not try at its end."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - it lives as long as the process

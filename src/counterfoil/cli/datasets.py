@@ -1,0 +1,171 @@
+"""`counterfoil list | show | verify | restore | withdraw`: what is published, and which of it is in force."""
+
+from __future__ import annotations
+
+import click
+
+from counterfoil.cli.data_folder import opened, progress_of
+from counterfoil.cli.options import with_output, with_settings
+from counterfoil.cli.output import Form, Output
+from counterfoil.datasets import restore as restoring
+from counterfoil.datasets.verify import verify as verify_all
+from counterfoil.errors import DamagedError, MissingError, UsageError
+from counterfoil.model import Dataset, Kind, Scope, tenant_id
+from counterfoil.periods import BillingPeriod
+from counterfoil.settings import Settings
+from counterfoil.storage.records import Revision, Segment
+
+_REVISION_HEADINGS = {
+    "revision": "Revision",
+    "inForce": "In force",
+    "published": "Published",
+    "superseded": "Superseded",
+    "lineItems": "Line items",
+    "totals": "Totals",
+    "eTag": "eTag",
+}
+_LIST_HEADINGS = {
+    "kind": "Kind",
+    "partner": "Partner",
+    "scope": "Scope",
+    "lineItems": "Line items",
+    "published": "Published",
+    "revision": "Revision",
+}
+
+
+@click.command("list", short_help="List what is published.")
+@click.option("--partner", metavar="TENANT", help="Only this partner's datasets.")
+@with_output
+@with_settings()
+def list_datasets(*, partner: str | None, settings: Settings, output: Output) -> None:
+    """List every dataset, with the revision that is in force."""
+    with opened(settings) as workshop:
+        found = workshop.catalog.datasets(tenant_id(partner) if partner else None)
+    rows = [
+        {
+            "kind": dataset.kind.value,
+            "partner": dataset.partner,
+            "scope": str(dataset.scope),
+            "lineItems": revision.contents.line_items if revision else 0,
+            "published": revision.published_at if revision else None,
+            "revision": revision.id if revision else "withdrawn",
+        }
+        for dataset, revision in found
+    ]
+    output.rows(_LIST_HEADINGS, rows, none="Nothing is published yet. `counterfoil publish FILE` publishes.")
+
+
+@click.command(short_help="Show one revision, or all of a dataset.")
+@click.argument("revision", required=False)
+@click.option("--partner", metavar="TENANT", help="The dataset's partner.")
+@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="The dataset's kind.")
+@click.option("--invoice", metavar="ID", help="The dataset's invoice.")
+@click.option("--period", metavar="YYYY-MM", help="The dataset's month.")
+@click.option("--currency", metavar="CCC", help="The dataset's currency.")
+@with_output
+@with_settings()
+def show(*, revision: str | None, settings: Settings, output: Output, **named: str | None) -> None:
+    """Show a REVISION with its segments, or, with the options, all revisions of one dataset.
+
+    Six digits of a revision's id are enough where no other begins with them.
+    """
+    with opened(settings) as workshop:
+        if revision is not None:
+            found = workshop.catalog.find_revision(revision)
+            segments = workshop.catalog.segments(found.id)
+            output.facts(
+                {"dataset": "Dataset", **_REVISION_HEADINGS, "segments": "Segments"},
+                {"dataset": str(found.dataset), **_facts(found), "segments": [_segment(each) for each in segments]},
+            )
+            return
+        dataset = _dataset(named)
+        revisions = workshop.catalog.revisions(dataset)
+    if not revisions:
+        raise MissingError(f"There is no {dataset} here.", remedy="`counterfoil list` shows what there is.")
+    output.rows(_REVISION_HEADINGS, [_facts(each) for each in revisions])
+
+
+@click.command(short_help="Recompute every count, sum and hash.")
+@with_output
+@with_settings()
+def verify(*, settings: Settings, output: Output) -> None:
+    """Read every stored byte, and compute each count, sum and hash again.
+
+    Exit code 0: all is as the catalog says. 1: something is not; each fault is listed.
+    """
+    with progress_of(output, "line items") as report, opened(settings) as workshop:
+        seen, faults = verify_all(workshop.catalog, workshop.files, report)
+    if output.form is Form.JSON or faults:
+        rows = [{"where": fault.where, "fault": fault.what} for fault in faults]
+        output.rows({"where": "Where", "fault": "Fault"}, rows)
+    if faults:
+        raise DamagedError(
+            f"{len(faults):,} faults were found.", remedy="Bring the files back from a backup, or publish again."
+        )
+    output.note(
+        f"Sound: {seen.revisions:,} revisions, {seen.line_items:,} line items, {seen.files:,} files, "
+        f"{seen.size_bytes:,} bytes."
+    )
+
+
+@click.command(short_help="Put an older revision in force.")
+@click.argument("revision")
+@with_output
+@with_settings()
+def restore(*, revision: str, settings: Settings, output: Output) -> None:
+    """Put REVISION in force again, whatever is in force now. Nothing is lost: the other is kept too."""
+    with opened(settings) as workshop:
+        found = workshop.catalog.find_revision(revision)
+        restoring.restore(workshop, found)
+        found = workshop.catalog.find_revision(found.id)
+    output.facts({"dataset": "Dataset", **_REVISION_HEADINGS}, {"dataset": str(found.dataset), **_facts(found)})
+
+
+@click.command(short_help="Take a dataset out of force.")
+@click.option("--partner", metavar="TENANT", required=True, help="The dataset's partner.")
+@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), required=True, help="The dataset's kind.")
+@click.option("--invoice", metavar="ID", help="The dataset's invoice.")
+@click.option("--period", metavar="YYYY-MM", help="The dataset's month.")
+@click.option("--currency", metavar="CCC", help="The dataset's currency.")
+@with_output
+@with_settings()
+def withdraw(*, settings: Settings, output: Output, **named: str | None) -> None:
+    """Serve a dataset no more. Its revisions are kept, and `counterfoil restore` puts one back.
+
+    Exports and walks that have begun go on to their end.
+    """
+    with opened(settings) as workshop:
+        revision = restoring.withdraw(workshop, _dataset(named))
+    output.note(f"Withdrawn. `counterfoil restore {revision.id[:12]}` puts it in force again.")
+    output.text("revision", revision.id)
+
+
+def _dataset(named: dict[str, str | None]) -> Dataset:
+    partner, kind = named["partner"], named["kind"]
+    invoice, period, currency = named["invoice"], named["period"], named["currency"]
+    if not partner or not kind or bool(invoice) == bool(period) or bool(period) != bool(currency):
+        raise UsageError(
+            "That names no dataset.",
+            remedy="Give --partner, --kind, and --invoice ID or --period YYYY-MM --currency CCC.",
+        )
+    scope = Scope.billed(invoice) if invoice else Scope.unbilled(BillingPeriod.parse(period or ""), currency or "")
+    return Dataset(Kind(kind), tenant_id(partner), scope)
+
+
+def _facts(revision: Revision) -> dict[str, object]:
+    return {
+        "revision": revision.id,
+        "inForce": revision.in_force,
+        "published": revision.published_at,
+        "superseded": revision.superseded_at,
+        "lineItems": revision.contents.line_items,
+        "totals": " ".join(
+            [*(f"{name} {text}" for name, text in revision.contents.plain_totals().items()), revision.contents.currency]
+        ),
+        "eTag": revision.etag,
+    }
+
+
+def _segment(segment: Segment) -> str:
+    return f"{segment.name}: {segment.contents.line_items:,} line items"

@@ -1,0 +1,126 @@
+"""`counterfoil generate`: realistic line items for a first look, for tests and for measuring."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from counterfoil.errors import CounterfoilError, UsageError
+from counterfoil.model import Kind, Scope
+from counterfoil.periods import BillingPeriod
+
+_PROGRESS_LINE_ITEMS = 250_000
+
+_HELP = """Write realistic line items, always the same ones.
+
+The line items are invented, in Microsoft Graph's spelling, one JSON object a line. The same options give the same
+bytes, today and next year: the clock is never read. The first 64 line items hold every special case (names in many
+scripts, tiny and huge amounts, credits, pairs of additions and removals, refunds, late charges, identical twins),
+so that even a small file puts a program to the test. Both kinds, and all months, of one partner and seed tell of
+the same customers.
+
+\b
+An invoice, ready to publish:
+  counterfoil generate --kind reconciliation --line-items 1000 \\
+      --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --invoice G016907411 -o invoice.jsonl.gz
+
+\b
+A look at a month of usage, not yet invoiced:
+  counterfoil generate --kind usage --line-items 64 \\
+      --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --period 2026-10 --currency USD | head -n 3
+"""
+
+
+@click.command(help=_HELP, short_help="Write realistic line items, always the same ones.")
+@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), required=True, help="What to generate.")
+@click.option("--line-items", type=int, required=True, metavar="N", help="How many; any number, in flat memory.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other customers and charges.")
+@click.option("--partner", required=True, metavar="TENANT", help="The PartnerId of all line items, a GUID.")
+@click.option("--invoice", metavar="ID", help="Billed line items of this invoice; its month follows from its id.")
+@click.option("--period", metavar="YYYY-MM", help="Unbilled line items of this month.")
+@click.option("--currency", metavar="CCC", help="The billing currency.  [default: EUR]")
+@click.option("--resellers", type=int, default=8, show_default=True, metavar="N", help="How many resellers sell.")
+@click.option(
+    "--output",
+    "-o",
+    default="-",
+    metavar="FILE",
+    help="Where to; compressed if the name ends in .gz. Standard output if not given, or -.",
+)
+def generate(
+    kind: str,
+    line_items: int,
+    seed: int,
+    partner: str,
+    invoice: str | None,
+    period: str | None,
+    currency: str | None,
+    resellers: int,
+    output: str,
+) -> None:
+    """Parse, make the chunks, write them."""
+    # Imported here, so that `--help` of the whole program stays quick.
+    from counterfoil.generator import generate as line_items_of
+    from counterfoil.generator import write
+
+    chunks = line_items_of(
+        Kind(kind),
+        line_items,
+        seed=seed,
+        partner=partner,
+        scope=_scope(invoice, period, currency),
+        currency=currency,
+        resellers=resellers,
+    )
+    try:
+        write(chunks, _target(output), _reporter(line_items))
+    except BrokenPipeError:
+        _abandon_standard_output()  # the reader (`head`, say) has enough
+    except CounterfoilError:
+        if output == "-":
+            _abandon_standard_output()
+        raise
+
+
+def _scope(invoice: str | None, period: str | None, currency: str | None) -> Scope:
+    if (invoice is None) == (period is None):
+        raise UsageError(
+            "Line items are either billed or not.", remedy="Give --invoice ID or --period YYYY-MM, and not both."
+        )
+    if invoice is not None:
+        return Scope.billed(invoice)
+    return Scope.unbilled(BillingPeriod.parse(period or ""), currency or "EUR")
+
+
+def _target(output: str) -> Path | BinaryIO:
+    return sys.stdout.buffer if output == "-" else Path(output)
+
+
+def _abandon_standard_output() -> None:
+    """Let what is still buffered go nowhere: at its end the interpreter would try, and complain, again."""
+    with suppress(OSError):  # a test's standard output is no real file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _reporter(line_items: int) -> Callable[[int], None]:
+    """Return what says on standard error how far we are: one line renewed on a terminal, else a line at a time."""
+    if line_items <= _PROGRESS_LINE_ITEMS:
+        return lambda _: None
+    ending = "\r" if sys.stderr.isatty() else "\n"
+    due = _PROGRESS_LINE_ITEMS
+
+    def report(written: int) -> None:
+        nonlocal due
+        if written >= due or written == line_items:
+            due = written + _PROGRESS_LINE_ITEMS
+            last = written == line_items
+            click.echo(f"{written:,} of {line_items:,} line items", nl=False, err=True)
+            click.echo("\n" if last else ending, nl=False, err=True)
+
+    return report

@@ -1,0 +1,91 @@
+"""The options that commands share, each written once.
+
+A command that touches data says `@with_settings()` and gets a `Settings`; one that prints says `@with_output` and
+gets an `Output`. What a newcomer would get wrong: a command never reads the environment and never makes `Settings`
+itself. Options of its own that are also settings (`--port`) are named to `with_settings`, so that "not given" falls
+through to environment, file and default.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+
+from counterfoil.cli.output import Form, Output
+from counterfoil.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(slots=True)
+class Frame:
+    """What `counterfoil` itself was told, before the command: it travels as click's context object."""
+
+    config: Path | None = None
+    debug: bool = False
+    output: Output | None = None
+
+
+def frame() -> Frame:
+    """Return what this run of `counterfoil` was told before its command."""
+    return click.get_current_context().find_root().ensure_object(Frame)
+
+
+def load_settings(**arguments: object) -> Settings:
+    """Read the settings of this run; an argument of None was not given."""
+    return Settings.load(arguments, environ=os.environ, directory=Path.cwd(), config=frame().config)
+
+
+def with_output(function: Callable[P, R]) -> Callable[P, R]:
+    """Add `--output table|json`, and pass an `output: Output`."""
+    return click.option(
+        "--output",
+        type=click.Choice(list(Form), case_sensitive=False),
+        default=Form.TABLE,
+        show_default=True,
+        is_eager=True,  # so that a mistake in any other option is already told in the form that was asked for
+        callback=_make_output,
+        help="How data is printed on stdout.",
+    )(function)
+
+
+def with_settings(*own: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Add `--data DIR`, and pass `settings: Settings`, with the command's `own` options among the arguments.
+
+    The data folder is named on stderr: publishing into the wrong folder looks exactly like publishing.
+    """
+
+    def decorate(function: Callable[..., R]) -> Callable[..., R]:
+        @functools.wraps(function)
+        def wrapped(*, data: Path | None, **options: object) -> R:
+            arguments = {name: options.pop(name) for name in own}
+            settings = load_settings(data=data, **arguments)
+            current_output().note(f"Data folder: {settings.data}")
+            return function(settings=settings, **options)
+
+        return click.option(
+            "--data",
+            metavar="DIR",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="The data folder.  [default: counterfoil-data]",
+        )(wrapped)
+
+    return decorate
+
+
+def current_output() -> Output:
+    """Return the output of this run; a table on the standard streams where no form was chosen."""
+    return frame().output or Output()
+
+
+def _make_output(context: click.Context, _: click.Parameter, form: Form) -> Output:
+    output = Output(form)
+    context.find_root().ensure_object(Frame).output = output
+    return output

@@ -1,0 +1,138 @@
+"""`counterfoil publish`: line items go in, a receipt comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from counterfoil.cli.data_folder import opened, progress_of
+from counterfoil.cli.options import with_output, with_settings
+from counterfoil.cli.output import Form, Output
+from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.csv_lines import DateOrder
+from counterfoil.datasets.publish import Input, Receipt
+from counterfoil.datasets.publish import publish as publish_inputs
+from counterfoil.errors import UsageError
+from counterfoil.model import WHOLE, Kind, segment_name, tenant_id
+from counterfoil.periods import BillingPeriod
+from counterfoil.settings import Settings
+
+_HELP = """Publish line items: check them, keep every digit, and put them in force all at once.
+
+FILE is JSON lines (in Graph's or Partner Center v1's spelling), v1 pages, or Partner Center's CSV; plain or gzip; `-`
+is standard input. Files may belong to several datasets; either all are published or none.
+
+What the line items tell need not be said, and what is said is checked: --partner, --kind, --invoice and --currency are
+assertions. Unbilled line items do not tell their month, so --period must.
+
+\b
+An invoice:
+  counterfoil publish invoice.jsonl.gz
+This month's usage so far, again every day:
+  counterfoil publish usage.csv --period 2026-11 --date-order mdy
+Only one day of it:
+  counterfoil publish day20.jsonl --period 2026-11 --segment 2026-11-20
+"""
+
+HEADINGS: Mapping[str, str] = {
+    "dataset": "Dataset",
+    "segment": "Segment",
+    "lineItems": "Line items",
+    "currency": "Currency",
+    "totals": "Totals",
+    "eTag": "eTag",
+    "revision": "Revision",
+    "warnings": "Warnings",
+}
+
+
+@click.command(help=_HELP, short_help="Publish line items.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--partner", metavar="TENANT", help="The partner who may read them.  [default: their PartnerId]")
+@click.option("--issuer", metavar="TENANT", help="The tenant in their PartnerId, where that is not the partner.")
+@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="What they are.")
+@click.option("--invoice", metavar="ID", help="Billed: the invoice they belong to.")
+@click.option("--period", metavar="YYYY-MM", help="Unbilled: the month they belong to.")
+@click.option("--currency", metavar="CCC", help="The billing currency.")
+@click.option("--segment", metavar="NAME", default=WHOLE, show_default=True, help="Replace only this part.")
+@click.option(
+    "--date-order", type=click.Choice(["mdy", "dmy"]), help="How a CSV writes 11/10/2026: month or day first."
+)
+@click.option(
+    "--rejects", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write refused lines there."
+)
+@click.option(
+    "--allow-rejects", metavar="N", type=click.IntRange(min=0), default=0, help="Publish without N bad lines at most."
+)
+@click.option("--dry-run", is_flag=True, help="Check everything and print the receipt; publish nothing.")
+@with_output
+@with_settings()
+@click.pass_context
+def publish(context: click.Context, /, *, settings: Settings, output: Output, **options: object) -> None:
+    """Read the options, publish, print the receipts."""
+    asserted = _assertions(options)
+    segment = segment_name(str(options["segment"]))
+    inputs = [Input(name, asserted, segment) for name in context.params["files"]]
+    if [given.name for given in inputs].count("-") > 1:
+        raise UsageError("Standard input can be read only once.")
+    date_order: DateOrder | None = options["date_order"]  # type: ignore[assignment]
+    with progress_of(output, "line items") as report, opened(settings, create=True, progress=report) as workshop:
+        known = {partner.tenant for partner in workshop.catalog.partners()}
+        receipts = publish_inputs(
+            workshop,
+            inputs,
+            rejects=context.params["rejects"],
+            allow_rejects=context.params["allow_rejects"],
+            date_order=date_order,
+            dry_run=bool(options["dry_run"]),
+        )
+        new = {receipt.dataset.partner for receipt in receipts} - known
+    print_receipts(output, receipts)
+    if options["dry_run"]:
+        output.note("A dry run: nothing was published.")
+        return
+    for partner in sorted(new):
+        output.note(f"Partner {partner} is now registered and may be served.")
+    for receipt in receipts:
+        if not receipt.changed:
+            output.note(f"{receipt.dataset}: the same line items were in force already; nothing was changed.")
+
+
+def print_receipts(output: Output, receipts: list[Receipt]) -> None:
+    """Print receipts, as facts for people and as one list for programs."""
+    rows = [receipt_facts(receipt) for receipt in receipts]
+    if output.form is Form.JSON:
+        output.rows(HEADINGS, rows)
+        return
+    for row in rows:
+        output.facts({name: heading for name, heading in HEADINGS.items() if row[name] or name != "warnings"}, row)
+
+
+def receipt_facts(receipt: Receipt) -> dict[str, object]:
+    """Return what a receipt says, by the names it has in JSON."""
+    return {
+        "dataset": str(receipt.dataset),
+        "segment": receipt.segment,
+        "lineItems": receipt.contents.line_items,
+        "currency": receipt.contents.currency,
+        "totals": receipt.contents.plain_totals(),
+        "eTag": receipt.etag,
+        "revision": receipt.revision.id if receipt.revision else None,
+        "warnings": receipt.warnings,
+    }
+
+
+def _assertions(options: dict[str, object]) -> Assertions:
+    def told(name: str) -> str:
+        return str(options[name] or "")
+
+    return Assertions(
+        partner=tenant_id(told("partner")) if told("partner") else "",
+        issuer=tenant_id(told("issuer")) if told("issuer") else "",
+        kind=Kind(told("kind")) if told("kind") else None,
+        invoice=told("invoice"),
+        period=BillingPeriod.parse(told("period")) if told("period") else None,
+        currency=told("currency"),
+    )

@@ -1,0 +1,153 @@
+"""`counterfoil serve`: the server, in the foreground."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from counterfoil.cli.data_folder import opened as opened_data
+from counterfoil.cli.data_folder import progress_of
+from counterfoil.cli.options import with_output, with_settings
+from counterfoil.cli.output import Output
+from counterfoil.datasets.folder import inputs_of_folder
+from counterfoil.datasets.publish import publish
+from counterfoil.errors import UsageError
+from counterfoil.model import Dataset
+from counterfoil.periods import Clocks, business_clock, utc_now
+from counterfoil.server.app import create_app
+from counterfoil.server.issuing import mint_development_token
+from counterfoil.server.opening import endpoints, opened
+from counterfoil.server.run import Bound, WebServer
+from counterfoil.server.service import Service
+from counterfoil.server.tls import DevelopmentCertificate
+from counterfoil.settings import Settings
+
+_HELP = """Serve what is published, in the APIs that everyone's tools already speak.
+
+Prints one line on stdout when it is ready. Several servers may share one data folder, and publishing goes on beside
+them: a reader sees the old data or the new, never a mixture.
+
+\b
+To look around, with a token for anybody who asks, on this machine only:
+  counterfoil serve --dev
+For others, behind a proxy that speaks https:
+  counterfoil clients add --partner TENANT
+  counterfoil serve --port 8080     (with COUNTERFOIL_PUBLIC_URL=https://billing.example.com)
+"""
+
+
+@click.command(help=_HELP, short_help="Serve what is published.")
+@click.option("--host", metavar="ADDRESS", help="Listen there.  [default: 127.0.0.1]")
+@click.option("--port", metavar="N", type=int, help="The port for http; 0 picks a free one.  [default: 8080]")
+@click.option("--https-port", metavar="N", type=int, help="Listen for https too; 0 picks a free port.")
+@click.option("--tls-cert", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="For https, PEM.")
+@click.option("--tls-key", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="For https, PEM.")
+@click.option(
+    "--load", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Publish a folder of files first."
+)
+@click.option("--dev", is_flag=True, help="Development: any secret gets a token, on this machine only.")
+@click.option("--dev-open", metavar="NAMES", default="", help="With --dev: answer to these host names too.")
+@click.option("--now", metavar="TIME", help="With --dev: what time it is, for `current` and `last`.")
+@click.option(
+    "--operation-delay",
+    metavar="S",
+    type=click.FloatRange(min=0, max=86_400),
+    default=0.0,
+    help="With --dev: exports stay `running` so long.",
+)
+@with_output
+@with_settings("host", "port", "https_port", "tls_cert", "tls_key")
+def serve(
+    *,
+    settings: Settings,
+    output: Output,
+    load: Path | None,
+    dev: bool,
+    dev_open: str,
+    now: str | None,
+    operation_delay: float,
+) -> None:
+    """Load, open, serve until told to stop."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    names = [name.strip() for name in dev_open.split(",") if name.strip()]
+    if not dev and (names or now or operation_delay):
+        raise UsageError("--dev-open, --now and --operation-delay go with --dev.", remedy="Add --dev, or leave them.")
+    if load is not None:
+        _load(settings, output, load)
+    clocks = Clocks(business=business_clock(_time(now), utc_now)) if now else Clocks()
+    with opened(settings, clocks, development=dev, operation_delay_s=operation_delay, open_to=names) as service:
+        listening, certificate = endpoints(service)
+        if dev:
+            output.warning("Development mode: anybody who can reach this server gets a token for any partner.")
+            if names:
+                output.warning(f"It answers to {', '.join(names)} too, not only to this machine.")
+        server = WebServer(create_app(service), listening)
+        server.run(lambda bound: _announce(service, output, bound, certificate))
+    output.note("Stopped.")
+
+
+def _announce(
+    service: Service, output: Output, bound: Sequence[Bound], certificate: DevelopmentCertificate | None
+) -> None:
+    for each in bound:
+        output.text("serving", f"Counterfoil is serving at {each.url}")
+    output.stdout.flush()
+    if certificate is not None:
+        output.note(f"For https, trust this certificate authority: {certificate.ca}")
+    if service.development:
+        _invite(service, output, bound[0].url)
+
+
+def _invite(service: Service, output: Output, url: str) -> None:
+    """Print three lines to paste: a token, an export, a page."""
+    datasets = [dataset for dataset, revision in service.catalog.datasets() if revision is not None]
+    if not datasets:
+        output.note("Nothing is published yet: `counterfoil publish FILE`, or `counterfoil demo --keep` for a look.")
+        return
+    unbilled = [dataset for dataset in datasets if not dataset.scope.is_billed]
+    partner = (unbilled or datasets)[0].partner
+    mint_development_token(service.settings.data, partner, "graph", service.clocks.wall())  # makes the key, once
+    output.note("Paste these:")
+    output.note(f'  TOKEN=$(counterfoil token --data "{service.settings.data}" --partner {partner})')
+    output.note(f"  {_export_line(url, next(d for d in (unbilled or datasets) if d.partner == partner))}")
+    page = next((dataset for dataset in unbilled if dataset.partner == partner), None)
+    if page is not None:
+        output.note(f"  {_page_line(service, url, page)}")
+
+
+def _export_line(url: str, dataset: Dataset) -> str:
+    if dataset.scope.is_billed:
+        body = f'{{"invoiceId":"{dataset.scope.invoice}"}}'
+    else:
+        body = f'{{"currencyCode":"{dataset.scope.currency}","billingPeriod":"current"}}'
+    state = "billed" if dataset.scope.is_billed else "unbilled"
+    address = f"{url}/v1.0/reports/partners/billing/{dataset.kind}/{state}/export"
+    headers = '-H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json"'
+    return f"curl -si {headers} -d '{body}' {address}"
+
+
+def _page_line(service: Service, url: str, dataset: Dataset) -> str:
+    kind = "usagelineitems" if dataset.kind == "usage" else "billinglineitems"
+    token = f'counterfoil token --data "{service.settings.data}" --partner {dataset.partner} --audience partner-center'
+    query = f"provider=onetime&invoicelineitemtype={kind}&currencycode={dataset.scope.currency}&period=current&size=2"
+    return f'curl -s -H "Authorization: Bearer $({token})" "{url}/v1/invoices/unbilled/lineitems?{query}"'
+
+
+def _load(settings: Settings, output: Output, folder: Path) -> None:
+    inputs = inputs_of_folder(folder)
+    with progress_of(output, "line items") as report, opened_data(settings, create=True, progress=report) as workshop:
+        for receipt in publish(workshop, inputs):
+            what = "Published" if receipt.changed else "In force already:"
+            output.note(f"{what} {receipt.dataset}: {receipt.contents.line_items:,} line items.")
+
+
+def _time(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a time.", remedy="Write it as 2026-11-05T09:00Z.") from None
+    return moment.replace(tzinfo=moment.tzinfo or UTC)

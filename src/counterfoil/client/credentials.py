@@ -1,0 +1,96 @@
+"""Signing in as an application: client id and secret for a token, renewed before it ends.
+
+The secret goes to the authority only, over https or on this machine. What a newcomer would get wrong: an authority
+is not the source. Microsoft's tokens come from another host than its data; a Counterfoil gives its own.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import urlencode
+
+import httpx
+
+from counterfoil.client.addresses import Base
+from counterfoil.client.http import Connection, open_client
+from counterfoil.client.messages import Request
+from counterfoil.client.retries import Patience
+from counterfoil.errors import ProofError, UsageError
+
+MICROSOFT_AUTHORITY: Final = "https://login.microsoftonline.com"
+_MICROSOFT_SCOPES: Final = {
+    "graph.microsoft.com": "https://graph.microsoft.com/.default",
+    "api.partnercenter.microsoft.com": "https://api.partnercenter.microsoft.com/.default",
+}
+_COUNTERFOIL_SCOPE: Final = "api://counterfoil/.default"
+_EARLY_S: Final = 120.0
+
+
+class ClientCredentials:
+    """A source of tokens for one application: call it, and it returns one that is good for some minutes at least."""
+
+    def __init__(
+        self,
+        source_url: str,
+        *,
+        tenant: str,
+        client_id: str,
+        client_secret: str,
+        authority: str = "",
+        scope: str = "",
+        patience: Patience | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        verify: ssl.SSLContext | bool = True,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        for name, value in {"tenant": tenant, "client_id": client_id, "client_secret": client_secret}.items():
+            if not value:
+                raise UsageError(f"Signing in needs the {name}, and it is empty.")
+        host = Base.parse(source_url).origin.host
+        self._authority = Base.parse(authority or (MICROSOFT_AUTHORITY if host in _MICROSOFT_SCOPES else source_url))
+        self._form = {
+            "grant_type": "client_credentials",
+            "client_id": client_id,
+            "client_secret": client_secret,
+            "scope": scope or _MICROSOFT_SCOPES.get(host, _COUNTERFOIL_SCOPE),
+        }
+        self._url = self._authority.join(f"{tenant}/oauth2/v2.0/token")
+        self._patience = patience or Patience()
+        self._monotonic = monotonic
+        self._verify = verify
+        self._transport = transport
+        self._token = ""
+        self._good_until_s = 0.0
+
+    def __call__(self) -> str:
+        """Return a token, a new one if the last is about to end."""
+        if not self._token or self._monotonic() >= self._good_until_s:
+            self._sign_in()
+        return self._token
+
+    def forget(self) -> None:
+        """Have the next call sign in again: the source no longer takes the token."""
+        self._token = ""
+
+    def _sign_in(self) -> None:
+        request = Request(
+            "POST",
+            self._url,
+            {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"},
+            urlencode(self._form).encode(),
+        )
+        with open_client(verify=self._verify, transport=self._transport) as client:
+            answer = Connection(client, self._authority, None, self._patience).call(request)
+        try:
+            body = json.loads(answer.body)
+            token, lasts_s = body["access_token"], float(body.get("expires_in", 0))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ProofError(f"{self._authority.origin} answered the sign-in with no token.") from None
+        if not isinstance(token, str) or not token:
+            raise ProofError(f"{self._authority.origin} answered the sign-in with no token.")
+        self._token = token
+        self._good_until_s = self._monotonic() + max(0.0, lasts_s - _EARLY_S)

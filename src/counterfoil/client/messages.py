@@ -1,0 +1,61 @@
+"""What goes out and what comes back, as plain values: the pure half of the client speaks only in these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+_ID_HEADERS: Final = ("request-id", "client-request-id", "ms-requestid", "ms-correlationid", "x-ms-request-id")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call. It may be repeated as it is: every call of these APIs only reads."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a source said, all of it. Header names are in lower case."""
+
+    request: Request
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def request_ids(self) -> str:
+        """The ids that name this call in the source's logs and ours."""
+        return request_ids(self.request, self.headers)
+
+
+def request_ids(request: Request, headers: Mapping[str, str] | None = None) -> str:
+    """Write the ids of a call: what we sent, and what the source answered."""
+    found = {name.lower(): value for name, value in request.headers.items()} | dict(headers or {})
+    return ", ".join(f"{name} {found[name][:80]}" for name in _ID_HEADERS if found.get(name))
+
+
+def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Read Retry-After: whole seconds, a fraction (Graph sends `2.128`) or a date; None where it says nothing.
+
+    The answer is never negative, and never a number that is none.
+    """
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    if text.replace(".", "", 1).isdecimal() and text.isascii():
+        return float(text[:12])
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())

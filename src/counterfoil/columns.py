@@ -1,0 +1,295 @@
+"""The table of columns: every attribute of both kinds of line item, and all its spellings.
+
+Everything else derives from this table: the lake's schema, the rendered JSON, the checks on input, the page of
+the documentation that lists the attributes. When Microsoft adds an attribute, one line is added here.
+
+Names are Microsoft Graph's; so is the order (which is also that of Partner Center's CSV files). `v1` is what
+Partner Center REST v1 calls the same thing, and v1 is not a mere renaming: see `Codec`. Sources: the attribute
+lists of the Graph reference (July 2025 edition), the two v1 pages, and the CSV headers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import Final
+
+from counterfoil.model import Kind
+
+
+class Type(Enum):
+    """What a value is. All are stored as the text that came in."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    DATE = "date"
+    FLAG = "flag"  # true or false
+
+
+class Codec(Enum):
+    """How a stored value becomes v1's, and back."""
+
+    SAME = "same"
+    RATE = "rate"  # 15 (a percentage) <-> 0.15 (a rate)
+    RESELLER = "reseller"  # '' <-> '0': .NET reads a billing row's resellerMpnId as an integer
+    LIST = "list"  # '["AddOn"]' (text holding JSON) <-> ["AddOn"] (an array)
+    CHARGE_TYPE = "charge type"  # Purchase -> New, Refund -> Cancel; one way only
+    PRESENT = "present"  # v1 readers fail when this text is absent: emit '' instead
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One attribute.
+
+    `basic` tells whether Graph's basic set holds it, `graph` whether Graph has it at all. `v1` is None where v1
+    does not know it. `also_read` lists further spellings that are accepted on input (any letter case).
+    """
+
+    name: str
+    type: Type
+    basic: bool = False
+    v1: str | None = None
+    codec: Codec = Codec.SAME
+    graph: bool = True
+    also_read: tuple[str, ...] = ()
+    required: bool = False
+    digits: bool = False  # a text of digits that some sources write as a JSON number
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """What an input name means: a column, and whether its value is in v1's form and must be decoded."""
+
+    column: Column
+    from_v1: bool
+
+
+@dataclass(frozen=True)
+class LineItemTable:
+    """All columns of one kind, with the roles that some of them play."""
+
+    kind: Kind
+    columns: tuple[Column, ...]
+    currency: str
+    date: str
+    totals: tuple[str, ...]
+    v1_object_type: str
+    v1_line_item_type: str
+    v1_billing_provider: str
+    constants: frozenset[str] = field(
+        default=frozenset({"invoicelineitemtype", "billingprovider", "attributes", "attributes/objecttype"})
+    )
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """Columns by their Graph (lake) name."""
+        return {column.name: column for column in self.columns}
+
+    @cached_property
+    def graph_full(self) -> tuple[Column, ...]:
+        """The attributes of Graph's full set, in order."""
+        return tuple(column for column in self.columns if column.graph)
+
+    @cached_property
+    def graph_basic(self) -> tuple[Column, ...]:
+        """The attributes of Graph's basic set, in order."""
+        return tuple(column for column in self.columns if column.graph and column.basic)
+
+    @cached_property
+    def v1_columns(self) -> tuple[Column, ...]:
+        """The attributes v1 knows, in our order (readers of v1 do not mind the order)."""
+        return tuple(column for column in self.columns if column.v1 is not None)
+
+    @cached_property
+    def numbers(self) -> tuple[Column, ...]:
+        """The columns that hold numbers."""
+        return tuple(column for column in self.columns if column.type is Type.NUMBER)
+
+    @cached_property
+    def spellings(self) -> dict[str, Spelling]:
+        """Every input name, lower-cased, and what it means."""
+        found: dict[str, Spelling] = {}
+        for column in self.columns:
+            if column.v1 is not None:
+                found[column.v1.lower()] = Spelling(column, from_v1=True)
+        for column in self.columns:
+            # Graph's spelling wins where both lower-case alike: the two forms differ for RATE, RESELLER and LIST
+            # only, and of those only LIST shares its name, where the value itself tells the forms apart.
+            for name in (column.name, *column.also_read):
+                found[name.lower()] = Spelling(column, from_v1=False)
+        return found
+
+
+EXTRA: Final = "Extra"  # the lake column that keeps attributes we do not know, as one JSON object
+
+
+def _v1_name(name: str) -> str:
+    return "pc" + name[2:] if name.startswith("PC") else name[0].lower() + name[1:]
+
+
+def _column(name: str, type_: Type, flags: str, v1: str | None, codec: Codec, also: tuple[str, ...]) -> Column:
+    marks = set(flags.split())
+    unknown = marks - {"basic", "required", "digits", "v1-only", "graph-only"}
+    assert not unknown, unknown
+    return Column(
+        name=name,
+        type=type_,
+        basic="basic" in marks,
+        v1=None if "graph-only" in marks else v1 or _v1_name(name),
+        codec=codec,
+        graph="v1-only" not in marks,
+        also_read=also,
+        required="required" in marks,
+        digits="digits" in marks,
+    )
+
+
+def _text(
+    name: str, flags: str = "", v1: str | None = None, codec: Codec = Codec.SAME, also: tuple[str, ...] = ()
+) -> Column:
+    return _column(name, Type.TEXT, flags, v1, codec, also)
+
+
+def _number(
+    name: str, flags: str = "", v1: str | None = None, codec: Codec = Codec.SAME, also: tuple[str, ...] = ()
+) -> Column:
+    return _column(name, Type.NUMBER, flags, v1, codec, also)
+
+
+def _date(name: str, flags: str = "") -> Column:
+    return _column(name, Type.DATE, flags, None, Codec.SAME, ())
+
+
+RECONCILIATION: Final = LineItemTable(
+    kind=Kind.RECONCILIATION,
+    currency="Currency",
+    date="ChargeStartDate",
+    totals=("Subtotal", "TaxTotal", "Total"),
+    v1_object_type="OneTimeInvoiceLineItem",
+    v1_line_item_type="billing_line_items",
+    v1_billing_provider="one_time",
+    columns=(
+        _text("PartnerId", "basic required"),
+        _text("CustomerId", "basic"),
+        _text("CustomerName", "basic"),
+        _text("CustomerDomainName"),
+        _text("CustomerCountry"),
+        _text("InvoiceNumber", "basic"),
+        _text("MpnId", "digits"),
+        _text("Tier2MpnId", "basic digits", v1="resellerMpnId", codec=Codec.RESELLER),
+        _text("OrderId", "basic"),
+        _date("OrderDate", "basic"),
+        _text("ProductId", "basic"),
+        _text("SkuId", "basic"),
+        _text("AvailabilityId", "basic"),
+        _text("SkuName", "basic"),
+        _text("ProductName", "basic"),
+        _text("ChargeType", "basic", codec=Codec.CHARGE_TYPE),
+        _number("UnitPrice", "basic"),
+        _number("Quantity"),
+        _number("Subtotal", "basic required"),
+        _number("TaxTotal", "basic required"),
+        _number("Total", "basic required", v1="totalForCustomer"),
+        _text("Currency", "basic required"),
+        _text("PriceAdjustmentDescription", "basic"),
+        _text("PublisherName", "basic"),
+        _text("PublisherId"),
+        _text("SubscriptionDescription"),
+        _text("SubscriptionId", "basic"),
+        _date("ChargeStartDate", "basic required"),
+        _date("ChargeEndDate", "basic"),
+        _text("TermAndBillingCycle", "basic"),
+        _number("EffectiveUnitPrice", "basic"),
+        _text("UnitType"),
+        _text("AlternateId"),
+        _number("BillableQuantity", "basic"),
+        _text("BillingFrequency"),
+        _text("PricingCurrency", "basic"),
+        _number("PCToBCExchangeRate", "basic"),
+        _date("PCToBCExchangeRateDate"),
+        _text("MeterDescription"),
+        _text("ReservationOrderId", "basic"),
+        _text("CreditReasonCode", "basic"),
+        _date("SubscriptionStartDate", "basic"),
+        _date("SubscriptionEndDate", "basic"),
+        _text("ReferenceId", "basic"),
+        _text("ProductQualifiers", codec=Codec.LIST),
+        _text("PromotionId", "basic"),
+        _text("ProductCategory", "basic graph-only"),
+        _text("DiscountDetails", "v1-only"),
+    ),
+)
+
+USAGE: Final = LineItemTable(
+    kind=Kind.USAGE,
+    currency="BillingCurrency",
+    date="UsageDate",
+    totals=("BillingPreTaxTotal",),
+    v1_object_type="DailyRatedUsageLineItem",
+    v1_line_item_type="usage_line_items",
+    v1_billing_provider="marketplace",  # never `one_time`, whatever the query said: every v1 SDK breaks otherwise
+    columns=(
+        _text("PartnerId", "basic required"),
+        _text("PartnerName", "basic"),
+        _text("CustomerId", "basic"),
+        _text("CustomerName", "basic"),
+        _text("CustomerDomainName"),
+        _text("CustomerCountry"),
+        _text("MpnId", "digits"),
+        _text("Tier2MpnId", "digits", v1="resellerMpnId"),
+        _text("InvoiceNumber", "basic"),
+        _text("ProductId", "basic"),
+        _text("SkuId", "basic"),
+        _text("AvailabilityId"),
+        _text("SkuName", "basic"),
+        _text("ProductName"),
+        _text("PublisherName", "basic"),
+        _text("PublisherId"),
+        _text("SubscriptionDescription"),
+        _text("SubscriptionId", "basic"),
+        _date("ChargeStartDate", "basic"),
+        _date("ChargeEndDate", "basic"),
+        _date("UsageDate", "basic required"),
+        _text("MeterType"),
+        _text("MeterCategory"),
+        _text("MeterId"),
+        _text("MeterSubCategory"),
+        _text("MeterName"),
+        _text("MeterRegion"),
+        _text("Unit", v1="unitOfMeasure"),
+        _text("ResourceLocation"),
+        _text("ConsumedService"),
+        _text("ResourceGroup"),
+        _text("ResourceURI", "basic", v1="resourceUri"),
+        _text("ChargeType", "basic", codec=Codec.CHARGE_TYPE),
+        _number("UnitPrice", "basic"),
+        _number("Quantity", "basic"),
+        _text("UnitType", "basic"),
+        _number("BillingPreTaxTotal", "basic required"),
+        _text("BillingCurrency", "basic required"),
+        _number("PricingPreTaxTotal", "basic"),
+        _text("PricingCurrency", "basic"),
+        _text("ServiceInfo1"),
+        _text("ServiceInfo2"),
+        _text("Tags", codec=Codec.PRESENT),
+        _text("AdditionalInfo", "basic", codec=Codec.PRESENT),
+        _number("EffectiveUnitPrice", "basic"),
+        _number("PCToBCExchangeRate", "basic"),
+        _text("EntitlementId", "basic"),
+        _text("EntitlementDescription"),
+        _number("PartnerEarnedCreditPercentage", v1="rateOfPartnerEarnedCredit", codec=Codec.RATE),
+        _number("CreditPercentage", "basic", v1="rateOfCredit", codec=Codec.RATE),
+        _text("CreditType", "basic"),
+        _text("BenefitOrderID", "basic", v1="benefitOrderId"),
+        _text("BenefitID", v1="benefitId"),
+        _text("BenefitType", "basic"),
+        _date("PCToBCExchangeRateDate", "v1-only"),
+        _column("HasPartnerEarnedCredit", Type.FLAG, "v1-only", None, Codec.SAME, ()),
+    ),
+)
+
+
+def table_of(kind: Kind) -> LineItemTable:
+    """Return the table of columns of `kind`."""
+    return USAGE if kind is Kind.USAGE else RECONCILIATION

@@ -1,0 +1,1 @@
+"""From input files to sealed datasets: read, check, sort, render, seal, publish, verify, sweep."""

@@ -1,0 +1,140 @@
+"""A batch: some line items as Arrow columns of text, and the quick tests that let most of them pass.
+
+What a newcomer would get wrong: `doubtful` never refuses. It only says which rows the quick tests cannot vouch for;
+those go to the reference in `values`, which accepts them or says why not. So the quick tests may be narrower than the
+rules, and never wider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from counterfoil import numbers
+from counterfoil.columns import EXTRA, Codec, Column, LineItemTable, Spelling, Type
+from counterfoil.datasets.values import why_not_a_date
+
+# At most 1 + 13 + 1 + 40 characters, below 1e13, 40 decimals: inside numbers.why_not_a_number on every count.
+_PLAIN_NUMBER = r"^-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,40})?$"
+
+Texts = Sequence[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Line items as text columns (every column of the table, then Extra), and the line each came from."""
+
+    items: pa.Table
+    lines: np.ndarray  # int64, counted from 1 within the file
+
+    @property
+    def num_rows(self) -> int:
+        """How many line items."""
+        return int(self.items.num_rows)
+
+    def keep(self, mask: np.ndarray) -> Batch:
+        """Return the rows where `mask` is true."""
+        return Batch(self.items.filter(pa.array(mask)), self.lines[mask])
+
+
+def schema(table: LineItemTable) -> pa.Schema:
+    """Return the schema of a batch: all text."""
+    return pa.schema([(column.name, pa.string()) for column in table.columns] + [(EXTRA, pa.string())])
+
+
+def of_values(table: LineItemTable, values: Sequence[Mapping[str, str]], lines: Sequence[int]) -> Batch:
+    """Build a batch from what the reference read: one mapping of column to text for each line item."""
+    names = [*(column.name for column in table.columns), EXTRA]
+    arrays = [pa.array([item.get(name) for item in values], pa.string()) for name in names]
+    return Batch(pa.table(arrays, schema=schema(table)), np.array(lines, dtype=np.int64))
+
+
+def of_columns(
+    table: LineItemTable, columns: Sequence[tuple[Spelling, pa.Array]], lines: Sequence[int]
+) -> tuple[Batch, np.ndarray]:
+    """Build a batch from quickly read columns; also returns a mask of the rows the reference must look at.
+
+    A column not given is absent in every row. Numbers may still be in quotes.
+    """
+    found: dict[str, pa.Array] = {}
+    doubtful = np.zeros(len(lines), dtype=bool)
+    unsure: np.ndarray | None
+    for spelling, array in columns:
+        column = spelling.column
+        match column.type:
+            case Type.NUMBER:
+                stored, unsure = _numbers(spelling, array)
+            case Type.DATE:
+                stored, unsure = _by_unique(array, _date_or_none)
+            case Type.FLAG:
+                stored, unsure = _by_unique(array, _flag_or_none)
+            case Type.TEXT:
+                stored, unsure = _texts(spelling, array), None
+        if unsure is not None:
+            doubtful |= unsure
+        found[column.name] = stored
+    nothing = pa.nulls(len(lines), pa.string())
+    arrays = [found.get(column.name, nothing) for column in table.columns]
+    items = pa.table([*arrays, nothing], schema=schema(table))
+    return Batch(items, np.asarray(lines, dtype=np.int64)), doubtful
+
+
+def _texts(spelling: Spelling, array: pa.Array) -> pa.Array:
+    if spelling.from_v1 and spelling.column.codec is Codec.RESELLER:
+        return pc.if_else(pc.equal(array, "0"), "", array)
+    return array
+
+
+def _numbers(spelling: Spelling, array: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
+    if pc.any(pc.starts_with(array, '"')).as_py():
+        array = pc.replace_substring_regex(array, r'^"([^"\\]*)"$', r"\1")
+    empty = pc.or_kleene(pc.equal(array, ""), pc.equal(array, "null"))
+    if pc.any(empty).as_py():
+        array = pc.if_else(empty, pa.scalar(None, pa.string()), array)
+    plain = pc.fill_null(pc.match_substring_regex(array, _PLAIN_NUMBER), fill_value=True)
+    unsure = ~plain.to_numpy(zero_copy_only=False)
+    if spelling.from_v1 and spelling.column.codec is Codec.RATE:
+        codes = pc.dictionary_encode(array)
+        rates = [numbers.rate_to_percent(text) if _is_plain(text) else text for text in codes.dictionary.to_pylist()]
+        array = pa.array(rates, pa.string()).take(codes.indices)
+    return array, unsure if unsure.any() else None
+
+
+def _is_plain(text: str) -> bool:
+    return numbers.why_not_a_number(text) is None
+
+
+def _date_or_none(text: str) -> str | None:
+    return None if why_not_a_date(text) else text
+
+
+def _flag_or_none(text: str) -> str | None:
+    unquoted = text.removeprefix('"').removesuffix('"').lower()
+    return unquoted if unquoted in ("true", "false") else None
+
+
+def _by_unique(array: pa.Array, accept: Callable[[str], str | None]) -> tuple[pa.Array, np.ndarray | None]:
+    """Store what `accept` makes of each distinct text; an empty text is no value; None leaves the row in doubt."""
+    codes = pc.dictionary_encode(array)
+    texts = codes.dictionary.to_pylist()
+    stored = [accept(text) if text else None for text in texts]
+    result = pa.array(stored, pa.string()).take(codes.indices)
+    bad = [bool(text) and kept is None for text, kept in zip(texts, stored, strict=True)]
+    if not any(bad):
+        return result, None
+    unsure = pa.array(bad, pa.bool_()).take(codes.indices)
+    return result, pc.fill_null(unsure, fill_value=False).to_numpy(zero_copy_only=False)
+
+
+def columns_of_kind(table: LineItemTable, names: Sequence[str]) -> list[Spelling | None]:
+    """Return what each input name means, None for constants and unknown names."""
+    return [table.spellings.get(name.lower()) for name in names]
+
+
+def is_raw(column: Column) -> bool:
+    """Whether the quick JSON reader must take the value as bytes: numbers keep their digits, flags may be words."""
+    return column.type in (Type.NUMBER, Type.FLAG) or column.codec is Codec.LIST

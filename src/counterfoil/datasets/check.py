@@ -1,0 +1,153 @@
+"""What must hold for all line items of a dataset together: one issuer, one currency, one invoice, all required.
+
+A line without a required attribute is refused like any bad line. A foreign partner, a second currency or another
+invoice's line is worse - the file is not what it was taken for - and always refuses the publication.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from counterfoil.columns import EXTRA, LineItemTable, table_of
+from counterfoil.datasets.batch import Batch
+from counterfoil.datasets.json_lines import OnRefused
+from counterfoil.datasets.values import Refused
+from counterfoil.errors import InputError, UsageError
+from counterfoil.model import Dataset, Kind, Scope, tenant_id
+from counterfoil.periods import BillingPeriod
+
+ITEM_SIZE_BYTES_MAX = 1 << 20
+_CERTAINLY_SMALL_BYTES = 128 << 10  # escapes make a text six times longer at most
+
+
+@dataclass(frozen=True, slots=True)
+class Assertions:
+    """What the caller says about the input; what the line items tell themselves may be left empty."""
+
+    partner: str = ""
+    issuer: str = ""
+    kind: Kind | None = None
+    invoice: str = ""
+    period: BillingPeriod | None = None
+    currency: str = ""
+
+    def __post_init__(self) -> None:
+        if self.invoice and self.period:
+            raise UsageError("--invoice and --period exclude one another.", remedy="Billed data has an invoice.")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose line items these are, once told or inferred."""
+
+    dataset: Dataset
+    issuer: str
+    currency: str
+
+
+def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str) -> Identity:
+    """Infer from the first batch what was not asserted; raises InputError if neither tells."""
+    told_partner = _first_text(first.items, "PartnerId")
+    if not told_partner:
+        raise InputError("is empty", file=file, line=int(first.lines[0]), attribute="PartnerId")
+    issuer = asserted.issuer or asserted.partner or told_partner
+    try:
+        issuer = tenant_id(issuer)
+        partner = tenant_id(asserted.partner or issuer)
+    except UsageError as error:
+        raise InputError(error.message, file=file, attribute="PartnerId", remedy=error.remedy) from error
+    currency = (asserted.currency or _first_text(first.items, table.currency)).upper()
+    invoice = asserted.invoice or ("" if asserted.period else _first_text(first.items, "InvoiceNumber"))
+    if not invoice and asserted.period is None:
+        raise InputError(
+            "the line items name no invoice",
+            file=file,
+            attribute="InvoiceNumber",
+            remedy="Give --invoice ID for billed data, or --period YYYY-MM for unbilled.",
+        )
+    try:
+        if asserted.period is not None:
+            scope = Scope.unbilled(asserted.period, currency)
+        else:
+            scope = Scope.billed(invoice)
+            Scope.unbilled(BillingPeriod(2000, 1), currency)  # checks the currency's form
+    except UsageError as error:
+        raise InputError(error.message, file=file, remedy=error.remedy) from error
+    return Identity(Dataset(table.kind, partner, scope), issuer, currency)
+
+
+def check(batch: Batch, identity: Identity, file: str, on_refused: OnRefused) -> Batch:
+    """Return the line items that are complete; raises InputError where the whole file is in doubt."""
+    table = table_of(identity.dataset.kind)
+    batch = _complete(table, batch, on_refused)
+    if not batch.num_rows:
+        return batch
+    _all_alike(batch, "PartnerId", {identity.issuer}, file, "another partner's line item", _PARTNER_REMEDY)
+    _all_alike(batch, table.currency, {identity.currency}, file, f"not in {identity.currency}", _CURRENCY_REMEDY)
+    invoice = identity.dataset.scope.invoice
+    reason = f"not of invoice {invoice}" if invoice else "an invoice number in unbilled data"
+    _all_alike(batch, "InvoiceNumber", {"", invoice}, file, reason, _INVOICE_REMEDY)
+    return batch
+
+
+_PARTNER_REMEDY = "One file holds one partner's line items; for a distributor's resellers give --partner and --issuer."
+_CURRENCY_REMEDY = "Publish each currency by itself."
+_INVOICE_REMEDY = "Publish each invoice by itself, and check --invoice or --period."
+
+
+def refuse_oversized(batch: Batch, sizes: np.ndarray, on_refused: OnRefused) -> np.ndarray | None:
+    """Refuse line items that would be more than 1 MiB of JSON; returns a mask of the others, None for all."""
+    if not len(sizes) or int(sizes.max()) <= _CERTAINLY_SMALL_BYTES:
+        return None
+    kept = np.ones(batch.num_rows, dtype=bool)
+    for row in np.nonzero(sizes > _CERTAINLY_SMALL_BYTES)[0]:
+        rendered = json.dumps(batch.items.slice(row, 1).to_pylist()[0], ensure_ascii=False)
+        if len(rendered.encode()) > ITEM_SIZE_BYTES_MAX - 1024:
+            kept[row] = False
+            on_refused(int(batch.lines[row]), Refused("a line item of more than 1 MiB"))
+    return None if kept.all() else kept
+
+
+def unknown_attributes(batch: Batch) -> Counter[str]:
+    """Count the attributes that only Extra could keep, by name."""
+    found: Counter[str] = Counter()
+    extra = batch.items.column(EXTRA)
+    if extra.null_count == len(extra):
+        return found
+    for text in extra.drop_null().to_pylist():
+        found.update(f"unknown {name}" for name in json.loads(text, parse_int=str, parse_float=str))
+    return found
+
+
+def _complete(table: LineItemTable, batch: Batch, on_refused: OnRefused) -> Batch:
+    missing = np.zeros(batch.num_rows, dtype=bool)
+    for column in table.columns:
+        if not column.required:
+            continue
+        texts = batch.items.column(column.name)
+        absent = pc.fill_null(pc.equal(texts, ""), fill_value=True)
+        if pc.any(absent).as_py():
+            mask = absent.combine_chunks().to_numpy(zero_copy_only=False)
+            for row in np.nonzero(mask & ~missing)[0]:
+                on_refused(int(batch.lines[row]), Refused("is missing", column.name))
+            missing |= mask
+    return batch.keep(~missing) if missing.any() else batch
+
+
+def _all_alike(batch: Batch, name: str, allowed: set[str], file: str, reason: str, remedy: str) -> None:
+    texts = batch.items.column(name)
+    for value in pc.unique(texts).to_pylist():
+        text = value or ""
+        if text not in allowed and text.lower() not in allowed and text.upper() not in allowed:
+            row = pc.index(texts, value).as_py()
+            raise InputError(reason, file=file, line=int(batch.lines[row]), attribute=name, value=text, remedy=remedy)
+
+
+def _first_text(items: pa.Table, name: str) -> str:
+    return next((text for text in pc.unique(items.column(name)).to_pylist() if text), "")

@@ -1,0 +1,62 @@
+"""What a line item *is*: its canonical form, its SHA-256, and the key it sorts by.
+
+The canonical form is the stored text of every column in the order of the table of columns, then Extra, joined by
+U+0000 (which no text may hold); absent and empty are alike. So it does not depend on the spelling a line came in, on
+the order of its keys, or on the engine that stored it. The v1-only columns are part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from counterfoil.columns import LineItemTable
+
+SORT_KEY = "sort key"  # a column beside the text columns while sorting; not stored
+_DIGEST_SIZE_BYTES = 32
+
+
+def canonical_forms(items: pa.Table) -> pa.Array:
+    """Return the canonical form of each row of a batch (text columns, in the table's order)."""
+    columns = [column.combine_chunks() for column in items.columns]
+    return pc.binary_join_element_wise(*columns, "\0", null_handling="replace", null_replacement="")
+
+
+def sizes(canonical: pa.Array) -> np.ndarray:
+    """Return the length in bytes of each canonical form."""
+    return np.asarray(pc.binary_length(canonical))
+
+
+def digests(canonical: pa.Array) -> np.ndarray:
+    """Return the SHA-256 of each form, as rows of 32 bytes."""
+    offsets = np.frombuffer(canonical.buffers()[1], dtype=np.int32)
+    offsets = offsets[canonical.offset : canonical.offset + len(canonical) + 1].tolist()
+    data = memoryview(canonical.buffers()[2] or b"")
+    sha256 = hashlib.sha256
+    joined = b"".join([sha256(data[a:z]).digest() for a, z in pairwise(offsets)])
+    return np.frombuffer(joined, dtype=np.uint8).reshape(-1, _DIGEST_SIZE_BYTES)
+
+
+def digest_sum(rows: np.ndarray) -> int:
+    """Add digests as 256-bit integers (big end first), without carrying away; the caller takes the modulus."""
+    words = rows.reshape(-1).view(">u4").reshape(-1, 8)  # 2**32 rows fit a sum of 64 bits
+    sums = words.astype(np.uint64).sum(axis=0)
+    total = 0
+    for word in sums.tolist():
+        total = (total << 32) + word
+    return total
+
+
+def sort_keys(table: LineItemTable, items: pa.Table, rows: np.ndarray) -> pa.Array:
+    """Return CustomerId, SubscriptionId, the kind's date and the digest, joined so that bytes compare as the tuple."""
+    names = ("CustomerId", "SubscriptionId", table.date)
+    texts = [items.column(name).combine_chunks().cast(pa.binary()) for name in names]
+    buffer = pa.py_buffer(rows.tobytes())
+    digest = pa.FixedSizeBinaryArray.from_buffers(pa.binary(_DIGEST_SIZE_BYTES), len(rows), [None, buffer])
+    return pc.binary_join_element_wise(
+        *texts, digest.cast(pa.binary()), b"\0", null_handling="replace", null_replacement=b""
+    )

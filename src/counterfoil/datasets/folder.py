@@ -1,0 +1,43 @@
+"""A folder of input files, as `serve --load DIR` takes it.
+
+Line items do not tell which month an unbilled dataset is of, so a name must: `2026-11` anywhere in the file's name or
+in a folder above it. A file without a month holds billed data and tells its invoice itself. The first folder may be a
+partner's tenant id, for a distributor's resellers.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.publish import Input
+from counterfoil.errors import UsageError
+from counterfoil.model import tenant_id
+from counterfoil.periods import BillingPeriod
+
+_MONTH = re.compile(r"(?<![0-9])([0-9]{4}-(?:0[1-9]|1[0-2]))(?![0-9])", re.ASCII)
+_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".json.gz", ".jsonl.gz", ".ndjson.gz", ".csv.gz")
+
+
+def inputs_of_folder(folder: Path) -> list[Input]:
+    """Return every line item file below `folder` with what its name tells; raises UsageError if there is none."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder.", remedy="Give --load a folder of line item files.")
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.lower().endswith(_SUFFIXES))
+    if not files:
+        raise UsageError(
+            f"{folder} holds no line item files.", remedy=f"Their names end in {', '.join(_SUFFIXES[:4])} (or .gz)."
+        )
+    return [Input(str(path), _told_by_name(path.relative_to(folder))) for path in files]
+
+
+def _told_by_name(path: Path) -> Assertions:
+    partner = ""
+    if len(path.parts) > 1:
+        try:
+            partner = tenant_id(path.parts[0])
+        except UsageError:
+            partner = ""
+    months = _MONTH.findall(str(path))
+    return Assertions(partner=partner, period=BillingPeriod.parse(months[-1]) if months else None)

@@ -1,0 +1,272 @@
+"""Publishing: files go in, sealed revisions come out, all of them in one transaction or none.
+
+    lock each dataset -> read, check, sort -> seal (files, synced) -> commit the catalog -> receipts
+
+The commit is the only moment at which anything changes for a reader. A crash before it leaves files nobody points
+at, which sweep removes; after it the new revisions are true, and running the same command again finds them in force,
+changes nothing and prints the same receipts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from counterfoil import numbers
+from counterfoil.columns import table_of
+from counterfoil.datasets import check, digest
+from counterfoil.datasets.batch import Batch
+from counterfoil.datasets.check import Assertions, Identity
+from counterfoil.datasets.csv_lines import DateOrder
+from counterfoil.datasets.reader import InputFile, recognise
+from counterfoil.datasets.rejects import Rejects
+from counterfoil.datasets.seal import SegmentSealer
+from counterfoil.datasets.sort import Sorter
+from counterfoil.datasets.source import Source
+from counterfoil.datasets.values import Refused
+from counterfoil.errors import InputError, UsageError
+from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
+from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.files import Files, Publication
+from counterfoil.storage.locks import DatasetLocks
+from counterfoil.storage.records import NewSegment, Revision
+
+Progress = Callable[[str, int], None]  # what is being done, and how many line items so far
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One file to publish ('-' is standard input), with what is known of it beforehand."""
+
+    name: str
+    asserted: Assertions = field(default_factory=Assertions)
+    segment: str = WHOLE
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What is in force for one dataset after a publication (or would be, for a dry run: then `revision` is None).
+
+    `contents` are the whole dataset's. `warnings` count what was kept but deserves a look: attributes unknown to
+    us, decimals rounded in the lake's DECIMAL columns (never in their texts), and lines refused under an allowance.
+    """
+
+    dataset: Dataset
+    segment: str
+    revision: Revision | None
+    etag: str
+    contents: Contents
+    segment_contents: Contents
+    warnings: dict[str, int]
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """The places a publication works with, and how it reports."""
+
+    catalog: Catalog
+    files: Files
+    locks: DatasetLocks
+    now: Callable[[], datetime]
+    progress: Progress = lambda _what, _count: None
+    stop: Callable[[str], None] = lambda _: None  # called at each named stopping point; tests end the process there
+
+
+@dataclass(slots=True)
+class _Segment:
+    """A segment while it is read."""
+
+    identity: Identity
+    name: str
+    base: str | None
+    sorter: Sorter
+    contents: Contents = field(default_factory=Contents)
+    warnings: Counter[str] = field(default_factory=Counter)
+
+
+def publish(
+    workshop: Workshop,
+    inputs: Sequence[Input],
+    *,
+    rejects: Path | None = None,
+    allow_rejects: int = 0,
+    date_order: DateOrder | None = None,
+    dry_run: bool = False,
+) -> list[Receipt]:
+    """Publish all inputs, which may belong to several datasets, as one transaction; returns a receipt for each.
+
+    Raises InputError (nothing is published), LockedError, MovedError, FullDiskError.
+    """
+    with ExitStack() as stack:
+        publication = workshop.files.begin()
+        # Whatever happens: what the catalog does not list when we leave is deleted (after letting go of the lock).
+        stack.callback(workshop.files.clean, publication.id, workshop.catalog.paths_in)
+        stack.enter_context(publication)
+        refused = stack.enter_context(Rejects(rejects, allow_rejects))
+        gathering = _Gathering(workshop, publication, refused, stack, date_order)
+        for given in inputs:
+            gathering.read(given)
+        refused.settle()
+        segments = gathering.segments
+        if not segments or not all(segment.contents.line_items for segment in segments):
+            raise InputError("no line item is left to publish", remedy="Every line was refused.")
+        workshop.stop("read")
+        changed = [segment for segment in segments if not _in_force_already(workshop.catalog, segment)]
+        if dry_run or not changed:
+            return [_foreseen(workshop.catalog, segment, segment in changed) for segment in segments]
+        sealed = [_seal(workshop, publication, number, segment) for number, segment in enumerate(changed)]
+        publication.seal()
+        workshop.stop("sealed")
+        bases = {segment.identity.dataset: segment.base for segment in changed}
+        workshop.catalog.commit(publication.id, sealed, bases, workshop.now())
+        workshop.stop("committed")
+        return [_receipt(workshop.catalog, segment, segment in changed) for segment in segments]
+
+
+class _Gathering:
+    """Reads inputs into segments: one sorter and one running total for each."""
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        publication: Publication,
+        rejects: Rejects,
+        stack: ExitStack,
+        date_order: DateOrder | None,
+    ) -> None:
+        self._workshop = workshop
+        self._publication = publication
+        self._rejects = rejects
+        self._stack = stack
+        self._date_order = date_order
+        self._segments: dict[tuple[Dataset, str], _Segment] = {}
+        self._read_items = 0
+
+    @property
+    def segments(self) -> list[_Segment]:
+        """The segments found so far, in the order they were met."""
+        return list(self._segments.values())
+
+    def read(self, given: Input) -> None:
+        """Read one input to its end."""
+        with Source(given.name) as source:
+            opened = recognise(source, given.asserted.kind)
+            segment: _Segment | None = None
+            for batch in self._batches(opened):
+                if segment is None:
+                    table = table_of(opened.kind)
+                    segment = self._segment(check.identify(table, batch, given.asserted, source.name), given.segment)
+                self._take(segment, batch, source.name)
+
+    def _batches(self, opened: InputFile) -> Iterable[Batch]:
+        name = opened.source.name
+        batches = opened.batches(lambda line, why: self._rejects.add(name, line, why), self._date_order)
+        return (batch for batch in batches if batch.num_rows)
+
+    def _segment(self, identity: Identity, name: str) -> _Segment:
+        key = (identity.dataset, name)
+        known = self._segments.get(key)
+        for other in self._segments.values():
+            if other is not known:
+                other.sorter.rest()
+        if known is not None:
+            if known.identity != identity:
+                raise UsageError(f"Two inputs for {identity.dataset} have different issuers or currencies.")
+            return known
+        if WHOLE in (name, *(other for dataset, other in self._segments if dataset == identity.dataset)) and any(
+            dataset == identity.dataset for dataset, _ in self._segments
+        ):
+            raise UsageError(f"{identity.dataset} cannot be published whole and in segments at once.")
+        if not any(dataset == identity.dataset for dataset, _ in self._segments):
+            self._stack.enter_context(self._workshop.locks.hold([identity.dataset]))
+            self._workshop.stop("locked")
+        base = self._workshop.catalog.in_force(identity.dataset)
+        sorter = Sorter(self._publication.folder / f"sorting-{len(self._segments)}")
+        segment = _Segment(identity, name, base.id if base else None, sorter)
+        self._segments[key] = segment
+        return segment
+
+    def _take(self, segment: _Segment, batch: Batch, file: str) -> None:
+        def on_refused(line: int, why: Refused) -> None:
+            self._rejects.add(file, line, why)
+
+        batch = check.check(batch, segment.identity, file, on_refused)
+        if not batch.num_rows:
+            return
+        table = table_of(segment.identity.dataset.kind)
+        canonical = digest.canonical_forms(batch.items)
+        kept = check.refuse_oversized(batch, digest.sizes(canonical), on_refused)
+        if kept is not None:
+            batch, canonical = batch.keep(kept), canonical.filter(pa.array(kept))
+        hashes = digest.digests(canonical)
+        totals = {name: numbers.total(batch.items.column(name).to_pylist()) for name in table.totals}
+        segment.contents += Contents(batch.num_rows, digest.digest_sum(hashes), segment.identity.currency, totals)
+        segment.warnings.update(check.unknown_attributes(batch))
+        segment.sorter.add(batch.items.append_column(digest.SORT_KEY, digest.sort_keys(table, batch.items, hashes)))
+        self._read_items += batch.num_rows
+        self._workshop.progress("reading", self._read_items)
+
+
+def _seal(workshop: Workshop, publication: Publication, number: int, segment: _Segment) -> NewSegment:
+    dataset = segment.identity.dataset
+    sealer = SegmentSealer(publication, number, table_of(dataset.kind), dataset.scope, workshop.stop)
+    written = 0
+    for items in segment.sorter.sorted():
+        sealer.write(items)
+        written += items.num_rows
+        workshop.progress("sealing", written)
+    files = sealer.finish()
+    in_lake = sum(file.line_items for file in files if file.rendering is Rendering.LAKE)
+    assert written == segment.contents.line_items == in_lake
+    warnings = segment.warnings + Counter({f"inexact {name}": n for name, n in sealer.inexact.items()})
+    return NewSegment(dataset, segment.name, segment.identity.issuer, segment.contents, files, dict(warnings))
+
+
+def _in_force_already(catalog: Catalog, segment: _Segment) -> bool:
+    if segment.base is None:
+        return False
+    stored = {known.name: known.contents for known in catalog.segments(segment.base)}
+    in_force = stored.get(segment.name)
+    return in_force is not None and in_force.same_as(segment.contents)
+
+
+def _foreseen(catalog: Catalog, segment: _Segment, changed: bool) -> Receipt:
+    """The receipt of a publication that changes nothing here: because it is a dry run, or because nothing is new."""
+    if not changed:
+        return _receipt(catalog, segment, changed)
+    others = catalog.segments(segment.base) if segment.base else []
+    contents = segment.contents
+    if segment.name != WHOLE:
+        for other in others:
+            if other.name == WHOLE:
+                raise UsageError(f"{segment.identity.dataset} is published whole.", remedy="Publish it whole again.")
+            if other.name != segment.name:
+                contents += other.contents
+    name = etag(segment.identity.dataset, contents)
+    warnings = dict(segment.warnings)
+    return Receipt(segment.identity.dataset, segment.name, None, name, contents, segment.contents, warnings, changed)
+
+
+def _receipt(catalog: Catalog, segment: _Segment, changed: bool) -> Receipt:
+    """The receipt as the catalog tells it, so that a repeated publication prints the very same."""
+    dataset = segment.identity.dataset
+    revision = catalog.in_force(dataset)
+    assert revision is not None
+    stored = next(known for known in catalog.segments(revision.id) if known.name == segment.name)
+    return Receipt(
+        dataset,
+        segment.name,
+        revision,
+        revision.etag,
+        revision.contents,
+        stored.contents,
+        dict(stored.warnings),
+        changed,
+    )

@@ -1,0 +1,193 @@
+"""One input file, whatever its format: find out what it is, whose it is, and yield its line items in batches.
+
+Formats, told apart by content and never by name: JSON lines (Graph's or v1's spelling), v1 page envelopes (one
+document, or one a line), a JSON array of line items, and CSV. Any of them may be gzip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from counterfoil.columns import RECONCILIATION, USAGE, table_of
+from counterfoil.datasets import csv_lines
+from counterfoil.datasets.batch import Batch
+from counterfoil.datasets.csv_lines import CsvReader, DateOrder
+from counterfoil.datasets.json_lines import JsonLinesReader, OnRefused
+from counterfoil.datasets.source import Source
+from counterfoil.datasets.values import Refused, parse_object
+from counterfoil.errors import InputError
+from counterfoil.model import Kind
+
+DOCUMENT_SIZE_BYTES_MAX = 256 << 20
+_USAGE_MARKS = frozenset({"usagedate", "billingpretaxtotal", "billingcurrency"})
+_RECONCILIATION_MARKS = frozenset({"subtotal", "taxtotal", "orderid", "orderdate", "billablequantity"})
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """An opened file whose format and kind are known."""
+
+    source: Source
+    kind: Kind
+    format: str  # "json-lines", "pages" (an envelope a line), "document" or "csv"
+    header: tuple[list[str], str] | None = None
+    items: tuple[bytes, ...] = ()
+
+    def batches(self, on_refused: OnRefused, date_order: DateOrder | None) -> Iterator[Batch]:
+        """Yield all line items; refused ones go to `on_refused`. Line numbers count items in a document."""
+        table = table_of(self.kind)
+        if self.header is not None:
+            reader = CsvReader(table, on_refused, file=self.source.name, date_order=date_order)
+            yield from reader.read(self.source, *self.header)
+            return
+        json_reader = JsonLinesReader(table, on_refused)
+        if self.format == "document":
+            yield from json_reader.read_lines(self.items, range(1, len(self.items) + 1))
+        elif self.format == "pages":
+            for number, items in _pages(self.source):
+                yield from json_reader.read_lines(items, [number] * len(items))
+        else:
+            for chunk in self.source.chunks():
+                yield from json_reader.read(chunk)
+
+
+def recognise(source: Source, asserted: Kind | None = None) -> InputFile:
+    """Tell what an opened source holds; raises InputError if it is nothing we read, or not of the asserted kind."""
+    start = source.head.lstrip()[:1]
+    if start == b"{":
+        found = _json(source)
+    elif start == b"[":
+        found = _document(source)
+    else:
+        header = csv_lines.header_of(source.head, source.name)
+        if header is None:
+            raise InputError(
+                "is neither JSON lines nor a CSV with a PartnerId column",
+                file=source.name,
+                line=1,
+                remedy="Give Graph or Partner Center line items.",
+            )
+        found = InputFile(source, _kind_of(table_names(header[0]), source.name), "csv", header)
+    if asserted is not None and found.kind is not asserted:
+        raise InputError(
+            f"holds {found.kind} line items, and --kind says {asserted}",
+            file=source.name,
+            remedy="Leave --kind out, or give the other file.",
+        )
+    return found
+
+
+def table_names(names: list[str]) -> set[str]:
+    """Lower-case the names, for telling kinds apart."""
+    return {name.lower() for name in names}
+
+
+def _json(source: Source) -> InputFile:
+    first = source.head.lstrip().split(b"\n", 1)[0]
+    try:
+        pairs = parse_object(first)
+    except Refused as refused:
+        whole = source.whole(DOCUMENT_SIZE_BYTES_MAX)
+        if whole is not None and (items := _items(whole)) is not None:
+            return _of_items(source, items)
+        line = 1 + source.head[: source.head.index(b"{")].count(b"\n")
+        raise InputError(
+            refused.reason,
+            file=source.name,
+            line=line,
+            attribute=refused.attribute,
+            value=refused.value,
+            remedy=refused.remedy,
+        ) from refused
+    keys = table_names([key for key, _ in pairs])
+    if "items" in keys:
+        for _, items in _pages(source, peek=True):
+            if items:
+                return InputFile(source, _kind_of_object(items[0], source.name), "pages")
+        raise InputError("holds pages without line items", file=source.name, remedy="Nothing was published.")
+    return InputFile(source, _kind_of_pairs(pairs, source.name), "json-lines")
+
+
+def _document(source: Source) -> InputFile:
+    whole = source.whole(DOCUMENT_SIZE_BYTES_MAX)
+    if whole is None:
+        raise InputError(
+            f"a JSON document of more than {DOCUMENT_SIZE_BYTES_MAX >> 20} MiB",
+            file=source.name,
+            remedy="Write one line item a line instead.",
+        )
+    items = _items(whole)
+    if items is None:
+        raise InputError("not a JSON array of line items", file=source.name)
+    return _of_items(source, items)
+
+
+def _of_items(source: Source, items: list[bytes]) -> InputFile:
+    if not items:
+        raise InputError("holds no line items", file=source.name, remedy="Nothing was published.")
+    return InputFile(source, _kind_of_object(items[0], source.name), "document", items=tuple(items))
+
+
+def _items(document: bytes) -> list[bytes] | None:
+    """Return the raw line items of an envelope or array, or None if it is neither."""
+    try:
+        if document.lstrip().startswith(b"["):
+            return [bytes(raw) for raw in msgspec.json.decode(document, type=list[msgspec.Raw])]
+        members: dict[str, Any] = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
+        raw_items = next((raw for key, raw in members.items() if key.lower() == "items"), None)
+        if raw_items is None:
+            return None
+        return [bytes(raw) for raw in msgspec.json.decode(raw_items, type=list[msgspec.Raw])]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _pages(source: Source, *, peek: bool = False) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield each line's number and its items. Peeking looks only at what is in memory already."""
+    chunks = iter(()) if peek else source.chunks()
+    if peek:
+        yield from _page_lines(source.head.split(b"\n")[:-1] or [source.head], 1, source.name)
+    for chunk in chunks:
+        yield from _page_lines(chunk.data.split(b"\n"), chunk.first_line, source.name)
+
+
+def _page_lines(lines: list[bytes], first: int, file: str) -> Iterator[tuple[int, list[bytes]]]:
+    for number, line in enumerate(lines, first):
+        if not line.strip():
+            continue
+        items = _items(line)
+        if items is None:
+            raise InputError("not a page of line items", file=file, line=number, remedy="Each line is one page, whole.")
+        yield number, items
+
+
+def _kind_of_object(line: bytes, file: str) -> Kind:
+    try:
+        return _kind_of_pairs(parse_object(line), file)
+    except Refused as refused:
+        raise InputError(refused.reason, file=file, line=1, remedy=refused.remedy) from refused
+
+
+def _kind_of_pairs(pairs: list[tuple[str, Any]], file: str) -> Kind:
+    for key, value in pairs:
+        if key.lower() == "invoicelineitemtype" and isinstance(value, str):
+            for table in (RECONCILIATION, USAGE):
+                if value.lower() == table.v1_line_item_type:
+                    return table.kind
+    return _kind_of(table_names([key for key, _ in pairs]), file)
+
+
+def _kind_of(names: set[str], file: str) -> Kind:
+    usage, reconciliation = len(names & _USAGE_MARKS), len(names & _RECONCILIATION_MARKS)
+    if usage == reconciliation:
+        raise InputError(
+            "the first line is no line item we know",
+            file=file,
+            line=1,
+            remedy="Usage has UsageDate and BillingPreTaxTotal, reconciliation Subtotal and TaxTotal.",
+        )
+    return Kind.USAGE if usage > reconciliation else Kind.RECONCILIATION

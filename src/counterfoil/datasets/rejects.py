@@ -1,0 +1,83 @@
+"""Line items that cannot be right: counted, written down, and by default fatal.
+
+With no allowance the first refused line refuses the publication - at once, or, if a rejects file was asked for, after
+the rest was read, so that one run shows all there is to mend.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TextIO
+
+from counterfoil.datasets.values import Refused
+from counterfoil.errors import InputError
+
+WRITTEN_MAX = 100_000  # a file of the wrong kind must not fill the disk with complaints
+
+
+class Rejects:
+    """Collects refused lines of one publication; a context manager, which closes the rejects file."""
+
+    def __init__(self, path: Path | None, allowed: int) -> None:
+        self._path = path
+        self._allowed = allowed
+        self._file: TextIO | None = None
+        self._first: InputError | None = None
+        self.count = 0
+
+    def __enter__(self) -> Rejects:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, file: str, line: int, refused: Refused) -> None:
+        """Note one refused line; raises its InputError if nothing is allowed and nobody asked for the list."""
+        error = InputError(
+            refused.reason,
+            file=file,
+            line=line,
+            attribute=refused.attribute,
+            value=refused.value,
+            remedy=refused.remedy or "Mend the line, or allow for it with --allow-rejects.",
+        )
+        self.count += 1
+        self._first = self._first or error
+        if self._path is None and self.count > self._allowed:
+            raise error
+        if self._path is not None and self.count <= WRITTEN_MAX:
+            self._write(self._path, error)
+
+    def settle(self) -> None:
+        """Raise the first refusal if there were more than allowed. Called when everything was read."""
+        if self._first is not None and self.count > self._allowed:
+            if self._path is None:
+                raise self._first
+            raise InputError(
+                f"{self.count:,} lines were refused and {self._allowed:,} allowed; the first: {self._first.message}",
+                file=str(self._path),
+                remedy="Nothing was published.",
+            )
+
+    def _write(self, path: Path, error: InputError) -> None:
+        try:
+            if self._file is None:
+                self._file = path.open("w", encoding="utf-8")
+            json.dump(
+                {
+                    "file": error.file,
+                    "line": error.line,
+                    "attribute": error.attribute,
+                    "value": error.value,
+                    "reason": error.reason,
+                },
+                self._file,
+                ensure_ascii=False,
+            )
+            self._file.write("\n")
+        except OSError as failure:
+            raise InputError(
+                f"cannot be written: {failure.strerror or failure}", file=str(path), remedy="Check --rejects."
+            ) from failure

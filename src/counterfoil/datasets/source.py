@@ -1,0 +1,131 @@
+"""Opening input files: plain or gzip, from disk or standard input, as chunks of whole lines.
+
+Nothing here believes a file name: gzip is known by its first two bytes. Memory is bounded whatever comes - a gzip
+bomb meets the limit on a line's length (or on blank lines) long before it meets the end of memory.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from isal import igzip, igzip_lib
+
+from counterfoil.errors import DamagedInputError, InputError
+
+CHUNK_SIZE_BYTES = 8 << 20
+LINE_SIZE_BYTES_MAX = 4 << 20
+BLANK_LINES_MAX = 100_000
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some whole lines: their bytes without the final newline, and the number of the first one."""
+
+    data: bytes
+    first_line: int
+
+
+class Source:
+    """One input file. Iterate `chunks()` once; `head`, its first megabytes, may be looked at before."""
+
+    def __init__(self, name: str) -> None:
+        self.name = "standard input" if name == STANDARD_INPUT else name
+        self._given = name
+        self._stack = ExitStack()
+        self._stream: BinaryIO | None = None
+        self.head = b""
+
+    def __enter__(self) -> Source:
+        try:
+            self._stream = self._open()
+            self.head = self._read(CHUNK_SIZE_BYTES)
+            if self.head.startswith(b"\xef\xbb\xbf"):
+                self.head = self.head[3:]
+        except BaseException:
+            self._stack.close()
+            raise
+        if not self.head.strip():
+            self._stack.close()
+            raise InputError("the file is empty", file=self.name, remedy="Nothing was published.")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _open(self) -> BinaryIO:
+        try:
+            raw: BinaryIO
+            if self._given == STANDARD_INPUT:
+                raw = sys.stdin.buffer
+            else:
+                raw = self._stack.enter_context(Path(self._given).open("rb"))  # noqa: SIM115 - the stack closes it
+            buffered = io.BufferedReader(raw, 1 << 20) if isinstance(raw, io.RawIOBase) else raw
+            magic = buffered.peek(2)[:2] if isinstance(buffered, io.BufferedReader) else b""
+        except OSError as error:
+            raise InputError(
+                f"cannot be read: {error.strerror or error}", file=self.name, remedy="Check the path."
+            ) from error
+        if magic == b"\x1f\x8b":
+            unpacked = igzip.open(buffered, "rb")  # type: ignore[no-untyped-call]
+            return cast("BinaryIO", self._stack.enter_context(unpacked))
+        return buffered
+
+    def _read(self, size: int) -> bytes:
+        assert self._stream is not None
+        pieces, left = [], size
+        try:
+            while left > 0:
+                piece = self._stream.read(left)
+                if not piece:
+                    break
+                pieces.append(piece)
+                left -= len(piece)
+        except (EOFError, gzip.BadGzipFile, igzip_lib.IsalError) as error:  # type: ignore[misc]
+            raise DamagedInputError(
+                f"the gzip data is cut or corrupt: {error}", file=self.name, remedy="Fetch the file again."
+            ) from error
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror or error}", file=self.name) from error
+        return b"".join(pieces)
+
+    def whole(self, size_bytes_max: int) -> bytes | None:
+        """Return everything that is left, or None if it is more than `size_bytes_max`."""
+        rest = self._read(size_bytes_max - len(self.head) + 1)
+        everything = self.head + rest
+        self.head = everything
+        return everything if len(everything) <= size_bytes_max else None
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the lines in order, in chunks of a few megabytes; raises InputError on a line that never ends."""
+        carry, line, blank = self.head, 1, 0
+        ended = False
+        while not ended:
+            fresh = self._read(CHUNK_SIZE_BYTES)
+            ended = len(fresh) < CHUNK_SIZE_BYTES
+            data = carry + fresh
+            if ended:
+                body, carry = data, b""
+            else:
+                cut = data.rfind(b"\n") + 1
+                body, carry = data[:cut], data[cut:]
+            if len(carry) > LINE_SIZE_BYTES_MAX:
+                raise InputError(
+                    f"a line of more than {LINE_SIZE_BYTES_MAX >> 20} MiB",
+                    file=self.name,
+                    line=line + body.count(b"\n"),
+                    remedy="Line items are one JSON object a line; is this another kind of file?",
+                )
+            blank = blank + body.count(b"\n") if not body.strip() else 0
+            if blank > BLANK_LINES_MAX:
+                raise InputError(f"more than {BLANK_LINES_MAX:,} blank lines", file=self.name, line=line)
+            if body:
+                yield Chunk(body.removesuffix(b"\n"), line)
+                line += body.count(b"\n")

@@ -1,0 +1,165 @@
+"""Verifying: every count, sum and hash in the catalog, computed again from the stored bytes.
+
+Three promises are kept apart, so that a report says what broke: the bytes of each file (size, SHA-256), what the
+lake holds (line items, their digest, exact totals), and what the wire forms hold (as many line items as the lake).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from isal import igzip, igzip_lib
+
+from counterfoil import numbers
+from counterfoil.columns import LineItemTable, Type, table_of
+from counterfoil.datasets import digest
+from counterfoil.errors import DamagedError
+from counterfoil.lake import TEXT_SUFFIX, text_schema
+from counterfoil.model import Contents, Rendering, etag
+from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.files import Files
+from counterfoil.storage.records import Revision, Segment, StoredFile
+from counterfoil.wire.v1_blocks import BlockFile
+
+_READ_SIZE_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is not as the catalog says: where, and what."""
+
+    where: str
+    what: str
+
+
+@dataclass(slots=True)
+class Verification:
+    """What was looked at, and every fault that was found."""
+
+    files: int = 0
+    size_bytes: int = 0
+    line_items: int = 0
+    revisions: int = 0
+
+
+def verify(
+    catalog: Catalog, files: Files, progress: Callable[[str, int], None] = lambda _what, _count: None
+) -> tuple[Verification, list[Fault]]:
+    """Check everything the catalog lists; returns what was seen and the faults, none for a sound data folder."""
+    seen = Verification()
+    faults: list[Fault] = []
+    checked: set[int] = set()
+    for dataset, _ in catalog.datasets():
+        for revision in catalog.revisions(dataset):
+            seen.revisions += 1
+            segments = catalog.segments(revision.id)
+            faults += _check_revision(revision, segments)
+            stored = catalog.files(revision.id)
+            for segment in segments:
+                if segment.id in checked:
+                    continue
+                checked.add(segment.id)
+                its = [file for file in stored if file.segment_id == segment.id]
+                faults += _check_segment(table_of(dataset.kind), files, segment, its)
+                seen.files += len(its)
+                seen.size_bytes += sum(file.size_bytes for file in its)
+                seen.line_items += segment.contents.line_items
+                progress("verifying", seen.line_items)
+    return seen, faults
+
+
+def _check_revision(revision: Revision, segments: list[Segment]) -> Iterator[Fault]:
+    contents = Contents()
+    for segment in segments:
+        contents += segment.contents
+    where = f"revision {revision.id[:12]} of {revision.dataset}"
+    if contents != revision.contents:
+        yield Fault(where, "its segments do not add up to it")
+    if etag(revision.dataset, revision.contents) != revision.etag:
+        yield Fault(where, "its eTag does not name its contents")
+
+
+def _check_segment(table: LineItemTable, files: Files, segment: Segment, stored: list[StoredFile]) -> Iterator[Fault]:
+    contents = Contents()
+    counts: dict[Rendering, int] = {}
+    sound = True
+    for file in stored:
+        counts[file.rendering] = counts.get(file.rendering, 0) + file.line_items
+        try:
+            path = files.path(file.path)
+            _check_bytes(path, file)
+            if file.rendering is Rendering.LAKE:
+                contents += lake_contents(table, path, segment.contents.currency)
+            else:
+                _check_line_items(path, file)
+        except (DamagedError, OSError, EOFError, pa.ArrowException, igzip_lib.IsalError) as error:  # type: ignore[misc]
+            sound = False
+            yield Fault(file.path, str(error) if isinstance(error, DamagedError) else f"cannot be read: {error}")
+    where = f"segment {segment.name}"
+    if sound and contents != segment.contents:
+        yield Fault(where, "the lake does not hold what the catalog says")
+    for rendering, count in counts.items():
+        if count != segment.contents.line_items:
+            yield Fault(where, f"{rendering} has {count:,} line items instead of {segment.contents.line_items:,}")
+    if Rendering.LAKE not in counts:
+        yield Fault(where, "has no lake file")
+
+
+def _check_bytes(path: Path, file: StoredFile) -> None:
+    sha256, size = hashlib.sha256(), 0
+    try:
+        with path.open("rb") as stream:
+            while piece := stream.read(_READ_SIZE_BYTES):
+                sha256.update(piece)
+                size += len(piece)
+    except FileNotFoundError as error:
+        raise DamagedError("is missing.") from error
+    if size != file.size_bytes:
+        raise DamagedError(f"has {size:,} bytes instead of {file.size_bytes:,}.")
+    if sha256.hexdigest() != file.sha256:
+        raise DamagedError("has bytes that were changed: its SHA-256 is another.")
+
+
+def lake_contents(table: LineItemTable, path: Path, currency: str) -> Contents:
+    """Compute from a lake file what it contains; raises DamagedError where text and decimal disagree in kind."""
+    contents = Contents()
+    names = [f"{column.name}{TEXT_SUFFIX}" if column.type is Type.NUMBER else column.name for column in table.columns]
+    names.append(text_schema(table.kind).names[-1])
+    with pq.ParquetFile(path) as lake:
+        for batch in lake.iter_batches(batch_size=20_000, columns=names, use_threads=False):
+            items = pa.table([batch.column(name) for name in names], schema=text_schema(table.kind))
+            currencies = {text.upper() for text in items.column(table.currency).unique().to_pylist()}
+            if currencies != {currency}:
+                raise DamagedError(f"holds amounts in {', '.join(sorted(currencies))} instead of {currency}.")
+            hashes = digest.digests(digest.canonical_forms(items))
+            totals = {name: numbers.total(items.column(name).to_pylist()) for name in table.totals}
+            contents += Contents(items.num_rows, digest.digest_sum(hashes), currency, totals)
+    return contents
+
+
+def _check_line_items(path: Path, file: StoredFile) -> None:
+    found = _line_items(path, file.rendering)
+    if found != file.line_items:
+        raise DamagedError(f"holds {found:,} line items instead of {file.line_items:,}.")
+
+
+def _line_items(path: Path, rendering: Rendering) -> int:
+    if rendering is Rendering.V1:
+        blocks = BlockFile.open(path)
+        for block in blocks.blocks:
+            blocks.json(block)  # raises DamagedError unless the checksum holds
+        return sum(block.items for block in blocks.blocks)
+    count = 0
+    with igzip.open(path, "rb") as lines:  # type: ignore[no-untyped-call]
+        try:
+            while piece := lines.read(_READ_SIZE_BYTES):
+                count += piece.count(b"\n")
+        except gzip.BadGzipFile as error:
+            raise DamagedError(f"is no whole gzip file: {error}") from error
+    return count

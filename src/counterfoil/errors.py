@@ -1,0 +1,248 @@
+"""Every error Counterfoil raises on purpose, in one tree.
+
+    CounterfoilError                  one clear sentence, and a remedy where there is one
+    |-- UsageError                    a flag, setting or name that cannot be right
+    |-- InputError                    a file, line or attribute that cannot be published
+    |   `-- DamagedInputError         ... because the file itself is cut or corrupt
+    |-- DataFolderError               the data folder cannot be used
+    |   |-- NewerDataError            ... a newer Counterfoil wrote it
+    |   |-- FullDiskError             ... there is no room left
+    |   `-- LockedError               ... another publication is at work; try again
+    |-- MovedError                    the dataset changed while a publication was prepared
+    |-- MissingError                  no such dataset, revision, partner or client here
+    |-- DamagedError                  stored bytes are not what the catalog says they are
+    |-- RequestError                  the answer to an HTTP caller is "no"; the message is sent to them
+    |   |-- BadRequestError           400
+    |   |-- UnauthenticatedError      401
+    |   |-- ForbiddenError            403
+    |   |-- NotFoundError             404
+    |   |-- MethodNotAllowedError     405
+    |   |-- NotAcceptableError        406
+    |   |-- GoneError                 410
+    |   |-- TooLargeError             413
+    |   |-- UnsupportedMediaError     415
+    |   |-- NotServedError            501
+    |   `-- UnavailableError          503, with retry_after_s
+    `-- SourceError                   what another server did to our client
+        |-- NoAnswerError             it could not be reached, or stopped answering
+        |-- RefusedError              it said no: status, code, request ids
+        |-- OperationFailedError      the export ran and failed
+        |-- OperationTimeoutError     the export did not end within the bound
+        |-- LinkExpiredError          a signed link is no longer good; ask for the manifest again
+        `-- ProofError                what arrived is not what was promised
+
+A newcomer gets this wrong: the text of a RequestError *will* reach a stranger. It never holds a path, SQL, a
+secret or anything of another partner. Everything that is not a RequestError is answered with a plain 500 and a
+request id, and logged in full under that id.
+"""
+
+from __future__ import annotations
+
+
+class CounterfoilError(Exception):
+    """Anything Counterfoil refuses or cannot do, told in one sentence."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".rstrip()
+
+
+class UsageError(CounterfoilError):
+    """The command, setting or argument cannot be right, whatever the data."""
+
+    exit_code = 2
+
+
+class InputError(CounterfoilError):
+    """A file, line or attribute cannot be published as it is.
+
+    `line` counts from 1 and is None where the whole file is meant; `value` is shortened for display.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        file: str = "",
+        line: int | None = None,
+        attribute: str = "",
+        value: str | None = None,
+        remedy: str = "",
+    ) -> None:
+        self.reason = reason
+        self.file = file
+        self.line = line
+        self.attribute = attribute
+        self.value = value if value is None or len(value) <= 80 else value[:77] + "..."
+        where = ", ".join(part for part in (file, f"line {line}" if line is not None else "", attribute) if part)
+        said = f" ({self.value!r})" if self.value is not None else ""
+        super().__init__(f"{where}: {reason}{said}." if where else f"{reason}{said}.", remedy=remedy)
+
+
+class DamagedInputError(InputError):
+    """The input ends too early or does not decompress: no reject list can make it whole."""
+
+
+class DataFolderError(CounterfoilError):
+    """The data folder is missing, unreadable or not ours."""
+
+
+class NewerDataError(DataFolderError):
+    """A newer Counterfoil wrote this data folder; this one must not touch it."""
+
+
+class FullDiskError(DataFolderError):
+    """There is no room left; nothing was published."""
+
+
+class LockedError(DataFolderError):
+    """Another publication holds the dataset; try again when it is done."""
+
+    exit_code = 4
+
+
+class MovedError(CounterfoilError):
+    """The dataset got a new revision while this publication was prepared."""
+
+    exit_code = 4
+
+
+class MissingError(CounterfoilError):
+    """What was named does not exist in this data folder."""
+
+
+class DamagedError(CounterfoilError):
+    """Stored bytes differ from what the catalog promises."""
+
+
+class RequestError(CounterfoilError):
+    """An HTTP caller is refused; `message` is sent to them as it stands."""
+
+    status = 400
+
+    def __init__(self, message: str, *, code: str = "", parameter: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.parameter = parameter
+
+
+class BadRequestError(RequestError):
+    """A parameter, body or token of the request is wrong; the message names it."""
+
+
+class UnauthenticatedError(RequestError):
+    """There is no bearer token, or it is not good here."""
+
+    status = 401
+
+
+class ForbiddenError(RequestError):
+    """The token is good, and not for this."""
+
+    status = 403
+
+
+class NotFoundError(RequestError):
+    """No such thing for this caller; another partner's things answer exactly so."""
+
+    status = 404
+
+
+class MethodNotAllowedError(RequestError):
+    """The route exists, with other methods."""
+
+    status = 405
+
+    def __init__(self, message: str, *, allow: str) -> None:
+        super().__init__(message)
+        self.allow = allow
+
+
+class NotAcceptableError(RequestError):
+    """The caller accepts no form that we can give."""
+
+    status = 406
+
+
+class GoneError(RequestError):
+    """It existed and its time is over."""
+
+    status = 410
+
+
+class TooLargeError(RequestError):
+    """The body or header is longer than we read."""
+
+    status = 413
+
+
+class UnsupportedMediaError(RequestError):
+    """The body's type or encoding is none that we read."""
+
+    status = 415
+
+
+class NotServedError(RequestError):
+    """Microsoft has this route; Counterfoil does not serve it yet."""
+
+    status = 501
+
+
+class UnavailableError(RequestError):
+    """Not now; try again in `retry_after_s` seconds."""
+
+    status = 503
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class SourceError(CounterfoilError):
+    """A server our client talked to did not deliver."""
+
+
+class NoAnswerError(SourceError):
+    """The server could not be reached or stopped answering; asking again is safe."""
+
+    exit_code = 4
+
+
+class RefusedError(SourceError):
+    """The server answered no. `request_ids` name the call in its logs."""
+
+    def __init__(
+        self, message: str, *, status: int, code: str = "", request_ids: str = "", remedy: str = ""
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.status = status
+        self.code = code
+        self.request_ids = request_ids
+
+
+class OperationFailedError(SourceError):
+    """The export itself ended in failure; `code` is the server's own."""
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class OperationTimeoutError(SourceError):
+    """The export did not end within the bound that was set; it may still end later."""
+
+    exit_code = 4
+
+
+class LinkExpiredError(SourceError):
+    """The signed link is no longer good; the manifest gives a new one."""
+
+
+class ProofError(SourceError):
+    """What arrived differs from what the server promised; nothing was kept."""

@@ -1,0 +1,136 @@
+"""What is sold: metered services and licences. The same for every partner and seed, as Microsoft's catalogue is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from math import isqrt
+
+from counterfoil.generator import vocabulary
+from counterfoil.generator.draws import Draws
+from counterfoil.generator.spelling import compact
+
+PUBLISHER = "Microsoft Corporation"
+_METERS_MAX = 4000
+_LICENCES_MAX = 300
+_FREE_EVERY = 37  # each 37th meter costs nothing, and its amounts are zeros with many decimals
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A metered service in one region, and what names a resource that uses it."""
+
+    product_id: str
+    sku_id: str
+    availability_id: str
+    id: str
+    category: str
+    sub_category: str
+    name: str
+    region: str
+    location: str
+    unit: str
+    provider: str
+    resource_type: str
+    resource_name: str
+    price: Decimal
+    infos: tuple[str, ...]
+
+    @property
+    def product_name(self) -> str:
+        """The product's title."""
+        return f"{self.category} {self.sub_category}"
+
+    @property
+    def sku_name(self) -> str:
+        """The SKU's title."""
+        return f"{self.sub_category} - {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """A seat-based product; the price is for a month, in the pricing currency."""
+
+    product_id: str
+    sku_id: str
+    availability_id: str
+    title: str
+    price: Decimal
+    term: str
+    frequency: str
+
+
+def meters_for(line_items: int) -> tuple[Meter, ...]:
+    """Return the meters for a file of so many line items."""
+    return tuple(_meter(number) for number in range(min(max(40, 2 * isqrt(line_items)), _METERS_MAX)))
+
+
+def licences_for(line_items: int) -> tuple[Licence, ...]:
+    """Return the licences for a file of so many line items."""
+    return tuple(_licence(number) for number in range(min(max(10, isqrt(line_items) // 4), _LICENCES_MAX)))
+
+
+def _meter(number: int) -> Meter:
+    draws = Draws("meter", number)
+    families = vocabulary.METER_FAMILIES
+    category, sub_category, name, unit, provider, kind, resource, places, info = families[number % len(families)]
+    region, location = draws.pick(vocabulary.REGIONS)
+    size = 1 << draws.below(7)
+    return Meter(
+        product_id=f"DZH318Z0{draws.code(4)}",
+        sku_id=f"{draws.below(64):03X}{draws.code(1)}",
+        availability_id=f"DZH318Z0{draws.code(4)}",
+        id=draws.guid(),
+        category=category,
+        sub_category=sub_category,
+        name=name.format(n=size),
+        region=region,
+        location=location,
+        unit=unit,
+        provider=provider,
+        resource_type=kind,
+        resource_name=resource,
+        price=_price(draws, number, places),
+        infos=_infos(draws, info, size),
+    )
+
+
+def _price(draws: Draws, number: int, places: int) -> Decimal:
+    if number % _FREE_EVERY == _FREE_EVERY - 1:
+        return Decimal(0)
+    if draws.one_in(3):
+        return Decimal(100 + draws.below(900)).scaleb(-3 - places)
+    # 15 significant digits, as the v1 samples have; an odd last digit keeps all of them.
+    return Decimal(10**14 + draws.below(9 * 10**14) | 1).scaleb(-15 - places)
+
+
+def _infos(draws: Draws, kind: str, size: int) -> tuple[str, ...]:
+    """Return the additional infos that uses of a meter carry: JSON objects in a text, or empty."""
+    if kind == "vm":
+        # The odd spaces and the nulls are Microsoft's own, from the v1 samples.
+        spaced = (
+            '{{  "ImageType": null,  "ServiceType": "Standard_D{size}_v5",  "VMName": {vm},  '
+            '"VMProperties": null,  "UsageType": "{use}"}}'
+        )
+        uses = ("ComputeHR", "ComputeHR_SW")
+        return tuple(spaced.format(size=size, vm="null" if draws.one_in(2) else '"näme"', use=use) for use in uses)
+    if kind == "scale":
+        return tuple(compact({"vCores": size, "tier": draws.code(2), "ratio": "1:4"}) for _ in range(2))
+    if kind == "tokens":
+        return (compact({"model": f"gpt-{size}", "deployment": 'standard "global"'}), "")
+    return ("",)
+
+
+def _licence(number: int) -> Licence:
+    draws = Draws("licence", number)
+    title, product_id, cents, term, frequency = vocabulary.LICENCES[number % len(vocabulary.LICENCES)]
+    edition = number // len(vocabulary.LICENCES)
+    return Licence(
+        product_id=product_id,
+        sku_id=f"{edition + 1:04}",
+        availability_id=f"CFQ7TTC0{draws.code(4)}",
+        title=f"{title}, edition {edition + 1}" if edition else title,
+        price=Decimal(cents * (100 + 3 * edition) // 100).scaleb(-2),
+        term=term,
+        frequency=frequency,
+    )

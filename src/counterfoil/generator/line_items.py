@@ -1,0 +1,133 @@
+"""Line items as JSON lines, and into a file: the door of the generator.
+
+The same arguments give the same bytes: on every machine, with any PYTHONHASHSEED, this year or the next. Memory
+does not grow with the number of line items, only with the (bounded) number of customers and meters.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from isal import isal_zlib
+
+from counterfoil.columns import table_of
+from counterfoil.errors import CounterfoilError, FullDiskError, UsageError
+from counterfoil.generator import reconciliation_cases, usage_cases
+from counterfoil.generator.cases import COVERED, Setting, covering
+from counterfoil.generator.months import Month
+from counterfoil.generator.population import populate
+from counterfoil.generator.reconciliation import ReconciliationLineItems
+from counterfoil.generator.usage import UsageLineItems
+from counterfoil.model import Kind, Scope, tenant_id
+from counterfoil.periods import BillingPeriod
+
+LINE_ITEMS_MAX = 1_000_000_000
+RESELLERS_MAX = 10_000
+DEFAULT_RESELLERS = 8
+DEFAULT_CURRENCY = "EUR"
+_CHUNK_LINE_ITEMS = 500  # about a megabyte
+_OVER_QUOTA = getattr(errno, "EDQUOT", errno.ENOSPC)  # Windows has no name for it in older Pythons
+_GZIP_WBITS = 31  # a single gzip member; its header bears no time and no name
+
+
+def generate(
+    kind: Kind,
+    line_items: int,
+    *,
+    seed: int = 0,
+    partner: str,
+    scope: Scope,
+    currency: str | None = None,
+    resellers: int = DEFAULT_RESELLERS,
+) -> Iterator[bytes]:
+    """Return the line items as JSON lines in Graph's spelling, in chunks of whole lines.
+
+    `currency` is what an invoice is billed in; an unbilled scope says it itself. The first 64 line items hold every
+    special case. Raises UsageError, before the first chunk, for arguments that cannot be right.
+    """
+    partner = tenant_id(partner)
+    if not 1 <= line_items <= LINE_ITEMS_MAX:
+        raise UsageError(f"{line_items} line items cannot be generated.", remedy=f"Ask for 1 to {LINE_ITEMS_MAX:,}.")
+    if not 0 <= resellers <= RESELLERS_MAX:
+        raise UsageError(f"{resellers} resellers cannot be generated.", remedy=f"Ask for 0 to {RESELLERS_MAX:,}.")
+    return _chunks(kind, line_items, seed, partner, scope, _billing_currency(scope, currency), resellers)
+
+
+def write(chunks: Iterable[bytes], target: Path | BinaryIO, progress: Callable[[int], None] = lambda _: None) -> None:
+    """Write chunks to an open binary stream or to a file, which is whole or not there; `.gz` compresses.
+
+    `progress` is called after each chunk with the number of line items written so far.
+    """
+    compresses = isinstance(target, Path) and target.name.lower().endswith(".gz")
+    gzip = isal_zlib.compressobj(1, isal_zlib.DEFLATED, _GZIP_WBITS) if compresses else None
+    name = str(target) if isinstance(target, Path) else "standard output"
+    with _told(name), _opened(target) if isinstance(target, Path) else nullcontext(target) as out:
+        written = 0
+        for chunk in chunks:
+            out.write(gzip.compress(chunk) if gzip else chunk)
+            written += chunk.count(b"\n")
+            progress(written)
+        if gzip:
+            out.write(gzip.flush())
+        out.flush()
+
+
+def _chunks(
+    kind: Kind, line_items: int, seed: int, partner: str, scope: Scope, currency: str, resellers: int
+) -> Iterator[bytes]:
+    month = Month.of(scope)
+    population = populate(partner, seed, line_items, resellers)
+    key = "\n".join((partner, str(seed), scope.invoice, scope.period, scope.currency))
+    maker = UsageLineItems if kind is Kind.USAGE else ReconciliationLineItems
+    cases = usage_cases.CASES if kind is Kind.USAGE else reconciliation_cases.CASES
+    ordinary = max(0, line_items - COVERED)
+    made = maker(population, key, month, scope.invoice, currency, ordinary)
+    sold = (subscription.customer.reseller for subscription in population.subscriptions)
+    setting = Setting(month, currency, next(filter(None, sold), ""))
+    first = list(covering(table_of(kind), cases, lambda n: made.block(ordinary + n, ordinary + n + 1), setting))
+    yield b"".join(first[:line_items])
+    for start in range(0, ordinary, _CHUNK_LINE_ITEMS):
+        yield made.block(start, min(start + _CHUNK_LINE_ITEMS, ordinary))
+
+
+def _billing_currency(scope: Scope, currency: str | None) -> str:
+    if scope.is_billed:
+        # Scope knows what a currency looks like; the period is of no meaning here.
+        return Scope.unbilled(BillingPeriod(2000, 1), currency or DEFAULT_CURRENCY).currency
+    if currency is not None and currency.upper() != scope.currency:
+        raise UsageError(f"The scope is in {scope.currency}, and the currency was given as {currency}.")
+    return scope.currency
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes its name only when all of it is written; a device or pipe is written as it is."""
+    partial = path.with_name(f"{path.name}.partial") if path.is_file() or not path.exists() else path
+    try:
+        with partial.open("wb") as out:
+            yield out
+        if partial != path:
+            partial.replace(path)
+    except BaseException:
+        if partial != path:
+            with suppress(OSError):
+                partial.unlink()
+        raise
+
+
+@contextmanager
+def _told(target: str) -> Iterator[None]:
+    """Turn what the system refuses into our own errors; a reader that went away is the caller's business."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, _OVER_QUOTA}:
+            raise FullDiskError(f"There is no room left for {target}; what was written is not whole.") from error
+        reason = error.strerror or str(error)
+        raise CounterfoilError(f"{target} cannot be written: {reason}.", remedy="Name another file.") from error

@@ -1,0 +1,198 @@
+"""The nouns of the house: kinds, scopes, datasets, what a revision contains, and what a publication reports.
+
+All values are frozen. A *dataset* is named by kind, partner and scope; a *revision* is one state of it; its
+*contents* (line count, digest, totals) are what the eTag is made of, and are the same whatever the order of the
+line items, the segments they came in, or the engine and compressor that wrote them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Self
+
+from counterfoil import numbers
+from counterfoil.errors import UsageError
+from counterfoil.periods import BillingPeriod
+
+WHOLE = "whole"  # the segment that is a dataset by itself
+_DIGEST_MODULUS = 2**256
+_TENANT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+_SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+INVOICE_ID_LENGTH_MAX = 64
+
+
+class Kind(StrEnum):
+    """The two kinds of line items."""
+
+    RECONCILIATION = "reconciliation"
+    USAGE = "usage"
+
+
+class AttributeSet(StrEnum):
+    """How many attributes an export holds."""
+
+    FULL = "full"
+    BASIC = "basic"
+
+
+class Rendering(StrEnum):
+    """The stored forms of a segment: the lake, and the wire forms made from it."""
+
+    LAKE = "lake"
+    GRAPH_FULL = "graph-full"
+    GRAPH_BASIC = "graph-basic"
+    V1 = "v1"
+
+    @classmethod
+    def of(cls, attributes: AttributeSet) -> Rendering:
+        """Return the rendering that holds an attribute set."""
+        return cls.GRAPH_BASIC if attributes is AttributeSet.BASIC else cls.GRAPH_FULL
+
+
+def tenant_id(text: str) -> str:
+    """Return a tenant id in lower case; raises UsageError if it is not a GUID."""
+    lowered = text.strip().lower()
+    if _TENANT.fullmatch(lowered) is None:
+        raise UsageError(
+            f"{text!r} is not a tenant id.",
+            remedy="A tenant id is a GUID such as 0e195b37-4574-4539-bc42-0e539b9684c0.",
+        )
+    return lowered
+
+
+def segment_name(text: str) -> str:
+    """Return a checked segment name; raises UsageError."""
+    if _SEGMENT.fullmatch(text) is None or text.startswith("."):
+        raise UsageError(
+            f"{text!r} is not a segment name.", remedy="Use 1 to 64 of A-Z a-z 0-9 . _ -, such as 2026-11-20."
+        )
+    return text
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Scope:
+    """What a dataset covers: one invoice, or one period in one currency.
+
+    Build it with `billed` or `unbilled`; both check what they are given and raise UsageError.
+    """
+
+    invoice: str = ""
+    period: str = ""
+    currency: str = ""
+
+    @classmethod
+    def billed(cls, invoice: str) -> Self:
+        """The line items of one invoice. Ids are compared case-blind and kept in upper case."""
+        if not 1 <= len(invoice) <= INVOICE_ID_LENGTH_MAX or not all("!" <= char <= "~" for char in invoice):
+            raise UsageError(
+                f"{invoice!r} is not an invoice id.",
+                remedy=f"An id has 1 to {INVOICE_ID_LENGTH_MAX} printable characters without spaces.",
+            )
+        return cls(invoice=invoice.upper())
+
+    @classmethod
+    def unbilled(cls, period: BillingPeriod, currency: str) -> Self:
+        """The line items not yet invoiced of one month in one currency."""
+        code = currency.upper()
+        if _CURRENCY.fullmatch(code) is None:
+            raise UsageError(f"{currency!r} is not a currency.", remedy="Use three letters, such as EUR.")
+        return cls(period=str(period), currency=code)
+
+    @property
+    def is_billed(self) -> bool:
+        """Whether this is an invoice."""
+        return bool(self.invoice)
+
+    def __str__(self) -> str:
+        return f"invoice {self.invoice}" if self.invoice else f"unbilled {self.period} {self.currency}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Dataset:
+    """All line items of one kind, for one partner, in one scope."""
+
+    kind: Kind
+    partner: str
+    scope: Scope
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.partner}, {self.scope}"
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a set of line items holds: how many, the sum of their digests, and exact totals in one currency.
+
+    `digest` is the sum modulo 2**256 of each line item's SHA-256. Adding contents of two currencies is an error.
+    `currency` is empty only for no line items at all.
+    """
+
+    line_items: int = 0
+    digest: int = 0
+    currency: str = ""
+    totals: Mapping[str, Decimal] = field(default_factory=dict)
+
+    def __add__(self, other: Contents) -> Contents:
+        if not self.line_items:
+            return other
+        if not other.line_items:
+            return self
+        if self.currency != other.currency:
+            raise UsageError(f"Amounts in {self.currency} and {other.currency} cannot be added.")
+        return Contents(
+            self.line_items + other.line_items,
+            (self.digest + other.digest) % _DIGEST_MODULUS,
+            self.currency,
+            {name: numbers.add(value, other.totals[name]) for name, value in self.totals.items()},
+        )
+
+    def same_as(self, other: Contents) -> bool:
+        """Whether both hold the very same line items (the totals follow from the digest)."""
+        return (self.line_items, self.digest) == (other.line_items, other.digest)
+
+    def plain_totals(self) -> dict[str, str]:
+        """The totals, written out in full."""
+        return {name: numbers.plain(value) for name, value in self.totals.items()}
+
+    def to_json(self) -> dict[str, object]:
+        """A form for the catalog; `from_json` reads it back."""
+        return {
+            "lineItems": self.line_items,
+            "digest": f"{self.digest:064x}",
+            "currency": self.currency,
+            "totals": self.plain_totals(),
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, object]) -> Self:
+        """Read what `to_json` wrote."""
+        totals = body["totals"]
+        assert isinstance(totals, Mapping)
+        return cls(
+            int(str(body["lineItems"])),
+            int(str(body["digest"]), 16),
+            str(body["currency"]),
+            {name: numbers.exact(text) for name, text in totals.items()},
+        )
+
+
+def etag(dataset: Dataset, contents: Contents) -> str:
+    """Return the eTag: 32 hex digits that name what a dataset contains, and nothing about how it is stored."""
+    scope = dataset.scope
+    parts = (
+        "counterfoil-etag-1",
+        dataset.kind.value,
+        dataset.partner,
+        scope.invoice,
+        scope.period,
+        scope.currency,
+        str(contents.line_items),
+        f"{contents.digest:064x}",
+    )
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

@@ -1,0 +1,133 @@
+"""Exact numbers: the grammar, sums without loss, and the one place where a digit may go.
+
+An amount is the *text* that came in; `24.0` and `24` are two texts of one value and both survive. Nothing here
+is a float. What a newcomer would get wrong: Decimal's default context keeps 28 digits and rounds in silence, so
+every sum goes through the context below, which raises instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from decimal import (
+    ROUND_HALF_EVEN,
+    Clamped,
+    Context,
+    Decimal,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+    Rounded,
+    Underflow,
+)
+
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
+TEXT_LENGTH_MAX = 64
+MAGNITUDE_LIMIT = Decimal("1e13")
+# `1E-999999999` is twelve characters and a number, and summing it exactly would need a billion digits. No known
+# source goes past 22 decimals.
+PLACES_MAX = 100
+
+LAKE_PRECISION = 28
+LAKE_SCALE = 15  # DECIMAL(28,15): the widest that .NET's decimal, and so Power BI, can hold
+
+# 13 digits before the point, 100 after, and room for 10**30 line items.
+_EXACT = Context(
+    prec=13 + PLACES_MAX + 30,
+    Emin=-9999,
+    Emax=9999,
+    traps=[InvalidOperation, Inexact, Rounded, Overflow, Underflow, Clamped],
+)
+_ROUNDING = Context(prec=13 + PLACES_MAX + 30, Emin=-9999, Emax=9999, rounding=ROUND_HALF_EVEN)
+_LAKE_QUANTUM = Decimal(1).scaleb(-LAKE_SCALE)
+
+
+def why_not_a_number(text: str) -> str | None:
+    """Say why `text` is no number that we keep, or None when it is one."""
+    if len(text) > TEXT_LENGTH_MAX:
+        return f"a number of more than {TEXT_LENGTH_MAX} characters"
+    if NUMBER.fullmatch(text) is None:
+        return "not a JSON number"
+    exponent = text.replace("E", "e").partition("e")[2]
+    if len(exponent.lstrip("+-").lstrip("0")) > 4:
+        return "a number with an exponent out of range"
+    value = _EXACT.create_decimal(text)
+    places = -int(value.as_tuple().exponent)
+    if places > PLACES_MAX:
+        return f"a number of more than {PLACES_MAX} decimals"
+    if value.copy_abs() >= MAGNITUDE_LIMIT:
+        return "a number of 10,000,000,000,000 or more"
+    return None
+
+
+def exact(text: str) -> Decimal:
+    """Return the value of a checked number text, all digits kept."""
+    return _EXACT.create_decimal(text)
+
+
+def total(texts: Iterable[str]) -> Decimal:
+    """Add checked number texts without losing a digit; raises decimal.Inexact rather than rounding."""
+    add = _EXACT.add
+    create = _EXACT.create_decimal
+    result = Decimal(0)
+    for text in texts:
+        result = add(result, create(text))
+    return result
+
+
+def add(left: Decimal, right: Decimal) -> Decimal:
+    """Add two exact values exactly."""
+    return _EXACT.add(left, right)
+
+
+def plain(value: Decimal) -> str:
+    """Write an exact value in full, without an exponent: `0E-20` becomes twenty decimals of zero."""
+    return format(value, "f")
+
+
+def for_lake(text: str) -> tuple[Decimal, bool]:
+    """Return the value as DECIMAL(28,15), rounded half to even, and whether a digit went.
+
+    This is the only rounding in Counterfoil; the exact text is kept beside the result.
+    """
+    value = _EXACT.create_decimal(text)
+    rounded = value.quantize(_LAKE_QUANTUM, context=_ROUNDING)
+    return rounded, rounded != value
+
+
+def percent_to_rate(text: str) -> str:
+    """Move the point two places left: `15` becomes `0.15`. The inverse of `rate_to_percent`."""
+    return _move_point(text, -2)
+
+
+def rate_to_percent(text: str) -> str:
+    """Move the point two places right: `0.15` becomes `15`.
+
+    `percent_to_rate(rate_to_percent(rate)) == rate`, digit for digit. Where plain digits could not hold that
+    (`0.10` and `0.1` would both become `10`), the result keeps the digits and says the shift as an exponent.
+    """
+    moved = _move_point(text, 2)
+    return moved if _move_point(moved, -2) == text else _shift_exponent(text, 2)
+
+
+def _move_point(text: str, places: int) -> str:
+    if "e" in text or "E" in text:
+        return _shift_exponent(text, places)
+    sign = "-" if text.startswith("-") else ""
+    whole, _, fraction = text.removeprefix("-").partition(".")
+    if places > 0:
+        padded = fraction.ljust(places, "0")
+        moved_whole, moved_fraction = whole + padded[:places], padded[places:]
+    else:
+        padded = whole.rjust(1 - places, "0")
+        moved_whole, moved_fraction = padded[:places], padded[places:] + fraction
+        if not fraction:  # a whole percentage has no decimals to preserve: 10 is 0.1, and 100 is 1
+            moved_fraction = moved_fraction.rstrip("0")
+    moved_whole = moved_whole.lstrip("0") or "0"
+    return f"{sign}{moved_whole}.{moved_fraction}" if moved_fraction else f"{sign}{moved_whole}"
+
+
+def _shift_exponent(text: str, places: int) -> str:
+    mantissa, _, exponent = text.replace("E", "e").partition("e")
+    shifted = int(exponent or 0) + places
+    return f"{mantissa}E{shifted}" if shifted else mantissa

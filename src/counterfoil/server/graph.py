@@ -1,0 +1,228 @@
+"""The Graph routes: read what is asked, make one call, write the answer.
+
+Paths arrive in their one canonical spelling (see `wire.graph_paths`; the front sees to it), so each route
+stands here once per version. What a newcomer would get wrong: asking for a failed export is a success. GET on an
+operation answers 200 whatever became of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from counterfoil.errors import BadRequestError, NotFoundError, NotServedError
+from counterfoil.model import Kind
+from counterfoil.server import graph_openapi
+from counterfoil.server.refusals import RequestIds, graph_headers
+from counterfoil.server.service import Service
+from counterfoil.storage.records import Operation
+from counterfoil.wire import graph
+from counterfoil.wire.graph import BILLING, VERSIONS
+
+PAGE_SIZE: Final = 100  # elements of a collection; each may be a manifest of thousands of blobs
+_GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_Result = TypeVar("_Result")
+
+
+def graph_router(service: Service) -> APIRouter:
+    """Return all Graph routes of both versions."""
+    router = APIRouter()
+    for version in VERSIONS:
+        _add_routes(router, GraphRoutes(service, version))
+    return router
+
+
+def _add_routes(router: APIRouter, routes: GraphRoutes) -> None:
+    top = f"/{routes.version}"
+    billing = f"{top}/{BILLING}"
+
+    def get(path: str, endpoint: Callable[..., Awaitable[Response]], about: str) -> None:
+        router.add_api_route(path, endpoint, methods=["GET"], **graph_openapi.describe(path, about))
+
+    for kind in Kind:
+        for billed in (True, False):
+            path = f"{billing}/{kind}/{'billed' if billed else 'unbilled'}/export"
+            router.add_api_route(
+                path,
+                partial(routes.export, kind=kind, billed=billed),
+                methods=["POST"],
+                **graph_openapi.describe_export(path, kind, billed=billed),
+            )
+    get(f"{billing}/operations", routes.list_operations, "List your exports of the last 24 hours, newest first")
+    get(f"{billing}/operations/$count", routes.count_operations, "Count your exports of the last 24 hours")
+    get(f"{billing}/operations/{{id}}", routes.get_operation, "Tell what became of an export")
+    get(f"{billing}/manifests", routes.list_manifests, "List the manifests of your exports, newest first")
+    get(f"{billing}/manifests/$count", routes.count_manifests, "Count the manifests of your exports")
+    get(f"{billing}/manifests/{{id}}", routes.get_manifest, "Get a manifest with a fresh link to its blobs")
+    kinds = [f"{BILLING}/{kind}{rest}" for kind in Kind for rest in ("", "/billed", "/unbilled")]
+    for path in ("reports/partners", BILLING, *kinds):
+        get(f"{top}/{path}", partial(routes.get_entity, path=path), "Get the entity that leads to the exports")
+    if routes.version == "beta":
+        aggregated = f"{billing}/aggregatedUsage"
+        for path, method in ((aggregated, "GET"), (f"{aggregated}/billed", "GET")):
+            router.add_api_route(path, routes.not_served, methods=[method], include_in_schema=False)
+        router.add_api_route(
+            f"{aggregated}/billed/export", routes.not_served, methods=["POST"], include_in_schema=False
+        )
+
+
+class GraphRoutes:
+    """The routes of one version of the API."""
+
+    def __init__(self, service: Service, version: str) -> None:
+        self._service = service
+        self._exports = service.exports
+        self.version = version
+
+    async def export(self, request: Request, *, kind: Kind, billed: bool) -> Response:
+        """Accept an export; its operation can be asked for at once."""
+        partner = await self._partner(request)
+        body = graph.decode_body(
+            await request.body(),
+            content_type=request.headers.get("content-type", ""),
+            content_encoding=request.headers.get("content-encoding", ""),
+        )
+        asked = graph.read_export_request(kind, body, billed=billed)
+        key = request.headers.get("idempotency-key")
+        if key is not None:
+            graph.check_idempotency_key(key)
+        operation = await run_in_threadpool(self._exports.submit, partner, asked, key)
+        headers = graph_headers(RequestIds.of(request.scope))
+        del headers["content-type"]
+        headers["location"] = graph.operation_url(self._root(request), operation.id)
+        headers["retry-after"] = str(self._exports.progress(operation).retry_after_s)
+        headers["content-length"] = "0"
+        return Response(status_code=202, headers=headers)
+
+    async def get_operation(self, request: Request, id: str) -> Response:  # noqa: A002 - the path says `id`
+        """Tell what became of an export."""
+        partner = await self._partner(request)
+
+        def found() -> tuple[dict[str, object], int]:
+            operation = self._exports.operation(partner, _guid(id, "operation"))
+            body = self._operation_body(request, operation)
+            return body, self._exports.progress(operation).retry_after_s
+
+        body, retry_after_s = await run_in_threadpool(found)
+        # Microsoft's sample client takes Retry-After for granted until the end, and must not see it after.
+        return _json(request, body, {"retry-after": str(retry_after_s)} if body["status"] == "running" else None)
+
+    async def get_manifest(self, request: Request, id: str) -> Response:  # noqa: A002 - the path says `id`
+        """Answer a manifest with a fresh link to its blobs."""
+        partner = await self._partner(request)
+
+        def found() -> dict[str, object]:
+            operation = self._exports.operation_of_manifest(partner, _guid(id, "manifest"))
+            return self._manifest_body(request, operation)
+
+        return _json(request, await run_in_threadpool(found))
+
+    async def list_operations(self, request: Request) -> Response:
+        """List the caller's operations."""
+        return await self._list(request, "operations", self._exports.operations, self._operation_body)
+
+    async def list_manifests(self, request: Request) -> Response:
+        """List the manifests of the caller's operations."""
+        return await self._list(request, "manifests", self._exports.succeeded_operations, self._manifest_body)
+
+    async def count_operations(self, request: Request) -> Response:
+        """Count the caller's operations."""
+        return await self._count(request, self._exports.operations)
+
+    async def count_manifests(self, request: Request) -> Response:
+        """Count the manifests of the caller's operations."""
+        return await self._count(request, self._exports.succeeded_operations)
+
+    async def get_entity(self, request: Request, *, path: str) -> Response:
+        """Answer one of the entities on the way to the actions."""
+        await self._partner(request)
+        return _json(request, graph.entity_body(self._root(request), path))
+
+    async def not_served(self, request: Request) -> Response:
+        """Say that Microsoft has this and we do not."""
+        await self._partner(request)
+        raise NotServedError("Counterfoil does not serve the aggregated usage export.")
+
+    async def _partner(self, request: Request) -> str:
+        authorization = request.headers.get("authorization")
+        caller = await self._service.authenticator.authenticate(authorization, api="graph")
+        return caller.partner
+
+    def _root(self, request: Request) -> str:
+        return f"{self._service.base_url(request.scope)}/{self.version}"
+
+    def _operation_body(self, request: Request, operation: Operation) -> dict[str, object]:
+        progress = self._exports.progress(operation)
+        manifest = None
+        if progress.status is graph.Status.SUCCEEDED:
+            manifest = self._exports.manifest(operation, self._service.base_url(request.scope))
+        return graph.operation_body(
+            self._root(request),
+            operation.id,
+            status=progress.status,
+            created_at=operation.created_at,
+            last_action_at=progress.last_action_at,
+            manifest=manifest,
+        )
+
+    def _manifest_body(self, request: Request, operation: Operation) -> dict[str, object]:
+        manifest = self._exports.manifest(operation, self._service.base_url(request.scope))
+        return graph.manifest_body(self._root(request), manifest)
+
+    async def _count(self, request: Request, found: Callable[[str], list[Operation]]) -> Response:
+        operations = await run_in_threadpool(found, await self._partner(request))
+        headers = graph_headers(RequestIds.of(request.scope)) | {"content-type": "text/plain"}
+        return Response(str(len(operations)), headers=headers)
+
+    async def _list(
+        self,
+        request: Request,
+        collection: str,
+        found: Callable[[str], list[Operation]],
+        element: Callable[[Request, Operation], dict[str, object]],
+    ) -> Response:
+        partner = await self._partner(request)
+        top, skip = _whole(request, "$top"), _whole(request, "$skip") or 0
+        size = PAGE_SIZE if top is None else min(top, PAGE_SIZE)
+
+        def page() -> dict[str, object]:
+            operations = found(partner)
+            more = skip + size < len(operations) and (top is None or top > size)
+            next_top = "" if top is None else f"$top={top - size}&"
+            path = f"{BILLING}/{collection}"
+            return graph.collection_body(
+                self._root(request),
+                path,
+                [element(request, each) for each in operations[skip : skip + size]],
+                count=len(operations) if request.query_params.get("$count", "").lower() == "true" else None,
+                next_link=f"{self._root(request)}/{path}?{next_top}$skip={skip + size}" if more else "",
+            )
+
+        return _json(request, await run_in_threadpool(page))
+
+
+def _json(request: Request, body: dict[str, object], more: dict[str, str] | None = None) -> Response:
+    headers = graph_headers(RequestIds.of(request.scope)) | (more or {})
+    return Response(json.dumps(body, ensure_ascii=False).encode(), headers=headers)
+
+
+def _guid(text: str, what: str) -> str:
+    """Return an object id; what cannot be one answers as one that is not there."""
+    if _GUID.fullmatch(text) is None:
+        raise NotFoundError(f"There is no {what} with this id.")
+    return text
+
+
+def _whole(request: Request, option: str) -> int | None:
+    text = request.query_params.get(option)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
+        raise BadRequestError(f"The query option '{option}' must be a whole number.", parameter=option)
+    return int(text)

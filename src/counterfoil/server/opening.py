@@ -1,0 +1,88 @@
+"""Putting a server's parts together: from settings to a `Service`, and from a service to what listens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from counterfoil.errors import UsageError
+from counterfoil.exports import Exports
+from counterfoil.periods import Clocks
+from counterfoil.server.audiences import Audiences
+from counterfoil.server.auth import Authenticator
+from counterfoil.server.authority import Authority
+from counterfoil.server.issuing import AuthorityKeys
+from counterfoil.server.run import Endpoint
+from counterfoil.server.service import Service
+from counterfoil.server.tls import DevelopmentCertificate, development_certificate
+from counterfoil.settings import Settings
+from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.files import Files
+from counterfoil.storage.secrets import load_or_create_keyring
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@contextmanager
+def opened(
+    settings: Settings,
+    clocks: Clocks,
+    *,
+    development: bool,
+    operation_delay_s: float = 0,
+    open_to: Iterable[str] = (),
+) -> Iterator[Service]:
+    """Open everything a server needs, and close it again.
+
+    Raises UsageError where the settings would leave a server that nobody, or anybody, could use.
+    """
+    with Catalog.open(settings.data, settings.database_url or None) as catalog:
+        keys = AuthorityKeys(settings.data, development=development)
+        audiences = Audiences.from_setting(settings.audience, development=development)
+        authenticator = Authenticator.from_settings(settings, catalog, clocks, keys)
+        if not development and not settings.issuer and not _has_client(catalog):
+            raise UsageError(
+                "Nobody could sign in to this server.",
+                remedy="Set COUNTERFOIL_ISSUER, add a client (`counterfoil clients add`), or use --dev to test.",
+            )
+        keyring = load_or_create_keyring(settings.data, settings.secret or None)
+        authority = None if settings.issuer and not development else Authority(catalog, clocks, keys, audiences)
+        yield Service(
+            settings=settings,
+            catalog=catalog,
+            files=Files(settings.data / "files"),
+            keyring=keyring,
+            clocks=clocks,
+            exports=Exports(catalog, keyring, clocks, operation_delay_s),
+            authenticator=authenticator,
+            authority=authority,
+            development=development,
+            open_to=frozenset(open_to),
+        )
+
+
+def endpoints(service: Service) -> tuple[list[Endpoint], DevelopmentCertificate | None]:
+    """Return where to listen, and in development the certificate made for https, if one was needed."""
+    settings = service.settings
+    if service.development and settings.host not in _LOOPBACK and not service.open_to:
+        raise UsageError(
+            f"--dev gives a token to anybody who asks, and {settings.host} is not this machine alone.",
+            remedy="Leave --host out, or name the hosts it may be reached at with --dev-open.",
+        )
+    found = [Endpoint(settings.host, settings.port)]
+    if settings.https_port is None:
+        return found, None
+    certificate, key, made = settings.tls_cert, settings.tls_key, None
+    if certificate is None or key is None:
+        if not service.development:
+            raise UsageError("https needs a certificate.", remedy="Give --tls-cert and --tls-key.")
+        made = development_certificate(settings.data, service.clocks.wall(), service.open_to)
+        certificate, key = made.cert, made.key
+    found.append(Endpoint(settings.host, settings.https_port, certificate, key))
+    return found, made
+
+
+def _has_client(catalog: Catalog) -> bool:
+    return any(
+        client.revoked_at is None for partner in catalog.partners() for client in catalog.clients(partner.tenant)
+    )

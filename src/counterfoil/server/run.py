@@ -1,0 +1,235 @@
+"""Starting and stopping the web server. Prints nothing: whoever starts it is told the ports and speaks for us.
+
+What a newcomer would get wrong: the HTTP parser has no limits of its own, so a caller could fill the memory with
+one endless header. `_BoundedProtocol` cuts it off; within the bound, the front refuses with a proper answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from counterfoil.errors import CounterfoilError, UsageError
+from counterfoil.server.service import Application
+
+HEAD_BYTES_MAX: Final = 64 * 1024  # of the request line and headers together
+KEEP_ALIVE_S: Final = 75  # longer than the idle time of the usual clients' pools, so that they close first
+GRACE_S: Final = 10
+_START_S_MAX: Final = 30
+_BACKLOG: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to listen. Port 0 picks a free one; with certificate and key it is https."""
+
+    host: str
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Where it listens now."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The base URL for callers on this machine."""
+        return (
+            f"{self.scheme}://[{self.host}]:{self.port}"
+            if ":" in self.host
+            else f"{self.scheme}://{self.host}:{self.port}"
+        )
+
+
+OnReady = Callable[[Sequence[Bound]], None]
+
+
+class _BoundedProtocol(HttpToolsProtocol):
+    """Drops a connection whose request head goes on for too long."""
+
+    _head_bytes = 0
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEAD_BYTES_MAX:
+            raise ValueError  # the parser stops, and the caller is told 400
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to us: there may be two, and one signal is for both."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class WebServer:
+    """Serves one application at one or more endpoints until it is told to stop."""
+
+    def __init__(self, app: Application, endpoints: Sequence[Endpoint], *, grace_s: int = GRACE_S) -> None:
+        self._endpoints = endpoints
+        self._servers = [_Server(_config(app, endpoint, grace_s)) for endpoint in endpoints]
+        self._signalled = False
+
+    def run(self, on_ready: OnReady, *, signals: bool = True) -> None:
+        """Serve until SIGTERM, SIGINT or `stop`; finishes what is being answered, for a while."""
+        factory = self._servers[0].config.get_loop_factory()
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(self._serve(on_ready, signals=signals))
+
+    def stop(self) -> None:
+        """Begin to stop; safe from any thread."""
+        for server in self._servers:
+            server.should_exit = True
+
+    async def _serve(self, on_ready: OnReady, *, signals: bool) -> None:
+        with contextlib.ExitStack() as stack:
+            sockets = [stack.enter_context(_bind(endpoint)) for endpoint in self._endpoints]
+            await self._serve_on(sockets, on_ready, signals=signals)
+
+    async def _serve_on(self, sockets: Sequence[socket.socket], on_ready: OnReady, *, signals: bool) -> None:
+        if signals:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self._on_signal)
+        tasks = [
+            asyncio.create_task(server.serve(sockets=[bound]))
+            for server, bound in zip(self._servers, sockets, strict=True)
+        ]
+        ready = asyncio.create_task(self._tell(on_ready, sockets))
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            ready.cancel()
+        if ready.done() and not ready.cancelled():
+            ready.result()
+
+    async def _tell(self, on_ready: OnReady, sockets: Sequence[socket.socket]) -> None:
+        while not all(server.started for server in self._servers):  # noqa: ASYNC110 - uvicorn tells by a flag
+            await asyncio.sleep(0.005)
+        try:
+            on_ready(
+                [
+                    Bound("https" if endpoint.certificate else "http", endpoint.host, bound.getsockname()[1])
+                    for endpoint, bound in zip(self._endpoints, sockets, strict=True)
+                ]
+            )
+        except BaseException:
+            self.stop()
+            raise
+
+    def _on_signal(self) -> None:
+        if self._signalled:  # asked twice: do not wait for anybody
+            for server in self._servers:
+                server.force_exit = True
+        self._signalled = True
+        self.stop()
+
+
+def _config(app: Application, endpoint: Endpoint, grace_s: int) -> uvicorn.Config:
+    options: dict[str, Any] = {}
+    if endpoint.certificate is not None:
+        options = {"ssl_certfile": endpoint.certificate, "ssl_keyfile": endpoint.key}
+    config = uvicorn.Config(
+        app,
+        http=_BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=grace_s,
+        backlog=_BACKLOG,
+        **options,
+    )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"The certificate or its key cannot be used: {error}.") from None
+    # uvicorn tells every start and stop; what matters of it is told by whoever started us.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    return config
+
+
+def _bind(endpoint: Endpoint) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise UsageError(f"{endpoint.host!r} is not an address to listen on: {error.strerror}.") from None
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        bound.close()
+        raise UsageError(
+            f"Port {endpoint.port} of {endpoint.host} cannot be used: {error.strerror}.",
+            remedy="Name another with --port; 0 picks a free one.",
+        ) from None
+    return bound
+
+
+@contextlib.contextmanager
+def running(app: Application, endpoints: Sequence[Endpoint], *, grace_s: int = GRACE_S) -> Iterator[Sequence[Bound]]:
+    """Serve from another thread for as long as the context lasts; for tests, and for programs with other work."""
+    server = WebServer(app, endpoints, grace_s=grace_s)
+    ready = threading.Event()
+    told: list[Bound] = []
+    failed: list[BaseException] = []
+
+    def on_ready(bound: Sequence[Bound]) -> None:
+        told.extend(bound)
+        ready.set()
+
+    def serve() -> None:
+        try:
+            server.run(on_ready, signals=False)
+        except BaseException as error:  # noqa: BLE001 - it is raised again where somebody can see it
+            failed.append(error)
+        finally:
+            ready.set()
+
+    thread = threading.Thread(target=serve, name="counterfoil-server", daemon=True)
+    thread.start()
+    try:
+        if not ready.wait(_START_S_MAX) or not told:
+            raise failed[0] if failed else CounterfoilError("The server did not start.")
+        yield told
+    finally:
+        server.stop()
+        thread.join()

@@ -1,0 +1,238 @@
+"""Pages of v1 line items, cut from the stored blocks. No HTTP and no envelope is made here.
+
+A page never spans two blocks, so what it costs does not depend on how deep in the walk it lies. What is kept in
+memory is bounded, holds no truth, and may be lost at any time: the file lists of the revisions used last, their
+open files, and the blocks unpacked last (a walk in small pages would otherwise unpack each block many times).
+
+A newcomer gets this wrong: an open file that falls out of memory is not closed here, but when the last page that
+reads from it is done. And everything here runs on one thread; only `load` may run on another.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from counterfoil.errors import BadRequestError, DamagedError
+from counterfoil.model import Rendering
+from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.files import Files
+from counterfoil.wire.tokens import CONTINUATION_HEADER, Position
+from counterfoil.wire.v1 import proof_headers
+from counterfoil.wire.v1_blocks import Block, BlockFile
+
+LISTINGS_KEPT: Final = 1_000
+FILES_KEPT: Final = 256  # open file descriptors; a process may usually have 1,024
+UNPACKED_BYTES_KEPT: Final = 64 << 20
+_END_BYTES: Final = 40  # an int in a list
+BEGINNING: Final = Position(0, 0, 0)
+_GONE: Final = "The line items that this walk was reading are no longer kept. Start over with the first page."
+
+Proof = tuple[tuple[bytes, bytes], ...]
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class Kept(Generic[Key, Value]):
+    """The values used last, up to a bound on the sum of their sizes."""
+
+    def __init__(self, bound: int, size: Callable[[Value], int] = lambda _: 1) -> None:
+        self._bound = bound
+        self._size = size
+        self._total = 0
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+
+    def get(self, key: Key) -> Value | None:
+        """Return what is kept for the key, and keep it longer."""
+        value = self._values.get(key)
+        if value is not None:
+            self._values.move_to_end(key)
+        return value
+
+    def put(self, key: Key, value: Value) -> None:
+        """Keep a value, and let go of those not used for longest."""
+        self.drop(key)
+        self._values[key] = value
+        self._total += self._size(value)
+        while self._total > self._bound:
+            _, dropped = self._values.popitem(last=False)
+            self._total -= self._size(dropped)
+
+    def drop(self, key: Key) -> None:
+        """Let go of a value, if it is there."""
+        dropped = self._values.pop(key, None)
+        if dropped is not None:
+            self._total -= self._size(dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A revision: its `v1` files in order, and the headers that prove a walk over all of it."""
+
+    revision_id: str
+    etag: str
+    line_items: int
+    paths: tuple[str, ...]
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some items of one block. `items` are their numbers in it; `next` is where the page after this one begins."""
+
+    file: BlockFile
+    block: Block
+    items: Sequence[int]
+    next: Position | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is the block as it is stored."""
+        return len(self.items) == self.block.items
+
+
+@dataclass(frozen=True, slots=True)
+class _Unpacked:
+    json: bytes
+    ends: list[int]  # where each item ends, without its comma
+
+
+class Pages:
+    """Finds and cuts pages of whatever revision is asked for."""
+
+    def __init__(self, catalog: Catalog, files: Files) -> None:
+        self._catalog = catalog
+        self._files = files
+        self._listings: Kept[str, Listing] = Kept(LISTINGS_KEPT)
+        self._filtered_proofs: Kept[tuple[str, bool], Proof] = Kept(LISTINGS_KEPT)
+        self._open: Kept[str, BlockFile] = Kept(FILES_KEPT)
+        self._unpacked: Kept[tuple[Path, int], _Unpacked] = Kept(UNPACKED_BYTES_KEPT, _size)
+
+    def kept(self, revision_id: str) -> Listing | None:
+        """Return the listing of a revision if it is at hand."""
+        return self._listings.get(revision_id)
+
+    def keep(self, listing: Listing) -> None:
+        """Have a listing at hand."""
+        self._listings.put(listing.revision_id, listing)
+
+    def load(self, revision_id: str) -> Listing:
+        """Return the listing of a revision from the catalog; raises BadRequestError if it is not there any more."""
+        revision = self._catalog.revision(revision_id)
+        if revision is None:
+            raise BadRequestError(_GONE, code="3000", parameter=CONTINUATION_HEADER)
+        stored = self._catalog.files(revision_id, Rendering.V1)
+        if sum(file.line_items for file in stored) != revision.contents.line_items:
+            # An incomplete walk must not look like a complete one.
+            raise DamagedError(f"Revision {revision_id}: its v1 files do not hold all of its line items.")
+        contents = revision.contents
+        proof = proof_headers(revision.etag, contents.line_items, contents)
+        return Listing(revision_id, revision.etag, contents.line_items, tuple(file.path for file in stored), proof)
+
+    def seek(self, listing: Listing, position: Position, credit: bool | None) -> Position | None:
+        """Return the place of the first item at or behind `position` that passes the filter."""
+        number, block_number, item = position.file, position.block, position.item
+        for file_number in range(number, len(listing.paths)):
+            blocks = self._file(listing, file_number).blocks
+            for at in range(block_number, len(blocks)):
+                item = _first_match(blocks[at], item, credit)
+                if item < blocks[at].items:
+                    return Position(file_number, at, item)
+                item = 0
+            block_number = 0
+        return None
+
+    def proof(self, listing: Listing, credit: bool | None) -> Proof:
+        """Return the headers that prove a walk; with a filter, over the items that pass it."""
+        if credit is None:
+            return listing.proof
+        proof = self._filtered_proofs.get((listing.revision_id, credit))
+        if proof is None:
+            files = [self._file(listing, number) for number in range(len(listing.paths))]
+            matches = sum(block.credit.bit_count() for file in files for block in file.blocks)
+            proof = proof_headers(listing.etag, matches if credit else listing.line_items - matches, None)
+            self._filtered_proofs.put((listing.revision_id, credit), proof)
+        return proof
+
+    def cut(self, listing: Listing, position: Position, size: int, credit: bool | None) -> Page:
+        """Return the page of at most `size` items that begins at `position`, which `seek` has found."""
+        block = self._block(listing, position)
+        items = () if block is None else _matches(block, position.item, size, credit)
+        if block is None or not items:
+            raise BadRequestError(_GONE, code="3000", parameter=CONTINUATION_HEADER)
+        after = Position(position.file, position.block, items[-1] + 1)
+        return Page(self._file(listing, position.file), block, items, self.seek(listing, after, credit))
+
+    def json(self, page: Page) -> bytes | memoryview:
+        """Return the page's items, joined by commas; raises DamagedError."""
+        if page.whole:
+            # Not kept: whole walks pass each block once, and would drive out the blocks of those in small pages.
+            kept = self._unpacked.get((page.file.path, page.block.offset))
+            return kept.json if kept is not None else page.file.json(page.block)
+        unpacked = self._unpack(page.file, page.block)
+        json, ends = memoryview(unpacked.json), unpacked.ends
+        first, last = page.items[0], page.items[-1]
+        if last - first + 1 == len(page.items):
+            return json[_begin(ends, first) : ends[last]]
+        return b",".join([json[_begin(ends, item) : ends[item]] for item in page.items])
+
+    def forget(self, listing: Listing) -> None:
+        """Let go of a listing and its files, because they are no longer what the catalog says."""
+        self._listings.drop(listing.revision_id)
+        for path in listing.paths:
+            self._open.drop(path)
+
+    def _file(self, listing: Listing, number: int) -> BlockFile:
+        path = listing.paths[number]
+        file = self._open.get(path)
+        if file is None:
+            file = BlockFile.open(self._files.path(path))
+            self._open.put(path, file)
+        return file
+
+    def _block(self, listing: Listing, position: Position) -> Block | None:
+        if position.file >= len(listing.paths):
+            return None
+        blocks = self._file(listing, position.file).blocks
+        return blocks[position.block] if position.block < len(blocks) else None
+
+    def _unpack(self, file: BlockFile, block: Block) -> _Unpacked:
+        unpacked = self._unpacked.get((file.path, block.offset))
+        if unpacked is None:
+            lengths = file.item_lengths(block)
+            ends = [end - 1 for end in accumulate(length + 1 for length in lengths)]
+            unpacked = _Unpacked(file.json(block), ends)
+            self._unpacked.put((file.path, block.offset), unpacked)
+        return unpacked
+
+
+def _size(unpacked: _Unpacked) -> int:
+    return len(unpacked.json) + _END_BYTES * len(unpacked.ends)
+
+
+def _begin(ends: list[int], item: int) -> int:
+    return ends[item - 1] + 1 if item else 0
+
+
+def _bits(block: Block, item: int, credit: bool) -> int:
+    """The filter's matches from `item` on, the first of them in the lowest bit."""
+    matches = block.credit if credit else block.credit ^ ((1 << block.items) - 1)
+    return matches >> item
+
+
+def _first_match(block: Block, item: int, credit: bool | None) -> int:
+    if credit is None:
+        return item
+    bits = _bits(block, item, credit)
+    return item + (bits & -bits).bit_length() - 1 if bits else block.items
+
+
+def _matches(block: Block, item: int, size: int, credit: bool | None) -> Sequence[int]:
+    if credit is None:
+        return range(item, min(item + size, block.items))
+    digits = f"{_bits(block, item, credit):b}"[::-1]
+    return [item + at for at, digit in enumerate(digits) if digit == "1"][:size]

@@ -1,0 +1,256 @@
+"""Changing what is in force: the commit of a publication, restore and withdraw.
+
+Each runs inside one write transaction that its caller opened, and writers come one at a time, so what is read
+here is still true when it is changed here. The files of a publication are sealed before; until the transaction
+ends nobody can see them, and after it everybody does.
+
+What a newcomer gets wrong: a segment that holds what the one in force holds already is not recorded again. The
+old row is shared by the new revision, and the new files belong to nobody: sweep deletes them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select, update
+
+from counterfoil.errors import MissingError, MovedError, UsageError
+from counterfoil.model import WHOLE, Contents, Dataset, etag
+from counterfoil.storage import partners, revisions, tables
+from counterfoil.storage.records import NewFile, NewSegment, Revision, Segment
+
+
+def commit(
+    connection: Connection,
+    publication: str,
+    segments: Sequence[NewSegment],
+    bases: Mapping[Dataset, str | None],
+    now: datetime,
+) -> list[Revision]:
+    """Put a publication in force; return one revision per dataset, in the order the datasets first come in."""
+    named: dict[Dataset, dict[str, NewSegment]] = {}
+    for segment in segments:
+        its = named.setdefault(segment.dataset, {})
+        if segment.name in its:
+            raise UsageError(f"Segment {segment.name} of {segment.dataset} is given twice.")
+        its[segment.name] = segment
+    assert named.keys() == bases.keys(), "every dataset that is published needs its base, and no other does"
+    return [_commit_one(connection, publication, its, bases[dataset], now) for dataset, its in named.items()]
+
+
+def _commit_one(
+    connection: Connection, publication: str, new: Mapping[str, NewSegment], base_id: str | None, now: datetime
+) -> Revision:
+    dataset = next(iter(new.values())).dataset
+    if WHOLE in new and len(new) > 1:
+        raise UsageError(f"{dataset} is published as a whole and in named segments at once.")
+    current = revisions.in_force(connection, dataset)
+    held = _segments(connection, current.id if current else None)
+    unchanged = {name for name in new if name in held and held[name].contents.same_as(new[name].contents)}
+    if current is not None and len(unchanged) == len(new):
+        return current
+    _fence(connection, dataset, base_id, current, new)
+    if WHOLE in held and WHOLE not in new:
+        raise UsageError(
+            f"{dataset} is in force as a whole, so a named segment cannot be added to it.",
+            remedy="Publish it as a whole again, or withdraw it first.",
+        )
+    kept = {} if WHOLE in new else dict(held)
+    contents = _sum(
+        dataset,
+        [segment.contents for name, segment in kept.items() if name not in new]
+        + [segment.contents for segment in new.values()],
+    )
+    ids = {name: segment.id for name, segment in kept.items()}
+    for name in new.keys() - unchanged:
+        ids[name] = _record_segment(connection, publication, new[name])
+    return _record_revision(connection, dataset, contents, ids.values(), current, now)
+
+
+def _fence(
+    connection: Connection,
+    dataset: Dataset,
+    base_id: str | None,
+    current: Revision | None,
+    new: Mapping[str, NewSegment],
+) -> None:
+    """Raise MovedError unless the publication may be built on what is in force now.
+
+    It may when nothing moved, or when what it replaces is in force just as it was in its base.
+    """
+    current_id = None if current is None else current.id
+    if current_id == base_id:
+        return
+    then, now_held = _segments(connection, base_id), _segments(connection, current_id)
+    replaced = then.keys() | now_held.keys() if WHOLE in new else new.keys()
+    # A withdrawal, or a base that was swept, is no ground to build on: nobody asked for only these segments.
+    lost = base_id is not None and (current is None or not then)
+    if lost or any(not _same(then.get(name), now_held.get(name)) for name in replaced):
+        raise MovedError(
+            f"{dataset} went from revision {base_id or 'none'} to {current_id or 'none'} "
+            "while this publication was prepared; nothing was published.",
+            remedy="Publish it again.",
+        )
+
+
+def _same(left: Segment | None, right: Segment | None) -> bool:
+    if left is None or right is None:
+        return left is right
+    return left.contents.same_as(right.contents)
+
+
+def _segments(connection: Connection, revision_id: str | None) -> dict[str, Segment]:
+    if revision_id is None:
+        return {}
+    return {segment.name: segment for segment in revisions.segments(connection, revision_id)}
+
+
+def _sum(dataset: Dataset, parts: Sequence[Contents]) -> Contents:
+    currencies = sorted({part.currency for part in parts if part.line_items})
+    if len(currencies) > 1:
+        raise UsageError(f"{dataset} would hold amounts in {' and '.join(currencies)}.")
+    return sum(parts, Contents())
+
+
+def _record_segment(connection: Connection, publication: str, segment: NewSegment) -> int:
+    made = connection.execute(
+        insert(tables.segments).values(
+            name=segment.name,
+            publication=publication,
+            issuer=segment.issuer,
+            contents=segment.contents.to_json(),
+            warnings=dict(segment.warnings),
+            rendered=True,
+        )
+    ).inserted_primary_key
+    assert made is not None
+    assert all(file.path.startswith(f"{publication}/") for file in segment.files), "a file of another publication"
+    record_files(connection, made[0], segment.files)
+    return int(made[0])
+
+
+def record_files(connection: Connection, segment_id: int, files: Sequence[NewFile]) -> None:
+    """List sealed files under a segment."""
+    rows = [
+        {
+            "segment_id": segment_id,
+            "publication": file.path.partition("/")[0],
+            "rendering": file.rendering.value,
+            "part": file.part,
+            "path": file.path,
+            "size_bytes": file.size_bytes,
+            "sha256": file.sha256,
+            "line_items": file.line_items,
+        }
+        for file in files
+    ]
+    if rows:
+        connection.execute(insert(tables.files), rows)
+
+
+def _record_revision(
+    connection: Connection,
+    dataset: Dataset,
+    contents: Contents,
+    segment_ids: Iterable[int],
+    current: Revision | None,
+    now: datetime,
+) -> Revision:
+    partners.register(connection, dataset.partner, now)
+    dataset_id, number = _next_number(connection, dataset)
+    if current is not None:
+        _supersede(connection, current.id, now)
+    base_id = None if current is None else current.id
+    made = Revision(
+        uuid.uuid4().hex,
+        number,
+        dataset,
+        etag(dataset, contents),
+        contents,
+        now,
+        base_id,
+        in_force=True,
+        superseded_at=None,
+    )
+    connection.execute(
+        insert(tables.revisions).values(
+            id=made.id,
+            dataset_id=dataset_id,
+            number=number,
+            etag=made.etag,
+            contents=contents.to_json(),
+            published_at=now,
+            base_id=base_id,
+            superseded_at=None,
+        )
+    )
+    connection.execute(
+        insert(tables.revision_segments),
+        [{"revision_id": made.id, "segment_id": segment_id} for segment_id in segment_ids],
+    )
+    return made
+
+
+def _next_number(connection: Connection, dataset: Dataset) -> tuple[int, int]:
+    columns = tables.datasets.c
+    row = connection.execute(select(columns.id, columns.last_number).where(revisions.is_dataset(dataset))).first()
+    if row is not None:
+        connection.execute(update(tables.datasets).where(columns.id == row.id).values(last_number=row.last_number + 1))
+        return row.id, row.last_number + 1
+    made = connection.execute(
+        insert(tables.datasets).values(
+            kind=dataset.kind.value,
+            partner=dataset.partner,
+            invoice=dataset.scope.invoice,
+            period=dataset.scope.period,
+            currency=dataset.scope.currency,
+            last_number=1,
+        )
+    ).inserted_primary_key
+    assert made is not None
+    return made[0], 1
+
+
+def set_in_force(
+    connection: Connection, dataset: Dataset, revision_id: str | None, expected: str | None, now: datetime
+) -> None:
+    """Put a revision of the dataset in force, or none."""
+    current = revisions.in_force(connection, dataset)
+    current_id = None if current is None else current.id
+    if current_id != expected:
+        raise MovedError(
+            f"{dataset} went from revision {expected or 'none'} to {current_id or 'none'} meanwhile; "
+            "nothing was changed.",
+            remedy="Look at it again: counterfoil list",
+        )
+    if revision_id == current_id:
+        return
+    if revision_id is not None:
+        _require_servable(connection, dataset, revision_id)
+    # In this order: the index allows one revision in force, at every moment.
+    if current_id is not None:
+        _supersede(connection, current_id, now)
+    if revision_id is not None:
+        chosen = tables.revisions.c.id == revision_id
+        connection.execute(update(tables.revisions).where(chosen).values(superseded_at=None))
+
+
+def _require_servable(connection: Connection, dataset: Dataset, revision_id: str) -> None:
+    partners.require(connection, dataset.partner)
+    chosen = revisions.by_id(connection, revision_id)
+    if chosen is None or chosen.dataset != dataset:
+        raise MissingError(f"{dataset} has no revision {revision_id}.", remedy="See: counterfoil list")
+    # A sweep may have come between rendering it again and this transaction. Sweep itself leaves alone what is in
+    # force when its transaction runs, so a revision in force always has its renderings.
+    if not all(segment.rendered for segment in revisions.segments(connection, revision_id)):
+        raise MovedError(
+            f"Revision {revision_id} of {dataset} was swept meanwhile and has to be rendered again.",
+            remedy="Restore it again.",
+        )
+
+
+def _supersede(connection: Connection, revision_id: str, now: datetime) -> None:
+    chosen = tables.revisions.c.id == revision_id
+    connection.execute(update(tables.revisions).where(chosen).values(superseded_at=now))

@@ -1,0 +1,97 @@
+"""The operations: one immutable row for each accepted export."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
+
+from counterfoil.errors import BadRequestError
+from counterfoil.model import AttributeSet, Kind, Scope
+from counterfoil.storage import tables
+from counterfoil.storage.records import Operation
+
+_COLUMNS = tables.operations.c
+
+
+def add(connection: Connection, operation: Operation, idempotency_key: str | None, request_digest: str) -> Operation:
+    """Record an operation, or return the one that was recorded under the same key for the same request.
+
+    A key is good as long as the operation it made: an expired one lets go of its key.
+    """
+    if idempotency_key is not None:
+        holds_key = and_(_COLUMNS.partner == operation.partner, _COLUMNS.idempotency_key == idempotency_key)
+        row = connection.execute(select(tables.operations).where(holds_key)).first()
+        if row is not None and row.expires_at > operation.created_at:
+            if row.request_digest != request_digest:
+                raise BadRequestError("This Idempotency-Key was used for another request.", parameter="Idempotency-Key")
+            return _operation(row)
+        if row is not None:
+            connection.execute(update(tables.operations).where(_COLUMNS.id == row.id).values(idempotency_key=None))
+    connection.execute(
+        insert(tables.operations).values(
+            id=operation.id,
+            manifest_id=operation.manifest_id,
+            partner=operation.partner,
+            kind=operation.kind.value,
+            invoice=operation.scope.invoice,
+            period=operation.scope.period,
+            currency=operation.scope.currency,
+            attributes=operation.attributes.value,
+            revision_id=operation.revision_id,
+            created_at=operation.created_at,
+            ready_at=operation.ready_at,
+            expires_at=operation.expires_at,
+            idempotency_key=idempotency_key,
+            request_digest=request_digest,
+        )
+    )
+    return operation
+
+
+def by_id(connection: Connection, partner: str, operation_id: str) -> Operation | None:
+    """Return a partner's operation, expired or not; another partner's does not exist."""
+    its = and_(_COLUMNS.id == operation_id, _COLUMNS.partner == partner)
+    row = connection.execute(select(tables.operations).where(its)).first()
+    return None if row is None else _operation(row)
+
+
+def by_manifest(connection: Connection, partner: str, manifest_id: str) -> Operation | None:
+    """Return a partner's operation by the id of its manifest."""
+    its = and_(_COLUMNS.manifest_id == manifest_id, _COLUMNS.partner == partner)
+    row = connection.execute(select(tables.operations).where(its)).first()
+    return None if row is None else _operation(row)
+
+
+def newest(connection: Connection, partner: str, limit: int) -> list[Operation]:
+    """Return a partner's last operations, the newest first, expired ones too until they are forgotten."""
+    found = select(tables.operations).where(_COLUMNS.partner == partner)
+    rows = connection.execute(found.order_by(_COLUMNS.created_at.desc(), _COLUMNS.id.desc()).limit(limit))
+    return [_operation(row) for row in rows]
+
+
+def count(connection: Connection, partner: str) -> int:
+    """Count a partner's operations, expired ones too until they are forgotten."""
+    found = select(func.count()).select_from(tables.operations).where(_COLUMNS.partner == partner)
+    return int(connection.execute(found).scalar_one())
+
+
+def forget(connection: Connection, before: datetime) -> int:
+    """Forget the operations that expired before a time; return how many."""
+    return int(connection.execute(delete(tables.operations).where(_COLUMNS.expires_at < before)).rowcount)
+
+
+def _operation(row: Row[Any]) -> Operation:
+    return Operation(
+        row.id,
+        row.manifest_id,
+        row.partner,
+        Kind(row.kind),
+        Scope(row.invoice, row.period, row.currency),
+        AttributeSet(row.attributes),
+        row.revision_id,
+        row.created_at,
+        row.ready_at,
+        row.expires_at,
+    )

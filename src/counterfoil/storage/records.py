@@ -1,0 +1,126 @@
+"""What the catalog gives and takes: frozen records, without SQL and without behaviour.
+
+`New...` is what a publication hands over; the others are what was stored. A client's secret is in none of them:
+the catalog keeps only its hash, and shows the secret once, when it makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from counterfoil.model import AttributeSet, Contents, Dataset, Kind, Rendering, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """A tenant that may be served."""
+
+    tenant: str
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredClient:
+    """A program that may ask the built-in authority for tokens of one partner."""
+
+    id: str
+    partner: str
+    name: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """One sealed file. `path` is `<publication>/<file name>`; `part` counts from 0 within segment and rendering."""
+
+    rendering: Rendering
+    part: int
+    path: str
+    size_bytes: int
+    sha256: str
+    line_items: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One sealed file that the catalog lists, and the segment it belongs to."""
+
+    id: int
+    segment_id: int
+    rendering: Rendering
+    part: int
+    path: str
+    size_bytes: int
+    sha256: str
+    line_items: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewSegment:
+    """A named part of a dataset, sealed and ready to be committed."""
+
+    dataset: Dataset
+    name: str
+    issuer: str
+    contents: Contents
+    files: tuple[NewFile, ...]
+    warnings: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A named part of one or more revisions.
+
+    `publication` is the one that made it; renderings made again later lie under another (see each file's path).
+    `rendered` is False once sweep has dropped everything but the lake.
+    """
+
+    id: int
+    name: str
+    publication: str
+    issuer: str
+    contents: Contents
+    warnings: Mapping[str, int]
+    rendered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One state of a dataset. It is in force exactly as long as `superseded_at` is None."""
+
+    id: str
+    number: int
+    dataset: Dataset
+    etag: str
+    contents: Contents
+    published_at: datetime
+    base_id: str | None
+    in_force: bool
+    superseded_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One accepted export. `revision_id` is None where there was no data: such an operation has failed."""
+
+    id: str
+    manifest_id: str
+    partner: str
+    kind: Kind
+    scope: Scope
+    attributes: AttributeSet
+    revision_id: str | None
+    created_at: datetime
+    ready_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What retention took out of the catalog: the revisions, and the stored paths whose files are to be deleted."""
+
+    revisions: tuple[Revision, ...]
+    paths: tuple[str, ...]

@@ -1,0 +1,166 @@
+"""Reading what was published: datasets, their revisions, and the segments and files those are made of."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, select
+
+from counterfoil.errors import MissingError, UsageError
+from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
+from counterfoil.storage import tables
+from counterfoil.storage.records import Revision, Segment, StoredFile
+
+_PREFIX: Final = re.compile(r"[0-9a-f]{6,32}", re.ASCII)
+_NAMED: Final = (
+    tables.datasets.c.kind,
+    tables.datasets.c.partner,
+    tables.datasets.c.invoice,
+    tables.datasets.c.period,
+    tables.datasets.c.currency,
+)
+# All that `revision_of` needs; callers add their conditions.
+SELECT: Final[Select[Any]] = select(tables.revisions, *_NAMED).select_from(tables.revisions.join(tables.datasets))
+_ORDER: Final = (
+    tables.datasets.c.partner,
+    tables.datasets.c.kind,
+    tables.datasets.c.invoice,
+    tables.datasets.c.period,
+    tables.datasets.c.currency,
+)
+
+
+def is_dataset(dataset: Dataset) -> ColumnElement[bool]:
+    """The condition that a row of `datasets` is this one."""
+    columns = tables.datasets.c
+    return and_(
+        columns.partner == dataset.partner,
+        columns.kind == dataset.kind.value,
+        columns.invoice == dataset.scope.invoice,
+        columns.period == dataset.scope.period,
+        columns.currency == dataset.scope.currency,
+    )
+
+
+def in_force(connection: Connection, dataset: Dataset) -> Revision | None:
+    """Return the revision that is served now."""
+    found = SELECT.where(is_dataset(dataset), tables.revisions.c.superseded_at.is_(None))
+    row = connection.execute(found).first()
+    return None if row is None else revision_of(row)
+
+
+def by_id(connection: Connection, revision_id: str) -> Revision | None:
+    """Return the revision with exactly this id."""
+    row = connection.execute(SELECT.where(tables.revisions.c.id == revision_id)).first()
+    return None if row is None else revision_of(row)
+
+
+def by_prefix(connection: Connection, prefix: str) -> Revision:
+    """Return the one revision whose id begins so; raises UsageError and MissingError."""
+    lowered = prefix.strip().lower()
+    if _PREFIX.fullmatch(lowered) is None:
+        raise UsageError(f"{prefix!r} is not a revision.", remedy="Give at least the first 6 digits of its id.")
+    rows = connection.execute(SELECT.where(tables.revisions.c.id.startswith(lowered)).limit(2)).all()
+    if not rows:
+        raise MissingError(f"There is no revision {lowered} here.", remedy="See: counterfoil list")
+    if len(rows) > 1:
+        raise UsageError(f"Several revisions begin with {lowered}.", remedy="Give more digits of its id.")
+    return revision_of(rows[0])
+
+
+def of_dataset(connection: Connection, dataset: Dataset) -> list[Revision]:
+    """Return a dataset's revisions, the newest first."""
+    found = SELECT.where(is_dataset(dataset)).order_by(tables.revisions.c.number.desc())
+    return [revision_of(row) for row in connection.execute(found)]
+
+
+def datasets(connection: Connection, partner: str | None) -> list[tuple[Dataset, Revision | None]]:
+    """Return every dataset, of one partner or of all, with the revision in force."""
+    current = and_(tables.revisions.c.dataset_id == tables.datasets.c.id, tables.revisions.c.superseded_at.is_(None))
+    found = select(tables.revisions, *_NAMED).select_from(tables.datasets.join(tables.revisions, current, isouter=True))
+    if partner is not None:
+        found = found.where(tables.datasets.c.partner == partner)
+    return [
+        (_dataset(row), None if row.id is None else revision_of(row))
+        for row in connection.execute(found.order_by(*_ORDER))
+    ]
+
+
+def segments(connection: Connection, revision_id: str) -> list[Segment]:
+    """Return a revision's segments, by name."""
+    found = (
+        select(tables.segments)
+        .select_from(tables.segments.join(tables.revision_segments))
+        .where(tables.revision_segments.c.revision_id == revision_id)
+    )
+    # Sorted here, by code points: engines differ in how they order text.
+    return sorted((_segment(row) for row in connection.execute(found)), key=lambda segment: segment.name)
+
+
+def files(connection: Connection, revision_id: str, rendering: Rendering | None) -> list[StoredFile]:
+    """Return a revision's files, of one rendering or of all, in order of segment name and part."""
+    found = (
+        select(tables.files, tables.segments.c.name)
+        .select_from(tables.files.join(tables.segments).join(tables.revision_segments))
+        .where(tables.revision_segments.c.revision_id == revision_id)
+    )
+    if rendering is not None:
+        found = found.where(tables.files.c.rendering == rendering.value)
+    rows = sorted(connection.execute(found), key=lambda row: (row.name, row.part, row.rendering))
+    return [stored_file(row) for row in rows]
+
+
+def files_after(connection: Connection, file_id: int, limit: int) -> list[StoredFile]:
+    """Return the next files of the whole catalog, in order of id."""
+    found = select(tables.files).where(tables.files.c.id > file_id).order_by(tables.files.c.id).limit(limit)
+    return [stored_file(row) for row in connection.execute(found)]
+
+
+def publications(connection: Connection) -> set[str]:
+    """Return the publications that the catalog lists a file of."""
+    return set(connection.execute(select(tables.files.c.publication).distinct()).scalars())
+
+
+def paths_in(connection: Connection, publication: str) -> set[str]:
+    """Return the stored paths that the catalog lists in one publication."""
+    found = select(tables.files.c.path).where(tables.files.c.publication == publication)
+    return set(connection.execute(found).scalars())
+
+
+def revision_of(row: Row[Any]) -> Revision:
+    """Make a revision of a row of `revisions` joined with `datasets`."""
+    return Revision(
+        row.id,
+        row.number,
+        _dataset(row),
+        row.etag,
+        Contents.from_json(row.contents),
+        row.published_at,
+        row.base_id,
+        row.superseded_at is None,
+        row.superseded_at,
+    )
+
+
+def stored_file(row: Row[Any]) -> StoredFile:
+    """Make a file of a row of `files`."""
+    return StoredFile(
+        row.id,
+        row.segment_id,
+        Rendering(row.rendering),
+        row.part,
+        row.path,
+        row.size_bytes,
+        row.sha256,
+        row.line_items,
+    )
+
+
+def _segment(row: Row[Any]) -> Segment:
+    contents = Contents.from_json(row.contents)
+    return Segment(row.id, row.name, row.publication, row.issuer, contents, row.warnings, row.rendered)
+
+
+def _dataset(row: Row[Any]) -> Dataset:
+    return Dataset(Kind(row.kind), row.partner, Scope(row.invoice, row.period, row.currency))

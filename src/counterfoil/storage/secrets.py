@@ -1,0 +1,128 @@
+"""Private files of the data folder: written once, readable by their owner alone, never half there.
+
+Two processes may start on a new folder at the same time, and one may die while it writes. So a secret is written
+under another name, synced, and *linked* to its own: the first one wins, and everyone reads what is there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from counterfoil.errors import DataFolderError, FullDiskError, UsageError
+from counterfoil.wire.tokens import Keyring
+
+KEYRING_FILE = "secret"
+_SIZE_BYTES_MAX = 64 * 1024
+
+
+def load_or_create_keyring(data: Path, setting: str | None = None) -> Keyring:
+    """Return the keyring of the setting, or else of the data folder, which gets one if it has none.
+
+    Raises UsageError for a bad setting, DataFolderError for a bad file.
+    """
+    if setting:
+        return Keyring.from_text(setting)
+    path = data / KEYRING_FILE
+    text = load_or_create_private(path, lambda: Keyring.fresh_text().encode("ascii"))
+    try:
+        return Keyring.from_text(text.decode("ascii"))
+    except (UsageError, UnicodeDecodeError) as error:
+        why = error.message if isinstance(error, UsageError) else "It is not text."
+        raise DataFolderError(
+            f"The keyring file {path} is damaged: {why}",
+            remedy="Put back a copy, or delete it: every link and continuation token that is out is void then.",
+        ) from error
+
+
+def load_or_create_private(path: Path, make: Callable[[], bytes]) -> bytes:
+    """Return what the private file holds; if there is none, it is made, synced, and the same for everyone."""
+    try:
+        kept = read_private(path)
+        if kept is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _create(path, make())
+            kept = read_private(path)
+    except OSError as error:
+        raise _folder_error(path, error) from error
+    if kept is None:
+        raise DataFolderError(f"{path} vanished while it was read.", remedy="Start again.")
+    return kept
+
+
+def read_private(path: Path) -> bytes | None:
+    """Return what a private file holds, or None if there is none; raises DataFolderError if others can read it."""
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _SIZE_BYTES_MAX:
+                raise DataFolderError(f"{path} is not a file that Counterfoil wrote.", remedy="Move it away.")
+            if status.st_mode & 0o077:
+                raise DataFolderError(
+                    f"{path} holds a secret and can be read by others.",
+                    remedy=f"Run `chmod 600 {path}`, and replace the secret if somebody may have seen it.",
+                )
+            return file.read(_SIZE_BYTES_MAX)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _folder_error(path, error) from error
+
+
+def replace_private(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Write a file anew, private unless `mode` says more; a reader sees the old content or the new, never a part."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = _write_beside(path, content)
+        try:
+            fresh.chmod(mode)
+            fresh.replace(path)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise _folder_error(path, error) from error
+
+
+def _create(path: Path, content: bytes) -> None:
+    fresh = _write_beside(path, content)
+    try:
+        path.hardlink_to(fresh)
+    except FileExistsError:
+        pass  # another process was first; its secret is as good as ours
+    finally:
+        fresh.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _write_beside(path: Path, content: bytes) -> Path:
+    fresh = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
+    return fresh
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _folder_error(path: Path, error: OSError) -> DataFolderError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return FullDiskError(f"There is no room to write {path}.", remedy="Make room and start again.")
+    return DataFolderError(f"{path} cannot be used: {error.strerror or error}.", remedy="Check its permissions.")

@@ -1,0 +1,198 @@
+"""`Server`: Counterfoil in a thread of your test process, on a free loopback port, in a folder of its own.
+
+It is the real server in development mode, not a double: the same code, sockets, tokens and files. What a newcomer
+would get wrong: `travel` moves the business clock only - it decides which month `current` is. Tokens and links age by
+the wall clock, which nobody can move; to see an expired link, ask for one that is.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
+from counterfoil.errors import UsageError
+from counterfoil.model import WHOLE, Kind, tenant_id
+from counterfoil.periods import BillingPeriod, Clocks, business_clock, utc_now
+from counterfoil.server.app import create_app
+from counterfoil.server.issuing import mint_development_token
+from counterfoil.server.opening import endpoints, opened
+from counterfoil.server.run import running
+from counterfoil.server.service import Application, Receive, Scope, Send, Service
+from counterfoil.settings import Settings
+from counterfoil.storage.locks import DatasetLocks
+
+PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
+_KEPT_ON_RESET = ("secret", "*.pem")
+
+
+class Server:
+    """A running server; a context manager.
+
+    `partner` is the tenant that methods mean when none is named; it is registered from the start. `now` sets the
+    business clock, `operation_delay_s` keeps exports `running` for that long. With `https=True` there is a second
+    port, `https_url`, whose certificate authority is the file `ca`.
+    """
+
+    def __init__(
+        self,
+        *,
+        partner: str = PARTNER,
+        now: datetime | str | None = None,
+        operation_delay_s: float = 0,
+        https: bool = False,
+        data: Path | None = None,
+    ) -> None:
+        self.partner = tenant_id(partner)
+        self.url = ""
+        self.https_url = ""
+        self.ca: Path | None = None
+        self._own_folder = data is None
+        self._root = data
+        self._now = now
+        self._operation_delay_s = operation_delay_s
+        self._https = https
+        self._business = utc_now
+        self._stack = ExitStack()
+        self._epoch = ExitStack()
+        self._service: Service | None = None
+        self._app: Application | None = None
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            if self._root is None:
+                self._root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="counterfoil-")))
+            stack.callback(self._close_epoch)
+            self._open()
+            listening, certificate = endpoints(self.service)
+            bound = stack.enter_context(running(self._answer, listening))
+            self.url = bound[0].url
+            if certificate is not None:
+                self.https_url, self.ca = bound[1].url, certificate.ca
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def service(self) -> Service:
+        """The parts of the running server, for tests that look inside."""
+        if self._service is None:
+            raise UsageError("The server is not running.", remedy="Use it as a context manager.")
+        return self._service
+
+    @property
+    def data(self) -> Path:
+        """The data folder. `counterfoil ... --data` works on it too."""
+        return self.service.settings.data
+
+    def publish(
+        self,
+        *line_items: str | Path | bytes | Iterable[Mapping[str, Any]],
+        partner: str = "",
+        issuer: str = "",
+        kind: str = "",
+        invoice: str = "",
+        period: str = "",
+        currency: str = "",
+        segment: str = WHOLE,
+    ) -> list[Receipt]:
+        """Publish files (paths), the content of files (bytes) or line items (mappings), as `counterfoil publish` does.
+
+        Raises what publishing raises: InputError names the line and attribute that cannot be right.
+        """
+        asserted = Assertions(
+            partner=tenant_id(partner) if partner else "",
+            issuer=tenant_id(issuer) if issuer else "",
+            kind=Kind(kind) if kind else None,
+            invoice=invoice,
+            period=BillingPeriod.parse(period) if period else None,
+            currency=currency,
+        )
+        service = self.service
+        workshop = Workshop(service.catalog, service.files, DatasetLocks(self.data / "locks"), utc_now)
+        with tempfile.TemporaryDirectory(prefix="counterfoil-input-") as folder:
+            inputs = [
+                Input(_as_file(given, Path(folder) / f"input-{number}"), asserted, segment)
+                for number, given in enumerate(line_items)
+            ]
+            return publish(workshop, inputs)
+
+    def token(self, partner: str = "", audience: str = "graph") -> str:
+        """Return a bearer token for `graph`, `partner-center` or an audience of your own; registers the partner."""
+        tenant = tenant_id(partner or self.partner)
+        self.service.catalog.add_partner(tenant, utc_now())
+        return mint_development_token(self.data, tenant, audience, utc_now())
+
+    def headers(self, audience: str = "graph", partner: str = "") -> dict[str, str]:
+        """Return the Authorization header for a request."""
+        return {"Authorization": f"Bearer {self.token(partner, audience)}"}
+
+    def travel(self, to: datetime | str) -> None:
+        """Set the business clock: from now on it is `to` (an ISO time), and time goes on from there."""
+        moment = datetime.fromisoformat(to) if isinstance(to, str) else to
+        self._business = business_clock(moment.replace(tzinfo=moment.tzinfo or UTC), utc_now)
+
+    def reset(self) -> None:
+        """Forget everything published, every operation, and all travelling. Tokens stay good."""
+        before = self.data
+        self._open()
+        if self._own_folder:
+            shutil.rmtree(before, ignore_errors=True)
+
+    def _open(self) -> None:
+        """Open an empty data folder (or, the first time, the one that was given) and put it in place of the last."""
+        assert self._root is not None
+        before = self._service
+        data = self._root
+        if self._own_folder:
+            data = Path(tempfile.mkdtemp(prefix="data-", dir=self._root))
+            if before is not None:
+                for pattern in _KEPT_ON_RESET:
+                    for path in before.settings.data.glob(pattern):
+                        shutil.copy2(path, data / path.name)
+        elif before is not None:
+            raise UsageError("A data folder of your own is not reset.", remedy="Let Server make one.")
+        self._business = utc_now
+        if self._now is not None:
+            self.travel(self._now)
+        settings = Settings(data=data, port=0, https_port=0 if self._https else None)
+        epoch = ExitStack()
+        service = epoch.enter_context(
+            opened(
+                settings,
+                Clocks(business=self._business_now),
+                development=True,
+                operation_delay_s=self._operation_delay_s,
+            )
+        )
+        service.catalog.add_partner(self.partner, utc_now())
+        last, self._epoch = self._epoch, epoch
+        self._service, self._app = service, create_app(service)
+        last.close()
+
+    def _close_epoch(self) -> None:
+        self._epoch.close()
+
+    def _business_now(self) -> datetime:
+        return self._business()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._app is not None
+        await self._app(scope, receive, send)
+
+
+def _as_file(given: str | Path | bytes | Iterable[Mapping[str, Any]], path: Path) -> str:
+    if isinstance(given, str | Path):
+        return str(given)
+    content = given if isinstance(given, bytes) else b"".join(json.dumps(item).encode() + b"\n" for item in given)
+    path.write_bytes(content)
+    return str(path)

@@ -1,0 +1,1 @@
+"""How Microsoft spells things: request and response bodies, blobs, pages, signed tokens. No I/O beyond the bytes."""

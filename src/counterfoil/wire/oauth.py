@@ -1,0 +1,187 @@
+"""The token endpoint's bodies, in the two shapes that Microsoft's tools speak: v2.0 (scope) and v1 (resource).
+
+Only client credentials are spoken. What a newcomer would get wrong: the older shape writes its numbers as strings,
+and every refusal has the form that OAuth libraries look for, never that of our other APIs.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import parse_qsl, unquote_plus
+
+from counterfoil.errors import BadRequestError, RequestError, UnauthenticatedError
+
+FORM_BYTES_MAX: Final = 64 * 1024
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
+_FIELDS_MAX = 50
+_CLIENT_ID_LENGTH_MAX = 128
+_SECRET_LENGTH_MAX = 1024
+_AUDIENCE_LENGTH_MAX = 256
+_DEFAULT_SCOPE = "/.default"
+
+# OAuth's codes, and the numbers beside them that tools written for Microsoft look at.
+CODES: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "invalid_request": 900144,
+        "unsupported_grant_type": 70003,
+        "invalid_scope": 70011,
+        "invalid_resource": 500011,
+        "invalid_client": 7000215,
+        "invalid_tenant": 90002,
+        "temporarily_unavailable": 90055,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """A well-formed request for a token: who asks, and for which audience."""
+
+    client_id: str
+    secret: str
+    audience: str
+
+
+def parse_token_request(body: bytes, *, content_type: str, authorization: str, resource: bool) -> TokenRequest:
+    """Read a form; `resource` tells the older shape. Raises RequestError with a code of `CODES`."""
+    if content_type.partition(";")[0].strip().lower() != FORM_TYPE:
+        raise refused("invalid_request", f"The request body must be of type {FORM_TYPE}.")
+    form = _form(body)
+    grant = _needed(form, "grant_type")
+    if grant != "client_credentials":
+        raise refused("unsupported_grant_type", "The grant type must be 'client_credentials'.")
+    client_id, secret = _credentials(form, authorization)
+    return TokenRequest(client_id, secret, _audience(form, resource=resource))
+
+
+def refused(code: str, why: str) -> RequestError:
+    """Return the error for an OAuth code; only a client that is not known is a 401."""
+    kind = UnauthenticatedError if code == "invalid_client" else BadRequestError
+    return kind(why, code=code)
+
+
+def token_answer(
+    token: str, request: TokenRequest, *, now: datetime, lifetime_s: int, resource: bool
+) -> dict[str, object]:
+    """Return the body that carries a token. It promises a second less than the token lives, as Microsoft's does."""
+    left_s = lifetime_s - 1
+    if not resource:
+        return {"token_type": "Bearer", "expires_in": left_s, "ext_expires_in": left_s, "access_token": token}
+    begins_at = int(now.timestamp())
+    return {
+        "token_type": "Bearer",
+        "expires_in": str(left_s),
+        "ext_expires_in": str(left_s),
+        "expires_on": str(begins_at + lifetime_s),
+        "not_before": str(begins_at),
+        "resource": request.audience,
+        "access_token": token,
+    }
+
+
+def error_body(code: str, why: str, *, now: datetime, trace_id: str, correlation_id: str) -> dict[str, object]:
+    """Return the body of a refusal."""
+    number = CODES[code]
+    stamp = now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return {
+        # Microsoft has no code of its own for a tenant, and says it with the number.
+        "error": "invalid_request" if code == "invalid_tenant" else code,
+        "error_description": (
+            f"AADSTS{number}: {why} Trace ID: {trace_id} Correlation ID: {correlation_id} Timestamp: {stamp}"
+        ),
+        "error_codes": [number],
+        "timestamp": stamp,
+        "trace_id": trace_id,
+        "correlation_id": correlation_id,
+    }
+
+
+def discovery_document(authority: str, *, older: bool = False) -> dict[str, object]:
+    """Return what describes an authority; `authority` is `<base URL>/<tenant>`.
+
+    msal accepts an issuer that equals the authority it was given, so the document names the address it came from.
+    """
+    endpoints = f"{authority}/oauth2" if older else f"{authority}/oauth2/v2.0"
+    return {
+        "issuer": f"{authority}/" if older else f"{authority}/v2.0",
+        "token_endpoint": f"{endpoints}/token",
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "authorization_endpoint": f"{endpoints}/authorize",
+        "device_authorization_endpoint": f"{endpoints}/devicecode",
+        "jwks_uri": f"{authority}/discovery/keys" if older else f"{authority}/discovery/v2.0/keys",
+        "grant_types_supported": ["client_credentials"],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "scopes_supported": ["openid"],
+    }
+
+
+def _form(body: bytes) -> dict[str, str]:
+    if len(body) > FORM_BYTES_MAX:
+        raise refused("invalid_request", f"The request body may have {FORM_BYTES_MAX} bytes.")
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict")
+    except ValueError:
+        raise refused("invalid_request", "The request body is not a form in UTF-8.") from None
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise refused("invalid_request", "A parameter of the request body is there twice.")
+    return form
+
+
+def _needed(form: Mapping[str, str], name: str) -> str:
+    value = form.get(name, "")
+    if not value:
+        raise refused("invalid_request", f"The request body must contain the following parameter: '{name}'.")
+    return value
+
+
+def _credentials(form: Mapping[str, str], authorization: str) -> tuple[str, str]:
+    """Return id and secret, from the form or from a Basic header, never from both."""
+    if authorization:
+        if "client_secret" in form:
+            raise refused("invalid_request", "The client secret was sent in two places.")
+        client_id, secret = _basic(authorization)
+        if form.get("client_id", client_id) != client_id:
+            raise refused("invalid_request", "Two client ids were sent.")
+    else:
+        client_id, secret = _needed(form, "client_id"), _needed(form, "client_secret")
+    if len(client_id) > _CLIENT_ID_LENGTH_MAX or len(secret) > _SECRET_LENGTH_MAX:
+        raise refused("invalid_request", "The client id or secret is too long.")
+    return client_id, secret
+
+
+def _basic(authorization: str) -> tuple[str, str]:
+    scheme, _, encoded = authorization.strip().partition(" ")
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
+    except (ValueError, binascii.Error):
+        text = ""
+    if scheme.lower() != "basic" or not text:
+        raise refused("invalid_request", "The Authorization header is not of the form Basic.")
+    # RFC 6749, 2.3.1: both parts are form-encoded before they are joined.
+    client_id, _, secret = (unquote_plus(part) for part in text.partition(":"))
+    if not client_id or not secret:
+        raise refused("invalid_request", "The Authorization header holds no client id or no secret.")
+    return client_id, secret
+
+
+def _audience(form: Mapping[str, str], *, resource: bool) -> str:
+    if resource:
+        audience, code = _needed(form, "resource"), "invalid_resource"
+    else:
+        audience, code = _needed(form, "scope").strip(), "invalid_scope"
+        if not audience.endswith(_DEFAULT_SCOPE):
+            raise refused(code, f"The scope must be one audience followed by '{_DEFAULT_SCOPE}'.")
+        audience = audience.removesuffix(_DEFAULT_SCOPE)
+    if not 1 <= len(audience) <= _AUDIENCE_LENGTH_MAX or any(not "!" <= char <= "~" for char in audience):
+        raise refused(code, "It must name one audience.")
+    return audience

@@ -1,0 +1,290 @@
+"""Everything we sign without a certificate: continuation tokens, and the links of a blob directory.
+
+A token states what it grants in plain sight and carries a MAC; nothing about it is kept anywhere, so it is good on
+any node and after any restart. What a newcomer would get wrong: the partner of a continuation token is *not* in
+its bytes, only under its MAC. Another partner's token therefore fails exactly as a forged one does, and no check
+and no error text can tell the two apart.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+import secrets
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Self
+
+from counterfoil.errors import BadRequestError, ForbiddenError, UsageError
+from counterfoil.periods import timestamp
+
+SECRET_BYTES_MIN = 32
+_KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,16}", re.ASCII)
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_KEYS_MAX = 32
+_HKDF_SALT: Final = b"counterfoil keyring 1"
+
+
+class Keyring:
+    """Secrets with ids; the first signs and all verify, so a new secret put in front forbids nothing that is out.
+
+    Every purpose has a key of its own (HKDF-SHA256, RFC 5869): what was signed for one use is worthless in another.
+    """
+
+    __slots__ = ("_derived", "_extracted", "_first")
+
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
+        if not keys:
+            raise UsageError("The keyring holds no key.", remedy="A line is a key id, a space and a secret.")
+        self._extracted = {name: hmac.digest(_HKDF_SALT, secret, "sha256") for name, secret in keys.items()}
+        self._first = next(iter(keys))
+        self._derived: dict[tuple[str, str], bytes] = {}
+
+    def __repr__(self) -> str:
+        return f"Keyring({', '.join(self._extracted)})"
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read a keyring: lines (or comma separated) of a key id and a base64url secret; `#` begins a comment.
+
+        Raises UsageError, which never repeats a secret.
+        """
+        keys: dict[str, bytes] = {}
+        lines = (part.split() for line in text.splitlines() for part in line.partition("#")[0].split(","))
+        for words in filter(None, lines):
+            if len(words) != 2 or _KEY_ID.fullmatch(words[0]) is None:
+                raise UsageError(
+                    "A line of the keyring is not a key id and a secret.",
+                    remedy="Write `<key id> <base64url secret>`; an id has 1 to 16 of A-Z a-z 0-9 _ -.",
+                )
+            name, secret = words[0], _unbase64url(words[1].rstrip("="))
+            if secret is None or len(secret) < SECRET_BYTES_MIN:
+                raise UsageError(
+                    f"The secret of key {name} is not base64url of at least {SECRET_BYTES_MIN} bytes.",
+                    remedy="`python3 -c 'import secrets; print(secrets.token_urlsafe(32))'` makes one.",
+                )
+            if name in keys:
+                raise UsageError(f"The keyring holds key {name} twice.", remedy="Give each key an id of its own.")
+            keys[name] = secret
+        if len(keys) > _KEYS_MAX:
+            raise UsageError(f"The keyring holds more than {_KEYS_MAX} keys.", remedy="Remove the oldest ones.")
+        return cls(keys)
+
+    @staticmethod
+    def fresh_text() -> str:
+        """Return the text of a keyring with one new random key."""
+        return f"{secrets.token_hex(4)} {_base64url(secrets.token_bytes(SECRET_BYTES_MIN))}\n"
+
+    def sign(self, purpose: str, message: bytes) -> tuple[str, bytes]:
+        """Return the id of the key that signs today, and the 32-byte MAC of the message."""
+        return self._first, hmac.digest(self._key(self._first, purpose), message, "sha256")
+
+    def verify(self, purpose: str, key_id: str, message: bytes, mac: bytes) -> bool:
+        """Whether the MAC is that of one of our keys; compared in constant time."""
+        if key_id not in self._extracted:
+            return False
+        return hmac.compare_digest(hmac.digest(self._key(key_id, purpose), message, "sha256"), mac)
+
+    @property
+    def signing_key_id(self) -> str:
+        """The id of the key that signs today."""
+        return self._first
+
+    def _key(self, key_id: str, purpose: str) -> bytes:
+        try:
+            return self._derived[key_id, purpose]
+        except KeyError:
+            # One block of HKDF-Expand is all that 32 bytes need.
+            key = hmac.digest(self._extracted[key_id], purpose.encode() + b"\x01", "sha256")
+            return self._derived.setdefault((key_id, purpose), key)
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def _unbase64url(text: str) -> bytes | None:
+    """Decode unpadded base64url, or None; one text for one value, so no bit of a token is free to change."""
+    if _BASE64URL.fullmatch(text) is None:
+        return None
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except binascii.Error:
+        return None
+    return data if _base64url(data) == text else None
+
+
+CONTINUATION_HEADER = "MS-ContinuationToken"
+CONTINUATION_LENGTH_MAX = 250
+_CONTINUATION = "continuation token 1"
+_CONTINUATION_VERSION = 1
+_BODY = struct.Struct(">16s16sIIIQ")  # query, revision, file, block, item, expires at
+_MAC_BYTES = 32
+_START_OVER = "Start over with the first page, without this header."
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the next page begins: a file of the revision, a block in it, an item in that."""
+
+    file: int
+    block: int
+    item: int
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What a walk goes on with: one partner, one query, one revision, a place in it, and an end.
+
+    `query` is a 16-byte digest of the canonical query; `expires_at` was fixed at page 1, in Unix seconds.
+    """
+
+    partner: str
+    query: bytes
+    revision_id: str
+    position: Position
+    expires_at: int
+
+
+def encode_continuation(keyring: Keyring, continuation: Continuation) -> str:
+    """Return the token's text: at most 250 of A-Z a-z 0-9 - _."""
+    at = continuation.position
+    assert len(continuation.query) == 16
+    revision = bytes.fromhex(continuation.revision_id)
+    assert len(revision) == 16
+    key_id = keyring.signing_key_id.encode("ascii")
+    plain = bytes((_CONTINUATION_VERSION, len(key_id))) + key_id
+    plain += _BODY.pack(continuation.query, revision, at.file, at.block, at.item, continuation.expires_at)
+    _, mac = keyring.sign(_CONTINUATION, plain + continuation.partner.encode())
+    return _base64url(plain + mac)
+
+
+def decode_continuation(keyring: Keyring, text: str, *, partner: str, query: bytes, now: datetime) -> Continuation:
+    """Return what the token says once its MAC, query and age are good; raises BadRequestError and nothing else."""
+    data = _unbase64url(text) if len(text) <= CONTINUATION_LENGTH_MAX else None
+    if data is None or len(data) < 2 or data[0] != _CONTINUATION_VERSION:
+        raise _not_ours()
+    body_at = 2 + data[1]
+    mac_at = body_at + _BODY.size
+    if len(data) != mac_at + _MAC_BYTES:
+        raise _not_ours()
+    # latin-1 cannot fail, and an id that is not in the keyring is refused whatever it spells.
+    key_id = data[2:body_at].decode("latin-1")
+    if not keyring.verify(_CONTINUATION, key_id, data[:mac_at] + partner.encode(), data[mac_at:]):
+        raise _not_ours()
+    signed_query, revision, file, block, item, expires_at = _BODY.unpack_from(data, body_at)
+    if signed_query != query:
+        raise _continuation_error("belongs to a query with other parameters")
+    if now.timestamp() >= expires_at:
+        raise _continuation_error("has expired")
+    return Continuation(partner, query, revision.hex(), Position(file, block, item), expires_at)
+
+
+def _not_ours() -> BadRequestError:
+    return _continuation_error("is not one that this service issued to this partner")
+
+
+def _continuation_error(what: str) -> BadRequestError:
+    return BadRequestError(
+        f"The {CONTINUATION_HEADER} {what}. {_START_OVER}", code="3000", parameter=CONTINUATION_HEADER
+    )
+
+
+_DIRECTORY = "blob directory 1"
+# The version whose directory tokens have this shape. We speak our own MAC under it, so only this one is good.
+_SIGNED_VERSION = "2021-08-06"
+# `si`, the signed identifier, holds our key id: storage clients drop every parameter that Azure does not know.
+_PARAMETERS = ("sv", "st", "se", "sr", "sp", "sdd", "si", "sig")
+_QUERY_LENGTH_MAX = 1024
+_START_SKEW = timedelta(minutes=5)  # between two nodes that sign and check; an end is never stretched
+_PERCENT = re.compile(r"%([0-9A-Fa-f]{2})", re.ASCII)
+_VALUE = re.compile(r"(?:[A-Za-z0-9._~:-]|%[0-9A-Fa-f]{2})*", re.ASCII)
+_BAD_LINK = "The signature of the link is missing or not good for this blob. Ask for the manifest again to get another."
+_NOT_SIGNED = "The link has a parameter that was not signed with it. Use the link exactly as the manifest gives it."
+_NOT_NOW = "The link has expired or is not valid yet. Ask for the manifest again to get another."
+
+
+def sign_directory(keyring: Keyring, path: str, *, now: datetime, expires_at: datetime) -> str:
+    """Return a query string that opens every blob below `path` for reading until `expires_at`.
+
+    `path` is decoded and begins with a slash, such as `/blobs/<partner>/<revision>/full`.
+    """
+    segments = _segments(path)
+    assert segments is not None, path
+    fields = {
+        "sv": _SIGNED_VERSION,
+        "st": timestamp(now),
+        "se": timestamp(expires_at),
+        "sr": "d",
+        "sp": "r",
+        "sdd": str(len(segments) - 1),  # the first segment stands for the container, which is at depth 0
+        "si": keyring.signing_key_id,
+    }
+    _, mac = keyring.sign(_DIRECTORY, _signed_text(path, fields))
+    pairs = [f"{name}={value.replace(':', '%3A')}" for name, value in fields.items()]
+    return "&".join([*pairs, f"sig={_base64url(mac)}"])
+
+
+def check_directory(keyring: Keyring, path: str, query: str, *, now: datetime) -> None:
+    """Return if the query opens the blob at `path` (decoded); raises ForbiddenError and looks nothing up."""
+    fields = _link_fields(query)
+    segments = _segments(path)
+    mac = _unbase64url(fields.pop("sig", ""))
+    depth = fields.get("sdd", "")
+    if segments is None or mac is None or len(depth) > 2 or not (depth.isascii() and depth.isdigit()):
+        raise _link_error(_BAD_LINK)
+    directory = segments[: int(depth) + 1]
+    if len(directory) == len(segments):  # the directory itself is not a blob
+        raise _link_error(_BAD_LINK)
+    message = _signed_text("/" + "/".join(directory), fields)
+    if not keyring.verify(_DIRECTORY, fields["si"], message, mac):
+        raise _link_error(_BAD_LINK)
+    if (fields["sv"], fields["sr"], fields["sp"]) != (_SIGNED_VERSION, "d", "r"):
+        raise _link_error(_BAD_LINK)
+    if not _moment(fields["st"]) - _START_SKEW <= now < _moment(fields["se"]):
+        raise _link_error(_NOT_NOW)
+
+
+def _link_fields(query: str) -> dict[str, str]:
+    """Split a raw query string; every parameter of ours exactly once and no other."""
+    if len(query) > _QUERY_LENGTH_MAX:
+        raise _link_error(_BAD_LINK)
+    fields: dict[str, str] = {}
+    for pair in query.split("&"):
+        name, equals, value = pair.partition("=")
+        # Storage clients can ask for a snapshot, a version or a server timeout by parameters of their own. They
+        # would change what the link was signed for, so they are refused like any other that we did not sign.
+        if pair and (name not in _PARAMETERS or name in fields):
+            raise _link_error(_NOT_SIGNED)
+        if not equals or _VALUE.fullmatch(value) is None:
+            raise _link_error(_BAD_LINK)
+        # Clients may escape what needs no escape (`:` as `%3A`); what counts, and is signed, is the decoded text.
+        fields[name] = _PERCENT.sub(lambda match: chr(int(match[1], 16)), value)
+    if len(fields) != len(_PARAMETERS):
+        raise _link_error(_BAD_LINK)
+    return fields
+
+
+def _segments(path: str) -> list[str] | None:
+    first, *segments = path.split("/")
+    if first or not segments or any(segment in {"", ".", ".."} for segment in segments):
+        return None
+    return segments
+
+
+def _signed_text(path: str, fields: Mapping[str, str]) -> bytes:
+    """The text under the MAC: lengths stand before values, so no two sets of fields give one text."""
+    parts = [path, *(fields[name] for name in _PARAMETERS if name != "sig")]
+    return "".join(f"{len(part)}:{part}" for part in parts).encode("utf-8", "surrogatepass")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)  # cannot fail: it is only called on what we signed
+
+
+def _link_error(message: str) -> ForbiddenError:
+    return ForbiddenError(message, code="AuthenticationFailed")

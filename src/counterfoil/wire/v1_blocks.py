@@ -1,0 +1,308 @@
+"""The `v1` rendering: line items as v1 JSON, in blocks that can be served without being unpacked.
+
+    file     magic, block, block, ..., index, trailer          (all numbers little endian)
+    block    the items' JSON joined by commas, deflated; then the items' lengths (u32 each), zlib-compressed
+    index    for each block: offset u64, deflated length u32, lengths' length u32, JSON length u32,
+             CRC-32 of the JSON u32, item count u16, bitmap of the items that have partner earned credit
+    trailer  index offset u64, index length u32, CRC-32 of the index u32, magic
+
+A newcomer gets this wrong: a block is *raw* deflate that ends in a full flush and holds no final bit. It refers to
+nothing before it, ends on a byte, and so can stand in the middle of somebody else's gzip member: see `in_gzip`.
+Several gzip members one after the other would look simpler, and httpx, curl and zlib would silently stop after the
+first one.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+from isal import isal_zlib
+
+from counterfoil.errors import DamagedError, InputError
+
+ITEMS_MAX: Final = 2_000
+BLOCK_SIZE_BYTES_MAX: Final = 8 << 20
+ITEM_SIZE_BYTES_MAX: Final = 1 << 20
+ITEM_SIZE_BYTES_MIN: Final = 2  # {}
+
+_MAGIC: Final = b"CFV1\x00\x01\x00\x00"
+_TRAILER_MAGIC: Final = b"CFV1IDX\x00"
+_ENTRY: Final = struct.Struct("<QIIIIH")
+_TRAILER: Final = struct.Struct("<QII8s")
+_GZIP_TRAILER: Final = struct.Struct("<II")
+_STORED: Final = struct.Struct("<BHH")
+
+# Full flush: an empty stored block. Whatever follows starts on a byte and refers to nothing before.
+_FLUSHED: Final = b"\x00\x00\xff\xff"
+# Method deflate, no name, no time, "fastest", unknown system: the same bytes on every machine.
+_GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
+_STORED_MAX: Final = 0xFFFF
+_IsalError = cast("type[Exception]", isal_zlib.IsalError)  # its stubs take the class for an instance
+_LEVEL: Final = 1  # isal's level 1 gives the same bytes on every CPU; level 3 does not
+
+
+def deflate(json: bytes | bytearray | memoryview) -> bytes:
+    """Return `json` as raw deflate that ends in a full flush, without a final bit."""
+    compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -15)
+    return bytes(compressor.compress(json) + compressor.flush(isal_zlib.Z_FULL_FLUSH))
+
+
+def in_gzip(head: bytes, deflated: bytes, json_length: int, crc32: int, tail: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return three pieces which, joined, are one gzip member of `head` + the block's JSON + `tail`.
+
+    The block is not unpacked; head and tail go in as stored (uncompressed) deflate blocks, because they are small
+    and compressing them would be most of the work.
+    """
+    checksum = isal_zlib.crc32_combine(isal_zlib.crc32(head), crc32, json_length)
+    checksum = isal_zlib.crc32(tail, checksum)
+    length = (len(head) + json_length + len(tail)) & 0xFFFFFFFF
+    before = _GZIP_HEADER + _stored(head, final=False)
+    return before, deflated, _stored(tail, final=True) + _GZIP_TRAILER.pack(checksum, length)
+
+
+def to_gzip(head: bytes, json: bytes | memoryview, tail: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return three pieces which, joined, are one gzip member of `head` + `json` + `tail`."""
+    return in_gzip(head, deflate(json), len(json), isal_zlib.crc32(json), tail)
+
+
+def _stored(data: bytes, *, final: bool) -> bytes:
+    if len(data) <= _STORED_MAX:
+        return _STORED.pack(final, len(data), len(data) ^ 0xFFFF) + data
+    first = _STORED.pack(0, _STORED_MAX, 0) + data[:_STORED_MAX]
+    return first + _stored(data[_STORED_MAX:], final=final)
+
+
+class BlockWriter:
+    """Writes a `v1` file to `out`, which must stand at its beginning.
+
+    Same items in the same order give the same bytes, however they are spread over calls of `add`.
+    """
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._offset = len(_MAGIC)
+        self._index = bytearray()
+        self._items = 0
+        self._pieces: list[bytes] = []  # the block being filled: runs of items, already joined by commas
+        self._lengths = array("I")
+        self._credit = bytearray()
+        self._json_length = 0
+        out.write(_MAGIC)
+
+    def add(self, items: Sequence[memoryview | bytes], credit: Sequence[bool]) -> None:
+        """Write line items, each one JSON object, and whether partner earned credit applies to each.
+
+        Nothing of `items` is referred to after the call. Raises InputError for an item longer than 1 MiB.
+        """
+        if len(items) != len(credit):
+            raise ValueError("each line item needs its flag of partner earned credit")
+        lengths = array("I", map(len, items))
+        if lengths and max(lengths) > ITEM_SIZE_BYTES_MAX:
+            raise InputError("a line item of more than 1 MiB of JSON")
+        assert not lengths or min(lengths) >= ITEM_SIZE_BYTES_MIN
+        begin = 0
+        while begin < len(items):
+            end = begin + self._room(lengths, begin)
+            if end == begin:
+                self._end_block()
+                continue
+            run = b",".join(items[begin:end])
+            self._json_length += len(run) + (1 if self._pieces else 0)
+            self._pieces.append(run)
+            self._lengths.extend(lengths[begin:end])
+            self._credit += bytes(map(bool, credit[begin:end]))
+            begin = end
+
+    def finish(self) -> int:
+        """Write what is left, the index and the trailer; returns the number of line items."""
+        self._end_block()
+        index = bytes(self._index)
+        self._out.write(index)
+        self._out.write(_TRAILER.pack(self._offset, len(index), zlib.crc32(index), _TRAILER_MAGIC))
+        return self._items
+
+    def _room(self, lengths: array[int], begin: int) -> int:
+        """How many of the next items still fit into the block."""
+        count = min(ITEMS_MAX - len(self._lengths), len(lengths) - begin)
+        ends = list(accumulate(length + 1 for length in lengths[begin : begin + count]))
+        room = BLOCK_SIZE_BYTES_MAX - self._json_length - (1 if self._pieces else 0)
+        return bisect_right(ends, room + 1)
+
+    def _end_block(self) -> None:
+        if not self._pieces:
+            return
+        json = b",".join(self._pieces)
+        deflated = deflate(json)
+        lengths = isal_zlib.compress(_little_endian(self._lengths).tobytes(), _LEVEL)
+        self._out.write(deflated)
+        self._out.write(lengths)
+        self._index += _ENTRY.pack(
+            self._offset, len(deflated), len(lengths), len(json), isal_zlib.crc32(json), len(self._lengths)
+        )
+        self._index += _bitmap(self._credit)
+        self._offset += len(deflated) + len(lengths)
+        self._items += len(self._lengths)
+        self._pieces, self._lengths, self._credit, self._json_length = [], array("I"), bytearray(), 0
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One entry of the index. Bit n of `credit` tells whether partner earned credit applies to item n."""
+
+    offset: int
+    deflated_length: int
+    lengths_length: int
+    json_length: int
+    crc32: int
+    items: int
+    credit: int
+
+
+class BlockFile:
+    """A `v1` file opened for reading. Threads may share it.
+
+    It is closed when nobody refers to it any more: closing it under another thread would let the file descriptor
+    be handed out again, and that thread would read somebody else's file.
+    """
+
+    def __init__(self, path: Path, descriptor: int, blocks: tuple[Block, ...]) -> None:
+        self.path = path
+        self.blocks = blocks
+        self.items = sum(block.items for block in blocks)
+        self._descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+    @classmethod
+    def open(cls, path: Path) -> BlockFile:
+        """Open `path` and read its index; raises DamagedError if the file is not what `BlockWriter` writes."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise DamagedError(f"{path}: the file is missing.") from error
+        try:
+            blocks = _read_index(path, descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(path, descriptor, blocks)
+
+    def deflated(self, block: Block) -> bytes:
+        """Return a block as it is stored. Not checked: the CRC in the gzip trailer lets the reader check it."""
+        return self._read(block.offset, block.deflated_length)
+
+    def json(self, block: Block) -> bytes:
+        """Return a block's items, joined by commas; raises DamagedError unless every byte is as written."""
+        deflated = self._read(block.offset, block.deflated_length)
+        inflater = isal_zlib.decompressobj(-15)
+        try:
+            json: bytes = inflater.decompress(deflated, block.json_length + 1)
+        except _IsalError as error:
+            raise self._damaged("a block does not decompress") from error
+        if inflater.eof or inflater.unconsumed_tail or not deflated.endswith(_FLUSHED):
+            raise self._damaged("a block does not end where it should")
+        if len(json) != block.json_length or isal_zlib.crc32(json) != block.crc32:
+            raise self._damaged("a block does not hold what was written")
+        return json
+
+    def item_lengths(self, block: Block) -> array[int]:
+        """Return the length of each item's JSON; raises DamagedError."""
+        packed = self._read(block.offset + block.deflated_length, block.lengths_length)
+        inflater = zlib.decompressobj()
+        try:
+            data = inflater.decompress(packed, block.items * 4 + 1)
+        except zlib.error as error:
+            raise self._damaged("a list of lengths does not decompress") from error
+        if len(data) != block.items * 4 or not inflater.eof or inflater.unused_data:
+            raise self._damaged("a list of lengths is too long or too short")
+        lengths = array("I", data)
+        lengths = _little_endian(lengths)
+        if sum(lengths) + block.items - 1 != block.json_length:
+            raise self._damaged("a list of lengths does not fit its block")
+        return lengths
+
+    def _read(self, offset: int, length: int) -> bytes:
+        data = os.pread(self._descriptor, length, offset)
+        if len(data) != length:
+            raise self._damaged("the file is shorter than it was")
+        return data
+
+    def _damaged(self, what: str) -> DamagedError:
+        return DamagedError(f"{self.path}: {what}.")
+
+
+def _read_index(path: Path, descriptor: int) -> tuple[Block, ...]:
+    def refuse(what: str) -> DamagedError:
+        return DamagedError(f"{path}: {what}.")
+
+    size = os.fstat(descriptor).st_size
+    if size < len(_MAGIC) + _TRAILER.size or os.pread(descriptor, len(_MAGIC), 0) != _MAGIC:
+        raise refuse("not a file of v1 blocks")
+    trailer = os.pread(descriptor, _TRAILER.size, size - _TRAILER.size)
+    if len(trailer) != _TRAILER.size:
+        raise refuse("the file is shorter than it was")
+    offset, length, crc32, magic = _TRAILER.unpack(trailer)
+    if magic != _TRAILER_MAGIC or offset + length + _TRAILER.size != size:
+        raise refuse("the end of the file is missing or damaged")
+    index = os.pread(descriptor, length, offset)
+    if len(index) != length or zlib.crc32(index) != crc32:
+        raise refuse("the index is damaged")
+    blocks = _parse_index(index)
+    if blocks is None or _end(blocks) != offset:
+        raise refuse("the index does not describe the file")
+    return blocks
+
+
+def _parse_index(index: bytes) -> tuple[Block, ...] | None:
+    """Return the blocks, or None where an entry cannot be right: blocks stand one after the other, without gaps."""
+    blocks: list[Block] = []
+    position = 0
+    while position < len(index):
+        if position + _ENTRY.size > len(index):
+            return None
+        offset, deflated, lengths, json, crc32, items = _ENTRY.unpack_from(index, position)
+        position += _ENTRY.size
+        bitmap = index[position : position + (items + 7) // 8]
+        position += (items + 7) // 8
+        credit = int.from_bytes(bitmap, "little")
+        sensible = (
+            offset == _end(blocks)
+            and 1 <= items <= ITEMS_MAX
+            and items * (ITEM_SIZE_BYTES_MIN + 1) - 1 <= json <= BLOCK_SIZE_BYTES_MAX
+            and position <= len(index)
+            and credit.bit_length() <= items
+        )
+        if not sensible:
+            return None
+        blocks.append(Block(offset, deflated, lengths, json, crc32, items, credit))
+    return tuple(blocks)
+
+
+def _end(blocks: Sequence[Block]) -> int:
+    if not blocks:
+        return len(_MAGIC)
+    return blocks[-1].offset + blocks[-1].deflated_length + blocks[-1].lengths_length
+
+
+def _bitmap(flags: bytearray) -> bytes:
+    """Pack bytes of 0 and 1 into bits, the first into the lowest."""
+    digits = flags.translate(bytes((0x30, 0x31)) + bytes(254))
+    return int(bytes(reversed(digits)), 2).to_bytes((len(flags) + 7) // 8, "little")
+
+
+def _little_endian(numbers: array[int]) -> array[int]:
+    if struct.pack("=H", 1) == struct.pack("<H", 1):
+        return numbers
+    swapped = array("I", numbers)
+    swapped.byteswap()
+    return swapped

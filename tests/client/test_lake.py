@@ -1,0 +1,87 @@
+"""The conversion from texts to the lake: exact, counted, and the same by every way through it."""
+
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from counterfoil import numbers
+from counterfoil.columns import USAGE
+from counterfoil.lake import DECIMAL, batch_to_lake, decimals_of, lake_schema, table_to_lake, text_schema
+from counterfoil.model import Kind
+
+HARD = [
+    "24.0", "-0", "999999999999.9999999999999999",
+    "0E-20", "1E-7", "1e3", "-1.5E+2", "0.1999968000511991808131", "0.0000000000000005",
+    "0.0000000000000015", "0.00000000000000050000000001", "9999999999999.9999999999999999",
+    "-9999999999999.99999999999999999", "9999999999999.999999999999999", "0.12345678901234567890123456789", None,
+    "",
+]  # fmt: skip
+
+
+def expected(text: str | None) -> tuple[Decimal | None, bool]:
+    if not text:
+        return None, False
+    value, rounded = numbers.for_lake(text)
+    largest = Decimal("9999999999999.999999999999999")
+    return max(min(value, largest), -largest), rounded
+
+
+@pytest.mark.parametrize("text", [text for text in HARD if text])
+def test_each_hard_number_alone_becomes_its_half_even_decimal(text: str) -> None:
+    decimals, rounded = decimals_of(pa.array([text]))
+    assert decimals.type == DECIMAL
+    assert (decimals[0].as_py(), bool(rounded)) == expected(text)
+
+
+def test_hard_numbers_together_are_converted_and_counted() -> None:
+    decimals, rounded = decimals_of(pa.array(HARD, pa.string()))
+    assert decimals.to_pylist() == [expected(text)[0] for text in HARD]
+    assert rounded == sum(expected(text)[1] for text in HARD)
+
+
+def test_a_dictionary_counts_every_line_item_not_every_distinct_text() -> None:
+    texts = pa.array(["1E-16", "2.5", "1E-16", None, "1E-16"]).dictionary_encode()
+    decimals, rounded = decimals_of(texts)
+    assert rounded == 3
+    assert decimals.to_pylist() == [Decimal(0), Decimal("2.5"), Decimal(0), None, Decimal(0)]
+
+
+numbers_text = st.from_regex(r"-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,30})?([eE]-[0-9])?", fullmatch=True)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(numbers_text.filter(lambda text: numbers.why_not_a_number(text) is None), min_size=1, max_size=8))
+def test_any_mixture_agrees_with_exact_arithmetic(texts: list[str]) -> None:
+    decimals, rounded = decimals_of(pa.array(texts))
+    assert decimals.to_pylist() == [expected(text)[0] for text in texts]
+    assert rounded == sum(expected(text)[1] for text in texts)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_the_lake_has_twin_columns_in_the_order_of_the_table_and_extra_last(kind: Kind) -> None:
+    names = lake_schema(kind).names
+    assert names[-1] == "Extra"
+    assert [name for name in names if name in text_schema(kind).names] == text_schema(kind).names
+    total = "BillingPreTaxTotal" if kind is Kind.USAGE else "Total"
+    assert names[names.index(total) + 1] == total + "Text"
+
+
+def test_a_batch_keeps_every_text_and_fills_missing_columns_with_null() -> None:
+    batch = pa.RecordBatch.from_pydict({"BillingPreTaxTotal": ["1E-20", "24.0"], "CustomerId": ["", None]})
+    lake, inexact = batch_to_lake(Kind.USAGE, batch)
+    assert lake.schema == lake_schema(Kind.USAGE)
+    assert inexact == {"BillingPreTaxTotal": 1}
+    assert lake["BillingPreTaxTotalText"].to_pylist() == ["1E-20", "24.0"]
+    assert lake["CustomerId"].to_pylist() == ["", None]
+    assert lake["PartnerId"].null_count == 2
+
+
+def test_a_table_is_its_batches() -> None:
+    table = pa.table({"Quantity": pa.chunked_array([["1E-16"], ["1E-16", "1"]])})
+    lake, inexact = table_to_lake(Kind.USAGE, table)
+    assert inexact == {"Quantity": 2}
+    assert lake["Quantity"].to_pylist() == [0, 0, 1]
+    assert lake.num_columns == len(USAGE.columns) + len(USAGE.numbers) + 1

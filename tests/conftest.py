@@ -1,0 +1,45 @@
+"""What every test stands on: no settings from outside, and nothing left behind when all are done."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MARK = "PYTEST_RUN"  # every process a test starts inherits it, and so can be found however it was orphaned
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("COUNTERFOIL_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    """No test leaves a process running or a file in the tree."""
+    run = os.environ[MARK] = uuid.uuid4().hex
+    before = _names_in_tree()
+    yield
+    assert not _processes_of(run), "processes are still running"
+    assert not _names_in_tree() - before, "files were left in the tree"
+
+
+def _names_in_tree() -> set[str]:
+    caches = {"__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache"}
+    folders = [ROOT, ROOT / "tests", ROOT / "docs"]
+    return {str(path) for folder in folders if folder.is_dir() for path in folder.iterdir() if path.name not in caches}
+
+
+def _processes_of(run: str) -> list[str]:
+    """The command lines of other processes that bear the mark (where the system tells)."""
+    found = list[str]()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if process.name != str(os.getpid()) and f"{MARK}={run}".encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text(encoding="utf-8", errors="replace").replace("\0", " "))
+        except OSError:
+            continue  # it ended meanwhile, or is not ours
+    return found

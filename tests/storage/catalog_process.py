@@ -1,0 +1,122 @@
+"""Does one thing to a catalog in a process of its own: says `ready`, waits for a line, does it, says how it went.
+
+Arguments: the data folder, what to do, and its arguments. The process may be killed at any moment; some of the
+things to do stop at an interesting one and wait there for it.
+"""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from sqlalchemy import event
+
+from counterfoil.errors import CounterfoilError
+from counterfoil.model import AttributeSet, Contents, Dataset, Kind, Rendering, Scope
+from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.files import Files
+from counterfoil.storage.locks import DatasetLocks
+from counterfoil.storage.records import NewFile, NewSegment, Operation
+
+PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
+DATASET = Dataset(Kind.USAGE, PARTNER, Scope(period="2026-11", currency="EUR"))
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def wait() -> None:
+    sys.stdin.readline()
+
+
+def stop_there(*_: object) -> None:
+    say("stopped")
+    wait()
+
+
+def open_only(data: Path) -> str:
+    say("ready")
+    wait()
+    Catalog.open(data).close()
+    return "opened"
+
+
+def publish(data: Path, segment: str, amount: str, stop: str = "") -> str:
+    """Publish one segment of one line item; `stop` names where to stop and wait."""
+    catalog = Catalog.open(data)
+    base = catalog.in_force(DATASET)
+    say("ready")
+    wait()
+    publication = Files(data / "files").begin()
+    with publication.create("s0-p00000.lake.parquet") as writer:
+        writer.write(amount.encode() * 1000)
+    publication.seal()
+    if stop == "before commit":
+        stop_there()
+    if stop == "in commit":
+        event.listen(catalog._engine, "commit", stop_there)
+    file = NewFile(Rendering.LAKE, 0, writer.stored, writer.size_bytes, writer.sha256, 1)
+    contents = Contents(1, int(amount), "EUR", {"Total": Decimal(amount)})
+    new = NewSegment(DATASET, segment, PARTNER, contents, (file,), {})
+    [revision] = catalog.commit(publication.id, [new], {DATASET: base.id if base else None}, NOW)
+    publication.close()
+    return f"{revision.number} {revision.contents.line_items}"
+
+
+def export(data: Path, key: str, digest: str) -> str:
+    """Submit an operation under an idempotency key."""
+    catalog = Catalog.open(data)
+    operation = Operation(
+        str(uuid.uuid4()),
+        str(uuid.uuid4()),
+        PARTNER,
+        Kind.USAGE,
+        DATASET.scope,
+        AttributeSet.FULL,
+        None,
+        NOW,
+        NOW,
+        NOW + timedelta(hours=24),
+    )
+    say("ready")
+    wait()
+    return catalog.add_operation(operation, key, digest).id
+
+
+def hold_dataset(data: Path) -> str:
+    """Hold the dataset's lock until a line comes."""
+    with DatasetLocks(data / "locks").hold([DATASET]):
+        say("ready")
+        wait()
+    return "let go"
+
+
+def hold_publication(data: Path) -> str:
+    """Hold a publication with one file in it until a line comes."""
+    with Files(data / "files").begin() as publication:
+        publication.create("file").close()
+        say("ready")
+        wait()
+    return "let go"
+
+
+TO_DO: dict[str, Callable[..., str]] = {
+    "open": open_only,
+    "publish": publish,
+    "export": export,
+    "hold dataset": hold_dataset,
+    "hold publication": hold_publication,
+}
+
+if __name__ == "__main__":
+    try:
+        say(TO_DO[sys.argv[2]](Path(sys.argv[1]), *sys.argv[3:]))
+    except CounterfoilError as error:
+        say(type(error).__name__)

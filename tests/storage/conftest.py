@@ -1,0 +1,106 @@
+"""Catalogs to test, one for each engine, and publications to put in them."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from counterfoil.model import Contents, Dataset, Rendering
+from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.records import NewFile, NewSegment, Revision
+
+# One catalog, opened as often as wanted, in a folder of its own. A new engine is one line here.
+ENGINES: dict[str, Callable[[Path], Catalog]] = {"sqlite": Catalog.open}
+NOW = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
+
+OpenCatalog = Callable[[], Catalog]
+Publish = Callable[..., Revision]
+MakeSegment = Callable[..., NewSegment]
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture(params=ENGINES)
+def open_catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenCatalog]:
+    """Open one and the same catalog again and again."""
+    with ExitStack() as opened:
+        yield lambda: opened.enter_context(ENGINES[request.param](tmp_path / "data"))
+
+
+@pytest.fixture
+def catalog(open_catalog: OpenCatalog) -> Catalog:
+    """An empty catalog."""
+    return open_catalog()
+
+
+def contents_of(line_items: Iterable[int]) -> Contents:
+    """What a segment of these amounts holds, in EUR."""
+    amounts = list(line_items)
+    digest = sum(int.from_bytes(hashlib.sha256(str(amount).encode()).digest(), "big") for amount in amounts)
+    return Contents(len(amounts), digest % 2**256, "EUR", {"Total": Decimal(sum(amounts))})
+
+
+def segment_of(publication: str, dataset: Dataset, name: str, line_items: Iterable[int]) -> NewSegment:
+    """A segment with one file in each rendering. Its line items are amounts in EUR."""
+    contents = contents_of(line_items)
+    stem = f"{publication}/{uuid.uuid4().hex[:8]}"
+    files = [
+        NewFile(rendering, 0, f"{stem}.{rendering}", 10, "ab" * 32, contents.line_items)
+        for rendering in Rendering
+        if rendering is not Rendering.V1 or not dataset.scope.is_billed
+    ]
+    return NewSegment(dataset, name, dataset.partner, contents, tuple(files), {"unknown attributes": 2})
+
+
+@pytest.fixture
+def make_segment() -> MakeSegment:
+    """Make a segment of (publication, dataset, name, amounts)."""
+    return segment_of
+
+
+@pytest.fixture
+def publish(catalog: Catalog) -> Publish:
+    """Commit one dataset given as {segment name: amounts}, on the revision in force unless told otherwise."""
+
+    def commit(
+        dataset: Dataset, segments: Mapping[str, Iterable[int]], now: datetime = NOW, base: str | None = "in force"
+    ) -> Revision:
+        if base == "in force":
+            current = catalog.in_force(dataset)
+            base = None if current is None else current.id
+        publication = uuid.uuid4().hex
+        made = [segment_of(publication, dataset, name, amounts) for name, amounts in segments.items()]
+        [revision] = catalog.commit(publication, made, {dataset: base}, now)
+        return revision
+
+    return commit
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start catalog_process.py on the data folder, in a process of its own; it has said that it is ready."""
+    script = Path(__file__).with_name("catalog_process.py")
+    with ExitStack() as started:
+
+        def run(*arguments: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [sys.executable, script, tmp_path / "data", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            started.enter_context(process)
+            started.callback(process.kill)
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            return process
+
+        yield run

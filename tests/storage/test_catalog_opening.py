@@ -1,0 +1,254 @@
+"""Opening a catalog: made once, never half, and nobody else's file is touched. What the engine says, in our words."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from counterfoil.errors import (
+    CounterfoilError,
+    DataFolderError,
+    FullDiskError,
+    LockedError,
+    NewerDataError,
+    UsageError,
+)
+from counterfoil.model import Dataset, Kind, Scope
+from counterfoil.storage import schema, sqlite
+from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.failures import in_our_words, translated
+from counterfoil.storage.records import NewSegment
+from counterfoil.storage.tables import meta
+
+PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
+USAGE = Dataset(Kind.USAGE, PARTNER, Scope(period="2026-11", currency="EUR"))
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def on_disk(path: Path, statement: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
+    data = tmp_path / "deep" / "data"
+    Catalog.open(data).close()
+    with Catalog.open(data, create=False) as catalog:
+        catalog.add_partner(PARTNER, NOW)
+    with Catalog.open(data) as catalog:
+        assert catalog.has_partner(PARTNER)
+
+
+def test_without_create_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(DataFolderError, match="--data"):
+        Catalog.open(tmp_path / "data", create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_connection_is_durable_and_checks_references(tmp_path: Path) -> None:
+    with Catalog.open(tmp_path) as catalog, catalog._read() as one, catalog._read() as two:
+        for connection in (one, two):
+            asked = [
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            ]
+            assert asked == ["wal", 2, 1, 30_000]
+
+
+def test_the_catalog_can_lie_elsewhere(tmp_path: Path) -> None:
+    with Catalog.open(tmp_path / "data", f"sqlite:///{tmp_path}/elsewhere/my.sqlite"):
+        assert (tmp_path / "elsewhere" / "my.sqlite").exists()
+    assert not (tmp_path / "data" / "catalog.sqlite").exists()
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:hunter2@host/db", "sqlite://", "sqlite:///:memory:", "hunter2", ""])
+def test_a_database_we_do_not_know_is_refused_without_repeating_its_password(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        Catalog.open(tmp_path, url)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_newer_catalog_is_left_as_it_is(tmp_path: Path) -> None:
+    Catalog.open(tmp_path).close()
+    on_disk(tmp_path / "catalog.sqlite", "UPDATE meta SET value = '2' WHERE key = 'schema_version'")
+    before = (tmp_path / "catalog.sqlite").read_bytes()
+    with pytest.raises(NewerDataError, match="Upgrade"):
+        Catalog.open(tmp_path)
+    assert (tmp_path / "catalog.sqlite").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE songs (title TEXT)",
+        "CREATE TABLE meta (id INTEGER)",
+        "CREATE TABLE meta (key TEXT, value TEXT)",
+    ],
+)
+def test_the_database_of_another_program_is_left_as_it_is(tmp_path: Path, statement: str) -> None:
+    on_disk(tmp_path / "catalog.sqlite", statement)
+    before = (tmp_path / "catalog.sqlite").read_bytes()
+    with pytest.raises(DataFolderError, match="another program"):
+        Catalog.open(tmp_path)
+    assert (tmp_path / "catalog.sqlite").read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "catalog.sqlite").write_bytes(b"not a database" * 100)
+    with pytest.raises(DataFolderError) as refused:
+        Catalog.open(tmp_path)
+    assert refused.value.remedy
+    assert (tmp_path / "catalog.sqlite").read_bytes() == b"not a database" * 100
+
+
+def test_an_empty_file_from_a_crash_becomes_a_catalog(tmp_path: Path) -> None:
+    (tmp_path / "catalog.sqlite").touch()
+    with Catalog.open(tmp_path) as catalog:
+        assert catalog.partners() == []
+
+
+def test_a_file_or_folder_in_the_way_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "data" / "catalog.sqlite").mkdir(parents=True)
+    for data in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / "data"):
+        with pytest.raises(DataFolderError) as refused:
+            Catalog.open(data)
+        assert refused.value.remedy
+
+
+def test_migrations_run_in_order_and_only_once(tmp_path: Path) -> None:
+    def add(table: str) -> Callable[[Connection], None]:
+        def migrate(connection: Connection) -> None:
+            connection.execute(text(f"CREATE TABLE {table} (id INTEGER)"))
+
+        return migrate
+
+    path = tmp_path / "catalog.sqlite"
+    Catalog.open(tmp_path).close()
+    engine = sqlite.engine_for(path)
+    more = (*schema.MIGRATIONS, add("second"), add("third"))
+    for _ in range(2):
+        schema.prepare(engine, path, more)
+    engine.dispose()
+    assert on_disk(path, "SELECT value FROM meta WHERE key = 'schema_version'") == [("3",)]
+    assert len(on_disk(path, "SELECT name FROM sqlite_master WHERE name IN ('second', 'third')")) == 2
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
+    def fail(connection: Connection) -> None:
+        connection.execute(text("CREATE TABLE half (id INTEGER)"))
+        raise RuntimeError
+
+    path = tmp_path / "catalog.sqlite"
+    Catalog.open(tmp_path).close()
+    engine = sqlite.engine_for(path)
+    with pytest.raises(RuntimeError):
+        schema.prepare(engine, path, (*schema.MIGRATIONS, fail))
+    engine.dispose()
+    assert on_disk(path, "SELECT name FROM sqlite_master WHERE name = 'half'") == []
+    Catalog.open(tmp_path).close()
+
+
+def test_a_full_disk_is_told_and_nothing_is_published(tmp_path: Path, make_segment: Callable[..., NewSegment]) -> None:
+    with Catalog.open(tmp_path) as catalog:
+        with catalog._read() as connection:  # the only connection so far, and the pool's first for the commit
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        many = [make_segment("a" * 32, USAGE, f"part-{n}", [n]) for n in range(500)]
+        with pytest.raises(FullDiskError, match="room"):
+            catalog.commit("a" * 32, many, {USAGE: None}, NOW)
+        assert (catalog.datasets(), catalog.partners(), list(catalog.all_files())) == ([], [], [])
+
+
+def test_a_catalog_that_another_process_writes_to_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0)
+    with Catalog.open(tmp_path) as catalog, closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LockedError):
+            catalog.add_partner(PARTNER, NOW)
+        assert not catalog.has_partner(PARTNER)
+        other.rollback()
+        assert catalog.add_partner(PARTNER, NOW)
+
+
+def test_readers_are_not_blocked_by_a_writer_and_see_one_moment(tmp_path: Path) -> None:
+    with Catalog.open(tmp_path) as catalog:
+        with catalog._write() as writing:
+            writing.execute(meta.insert().values(key="new", value="row"))
+            with catalog._read() as reading:
+                assert reading.execute(meta.select().where(meta.c.key == "new")).all() == []
+        with catalog._read() as reading:
+            assert len(reading.execute(meta.select().where(meta.c.key == "new")).all()) == 1
+
+
+def test_a_damaged_catalog_is_told(tmp_path: Path) -> None:
+    with Catalog.open(tmp_path) as catalog:
+        for n in range(50):
+            catalog.add_partner(f"0e195b37-4574-4539-bc42-0e539b96{n:04}", NOW)
+    size = (tmp_path / "catalog.sqlite").stat().st_size
+    with (tmp_path / "catalog.sqlite").open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (size - 4096))
+    with pytest.raises(DataFolderError, match="damaged"), Catalog.open(tmp_path) as catalog:
+        catalog.partners()
+
+
+def sqlite_error(name: str) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("the engine's own words")
+    error.sqlite_errorname = name
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (sqlite_error("SQLITE_FULL"), FullDiskError),
+        (sqlite_error("SQLITE_IOERR_SHMSIZE"), FullDiskError),
+        (sqlite_error("SQLITE_BUSY"), LockedError),
+        (sqlite_error("SQLITE_BUSY_RECOVERY"), LockedError),
+        (sqlite_error("SQLITE_NOTADB"), DataFolderError),
+        (sqlite_error("SQLITE_CORRUPT_INDEX"), DataFolderError),
+        (sqlite_error("SQLITE_IOERR_FSYNC"), DataFolderError),
+        (sqlite_error("SQLITE_READONLY_DBMOVED"), DataFolderError),
+        (OSError(errno.ENOSPC, "full"), FullDiskError),
+        (OSError(errno.EDQUOT, "quota"), FullDiskError),
+        (OSError(errno.EACCES, "no"), DataFolderError),
+        (OSError(errno.EMFILE, "many"), DataFolderError),
+    ],
+    ids=str,
+)
+def test_foreign_errors_become_ours(error: Exception, ours: type[CounterfoilError]) -> None:
+    with pytest.raises(CounterfoilError) as told, in_our_words():
+        raise error
+    assert type(told.value) is ours
+    assert told.value.remedy
+
+
+def test_what_is_not_in_the_table_stays_what_it_is() -> None:
+    """A defect of ours must not be taken for a bad disk."""
+    assert translated(sqlite_error("SQLITE_CONSTRAINT_UNIQUE")) is None
+    assert translated(sqlite3.ProgrammingError("no such column")) is None
+    with pytest.raises(FileNotFoundError), in_our_words():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def test_a_time_without_a_zone_is_refused(tmp_path: Path) -> None:
+    with Catalog.open(tmp_path) as catalog, pytest.raises(Exception, match="offset-naive"):
+        catalog.add_partner(PARTNER, NOW.replace(tzinfo=None))
+
+
+def test_times_keep_their_moment_whatever_the_zone(tmp_path: Path) -> None:
+    from_elsewhere = NOW.astimezone(datetime.strptime("+0530", "%z").tzinfo) + timedelta(microseconds=1)
+    with Catalog.open(tmp_path) as catalog:
+        catalog.add_partner(PARTNER, from_elsewhere)
+        [partner] = catalog.partners()
+    assert partner.added_at == from_elsewhere
+    assert partner.added_at.tzinfo is UTC

@@ -1,0 +1,113 @@
+"""Operations: immutable, one partner's own, one for each idempotency key."""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from counterfoil.errors import BadRequestError
+from counterfoil.model import AttributeSet, Kind, Scope
+from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.records import Operation
+
+PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
+OTHER = "1e195b37-4574-4539-bc42-0e539b9684c1"
+NOW = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
+DAY = timedelta(hours=24)
+
+
+def operation_at(created_at: datetime, partner: str = PARTNER) -> Operation:
+    return Operation(
+        str(uuid.uuid4()),
+        str(uuid.uuid4()),
+        partner,
+        Kind.USAGE,
+        Scope(period="2026-11", currency="EUR"),
+        AttributeSet.BASIC,
+        "a" * 32,
+        created_at,
+        created_at + timedelta(seconds=5),
+        created_at + DAY,
+    )
+
+
+def test_an_operation_comes_back_as_it_went_in(catalog: Catalog) -> None:
+    billed = replace(operation_at(NOW), scope=Scope(invoice="G1"), kind=Kind.RECONCILIATION, revision_id=None)
+    for operation in (operation_at(NOW), billed):
+        assert catalog.add_operation(operation, None, "digest") == operation
+        assert catalog.operation(PARTNER, operation.id) == operation
+        assert catalog.operation_by_manifest(PARTNER, operation.manifest_id) == operation
+
+
+def test_another_partners_operation_does_not_exist(catalog: Catalog) -> None:
+    operation = catalog.add_operation(operation_at(NOW), None, "digest")
+    assert catalog.operation(OTHER, operation.id) is None
+    assert catalog.operation_by_manifest(OTHER, operation.manifest_id) is None
+    assert catalog.operation(PARTNER, operation.manifest_id) is None
+    assert (catalog.operations(OTHER, 10), catalog.count_operations(OTHER)) == ([], 0)
+
+
+def test_operations_are_listed_newest_first(catalog: Catalog) -> None:
+    made = [catalog.add_operation(operation_at(NOW + timedelta(seconds=n)), None, "digest") for n in (1, 3, 2)]
+    assert catalog.operations(PARTNER, 2) == [made[1], made[2]]
+    assert catalog.count_operations(PARTNER) == 3
+
+
+def test_a_key_used_again_gives_the_same_operation(catalog: Catalog) -> None:
+    first = catalog.add_operation(operation_at(NOW), "key", "digest")
+    assert catalog.add_operation(operation_at(NOW + timedelta(hours=23)), "key", "digest") == first
+    assert catalog.count_operations(PARTNER) == 1
+
+
+def test_a_key_used_for_another_request_is_refused(catalog: Catalog) -> None:
+    catalog.add_operation(operation_at(NOW), "key", "digest")
+    with pytest.raises(BadRequestError) as refused:
+        catalog.add_operation(operation_at(NOW), "key", "another")
+    assert refused.value.parameter == "Idempotency-Key"
+    assert catalog.count_operations(PARTNER) == 1
+
+
+def test_a_key_is_one_partners_own(catalog: Catalog) -> None:
+    first = catalog.add_operation(operation_at(NOW), "key", "digest")
+    second = catalog.add_operation(operation_at(NOW, OTHER), "key", "another")
+    assert first.id != second.id
+
+
+def test_without_a_key_each_request_is_a_new_operation(catalog: Catalog) -> None:
+    assert len({catalog.add_operation(operation_at(NOW), None, "digest").id for _ in range(3)}) == 3
+
+
+def test_an_expired_operation_lets_go_of_its_key(catalog: Catalog) -> None:
+    first = catalog.add_operation(operation_at(NOW), "key", "digest")
+    second = catalog.add_operation(operation_at(NOW + DAY), "key", "another")
+    assert second.id != first.id
+    assert catalog.operation(PARTNER, first.id) == first
+    assert catalog.add_operation(operation_at(NOW + DAY), "key", "another") == second
+
+
+def test_only_operations_expired_before_a_time_are_forgotten(catalog: Catalog) -> None:
+    first, second = (catalog.add_operation(operation_at(NOW + DAY * n), None, "digest") for n in (0, 1))
+    assert catalog.forget_operations(first.expires_at) == 0
+    assert catalog.forget_operations(second.expires_at) == 1
+    assert catalog.operations(PARTNER, 10) == [second]
+
+
+def test_threads_with_one_key_get_one_operation(catalog: Catalog) -> None:
+    with ThreadPoolExecutor(16) as threads:
+        made = threads.map(lambda _: catalog.add_operation(operation_at(NOW), "key", "digest").id, range(64))
+        assert len(set(made)) == 1
+    assert catalog.count_operations(PARTNER) == 1
+
+
+def test_threads_may_all_write_and_read_at_once(catalog: Catalog) -> None:
+    def submit(_: int) -> bool:
+        operation = catalog.add_operation(operation_at(NOW), None, "digest")
+        return catalog.operation(PARTNER, operation.id) == operation
+
+    with ThreadPoolExecutor(16) as threads:
+        assert all(threads.map(submit, range(128)))
+    assert catalog.count_operations(PARTNER) == 128

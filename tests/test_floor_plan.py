@@ -1,0 +1,150 @@
+"""The floor plan is a test: who may import whom, what runs at import, and how big a room may grow."""
+
+import ast
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src"
+GROUND = {"errors", "numbers", "periods", "model", "columns", "settings", "lake"}
+ALLOWED = {
+    "errors": set[str](),
+    "numbers": set[str](),
+    "periods": {"errors"},
+    "model": {"errors", "numbers", "periods"},
+    "columns": {"model"},
+    "settings": {"errors"},
+    "lake": {"numbers", "model", "columns"},
+    "wire": GROUND,
+    "storage": GROUND | {"wire"},
+    "datasets": GROUND | {"wire", "storage"},
+    "exports": GROUND | {"wire", "storage"},
+    "server": GROUND | {"wire", "storage", "datasets", "exports", "__init__"},  # the last for the version
+    "client": GROUND | {"wire"},
+    "generator": GROUND,
+    "testing": GROUND | {"wire", "storage", "datasets", "exports", "server", "client", "generator"},
+    "cli": GROUND | {"wire", "storage", "datasets", "exports", "server", "client", "generator", "testing"},
+    "__init__": {"client", "errors", "model"},
+    "__main__": {"cli"},
+}
+PLAIN_ROOMS = {
+    *GROUND,
+    "wire",
+    "client",
+    "generator",
+    "__init__",
+    "__main__",
+}  # installed without [server], on Windows too
+IMPORT_NAMES = {"pyjwt": "jwt"}
+POSIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+NO_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "core"}
+FILES = sorted((SOURCE / "counterfoil").rglob("*.py"))
+TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
+
+
+def room_of(module: str) -> str:
+    return [*module.split("."), "__init__"][1]
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+@cache
+def imports_of(path: Path) -> frozenset[str]:
+    """Every module a file imports, also inside functions and for types only."""
+    found = set[str]()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write imports in full"
+            assert node.module is not None
+            found |= {
+                name if (name := f"{node.module}.{alias.name}") in MODULES else node.module for alias in node.names
+            }
+    return frozenset(found)
+
+
+def each(paths: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", paths, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@each(FILES)
+def test_imports_stay_on_their_floor(path: Path) -> None:
+    room = room_of(module_of(path))
+    ours = {name for name in imports_of(path) if name.partition(".")[0] == "counterfoil"}
+    assert {room_of(name) for name in ours} - {room} <= ALLOWED[room]
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    # A package and its modules are one node to Python only while the package's own file imports them.
+    TopologicalSorter({name: imports_of(path) & MODULES.keys() - {name} for name, path in MODULES.items()}).prepare()
+
+
+def libraries(*extras: str) -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    listed = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
+    names = {line.partition(">")[0].strip() for line in listed}
+    return {IMPORT_NAMES.get(name, name) for name in names}
+
+
+@each(FILES)
+def test_imported_libraries_are_declared(path: Path) -> None:
+    room = room_of(module_of(path))
+    foreign = {name.partition(".")[0] for name in imports_of(path)} - {"counterfoil"}
+    third_party = foreign - sys.stdlib_module_names - {"_typeshed"}  # which exists for type checkers only
+    if room == "testing":
+        third_party -= {"pytest"}  # it offers a fixture; whoever uses that has pytest
+    assert third_party <= (libraries() if room in PLAIN_ROOMS else libraries("server") | {"starlette", "pydantic"})
+    assert not (room in PLAIN_ROOMS | {"cli"} and foreign & POSIX_ONLY)
+
+
+def test_importing_has_no_effect() -> None:
+    """No file is written, no port opened, no program, thread or log handler started, no setting read."""
+    script = Path(__file__).with_name("import_everything.py")
+    environ = {**os.environ, "COUNTERFOIL_PORT": "poison", "PYTHONDONTWRITEBYTECODE": "1"}
+    names = [name for name in MODULES if name != "counterfoil.__main__"]
+    done = subprocess.run([sys.executable, script, *names], env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@each(FILES)
+def test_files_stay_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 350
+
+
+@each(TEST_FILES)
+def test_test_files_stay_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= (200 if path.name == "conftest.py" else 500)
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@each(FILES)
+def test_functions_stay_short(path: Path) -> None:
+    for function in functions(path):
+        assert function.end_lineno is not None
+        assert function.end_lineno - function.lineno < 70, function.name
+
+
+@each([*FILES, *TEST_FILES])
+def test_every_file_has_a_telling_name_and_says_what_it_is_for(path: Path) -> None:
+    assert not {*path.relative_to(ROOT).with_suffix("").parts} & NO_NAMES
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
