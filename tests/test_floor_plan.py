@@ -27,7 +27,7 @@ ALLOWED = {
     "storage": GROUND | {"wire"},
     "datasets": GROUND | {"wire", "storage"},
     "exports": GROUND | {"wire", "storage"},
-    "server": GROUND | {"wire", "storage", "datasets", "exports", "__init__"},  # the last for the version
+    "server": GROUND | {"wire", "storage", "datasets", "exports"},
     "client": GROUND | {"wire"},
     "generator": GROUND,
     "testing": GROUND | {"wire", "storage", "datasets", "exports", "server", "client", "generator"},

@@ -6,10 +6,13 @@ choose belong into the hand-written parts; here is only what would otherwise go 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
+from functools import partial
+from inspect import cleandoc
+from itertools import groupby
 from pathlib import Path
+from textwrap import dedent
 
 import click
 
@@ -30,14 +33,16 @@ CODECS = {
 }
 
 
-def pages() -> dict[Path, str]:
-    """Return what each page should hold."""
-    parts = {
-        "settings.md": {"settings": settings(), "profiles": profiles(), "variables": variables()},
-        "commands.md": {"commands": "\n\n".join(commands())},
-        "apis.md": {kind.value: attributes(table_of(kind)) for kind in Kind},
-    }
-    return {DOCS / name: _filled((DOCS / name).read_text(encoding="utf-8"), made) for name, made in parts.items()}
+def made(page: str) -> str:
+    """Return what a page should hold: its own words, and between its marks what is made from the code."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for name, make in PARTS[page].items():
+        begin, end = f"<!-- made: {name} -->", f"<!-- end: {name} -->"
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        assert found, f"{page} lacks {begin} and {end}"
+        text = f"{before}{begin}\n\n{make()}\n\n{end}{after}"
+    return text
 
 
 def settings() -> str:
@@ -63,14 +68,15 @@ def variables() -> str:
     )
 
 
-def commands() -> Iterator[str]:
+def commands() -> str:
     """One section for each command: usage, text and options, as `--help` tells them."""
     context = click.Context(main, info_name="counterfoil")
-    yield from _command("counterfoil", main, context, of_all=True)
+    parts = list(_command("counterfoil", main, context, of_all=True))
     for name in COMMANDS:
         command = main.get_command(context, name)
         assert command is not None
-        yield from _command(f"counterfoil {name}", command, context)
+        parts += _command(f"counterfoil {name}", command, context)
+    return "\n\n".join(parts)
 
 
 def _command(path: str, command: click.Command, parent: click.Context, *, of_all: bool = False) -> Iterator[str]:
@@ -78,10 +84,11 @@ def _command(path: str, command: click.Command, parent: click.Context, *, of_all
     usage = " ".join(command.collect_usage_pieces(context))
     options = [each for each in command.get_params(context) if isinstance(each, click.Option)]
     records = [record for option in options if (record := option.get_help_record(context))]
-    rows = [(f"`{spelled}`", _one_line(about)) for spelled, about in records]
-    prose = re.sub(r"\x08\n", "\n", (command.help or "").strip())
+    rows = [(f"`{_one_line(spelled)}`", _one_line(about)) for spelled, about in records if "--help" not in spelled]
+    prose = cleandoc(command.help or "").replace("\b\n", "")
     yield f"## `{path}`\n\n```text\n{path} {usage}\n```\n\n{_quoted(prose)}"
-    yield _table(("Option", "What it does"), rows)
+    if rows:
+        yield _table(("Option", "What it does"), rows)
     if isinstance(command, click.Group) and not of_all:
         for name in command.list_commands(context):
             inner = command.get_command(context, name)
@@ -114,37 +121,29 @@ def _default(value: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _quoted(prose: str) -> str:
-    """Help texts hold examples as indented blocks; Markdown wants them fenced."""
-    paragraphs = []
-    for paragraph in prose.split("\n\n"):
-        lines = paragraph.strip("\n").splitlines()
-        indented = [line for line in lines if line.startswith("  ")]
-        plain = [line for line in lines if not line.startswith("  ")]
-        paragraphs += ["\n".join(plain)] if plain else []
-        paragraphs += ["```text\n" + "\n".join(line[2:] for line in indented) + "\n```"] if indented else []
-    return "\n\n".join(paragraphs)
+    """Help texts hold examples as indented lines; Markdown wants them fenced."""
+    blocks = []
+    for indented, lines in groupby(prose.splitlines(), key=lambda line: line.startswith("  ")):
+        text = "\n".join(lines).strip("\n")
+        blocks.append(f"```text\n{dedent(text)}\n```" if indented else text)
+    return "\n\n".join(block for block in blocks if block)
 
 
 def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (headings, tuple("---" for _ in headings), *rows))
 
 
-def _filled(page: str, made: dict[str, str]) -> str:
-    """Put each made part between its two marks."""
-    for name, text in made.items():
-        begin, end = f"<!-- made: {name} -->", f"<!-- end: {name} -->"
-        before, _, rest = page.partition(begin)
-        _, found, after = rest.partition(end)
-        assert found, f"the page lacks {begin} and {end}"
-        page = f"{before}{begin}\n\n{text}\n\n{end}{after}"
-    return page
-
+PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "settings.md": {"settings": settings, "profiles": profiles, "variables": variables},
+    "commands.md": {"commands": commands},
+    "apis.md": {kind.value: partial(attributes, table_of(kind)) for kind in Kind},
+}
 
 if __name__ == "__main__":
-    for path, text in pages().items():
-        path.write_text(text, encoding="utf-8")
-        print(f"wrote {path.relative_to(DOCS.parent)}")
+    for page in PARTS:
+        (DOCS / page).write_text(made(page), encoding="utf-8")
+        print(f"wrote docs/{page}")

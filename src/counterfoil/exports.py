@@ -159,6 +159,8 @@ class Exports:
         if revision is None:
             raise MissingError("No such revision.")
         files = self._catalog.files(revision_id, Rendering.of(attributes))
+        if not files:  # swept, long after the last link to them ended
+            raise MissingError("The revision's blobs are not kept any more.")
         blobs = tuple(
             Blob(_blob_name(number, file), file.size_bytes, file.sha256, file.line_items)
             for number, file in enumerate(files)

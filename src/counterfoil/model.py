@@ -20,7 +20,7 @@ from counterfoil.errors import UsageError
 from counterfoil.periods import BillingPeriod
 
 WHOLE = "whole"  # the segment that is a dataset by itself
-_DIGEST_MODULUS = 2**256
+DIGEST_MODULUS = 2**256
 _TENANT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -147,7 +147,7 @@ class Contents:
             raise UsageError(f"Amounts in {self.currency} and {other.currency} cannot be added.")
         return Contents(
             self.line_items + other.line_items,
-            (self.digest + other.digest) % _DIGEST_MODULUS,
+            (self.digest + other.digest) % DIGEST_MODULUS,
             self.currency,
             {name: numbers.add(value, other.totals[name]) for name, value in self.totals.items()},
         )

@@ -2,11 +2,12 @@
 
 import errno
 import json
-import os
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
+from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 
@@ -67,6 +68,10 @@ def test_help_lists_every_command_in_the_order_of_the_contract() -> None:
     assert " ".join(told[:-1]) == (
         "demo serve partners clients publish list show verify restore withdraw generate token pull sweep doctor"
     )
+
+
+def test_the_version_is_the_one_that_is_installed() -> None:
+    assert run("--version").stdout == f"counterfoil {version('counterfoil')}\n"
 
 
 @pytest.mark.parametrize("name", real_commands())
@@ -148,7 +153,7 @@ def test_a_reader_that_went_away_is_no_reason_to_speak() -> None:
 
 
 def test_head_closing_the_pipe_leaves_no_trace() -> None:
-    command = f"{sys.executable} -m counterfoil --help | true"
+    command = f"{shlex.quote(sys.executable)} -m counterfoil --help | true"
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
 
@@ -225,31 +230,37 @@ BLOCKED = """
 import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"fcntl", *sys.argv[1].split(",")}:
+        if name.partition(".")[0] in sys.argv[1].split(","):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Blocked())
-sys.modules.pop("fcntl", None)
 import counterfoil
 from counterfoil.cli import main
 main(sys.argv[2:], prog_name="counterfoil")
 """
 
 
-def without_server_libraries(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", BLOCKED, ",".join(cli.SERVER_LIBRARIES), *arguments]
-    environ = {**os.environ, "COVERAGE_PROCESS_START": ""}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+def without(blocked: set[str] | frozenset[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", BLOCKED, ",".join(blocked), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["pull", "--help"], ["generate", "--help"], ["doctor", "--help"]])
-def test_the_plain_install_runs_what_needs_no_server(arguments: list[str]) -> None:
-    done = without_server_libraries(*arguments)
+def test_the_plain_install_runs_what_needs_no_server_on_windows_too(arguments: list[str]) -> None:
+    done = without(cli.SERVER_LIBRARIES | {"fcntl"}, *arguments)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", ["serve", "publish", "demo", "verify"])
 def test_the_plain_install_says_what_to_install_for_the_rest(name: str) -> None:
-    done = without_server_libraries(name, "--help")
+    done = without(cli.SERVER_LIBRARIES, name, "--help")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"Error: `counterfoil {name}` needs the server's libraries")
     assert done.stderr.endswith('Install them with: pip install "counterfoil[server]"\n')
+
+
+def test_windows_is_told_to_use_wsl_for_what_needs_file_locks() -> None:
+    done = without({"fcntl"}, "verify", "--help")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        2,
+        "Error: `counterfoil verify` runs on Linux and macOS only. On Windows, use it within WSL.",
+    )

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from tests.generator.reading import BILLED, UNBILLED, Line, fraction, generated, parse
 
 from counterfoil import numbers
 from counterfoil.generator import reconciliation_cases, usage_cases
 from counterfoil.generator.cases import COVERED
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
+from tests.generator.reading import BILLED, UNBILLED, Line, fraction, generated, parse
 
 Seen = Callable[[Line, Line], bool]  # the line item, and the one before it
 

@@ -15,7 +15,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from tests.generator.reading import BILLED, PARTNER, UNBILLED, cut, fraction, generated, parse, to_digits
 
 import counterfoil.generator
 from counterfoil import numbers
@@ -24,6 +23,7 @@ from counterfoil.errors import UsageError
 from counterfoil.generator import LINE_ITEMS_MAX, RESELLERS_MAX, amounts, generate
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
+from tests.generator.reading import BILLED, PARTNER, UNBILLED, cut, fraction, generated, parse, to_digits
 
 KINDS = list(Kind)
 SCOPES = [

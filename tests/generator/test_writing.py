@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.generator.reading import BILLED, PARTNER, generated
 
 from counterfoil.cli.generate import generate as command
 from counterfoil.errors import CounterfoilError, FullDiskError, UsageError
 from counterfoil.generator import write
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
+from tests.generator.reading import BILLED, PARTNER, generated
 
 USUAL = ["--kind", "usage", "--line-items", "70", "--partner", PARTNER]
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,8 +41,9 @@ FIRST, SECOND, CURVE = rsa_key(), rsa_key(), ec.generate_private_key(ec.SECP256R
 
 
 def jwk(kid: str, key: PrivateKey, **more: Any) -> dict[str, Any]:
-    algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
-    return {**algorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid, **more}  # type: ignore[arg-type]
+    if isinstance(key, rsa.RSAPrivateKey):
+        return {**jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid, **more}
+    return {**jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid, **more}
 
 
 @dataclass
@@ -66,7 +66,7 @@ def provider() -> Iterator[Provider]:
             status, body = made.answers.get(self.path, (404, b""))
             self.send_response(status)
             if status == 302:
-                self.send_header("Location", "/keys")
+                self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -77,6 +77,7 @@ def provider() -> Iterator[Provider]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         made = Provider(f"http://127.0.0.1:{server.server_port}")
         made.publish(jwk("first", FIRST), jwk("curve", CURVE))
+        made.publish(jwk("first", FIRST), path="/elsewhere")
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield made
@@ -115,7 +116,7 @@ def authenticator(tmp_path: Path, provider: Provider, clock: Clock) -> Iterator[
 
 def token(key: PrivateKey = FIRST, kid: str = "first", algorithm: str = "RS256", **changes: Any) -> str:
     moment = int(NOW.timestamp())
-    claims = {"iss": ISSUER.replace("{tid}", PARTNER), "aud": OWN, "tid": PARTNER, "azp": "tool"}
+    claims: dict[str, Any] = {"iss": ISSUER.replace("{tid}", PARTNER), "aud": OWN, "tid": PARTNER, "azp": "tool"}
     claims |= {"exp": moment + 7200, "roles": ["PartnerBilling.Read.All"], **changes}
     return jwt.encode(claims, key, algorithm, headers={"kid": kid})
 
@@ -184,16 +185,8 @@ def test_keys_of_other_uses_kinds_and_sizes_are_left_out(authenticator: Authenti
         7,  # type: ignore[arg-type]
     )
     assert ask(authenticator, token()).partner == PARTNER
-    for kid in ("encrypts", "other", "private", "shared", "broken"):
+    for kid in ("encrypts", "other", "weak", "curve", "private", "shared", "broken"):
         assert "not known" in refused(authenticator, token(kid=kid))
-    with pytest.warns(jwt.InsecureKeyLengthWarning) if hasattr(jwt, "InsecureKeyLengthWarning") else _nothing():
-        weak = token(rsa_key(1024), "weak")
-    assert "not known" in refused(authenticator, weak)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 def test_an_unknown_key_is_looked_up_once_in_a_cool_down(
@@ -223,20 +216,22 @@ def test_a_withdrawn_key_is_forgotten_within_the_hour(
 
 @pytest.mark.parametrize(
     "answer",
-    [(500, b""), (200, b"<html>"), (200, b"[]"), (200, b'{"keys": 7}'), (200, b"[" * 200_000), (302, b"")]
-    + [(200, b" " * 600_000), (200, json.dumps({"keys": [{}] * 101}).encode())],
+    [
+        (500, b""),
+        (200, b"<html>"),
+        (200, b"[]"),
+        (200, b'{"keys": 7}'),
+        (200, b"[" * 200_000),
+        (200, b" " * 600_000),
+        (200, json.dumps({"keys": [{}] * 101}).encode()),
+        (302, b""),
+    ],
     ids=lambda answer: f"{answer[0]} {answer[1][:8]!r}",
 )
 def test_a_provider_that_cannot_be_asked_is_our_trouble_and_not_the_callers(
     authenticator: Authenticator, provider: Provider, clock: Clock, answer: tuple[int, bytes]
 ) -> None:
-    path = "/keys" if answer[0] != 302 else "/moved"
-    provider.answers[path] = answer
-    if path == "/moved":  # a redirect would be followed to a place that nobody configured
-        keys = IssuerKeys(ISSUER, f"{provider.url}/moved", clock)
-        with pytest.raises(UnavailableError):
-            keys.find("first")
-        return
+    provider.answers["/keys"] = answer
     for _ in range(2):
         with pytest.raises(UnavailableError) as caught:
             ask(authenticator, token())

@@ -66,6 +66,8 @@ def publish(data: Path, segment: str, amount: str, stop: str = "") -> str:
     contents = Contents(1, int(amount), "EUR", {"Total": Decimal(amount)})
     new = NewSegment(DATASET, segment, PARTNER, contents, (file,), {})
     [revision] = catalog.commit(publication.id, [new], {DATASET: base.id if base else None}, NOW)
+    if stop == "after commit":
+        stop_there()
     publication.close()
     return f"{revision.number} {revision.contents.line_items}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import sqlite3
 from collections.abc import Callable
@@ -140,6 +141,24 @@ def test_migrations_run_in_order_and_only_once(tmp_path: Path) -> None:
     engine.dispose()
     assert on_disk(path, "SELECT value FROM meta WHERE key = 'schema_version'") == [("3",)]
     assert len(on_disk(path, "SELECT name FROM sqlite_master WHERE name IN ('second', 'third')")) == 2
+
+
+def test_one_process_at_a_time_makes_or_upgrades_a_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else two would run one migration, each having read the version before the other wrote it."""
+    held: list[bool] = []
+
+    def migrate(_: Connection) -> None:
+        with (tmp_path / "catalog.sqlite.lock").open("rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.append(False)
+            except BlockingIOError:
+                held.append(True)
+
+    monkeypatch.setattr(schema.prepare, "__defaults__", ((*schema.MIGRATIONS, migrate),))
+    for _ in range(2):
+        Catalog.open(tmp_path).close()
+    assert held == [True]
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:

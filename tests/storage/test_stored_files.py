@@ -145,6 +145,7 @@ def test_an_abandoned_publication_leaves_nothing(files: Files) -> None:
     publication = files.begin()
     with publication.create("a") as writer:
         writer.write(b"x")
+    (publication.folder / "sorting" / "deeper").mkdir(parents=True)
     publication.abandon()
     publication.close()
     assert list(files.publications()) == []
@@ -284,14 +285,28 @@ def test_a_reader_of_a_deleted_file_reads_on(files: Files) -> None:
         assert file.read() == b"xyz"
 
 
-def test_what_is_not_a_publication_is_left_alone(files: Files, tmp_path: Path) -> None:
-    root = tmp_path / "data" / "files"
-    assert list(files.publications()) == []
-    (root / "my notes").mkdir(parents=True)
+def test_what_a_killed_publication_was_sorting_is_deleted_with_it(files: Files, tmp_path: Path) -> None:
+    """A publication may use folders of its own below its folder; a link in there is not followed."""
+    (tmp_path / "elsewhere").write_bytes(b"xyz")
     with files.begin() as publication:
-        (publication.folder / "folder").mkdir()
-    assert list(files.publications()) == [publication.id]
-    assert files.clean(publication.id, nothing_listed) == Cleaned(0, 0)
-    assert (publication.folder / "folder").is_dir()
+        (publication.folder / "sorting" / "deeper").mkdir(parents=True)
+        (publication.folder / "sorting" / "deeper" / "a").write_bytes(b"xyz")
+        (publication.folder / "sorting" / "link").symlink_to(tmp_path)
+        publication.create("s0").close()
+    cleaned = files.clean(publication.id, lambda id_: {f"{id_}/s0"})
+    assert cleaned is not None
+    assert cleaned.files == 2
+    assert sorted(path.name for path in publication.folder.iterdir()) == ["lock", "s0"]
+    assert (tmp_path / "elsewhere").exists()
+
+
+def test_what_is_not_a_publication_is_left_alone(files: Files, tmp_path: Path) -> None:
+    assert list(files.publications()) == []
+    (tmp_path / "data" / "files" / "my notes").mkdir(parents=True)
+    files.begin().close()
+    [publication] = files.publications()
+    assert files.clean(publication, nothing_listed) == Cleaned(0, 0)
+    assert list(files.publications()) == []
+    assert (tmp_path / "data" / "files" / "my notes").is_dir()
     with pytest.raises(DamagedError):
         files.clean("../..", nothing_listed)

@@ -27,9 +27,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 OTHER_PARTNER = "11111111-2222-3333-4444-555555555555"
 QUERY = bytes(range(16))
-TOKEN = Continuation(
-    PARTNER, QUERY, "0123456789abcdef" * 2, Position(3, 70_000, 1_999), int(NOW.timestamp()) + 86_400
-)
+TOKEN = Continuation(PARTNER, QUERY, "0123456789abcdef" * 2, Position(3, 70_000, 1_999), int(NOW.timestamp()) + 86_400)
 
 
 def decode(text: str, *, keyring: Keyring = KEYRING, partner: str = PARTNER, query: bytes = QUERY) -> Continuation:
@@ -66,9 +64,7 @@ def test_a_token_says_what_was_put_in_and_fits_a_header(continuation: Continuati
 
 
 def test_a_token_hides_its_partner() -> None:
-    assert encode_continuation(KEYRING, TOKEN) != encode_continuation(
-        KEYRING, replace(TOKEN, partner=OTHER_PARTNER)
-    )
+    assert encode_continuation(KEYRING, TOKEN) != encode_continuation(KEYRING, replace(TOKEN, partner=OTHER_PARTNER))
     assert len(encode_continuation(KEYRING, TOKEN)) == len(
         encode_continuation(KEYRING, replace(TOKEN, partner="any length"))
     )

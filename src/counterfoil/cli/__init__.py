@@ -55,8 +55,19 @@ COMMANDS: Final[dict[str, Listed]] = {
 }
 # What the plain install lacks. A missing module of any other name is a fault, and is shown as one.
 SERVER_LIBRARIES: Final = frozenset(
-    {"sqlalchemy", "duckdb", "numpy", "numba", "fastapi", "starlette", "pydantic", "uvicorn", "jwt", "cryptography"}
-    | {"trustme", "limits"}
+    {
+        "cryptography",
+        "duckdb",
+        "fastapi",
+        "httptools",
+        "jwt",
+        "limits",
+        "numpy",
+        "sqlalchemy",
+        "starlette",
+        "trustme",
+        "uvicorn",
+    }
 )
 
 
@@ -75,10 +86,15 @@ class CommandLine(click.Group):
         try:
             module = importlib.import_module(f"{__name__}.{listed.module}")
         except ModuleNotFoundError as missing:
-            if (missing.name or "").partition(".")[0] not in SERVER_LIBRARIES:
+            library = (missing.name or "").partition(".")[0]
+            if library == "fcntl":
+                raise UsageError(
+                    f"`counterfoil {cmd_name}` runs on Linux and macOS only.", remedy="On Windows, use it within WSL."
+                ) from missing
+            if library not in SERVER_LIBRARIES:
                 raise
             raise UsageError(
-                f"`counterfoil {cmd_name}` needs the server's libraries, and {missing.name} is not installed.",
+                f"`counterfoil {cmd_name}` needs the server's libraries, and {library} is not installed.",
                 remedy='Install them with: pip install "counterfoil[server]"',
             ) from missing
         command = getattr(module, listed.attribute)

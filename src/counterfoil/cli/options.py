@@ -47,8 +47,8 @@ def with_output(function: Callable[P, R]) -> Callable[P, R]:
     """Add `--output table|json`, and pass an `output: Output`."""
     return click.option(
         "--output",
-        type=click.Choice(list(Form), case_sensitive=False),
-        default=Form.TABLE,
+        type=click.Choice([form.value for form in Form], case_sensitive=False),
+        default=Form.TABLE.value,
         show_default=True,
         is_eager=True,  # so that a mistake in any other option is already told in the form that was asked for
         callback=_make_output,
@@ -85,7 +85,7 @@ def current_output() -> Output:
     return frame().output or Output()
 
 
-def _make_output(context: click.Context, _: click.Parameter, form: Form) -> Output:
-    output = Output(form)
+def _make_output(context: click.Context, _: click.Parameter, form: str) -> Output:
+    output = Output(Form(form))
     context.find_root().ensure_object(Frame).output = output
     return output

@@ -19,7 +19,7 @@ from counterfoil.errors import ProofError, UsageError
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _VERSION_AT_END: Final = re.compile(r"/(?:v1\.0|beta|v1)/*$", re.IGNORECASE)
-_QUERY: Final = re.compile(r"\?[^\s\"'<>]*")
+QUERY: Final = re.compile(r"\?[^\s\"'<>]*")
 _SECRET: Final = re.compile(
     r"(?i)\b(bearer|basic)\s+[^\s\"'<>]+|\b(sig|sig%3d|client_secret|access_token)=[^\s&\"'<>]+|\beyJ[\w-]{8,}[\w.-]*"
 )
@@ -138,7 +138,7 @@ def without_query(url: str) -> str:
 
 def shown(text: str) -> str:
     """Return foreign text as it may stand in an error: without queries or tokens, printable and short."""
-    clean = _SECRET.sub("...", _QUERY.sub("", text))
+    clean = _SECRET.sub("...", QUERY.sub("", text))
     clean = "".join(char if char.isprintable() else " " for char in clean).strip()
     return clean if len(clean) <= _TEXT_LENGTH_MAX else clean[: _TEXT_LENGTH_MAX - 3] + "..."
 

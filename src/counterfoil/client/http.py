@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable, Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from http.cookiejar import DefaultCookiePolicy
 from typing import Final
 from urllib.parse import urljoin
 
 import httpx
 
-from counterfoil.client.addresses import Base, Origin, shown, without_query
+from counterfoil.client.addresses import QUERY, Base, Origin, shown, without_query
 from counterfoil.client.messages import Answer, Request, request_ids, retry_after_s
 from counterfoil.client.refusals import RETRIED, refused
 from counterfoil.client.retries import Patience
@@ -24,6 +24,7 @@ from counterfoil.errors import CounterfoilError, NoAnswerError, ProofError, Refu
 
 USER_AGENT: Final = "counterfoil"
 ANSWER_BYTES_MAX: Final = 256 << 20
+_TALKATIVE: Final = ("httpx", "httpcore.http11")
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 REDIRECTS_MAX: Final = 3
 
@@ -32,19 +33,22 @@ TokenSource = Callable[[], str]  # one with a method `forget()` is told so befor
 
 def open_client(*, verify: ssl.SSLContext | bool = True, transport: httpx.BaseTransport | None = None) -> httpx.Client:
     """Return an httpx client that keeps no cookies, follows no redirects and logs no queries."""
-    # httpx logs through one logger for the whole process, so this is the only place to take the signatures out.
-    logging.getLogger("httpx").addFilter(_hide_queries)
-    return httpx.Client(
+    # These loggers are the whole process's, and so the only place to take the signatures out of what they write.
+    for name in _TALKATIVE:
+        logging.getLogger(name).addFilter(_hide_queries)
+    client = httpx.Client(
         verify=verify,
         transport=transport,
-        cookies=httpx.Cookies(CookieJar(DefaultCookiePolicy(allowed_domains=[]))),
         follow_redirects=False,
         timeout=httpx.Timeout(60.0, connect=20.0, read=180.0),
         headers={"User-Agent": USER_AGENT},
     )
+    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # httpx copies the cookies, not their policy
+    return client
 
 
 def _hide_queries(record: logging.LogRecord) -> bool:
+    record.msg = QUERY.sub("", str(record.msg))
     if isinstance(record.args, tuple):
         record.args = tuple(without_query(str(each)) if isinstance(each, httpx.URL) else each for each in record.args)
     return True

@@ -46,9 +46,9 @@ class Step:
 
     @property
     def fingerprint(self) -> bytes:
-        """A short digest: two steps with the same one lead to the same page."""
-        parts = [self.url, *(f"{name.lower()}:{value}" for name, value in sorted(self.headers.items()))]
-        return hashlib.sha256("\0".join(parts).encode(errors="replace")).digest()[:16]
+        """A short digest: two steps with the same one lead to the same page. A token is a place, whatever its link."""
+        tokens = [value for name, value in self.headers.items() if name.lower() == TOKEN_HEADER.lower()]
+        return hashlib.sha256("\0".join(tokens or [self.url]).encode(errors="replace")).digest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

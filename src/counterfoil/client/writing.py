@@ -28,7 +28,7 @@ from counterfoil.model import Kind
 LINES_PER_FILE_MAX: Final = 250_000
 LINE_BYTES_MAX: Final = 4 << 20
 _READ_BYTES: Final = 4 << 20
-_ROW_GROUP_LINES: Final = 100_000
+_ROW_GROUP_LINES: Final = 50_000
 _DAMAGED: Final[Any] = (EOFError, zlib.error, isal_zlib.error, gzip.BadGzipFile)
 
 

@@ -58,7 +58,7 @@ def of_columns(
 ) -> tuple[Batch, np.ndarray]:
     """Build a batch from quickly read columns; also returns a mask of the rows the reference must look at.
 
-    A column not given is absent in every row. Numbers may still be in quotes.
+    A column not given is absent in every row, and an empty number, date or flag is none.
     """
     found: dict[str, pa.Array] = {}
     doubtful = np.zeros(len(lines), dtype=bool)
@@ -90,9 +90,7 @@ def _texts(spelling: Spelling, array: pa.Array) -> pa.Array:
 
 
 def _numbers(spelling: Spelling, array: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
-    if pc.any(pc.starts_with(array, '"')).as_py():
-        array = pc.replace_substring_regex(array, r'^"([^"\\]*)"$', r"\1")
-    empty = pc.or_kleene(pc.equal(array, ""), pc.equal(array, "null"))
+    empty = pc.equal(array, "")
     if pc.any(empty).as_py():
         array = pc.if_else(empty, pa.scalar(None, pa.string()), array)
     plain = pc.fill_null(pc.match_substring_regex(array, _PLAIN_NUMBER), fill_value=True)
@@ -113,8 +111,8 @@ def _date_or_none(text: str) -> str | None:
 
 
 def _flag_or_none(text: str) -> str | None:
-    unquoted = text.removeprefix('"').removesuffix('"').lower()
-    return unquoted if unquoted in ("true", "false") else None
+    lowered = text.lower()
+    return lowered if lowered in ("true", "false") else None
 
 
 def _by_unique(array: pa.Array, accept: Callable[[str], str | None]) -> tuple[pa.Array, np.ndarray | None]:

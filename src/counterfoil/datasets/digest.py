@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from counterfoil.columns import LineItemTable
+from counterfoil.model import DIGEST_MODULUS
 
 SORT_KEY = "sort key"  # a column beside the text columns while sorting; not stored
 _DIGEST_SIZE_BYTES = 32
@@ -42,13 +43,13 @@ def digests(canonical: pa.Array) -> np.ndarray:
 
 
 def digest_sum(rows: np.ndarray) -> int:
-    """Add digests as 256-bit integers (big end first), without carrying away; the caller takes the modulus."""
+    """Add digests as integers (big end first) modulo 2**256."""
     words = rows.reshape(-1).view(">u4").reshape(-1, 8)  # 2**32 rows fit a sum of 64 bits
     sums = words.astype(np.uint64).sum(axis=0)
     total = 0
     for word in sums.tolist():
         total = (total << 32) + word
-    return total
+    return total % DIGEST_MODULUS
 
 
 def sort_keys(table: LineItemTable, items: pa.Table, rows: np.ndarray) -> pa.Array:

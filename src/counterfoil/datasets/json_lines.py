@@ -35,6 +35,8 @@ class _Layout:
     decode: Callable[[bytes], Any]
     spellings: tuple[Spelling | None, ...]  # None for a constant, whose value is dropped
     nested: tuple[int, ...]  # places whose values may hold keys of their own: v1's `attributes`, and lists
+    lists: tuple[int, ...]
+    digits: tuple[int, ...]
     width: int
 
 
@@ -51,19 +53,23 @@ class JsonLinesReader:
         """Yield the line items of a chunk, in no particular order."""
         lines = chunk.data.split(b"\n")
         numbers = range(chunk.first_line, chunk.first_line + len(lines))
-        yield from self.read_lines(lines, numbers, compact=not _has_space_after_quote(chunk.data))
+        compact = not _has_space_after_quote(chunk.data)
+        yield from self.read_lines(lines, numbers, compact=compact, utf8=_is_utf8(chunk.data))
 
     def read_lines(
-        self, lines: Sequence[bytes], line_numbers: Sequence[int], *, compact: bool = False
+        self, lines: Sequence[bytes], line_numbers: Sequence[int], *, compact: bool = False, utf8: bool = False
     ) -> Iterator[Batch]:
-        """Yield the line items of `lines`; blank ones are passed over. `compact`: no quote is followed by a space."""
+        """Yield the line items of `lines`; blank ones are passed over.
+
+        `compact` and `utf8` are what is known of all lines: no quote is followed by a space; all is UTF-8.
+        """
         todo = [index for index, line in enumerate(lines) if line and not line.isspace()]
         if todo and not self._layouts:
             self._learn(lines[todo[0]])
         for layout in list(self._layouts):
             if not todo:
                 return
-            fast, todo = self._decode(layout, lines, todo, compact)
+            fast, todo = self._decode(layout, lines, todo, compact=compact, utf8=utf8)
             if fast:
                 quick, doubtful = self._batch(layout, [row for _, row in fast], [line_numbers[i] for i, _ in fast])
                 if doubtful.any():
@@ -74,7 +80,7 @@ class JsonLinesReader:
             yield self._by_reference(lines, line_numbers, sorted(todo))
 
     def _decode(
-        self, layout: _Layout, lines: Sequence[bytes], todo: list[int], compact: bool
+        self, layout: _Layout, lines: Sequence[bytes], todo: list[int], *, compact: bool, utf8: bool
     ) -> tuple[list[tuple[int, tuple[Any, ...]]], list[int]]:
         decode, width, unset = layout.decode, layout.width, msgspec.UNSET
         astuple = msgspec.structs.astuple
@@ -91,7 +97,8 @@ class JsonLinesReader:
                 - row.count(unset)
                 + sum(_keys(bytes(row[i]), compact) for i in layout.nested if row[i] is not unset)
             )
-            if keys == _keys(line, compact) and b"\\u0000" not in line:
+            sure = keys == _keys(line, compact) and b"\\u0000" not in line and _is_plain(layout, row, line)
+            if sure and (utf8 or _is_utf8(line)):
                 fast.append((index, row))
             else:
                 rest.append(index)
@@ -126,7 +133,7 @@ class JsonLinesReader:
             return
         lowered = [key.lower() for key in keys]
         wanted = {key for key, low in zip(keys, lowered, strict=True) if self._is_known(low)}
-        if len(set(lowered)) < len(keys) or len(wanted) < len(keys) or any(wanted <= known for known in self._known):
+        if not keys or len(set(lowered)) < len(keys) or len(wanted) < len(keys) or any(wanted <= known for known in self._known):
             return
         spelled_as_v1 = keys[0][:1].islower()
         spellings = {**self._usual(spelled_as_v1), **dict.fromkeys(keys)}
@@ -172,8 +179,27 @@ def _compile(table: LineItemTable, names: list[str]) -> _Layout:
         forbid_unknown_fields=True,
         gc=False,
     )
-    nested = [i for i, spelling in enumerate(spellings) if spelling is None or spelling.column.codec is Codec.LIST]
-    return _Layout(msgspec.json.Decoder(struct).decode, tuple(spellings), tuple(nested), len(names))
+    lists = [i for i, spelling in enumerate(spellings) if spelling and spelling.column.codec is Codec.LIST]
+    digits = [i for i, spelling in enumerate(spellings) if spelling and spelling.column.digits]
+    constants = [i for i, spelling in enumerate(spellings) if spelling is None]
+    return _Layout(
+        msgspec.json.Decoder(struct).decode,
+        tuple(spellings),
+        (*constants, *lists),
+        tuple(lists),
+        tuple(digits),
+        len(names),
+    )
+
+
+def _is_plain(layout: _Layout, row: tuple[Any, ...], line: bytes) -> bool:
+    """Whether the lists of a line hold nothing that needs a closer look, and its digits are as they were written."""
+    for place in layout.lists:
+        raw = b"null" if row[place] is msgspec.UNSET else bytes(row[place])
+        if raw[:1] not in b'"[n' or not raw.isascii() or b"\\u" in raw:
+            return False
+    # As an integer -0 is 0, and its sign is lost.
+    return b"-0" not in line or not any(row[place] == 0 for place in layout.digits)
 
 
 def _keys(line: bytes, compact: bool) -> int:
@@ -185,6 +211,15 @@ def _keys(line: bytes, compact: bool) -> int:
     if not compact and _SPACED_KEY.search(line):
         return -1
     return line.count(b'":') - line.count(b'\\":')
+
+
+def _is_utf8(data: bytes) -> bool:
+    """What msgspec hands out raw it has not decoded."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _has_space_after_quote(data: bytes) -> bool:
@@ -203,10 +238,22 @@ def _array(spelling: Spelling, values: Sequence[Any]) -> pa.Array:
     if spelling.column.codec is Codec.LIST:
         return pa.array([_list_text(spelling, value) for value in values], pa.string())
     if unset in values:
-        return pa.array([None if value is unset else bytes(value) for value in values], pa.binary()).cast(pa.string())
-    # No raw JSON value holds U+0000, and cutting one long text is much quicker than making one object a value.
-    joined = pa.array([b"\0".join(values)], pa.large_binary())
-    return pc.split_pattern(joined, "\0").values.cast(pa.string())
+        texts = pa.array([None if value is unset else bytes(value) for value in values], pa.binary()).cast(pa.string())
+    else:
+        # No raw JSON value holds U+0000, and cutting one long text is much quicker than making one object a value.
+        joined = pa.array([b"\0".join(values)], pa.large_binary())
+        texts = pc.split_pattern(joined, "\0").values.cast(pa.string())
+    return _without_quotes(texts)
+
+
+def _without_quotes(texts: pa.Array) -> pa.Array:
+    """Turn raw JSON into texts: null into none, and what stands in quotes, without escapes, into what they hold."""
+    null = pc.equal(texts, "null")
+    if pc.any(null).as_py():
+        texts = pc.if_else(null, pa.scalar(None, pa.string()), texts)
+    if pc.any(pc.starts_with(texts, '"')).as_py():
+        texts = pc.replace_substring_regex(texts, r'^"([^"\\]*)"$', r"\1")
+    return texts
 
 
 def _given(value: Any) -> Any:

@@ -113,6 +113,9 @@ def read_json_line(table: LineItemTable, line: bytes) -> LineItem:
     try:
         raw = {key: bytes(value) for key, value in msgspec.json.decode(line, type=dict[str, msgspec.Raw]).items()}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        for key, value in pairs:  # half a surrogate pair is no JSON to msgspec; say which attribute holds it
+            for text in (key, *_strings(value)):
+                check_text(key, text)
         raise Refused(f"not JSON: {error}") from error
     return read_object(table, pairs, raw)
 
@@ -214,18 +217,24 @@ def _compact(key: str, raw: bytes) -> str:
         text = msgspec.json.format(raw, indent=-1).decode()
     except (msgspec.MsgspecError, RecursionError) as error:
         raise Refused(f"not JSON: {error}", key) from error
+    if text.count("[") + text.count("{") > NESTING_MAX and _nests_deeper(json.loads(text, parse_int=str), NESTING_MAX):
+        raise Refused(f"nested more than {NESTING_MAX} deep", key)
     if "\\u" in text:
-        for inner in _strings(json.loads(text, parse_int=str, parse_float=str)):
+        for inner in _strings(json.loads(text, object_pairs_hook=_pairs, parse_int=str, parse_float=str)):
             check_text(key, inner)
     return text
 
 
+def _nests_deeper(value: Any, depth: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inner is not None and (depth == 0 or any(_nests_deeper(each, depth - 1) for each in inner))
+
+
 def _strings(value: Any) -> list[str]:
+    """Every text in a parsed value, where an object is a list of pairs."""
     if isinstance(value, str):
         return [value]
-    if isinstance(value, dict):
-        return [text for key, inner in value.items() for text in (key, *_strings(inner))]
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [text for inner in value for text in _strings(inner)]
     return []
 

@@ -51,10 +51,11 @@ def _refuse_in_dialect(rest: FastAPI, service: Service) -> None:
         response.raw_headers = told.headers
         return response
 
-    async def ours(request: Request, error: Exception) -> Response:
-        if isinstance(error, CounterfoilError) and as_refusal(error).status == 500:
-            raise error  # the front logs it with its trace and answers
-        return answer(request, as_refusal(error))
+    async def any_error(request: Request, error: Exception) -> Response:
+        told = as_refusal(error)
+        if told.status == 500:
+            raise error  # the front logs it and answers; Starlette's own answer would be none of our dialects
+        return answer(request, told)
 
     async def routing(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -63,7 +64,8 @@ def _refuse_in_dialect(rest: FastAPI, service: Service) -> None:
             return answer(request, MethodNotAllowedError(f"Use {allowed} here.", allow=allowed))
         return answer(request, NotFoundError("There is nothing at this address."))
 
-    rest.add_exception_handler(CounterfoilError, ours)
+    rest.add_exception_handler(CounterfoilError, any_error)
+    rest.add_exception_handler(Exception, any_error)
     rest.add_exception_handler(HTTPException, routing)
 
 

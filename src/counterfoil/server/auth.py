@@ -191,7 +191,7 @@ class Authenticator:
             raise _invalid("It names no signing key.")
         own = self._keys.find(key_id)
         if own is not None:
-            claims = _claims(token, own.private.public_key(), ("RS256",))
+            claims = _claims(token, own.public, ("RS256",))
             issuer, bound = own.issuer, not self._keys.is_development(own)
         else:
             found = self._outside.keys.find(key_id) if self._outside is not None else None

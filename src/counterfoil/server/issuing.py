@@ -45,6 +45,7 @@ class SigningKey:
     id: str
     issuer: str
     private: rsa.RSAPrivateKey
+    public: rsa.RSAPublicKey  # kept, because making it anew costs more than a check with it
 
     @classmethod
     def from_pem(cls, pem: bytes, issuer: str) -> Self:
@@ -57,7 +58,7 @@ class SigningKey:
             raise ValueError("not an RSA key of 2048 bits or more")
         canonical = json.dumps({**_numbers(private), "kty": "RSA"}, sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(canonical.encode("ascii")).digest()
-        return cls(jwt.utils.base64url_encode(digest).decode("ascii"), issuer, private)
+        return cls(jwt.utils.base64url_encode(digest).decode("ascii"), issuer, private, private.public_key())
 
     def mint(self, *, partner: str, audience: str, client_id: str, now: datetime) -> str:
         """Return a token that reads the partner's billing data for an hour."""

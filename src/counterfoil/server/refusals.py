@@ -173,14 +173,19 @@ def graph_headers(ids: RequestIds) -> dict[str, str]:
 
 def _partner_center(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Told:  # noqa: ARG001
     status, own, body = v1.error_answer(error)
-    request_id = v1.echo(header(scope, b"ms-requestid")) or ids.request_id
+    request_id = _echoed(scope, b"ms-requestid") or ids.request_id
     headers = {
         "content-type": "application/json; charset=utf-8",
         "ms-requestid": request_id,
-        "ms-correlationid": v1.echo(header(scope, b"ms-correlationid")) or request_id,
+        "ms-correlationid": _echoed(scope, b"ms-correlationid") or request_id,
         "cache-control": "no-store",
     }
     return status, headers | {name.decode(): value.decode() for name, value in own}, body
+
+
+def _echoed(scope: Scope, name: bytes) -> str:
+    sent = header(scope, name)
+    return sent if _CLIENT_ID.fullmatch(sent) else ""
 
 
 _STORAGE_CODES: Final[dict[type[RequestError], str]] = {

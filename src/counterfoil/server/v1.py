@@ -15,28 +15,47 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from base64 import b64encode
-from collections.abc import Sequence
-from datetime import timedelta
+from binascii import b2a_base64
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from counterfoil.errors import BadRequestError, DamagedError, NotAcceptableError
+from counterfoil.errors import DamagedError, NotAcceptableError
 from counterfoil.model import Dataset
 from counterfoil.model import Scope as DatasetScope
 from counterfoil.periods import BillingPeriod
 from counterfoil.server.refusals import LOG, RequestIds, as_refusal
 from counterfoil.server.service import Receive, Scope, Send, Service
-from counterfoil.server.v1_pages import BEGINNING, Listing, Pages
+from counterfoil.server.v1_openapi import openapi_paths
+from counterfoil.server.v1_pages import BEGINNING, Kept, Listing, Page, Pages
 from counterfoil.wire import v1, v1_blocks
-from counterfoil.wire.tokens import CONTINUATION_HEADER, Continuation, decode_continuation, encode_continuation
+from counterfoil.wire.tokens import Continuation, Position, decode_continuation, encode_continuation
+
+__all__ = ["V1App", "openapi_paths"]
 
 TOKEN_LIFETIME: Final = timedelta(hours=24)
+# A token's end is moved to the next full minute: walks begun in the same minute share their tokens and envelopes.
+_EXPIRY_STEP_S: Final = 60
 _REMEMBERED: Final = 1_024  # distinct queries, paths and Accept headers that are not read anew each time
-_DEFAULT_LOCALE: Final = "en-US"
+_PREPARED: Final = 2_048  # envelopes, about 3 KB each
 _GZIP: Final = (b"content-encoding", b"gzip")
 
-Answer = tuple[int, Sequence[tuple[bytes, bytes]], Sequence[bytes | memoryview]]
+Headers = tuple[tuple[bytes, bytes], ...]
+Pieces = tuple[bytes | memoryview, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A page but for its line items: what it says around them, and where they are."""
+
+    expires_at: int
+    headers: Headers
+    page: Page
+    before: bytes
+    behind: bytes
+    gzip: bool
 
 
 class V1App:
@@ -48,6 +67,7 @@ class V1App:
         self._keyring = service.keyring
         self._clocks = service.clocks
         self._pages = Pages(service.catalog, service.files)
+        self._prepared: Kept[tuple[object, ...], _Prepared] = Kept(_PREPARED)
         self._read_path = lru_cache(_REMEMBERED)(v1.read_path)
         self._read_query = lru_cache(_REMEMBERED)(v1.read_query)
         self._accepts_json = lru_cache(_REMEMBERED)(v1.accepts_json)
@@ -57,102 +77,119 @@ class V1App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers = _headers(scope)
+        request_id = v1.echo(headers.get(b"ms-requestid", b"")) or RequestIds.of(scope).request_id.encode("ascii")
         try:
             status, own, pieces = await self._line_items(scope, headers)
         except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets an error it can read
-            status, own, pieces = _refusal(error, scope)
+            status, own, pieces = _refusal(error, scope, request_id)
         length = (b"content-length", b"%d" % sum(map(len, pieces)))
-        answer_headers = [*self._common_headers(scope, headers), length, *own]
+        answer_headers = [length, *own, *self._common_headers(headers, request_id)]
         await send({"type": "http.response.start", "status": status, "headers": answer_headers})
         for piece in pieces[:-1]:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": pieces[-1]})
 
-    async def _line_items(self, scope: Scope, headers: dict[bytes, bytes]) -> Answer:
+    async def _line_items(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, Headers, Pieces]:
         path = self._read_path(scope["path"])
         v1.check_method(scope["method"])
-        caller = await self._authenticate(_text(headers, b"authorization") or None, api="partner-center")
-        if not self._accepts_json(_text(headers, b"accept")):
+        authorization = headers.get(b"authorization")
+        caller = await self._authenticate(
+            authorization.decode("latin-1") if authorization else None, api="partner-center"
+        )
+        if not self._accepts_json(headers.get(b"accept", b"")):
             raise NotAcceptableError("Line items are served as application/json only.", code="3000")
-        v1.check_contract_version(_text(headers, b"ms-contract-version"))
+        v1.check_contract_version(headers.get(b"ms-contract-version", b""))
         query = self._read_query(path, scope["query_string"])
-        token = _text(headers, b"ms-continuationtoken").strip()
+        gzip = self._accepts_gzip(headers.get(b"accept-encoding", b""))
+        token = headers.get(b"ms-continuationtoken", b"").strip()
         if query.seek and not token:
-            raise BadRequestError(
-                f"seekOperation=Next needs the header {CONTINUATION_HEADER} with the token of the page before.",
-                code="3000",
-                parameter=CONTINUATION_HEADER,
-            )
-        gzip = self._accepts_gzip(_text(headers, b"accept-encoding"))
-        if token:
-            at = decode_continuation(
-                self._keyring, token, partner=caller.partner, query=query.digest, now=self._clocks.wall()
-            )
-        else:
-            revision_id = self._in_force(caller.partner, query)
-            if revision_id is None:
-                return _empty_page(query, ((b"counterfoil-line-item-count", b"0"),))
-            expires_at = int((self._clocks.wall() + TOKEN_LIFETIME).timestamp())
-            at = Continuation(caller.partner, query.digest, revision_id, BEGINNING, expires_at)
+            raise v1.token_missing()
+        # The partner stands in the key: nobody is handed what was prepared for somebody else.
+        key = (caller.partner, token, path, scope["query_string"], gzip)
+        now = self._clocks.wall()
+        prepared = self._prepared.get(key) if token else None
+        if prepared is not None and now.timestamp() < prepared.expires_at:
+            with suppress(DamagedError):  # looked at again below, and then told if it stays
+                return 200, prepared.headers, self._pieces(prepared)
+        at = self._where(caller.partner, token, query, now)
+        if at is None:
+            return 200, v1.NOTHING_PUBLISHED, (v1.page_head(0, "") + v1.page_tail(query, ""),)
         listing = self._pages.kept(at.revision_id) or await self._load(at.revision_id)
         try:
-            return self._page(query, listing, at, gzip=gzip)
+            return self._answer(query, listing, at, key)
         except DamagedError:
             # Renderings that were dropped and made again lie elsewhere. If nothing has moved, it is what it is.
             self._pages.forget(listing)
             anew = await self._load(at.revision_id)
             if anew.paths == listing.paths:
                 raise
-            return self._page(query, anew, at, gzip=gzip)
+            return self._answer(query, anew, at, key)
 
-    def _in_force(self, partner: str, query: v1.Query) -> str | None:
+    def _where(self, partner: str, token: bytes, query: v1.Query, now: datetime) -> Continuation | None:
+        """Return where the page begins, or None where there is no dataset."""
+        if token:
+            text = token.decode("latin-1")
+            return decode_continuation(self._keyring, text, partner=partner, query=query.digest, now=now)
         period = BillingPeriod.containing(self._clocks.business())
         scope = DatasetScope.unbilled(period.last if query.is_previous else period, query.currency)
+        # Read here and not on another thread: it takes about half a millisecond, and the change of threads a tenth
+        # more. Readers of the catalog never wait for its writers.
         revision = self._catalog.in_force(Dataset(query.kind, partner, scope))
-        return None if revision is None else revision.id
+        if revision is None:
+            return None
+        expires_at = int((now + TOKEN_LIFETIME).timestamp()) // _EXPIRY_STEP_S * _EXPIRY_STEP_S + _EXPIRY_STEP_S
+        return Continuation(partner, query.digest, revision.id, BEGINNING, expires_at)
 
     async def _load(self, revision_id: str) -> Listing:
         listing = await asyncio.to_thread(self._pages.load, revision_id)
         self._pages.keep(listing)
         return listing
 
-    def _page(self, query: v1.Query, listing: Listing, at: Continuation, *, gzip: bool) -> Answer:
+    def _answer(
+        self, query: v1.Query, listing: Listing, at: Continuation, key: tuple[str, bytes, v1.Path, bytes, bool]
+    ) -> tuple[int, Headers, Pieces]:
         proof = self._pages.proof(listing, query.credit)
-        position = at.position
+        position: Position | None = at.position
         if position == BEGINNING:  # which no token holds
-            first = self._pages.seek(listing, position, query.credit)
-            if first is None:
-                return _empty_page(query, proof)
-            position = first
+            position = self._pages.seek(listing, BEGINNING, query.credit)
+        if position is None:
+            return 200, proof, (v1.page_head(0, "") + v1.page_tail(query, ""),)
         page = self._pages.cut(listing, position, query.size_items, query.credit)
         token = ""
         if page.next is not None:
             onwards = Continuation(at.partner, at.query, at.revision_id, page.next, at.expires_at)
             token = encode_continuation(self._keyring, onwards)
-        head, tail = v1.page_head(len(page.items), token), v1.page_tail(query, token)
-        if not gzip:
-            return 200, proof, (head, self._pages.json(page), tail)
-        if page.whole:
-            block = page.block
-            pieces = v1_blocks.in_gzip(head, page.file.deflated(block), block.json_length, block.crc32, tail)
-        else:
-            pieces = v1_blocks.to_gzip(head, self._pages.json(page), tail)
-        return 200, (_GZIP, *proof), pieces
+        prepared = _prepare(query, page, token, at.expires_at, proof, gzip=key[-1])
+        pieces = self._pieces(prepared)
+        if key[1]:
+            self._prepared.put(key, prepared)
+        return 200, prepared.headers, pieces
 
-    def _common_headers(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-        request_id = v1.echo(_text(headers, b"ms-requestid")) or RequestIds.of(scope).request_id
-        correlation_id = v1.echo(_text(headers, b"ms-correlationid")) or request_id
-        locale = v1.echo(_text(headers, b"x-locale")) or _DEFAULT_LOCALE
-        return [
+    def _pieces(self, prepared: _Prepared) -> Pieces:
+        page = prepared.page
+        if not prepared.gzip:
+            return prepared.before, self._pages.json(page), prepared.behind
+        if page.whole:
+            return prepared.before, self._pages.deflated(page), prepared.behind
+        return v1_blocks.to_gzip(prepared.before, self._pages.json(page), prepared.behind)
+
+    def _common_headers(self, headers: dict[bytes, bytes], request_id: bytes) -> Headers:
+        return (
             (b"content-type", b"application/json; charset=utf-8"),
             (b"cache-control", b"no-store"),
-            (b"vary", b"accept-encoding"),
-            (b"ms-requestid", request_id.encode("ascii")),
-            (b"ms-correlationid", correlation_id.encode("ascii")),
-            (b"ms-cv", b64encode(secrets.token_bytes(12)) + b".0"),
+            (b"ms-requestid", request_id),
+            (b"ms-correlationid", v1.echo(headers.get(b"ms-correlationid", b"")) or request_id),
+            (b"ms-cv", b2a_base64(secrets.token_bytes(12), newline=False) + b".0"),
             (b"ms-serverid", self._server_id),
-            (b"x-locale", locale.encode("ascii")),
-        ]
+            (b"x-locale", v1.echo(headers.get(b"x-locale", b"")) or b"en-US"),
+        )
+
+
+def _prepare(query: v1.Query, page: Page, token: str, expires_at: int, proof: Headers, *, gzip: bool) -> _Prepared:
+    head, tail = v1.page_head(len(page.items), token), v1.page_tail(query, token)
+    if gzip and page.whole:
+        head, tail = v1_blocks.around_in_gzip(head, page.block.json_length, page.block.crc32, tail)
+    return _Prepared(expires_at, (_GZIP, *proof) if gzip else proof, page, head, tail, gzip)
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:
@@ -164,23 +201,17 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     return headers
 
 
-def _text(headers: dict[bytes, bytes], name: bytes) -> str:
-    return headers.get(name, b"").decode("latin-1")
-
-
-def _empty_page(query: v1.Query, proof: Sequence[tuple[bytes, bytes]]) -> Answer:
-    return 200, proof, (v1.page_head(0, "") + v1.page_tail(query, ""),)
-
-
-def _refusal(error: Exception, scope: Scope) -> Answer:
+def _refusal(error: Exception, scope: Scope, request_id: bytes) -> tuple[int, Headers, Pieces]:
     told = as_refusal(error)
     if told.status == 500:
+        # Under the id that the caller sees, which is its own if it sent one.
+        told.message += f" Request id: {request_id.decode('ascii')}."
         LOG.error(
             "request %s: %s %s failed",
-            RequestIds.of(scope).request_id,
+            request_id.decode("ascii"),
             scope["method"],
-            scope["path"],
+            ascii(scope["path"]),
             exc_info=error,
         )
     status, headers, body = v1.error_answer(told)
-    return status, headers, (body,)
+    return status, tuple(headers), (body,)

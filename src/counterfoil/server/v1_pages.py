@@ -14,7 +14,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from counterfoil.errors import BadRequestError, DamagedError
@@ -84,7 +83,7 @@ class Listing:
 class Page:
     """Some items of one block. `items` are their numbers in it; `next` is where the page after this one begins."""
 
-    file: BlockFile
+    path: str
     block: Block
     items: Sequence[int]
     next: Position | None
@@ -110,7 +109,7 @@ class Pages:
         self._listings: Kept[str, Listing] = Kept(LISTINGS_KEPT)
         self._filtered_proofs: Kept[tuple[str, bool], Proof] = Kept(LISTINGS_KEPT)
         self._open: Kept[str, BlockFile] = Kept(FILES_KEPT)
-        self._unpacked: Kept[tuple[Path, int], _Unpacked] = Kept(UNPACKED_BYTES_KEPT, _size)
+        self._unpacked: Kept[tuple[str, int], _Unpacked] = Kept(UNPACKED_BYTES_KEPT, _size)
 
     def kept(self, revision_id: str) -> Listing | None:
         """Return the listing of a revision if it is at hand."""
@@ -137,7 +136,7 @@ class Pages:
         """Return the place of the first item at or behind `position` that passes the filter."""
         number, block_number, item = position.file, position.block, position.item
         for file_number in range(number, len(listing.paths)):
-            blocks = self._file(listing, file_number).blocks
+            blocks = self._file(listing.paths[file_number]).blocks
             for at in range(block_number, len(blocks)):
                 item = _first_match(blocks[at], item, credit)
                 if item < blocks[at].items:
@@ -152,7 +151,7 @@ class Pages:
             return listing.proof
         proof = self._filtered_proofs.get((listing.revision_id, credit))
         if proof is None:
-            files = [self._file(listing, number) for number in range(len(listing.paths))]
+            files = [self._file(path) for path in listing.paths]
             matches = sum(block.credit.bit_count() for file in files for block in file.blocks)
             proof = proof_headers(listing.etag, matches if credit else listing.line_items - matches, None)
             self._filtered_proofs.put((listing.revision_id, credit), proof)
@@ -165,15 +164,19 @@ class Pages:
         if block is None or not items:
             raise BadRequestError(_GONE, code="3000", parameter=CONTINUATION_HEADER)
         after = Position(position.file, position.block, items[-1] + 1)
-        return Page(self._file(listing, position.file), block, items, self.seek(listing, after, credit))
+        return Page(listing.paths[position.file], block, items, self.seek(listing, after, credit))
+
+    def deflated(self, page: Page) -> bytes:
+        """Return the block that the page is in, as it is stored."""
+        return self._file(page.path).deflated(page.block)
 
     def json(self, page: Page) -> bytes | memoryview:
         """Return the page's items, joined by commas; raises DamagedError."""
         if page.whole:
             # Not kept: whole walks pass each block once, and would drive out the blocks of those in small pages.
-            kept = self._unpacked.get((page.file.path, page.block.offset))
-            return kept.json if kept is not None else page.file.json(page.block)
-        unpacked = self._unpack(page.file, page.block)
+            kept = self._unpacked.get((page.path, page.block.offset))
+            return kept.json if kept is not None else self._file(page.path).json(page.block)
+        unpacked = self._unpack(page.path, page.block)
         json, ends = memoryview(unpacked.json), unpacked.ends
         first, last = page.items[0], page.items[-1]
         if last - first + 1 == len(page.items):
@@ -186,8 +189,7 @@ class Pages:
         for path in listing.paths:
             self._open.drop(path)
 
-    def _file(self, listing: Listing, number: int) -> BlockFile:
-        path = listing.paths[number]
+    def _file(self, path: str) -> BlockFile:
         file = self._open.get(path)
         if file is None:
             file = BlockFile.open(self._files.path(path))
@@ -197,16 +199,16 @@ class Pages:
     def _block(self, listing: Listing, position: Position) -> Block | None:
         if position.file >= len(listing.paths):
             return None
-        blocks = self._file(listing, position.file).blocks
+        blocks = self._file(listing.paths[position.file]).blocks
         return blocks[position.block] if position.block < len(blocks) else None
 
-    def _unpack(self, file: BlockFile, block: Block) -> _Unpacked:
-        unpacked = self._unpacked.get((file.path, block.offset))
+    def _unpack(self, path: str, block: Block) -> _Unpacked:
+        unpacked = self._unpacked.get((path, block.offset))
         if unpacked is None:
-            lengths = file.item_lengths(block)
-            ends = [end - 1 for end in accumulate(length + 1 for length in lengths)]
+            file = self._file(path)
+            ends = [end - 1 for end in accumulate(length + 1 for length in file.item_lengths(block))]
             unpacked = _Unpacked(file.json(block), ends)
-            self._unpacked.put((file.path, block.offset), unpacked)
+            self._unpacked.put((path, block.offset), unpacked)
         return unpacked
 
 

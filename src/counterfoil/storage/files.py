@@ -55,14 +55,14 @@ class FileWriter(io.RawIOBase):
     Nothing is buffered here, so give it large pieces. After `close` has returned, the bytes are on the disk.
     """
 
-    def __init__(self, path: Path, stored: str) -> None:
-        """Make the file; raises FileExistsError when there is one."""
+    def __init__(self, descriptor: int, stored: str) -> None:
+        """Use `Publication.create`."""
         super().__init__()
         self.stored = stored
         self.size_bytes = 0
         self._hash = hashlib.sha256()
         self._whole = True
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        self._descriptor = descriptor
 
     @property
     def sha256(self) -> str:
@@ -119,11 +119,12 @@ class Publication:
         self._lock: int | None = lock
 
     def create(self, name: str) -> FileWriter:
-        """Make a file that does not exist yet."""
+        """Make a file; raises FileExistsError when there is one of that name."""
         if _FILE_NAME.fullmatch(name) is None or name == LOCK_NAME:
             raise ValueError(f"{name!r} is not a name for a stored file")
         with in_our_words():
-            return FileWriter(self.folder / name, f"{self.id}/{name}")
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            return FileWriter(os.open(self.folder / name, flags, 0o644), f"{self.id}/{name}")
 
     def seal(self) -> None:
         """Make the names of all files durable; after this the catalog may list them."""
@@ -133,12 +134,14 @@ class Publication:
 
     def abandon(self) -> None:
         """Delete everything and let go. Never after a commit: these may be live files then."""
-        with in_our_words():
-            for entry in list(os.scandir(self.folder)):
-                if entry.name != LOCK_NAME:
-                    Path(entry.path).unlink(missing_ok=True)
-            _remove_folder(self.folder)
-        self.close()
+        try:
+            with in_our_words():
+                for path in list(self.folder.iterdir()):
+                    if path.name != LOCK_NAME:
+                        _delete_all(path)
+                _remove_folder(self.folder)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Let go of the lock. What the catalog does not list by now is an orphan."""
@@ -249,20 +252,30 @@ def _clean(folder: Path, names_to_keep: Callable[[], Collection[str]] | None) ->
     try:
         kept = None if names_to_keep is None else names_to_keep()
         count = size_bytes = left = 0
-        for entry in list(os.scandir(folder)):
-            if entry.name == LOCK_NAME:
+        for path in list(folder.iterdir()):
+            if path.name == LOCK_NAME:
                 continue
-            if kept is None or entry.name in kept or entry.is_dir(follow_symlinks=False):
+            if kept is None or path.name in kept:
                 left += 1
                 continue
-            found_bytes = entry.stat(follow_symlinks=False).st_size
-            Path(entry.path).unlink()
-            count, size_bytes = count + 1, size_bytes + found_bytes
+            deleted = _delete_all(path)
+            count, size_bytes = count + deleted.files, size_bytes + deleted.size_bytes
         if not left:
             _remove_folder(folder)
         return Cleaned(count, size_bytes)
     finally:
         os.close(lock)
+
+
+def _delete_all(path: Path) -> Cleaned:
+    """Delete a file, or a folder with all that is in it (a publication keeps what it is sorting in one)."""
+    if path.is_dir() and not path.is_symlink():
+        inside = [_delete_all(each) for each in list(path.iterdir())]
+        path.rmdir()
+        return Cleaned(sum(each.files for each in inside), sum(each.size_bytes for each in inside))
+    size_bytes = path.lstat().st_size
+    path.unlink()
+    return Cleaned(1, size_bytes)
 
 
 def _lock_new(folder: Path) -> int | None:

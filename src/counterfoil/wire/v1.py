@@ -25,12 +25,15 @@ from counterfoil.errors import (
     UnavailableError,
 )
 from counterfoil.model import Contents, Kind
+from counterfoil.wire.tokens import CONTINUATION_HEADER
 
 PAGE_SIZE_ITEMS_MAX: Final = 2_000
 QUERY_LENGTH_MAX: Final = 4_096
 LINE_ITEMS_PATH: Final = "/v1/invoices/unbilled/lineitems"
 SOURCE: Final = "Counterfoil"
 DESCRIPTION_LENGTH_MAX: Final = 1_024
+
+NOTHING_PUBLISHED: Final = ((b"counterfoil-line-item-count", b"0"),)
 
 _KINDS: Final = {
     "billinglineitems": Kind.RECONCILIATION,
@@ -48,7 +51,7 @@ _NAMES: Final = frozenset(
     {"provider", "invoicelineitemtype", "currencycode", "period", "size", "seekoperation", "haspartnerearnedcredit"}
 )
 _INVOICE_PREFIXES: Final = ("onetime-", "recurring-")  # as the links inside Invoice resources have them
-_SANE: Final = re.compile(r"[A-Za-z0-9{][A-Za-z0-9._:{}-]{0,127}", re.ASCII)
+_SANE: Final = re.compile(rb"[A-Za-z0-9{][A-Za-z0-9._:{}-]{0,127}")
 _CODES: Final = {400: "3000", 401: "400", 403: "2032", 404: "1000", 500: "0", 501: "0", 503: "0"}
 
 
@@ -107,12 +110,21 @@ def check_method(method: str) -> None:
         raise MethodNotAllowedError("Line items can only be read: use GET.", allow="GET")
 
 
-def check_contract_version(version: str) -> None:
+def check_contract_version(version: bytes) -> None:
     """Raise BadRequestError for any other than v1. Documented as required; of the SDKs only Java's sends it."""
-    if version and version.strip().lower() not in {"", "v1"}:
+    if version and version.strip().lower() not in {b"", b"v1"}:
         raise BadRequestError(
             "The header MS-Contract-Version must be v1.", code="3000", parameter="MS-Contract-Version"
         )
+
+
+def token_missing() -> BadRequestError:
+    """The refusal of a seekOperation that does not say where to go on."""
+    return BadRequestError(
+        f"seekOperation=Next needs the header {CONTINUATION_HEADER} with the token of the page before.",
+        code="3000",
+        parameter=CONTINUATION_HEADER,
+    )
 
 
 def read_query(path: Path, query_string: bytes) -> Query:
@@ -181,7 +193,7 @@ def page_tail(query: Query, token: str) -> bytes:
     uri = query.self_uri
     more = (
         f',"next":{{"uri":"{uri}&seekOperation=Next","method":"GET",'
-        f'"headers":[{{"key":"MS-ContinuationToken","value":"{token}"}}]}}'
+        f'"headers":[{{"key":"{CONTINUATION_HEADER}","value":"{token}"}}]}}'
         if token
         else ""
     )
@@ -198,7 +210,7 @@ def proof_headers(etag: str, line_items: int, contents: Contents | None) -> tupl
     """
     headers = [(b"counterfoil-etag", etag.encode("ascii")), (b"counterfoil-line-item-count", b"%d" % line_items)]
     if contents is not None:
-        totals = {"currency": contents.currency, "totals": contents.plain_totals()}
+        totals = {"currency": contents.currency, **contents.plain_totals()}  # as in a manifest
         headers.append((b"counterfoil-totals", json.dumps(totals, separators=(",", ":")).encode("ascii")))
     return tuple(headers)
 
@@ -237,23 +249,23 @@ def error_answer(error: RequestError) -> tuple[int, list[tuple[bytes, bytes]], b
     return error.status, headers, error_body(code, error.message)
 
 
-def accepts_json(accept: str) -> bool:
+def accepts_json(accept: bytes) -> bool:
     """Whether an Accept header lets us answer with JSON; an empty one does."""
     if not accept.strip():
         return True
-    weights = _weights(accept)
+    weights = _weights(accept.decode("latin-1"))
     return next((weights[name] for name in ("application/json", "application/*", "*/*") if name in weights), 0) > 0
 
 
-def accepts_gzip(accept_encoding: str) -> bool:
+def accepts_gzip(accept_encoding: bytes) -> bool:
     """Whether an Accept-Encoding header asks for gzip."""
-    weights = _weights(accept_encoding)
+    weights = _weights(accept_encoding.decode("latin-1"))
     return next((weights[name] for name in ("gzip", "x-gzip", "*") if name in weights), 0) > 0
 
 
-def echo(text: str) -> str:
+def echo(sent: bytes) -> bytes:
     """Return an id of the caller's as it came, or nothing if it is not one that is safe to repeat."""
-    return text if _SANE.fullmatch(text) is not None else ""
+    return sent if _SANE.fullmatch(sent) is not None else b""
 
 
 def _weights(header: str) -> dict[str, float]:

@@ -7,7 +7,7 @@
     trailer  index offset u64, index length u32, CRC-32 of the index u32, magic
 
 A newcomer gets this wrong: a block is *raw* deflate that ends in a full flush and holds no final bit. It refers to
-nothing before it, ends on a byte, and so can stand in the middle of somebody else's gzip member: see `in_gzip`.
+nothing before it, ends on a byte, and so can stand in the middle of somebody else's gzip member: see `around_in_gzip`.
 Several gzip members one after the other would look simpler, and httpx, curl and zlib would silently stop after the
 first one.
 """
@@ -56,22 +56,23 @@ def deflate(json: bytes | bytearray | memoryview) -> bytes:
     return bytes(compressor.compress(json) + compressor.flush(isal_zlib.Z_FULL_FLUSH))
 
 
-def in_gzip(head: bytes, deflated: bytes, json_length: int, crc32: int, tail: bytes) -> tuple[bytes, bytes, bytes]:
-    """Return three pieces which, joined, are one gzip member of `head` + the block's JSON + `tail`.
+def around_in_gzip(head: bytes, json_length: int, crc32: int, tail: bytes) -> tuple[bytes, bytes]:
+    """Return what stands before and behind a stored block in one gzip member of `head` + its JSON + `tail`.
 
-    The block is not unpacked; head and tail go in as stored (uncompressed) deflate blocks, because they are small
-    and compressing them would be most of the work.
+    The block is not unpacked, not even read; head and tail go in as stored (uncompressed) deflate blocks, because
+    they are small and compressing them would be most of the work.
     """
     checksum = isal_zlib.crc32_combine(isal_zlib.crc32(head), crc32, json_length)
     checksum = isal_zlib.crc32(tail, checksum)
     length = (len(head) + json_length + len(tail)) & 0xFFFFFFFF
     before = _GZIP_HEADER + _stored(head, final=False)
-    return before, deflated, _stored(tail, final=True) + _GZIP_TRAILER.pack(checksum, length)
+    return before, _stored(tail, final=True) + _GZIP_TRAILER.pack(checksum, length)
 
 
 def to_gzip(head: bytes, json: bytes | memoryview, tail: bytes) -> tuple[bytes, bytes, bytes]:
     """Return three pieces which, joined, are one gzip member of `head` + `json` + `tail`."""
-    return in_gzip(head, deflate(json), len(json), isal_zlib.crc32(json), tail)
+    before, behind = around_in_gzip(head, len(json), isal_zlib.crc32(json), tail)
+    return before, deflate(json), behind
 
 
 def _stored(data: bytes, *, final: bool) -> bytes:

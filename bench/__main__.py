@@ -1,0 +1,50 @@
+"""`make bench`: one line for each row - name, ours, peer, ratio, floor, and `ok` or `BELOW`.
+
+Ours and the peer take turns, and the median counts, so that whatever else the machine does hits both. Absolute
+figures mean little on a shared machine; ratios hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+
+from bench import compute, memory, serving
+from bench.data import Sample, prepared
+from bench.measure import Row, os_release
+
+ROWS: dict[str, Callable[[Sample, int], Iterator[Row]]] = {
+    "render": compute.render,
+    "publish": compute.publish,
+    "export": serving.export,
+    "pages": serving.pages,
+    "blob": serving.blob,
+    "memory": memory.peak,
+}
+
+
+def main() -> int:
+    """Measure what was asked for; returns 1 if any floor was missed."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("rows", nargs="*", choices=[*ROWS, []], help="which rows (all, if none is named)")
+    parser.add_argument("--line-items", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5, help="how often ours and the peer take turns")
+    options = parser.parse_args()
+    parts = ", ".join(f"{name} {version(name)}" for name in ("duckdb", "pyarrow", "msgspec", "isal", "uvicorn"))
+    print(f"{os_release()}; Python {platform.python_version()}; {parts}")
+    print(f"{options.line_items:,} usage line items, {options.rounds} rounds\n")
+    print(f"{'what':<52} {'ours':>12} {'peer':>12} {'ratio':>7} {'floor':>7}")
+    missed = False
+    with prepared(options.line_items) as sample:
+        for name in options.rows or ROWS:
+            for row in ROWS[name](sample, options.rounds):
+                print(row, flush=True)
+                missed = missed or not row.good
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Rows over HTTP: our server on one core, the load on the other, nginx in our place for the peer's turn."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from bench.data import FEW_CURRENCY, PARTNER, Sample
+from bench.measure import SERVER_CORE, Row, in_turns, pinned
+from bench.peers import download_mb_per_s, latency_p50_ms, nginx, requests_per_s
+from counterfoil.periods import utc_now
+from counterfoil.server.issuing import mint_development_token
+
+TURN_S = 3.0
+EXPORTS = 60
+EXPORT_PATH = "/v1.0/reports/partners/billing/usage/unbilled/export"
+PAGE = "/v1/invoices/unbilled/lineitems?provider=onetime&invoicelineitemtype=usagelineitems&currencycode=EUR"
+
+
+def export(sample: Sample, rounds: int) -> Iterator[Row]:
+    """From POST to succeeded: a million line items against a thousand."""
+    with _server(sample) as url, httpx.Client(base_url=url, headers=_bearer(sample, "graph")) as client:
+
+        def p50_ms(currency: str) -> float:
+            return statistics.median(_export_ms(client, currency) for _ in range(EXPORTS))
+
+        p50_ms(FEW_CURRENCY)
+        ours, peer = in_turns(rounds, lambda: p50_ms("EUR"), lambda: p50_ms(FEW_CURRENCY))
+    yield Row("export: POST to succeeded, all lines against 1,000, p50 ms", ours, peer, "", 1.5, lower=True)
+
+
+def pages(sample: Sample, rounds: int) -> Iterator[Row]:
+    """Pages of 2,000, plain and gzip, at 1 and 16 connections; and the depth of the walk."""
+    page = f"{PAGE}&period=current&size=2000"
+    bearer = _bearer(sample, "partner-center")
+    with _server(sample) as url:
+        root = sample.scratch / "pages"
+        root.mkdir()
+        for encoding, floor in (("identity", 0.5), ("gzip", 0.3)):
+            headers = {**bearer, "Accept-Encoding": encoding}
+            (root / encoding).write_bytes(_raw_body(url + page, headers))
+            for connections in (1, 16):
+                with nginx(root, sample.scratch / "nginx") as peer_url:
+                    ours, peer = in_turns(
+                        rounds,
+                        lambda h=headers, c=connections: requests_per_s(url + page, c, TURN_S, h),  # type: ignore[misc]
+                        lambda p=f"{peer_url}/{encoding}", c=connections: requests_per_s(p, c, TURN_S, {}),  # type: ignore[misc]
+                    )
+                yield Row(f"v1 page of 2,000, {encoding}, {connections} connections, req/s", ours, peer, "", floor)
+        deep = {**bearer, "Accept-Encoding": "identity", "MS-ContinuationToken": _token_at(url + page, bearer, 0.99)}
+        start = {**bearer, "Accept-Encoding": "identity"}
+        ours, peer = in_turns(
+            rounds,
+            lambda: latency_p50_ms(f"{url}{page}&seekOperation=Next", TURN_S, deep),
+            lambda: latency_p50_ms(url + page, TURN_S, start),
+        )
+    yield Row("v1 page at 99 % depth, against the start, p50 ms", ours, peer, "", 1.1, lower=True)
+
+
+def blob(sample: Sample, rounds: int) -> Iterator[Row]:
+    """A whole blob, against nginx with the same file."""
+    with _server(sample) as url, httpx.Client(base_url=url, headers=_bearer(sample, "graph")) as client:
+        operation = _submit(client, "EUR")
+        manifest = operation["resourceLocation"]
+        largest = max(manifest["blobs"], key=lambda each: int(each["@counterfoil.sizeBytes"]))
+        link = f"{manifest['rootDirectory']}/{largest['name']}?{manifest['sasToken']}"
+        root = sample.scratch / "blobs"
+        root.mkdir()
+        (root / "blob").write_bytes(httpx.get(link).content)
+        with nginx(root, sample.scratch / "nginx") as peer_url:
+            ours, peer = in_turns(
+                rounds * 3, lambda: download_mb_per_s(link), lambda: download_mb_per_s(f"{peer_url}/blob")
+            )
+    yield Row("blob download, MB/s", ours, peer, "", 0.8)
+
+
+@contextmanager
+def _server(sample: Sample) -> Iterator[str]:
+    command = [sys.executable, "-m", "counterfoil", "serve", "--dev", "--port", "0", "--data", str(sample.data)]
+    process = subprocess.Popen(
+        pinned(command, SERVER_CORE), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        yield line.rpartition(" ")[2].strip()
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _bearer(sample: Sample, audience: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {mint_development_token(sample.data, PARTNER, audience, utc_now())}"}
+
+
+def _export_ms(client: httpx.Client, currency: str) -> float:
+    began = time.perf_counter()
+    _submit(client, currency)
+    return (time.perf_counter() - began) * 1000
+
+
+def _submit(client: httpx.Client, currency: str) -> dict[str, object]:
+    accepted = client.post(EXPORT_PATH, json={"currencyCode": currency, "billingPeriod": "current"})
+    operation = client.get(accepted.headers["location"]).json()
+    assert operation["status"] == "succeeded", operation
+    return operation  # type: ignore[no-any-return]
+
+
+def _raw_body(url: str, headers: dict[str, str]) -> bytes:
+    with httpx.stream("GET", url, headers=headers) as answer:
+        answer.raise_for_status()
+        return b"".join(answer.iter_raw())
+
+
+def _token_at(url: str, bearer: dict[str, str], depth: float) -> str:
+    with httpx.Client(headers=bearer, timeout=60) as client:
+        page = client.get(url)
+        total = int(page.headers["counterfoil-line-item-count"])
+        seen, token = 0, ""
+        while seen < total * depth:
+            headers = {"MS-ContinuationToken": token} if token else {}
+            body = client.get(f"{url}&seekOperation=Next" if token else url, headers=headers).json()
+            seen += body["totalCount"]
+            token = body["continuationToken"]
+    return token

@@ -1,0 +1,94 @@
+"""The tasks that are timed in a process of their own: `python -m bench.work TASK '{"argument": ...}'`.
+
+Each prints its seconds (imports not counted) and its peak memory as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def render(lake: list[str], scratch: str) -> None:
+    """Ours: lake files to sealed, synced graph-full blobs."""
+    from counterfoil.columns import USAGE
+    from counterfoil.datasets.seal import render_part
+    from counterfoil.model import Rendering
+    from counterfoil.storage.files import Files
+
+    publication = Files(Path(scratch)).begin()
+    start()
+    for part, path in enumerate(lake):
+        render_part(publication, USAGE, Path(path), part, {Rendering.GRAPH_FULL: f"{part}.json.gz"})
+    publication.seal()
+
+
+def duckdb_render(lake: list[str], scratch: str) -> None:
+    """The peer: the same attributes by COPY, as JSON lines in gzip."""
+    import duckdb
+
+    from counterfoil.columns import USAGE
+
+    names = ", ".join(f'"{column.name}"' for column in USAGE.graph_full)
+    connection = duckdb.connect(config={"threads": 1})
+    start()
+    for part, path in enumerate(lake):
+        target = Path(scratch) / f"peer-{part}.json.gz"
+        connection.execute(
+            f"COPY (SELECT {names} FROM read_parquet('{path}')) TO '{target}' (FORMAT json, COMPRESSION gzip)"
+        )
+
+
+def publish(file: str, period: str, scratch: str) -> None:
+    """Ours: check, keep exact, sort, lake, all renderings, commit."""
+    import counterfoil.datasets.publish
+    from bench.data import publish_into
+    from counterfoil.periods import BillingPeriod
+
+    assert counterfoil.datasets.publish
+    start()
+    publish_into(Path(scratch) / "data", Path(file), BillingPeriod.parse(period))
+
+
+def duckdb_publish(file: str, scratch: str) -> None:
+    """The peer: read_json to sorted Parquet; inexact, unchecked, and with nothing rendered."""
+    import duckdb
+
+    from bench.data import columns_for_duckdb
+
+    connection = duckdb.connect(config={"threads": 1, "temp_directory": scratch})
+    target = Path(scratch) / "peer.parquet"
+    source = f"read_json('{file}', format = 'newline_delimited', columns = {columns_for_duckdb()})"
+    start()
+    connection.execute(
+        f"COPY (SELECT * FROM {source} ORDER BY CustomerId, SubscriptionId, UsageDate) "
+        f"TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
+    )
+
+
+_started: list[float] = []
+
+
+def start() -> None:
+    """Begin to count: what came before was imports and preparation."""
+    _started.append(time.perf_counter())
+
+
+def main() -> None:
+    """Run the task named and print what it took."""
+    task: Any = globals()[sys.argv[1]]
+    task(**json.loads(sys.argv[2]))
+    seconds = time.perf_counter() - _started[-1]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": seconds, "peak_bytes": peak}))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

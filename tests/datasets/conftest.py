@@ -1,0 +1,29 @@
+"""A data folder to publish into, for each test its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from counterfoil.datasets.publish import Workshop
+from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.files import Files
+from counterfoil.storage.locks import DatasetLocks
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Where the data folder is (or will be)."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def workshop(data: Path) -> Iterator[Workshop]:
+    """An empty data folder, opened."""
+    with Catalog.open(data) as catalog:
+        yield Workshop(catalog, Files(data / "files"), DatasetLocks(data / "locks"), lambda: NOW)

@@ -1,0 +1,202 @@
+"""Making line items for tests, publishing them, and reading back what was stored - strictly, number texts kept."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from counterfoil.columns import EXTRA, Type, table_of
+from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
+from counterfoil.lake import TEXT_SUFFIX
+from counterfoil.model import Kind, Rendering
+from counterfoil.periods import BillingPeriod
+from counterfoil.storage.records import Revision
+from counterfoil.wire.v1_blocks import BlockFile
+
+PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
+OTHER = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
+INVOICE = "G016907411"
+PERIOD = BillingPeriod(2026, 11)
+UNBILLED = Assertions(period=PERIOD)
+
+_LEAST: dict[Kind, dict[str, str]] = {
+    Kind.RECONCILIATION: {
+        "PartnerId": f'"{PARTNER}"',
+        "CustomerId": '"c1"',
+        "SubscriptionId": '"s1"',
+        "ChargeStartDate": '"2026-11-01T00:00:00Z"',
+        "Subtotal": "10.10",
+        "TaxTotal": "0",
+        "Total": "10.10",
+        "Currency": '"EUR"',
+    },
+    Kind.USAGE: {
+        "PartnerId": f'"{PARTNER}"',
+        "CustomerId": '"c1"',
+        "SubscriptionId": '"s1"',
+        "UsageDate": '"2026-11-01T00:00:00Z"',
+        "BillingPreTaxTotal": "0.1999968000511991808131",
+        "BillingCurrency": '"EUR"',
+    },
+}
+
+
+class Number(str):
+    """A JSON number as the text that stood there, and equal to no other text and no string."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Number) and str.__eq__(self, other)
+
+    def __hash__(self) -> int:
+        return hash(("number", str(self)))
+
+    def __repr__(self) -> str:
+        return f"<{self!s}>"
+
+
+def strict(text: str | bytes) -> Any:
+    """Parse JSON: no key twice, no NaN, and every number kept as its text."""
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert len(dict(found)) == len(found), f"a key is given twice: {found}"
+        return dict(found)
+
+    def constant(name: str) -> Any:
+        raise AssertionError(name)
+
+    return json.loads(text, object_pairs_hook=pairs, parse_int=Number, parse_float=Number, parse_constant=constant)
+
+
+def raw_line(kind: Kind, values: Mapping[str, str | None] | None = None) -> str:
+    """A line item as JSON text. `values` are raw JSON by key; they come last, and None leaves a key out."""
+    members = _LEAST[kind] | {name: raw for name, raw in (values or {}).items() if raw is not None}
+    for name, raw in (values or {}).items():
+        if raw is None:
+            members.pop(name, None)
+    return "{" + ",".join(f'"{name}":{raw}' for name, raw in members.items()) + "}"
+
+
+def raw_lines(kind: Kind, *each: Mapping[str, str | None]) -> bytes:
+    """JSON lines, one for each mapping."""
+    return "".join(raw_line(kind, values) + "\n" for values in each).encode("utf-8", "surrogatepass")
+
+
+def amounts(kind: Kind, *texts: str) -> bytes:
+    """JSON lines that differ in their amounts only."""
+    name = "Subtotal" if kind is Kind.RECONCILIATION else "BillingPreTaxTotal"
+    return raw_lines(kind, *({name: text} for text in texts))
+
+
+def billed(kind: Kind, *texts: str, invoice: str = INVOICE) -> bytes:
+    """JSON lines of an invoice that differ in their amounts only."""
+    name = "Subtotal" if kind is Kind.RECONCILIATION else "BillingPreTaxTotal"
+    return raw_lines(kind, *({name: text, "InvoiceNumber": f'"{invoice}"'} for text in texts))
+
+
+def write(path: Path, content: bytes) -> str:
+    """Write a file and return its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content, mtime=0) if path.name.endswith(".gz") else content)
+    return str(path)
+
+
+def publish_bytes(
+    workshop: Workshop,
+    path: Path,
+    content: bytes,
+    asserted: Assertions = UNBILLED,
+    segment: str = "whole",
+    **options: Any,
+) -> Receipt:
+    """Write `content` to `path`, publish it, and return the only receipt."""
+    [receipt] = publish(workshop, [Input(write(path, content), asserted, segment)], **options)
+    return receipt
+
+
+def in_force(receipt: Receipt) -> Revision:
+    """The revision that a receipt names."""
+    assert receipt.revision is not None
+    return receipt.revision
+
+
+def paths(workshop: Workshop, revision: Revision, rendering: Rendering) -> list[Path]:
+    """The files of a rendering, in order."""
+    return [workshop.files.path(file.path) for file in workshop.catalog.files(revision.id, rendering)]
+
+
+def blob_lines(workshop: Workshop, revision: Revision, rendering: Rendering = Rendering.GRAPH_FULL) -> list[bytes]:
+    """All lines of all blobs, without their newlines."""
+    found: list[bytes] = []
+    for path in paths(workshop, revision, rendering):
+        content = gzip.decompress(path.read_bytes())
+        assert content.endswith(b"\n")
+        found += content[:-1].split(b"\n")
+    return found
+
+
+def blob_items(workshop: Workshop, revision: Revision, rendering: Rendering = Rendering.GRAPH_FULL) -> list[Any]:
+    """All line items of all blobs, parsed strictly."""
+    return [strict(line) for line in blob_lines(workshop, revision, rendering)]
+
+
+def v1_items(workshop: Workshop, revision: Revision) -> list[Any]:
+    """All line items of the v1 files, parsed strictly; their lengths checked."""
+    found: list[Any] = []
+    for path in paths(workshop, revision, Rendering.V1):
+        blocks = BlockFile.open(path)
+        for block in blocks.blocks:
+            text, position = blocks.json(block), 0
+            for length in blocks.item_lengths(block):
+                found.append(strict(text[position : position + length]))
+                position += length + 1
+            assert strict(b"[" + text + b"]") == found[-block.items :]
+    return found
+
+
+def credits_of(workshop: Workshop, revision: Revision) -> list[bool]:
+    """For each v1 item: whether partner earned credit applies."""
+    found: list[bool] = []
+    for path in paths(workshop, revision, Rendering.V1):
+        for block in BlockFile.open(path).blocks:
+            found += [bool(block.credit >> n & 1) for n in range(block.items)]
+    return found
+
+
+def lake_items(workshop: Workshop, revision: Revision) -> list[dict[str, str]]:
+    """The stored texts of every line item in order, by column; what is null is left out."""
+    kind = revision.dataset.kind
+    names = {
+        f"{column.name}{TEXT_SUFFIX}" if column.type is Type.NUMBER else column.name: column.name
+        for column in table_of(kind).columns
+    } | {EXTRA: EXTRA}
+    found: list[dict[str, str]] = []
+    for path in paths(workshop, revision, Rendering.LAKE):
+        table = pq.read_table(path, columns=list(names))
+        found += rows(table.rename_columns([names[name] for name in table.column_names]))
+    return found
+
+
+def rows(table: pa.Table) -> list[dict[str, str]]:
+    """The rows of a table of texts; what is null is left out."""
+    return [{name: text for name, text in row.items() if text is not None} for row in table.to_pylist()]
+
+
+def folder_of(data: Path) -> dict[str, bytes]:
+    """Every file of a data folder's `files` (locks aside), by its relative path."""
+    root = data / "files"
+    found = (path for path in root.rglob("*") if path.is_file() and path.name != "lock")
+    return {str(path.relative_to(root)): path.read_bytes() for path in found}
+
+
+def listed(workshop: Workshop) -> set[str]:
+    """Every stored path the catalog knows."""
+    return {file.path for file in workshop.catalog.all_files()}

@@ -1,0 +1,163 @@
+"""A real server on a socket over a real catalog, with hand-written blobs and tokens that anybody can write."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+
+from counterfoil.errors import ForbiddenError, UnauthenticatedError
+from counterfoil.exports import Exports
+from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
+from counterfoil.periods import BillingPeriod, Clocks
+from counterfoil.server.app import create_app
+from counterfoil.server.run import Endpoint, running
+from counterfoil.server.service import Service
+from counterfoil.settings import Settings
+from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.files import Files
+from counterfoil.storage.records import NewFile, NewSegment, Revision
+from counterfoil.wire.tokens import Keyring
+
+PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
+OTHER = "11111111-2222-3333-4444-555555555555"
+INVOICE = "G016907411"
+BILLING = "/v1.0/reports/partners/billing"
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+BILLED = Dataset(Kind.RECONCILIATION, PARTNER, Scope.billed(INVOICE))
+UNBILLED = Dataset(Kind.USAGE, PARTNER, Scope.unbilled(BillingPeriod(2026, 11), "USD"))
+
+
+def zipped(lines: bytes) -> bytes:
+    """Return a gzip file."""
+    return gzip.compress(lines, 1, mtime=0)
+
+
+@dataclass(frozen=True)
+class StubCaller:
+    """Whoever the token says."""
+
+    partner: str
+
+
+class StubAuthenticator:
+    """Believes every token: it is the partner's tenant id, or `no-permission`."""
+
+    async def authenticate(self, authorization: str | None, *, api: str) -> StubCaller:
+        """Return the caller that the token names."""
+        assert api in {"graph", "partner-center"}
+        if not authorization:
+            raise UnauthenticatedError("Access token is empty.")
+        token = authorization.removeprefix("Bearer ")
+        if token == "no-permission":
+            raise ForbiddenError("Insufficient privileges to complete the operation.")
+        return StubCaller(token)
+
+
+@dataclass
+class Place:
+    """A data folder that is served, and the clocks of the server, which a test may turn."""
+
+    data: Path
+    catalog: Catalog
+    files: Files
+    keyring: Keyring
+    url: str = ""
+    wall: datetime = NOW
+    business: datetime = NOW
+    client: httpx.Client = field(default_factory=httpx.Client)
+
+    def headers(self, partner: str = PARTNER) -> dict[str, str]:
+        """Return the headers of a partner's request."""
+        return {"Authorization": f"Bearer {partner}"}
+
+    def get(self, path: str, partner: str = PARTNER, **headers: str) -> httpx.Response:
+        """Ask for a path or a whole URL."""
+        url = path if path.startswith("http") else self.url + path
+        return self.client.get(url, headers=self.headers(partner) | headers)
+
+    def post(self, path: str, body: object, partner: str = PARTNER, **headers: str) -> httpx.Response:
+        """Send JSON to a path."""
+        return self.client.post(self.url + path, json=body, headers=self.headers(partner) | headers)
+
+    def export(self, invoice: str = INVOICE, partner: str = PARTNER, **more: str) -> httpx.Response:
+        """Submit the export of an invoice."""
+        return self.post(f"{BILLING}/reconciliation/billed/export", {"invoiceId": invoice, **more}, partner)
+
+    def publish(
+        self, dataset: Dataset, blobs: Sequence[bytes], *, now: datetime = NOW, seal: Callable[[bytes], bytes] = zipped
+    ) -> Revision:
+        """Commit a revision whose `full` blobs hold these JSON lines; the `basic` ones hold no line but `{}`."""
+        with self.files.begin() as publication:
+            files = []
+            for part, lines in enumerate(blobs):
+                texts = {
+                    Rendering.LAKE: b"lake",
+                    Rendering.GRAPH_FULL: seal(lines),
+                    Rendering.GRAPH_BASIC: zipped(b"{}\n" * lines.count(b"\n")),
+                }
+                if not dataset.scope.is_billed:
+                    texts[Rendering.V1] = b"v1"
+                for rendering, text in texts.items():
+                    with publication.create(f"s0-p{part:05}.{rendering}") as file:
+                        file.write(text)
+                    count = lines.count(b"\n")
+                    files.append(NewFile(rendering, part, file.stored, len(text), file.sha256, count))
+            publication.seal()
+            everything = b"".join(blobs)
+            contents = Contents(
+                everything.count(b"\n"),
+                int.from_bytes(hashlib.sha256(everything).digest(), "big"),
+                dataset.scope.currency or "EUR",
+                {"Total": Decimal("12.340"), "TaxTotal": Decimal("0E-20")},
+            )
+            segment = NewSegment(dataset, "whole", dataset.partner, contents, tuple(files), {})
+            current = self.catalog.in_force(dataset)
+            [revision] = self.catalog.commit(
+                publication.id, [segment], {dataset: None if current is None else current.id}, now
+            )
+        return revision
+
+    def travel(self, **by: float) -> None:
+        """Turn the wall clock on."""
+        self.wall += timedelta(**by)
+
+
+@contextmanager
+def serving(
+    data: Path,
+    *,
+    operation_delay_s: float = 0,
+    development: bool = True,
+    open_to: frozenset[str] = frozenset(),
+    settings: Mapping[str, str] | None = None,
+    host: str = "127.0.0.1",
+) -> Iterator[Place]:
+    """Serve a data folder for as long as the context lasts."""
+    with Catalog.open(data) as catalog, httpx.Client(timeout=30) as client:
+        files = Files(data / "files")
+        place = Place(data, catalog, files, Keyring.from_text(Keyring.fresh_text()), client=client)
+        clocks = Clocks(business=lambda: place.business, wall=lambda: place.wall)
+        service = Service(
+            settings=Settings(data=data, **(settings or {})),
+            catalog=catalog,
+            files=files,
+            keyring=place.keyring,
+            clocks=clocks,
+            exports=Exports(catalog, place.keyring, clocks, operation_delay_s),
+            authenticator=StubAuthenticator(),
+            development=development,
+            open_to=open_to,
+        )
+        for partner in (PARTNER, OTHER):
+            catalog.add_partner(partner, NOW)
+        with running(create_app(service), [Endpoint(host, 0)], grace_s=1) as [bound]:
+            place.url = bound.url
+            yield place

@@ -1,0 +1,451 @@
+"""The built-in authority: plain forms, msal and azure-identity get tokens; nobody else does, and nobody learns why."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import socket
+import ssl
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import msal  # type: ignore[import-untyped]
+import pytest
+import uvicorn
+from azure.core.exceptions import ClientAuthenticationError
+from azure.identity import ClientSecretCredential
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from counterfoil.periods import Clocks
+from counterfoil.server.audiences import Audiences
+from counterfoil.server.auth import Authenticator
+from counterfoil.server.authority import WRONG_SECRETS_A_MINUTE, Authority, authority_router
+from counterfoil.server.issuing import AuthorityKeys
+from counterfoil.server.tls import DevelopmentCertificate, development_certificate
+from counterfoil.storage.catalog import Catalog
+
+PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
+OTHER = "22222222-2222-3333-4444-555555555555"
+STRANGER = "11111111-2222-3333-4444-555555555555"
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+GRAPH = "https://graph.microsoft.com"
+PARTNER_CENTER = "https://api.partnercenter.microsoft.com"
+OWN = "api://billing"
+BASE = "https://billing.example.com"
+
+
+class Http:
+    """Requests to an application without a socket."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    def request(self, method: str, url: str, **given: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self._app)
+            async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+                return await client.request(method, url, **given)
+
+        return asyncio.run(ask())
+
+    def get(self, url: str) -> httpx.Response:
+        return self.request("GET", url)
+
+    def post(self, url: str, **given: Any) -> httpx.Response:
+        return self.request("POST", url, **given)
+
+
+@dataclass
+class House:
+    """An authority with two partners, over HTTP without a socket, and an authenticator on the same folder."""
+
+    data: Path
+    catalog: Catalog
+    keys: AuthorityKeys
+    clocks: Clocks
+    app: FastAPI
+
+    @property
+    def http(self) -> Http:
+        return Http(self.app)
+
+    def client_of(self, partner: str = PARTNER) -> tuple[str, str]:
+        client, secret = self.catalog.add_client(partner, "billing", NOW)
+        return client.id, secret
+
+    def partner_of(self, token: str, api: str = "graph") -> str:
+        """Return whom the token's bearer may read for."""
+        audiences = Audiences.from_setting(OWN, development=self.keys.development)
+        authenticator = Authenticator(self.catalog, self.clocks, self.keys, audiences)
+        return asyncio.run(authenticator.authenticate(f"Bearer {token}", api=api)).partner
+
+    def post(self, tenant: str = PARTNER, path: str = "oauth2/v2.0/token", **form: str) -> httpx.Response:
+        good = {"grant_type": "client_credentials", "client_id": "tool", "client_secret": "secret"}
+        good["resource" if path == "oauth2/token" else "scope"] = OWN + ("" if path == "oauth2/token" else "/.default")
+        fields = {name: value for name, value in {**good, **form}.items() if value}
+        return self.http.post(f"/{tenant}/{path}", data=fields)
+
+
+def house(data: Path, *, development: bool, clocks: Clocks) -> Iterator[House]:
+    with Catalog.open(data) as catalog:
+        for partner in (PARTNER, OTHER):
+            catalog.add_partner(partner, NOW)
+        keys = AuthorityKeys(data, development=development)
+        authority = Authority(catalog, clocks, keys, Audiences.from_setting(OWN, development=development))
+        app = FastAPI()
+        app.include_router(authority_router(authority, lambda request: str(request.base_url).rstrip("/")))
+        yield House(data, catalog, keys, clocks, app)
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[House]:
+    yield from house(tmp_path, development=True, clocks=Clocks(wall=lambda: NOW))
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[House]:
+    """Not in development: only registered clients."""
+    yield from house(tmp_path, development=False, clocks=Clocks(wall=lambda: NOW))
+
+
+def refusal(answer: httpx.Response, status: int, error: str, number: int) -> str:
+    body = answer.json()
+    assert (answer.status_code, body["error"], body["error_codes"]) == (status, error, [number]), body
+    assert body["error_description"].startswith(f"AADSTS{number}: ")
+    assert uuid.UUID(body["trace_id"])
+    assert uuid.UUID(body["correlation_id"])
+    assert body["timestamp"] == "2026-11-21 12:00:00Z"
+    assert answer.headers["cache-control"] == "no-store"
+    return str(body["error_description"].partition(" Trace ID: ")[0])
+
+
+def test_a_form_post_gets_a_token(dev: House) -> None:
+    answer = dev.post()
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    body = answer.json()
+    assert {**body, "access_token": ""} == {
+        "token_type": "Bearer",
+        "expires_in": 3599,
+        "ext_expires_in": 3599,
+        "access_token": "",
+    }
+    assert dev.partner_of(body["access_token"]) == PARTNER
+
+
+def test_the_older_form_gets_a_token_with_its_numbers_as_text(dev: House) -> None:
+    body = dev.post(path="oauth2/token", resource=PARTNER_CENTER).json()
+    assert dev.partner_of(body.pop("access_token"), "partner-center") == PARTNER
+    begins_at = int(NOW.timestamp())
+    assert body == {
+        "token_type": "Bearer",
+        "expires_in": "3599",
+        "ext_expires_in": "3599",
+        "expires_on": str(begins_at + 3600),
+        "not_before": str(begins_at),
+        "resource": PARTNER_CENTER,
+    }
+
+
+def test_in_development_any_client_gets_a_token_of_any_registered_partner(dev: House) -> None:
+    for partner in (PARTNER, OTHER):
+        token = dev.post(partner.upper(), client_id="anything", client_secret="at all").json()["access_token"]
+        assert dev.partner_of(token) == partner
+    told = refusal(dev.post(STRANGER), 400, "invalid_request", 90002)
+    assert f"counterfoil partners add {STRANGER}" in told
+
+
+def test_in_development_microsofts_scopes_are_good_for_their_own_api(dev: House) -> None:
+    for scope, api in ((GRAPH, "graph"), (PARTNER_CENTER, "partner-center")):
+        assert dev.partner_of(dev.post(scope=f"{scope}/.default").json()["access_token"], api) == PARTNER
+    token = dev.post(scope="00000003-0000-0000-c000-000000000000/.default").json()["access_token"]
+    assert dev.partner_of(token) == PARTNER
+
+
+def test_a_registered_client_gets_a_token_of_its_own_partner(real: House) -> None:
+    client_id, secret = real.client_of()
+    answer = real.post(client_id=client_id, client_secret=secret)
+    assert real.partner_of(answer.json()["access_token"]) == PARTNER
+    assert real.post(path="oauth2/token", client_id=client_id, client_secret=secret).status_code == 200
+
+
+def test_whoever_is_not_the_client_hears_one_answer(real: House) -> None:
+    client_id, secret = real.client_of()
+    revoked_id, revoked_secret = real.client_of()
+    real.catalog.revoke_client(PARTNER, revoked_id, NOW)
+    told = {
+        refusal(answer, 401, "invalid_client", 7000215)
+        for answer in (
+            real.post(client_id=client_id, client_secret="wrong"),
+            real.post(client_id="nobody", client_secret=secret),
+            real.post(OTHER, client_id=client_id, client_secret=secret),
+            real.post(STRANGER, client_id=client_id, client_secret=secret),
+            real.post(STRANGER, client_id="nobody", client_secret="wrong"),
+            real.post(client_id=revoked_id, client_secret=revoked_secret),
+        )
+    }
+    assert len(told) == 1
+
+
+def test_outside_development_microsofts_scopes_are_refused(real: House) -> None:
+    client_id, secret = real.client_of()
+    for scope in (GRAPH, PARTNER_CENTER, "api://other", GRAPH + "/"):
+        answer = real.post(client_id=client_id, client_secret=secret, scope=f"{scope}/.default")
+        assert OWN in refusal(answer, 400, "invalid_scope", 70011)
+        answer = real.post(path="oauth2/token", client_id=client_id, client_secret=secret, resource=scope)
+        refusal(answer, 400, "invalid_resource", 500011)
+
+
+def test_guessing_is_slowed_down_for_one_client_and_no_other(real: House) -> None:
+    (client_id, secret), (other_id, other_secret) = real.client_of(), real.client_of()
+    for _ in range(WRONG_SECRETS_A_MINUTE):
+        refusal(real.post(client_id=client_id, client_secret="wrong"), 401, "invalid_client", 7000215)
+    blocked = real.post(client_id=client_id, client_secret=secret)
+    refusal(blocked, 429, "temporarily_unavailable", 90055)
+    assert 1 <= int(blocked.headers["retry-after"]) <= 60
+    assert real.post(client_id=other_id, client_secret=other_secret).status_code == 200
+
+
+def test_right_secrets_are_never_slowed_down(real: House) -> None:
+    client_id, secret = real.client_of()
+    for _ in range(WRONG_SECRETS_A_MINUTE + 2):
+        assert real.post(client_id=client_id, client_secret=secret).status_code == 200
+
+
+def basic(client_id: str, secret: str) -> str:
+    return "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()
+
+
+def test_the_secret_may_come_in_a_basic_header(real: House) -> None:
+    client_id, secret = real.client_of()
+    form = {"grant_type": "client_credentials", "scope": f"{OWN}/.default"}
+
+    def post(authorization: str, **more: str) -> httpx.Response:
+        headers = {"Authorization": authorization}
+        return real.http.post(f"/{PARTNER}/oauth2/v2.0/token", data={**form, **more}, headers=headers)
+
+    assert post(basic(client_id, secret)).status_code == 200
+    assert post(basic(client_id.replace("-", "%2D"), secret), client_id=client_id).status_code == 200
+    wrong = post(basic(client_id, "wrong"))
+    refusal(wrong, 401, "invalid_client", 7000215)
+    assert wrong.headers["www-authenticate"].startswith("Basic")
+    for bad in (
+        "Basic",
+        "Basic !",
+        "Bearer x",
+        "Basic " + base64.b64encode(b"\xff:x").decode(),
+        basic("", "x"),
+        basic("x", ""),
+    ):
+        refusal(post(bad), 400, "invalid_request", 900144)
+    refusal(post(basic(client_id, secret), client_secret=secret), 400, "invalid_request", 900144)
+    refusal(post(basic(client_id, secret), client_id="other"), 400, "invalid_request", 900144)
+
+
+@pytest.mark.parametrize(
+    ("form", "error", "number"),
+    [
+        ({"grant_type": ""}, "invalid_request", 900144),
+        ({"grant_type": "password"}, "unsupported_grant_type", 70003),
+        ({"grant_type": "refresh_token"}, "unsupported_grant_type", 70003),
+        ({"client_id": ""}, "invalid_request", 900144),
+        ({"client_secret": ""}, "invalid_request", 900144),
+        ({"client_id": "x" * 129}, "invalid_request", 900144),
+        ({"client_secret": "x" * 1025}, "invalid_request", 900144),
+        ({"scope": ""}, "invalid_request", 900144),
+        ({"scope": OWN}, "invalid_scope", 70011),
+        ({"scope": "/.default"}, "invalid_scope", 70011),
+        ({"scope": f"{OWN}/.default {GRAPH}/.default"}, "invalid_scope", 70011),
+        ({"scope": "x" * 300 + "/.default"}, "invalid_scope", 70011),
+        ({"scope": "\u00e9/.default"}, "invalid_scope", 70011),
+    ],
+)
+def test_a_form_that_cannot_be_right_is_refused_in_oauths_words(
+    dev: House, form: dict[str, str], error: str, number: int
+) -> None:
+    refusal(dev.post(**form), 400, error, number)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", b"{}"),
+        ("", b""),
+        ("application/x-www-form-urlencoded", b""),
+        ("application/x-www-form-urlencoded", b"grant_type=a&grant_type=b"),
+        ("application/x-www-form-urlencoded", b"grant_type=%FF"),
+        ("application/x-www-form-urlencoded", b"\xff=\xff"),
+        ("application/x-www-form-urlencoded", b"a=&" * 60),
+        ("application/x-www-form-urlencoded", b"x" * 70_000),
+    ],
+)
+def test_a_body_that_is_no_form_is_refused(dev: House, content_type: str, body: bytes) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    answer = dev.http.post(f"/{PARTNER}/oauth2/v2.0/token", content=body, headers=headers)
+    refusal(answer, 400, "invalid_request", 900144)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=200), authorization=st.binary(max_size=60))
+def test_any_bytes_are_refused_and_nothing_breaks(dev: House, body: bytes, authorization: bytes) -> None:
+    headers: Any = {"Content-Type": "application/x-www-form-urlencoded"}
+    headers["Authorization"] = b"Basic " + base64.b64encode(authorization)
+    answer = dev.http.post(f"/{PARTNER}/oauth2/token", content=body, headers=headers)
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("tenant", ["common", "organizations", "contoso.onmicrosoft.com", "x", PARTNER + "0"])
+def test_the_tenant_is_a_guid(dev: House, tenant: str) -> None:
+    refusal(dev.post(tenant), 400, "invalid_request", 90002)
+    for path in ("v2.0/.well-known/openid-configuration", ".well-known/openid-configuration", "discovery/v2.0/keys"):
+        refusal(dev.http.get(f"/{tenant}/{path}"), 400, "invalid_request", 90002)
+
+
+def test_the_callers_correlation_id_comes_back(dev: House) -> None:
+    sent = str(uuid.uuid4())
+    url = f"/{PARTNER}/oauth2/v2.0/token"
+    assert dev.http.post(url, headers={"client-request-id": sent}).json()["correlation_id"] == sent
+    assert dev.http.post(url, headers={"client-request-id": "<script>"}).json()["correlation_id"] != "<script>"
+
+
+def test_the_documents_lead_to_each_other(dev: House) -> None:
+    document = dev.http.get(f"/{PARTNER}/v2.0/.well-known/openid-configuration").json()
+    assert document["issuer"] == f"{BASE}/{PARTNER}/v2.0"
+    assert document["token_endpoint"] == f"{BASE}/{PARTNER}/oauth2/v2.0/token"
+    form = {"grant_type": "client_credentials", "client_id": "a", "client_secret": "b", "scope": f"{OWN}/.default"}
+    token = dev.http.post(document["token_endpoint"], data=form).json()["access_token"]
+    keys = jwt.PyJWKSet.from_dict(dev.http.get(document["jwks_uri"]).json())
+    key = keys[jwt.get_unverified_header(token)["kid"]]
+    claims = jwt.decode(
+        token, key, audience=OWN, options={"verify_exp": False, "verify_iat": False, "verify_nbf": False}
+    )
+    assert (claims["tid"], claims["roles"]) == (PARTNER, ["PartnerBilling.Read.All"])
+    older = dev.http.get(f"/{PARTNER}/.well-known/openid-configuration").json()
+    assert older["token_endpoint"] == f"{BASE}/{PARTNER}/oauth2/token"
+    assert dev.http.get(older["jwks_uri"]).json()["keys"]
+    assert "d" not in json.dumps(dev.http.get(older["jwks_uri"]).json()["keys"][0]).split('"')
+
+
+def test_outside_development_the_development_key_is_not_shown(real: House) -> None:
+    AuthorityKeys(real.data, development=True).signing()
+    assert real.http.get(f"/{PARTNER}/discovery/v2.0/keys").json() == {"keys": []}
+    client_id, secret = real.client_of()
+    real.post(client_id=client_id, client_secret=secret)
+    assert len(real.http.get(f"/{PARTNER}/discovery/v2.0/keys").json()["keys"]) == 1
+
+
+def test_other_methods_and_paths_are_refused_as_json(dev: House) -> None:
+    assert dev.http.get(f"/{PARTNER}/oauth2/v2.0/token").status_code == 405
+    for path in ("oauth2/v2.0/authorize", "oauth2/v2.0/devicecode", "v2.0/other"):
+        answer = dev.http.get(f"/{PARTNER}/{path}")
+        assert answer.status_code == 404
+        assert answer.json()
+
+
+class Announcing(uvicorn.Server):
+    """A server that says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+@dataclass
+class Served:
+    """The authority on a real socket over https, with a certificate of the local authority."""
+
+    house: House
+    url: str
+    certificate: DevelopmentCertificate
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    data = tmp_path_factory.mktemp("served")
+    certificate = development_certificate(data, datetime.now(UTC))
+    for made in house(data, development=True, clocks=Clocks()):
+        config = uvicorn.Config(
+            made.app,
+            log_level="warning",
+            ssl_certfile=certificate.cert,
+            ssl_keyfile=certificate.key,
+            lifespan="off",
+            # msal keeps its connections, and asyncio would wait 30 s for each to say goodbye.
+            headers=[("Connection", "close")],
+        )
+        server = Announcing(config)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+            thread.start()
+            assert server.ready.wait(30)
+            yield Served(made, url, certificate)
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def trusting(served: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """With REQUESTS_CA_BUNDLE in the environment msal's own `verify` is ignored, so that is what users set."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(served.certificate.ca))
+    return served
+
+
+def test_msal_gets_a_token_by_oidc_authority_without_any_flag(trusting: Served) -> None:
+    app = msal.ConfidentialClientApplication("tool", "secret", oidc_authority=f"{trusting.url}/{PARTNER}/v2.0")
+    answer = app.acquire_token_for_client([f"{GRAPH}/.default"])
+    assert trusting.house.partner_of(answer["access_token"]) == PARTNER
+
+
+def test_msal_gets_a_token_by_authority_with_instance_discovery_off(trusting: Served) -> None:
+    app = msal.ConfidentialClientApplication(
+        "tool", "secret", authority=f"{trusting.url}/{PARTNER}", instance_discovery=False
+    )
+    answer = app.acquire_token_for_client([f"{PARTNER_CENTER}/.default"])
+    assert trusting.house.partner_of(answer["access_token"], "partner-center") == PARTNER
+
+
+def test_msal_sees_a_refusal_as_such(trusting: Served) -> None:
+    app = msal.ConfidentialClientApplication("tool", "secret", oidc_authority=f"{trusting.url}/{STRANGER}/v2.0")
+    answer = app.acquire_token_for_client([f"{GRAPH}/.default"])
+    assert answer["error"] == "invalid_request"
+    assert "AADSTS90002" in answer["error_description"]
+
+
+def test_azure_identity_gets_a_token(trusting: Served) -> None:
+    with ClientSecretCredential(
+        PARTNER, "tool", "secret", authority=trusting.url, disable_instance_discovery=True
+    ) as credential:
+        token = credential.get_token(f"{GRAPH}/.default").token
+    assert trusting.house.partner_of(token) == PARTNER
+
+
+def test_azure_identity_sees_a_refusal_as_such(trusting: Served) -> None:
+    with (
+        ClientSecretCredential(
+            STRANGER, "tool", "secret", authority=trusting.url, disable_instance_discovery=True
+        ) as credential,
+        pytest.raises(ClientAuthenticationError, match="AADSTS90002"),
+    ):
+        credential.get_token(f"{GRAPH}/.default")
+
+
+def test_a_plain_form_post_over_https_gets_a_token(served: Served) -> None:
+    form = {"grant_type": "client_credentials", "client_id": "a", "client_secret": "b", "resource": PARTNER_CENTER}
+    trust = ssl.create_default_context(cafile=served.certificate.ca)
+    body = httpx.post(f"{served.url}/{PARTNER}/oauth2/token", data=form, verify=trust).json()
+    assert served.house.partner_of(body["access_token"], "partner-center") == PARTNER

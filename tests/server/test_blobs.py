@@ -1,0 +1,314 @@
+"""Blobs over a socket: ranges, conditions, headers, and everything a signed link does not open."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import random
+import socket
+import struct
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from email.utils import format_datetime
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import httpx
+import pytest
+
+from counterfoil.model import Rendering
+from counterfoil.server import blobs
+from counterfoil.storage.records import NewFile
+from tests.server.serving import BILLED, NOW, OTHER, PARTNER, Place, serving
+
+SIZE = 3 * blobs.PIECE_BYTES + 12_345  # more than one piece, and not a whole number of them
+
+
+@dataclass
+class Link:
+    """One blob of 3 MiB and a bit, and what is known of it."""
+
+    place: Place
+    root: str
+    name: str
+    token: str
+    content: bytes
+
+    @property
+    def url(self) -> str:
+        return f"{self.root}/{self.name}?{self.token}"
+
+    def get(self, method: str = "GET", **headers: str) -> httpx.Response:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()} | {"Accept-Encoding": "gzip"}
+        return httpx.request(method, self.url, headers=sent)
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.root).path
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Link]:
+    with serving(tmp_path_factory.mktemp("blobs")) as place:
+        noise = random.Random(1).randbytes(SIZE)  # does not get smaller
+        place.publish(BILLED, [b'{"Total":1}\n'], seal=lambda _: noise)
+        manifest = place.get(place.export().headers["location"]).json()["resourceLocation"]
+        yield Link(place, manifest["rootDirectory"], manifest["blobs"][0]["name"], manifest["sasToken"], noise)
+
+
+@pytest.fixture
+def link(served: Link) -> Link:
+    served.place.wall = NOW
+    return served
+
+
+def code_of(answer: httpx.Response, status: int, code: str) -> None:
+    """Check that an answer is a storage refusal."""
+    assert answer.status_code == status
+    assert answer.headers["x-ms-error-code"] == code
+    assert answer.headers["content-type"] == "application/xml"
+    assert answer.headers["x-ms-request-id"]
+    if answer.request.method != "HEAD":
+        error = ET.fromstring(answer.content)
+        assert (error.tag, error.findtext("Code")) == ("Error", code)
+        assert error.findtext("Message")
+
+
+def test_a_plain_get_sends_the_file_as_it_is(link: Link) -> None:
+    answer = link.get()
+    assert answer.status_code == 200
+    assert answer.content == link.content
+    assert "content-encoding" not in answer.headers
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-length"] == str(SIZE)
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert answer.headers["x-ms-blob-type"] == "BlockBlob"
+    assert answer.headers["last-modified"] == format_datetime(NOW, usegmt=True)
+    assert answer.headers["etag"].startswith('"')
+    assert answer.headers["etag"].endswith('"')
+
+
+def test_head_tells_all_but_the_bytes(link: Link) -> None:
+    answer = link.get("HEAD", x_ms_range="bytes=0-9")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-length"] == str(SIZE)
+    assert answer.headers["etag"] == link.get(range="bytes=0-0").headers["etag"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "end"),
+    [
+        ("bytes=0-0", 0, 0),
+        ("bytes=0-", 0, SIZE - 1),
+        ("bytes=0-33554431", 0, SIZE - 1),
+        (f"bytes={SIZE - 1}-", SIZE - 1, SIZE - 1),
+        ("bytes=1048570-2097160", 1048570, 2097160),
+        ("BYTES=5-9", 5, 9),
+        ("bytes=-7", SIZE - 7, SIZE - 1),
+        (f"bytes=-{SIZE + 1}", 0, SIZE - 1),
+    ],
+)
+@pytest.mark.parametrize("name", ["Range", "x-ms-range"])
+def test_a_range_is_answered_with_206_and_just_its_bytes(
+    link: Link, name: str, asked: str, start: int, end: int
+) -> None:
+    answer = link.get(**{name: asked})
+    assert answer.status_code == 206
+    assert answer.headers["content-range"] == f"bytes {start}-{end}/{SIZE}"
+    assert answer.content == link.content[start : end + 1]
+
+
+def test_x_ms_range_wins(link: Link) -> None:
+    assert link.get(Range="bytes=0-99", x_ms_range="bytes=1-2").content == link.content[1:3]
+
+
+@pytest.mark.parametrize("asked", [f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 5}", "bytes=-0"])
+def test_a_range_beyond_the_end_is_invalid(link: Link, asked: str) -> None:
+    answer = link.get(Range=asked)
+    code_of(answer, 416, "InvalidRange")
+    assert answer.headers["content-range"] == f"bytes */{SIZE}"
+
+
+@pytest.mark.parametrize("asked", ["bytes=9-5", "bytes=0-1,5-6", "lines=0-5", "bytes=a-b", "bytes=-", "0-5"])
+def test_what_is_not_one_range_is_ignored(link: Link, asked: str) -> None:
+    answer = link.get(Range=asked)
+    assert (answer.status_code, len(answer.content)) == (200, SIZE)
+
+
+def test_conditions_pin_a_download_to_one_blob(link: Link) -> None:
+    etag = link.get("HEAD").headers["etag"]
+    for good in (etag, etag.strip('"'), "*", f'"other", {etag}'):
+        assert link.get(If_Match=good, Range="bytes=0-0").status_code == 206
+    code_of(link.get(If_Match='"other"'), 412, "ConditionNotMet")
+    unmodified = link.get(If_None_Match=f"W/{etag}")
+    assert (unmodified.status_code, unmodified.content) == (304, b"")
+    assert unmodified.headers["etag"] == etag
+    assert link.get(If_None_Match='"other"', Range="bytes=0-0").status_code == 206
+    assert link.get(If_Range='"other"', Range="bytes=0-0").status_code == 200
+    assert link.get(If_Range=etag, Range="bytes=0-0").status_code == 206
+    moment = format_datetime(NOW, usegmt=True)
+    assert link.get(If_Modified_Since=moment).status_code == 304
+    assert link.get(If_Unmodified_Since=moment, Range="bytes=0-0").status_code == 206
+    earlier = format_datetime(NOW.replace(year=2025), usegmt=True)
+    code_of(link.get(If_Unmodified_Since=earlier), 412, "ConditionNotMet")
+    assert link.get(If_Modified_Since=earlier, Range="bytes=0-0").status_code == 206
+    assert link.get(If_Modified_Since="yesterday", Range="bytes=0-0").status_code == 206
+
+
+def test_ids_and_version_of_the_caller_are_echoed(link: Link) -> None:
+    answer = link.get("HEAD", x_ms_version="2026-10-06", x_ms_client_request_id="mine")
+    assert answer.headers["x-ms-version"] == "2026-10-06"
+    assert answer.headers["x-ms-client-request-id"] == "mine"
+    assert answer.headers["x-ms-request-id"]
+    assert link.get("HEAD", x_ms_version="x" * 30).headers["x-ms-version"] == "2021-08-06"
+    refused = httpx.get(link.url + "x", headers={"x-ms-client-request-id": "mine"})
+    assert refused.headers["x-ms-client-request-id"] == "mine"
+
+
+def test_escapes_in_the_path_are_read_before_it_is_matched(link: Link) -> None:
+    escaped = "/" + "/".join("".join(f"%{ord(char):02x}" for char in part) for part in link.path[1:].split("/")[1:])
+    answer = httpx.get(f"{link.place.url}/blobs{escaped}/{quote(link.name, safe='')}?{link.token}")
+    assert answer.content == link.content
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..",
+        "%2e%2e",
+        "..%2f{}",
+        "%2f{}",
+        "{}%00",
+        "{}%5c",
+        "%5C..%5c{}",
+        "{}/{}",
+        "x" * 200,
+        "{}%0d%0aX:1",
+        "{}%c3%a9",
+        "",
+    ],
+)
+def test_a_path_that_no_blob_can_have_is_refused_by_its_spelling(link: Link, name: str) -> None:
+    code_of(_raw_get(link, f"{link.path}/{name.format(link.name, link.name)}?{link.token}"), 400, "InvalidUri")
+
+
+def test_climbing_out_of_the_directory_is_refused(link: Link) -> None:
+    for path in (
+        f"{link.path}/../../../../etc/passwd",
+        f"{link.path}/../basic/{link.name}",
+        f"/blobs/../blobs{link.path[6:]}/{link.name}",
+        f"{link.path}/%2e%2e/full/{link.name}",
+    ):
+        code_of(_raw_get(link, f"{path}?{link.token}"), 400, "InvalidUri")
+
+
+def _raw_get(link: Link, target: str) -> httpx.Response:
+    """Send a path just as it is; httpx would tidy it first."""
+    where = urlsplit(link.place.url)
+    with closing(http.client.HTTPConnection(str(where.hostname), where.port)) as connection:
+        connection.request("GET", target)
+        answer = connection.getresponse()
+        request = httpx.Request("GET", link.place.url)
+        return httpx.Response(answer.status, headers=answer.getheaders(), content=answer.read(), request=request)
+
+
+def test_the_signature_is_checked_before_anything_is_looked_up(link: Link) -> None:
+    """Without a good one, what exists and what does not answer alike."""
+    other_root = link.root.replace(PARTNER, OTHER)
+    unknown = f"part-00000-{'0' * 32}.json.gz"
+    wrong = link.token[:-2] + ("aa" if link.token[-2:] != "aa" else "bb")
+    for url in (
+        f"{link.root}/{link.name}",
+        f"{link.root}/{unknown}",
+        f"{link.root}/{link.name}?{wrong}",
+        f"{link.root}/{unknown}?{wrong}",
+        f"{link.root}/{link.name}?{link.token}&sp=rw",
+        f"{link.root}/{link.name}?{link.token.replace('sp=r', 'sp=rw')}",
+        f"{other_root}/{link.name}?{link.token}",
+        f"{link.root[:-4]}basic/{link.name}?{link.token}",
+        f"{link.root}/{link.name}?comp=list&{link.token}",
+    ):
+        code_of(httpx.get(url), 403, "AuthenticationFailed")
+        code_of(httpx.head(url), 403, "AuthenticationFailed")
+    code_of(httpx.get(f"{link.root}/{unknown}?{link.token}"), 404, "BlobNotFound")
+
+
+def test_a_link_ends(link: Link) -> None:
+    link.place.travel(hours=12, seconds=-1)
+    assert link.get("HEAD").status_code == 200
+    link.place.travel(seconds=1)
+    code_of(link.get(), 403, "AuthenticationFailed")
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH", "OPTIONS"])
+def test_nothing_can_be_written(link: Link, method: str) -> None:
+    answer = link.get(method)
+    code_of(answer, 405, "UnsupportedHttpVerb")
+    assert answer.headers["allow"] == "GET, HEAD"
+
+
+def test_a_rendering_made_again_elsewhere_is_found(tmp_path: Path) -> None:
+    with serving(tmp_path) as place:
+        revision = place.publish(BILLED, [b'{"Total":1}\n'])
+        manifest = place.get(place.export().headers["location"]).json()["resourceLocation"]
+        url = f"{manifest['rootDirectory']}/{manifest['blobs'][0]['name']}?{manifest['sasToken']}"
+        content = httpx.get(url).content
+        later = NOW.replace(year=2027)
+        place.catalog.set_in_force(BILLED, None, revision.id, NOW)
+        dropped = place.catalog.drop_renderings(later)
+        place.files.delete(dropped)
+        code_of(httpx.get(url), 404, "BlobNotFound")
+        [segment] = place.catalog.segments(revision.id)
+        with place.files.begin() as publication:
+            made = []
+            for rendering in (Rendering.GRAPH_FULL, Rendering.GRAPH_BASIC):
+                with publication.create(f"again.{rendering}") as file:
+                    file.write(content if rendering is Rendering.GRAPH_FULL else b"basic")
+                made.append(NewFile(rendering, 0, file.stored, file.size_bytes, file.sha256, 1))
+            publication.seal()
+            assert place.catalog.record_renderings(segment.id, made)
+        assert httpx.get(url).content == content
+
+
+def test_a_file_that_is_not_whole_is_never_sent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with serving(tmp_path) as place:
+        place.publish(BILLED, [b'{"Total":1}\n'])
+        manifest = place.get(place.export().headers["location"]).json()["resourceLocation"]
+        [path] = tmp_path.glob("files/*/*.graph-full")
+        os.truncate(path, path.stat().st_size - 1)
+        answer = httpx.get(f"{manifest['rootDirectory']}/{manifest['blobs'][0]['name']}?{manifest['sasToken']}")
+        code_of(answer, 500, "InternalError")
+        assert str(tmp_path) not in answer.text
+        assert answer.headers["x-ms-request-id"] in caplog.text
+        assert manifest["sasToken"] not in caplog.text
+
+
+def test_a_caller_that_goes_away_leaves_no_file_open(link: Link) -> None:
+    def open_files() -> int:
+        targets = []
+        for descriptor in os.listdir("/proc/self/fd"):
+            try:
+                targets.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+            except FileNotFoundError:
+                continue
+        return sum("graph-full" in target for target in targets)
+
+    where = urlsplit(link.place.url)
+    assert where.port is not None
+    for _ in range(20):
+        with socket.create_connection((where.hostname, where.port)) as caller:
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets
+            caller.sendall(f"GET {link.path}/{link.name}?{link.token} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert caller.recv(100)
+    deadline = time.monotonic() + 10
+    while open_files() and time.monotonic() < deadline:
+        link.get("HEAD")
+    assert open_files() == 0
+
+
+def test_reads_that_must_wait_for_the_disk_give_the_same_bytes(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blobs, "_CACHED_ONLY", 0)
+    assert link.get().content == link.content

@@ -1,0 +1,407 @@
+"""The Graph routes over a socket: every spelling of the addresses, the life of an operation, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from counterfoil.model import Dataset, Kind, Scope
+from counterfoil.periods import BillingPeriod, timestamp
+from tests.server.serving import BILLED, BILLING, INVOICE, NOW, OTHER, PARTNER, UNBILLED, Place, serving
+
+LINES = b'{"Total":1.10}\n{"Total":11.240}\n'
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with serving(tmp_path_factory.mktemp("graph")) as place:
+        place.publish(BILLED, [LINES, b'{"Total":0}\n'])
+        place.publish(UNBILLED, [LINES])
+        yield place
+
+
+@pytest.fixture
+def place(served: Place) -> Place:
+    """The server of all these tests, its clocks turned back."""
+    served.wall = served.business = NOW
+    return served
+
+
+def error_of(answer: httpx.Response, status: int) -> dict[str, str]:
+    """Check that an answer is a Graph refusal of this status, and return it."""
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("application/json")
+    error = answer.json()["error"]
+    assert isinstance(error["code"], str)
+    inner = error["innerError"]
+    assert inner["request-id"] == answer.headers["request-id"]
+    assert inner["client-request-id"] == answer.headers["client-request-id"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", inner["date"])
+    return {"code": error["code"], "message": error["message"]}
+
+
+@pytest.mark.parametrize("version", ["v1.0", "beta"])
+@pytest.mark.parametrize("action", ["export", "microsoft.graph.partners.billing.export", "partners.billing.export"])
+@pytest.mark.parametrize("kind", ["reconciliation", "usage"])
+@pytest.mark.parametrize("scope", ["billed", "unbilled"])
+def test_every_export_is_accepted_under_each_of_its_names(
+    place: Place, version: str, action: str, kind: str, scope: str
+) -> None:
+    body = {"invoiceId": INVOICE} if scope == "billed" else {"currencyCode": "USD", "billingPeriod": "current"}
+    answer = place.post(f"/{version}/reports/partners/billing/{kind}/{scope}/{action}", body)
+    assert (answer.status_code, answer.content) == (202, b"")
+    assert answer.headers["content-length"] == "0"
+    assert "content-type" not in answer.headers
+    assert int(answer.headers["retry-after"]) >= 0
+    stem = f"{place.url}/{version}/reports/partners/billing/operations/"
+    assert answer.headers["location"].startswith(stem)
+    assert GUID.fullmatch(answer.headers["location"].removeprefix(stem))
+    operation = place.get(answer.headers["location"]).json()
+    has_data = (kind, scope) in {("reconciliation", "billed"), ("usage", "unbilled")}
+    assert operation["status"] == ("succeeded" if has_data else "failed")
+
+
+def test_a_succeeded_operation_holds_its_manifest_with_all_that_proves_it(place: Place) -> None:
+    location = place.export(attributeSet="full").headers["location"]
+    answer = place.get(location)
+    assert "retry-after" not in answer.headers
+    assert answer.headers["content-type"].startswith("application/json;odata.metadata=minimal;")
+    operation = answer.json()
+    manifest = operation.pop("resourceLocation")
+    operation_id = location.rpartition("/")[2]
+    assert operation == {
+        "@odata.context": f"{place.url}/v1.0/$metadata#reports/partners/billing/operations/$entity",
+        "@odata.type": "#microsoft.graph.partners.billing.exportSuccessOperation",
+        "id": operation_id,
+        "createdDateTime": timestamp(NOW),
+        "lastActionDateTime": timestamp(NOW),
+        "status": "succeeded",
+    }
+    revision = place.catalog.in_force(BILLED)
+    assert revision is not None
+    blobs = manifest.pop("blobs")
+    assert manifest.pop("sasToken").startswith("sv=")
+    assert GUID.fullmatch(manifest["id"])
+    assert manifest.pop("id") != operation_id
+    assert manifest == {
+        "@odata.context": f"{place.url}/v1.0/$metadata#reports/partners/billing/manifests/$entity",
+        "schemaVersion": "1",
+        "dataFormat": "compressedJSONLines",
+        "createdDateTime": timestamp(NOW),
+        "eTag": revision.etag,
+        "partnerTenantId": PARTNER,
+        "rootDirectory": f"{place.url}/blobs/{PARTNER}/{revision.id}/full",
+        "partitionType": "default",
+        "blobCount": 2,
+        "@counterfoil.lineItemCount": 3,
+        "@counterfoil.totals": {"currency": "EUR", "Total": "12.340", "TaxTotal": "0.00000000000000000000"},
+    }
+    assert [blob["partitionValue"] for blob in blobs] == ["default", "default"]
+    assert [blob["@counterfoil.lineItemCount"] for blob in blobs] == [2, 1]
+    for number, blob in enumerate(blobs):
+        assert blob["name"] == f"part-{number:05}-{blob['@counterfoil.sha256'][:32]}.json.gz"
+
+
+def test_blobs_download_by_root_name_and_token_alone(place: Place) -> None:
+    manifest = place.get(place.export().headers["location"]).json()["resourceLocation"]
+    urls = [f"{manifest['rootDirectory']}/{blob['name']}?{manifest['sasToken']}" for blob in manifest["blobs"]]
+    assert b"".join(gzip.decompress(httpx.get(url).content) for url in urls) == LINES + b'{"Total":0}\n'
+
+
+def test_basic_is_another_set_of_blobs_of_the_same_data(place: Place) -> None:
+    full, basic = (
+        place.get(place.export(attributeSet=name).headers["location"]).json()["resourceLocation"]
+        for name in ("full", "basic")
+    )
+    assert full["eTag"] == basic["eTag"]
+    assert basic["rootDirectory"] == full["rootDirectory"].removesuffix("full") + "basic"
+    assert {blob["name"] for blob in full["blobs"]}.isdisjoint(blob["name"] for blob in basic["blobs"])
+
+
+def test_without_data_the_operation_fails_with_the_documented_error(place: Place) -> None:
+    answer = place.get(place.export("G000000001").headers["location"])
+    assert answer.status_code == 200
+    assert "retry-after" not in answer.headers
+    body = answer.json()
+    assert body["@odata.type"] == "#microsoft.graph.partners.billing.failedOperation"
+    assert (body["status"], body["error"]) == ("failed", {"code": "5000", "message": "No data available"})
+    assert "resourceLocation" not in body
+
+
+def test_with_a_delay_the_operation_runs_first_and_says_when_to_ask_again(tmp_path: Path) -> None:
+    with serving(tmp_path, operation_delay_s=30) as place:
+        place.publish(BILLED, [LINES])
+        accepted = place.export()
+        assert accepted.headers["retry-after"] == "30"
+        place.travel(seconds=10.5)
+        running = place.get(accepted.headers["location"])
+        assert running.json()["@odata.type"] == "#microsoft.graph.partners.billing.runningOperation"
+        assert (running.json()["status"], running.headers["retry-after"]) == ("running", "20")
+        assert not place.get(f"{BILLING}/manifests").json()["value"]
+        place.travel(seconds=19.5)
+        done = place.get(accepted.headers["location"])
+        assert done.json()["status"] == "succeeded"
+        assert done.json()["lastActionDateTime"] == "2026-11-21T12:00:30Z"
+        assert "retry-after" not in done.headers
+
+
+def test_an_operation_keeps_the_revision_it_was_accepted_with(place: Place) -> None:
+    dataset = Dataset(Kind.USAGE, PARTNER, Scope.billed("G1"))
+    first = place.publish(dataset, [LINES])
+    path = f"{BILLING}/usage/billed/export"
+    location = place.post(path, {"invoiceId": "g1"}).headers["location"]
+    second = place.publish(dataset, [LINES + LINES])
+    assert place.get(location).json()["resourceLocation"]["eTag"] == first.etag
+    later = place.post(path, {"invoiceId": "G1"}).headers["location"]
+    assert place.get(later).json()["resourceLocation"]["eTag"] == second.etag
+
+
+def test_the_business_clock_decides_once_which_month_is_meant(place: Place) -> None:
+    october = place.publish(Dataset(Kind.USAGE, PARTNER, Scope.unbilled(BillingPeriod(2026, 10), "USD")), [LINES])
+    path, body = f"{BILLING}/usage/unbilled/export", {"currencyCode": "usd", "billingPeriod": "last"}
+    location = place.post(path, body).headers["location"]
+    place.business = NOW.replace(year=2027, month=5)
+    assert place.get(location).json()["resourceLocation"]["eTag"] == october.etag
+    assert place.get(place.post(path, body).headers["location"]).json()["status"] == "failed"
+
+
+def test_asking_again_renews_the_link_for_the_same_data(place: Place) -> None:
+    location = place.export().headers["location"]
+    first = place.get(location).json()["resourceLocation"]
+    place.travel(hours=13)
+    again = place.get(location).json()["resourceLocation"]
+    manifest = place.get(f"{BILLING}/manifests/{first['id'].upper()}").json()
+    assert manifest == again
+    name = first["blobs"][0]["name"]
+    old, new = (httpx.get(f"{m['rootDirectory']}/{name}?{m['sasToken']}") for m in (first, again))
+    assert (old.status_code, new.status_code) == (403, 200)
+    del first["sasToken"], again["sasToken"]
+    assert first == again
+
+
+def test_operations_are_kept_for_a_day_then_gone_and_at_last_forgotten(place: Place) -> None:
+    location = place.export().headers["location"]
+    manifest_id = place.get(location).json()["resourceLocation"]["id"]
+    place.travel(hours=24, seconds=-1)
+    assert place.get(location).status_code == 200
+    place.travel(seconds=1)
+    for path in (location, f"{BILLING}/manifests/{manifest_id}"):
+        assert error_of(place.get(path), 410)["code"] == "Gone"
+    assert place.get(f"{BILLING}/operations").json()["value"] == []
+    place.catalog.forget_operations(place.wall.replace(year=2027))
+    assert error_of(place.get(location), 404)["code"] == "NotFound"
+
+
+def test_the_same_idempotency_key_finds_the_same_operation(place: Place) -> None:
+    path, key = f"{BILLING}/reconciliation/billed/export", {"Idempotency-Key": "one two"}
+    first = place.post(path, {"invoiceId": INVOICE}, **key)
+    again = place.post(path, {"InvoiceId": INVOICE.lower(), "AttributeSet": "Full"}, **key)
+    assert again.status_code == 202
+    assert again.headers["location"] == first.headers["location"]
+    assert place.post(path, {"invoiceId": INVOICE}).headers["location"] != first.headers["location"]
+    other = place.post(path, {"invoiceId": INVOICE}, OTHER, **key)
+    assert other.headers["location"] != first.headers["location"]
+    assert "Idempotency-Key" in error_of(place.post(path, {"invoiceId": "G2"}, **key), 400)["message"]
+    for bad in ("", "x" * 256):
+        error_of(place.post(path, {"invoiceId": INVOICE}, **{"Idempotency-Key": bad}), 400)
+
+
+def test_microsofts_sample_body_and_a_zipped_one_are_read(place: Place) -> None:
+    path = f"{place.url}{BILLING}/reconciliation/billed/export"
+    body = json.dumps({"InvoiceId": INVOICE, "AttributeSet": "Full", "attributeSet@odata.type": "x"}).encode()
+    headers = place.headers() | {"Content-Type": 'application/json; charset="UTF-8"', "Content-Encoding": "gzip"}
+    assert httpx.post(path, content=gzip.compress(body), headers=headers).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        ("reconciliation/billed", {}, "invoiceId"),
+        ("usage/billed", {"invoiceId": 7}, "invoiceId"),
+        ("usage/billed", {"invoiceId": "a b"}, "invoiceId"),
+        ("usage/billed", {"invoiceId": "x" * 65}, "invoiceId"),
+        ("usage/billed", {"invoiceId": "G1", "attributeSet": "unknownFutureValue"}, "attributeSet"),
+        ("usage/billed", {"invoiceId": "G1", "attributeSet": ["full"]}, "attributeSet"),
+        ("usage/unbilled", {"billingPeriod": "last"}, "currencyCode"),
+        ("usage/unbilled", {"billingPeriod": "last", "currencyCode": "EURO"}, "currencyCode"),
+        ("usage/unbilled", {"billingPeriod": "last", "currencyCode": None}, "currencyCode"),
+        ("usage/unbilled", {"currencyCode": "EUR"}, "billingPeriod"),
+        ("usage/unbilled", {"currencyCode": "EUR", "billingPeriod": "previous"}, "billingPeriod"),
+        ("usage/unbilled", [], "object"),
+    ],
+)
+def test_a_wrong_parameter_is_named(place: Place, path: str, body: object, message: str) -> None:
+    error = error_of(place.post(f"{BILLING}/{path}/export", body), 400)
+    assert error["code"] == "BadRequest"
+    assert message in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "headers"),
+    [
+        (400, b"", {}),
+        (400, b'{"invoiceId":', {}),
+        (400, b"[" * 60_000, {}),
+        (400, b'{"invoiceId":"\xff"}', {}),
+        (400, b'{"invoiceId":"G1","INVOICEID":"G2"}', {}),
+        (400, b"plain", {"Content-Encoding": "gzip"}),
+        (400, gzip.compress(b'{"invoiceId":"G1"}')[:-1], {"Content-Encoding": "gzip"}),
+        (413, gzip.compress(b" " * 65_537), {"Content-Encoding": "gzip"}),
+        (413, b'{"invoiceId":"G1"}' + b" " * 65_536, {}),
+        (415, b'{"invoiceId":"G1"}', {"Content-Encoding": "br"}),
+        (415, b'{"invoiceId":"G1"}', {"Content-Type": "text/plain"}),
+        (415, b'{"invoiceId":"G1"}', {"Content-Type": ""}),
+        (415, b'{"invoiceId":"G1"}', {"Content-Type": "application/json; charset=ebcdic"}),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused(
+    place: Place, status: int, content: bytes, headers: dict[str, str]
+) -> None:
+    sent = place.headers() | {"Content-Type": "application/json"} | headers
+    url = f"{place.url}{BILLING}/usage/billed/export"
+    error_of(httpx.post(url, content=content, headers=sent), status)
+    pieces = (content[at : at + 8192] for at in range(0, len(content), 8192))
+    error_of(httpx.post(url, content=pieces, headers=sent), status)  # chunked: no length told beforehand
+
+
+def test_any_spelling_of_an_address_leads_to_the_same_thing(place: Place) -> None:
+    location = place.export().headers["location"]
+    operation_id = location.rpartition("/")[2]
+    for path in (
+        f"{BILLING}/operations/{operation_id}/",
+        f"//v1.0//reports/partners//billing/operations/{operation_id}",
+        f"/V1.0/Reports/PARTNERS/Billing/Operations/{operation_id.upper()}",
+        f"{BILLING}/operations('{operation_id}')",
+        f"{BILLING}/operations(%27{operation_id}%27)",
+        f"{BILLING}/operations/{operation_id}?$expand=resourceLocation&$select=id&$unknown=1",
+    ):
+        answer = place.get(path)
+        assert answer.status_code == 200, path
+        assert answer.json()["id"] == operation_id
+
+
+@pytest.mark.parametrize("version", ["v1.0", "beta"])
+def test_navigation_leads_to_every_action(place: Place, version: str) -> None:
+    for path in (
+        "reports/partners",
+        "reports/partners/billing",
+        *(f"reports/partners/billing/{kind}{scope}" for kind in Kind for scope in ("", "/billed", "/unbilled")),
+    ):
+        body = place.get(f"/{version}/{path}").json()
+        assert body == {
+            "@odata.context": f"{place.url}/{version}/$metadata#{path}/$entity",
+            "id": path.rpartition("/")[2],
+        }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("GET", "/usage/billed/export", "POST"),
+        ("POST", "/operations", "GET"),
+        ("PATCH", "", "GET"),
+        ("DELETE", f"/operations/{PARTNER}", "GET"),
+        ("PUT", "/manifests/$count", "GET"),
+    ],
+)
+def test_a_wrong_method_is_told_the_right_one(place: Place, method: str, path: str, allow: str) -> None:
+    answer = place.client.request(method, f"{place.url}{BILLING}{path}", headers=place.headers())
+    assert error_of(answer, 405)["code"] == "MethodNotAllowed"
+    assert answer.headers["allow"] == allow
+
+
+def test_an_unknown_segment_is_named(place: Place) -> None:
+    error = error_of(place.get(f"{BILLING}/invoices/1"), 404)
+    assert error == {"code": "BadRequest", "message": "Resource not found for the segment 'invoices'."}
+    error_of(place.get("/v1.0"), 404)
+    error_of(place.get("/v1.0%2Freports"), 404)
+    error_of(place.get(f"{BILLING}/aggregatedUsage"), 404)
+
+
+def test_the_aggregated_usage_of_beta_is_not_served(place: Place) -> None:
+    path = "/beta/reports/partners/billing/aggregatedUsage/billed"
+    error_of(place.post(f"{path}/microsoft.graph.partners.billing.export", {"invoiceId": INVOICE}), 501)
+    error_of(place.get(path), 501)
+
+
+def test_collections_list_only_ones_own_and_count_them(tmp_path: Path) -> None:
+    with serving(tmp_path) as place:
+        place.publish(BILLED, [LINES])
+        ids = []
+        for number in range(5):
+            place.travel(seconds=1)
+            ids.insert(0, place.export("G9" if number == 2 else INVOICE).headers["location"].rpartition("/")[2])
+        listed = place.get(f"{BILLING}/operations?$count=true").json()
+        assert [each["id"] for each in listed["value"]] == ids
+        assert listed["@odata.count"] == 5
+        assert all(each["@odata.type"].startswith("#microsoft.graph.") for each in listed["value"])
+        assert "@odata.context" not in listed["value"][0]
+        first = place.get(f"{BILLING}/operations?$top=3").json()
+        assert [each["id"] for each in first["value"]] == ids[:3]
+        assert "@odata.nextLink" not in first
+        assert [each["id"] for each in place.get(f"{BILLING}/operations?$skip=3").json()["value"]] == ids[3:]
+        assert len(place.get(f"{BILLING}/manifests").json()["value"]) == 4
+        for path, count in (("operations", "5"), ("manifests", "4")):
+            answer = place.get(f"{BILLING}/{path}/$count")
+            assert (answer.text, answer.headers["content-type"]) == (count, "text/plain")
+            assert place.get(f"{BILLING}/{path}/$count", OTHER).text == "0"
+        assert place.get(f"{BILLING}/operations", OTHER).json()["value"] == []
+        error_of(place.get(f"{BILLING}/operations?$top=many"), 400)
+
+
+def test_a_long_collection_goes_on_behind_its_next_link(tmp_path: Path) -> None:
+    with serving(tmp_path) as place:
+        for _ in range(103):
+            place.export("G9")
+        seen: list[str] = []
+        link = f"{place.url}{BILLING}/operations"
+        while link:
+            page = place.get(link).json()
+            assert len(page["value"]) <= 100
+            seen += [each["id"] for each in page["value"]]
+            link = page.get("@odata.nextLink", "")
+        assert len(set(seen)) == len(seen) == 103
+        link = place.get(f"{BILLING}/operations?$top=102").json()["@odata.nextLink"]
+        assert len(place.get(link).json()["value"]) == 2
+
+
+def test_every_answer_bears_both_ids(place: Place) -> None:
+    sent = "7e3dd99e-e58e-11f1-87f0-02fc00000001"
+    location = place.export().headers["location"]
+    for path in (location, f"{BILLING}/operations/$count", f"{BILLING}/nowhere", f"{BILLING}/manifests/1"):
+        answer = place.get(path, **{"client-request-id": sent})
+        assert answer.headers["client-request-id"] == sent
+        assert GUID.fullmatch(answer.headers["request-id"])
+        assert place.get(path).headers["client-request-id"]
+    assert place.get(location, **{"client-request-id": "x" * 500}).headers["client-request-id"] != "x" * 500
+
+
+def test_without_a_good_token_nothing_is_told(place: Place) -> None:
+    for method, path in (
+        ("GET", f"{BILLING}/operations/{PARTNER}"),
+        ("GET", f"{BILLING}/operations/$count"),
+        ("GET", "/v1.0/reports/partners"),
+        ("POST", f"{BILLING}/usage/billed/export"),
+        ("POST", "/beta/reports/partners/billing/aggregatedUsage/billed/export"),
+    ):
+        answer = place.client.request(method, place.url + path)
+        assert error_of(answer, 401)["code"] == "InvalidAuthenticationToken"
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert error_of(place.get(f"{BILLING}/operations", "no-permission"), 403)["code"] == "Authorization_RequestDenied"
+
+
+def test_another_partners_ids_answer_as_unknown_ones(place: Place) -> None:
+    location = place.export().headers["location"]
+    operation = place.get(location).json()
+    unknown = "00000000-0000-4000-8000-000000000000"
+    for collection, real in (("operations", operation["id"]), ("manifests", operation["resourceLocation"]["id"])):
+        answers = [place.get(f"{BILLING}/{collection}/{each}", OTHER) for each in (real, unknown, "a%20b%2Fc'%C3%A9")]
+        told = [(answer.status_code, error_of(answer, 404), set(answer.headers)) for answer in answers]
+        assert told[0] == told[1] == told[2]

@@ -1,0 +1,95 @@
+"""Azure Blob's dialect: which paths, ranges and conditions mean what."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from counterfoil.errors import BadRequestError
+from counterfoil.model import AttributeSet
+from counterfoil.wire import blob_storage
+from counterfoil.wire.blob_storage import BlobPath, ByteRange, UnsatisfiableRangeError
+
+PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
+REVISION = "0123456789abcdef" * 2
+PATH = f"/blobs/{PARTNER}/{REVISION}/basic/part-00000-ab.json.gz"
+NOW = datetime(2026, 11, 21, 12, 0, 0, 500, tzinfo=UTC)
+
+
+def test_a_path_is_read_decoded_and_kept_as_the_text_that_was_signed() -> None:
+    expected = BlobPath(PATH, PARTNER, REVISION, AttributeSet.BASIC, "part-00000-ab.json.gz")
+    assert BlobPath.parse(PATH.encode()) == expected
+    assert BlobPath.parse(PATH.replace("-", "%2D").replace("basic", "%62asic").encode()) == expected
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        PATH + "/",
+        PATH + "%00",
+        PATH.replace("/basic/", "/basic%2f"),
+        PATH.replace("/basic/", "/basic%5c"),
+        PATH.replace("basic/part", "basic/../basic/part"),
+        PATH.replace("basic/part", "basic/.part"),
+        PATH.replace("basic", "Basic"),
+        PATH.replace(PARTNER, PARTNER.upper()),
+        PATH.replace(REVISION, REVISION[:-1]),
+        PATH + "x" * 128,
+        PATH + "%252e",
+        PATH + "%c3%a9",
+        PATH + "%",
+        "/blobs",
+    ],
+)
+def test_a_path_of_another_form_is_refused(path: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        BlobPath.parse(path.encode())
+    assert caught.value.code == "InvalidUri"
+
+
+@given(st.binary(max_size=40))
+def test_only_plain_names_get_through(name: bytes) -> None:
+    raw = f"/blobs/{PARTNER}/{REVISION}/full/{quote(name, safe='/%')}".encode()
+    try:
+        path = BlobPath.parse(raw)
+    except BadRequestError:
+        return
+    assert path.name.replace("-", "").replace("_", "").replace(".", "").isalnum()
+    assert path.name.isascii()
+    assert not path.name.startswith(".")
+
+
+@given(st.integers(0, 50), st.integers(0, 60), st.none() | st.integers(0, 60))
+def test_a_range_never_leaves_the_blob(size: int, start: int, end: int | None) -> None:
+    asked = {"range": f"bytes={start}-{'' if end is None else end}"}
+    try:
+        found = blob_storage.byte_range(asked, size, '"e"')
+    except UnsatisfiableRangeError:
+        assert start >= size
+        return
+    if found is None:
+        assert end is not None
+        assert end < start
+    else:
+        assert found == ByteRange(start, min(size - 1, size if end is None else end), size)
+        assert 1 <= found.length <= size
+
+
+@given(st.text(max_size=20))
+def test_no_range_header_does_worse_than_be_ignored(text: str) -> None:
+    try:
+        blob_storage.byte_range({"range": text, "if-range": '"e"'}, 10, '"e"')
+    except UnsatisfiableRangeError:
+        pass
+
+
+def test_an_error_is_xml_whatever_it_says() -> None:
+    root = ET.fromstring(blob_storage.error_body("A&B", "<no>", request_id="r", now=NOW))
+    assert root.tag == "Error"
+    assert root.findtext("Code") == "A&B"
+    assert (root.findtext("Message") or "").split("\n") == ["<no>", "RequestId:r", "Time:2026-11-21T12:00:00.0005000Z"]
