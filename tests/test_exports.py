@@ -38,7 +38,7 @@ class Desk:
 
     def publish(self, *, line_items: int = 3, listed: int = 3, digest: int = 1) -> Revision:
         files = [
-            NewFile(rendering, 0, f"{'a' * 32}/{digest}.{rendering}", 10, f"{digest:064x}", listed)
+            NewFile(rendering, 0, f"{digest:032x}/{rendering}", 10, f"{digest:064x}", listed)
             for rendering in (Rendering.LAKE, Rendering.GRAPH_FULL, Rendering.GRAPH_BASIC)
         ]
         contents = Contents(line_items, digest, "EUR", {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -137,7 +137,7 @@ def serving(
     operation_delay_s: float = 0,
     development: bool = True,
     open_to: frozenset[str] = frozenset(),
-    settings: Mapping[str, str] | None = None,
+    public_url: str = "",
     host: str = "127.0.0.1",
 ) -> Iterator[Place]:
     """Serve a data folder for as long as the context lasts."""
@@ -146,7 +146,7 @@ def serving(
         place = Place(data, catalog, files, Keyring.from_text(Keyring.fresh_text()), client=client)
         clocks = Clocks(business=lambda: place.business, wall=lambda: place.wall)
         service = Service(
-            settings=Settings(data=data, **(settings or {})),
+            settings=Settings(data=data, public_url=public_url),
             catalog=catalog,
             files=files,
             keyring=place.keyring,

@@ -10,7 +10,7 @@ import struct
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from email.utils import format_datetime
 from pathlib import Path
@@ -288,13 +288,11 @@ def test_a_file_that_is_not_whole_is_never_sent(tmp_path: Path, caplog: pytest.L
 
 def test_a_caller_that_goes_away_leaves_no_file_open(link: Link) -> None:
     def open_files() -> int:
-        targets = []
-        for descriptor in os.listdir("/proc/self/fd"):
-            try:
-                targets.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-            except FileNotFoundError:
-                continue
-        return sum("graph-full" in target for target in targets)
+        count = 0
+        for descriptor in Path("/proc/self/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed since it was listed
+                count += "graph-full" in str(descriptor.readlink())
+        return count
 
     where = urlsplit(link.place.url)
     assert where.port is not None

@@ -334,7 +334,7 @@ def test_the_aggregated_usage_of_beta_is_not_served(place: Place) -> None:
 def test_collections_list_only_ones_own_and_count_them(tmp_path: Path) -> None:
     with serving(tmp_path) as place:
         place.publish(BILLED, [LINES])
-        ids = []
+        ids: list[str] = []
         for number in range(5):
             place.travel(seconds=1)
             ids.insert(0, place.export("G9" if number == 2 else INVOICE).headers["location"].rpartition("/")[2])

@@ -6,19 +6,34 @@ import asyncio
 import gzip
 import random
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from importlib import import_module
+from typing import Any
 
 import pytest
+from azure.core import MatchConditions
+from azure.core.credentials import AzureSasCredential
+from azure.core.exceptions import ClientAuthenticationError, ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob import BlobClient
+from kiota_abstractions.authentication import BaseBearerTokenAuthenticationProvider
+from kiota_abstractions.authentication.access_token_provider import AccessTokenProvider
+from kiota_abstractions.authentication.allowed_hosts_validator import AllowedHostsValidator
+from kiota_abstractions.base_request_configuration import RequestConfiguration
+from kiota_http.middleware.options import HeadersInspectionHandlerOption
+from msgraph.generated.models.o_data_errors.o_data_error import ODataError
+from msgraph.generated.models.partners.billing.attribute_set import AttributeSet
+from msgraph.generated.reports.partners.billing.operations.operations_request_builder import OperationsRequestBuilder
+from msgraph.graph_request_adapter import GraphRequestAdapter
+from msgraph.graph_service_client import GraphServiceClient
 
 from tests.server.serving import BILLED, INVOICE, NOW, PARTNER, Place, serving
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-
-LINES = b"".join(
-    b'{"Total":%d,"Id":"%x"}\n' % (number, random.Random(number).getrandbits(256)) for number in range(5000)
-)
-_Result = TypeVar("_Result")
-Ask = Callable[[Callable[[Any], Awaitable[_Result]]], _Result]
+ACTION = "msgraph.generated.reports.partners.billing.reconciliation.billed.microsoft_graph_partners_billing_export"
+Body = import_module(f"{ACTION}.export_post_request_body").ExportPostRequestBody  # its name is longer than a line
+NOISE = random.Random(1)
+LINES = b"".join(b'{"Total":%d,"Id":"%x"}\n' % (number, NOISE.getrandbits(256)) for number in range(5000))
+SMALL: dict[str, Any] = {"max_single_get_size": 16 * 1024, "max_chunk_get_size": 8 * 1024}
+Work = Callable[[Any], Awaitable[Any]]
+Ask = Callable[[Work], Any]
 
 
 @pytest.fixture(scope="module")
@@ -34,43 +49,34 @@ def place(served: Place) -> Place:
     return served
 
 
+class Token(AccessTokenProvider):
+    """A token for any host."""
+
+    async def get_authorization_token(self, uri: str, additional_authentication_context: Any = None) -> str:
+        return PARTNER
+
+    def get_allowed_hosts_validator(self) -> AllowedHostsValidator:
+        return AllowedHostsValidator([])
+
+
 @pytest.fixture
-def ask(place: Place) -> Ask[Any]:
+def ask(place: Place) -> Ask:
     """Run something with the SDK's client, in a loop of its own."""
-    from kiota_abstractions.authentication import BaseBearerTokenAuthenticationProvider
-    from kiota_abstractions.authentication.access_token_provider import AccessTokenProvider
-    from kiota_abstractions.authentication.allowed_hosts_validator import AllowedHostsValidator
-    from msgraph import GraphServiceClient
-    from msgraph.graph_request_adapter import GraphRequestAdapter
 
-    class Token(AccessTokenProvider):
-        async def get_authorization_token(self, uri: str, additional_authentication_context: Any = None) -> str:
-            return PARTNER
-
-        def get_allowed_hosts_validator(self) -> AllowedHostsValidator:
-            return AllowedHostsValidator([])
-
-    def run(work: Callable[[Any], Awaitable[Any]]) -> Any:
-        async def main() -> Any:
-            adapter = GraphRequestAdapter(BaseBearerTokenAuthenticationProvider(Token()))
-            adapter.base_url = f"{place.url}/v1.0/"  # with the slash that doubles
+    async def main(work: Work) -> Any:
+        adapter = GraphRequestAdapter(BaseBearerTokenAuthenticationProvider(Token()))
+        adapter.base_url = f"{place.url}/v1.0/"  # with the slash that doubles
+        try:
             return await work(GraphServiceClient(request_adapter=adapter).reports.partners.billing)
+        finally:
+            await adapter._http_client.aclose()
 
-        return asyncio.run(main())
-
-    return run
+    return lambda work: asyncio.run(main(work))
 
 
 async def submit(billing: Any, invoice: str) -> str:
     """Submit an export as the SDK does; return the Location that it hides in the headers."""
-    from kiota_abstractions.base_request_configuration import RequestConfiguration
-    from kiota_http.middleware.options import HeadersInspectionHandlerOption
-    from msgraph.generated.models.partners.billing.attribute_set import AttributeSet
-    from msgraph.generated.reports.partners.billing.reconciliation.billed.microsoft_graph_partners_billing_export import (
-        export_post_request_body as export,
-    )
-
-    body = export.ExportPostRequestBody(invoice_id=invoice, attribute_set=AttributeSet.Full)
+    body = Body(invoice_id=invoice, attribute_set=AttributeSet.Full)
     option = HeadersInspectionHandlerOption(inspect_response_headers=True)
     action = billing.reconciliation.billed.microsoft_graph_partners_billing_export
     await action.post(body, RequestConfiguration(options=[option]))
@@ -78,7 +84,7 @@ async def submit(billing: Any, invoice: str) -> str:
     return str(location)
 
 
-def test_an_export_runs_then_succeeds_with_a_typed_manifest(place: Place, ask: Ask[Any]) -> None:
+def test_an_export_runs_then_succeeds_with_a_typed_manifest(place: Place, ask: Ask) -> None:
     async def work(billing: Any) -> tuple[Any, Any, Any]:
         operations = billing.operations.by_operation_id("x").with_url(await submit(billing, INVOICE))
         running = await operations.get()
@@ -99,7 +105,7 @@ def test_an_export_runs_then_succeeds_with_a_typed_manifest(place: Place, ask: A
         assert found.additional_data["@counterfoil.lineItemCount"] == 5001
 
 
-def test_an_export_without_data_fails_with_a_typed_error(place: Place, ask: Ask[Any]) -> None:
+def test_an_export_without_data_fails_with_a_typed_error(place: Place, ask: Ask) -> None:
     async def work(billing: Any) -> Any:
         location = await submit(billing, "G000000000")
         place.travel(seconds=5)
@@ -110,8 +116,7 @@ def test_an_export_without_data_fails_with_a_typed_error(place: Place, ask: Ask[
     assert (failed.status.value, failed.error.code, failed.error.message) == ("failed", "5000", "No data available")
 
 
-def test_refusals_arrive_as_odata_errors(place: Place, ask: Ask[Any]) -> None:
-    from msgraph.generated.models.o_data_errors.o_data_error import ODataError
+def test_refusals_arrive_as_odata_errors(place: Place, ask: Ask) -> None:
 
     async def refused(billing: Any) -> list[ODataError]:
         errors = []
@@ -129,11 +134,7 @@ def test_refusals_arrive_as_odata_errors(place: Place, ask: Ask[Any]) -> None:
     assert bad.error.inner_error.date is not None
 
 
-def test_collections_counts_and_navigation(place: Place, ask: Ask[Any]) -> None:
-    from kiota_abstractions.base_request_configuration import RequestConfiguration
-    from msgraph.generated.reports.partners.billing.operations.operations_request_builder import (
-        OperationsRequestBuilder,
-    )
+def test_collections_counts_and_navigation(place: Place, ask: Ask) -> None:
 
     query = OperationsRequestBuilder.OperationsRequestBuilderGetQueryParameters(
         count=True, top=1, expand=["resourceLocation"], orderby=["createdDateTime desc"], select=["id", "status"]
@@ -160,13 +161,8 @@ def manifest(place: Place) -> dict[str, Any]:
     return found
 
 
-SMALL = {"max_single_get_size": 16 * 1024, "max_chunk_get_size": 8 * 1024}
-
-
 @pytest.mark.parametrize("beside", [False, True], ids=["in the URL", "as AzureSasCredential"])
 def test_the_storage_client_downloads_in_small_parallel_ranges(manifest: dict[str, Any], beside: bool) -> None:
-    from azure.core.credentials import AzureSasCredential
-    from azure.storage.blob import BlobClient
 
     got = b""
     for blob in manifest["blobs"]:
@@ -186,9 +182,6 @@ def test_the_storage_client_downloads_in_small_parallel_ranges(manifest: dict[st
 
 
 def test_the_storage_client_is_told_of_bad_links(place: Place, manifest: dict[str, Any]) -> None:
-    from azure.core import MatchConditions
-    from azure.core.exceptions import ClientAuthenticationError, ResourceModifiedError, ResourceNotFoundError
-    from azure.storage.blob import BlobClient
 
     root, token, name = manifest["rootDirectory"], manifest["sasToken"], manifest["blobs"][0]["name"]
     tampered = token.replace("sp=r", "sp=rl")
@@ -198,7 +191,7 @@ def test_the_storage_client_is_told_of_bad_links(place: Place, manifest: dict[st
     ):
         with BlobClient.from_blob_url(url) as client, pytest.raises(error) as caught:
             client.download_blob().readall()
-        assert caught.value.error_code == code
+        assert vars(caught.value)["error_code"] == code
     with BlobClient.from_blob_url(f"{root}/{name}?{token}") as client:
         with pytest.raises(ResourceModifiedError):
             client.download_blob(etag='"other"', match_condition=MatchConditions.IfNotModified)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from contextlib import suppress
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -82,10 +83,8 @@ def test_a_range_never_leaves_the_blob(size: int, start: int, end: int | None) -
 
 @given(st.text(max_size=20))
 def test_no_range_header_does_worse_than_be_ignored(text: str) -> None:
-    try:
+    with suppress(UnsatisfiableRangeError):
         blob_storage.byte_range({"range": text, "if-range": '"e"'}, 10, '"e"')
-    except UnsatisfiableRangeError:
-        pass
 
 
 def test_an_error_is_xml_whatever_it_says() -> None:

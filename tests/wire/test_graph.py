@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -65,7 +67,6 @@ def test_any_printable_invoice_id_is_taken(invoice: str) -> None:
         '{"a":1}}',
         '{"invoiceId":NaN}',
         '{"invoiceId":"a","invoiceid":"a"}',
-        "\ufeff{}",
     ],
 )
 def test_what_is_not_one_json_object_is_refused(text: str) -> None:
@@ -120,20 +121,15 @@ def test_other_types_and_encodings_are_refused(content_type: str, content_encodi
 
 @given(st.binary(max_size=200), st.booleans())
 def test_no_body_does_worse_than_be_refused(raw: bytes, billed: bool) -> None:
-    try:
+    with suppress(RequestError):
         graph.read_export_request(Kind.USAGE, decode(raw), billed=billed)
-    except RequestError:
-        pass
 
 
 @given(st.text(max_size=60))
 def test_no_path_does_worse_than_be_refused(text: str) -> None:
-    from urllib.parse import quote
-
-    try:
-        assert canonical_path("/v1.0/reports/partners/billing/operations/" + quote(text)).startswith("/v1.0/reports/")
-    except NotFoundError:
-        pass
+    stem = "/v1.0/reports/partners/billing/operations"
+    with suppress(NotFoundError):
+        assert canonical_path(f"{stem}/{quote(text)}").startswith(stem)
 
 
 def test_one_path_for_all_spellings() -> None:
@@ -149,11 +145,6 @@ def test_one_path_for_all_spellings() -> None:
         f"{stem}/operations/a%20b%2Fc'%C3%A9": f"{stem}/operations/a%20b%2Fc%27%C3%A9",
     }.items():
         assert canonical_path(spelled) == path
-    for foreign in ("/v1.0", "/v2.0/reports"):
-        try:
-            assert canonical_path(foreign) == foreign
-        except NotFoundError as error:
-            assert error.code == "BadRequest"
     with pytest.raises(NotFoundError, match="segment 'export'"):
         canonical_path("/v1.0/reports/partners/billing/export")
 

@@ -140,7 +140,7 @@ def test_no_flipped_bit_changes_what_is_read(path: Path) -> None:
     expected = everything(opened(path, data))
     chance = random.Random(1)
     noticed = 0
-    for _ in range(1000):
+    for _ in range(500):
         damaged = bytearray(data)
         damaged[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
         try:
@@ -148,7 +148,7 @@ def test_no_flipped_bit_changes_what_is_read(path: Path) -> None:
             assert everything(opened(path, bytes(damaged))) == expected
         except DamagedError:
             noticed += 1
-    assert noticed > 950
+    assert noticed > 470
 
 
 def test_a_missing_file_is_damage(path: Path) -> None:

@@ -46,7 +46,6 @@ def opened(
                 remedy="Set COUNTERFOIL_ISSUER, add a client (`counterfoil clients add`), or use --dev to test.",
             )
         keyring = load_or_create_keyring(settings.data, settings.secret or None)
-        authority = None if settings.issuer and not development else Authority(catalog, clocks, keys, audiences)
         yield Service(
             settings=settings,
             catalog=catalog,
@@ -55,7 +54,7 @@ def opened(
             clocks=clocks,
             exports=Exports(catalog, keyring, clocks, operation_delay_s),
             authenticator=authenticator,
-            authority=authority,
+            authority=Authority(catalog, clocks, keys, audiences),
             development=development,
             open_to=frozenset(open_to),
         )

@@ -1,0 +1,109 @@
+"""`counterfoil doctor`: say what is wrong with a set-up, a token or a source, and how to mend it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+from collections.abc import Iterator
+
+import click
+
+from counterfoil.cli import SERVER_LIBRARIES
+from counterfoil.cli.options import with_output, with_settings
+from counterfoil.cli.output import Output
+from counterfoil.cli.pull import find_profile, token_source
+from counterfoil.client.diagnosis import Finding, Health, diagnose_source
+from counterfoil.errors import CounterfoilError
+from counterfoil.periods import utc_now
+from counterfoil.settings import Settings
+
+ROOM_BYTES_MIN = 1 << 30
+
+
+@click.command(short_help="Say what is wrong with a set-up or a source, and how to mend it.")
+@click.argument("source", required=False, metavar="[PROFILE|URL]")
+@click.option("--token", metavar="TOKEN", help="The bearer token to look at; - reads it from standard input.")
+@with_output
+@with_settings()
+def doctor(*, source: str | None, token: str | None, settings: Settings, output: Output) -> None:
+    """Look at this machine's set-up; or, with a PROFILE or URL, at a source and the token for it.
+
+    Exit code 1 if anything is bad. One call is made to the source, and it changes nothing there.
+    """
+    if source is None:
+        findings = list(_diagnose_setup(settings))
+    else:
+        profile = find_profile(settings, source)
+        credentials = token_source(profile, token, os.environ)
+        as_function = credentials if callable(credentials) else lambda: str(credentials)
+        findings = diagnose_source(profile.url, profile.api, as_function, utc_now())
+    rows = [
+        {"about": each.about, "health": each.health.value, "told": each.told, "remedy": each.remedy}
+        for each in findings
+    ]
+    output.rows({"about": "What", "health": "Health", "told": "Finding", "remedy": "What to do"}, rows)
+    bad = sum(finding.health is Health.BAD for finding in findings)
+    if bad:
+        raise CounterfoilError(f"{bad} of {len(findings)} findings are bad.", remedy="What to do stands beside each.")
+
+
+def _diagnose_setup(settings: Settings) -> Iterator[Finding]:
+    missing = [name for name in sorted(SERVER_LIBRARIES) if not _importable(name)]
+    if missing:
+        told = f"The client is installed; the server is not ({', '.join(missing)} missing)."
+        yield Finding("installation", Health.WARNING, told, 'To publish and serve: pip install "counterfoil[server]"')
+        return
+    yield Finding("installation", Health.GOOD, "Client and server are installed.")
+    if not settings.data.exists():
+        told = f"There is no data folder {settings.data} yet."
+        yield Finding("data folder", Health.WARNING, told, "Publish something, or name another with --data.")
+        return
+    yield _room(settings)
+    yield from _data_folder(settings)
+
+
+def _data_folder(settings: Settings) -> Iterator[Finding]:
+    from counterfoil.periods import Clocks
+    from counterfoil.server.opening import opened as opened_service
+    from counterfoil.storage.catalog import Catalog
+    from counterfoil.storage.files import Files
+    from counterfoil.storage.secrets import load_or_create_keyring
+
+    try:
+        with Catalog.open(settings.data, settings.database_url or None, create=False) as catalog:
+            datasets = catalog.datasets()
+            known = catalog.publications_known()
+        load_or_create_keyring(settings.data, settings.secret or None)
+    except CounterfoilError as error:
+        yield Finding("data folder", Health.BAD, error.message, error.remedy)
+        return
+    in_force = sum(revision is not None for _, revision in datasets)
+    yield Finding("data folder", Health.GOOD, f"{settings.data}: {in_force:,} datasets in force.")
+    orphans = set(Files(settings.data / "files").publications()) - known
+    if orphans:
+        told = f"{len(orphans):,} publications are at work or died half-way."
+        yield Finding("leftovers", Health.WARNING, told, "If none is at work now: counterfoil sweep")
+    try:
+        with opened_service(settings, Clocks(), development=False):
+            yield Finding("serving", Health.GOOD, "`counterfoil serve` can start, and callers can sign in.")
+    except CounterfoilError as error:
+        yield Finding("serving", Health.WARNING, error.message, error.remedy)
+    if not settings.public_url:
+        told = "public_url is not set, so links name the address that `serve` listens on."
+        yield Finding("serving: links", Health.WARNING, told, "Behind a proxy, set COUNTERFOIL_PUBLIC_URL.")
+
+
+def _room(settings: Settings) -> Finding:
+    free = shutil.disk_usage(settings.data).free
+    if free < ROOM_BYTES_MIN:
+        return Finding("disk", Health.BAD, f"{free:,} bytes are free.", "Make room, or run: counterfoil sweep")
+    return Finding("disk", Health.GOOD, f"{free / 1e9:,.0f} GB are free.")
+
+
+def _importable(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
