@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,21 +59,38 @@ def nginx(root: Path, folder: Path) -> Iterator[str]:
         process.wait(10)
 
 
-def requests_per_s(url: str, connections: int, seconds: float, headers: Mapping[str, str]) -> float:
+def requests_per_s(
+    url: str, connections: int, seconds: float, headers: Mapping[str, str], script: Path | None = None
+) -> float:
     """Load a URL with wrk from the load core; raises if any answer was not 200."""
-    return float(_wrk(url, connections, seconds, headers)[0])
+    return _wrk(url, connections, seconds, headers, script)[0]
 
 
-def latency_p50_ms(url: str, seconds: float, headers: Mapping[str, str]) -> float:
+def latency_p50_ms(url: str, seconds: float, headers: Mapping[str, str], script: Path | None = None) -> float:
     """Return the median latency of one connection."""
-    return _wrk(url, 1, seconds, headers)[1]
+    return _wrk(url, 1, seconds, headers, script)[1]
 
 
-def _wrk(url: str, connections: int, seconds: float, headers: Mapping[str, str]) -> tuple[float, float]:
+def take_turns_script(path: Path, header: str, values: Sequence[str]) -> Path:
+    """Write a wrk script that sends another value of a header with each request, in order, over and over."""
+    listed = ",".join(f'"{value}"' for value in values)
+    path.write_text(
+        f"local values = {{{listed}}}\nlocal at = 0\n"
+        f'function request()\n  at = at % #values + 1\n  wrk.headers["{header}"] = values[at]\n'
+        "  return wrk.format()\nend\n"
+    )
+    return path
+
+
+def _wrk(
+    url: str, connections: int, seconds: float, headers: Mapping[str, str], script: Path | None
+) -> tuple[float, float]:
     ensure("wrk")
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency"]
     for name, value in headers.items():
         command += ["-H", f"{name}: {value}"]
+    if script is not None:
+        command += ["-s", str(script)]
     done = subprocess.run(pinned([*command, url], LOAD_CORE), check=True, capture_output=True, text=True)
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         raise RuntimeError(f"not every request was answered well:\n{done.stdout}")

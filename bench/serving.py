@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import httpx
 
 from bench.data import FEW_CURRENCY, PARTNER, Sample
 from bench.measure import SERVER_CORE, Row, in_turns, pinned
-from bench.peers import download_mb_per_s, latency_p50_ms, nginx, requests_per_s
+from bench.peers import download_mb_per_s, latency_p50_ms, nginx, requests_per_s, take_turns_script
 from counterfoil.periods import utc_now
 from counterfoil.server.issuing import mint_development_token
 
@@ -36,29 +37,38 @@ def export(sample: Sample, rounds: int) -> Iterator[Row]:
 
 
 def pages(sample: Sample, rounds: int) -> Iterator[Row]:
-    """Pages of 2,000, plain and gzip, at 1 and 16 connections; and the depth of the walk."""
-    page = f"{PAGE}&period=current&size=2000"
+    """Pages of 2,000 from all over the walk, plain and gzip, at 1 and 16 connections; and the depth of the walk.
+
+    nginx serves one of those pages as a file: always the same, so its caches are warmer than ours.
+    """
     bearer = _bearer(sample, "partner-center")
     with _server(sample) as url:
+        first, onwards = (
+            f"{url}{PAGE}&period=current&size=2000",
+            f"{url}{PAGE}&period=current&size=2000&seekOperation=Next",
+        )
+        tokens = _tokens(first, onwards, bearer)
+        script = take_turns_script(sample.scratch / "pages.lua", "MS-ContinuationToken", tokens)
         root = sample.scratch / "pages"
         root.mkdir()
-        for encoding, floor in (("identity", 0.5), ("gzip", 0.3)):
-            headers = {**bearer, "Accept-Encoding": encoding}
-            (root / encoding).write_bytes(_raw_body(url + page, headers))
-            for connections in (1, 16):
-                with nginx(root, sample.scratch / "nginx") as peer_url:
+        with nginx(root, sample.scratch / "nginx") as peer_url:
+            for encoding, floor in (("identity", 0.5), ("gzip", 0.3)):
+                headers = {**bearer, "Accept-Encoding": encoding}
+                middle = {**headers, "MS-ContinuationToken": tokens[len(tokens) // 2]}
+                (root / encoding).write_bytes(_raw_body(onwards, middle))
+                for connections in (1, 16):
                     ours, peer = in_turns(
                         rounds,
-                        lambda h=headers, c=connections: requests_per_s(url + page, c, TURN_S, h),  # type: ignore[misc]
-                        lambda p=f"{peer_url}/{encoding}", c=connections: requests_per_s(p, c, TURN_S, {}),  # type: ignore[misc]
+                        partial(requests_per_s, onwards, connections, TURN_S, headers, script),
+                        partial(requests_per_s, f"{peer_url}/{encoding}", connections, TURN_S, {}),
                     )
-                yield Row(f"v1 page of 2,000, {encoding}, {connections} connections, req/s", ours, peer, "", floor)
-        deep = {**bearer, "Accept-Encoding": "identity", "MS-ContinuationToken": _token_at(url + page, bearer, 0.99)}
-        start = {**bearer, "Accept-Encoding": "identity"}
+                    yield Row(f"v1 page of 2,000, {encoding}, {connections} connections, req/s", ours, peer, "", floor)
+        plain = {**bearer, "Accept-Encoding": "identity"}
+        near, far = ({**plain, "MS-ContinuationToken": tokens[at]} for at in (0, int(len(tokens) * 0.99)))
         ours, peer = in_turns(
             rounds,
-            lambda: latency_p50_ms(f"{url}{page}&seekOperation=Next", TURN_S, deep),
-            lambda: latency_p50_ms(url + page, TURN_S, start),
+            partial(latency_p50_ms, onwards, TURN_S, far),
+            partial(latency_p50_ms, onwards, TURN_S, near),
         )
     yield Row("v1 page at 99 % depth, against the start, p50 ms", ours, peer, "", 1.1, lower=True)
 
@@ -118,14 +128,12 @@ def _raw_body(url: str, headers: dict[str, str]) -> bytes:
         return b"".join(answer.iter_raw())
 
 
-def _token_at(url: str, bearer: dict[str, str], depth: float) -> str:
+def _tokens(first: str, onwards: str, bearer: dict[str, str]) -> list[str]:
+    """Walk once; returns the token of every page but the first."""
+    tokens: list[str] = []
     with httpx.Client(headers=bearer, timeout=60) as client:
-        page = client.get(url)
-        total = int(page.headers["counterfoil-line-item-count"])
-        seen, token = 0, ""
-        while seen < total * depth:
-            headers = {"MS-ContinuationToken": token} if token else {}
-            body = client.get(f"{url}&seekOperation=Next" if token else url, headers=headers).json()
-            seen += body["totalCount"]
-            token = body["continuationToken"]
-    return token
+        body = client.get(first).json()
+        while token := body.get("continuationToken"):
+            tokens.append(token)
+            body = client.get(onwards, headers={"MS-ContinuationToken": token}).json()
+    return tokens

@@ -20,5 +20,6 @@ sys.addaudithook(watch)
 for name in sys.argv[1:]:
     importlib.import_module(name)
 handlers = logging.getLogger().handlers + logging.getLogger("counterfoil").handlers
-for trace in (*seen, *threading.enumerate()[1:], *handlers):
+compiling = {"numba"} & sys.modules.keys()
+for trace in (*seen, *threading.enumerate()[1:], *handlers, *compiling):
     sys.stdout.write(f"{trace}\n")

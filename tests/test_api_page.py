@@ -47,12 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def test_a_tick_is_served_and_an_empty_box_is_not(place: Place, route: str, served: bool) -> None:
     method, path = route.split()
     path = re.sub(r"\{[^}]+\}", "00000000-0000-4000-8000-000000000000", path.removesuffix("?..."))
-    if method == "POST" and path.endswith("export"):
-        prefixes = ["/beta"] if "aggregated" in path else ["/v1.0", "/beta"]
-    elif path.startswith("/v1"):
-        prefixes = [""]
-    else:
-        prefixes = ["/beta"] if "aggregated" in path else ["/v1.0", "/beta"]
+    prefixes = [""] if path.startswith("/v1/") else ["/beta"] if "aggregated" in path else ["/v1.0", "/beta"]
     for prefix in prefixes:
         answer = place.client.request(method, f"{place.url}{prefix}{path}", headers=place.headers(), json=None)
         is_route = answer.status_code not in {405, 501} and NO_ROUTE not in answer.text
@@ -71,7 +66,7 @@ def ticked(title: str) -> set[str]:
     """The fields of a section: `blobs[].name` is `name`, and headers do not count."""
     lines = section(title).splitlines()
     code = [re.findall(r"`([^`]+)`", line.split("|")[1]) for line in lines if "| ✓ |" in line and "header" not in line]
-    return {re.sub(r"^.*\[\]\.|^(?=\.)", "", name).partition(":")[0] for names in code for name in names}
+    return {re.sub(r"^.*\[\]\.", "", name).partition(":")[0] for names in code for name in names}
 
 
 def test_the_fields_of_operations_and_manifests_are_those_that_are_listed(place: Place) -> None:
@@ -81,8 +76,7 @@ def test_the_fields_of_operations_and_manifests_are_those_that_are_listed(place:
     operation_fields = {*succeeded, *failed} - {"@odata.context"}
     assert ticked("Operations") == operation_fields
     manifest_fields = {*manifest, *manifest["blobs"][0]} - {"@odata.context", "blobs"}
-    assert {name.replace(".sizeBytes", "@counterfoil.sizeBytes").replace(".sha256", "@counterfoil.sha256")
-            for name in ticked("Manifests")} == manifest_fields  # fmt: skip
+    assert ticked("Manifests") == manifest_fields
 
 
 def test_the_fields_of_a_page_are_those_that_are_listed(place: Place) -> None:

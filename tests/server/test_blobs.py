@@ -43,7 +43,7 @@ class Link:
 
     def get(self, method: str = "GET", **headers: str) -> httpx.Response:
         sent = {name.replace("_", "-"): value for name, value in headers.items()} | {"Accept-Encoding": "gzip"}
-        return httpx.request(method, self.url, headers=sent)
+        return self.place.client.request(method, self.url, headers=sent)
 
     @property
     def path(self) -> str:
@@ -164,13 +164,13 @@ def test_ids_and_version_of_the_caller_are_echoed(link: Link) -> None:
     assert answer.headers["x-ms-client-request-id"] == "mine"
     assert answer.headers["x-ms-request-id"]
     assert link.get("HEAD", x_ms_version="x" * 30).headers["x-ms-version"] == "2021-08-06"
-    refused = httpx.get(link.url + "x", headers={"x-ms-client-request-id": "mine"})
+    refused = link.place.client.get(link.url + "x", headers={"x-ms-client-request-id": "mine"})
     assert refused.headers["x-ms-client-request-id"] == "mine"
 
 
 def test_escapes_in_the_path_are_read_before_it_is_matched(link: Link) -> None:
     escaped = "/" + "/".join("".join(f"%{ord(char):02x}" for char in part) for part in link.path[1:].split("/")[1:])
-    answer = httpx.get(f"{link.place.url}/blobs{escaped}/{quote(link.name, safe='')}?{link.token}")
+    answer = link.place.client.get(f"{link.place.url}/blobs{escaped}/{quote(link.name, safe='')}?{link.token}")
     assert answer.content == link.content
 
 
@@ -231,9 +231,9 @@ def test_the_signature_is_checked_before_anything_is_looked_up(link: Link) -> No
         f"{link.root[:-4]}basic/{link.name}?{link.token}",
         f"{link.root}/{link.name}?comp=list&{link.token}",
     ):
-        code_of(httpx.get(url), 403, "AuthenticationFailed")
-        code_of(httpx.head(url), 403, "AuthenticationFailed")
-    code_of(httpx.get(f"{link.root}/{unknown}?{link.token}"), 404, "BlobNotFound")
+        code_of(link.place.client.get(url), 403, "AuthenticationFailed")
+        code_of(link.place.client.head(url), 403, "AuthenticationFailed")
+    code_of(link.place.client.get(f"{link.root}/{unknown}?{link.token}"), 404, "BlobNotFound")
 
 
 def test_a_link_ends(link: Link) -> None:
@@ -255,12 +255,12 @@ def test_a_rendering_made_again_elsewhere_is_found(tmp_path: Path) -> None:
         revision = place.publish(BILLED, [b'{"Total":1}\n'])
         manifest = place.get(place.export().headers["location"]).json()["resourceLocation"]
         url = f"{manifest['rootDirectory']}/{manifest['blobs'][0]['name']}?{manifest['sasToken']}"
-        content = httpx.get(url).content
+        content = place.client.get(url).content
         later = NOW.replace(year=2027)
         place.catalog.set_in_force(BILLED, None, revision.id, NOW)
         dropped = place.catalog.drop_renderings(later)
         place.files.delete(dropped)
-        code_of(httpx.get(url), 404, "BlobNotFound")
+        code_of(place.client.get(url), 404, "BlobNotFound")
         [segment] = place.catalog.segments(revision.id)
         with place.files.begin() as publication:
             made = []
@@ -270,7 +270,7 @@ def test_a_rendering_made_again_elsewhere_is_found(tmp_path: Path) -> None:
                 made.append(NewFile(rendering, 0, file.stored, file.size_bytes, file.sha256, 1))
             publication.seal()
             assert place.catalog.record_renderings(segment.id, made)
-        assert httpx.get(url).content == content
+        assert place.client.get(url).content == content
 
 
 def test_a_file_that_is_not_whole_is_never_sent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -279,7 +279,7 @@ def test_a_file_that_is_not_whole_is_never_sent(tmp_path: Path, caplog: pytest.L
         manifest = place.get(place.export().headers["location"]).json()["resourceLocation"]
         [path] = tmp_path.glob("files/*/*.graph-full")
         os.truncate(path, path.stat().st_size - 1)
-        answer = httpx.get(f"{manifest['rootDirectory']}/{manifest['blobs'][0]['name']}?{manifest['sasToken']}")
+        answer = place.client.get(f"{manifest['rootDirectory']}/{manifest['blobs'][0]['name']}?{manifest['sasToken']}")
         code_of(answer, 500, "InternalError")
         assert str(tmp_path) not in answer.text
         assert answer.headers["x-ms-request-id"] in caplog.text

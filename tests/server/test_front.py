@@ -8,6 +8,7 @@ import socket
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -69,9 +70,9 @@ PATHS = [f"{BILLING}/operations", "/beta/reports/partners", V1, BLOB, "/healthz"
 
 @pytest.mark.parametrize("path", PATHS)
 def test_long_heads_are_refused_in_the_dialect_of_the_path(place: Place, path: str) -> None:
-    assert_refused(httpx.get(place.url + path, headers={"X-Long": "x" * HEADER_BYTES_MAX}), 413)
-    assert_refused(httpx.get(place.url + path, headers={f"X-{number}": "" for number in range(101)}), 413)
-    assert_refused(httpx.get(f"{place.url}{path}?q={'x' * URL_BYTES_MAX}"), 413)
+    assert_refused(place.client.get(place.url + path, headers={"X-Long": "x" * HEADER_BYTES_MAX}), 413)
+    assert_refused(place.client.get(place.url + path, headers={f"X-{number}": "" for number in range(101)}), 413)
+    assert_refused(place.client.get(f"{place.url}{path}?q={'x' * URL_BYTES_MAX}"), 413)
 
 
 def test_an_endless_head_is_cut_off(place: Place) -> None:
@@ -85,11 +86,11 @@ def test_an_endless_head_is_cut_off(place: Place) -> None:
 def test_in_development_only_local_names_are_answered(place: Place, path: str) -> None:
     """A web page cannot reach the server through a browser by a name of its own."""
     for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "localhost:1:2", ""):
-        answer = httpx.get(place.url + path, headers={"Host": host})
+        answer = place.client.get(place.url + path, headers={"Host": host})
         assert_refused(answer, 400)
         assert "--dev-open" in answer.text
     for host in ("localhost", "LOCALHOST:8080", "127.0.0.1", "127.9.9.9:1", "[::1]:80", "billing.test:443"):
-        assert "--dev-open" not in httpx.get(place.url + path, headers={"Host": host}).text
+        assert "--dev-open" not in place.client.get(place.url + path, headers={"Host": host}).text
     two = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
     assert b"--dev-open" in raw(place, two.encode())
     assert b"--dev-open" in raw(place, f"GET {path} HTTP/1.0\r\n\r\n".encode())
@@ -97,7 +98,7 @@ def test_in_development_only_local_names_are_answered(place: Place, path: str) -
 
 def test_in_development_links_bear_the_name_that_was_called(place: Place) -> None:
     headers = place.headers() | {"Host": "billing.test:99"}
-    answer = httpx.post(f"{place.url}{BILLING}/usage/billed/export", json={"invoiceId": "G1"}, headers=headers)
+    answer = place.client.post(f"{place.url}{BILLING}/usage/billed/export", json={"invoiceId": "G1"}, headers=headers)
     assert answer.headers["location"].startswith("http://billing.test:99/v1.0/")
 
 
@@ -105,7 +106,8 @@ def test_outside_development_links_never_bear_what_the_caller_says(tmp_path: Pat
     with serving(tmp_path, development=False) as place:
         headers = place.headers() | {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
         url = f"{place.url}{BILLING}/usage/billed/export"
-        assert httpx.post(url, json={"invoiceId": "G1"}, headers=headers).headers["location"].startswith(place.url)
+        answer = place.client.post(url, json={"invoiceId": "G1"}, headers=headers)
+        assert answer.headers["location"].startswith(place.url)
     with serving(tmp_path, development=False, public_url="https://billing.test/base/") as place:
         place.publish(BILLED, [b"{}\n"])
         location = place.export().headers["location"]
@@ -151,12 +153,12 @@ def test_the_access_log_has_a_line_for_each_request_and_no_query(
 ) -> None:
     manifest = place.get(place.export().headers["location"]).json()["resourceLocation"]
     blob = f"{manifest['rootDirectory']}/{manifest['blobs'][0]['name']}"
-    httpx.get(f"{blob}?{manifest['sasToken']}")
+    place.client.get(f"{blob}?{manifest['sasToken']}")
     assert not [record for record in caplog.records if record.name == "counterfoil.access"]
     with caplog.at_level(logging.INFO, "counterfoil.access"):
-        httpx.get(f"{blob}?{manifest['sasToken']}")
-        httpx.get(f"{place.url}/healthz?sig=secret")
-        httpx.get(f"{place.url}/a%0Ab?sig=secret")
+        place.client.get(f"{blob}?{manifest['sasToken']}")
+        place.client.get(f"{place.url}/healthz?sig=secret")
+        place.client.get(f"{place.url}/a%0Ab?sig=secret")
     lines = [record.getMessage() for record in caplog.records if record.name == "counterfoil.access"]
     assert [line.split()[:3] for line in lines] == [
         ["GET", urlsplit(blob).path, "200"],
@@ -167,8 +169,8 @@ def test_the_access_log_has_a_line_for_each_request_and_no_query(
 
 
 def test_health_and_readiness(place: Place) -> None:
-    assert httpx.get(f"{place.url}/healthz").json() == {"status": "ok"}
-    assert httpx.get(f"{place.url}/readyz").json() == {"status": "ready"}
+    assert place.client.get(f"{place.url}/healthz").json() == {"status": "ok"}
+    assert place.client.get(f"{place.url}/readyz").json() == {"status": "ready"}
 
 
 def test_a_server_whose_catalog_does_not_answer_is_not_ready(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,14 +178,14 @@ def test_a_server_whose_catalog_does_not_answer_is_not_ready(place: Place, monke
         raise FullDiskError("no room in /secret/path")
 
     monkeypatch.setattr(type(place.catalog), "has_partner", full)
-    answer = httpx.get(f"{place.url}/readyz")
+    answer = place.client.get(f"{place.url}/readyz")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "secret" not in answer.text
-    assert httpx.get(f"{place.url}/healthz").status_code == 200
+    assert place.client.get(f"{place.url}/healthz").status_code == 200
 
 
 def test_the_openapi_document_names_every_route_that_is_served(place: Place) -> None:
-    document = httpx.get(f"{place.url}/openapi.json").json()
+    document = place.client.get(f"{place.url}/openapi.json").json()
     paths = document["paths"]
     stem = "/beta/reports/partners/billing/usage/unbilled/"
     for path in (f"{stem}export", f"{stem}microsoft.graph.partners.billing.export", f"{stem}partners.billing.export"):
@@ -192,16 +194,23 @@ def test_the_openapi_document_names_every_route_that_is_served(place: Place) -> 
     for path in (f"{BILLING}/operations/{{id}}", V1, "/blobs/{partner}/{revision}/{attributes}/{name}", "/healthz"):
         assert "get" in paths[path]
     assert not [path for path in paths if "aggregatedUsage" in path]
+    assert "content" not in paths[f"{stem}export"]["post"]["responses"]["202"]
+    taken = {each["name"] for path, item in paths.items() if BILLING in path for each in _parameters(item)}
+    assert taken == {"id", "$top", "$skip", "$count", "Idempotency-Key"}
     operation_ids = [operation["operationId"] for item in paths.values() for operation in item.values()]
     assert len(set(operation_ids)) == len(operation_ids)
 
 
+def _parameters(item: dict[str, Any]) -> list[dict[str, Any]]:
+    return [parameter for operation in item.values() for parameter in operation.get("parameters", [])]
+
+
 def test_the_page_about_the_routes_loads_nothing_from_elsewhere(place: Place) -> None:
-    page = httpx.get(f"{place.url}/docs")
+    page = place.client.get(f"{place.url}/docs")
     assert page.headers["content-type"].startswith("text/html")
     for foreign in ("<script", "<link", "<img", "@import", "url(", "https://"):
         assert foreign not in page.text
-    for path in json.loads(httpx.get(f"{place.url}/openapi.json").text)["paths"]:
+    for path in json.loads(place.client.get(f"{place.url}/openapi.json").text)["paths"]:
         assert path in page.text
 
 

@@ -112,7 +112,7 @@ def test_a_succeeded_operation_holds_its_manifest_with_all_that_proves_it(place:
 def test_blobs_download_by_root_name_and_token_alone(place: Place) -> None:
     manifest = place.get(place.export().headers["location"]).json()["resourceLocation"]
     urls = [f"{manifest['rootDirectory']}/{blob['name']}?{manifest['sasToken']}" for blob in manifest["blobs"]]
-    assert b"".join(gzip.decompress(httpx.get(url).content) for url in urls) == LINES + b'{"Total":0}\n'
+    assert b"".join(gzip.decompress(place.client.get(url).content) for url in urls) == LINES + b'{"Total":0}\n'
 
 
 def test_basic_is_another_set_of_blobs_of_the_same_data(place: Place) -> None:
@@ -180,7 +180,7 @@ def test_asking_again_renews_the_link_for_the_same_data(place: Place) -> None:
     manifest = place.get(f"{BILLING}/manifests/{first['id'].upper()}").json()
     assert manifest == again
     name = first["blobs"][0]["name"]
-    old, new = (httpx.get(f"{m['rootDirectory']}/{name}?{m['sasToken']}") for m in (first, again))
+    old, new = (place.client.get(f"{m['rootDirectory']}/{name}?{m['sasToken']}") for m in (first, again))
     assert (old.status_code, new.status_code) == (403, 200)
     del first["sasToken"], again["sasToken"]
     assert first == again
@@ -213,11 +213,20 @@ def test_the_same_idempotency_key_finds_the_same_operation(place: Place) -> None
         error_of(place.post(path, {"invoiceId": INVOICE}, **{"Idempotency-Key": bad}), 400)
 
 
+def test_nothing_in_the_query_string_changes_what_is_exported(place: Place) -> None:
+    path = f"{BILLING}/reconciliation/billed/export?kind=usage&billed=false&path=x&partner={OTHER}"
+    location = place.post(path, {"invoiceId": INVOICE}).headers["location"]
+    operation = place.catalog.operation(PARTNER, location.rpartition("/")[2])
+    assert operation is not None
+    assert (operation.kind, operation.scope) == (BILLED.kind, BILLED.scope)
+    assert place.get(f"{BILLING}/usage?path=elsewhere").json()["id"] == "usage"
+
+
 def test_microsofts_sample_body_and_a_zipped_one_are_read(place: Place) -> None:
     path = f"{place.url}{BILLING}/reconciliation/billed/export"
     body = json.dumps({"InvoiceId": INVOICE, "AttributeSet": "Full", "attributeSet@odata.type": "x"}).encode()
     headers = place.headers() | {"Content-Type": 'application/json; charset="UTF-8"', "Content-Encoding": "gzip"}
-    assert httpx.post(path, content=gzip.compress(body), headers=headers).status_code == 202
+    assert place.client.post(path, content=gzip.compress(body), headers=headers).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -266,9 +275,9 @@ def test_a_body_that_cannot_be_read_is_refused(
 ) -> None:
     sent = place.headers() | {"Content-Type": "application/json"} | headers
     url = f"{place.url}{BILLING}/usage/billed/export"
-    error_of(httpx.post(url, content=content, headers=sent), status)
+    error_of(place.client.post(url, content=content, headers=sent), status)
     pieces = (content[at : at + 8192] for at in range(0, len(content), 8192))
-    error_of(httpx.post(url, content=pieces, headers=sent), status)  # chunked: no length told beforehand
+    error_of(place.client.post(url, content=pieces, headers=sent), status)  # chunked: no length told beforehand
 
 
 def test_any_spelling_of_an_address_leads_to_the_same_thing(place: Place) -> None:

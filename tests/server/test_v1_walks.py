@@ -42,12 +42,12 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield place
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 12), st.sampled_from([None, True, False]), st.sampled_from(["gzip", "identity"]))
 def test_a_walk_equals_a_scan(published: Place, size: int, credit: bool | None, encoding: str) -> None:
     query = f"{USAGE}&size={size}" + ("" if credit is None else f"&hasPartnerEarnedCredit={credit}")
     expected = [item for item in items(COUNT) if credit is None or item.credit is credit]
-    pages = walk(published, query, **{"Accept-Encoding": encoding})
+    pages = walk(published, query, headers={"Accept-Encoding": encoding})
     assert texts(pages) == joined(expected)
     assert all(0 < len(one.json()["items"]) <= size for one in pages), "no empty page, and none too long"
     for one in pages:
@@ -57,7 +57,7 @@ def test_a_walk_equals_a_scan(published: Place, size: int, credit: bool | None, 
     assert len({one.headers["Counterfoil-ETag"] for one in pages}) == 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=70, max_size=70))
 def test_the_size_may_change_from_page_to_page(published: Place, sizes: list[int]) -> None:
     pages = [page(published, f"{USAGE}&size={sizes[0]}")]
@@ -89,16 +89,16 @@ def test_a_page_is_a_block_and_its_envelope_is_exact(place: Place) -> None:
 @pytest.mark.parametrize("headers", [{"Accept-Encoding": "identity"}, {"Accept-Encoding": "gzip"}])
 def test_exactly_2000_line_items_are_one_page_without_a_next(place: Place, headers: dict[str, str]) -> None:
     publish_v1(place, [items(2000)])
-    [only] = walk(place, USAGE, **headers)
+    [only] = walk(place, USAGE, headers=headers)
     assert only.json()["totalCount"] == 2000
     publish_v1(place, [items(2001)])
-    assert [one.json()["totalCount"] for one in walk(place, USAGE, **headers)] == [2000, 1]
+    assert [one.json()["totalCount"] for one in walk(place, USAGE, headers=headers)] == [2000, 1]
 
 
 @pytest.mark.parametrize("size", ["2000", "3"])  # as it is stored, and cut
 def test_a_gzip_page_is_one_member_that_every_client_reads(published: Place, tmp_path: Path, size: str) -> None:
     url = f"{published.url}{LINE_ITEMS}?{USAGE}&size={size}"
-    plain = page(published, f"{USAGE}&size={size}", **{"Accept-Encoding": "identity"}).content
+    plain = page(published, f"{USAGE}&size={size}", headers={"Accept-Encoding": "identity"}).content
     headers = {"Authorization": f"Bearer {PARTNER}", "Accept-Encoding": "gzip"}
     with published.client.stream("GET", url, headers=headers) as response:
         packed = b"".join(response.iter_raw())
@@ -224,7 +224,7 @@ def test_many_walk_at_once_with_sizes_and_filters_of_their_own(published: Place)
         query = f"{USAGE}&size={1 + number % 9}" + ("" if credit is None else f"&haspartnerearnedcredit={credit}")
         encoding = ("gzip", "identity")[number % 2]
         expected = [item for item in items(COUNT) if credit is None or item.credit is credit]
-        assert texts(walk(published, query, **{"Accept-Encoding": encoding})) == joined(expected)
+        assert texts(walk(published, query, headers={"Accept-Encoding": encoding})) == joined(expected)
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(one, range(48)))

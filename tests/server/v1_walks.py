@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -21,6 +24,7 @@ from tests.server.serving import NOW, PARTNER, UNBILLED, Place
 
 LINE_ITEMS = "/v1/invoices/unbilled/lineitems"
 USAGE = "provider=onetime&invoicelineitemtype=usagelineitems&currencycode=usd&period=current"
+NEXT = USAGE + "&seekOperation=Next"
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,13 @@ def publish_v1(
 
 
 def page(
-    place: Place, query: str = USAGE, token: str = "", *, partner: str = PARTNER, status: int = 200, **headers: str
+    place: Place,
+    query: str = USAGE,
+    token: str = "",
+    *,
+    partner: str = PARTNER,
+    status: int = 200,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> httpx.Response:
     """Ask for one page, and see that the answer is well formed."""
     sent = {"MS-ContinuationToken": token} if token else {}
@@ -120,9 +130,11 @@ def check_error(body: dict[str, Any]) -> None:
     assert body["source"] == "Counterfoil"
 
 
-def walk(place: Place, query: str = USAGE, *, partner: str = PARTNER, **headers: str) -> list[httpx.Response]:
+def walk(
+    place: Place, query: str = USAGE, *, partner: str = PARTNER, headers: Mapping[str, str] = MappingProxyType({})
+) -> list[httpx.Response]:
     """Return all pages, following `links.next` as the Java and PowerShell SDKs do: `/v1/` + a uri with a slash."""
-    found = [page(place, query, partner=partner, **headers)]
+    found = [page(place, query, partner=partner, headers=headers)]
     while following := found[-1].json()["links"].get("next"):
         sent = {header["key"]: header["value"] for header in following["headers"]}
         assert len(found) < 10_000
@@ -147,3 +159,33 @@ def texts(pages: Sequence[httpx.Response]) -> bytes:
 def joined(found: Sequence[Item]) -> bytes:
     """Return items as they should arrive."""
     return b",".join(item.text for item in found)
+
+
+def first_token(place: Place, query: str = USAGE) -> str:
+    """Return the token of page 1."""
+    return str(page(place, query).json()["continuationToken"])
+
+
+def raw(place: Place, request: str) -> bytes:
+    """Send bytes as they are, and return the answer until the server closes."""
+    address = urlsplit(place.url)
+    assert address.hostname
+    assert address.port
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(request.encode("latin-1"))
+        answer = b""
+        while more := connection.recv(1 << 16):
+            answer += more
+    return answer
+
+
+def raw_get(place: Place, target: str, method: str = "GET", more: str = "") -> tuple[int, bytes]:
+    """Send a request that no client library would, and return status and body."""
+    host = urlsplit(place.url).netloc
+    answer = raw(
+        place,
+        f"{method} {target} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {PARTNER}\r\n{more}"
+        "Connection: close\r\n\r\n",
+    )
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body

@@ -96,7 +96,7 @@ def test_a_gzip_body_is_inflated_no_further_than_a_body_may_go() -> None:
     assert decode(gzip.compress(b"{}"), content_encoding="GZIP") == "{}"
     most = b" " * graph.BODY_BYTES_MAX
     assert decode(gzip.compress(most), content_encoding="gzip") == most.decode()
-    for more in (1, 100_000_000):
+    for more in (1, 10_000_000):
         with pytest.raises(TooLargeError):
             decode(gzip.compress(most + b" " * more), content_encoding="gzip")
     for bad in (b"", b"{}", gzip.compress(b"{}")[:-1], gzip.compress(b"{}") * 2, gzip.compress(b"{}") + b"x"):

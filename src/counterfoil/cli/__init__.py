@@ -62,6 +62,7 @@ SERVER_LIBRARIES: Final = frozenset(
         "httptools",
         "jwt",
         "limits",
+        "numba",
         "numpy",
         "sqlalchemy",
         "starlette",

@@ -53,6 +53,11 @@ def of_values(table: LineItemTable, values: Sequence[Mapping[str, str]], lines: 
     return Batch(pa.table(arrays, schema=schema(table)), np.array(lines, dtype=np.int64))
 
 
+def of_arrays(table: LineItemTable, arrays: Sequence[pa.Array], lines: np.ndarray) -> Batch:
+    """Build a batch from stored texts: one array for each column of the table."""
+    return Batch(pa.table([*arrays, pa.nulls(len(lines), pa.string())], schema=schema(table)), lines)
+
+
 def of_columns(
     table: LineItemTable, columns: Sequence[tuple[Spelling, pa.Array]], lines: Sequence[int]
 ) -> tuple[Batch, np.ndarray]:

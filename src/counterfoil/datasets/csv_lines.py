@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -46,7 +46,10 @@ def header_of(head: bytes, file: str) -> tuple[list[str], str] | None:
     except UnicodeDecodeError as error:
         raise InputError("is neither JSON nor UTF-8 text", file=file, line=1, remedy="Save it as CSV UTF-8.") from error
     for delimiter in (",", ";", "\t"):
-        names = next(csv.reader([first], delimiter=delimiter), [])
+        try:
+            names = next(csv.reader([first], delimiter=delimiter), [])
+        except csv.Error:  # a name of more than 128 KiB
+            names = []
         if any(name.strip().lower() == "partnerid" for name in names):
             return [name.strip() for name in names], delimiter
     return None
@@ -109,9 +112,11 @@ class CsvReader:
         self, names: list[str], spellings: list[Spelling | None], rows: list[list[str]], lines: list[int]
     ) -> Iterator[Batch]:
         columns: list[tuple[Spelling, pa.Array]] = []
-        for spelling, texts in zip(spellings, zip(*rows, strict=True), strict=True):
+        for name, spelling, texts in zip(names, spellings, zip(*rows, strict=True), strict=True):
             if spelling is not None:
-                columns.append((spelling, self._array(spelling, texts)))
+                if spelling.column.type is Type.DATE:
+                    texts = [self._iso(text, name, line) for text, line in zip(texts, lines, strict=True)]  # noqa: PLW2901
+                columns.append((spelling, pa.array(texts, pa.string())))
         quick, doubtful = batch.of_columns(self._table, columns, lines)
         unknown = [
             index
@@ -129,12 +134,7 @@ class CsvReader:
             unsure = [index for index, is_unsure in enumerate(doubtful) if is_unsure]
             yield self._by_reference(names, spellings, unknown, [(lines[i], rows[i]) for i in unsure])
 
-    def _array(self, spelling: Spelling, texts: Iterable[str]) -> pa.Array:
-        if spelling.column.type is Type.DATE:
-            return pa.array([self._iso(text) for text in texts], pa.string())
-        return pa.array(texts, pa.string())
-
-    def _iso(self, text: str) -> str:
+    def _iso(self, text: str, name: str, line: int) -> str:
         """Return an ISO date for a local one; anything else stays, for the checks to judge."""
         if not text or (len(text) > 4 and text[4] == "-"):
             return text
@@ -145,6 +145,8 @@ class CsvReader:
             raise InputError(
                 "a date that two readers read differently",
                 file=self._file,
+                line=line,
+                attribute=name,
                 value=text,
                 remedy="Say which comes first: --date-order mdy (US) or --date-order dmy.",
             )
@@ -173,7 +175,7 @@ class CsvReader:
             try:
                 item = {}
                 for name, spelling, text in zip(names, spellings, row, strict=True):
-                    if spelling is not None and (stored := self._stored(spelling, name, text)) is not None:
+                    if spelling is not None and (stored := self._stored(spelling, name, text, line)) is not None:
                         item[spelling.column.name] = stored
                 if unknown:
                     for index in unknown:
@@ -185,12 +187,12 @@ class CsvReader:
                 self._on_refused(line, refused)
         return batch.of_values(self._table, values, kept)
 
-    def _stored(self, spelling: Spelling, name: str, text: str) -> str | None:
+    def _stored(self, spelling: Spelling, name: str, text: str, line: int) -> str | None:
         match spelling.column.type:
             case Type.NUMBER:
                 return stored_number(spelling, name, text)
             case Type.DATE:
-                return stored_date(name, self._iso(text))
+                return stored_date(name, self._iso(text, name, line))
             case Type.FLAG:
                 return stored_flag(name, text)
             case Type.TEXT:

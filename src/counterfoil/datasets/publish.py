@@ -28,7 +28,7 @@ from counterfoil.datasets.reader import InputFile, recognise
 from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import Sorter
-from counterfoil.datasets.source import Source
+from counterfoil.datasets.source import STANDARD_INPUT, Source
 from counterfoil.datasets.values import Refused
 from counterfoil.errors import InputError, UsageError
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
@@ -104,6 +104,12 @@ def publish(
 
     Raises InputError (nothing is published), LockedError, MovedError, FullDiskError.
     """
+    if rejects is not None and any(
+        given.name != STANDARD_INPUT and _same_file(rejects, given.name) for given in inputs
+    ):
+        raise UsageError(
+            f"{rejects} is an input and would be overwritten.", remedy="Name another file for the rejects."
+        )
     with ExitStack() as stack:
         publication = workshop.files.begin()
         # Whatever happens: what the catalog does not list when we leave is deleted (after letting go of the lock).
@@ -120,7 +126,7 @@ def publish(
         workshop.stop("read")
         changed = [segment for segment in segments if not _in_force_already(workshop.catalog, segment)]
         if dry_run or not changed:
-            return [_foreseen(workshop.catalog, segment, segment in changed) for segment in segments]
+            return [_foreseen(workshop.catalog, segment, segments, changed) for segment in segments]
         sealed = [_seal(workshop, publication, number, segment) for number, segment in enumerate(changed)]
         publication.seal()
         workshop.stop("sealed")
@@ -128,6 +134,10 @@ def publish(
         workshop.catalog.commit(publication.id, sealed, bases, workshop.now())
         workshop.stop("committed")
         return [_receipt(workshop.catalog, segment, segment in changed) for segment in segments]
+
+
+def _same_file(path: Path, name: str) -> bool:
+    return path.exists() and Path(name).exists() and path.samefile(name)
 
 
 class _Gathering:
@@ -237,21 +247,23 @@ def _in_force_already(catalog: Catalog, segment: _Segment) -> bool:
     return in_force is not None and in_force.same_as(segment.contents)
 
 
-def _foreseen(catalog: Catalog, segment: _Segment, changed: bool) -> Receipt:
+def _foreseen(
+    catalog: Catalog, segment: _Segment, segments: Sequence[_Segment], changed: Sequence[_Segment]
+) -> Receipt:
     """The receipt of a publication that changes nothing here: because it is a dry run, or because nothing is new."""
-    if not changed:
-        return _receipt(catalog, segment, changed)
-    others = catalog.segments(segment.base) if segment.base else []
-    contents = segment.contents
-    if segment.name != WHOLE:
-        for other in others:
-            if other.name == WHOLE:
-                raise UsageError(f"{segment.identity.dataset} is published whole.", remedy="Publish it whole again.")
-            if other.name != segment.name:
-                contents += other.contents
-    name = etag(segment.identity.dataset, contents)
+    dataset = segment.identity.dataset
+    its = {other.name: other for other in segments if other.identity.dataset == dataset}
+    if not any(other in changed for other in its.values()):
+        return _receipt(catalog, segment, changed=False)
+    kept = catalog.segments(segment.base) if segment.base and WHOLE not in its else []
+    if any(other.name == WHOLE for other in kept):
+        raise UsageError(f"{dataset} is published whole.", remedy="Publish it whole again.")
+    contents = sum((other.contents for other in kept if other.name not in its), Contents())
+    contents = sum((other.contents for other in its.values()), contents)
     warnings = dict(segment.warnings)
-    return Receipt(segment.identity.dataset, segment.name, None, name, contents, segment.contents, warnings, changed)
+    return Receipt(
+        dataset, segment.name, None, etag(dataset, contents), contents, segment.contents, warnings, segment in changed
+    )
 
 
 def _receipt(catalog: Catalog, segment: _Segment, changed: bool) -> Receipt:

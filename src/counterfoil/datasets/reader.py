@@ -17,12 +17,12 @@ from counterfoil.datasets import csv_lines
 from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.csv_lines import CsvReader, DateOrder
 from counterfoil.datasets.json_lines import JsonLinesReader, OnRefused
-from counterfoil.datasets.source import Source
+from counterfoil.datasets.source import BYTE_ORDER_MARK, CHUNK_SIZE_BYTES, LINE_SIZE_BYTES_MAX, Source
 from counterfoil.datasets.values import Refused, parse_object
 from counterfoil.errors import InputError
 from counterfoil.model import Kind
 
-DOCUMENT_SIZE_BYTES_MAX = 256 << 20
+DOCUMENT_SIZE_BYTES_MAX = 64 << 20  # several times that is needed to read one
 _USAGE_MARKS = frozenset({"usagedate", "billingpretaxtotal", "billingcurrency"})
 _RECONCILIATION_MARKS = frozenset({"subtotal", "taxtotal", "orderid", "orderdate", "billablequantity"})
 
@@ -90,26 +90,49 @@ def _json(source: Source) -> InputFile:
     first = source.head.lstrip().split(b"\n", 1)[0]
     try:
         pairs = parse_object(first)
+        if "items" not in table_names([key for key, _ in pairs]):
+            return InputFile(source, _kind_of_pairs(pairs, source.name), "json-lines")
     except Refused as refused:
         whole = source.whole(DOCUMENT_SIZE_BYTES_MAX)
         if whole is not None and (items := _items(whole)) is not None:
             return _of_items(source, items)
-        line = 1 + source.head[: source.head.index(b"{")].count(b"\n")
-        raise InputError(
-            refused.reason,
+        return _mixed(source, _first_refused(source, len(first), refused))
+    except InputError as error:
+        return _mixed(source, error)
+    for _, items in _pages(source, peek=True):
+        if items:
+            return InputFile(source, _kind_of_object(items[0], source.name), "pages")
+    raise InputError("holds pages without line items", file=source.name, remedy="Nothing was published.")
+
+
+def _mixed(source: Source, error: InputError) -> InputFile:
+    """Take the kind from a later line, so that the first is refused like any other; raises `error` if none tells."""
+    for line in source.head[:CHUNK_SIZE_BYTES].split(b"\n"):
+        if line.lstrip()[:1] == b"{":
+            try:
+                return InputFile(source, _kind_of_pairs(parse_object(line), source.name), "json-lines")
+            except (Refused, InputError):
+                continue
+    raise error
+
+
+def _first_refused(source: Source, length: int, refused: Refused) -> InputError:
+    line = 1 + source.head[: source.head.index(b"{")].count(b"\n")
+    if length > LINE_SIZE_BYTES_MAX:
+        return InputError(
+            f"a line of more than {LINE_SIZE_BYTES_MAX >> 20} MiB",
             file=source.name,
             line=line,
-            attribute=refused.attribute,
-            value=refused.value,
-            remedy=refused.remedy,
-        ) from refused
-    keys = table_names([key for key, _ in pairs])
-    if "items" in keys:
-        for _, items in _pages(source, peek=True):
-            if items:
-                return InputFile(source, _kind_of_object(items[0], source.name), "pages")
-        raise InputError("holds pages without line items", file=source.name, remedy="Nothing was published.")
-    return InputFile(source, _kind_of_pairs(pairs, source.name), "json-lines")
+            remedy=f"Line items are one JSON object a line, or one document of {DOCUMENT_SIZE_BYTES_MAX >> 20} MiB.",
+        )
+    return InputError(
+        refused.reason,
+        file=source.name,
+        line=line,
+        attribute=refused.attribute,
+        value=refused.value,
+        remedy=refused.remedy or "Each line is one line item, {...}.",
+    )
 
 
 def _document(source: Source) -> InputFile:
@@ -122,7 +145,9 @@ def _document(source: Source) -> InputFile:
         )
     items = _items(whole)
     if items is None:
-        raise InputError("not a JSON array of line items", file=source.name)
+        raise InputError(
+            "not a JSON array of line items", file=source.name, line=1, remedy="Write one line item a line instead."
+        )
     return _of_items(source, items)
 
 
@@ -150,7 +175,9 @@ def _pages(source: Source, *, peek: bool = False) -> Iterator[tuple[int, list[by
     """Yield each line's number and its items. Peeking looks only at what is in memory already."""
     chunks = iter(()) if peek else source.chunks()
     if peek:
-        yield from _page_lines(source.head.split(b"\n")[:-1] or [source.head], 1, source.name)
+        lines = source.head.split(b"\n")
+        cut = len(source.head) >= CHUNK_SIZE_BYTES - len(BYTE_ORDER_MARK)  # the file goes on, perhaps amid a line
+        yield from _page_lines(lines[:-1] if cut and len(lines) > 1 else lines, 1, source.name)
     for chunk in chunks:
         yield from _page_lines(chunk.data.split(b"\n"), chunk.first_line, source.name)
 

@@ -1,7 +1,8 @@
 """Line items that cannot be right: counted, written down, and by default fatal.
 
 With no allowance the first refused line refuses the publication - at once, or, if a rejects file was asked for, after
-the rest was read, so that one run shows all there is to mend.
+the rest was read, so that one run shows all there is to mend. The file is made anew by every publication that asks
+for it, so what stands in it is always of the last one.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class Rejects:
 
     def settle(self) -> None:
         """Raise the first refusal if there were more than allowed. Called when everything was read."""
+        if self._path is not None and self._first is None:
+            self._write(self._path, None)
         if self._first is not None and self.count > self._allowed:
             if self._path is None:
                 raise self._first
@@ -61,10 +64,13 @@ class Rejects:
                 remedy="Nothing was published.",
             )
 
-    def _write(self, path: Path, error: InputError) -> None:
+    def _write(self, path: Path, error: InputError | None) -> None:
         try:
             if self._file is None:
-                self._file = path.open("w", encoding="utf-8")
+                # Half a surrogate pair in a value becomes an escape, which is JSON too.
+                self._file = path.open("w", encoding="utf-8", errors="backslashreplace")
+            if error is None:
+                return
             json.dump(
                 {
                     "file": error.file,

@@ -96,7 +96,9 @@ def credit_expression(table: LineItemTable) -> str:
     """Return the SQL condition for v1's hasPartnerEarnedCredit filter."""
     if "PartnerEarnedCreditPercentage" not in table.by_name:
         return "false"
-    return "coalesce(PartnerEarnedCreditPercentage > 0, false) OR coalesce(HasPartnerEarnedCredit = 'true', false)"
+    # By the text: the decimal beside it may have been rounded to nothing.
+    earned = f"regexp_matches(PartnerEarnedCreditPercentage{TEXT_SUFFIX}, '^[0.]*[1-9]')"
+    return f"coalesce({earned}, false) OR coalesce(HasPartnerEarnedCredit = 'true', false)"
 
 
 def text_to_list(text: str) -> str:

@@ -23,6 +23,7 @@ CHUNK_SIZE_BYTES = 8 << 20
 LINE_SIZE_BYTES_MAX = 4 << 20
 BLANK_LINES_MAX = 100_000
 STANDARD_INPUT = "-"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,7 @@ class Source:
         try:
             self._stream = self._open()
             self.head = self._read(CHUNK_SIZE_BYTES)
-            if self.head.startswith(b"\xef\xbb\xbf"):
-                self.head = self.head[3:]
+            self.head = self.head.removeprefix(BYTE_ORDER_MARK)
         except BaseException:
             self._stack.close()
             raise

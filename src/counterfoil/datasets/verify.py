@@ -19,9 +19,10 @@ from isal import igzip, igzip_lib
 from counterfoil import numbers
 from counterfoil.columns import LineItemTable, Type, table_of
 from counterfoil.datasets import digest
+from counterfoil.datasets.seal import renderings_of
 from counterfoil.errors import DamagedError
 from counterfoil.lake import TEXT_SUFFIX, text_schema
-from counterfoil.model import Contents, Rendering, etag
+from counterfoil.model import Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files
 from counterfoil.storage.records import Revision, Segment, StoredFile
@@ -66,7 +67,7 @@ def verify(
                     continue
                 checked.add(segment.id)
                 its = [file for file in stored if file.segment_id == segment.id]
-                faults += _check_segment(table_of(dataset.kind), files, segment, its)
+                faults += _check_segment(dataset, files, segment, its)
                 seen.files += len(its)
                 seen.size_bytes += sum(file.size_bytes for file in its)
                 seen.line_items += segment.contents.line_items
@@ -85,7 +86,7 @@ def _check_revision(revision: Revision, segments: list[Segment]) -> Iterator[Fau
         yield Fault(where, "its eTag does not name its contents")
 
 
-def _check_segment(table: LineItemTable, files: Files, segment: Segment, stored: list[StoredFile]) -> Iterator[Fault]:
+def _check_segment(dataset: Dataset, files: Files, segment: Segment, stored: list[StoredFile]) -> Iterator[Fault]:
     contents = Contents()
     counts: dict[Rendering, int] = {}
     sound = True
@@ -95,7 +96,7 @@ def _check_segment(table: LineItemTable, files: Files, segment: Segment, stored:
             path = files.path(file.path)
             _check_bytes(path, file)
             if file.rendering is Rendering.LAKE:
-                contents += lake_contents(table, path, segment.contents.currency)
+                contents += lake_contents(table_of(dataset.kind), path, segment.contents.currency)
             else:
                 _check_line_items(path, file)
         except (DamagedError, OSError, EOFError, pa.ArrowException, igzip_lib.IsalError) as error:  # type: ignore[misc]
@@ -107,8 +108,9 @@ def _check_segment(table: LineItemTable, files: Files, segment: Segment, stored:
     for rendering, count in counts.items():
         if count != segment.contents.line_items:
             yield Fault(where, f"{rendering} has {count:,} line items instead of {segment.contents.line_items:,}")
-    if Rendering.LAKE not in counts:
-        yield Fault(where, "has no lake file")
+    needed = {Rendering.LAKE, *(renderings_of(dataset.scope) if segment.rendered else ())}
+    for rendering in sorted(needed - counts.keys()):
+        yield Fault(where, f"has no {rendering} file")
 
 
 def _check_bytes(path: Path, file: StoredFile) -> None:

@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from collections.abc import Iterable
+from itertools import chain
 from typing import Final
 from urllib.parse import unquote
 
@@ -62,10 +63,7 @@ class Front:
         if len(raw_path) + len(scope["query_string"]) > URL_BYTES_MAX:
             raise TooLargeError(f"The address may have {URL_BYTES_MAX} bytes.")
         headers = scope["headers"]
-        size = 0
-        for name, value in headers:
-            size += len(name) + len(value)
-        if size > HEADER_BYTES_MAX or len(headers) > HEADERS_MAX:
+        if len(headers) > HEADERS_MAX or sum(map(len, chain.from_iterable(headers))) > HEADER_BYTES_MAX:
             raise TooLargeError(f"A request may have {HEADERS_MAX} headers with {HEADER_BYTES_MAX} bytes.")
         if self._is_local is not None:
             hosts = [value for name, value in headers if name == b"host"]
@@ -138,19 +136,19 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
 
 
 def _logged(scope: Scope, send: Send) -> Send:
-    """Return a `send` that writes one line to the access log when the answer is complete."""
+    """Return a `send` that writes one line to the access log with the last piece of the answer."""
     began = time.perf_counter()
     method, path = scope["method"], scope["path"]
     status = 0
 
     async def logged(message: Message) -> None:
         nonlocal status
-        await send(message)
         if message["type"] == "http.response.start":
             status = message["status"]
-        elif not message.get("more_body", False):
+        elif not message.get("more_body", False):  # before the caller has it all, so that its next line comes after
             ms = (time.perf_counter() - began) * 1000
             ACCESS_LOG.info("%s %s %d %.1f ms", method, ascii(path)[1:-1], status, ms)
+        await send(message)
 
     return logged
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -27,7 +26,7 @@ from counterfoil.wire.graph import BILLING, VERSIONS
 
 PAGE_SIZE: Final = 100  # elements of a collection; each may be a manifest of thousands of blobs
 _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-_Result = TypeVar("_Result")
+Endpoint = Callable[..., Awaitable[Response]]
 
 
 def graph_router(service: Service) -> APIRouter:
@@ -42,7 +41,7 @@ def _add_routes(router: APIRouter, routes: GraphRoutes) -> None:
     top = f"/{routes.version}"
     billing = f"{top}/{BILLING}"
 
-    def get(path: str, endpoint: Callable[..., Awaitable[Response]], about: str) -> None:
+    def get(path: str, endpoint: Endpoint, about: str) -> None:
         router.add_api_route(path, endpoint, methods=["GET"], **graph_openapi.describe(path, about))
 
     for kind in Kind:
@@ -50,7 +49,7 @@ def _add_routes(router: APIRouter, routes: GraphRoutes) -> None:
             path = f"{billing}/{kind}/{'billed' if billed else 'unbilled'}/export"
             router.add_api_route(
                 path,
-                partial(routes.export, kind=kind, billed=billed),
+                routes.export_of(kind, billed=billed),
                 methods=["POST"],
                 **graph_openapi.describe_export(path, kind, billed=billed),
             )
@@ -62,7 +61,7 @@ def _add_routes(router: APIRouter, routes: GraphRoutes) -> None:
     get(f"{billing}/manifests/{{id}}", routes.get_manifest, "Get a manifest with a fresh link to its blobs")
     kinds = [f"{BILLING}/{kind}{rest}" for kind in Kind for rest in ("", "/billed", "/unbilled")]
     for path in ("reports/partners", BILLING, *kinds):
-        get(f"{top}/{path}", partial(routes.get_entity, path=path), "Get the entity that leads to the exports")
+        get(f"{top}/{path}", routes.entity_at(path), "Get the entity that leads to the exports")
     if routes.version == "beta":
         aggregated = f"{billing}/aggregatedUsage"
         for path, method in ((aggregated, "GET"), (f"{aggregated}/billed", "GET")):
@@ -80,8 +79,16 @@ class GraphRoutes:
         self._exports = service.exports
         self.version = version
 
-    async def export(self, request: Request, *, kind: Kind, billed: bool) -> Response:
-        """Accept an export; its operation can be asked for at once."""
+    def export_of(self, kind: Kind, *, billed: bool) -> Endpoint:
+        """Return the route of one export."""
+
+        # A closure and no partial: FastAPI would let callers set the other arguments by the query string.
+        async def export(request: Request) -> Response:
+            return await self._export(request, kind, billed=billed)
+
+        return export
+
+    async def _export(self, request: Request, kind: Kind, *, billed: bool) -> Response:
         partner = await self._partner(request)
         body = graph.decode_body(
             await request.body(),
@@ -139,10 +146,14 @@ class GraphRoutes:
         """Count the manifests of the caller's operations."""
         return await self._count(request, self._exports.succeeded_operations)
 
-    async def get_entity(self, request: Request, *, path: str) -> Response:
-        """Answer one of the entities on the way to the actions."""
-        await self._partner(request)
-        return _json(request, graph.entity_body(self._root(request), path))
+    def entity_at(self, path: str) -> Endpoint:
+        """Return the route of one of the entities on the way to the actions."""
+
+        async def get_entity(request: Request) -> Response:
+            await self._partner(request)
+            return _json(request, graph.entity_body(self._root(request), path))
+
+        return get_entity
 
     async def not_served(self, request: Request) -> Response:
         """Say that Microsoft has this and we do not."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from fastapi import Response
+
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.wire import graph
 from counterfoil.wire.graph_paths import EXPORT_ACTIONS
@@ -29,6 +31,7 @@ _COLLECTION: Final = {
     "required": ["value"],
     "properties": {"value": {"type": "array", "items": _ENTITY}},
 }
+_WHOLE: Final[dict[str, Any]] = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
 _REFUSED: Final = {
     400: "A parameter, header or the body is wrong; the message names it",
     401: "No bearer token, or none that is good here",
@@ -59,13 +62,10 @@ def describe(path: str, about: str) -> dict[str, Any]:
     """Return the arguments of a GET route that tell what it does."""
     is_count = path.endswith("/$count")
     is_collection = path.endswith(("/operations", "/manifests"))
-    schema = _COLLECTION if is_collection else _ENTITY
-    content = {"text/plain": {"schema": {"type": "string"}}} if is_count else {"application/json": {"schema": schema}}
-    options = [("$top", "integer"), ("$skip", "integer"), ("$count", "boolean")] if is_collection else []
-    parameters = [
-        {"name": name, "in": "query", "schema": {"type": kind} | ({"minimum": 0} if kind == "integer" else {})}
-        for name, kind in options
-    ]
+    answer = _COLLECTION if is_collection else _ENTITY
+    content = {"text/plain": {"schema": {"type": "string"}}} if is_count else {"application/json": {"schema": answer}}
+    options = [("$top", _WHOLE), ("$skip", _WHOLE), ("$count", {"type": "boolean"})] if is_collection else []
+    parameters = [{"name": name, "in": "query", "schema": schema} for name, schema in options]
     return {
         "summary": about,
         "operation_id": _operation_id(path),
@@ -97,6 +97,7 @@ def describe_export(path: str, kind: Kind, *, billed: bool) -> dict[str, Any]:
         "operation_id": _operation_id(path),
         "tags": ["Microsoft Graph"],
         "status_code": 202,
+        "response_class": Response,
         "responses": {202: {"description": "Accepted; Location leads to the operation"}, **_refusals(_UNSUPPORTED)},
         "openapi_extra": {
             "security": SECURITY,

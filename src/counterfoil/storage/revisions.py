@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, select
 
 from counterfoil.errors import MissingError, UsageError
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
@@ -31,23 +31,29 @@ _ORDER: Final = (
 )
 
 
+# Written once: each first page and each export asks it, and building the statement takes longer than running it.
+_IN_FORCE: Final = SELECT.where(
+    and_(*(column == bindparam(f"wanted_{column.name}") for column in _NAMED)),
+    tables.revisions.c.superseded_at.is_(None),
+)
+
+
 def is_dataset(dataset: Dataset) -> ColumnElement[bool]:
     """The condition that a row of `datasets` is this one."""
-    columns = tables.datasets.c
-    return and_(
-        columns.partner == dataset.partner,
-        columns.kind == dataset.kind.value,
-        columns.invoice == dataset.scope.invoice,
-        columns.period == dataset.scope.period,
-        columns.currency == dataset.scope.currency,
-    )
+    return and_(*(column == value for column, value in zip(_NAMED, _names(dataset), strict=True)))
 
 
 def in_force(connection: Connection, dataset: Dataset) -> Revision | None:
     """Return the revision that is served now."""
-    found = SELECT.where(is_dataset(dataset), tables.revisions.c.superseded_at.is_(None))
-    row = connection.execute(found).first()
+    wanted = {f"wanted_{column.name}": value for column, value in zip(_NAMED, _names(dataset), strict=True)}
+    row = connection.execute(_IN_FORCE, wanted).first()
     return None if row is None else revision_of(row)
+
+
+def _names(dataset: Dataset) -> tuple[str, str, str, str, str]:
+    """What `_NAMED` holds for a dataset."""
+    scope = dataset.scope
+    return dataset.kind.value, dataset.partner, scope.invoice, scope.period, scope.currency
 
 
 def by_id(connection: Connection, revision_id: str) -> Revision | None:

@@ -7,8 +7,26 @@
         requests.get(server.url + "/v1/invoices/unbilled/lineitems?...", headers=server.headers("partner-center"))
 
 With pytest, ask for the fixture `counterfoil_server`: one server for the whole run, empty at the start of each test.
+
+Nothing is imported before it is used: pytest loads this package in every run of everybody who has Counterfoil, also
+where the server's libraries are not installed.
 """
 
-from counterfoil.testing.server import PARTNER, Server
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from counterfoil.testing.server import PARTNER, Server
 
 __all__ = ["PARTNER", "Server"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module("counterfoil.testing.server"), name)
+    except ModuleNotFoundError as error:
+        raise ImportError('counterfoil.testing needs the server: pip install "counterfoil[server]"') from error

@@ -2,7 +2,7 @@
 
 It is the real server in development mode, not a double: the same code, sockets, tokens and files. What a newcomer
 would get wrong: `travel` moves the business clock only - it decides which month `current` is. Tokens and links age by
-the wall clock, which nobody can move; to see an expired link, ask for one that is.
+the wall clock, which nobody can move; for a token that has expired, ask for one that was issued long ago.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
 from counterfoil.errors import UsageError
+from counterfoil.exports import Exports
 from counterfoil.model import WHOLE, Kind, tenant_id
 from counterfoil.periods import BillingPeriod, Clocks, business_clock, utc_now
 from counterfoil.server.app import create_app
@@ -32,13 +35,17 @@ from counterfoil.storage.locks import DatasetLocks
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 _KEPT_ON_RESET = ("secret", "*.pem")
 
+LineItem = Mapping[str, Any]
+LineItems = str | Path | bytes | LineItem | Iterable[LineItem | bytes]
+
 
 class Server:
     """A running server; a context manager.
 
     `partner` is the tenant that methods mean when none is named; it is registered from the start. `now` sets the
     business clock, `operation_delay_s` keeps exports `running` for that long. With `https=True` there is a second
-    port, `https_url`, whose certificate authority is the file `ca`.
+    port, `https_url`, whose certificate authority is the file `ca`. Without `data` it works in a folder that is gone
+    afterwards; with `data` it serves what is there already, and cannot be reset.
     """
 
     def __init__(
@@ -60,6 +67,7 @@ class Server:
         self._operation_delay_s = operation_delay_s
         self._https = https
         self._business = utc_now
+        self._has_token: set[str] = set()
         self._stack = ExitStack()
         self._epoch = ExitStack()
         self._service: Service | None = None
@@ -75,7 +83,7 @@ class Server:
             bound = stack.enter_context(running(self._answer, listening))
             self.url = bound[0].url
             if certificate is not None:
-                self.https_url, self.ca = bound[1].url, certificate.ca
+                self.https_url, self.ca = bound[1].url, self._lasting(certificate.ca)
             self._stack = stack.pop_all()
         return self
 
@@ -96,7 +104,7 @@ class Server:
 
     def publish(
         self,
-        *line_items: str | Path | bytes | Iterable[Mapping[str, Any]],
+        *line_items: LineItems,
         partner: str = "",
         issuer: str = "",
         kind: str = "",
@@ -105,9 +113,12 @@ class Server:
         currency: str = "",
         segment: str = WHOLE,
     ) -> list[Receipt]:
-        """Publish files (paths), the content of files (bytes) or line items (mappings), as `counterfoil publish` does.
+        """Publish files (paths), contents of files (bytes, gzip or not) or line items, as `counterfoil publish` does.
 
-        Raises what publishing raises: InputError names the line and attribute that cannot be right.
+        Line items are mappings, or pieces of JSON lines such as `counterfoil.generator.generate` yields. Amounts may
+        be Decimal, and keep their digits; a float has the digits that `repr` shows. Each argument is one file, and
+        all are published together or not at all. Raises what publishing raises: InputError names the line and
+        attribute that cannot be right.
         """
         asserted = Assertions(
             partner=tenant_id(partner) if partner else "",
@@ -121,28 +132,39 @@ class Server:
         workshop = Workshop(service.catalog, service.files, DatasetLocks(self.data / "locks"), utc_now)
         with tempfile.TemporaryDirectory(prefix="counterfoil-input-") as folder:
             inputs = [
-                Input(_as_file(given, Path(folder) / f"input-{number}"), asserted, segment)
-                for number, given in enumerate(line_items)
+                Input(_as_file(given, Path(folder) / f"argument-{number}"), asserted, segment)
+                for number, given in enumerate(line_items, 1)
             ]
             return publish(workshop, inputs)
 
-    def token(self, partner: str = "", audience: str = "graph") -> str:
-        """Return a bearer token for `graph`, `partner-center` or an audience of your own; registers the partner."""
+    def token(self, audience: str = "graph", *, partner: str = "", issued_at: datetime | None = None) -> str:
+        """Return a bearer token for `graph`, `partner-center` or an audience of your own; registers the partner.
+
+        It is good for an hour: one that was issued two hours ago is an expired one.
+        """
         tenant = tenant_id(partner or self.partner)
         self.service.catalog.add_partner(tenant, utc_now())
-        return mint_development_token(self.data, tenant, audience, utc_now())
+        self._has_token.add(tenant)
+        return mint_development_token(self.data, tenant, audience, issued_at or utc_now())
 
-    def headers(self, audience: str = "graph", partner: str = "") -> dict[str, str]:
+    def headers(self, audience: str = "graph", *, partner: str = "") -> dict[str, str]:
         """Return the Authorization header for a request."""
-        return {"Authorization": f"Bearer {self.token(partner, audience)}"}
+        return {"Authorization": f"Bearer {self.token(audience, partner=partner)}"}
 
     def travel(self, to: datetime | str) -> None:
         """Set the business clock: from now on it is `to` (an ISO time), and time goes on from there."""
         moment = datetime.fromisoformat(to) if isinstance(to, str) else to
         self._business = business_clock(moment.replace(tzinfo=moment.tzinfo or UTC), utc_now)
 
+    def delay_operations(self, delay_s: float) -> None:
+        """Keep exports that are submitted from now on `running` for so long. 0 ends it."""
+        service = self.service
+        exports = Exports(service.catalog, service.keyring, service.clocks, delay_s)
+        self._service = replace(service, exports=exports)
+        self._app = create_app(self._service)
+
     def reset(self) -> None:
-        """Forget everything published, every operation, and all travelling. Tokens stay good."""
+        """Forget everything published, every operation, all travelling and delays. Tokens stay good."""
         before = self.data
         self._open()
         if self._own_folder:
@@ -174,12 +196,22 @@ class Server:
                 operation_delay_s=self._operation_delay_s,
             )
         )
-        service.catalog.add_partner(self.partner, utc_now())
+        for tenant in (self.partner, *self._has_token):
+            service.catalog.add_partner(tenant, utc_now())
         last, self._epoch = self._epoch, epoch
         self._service, self._app = service, create_app(service)
         last.close()
 
+    def _lasting(self, ca: Path) -> Path:
+        """Return the certificate authority's file under a name that no reset takes away."""
+        assert self._root is not None
+        lasting = self._root / ca.name
+        if lasting != ca:
+            shutil.copy2(ca, lasting)
+        return lasting
+
     def _close_epoch(self) -> None:
+        self._service = self._app = None
         self._epoch.close()
 
     def _business_now(self) -> datetime:
@@ -190,9 +222,22 @@ class Server:
         await self._app(scope, receive, send)
 
 
-def _as_file(given: str | Path | bytes | Iterable[Mapping[str, Any]], path: Path) -> str:
+def _as_file(given: LineItems, path: Path) -> str:
     if isinstance(given, str | Path):
         return str(given)
-    content = given if isinstance(given, bytes) else b"".join(json.dumps(item).encode() + b"\n" for item in given)
-    path.write_bytes(content)
+    with path.open("wb") as file:
+        if isinstance(given, bytes):
+            file.write(given)
+        else:
+            for each in [given] if isinstance(given, Mapping) else given:
+                file.write(each if isinstance(each, bytes) else json.dumps(dict(each), default=_text).encode() + b"\n")
     return str(path)
+
+
+def _text(value: object) -> str:
+    """Write what JSON has no word for. A number in quotes is read as that number, digit for digit."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is nothing that a line item can hold: {value!r}")

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import Final, Protocol, cast
 
 from isal import isal_zlib
 
@@ -82,13 +82,20 @@ def _stored(data: bytes, *, final: bool) -> bytes:
     return first + _stored(data[_STORED_MAX:], final=final)
 
 
+class Sink(Protocol):
+    """Where a file is written to: all of what it is given, or it raises."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take the bytes."""
+
+
 class BlockWriter:
     """Writes a `v1` file to `out`, which must stand at its beginning.
 
     Same items in the same order give the same bytes, however they are spread over calls of `add`.
     """
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: Sink) -> None:
         self._out = out
         self._offset = len(_MAGIC)
         self._index = bytearray()

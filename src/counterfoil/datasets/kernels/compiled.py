@@ -1,0 +1,65 @@
+"""How kernels are compiled: by numba, ahead of their first call, and once for each machine.
+
+A kernel has its types written out, so importing its module compiles it, or loads what was compiled before. These
+modules are imported by those about to use them and never at start-up, because numba alone takes half a second.
+
+What a newcomer would get wrong: numba notices when the file of a stored kernel has changed, and not when a part that
+lies in another file has. So a kernel is stored under a name that tells the state of all files in this folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numba import types
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+BYTES = types.uint8[::1]
+# Eight bytes from every place on: they overlap, and seven in eight are not aligned.
+WORDS = types.Array(types.uint64, 1, "A", aligned=False)
+INTEGERS = types.int32[::1]
+LONGS = types.int64[::1]
+TABLE = types.int32[:, ::1]
+PADDING = 64  # so many bytes behind a text may be read or written
+
+
+def part(function: Kernel) -> Kernel:
+    """Compile a function as a part of the kernels that call it."""
+    compiled: Kernel = numba.njit(nogil=True, error_model="numpy")(function)
+    return compiled
+
+
+def kernel(result: Any, *arguments: Any) -> Callable[[Kernel], Kernel]:
+    """Compile a function for these types; the code is kept beside the source or in the user's cache folder."""
+
+    def compile_now(function: Kernel) -> Kernel:
+        function.__qualname__ = f"{function.__name__}-{_state_of_sources()}"
+        signature = result(*arguments)
+        compiled: Kernel
+        try:
+            compiled = numba.njit(signature, nogil=True, error_model="numpy", cache=True)(function)
+        except (RuntimeError, OSError):  # neither place can be written to: compile at every start
+            compiled = numba.njit(signature, nogil=True, error_model="numpy")(function)
+        return compiled
+
+    return compile_now
+
+
+def words_of(text: np.ndarray) -> np.ndarray:
+    """Return the eight bytes that begin at each place of a text, the last seven places aside, as integers."""
+    return np.lib.stride_tricks.as_strided(text[:8].view("<u8"), (len(text) - 7,), (1,))
+
+
+@cache
+def _state_of_sources() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]

@@ -1,0 +1,225 @@
+"""The kernel that walks JSON lines once: checks each, and notes where its values lie.
+
+It accepts only what the reference in `values` accepts, and leaves every other line in doubt; it never refuses. Most
+of its speed comes from guessing: the key that followed this one in the line before mostly follows it again, and then
+comparing a few words replaces finding the end of the key and looking it up.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numba import types
+
+from counterfoil.datasets.kernels.compiled import BYTES, INTEGERS, LONGS, TABLE, WORDS, kernel, part
+from counterfoil.datasets.kernels.grammar import (
+    COLON,
+    COMMA,
+    FOUR_BYTES,
+    NULL_WORD,
+    QUOTE,
+    is_date,
+    past_digits,
+    past_escapes,
+    past_list,
+    past_number,
+    past_object,
+    past_space,
+    past_text,
+    word,
+)
+
+# The keys' spellings, their lengths, slots and kinds, the table to look them up in, and which followed which.
+KEYS = types.Tuple((types.uint64[:, ::1], INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS))
+
+# What a key says of its value.
+TEXT, NUMBER, DATE, FLAG, RATE, DIGITS, RESELLER, LIST, CONSTANT = range(9)
+
+ABSENT: Final = -1  # starts[row, slot] of an attribute that has no value
+NULL: Final = -2  # ... and of one that is null, or an empty number, date or flag
+ESCAPED: Final = 1 << 30  # in lengths[row, slot]: the text holds escapes, and gets shorter
+FROM_RATE: Final = 1 << 29  # ... the number is a v1 rate, to be stored as a percentage
+LENGTH: Final = (1 << 29) - 1
+
+
+@part
+def _bare(text: Any, words: Any, at: Any, kind: Any, separator: Any) -> Any:
+    """Read a value that is neither a text nor null: where it ends (-1 for doubt), starts, and its length."""
+    doubt = np.int64(-1)
+    if kind in (NUMBER, RATE):
+        end = past_number(text, at)
+        return end, at, (end - at) | (FROM_RATE if kind == RATE else 0)
+    if kind in (DIGITS, RESELLER):
+        end = past_digits(text, at)
+        if end == at or (text[at] == 48 and end - at > 1):
+            return doubt, at, at
+        return end, at, (0 if kind == RESELLER and text[at] == 48 else end - at)
+    if kind == FLAG:
+        length = word(words, at)
+        return (at + length if length else doubt), at, np.int64(length)
+    if kind == LIST and text[at] == 0x5B:
+        end = past_list(words, text, at)
+        return end, at, (0 if end - at == 2 else end - at)
+    if kind == CONSTANT:
+        if text[at] == 0x7B:
+            return past_object(words, text, at, separator), at, at
+        length = word(words, at)
+        return (at + length if length else past_number(text, at)), at, at
+    return doubt, at, at
+
+
+@part
+def _quoted(text: Any, words: Any, at: Any, kind: Any) -> Any:
+    """Read a value in quotes: where it ends (-1 for doubt), where it starts (or NULL), and its length."""
+    doubt = np.int64(-1)
+    start = at + 1
+    end = past_text(words, start)
+    if text[end] != QUOTE:
+        end = past_escapes(text, words, end)
+        if end < 0 or kind in (NUMBER, RATE, DATE, FLAG, RESELLER):
+            return doubt, at, at
+        return end + 1, start, (end - start) | ESCAPED
+    length = end - start
+    if kind in (TEXT, DIGITS, LIST, CONSTANT):
+        return end + 1, start, length
+    if kind == RESELLER:
+        return end + 1, start, (0 if length == 1 and text[start] == 48 else length)
+    if length == 0:
+        return end + 1, np.int64(NULL), length
+    if kind == DATE:
+        good = is_date(text, start, end)
+    elif kind == FLAG:
+        good = word(words, start) == length and text[start] != 0x6E
+    else:
+        good = past_number(text, start) == end
+        length |= FROM_RATE if kind == RATE else 0
+    return (end + 1 if good else doubt), start, length
+
+
+@kernel(types.int64, BYTES, types.int64, types.int64)
+def hash_of(text: Any, at: Any, end: Any) -> Any:
+    """Hash some bytes, for the table of keys."""
+    value = np.uint64(0xCBF29CE484222325)
+    for place in range(at, end):
+        value = (value ^ np.uint64(text[place])) * np.uint64(0x100000001B3)
+    return np.int64((value ^ (value >> np.uint64(29))) & np.uint64(0x7FFFFFFF))
+
+
+@part
+def _is_key(words: Any, at: Any, spelled: Any, key: Any, length: Any) -> Any:
+    place = np.int64(0)
+    while place + 8 <= length:
+        if words[at + place] != spelled[key, place >> 3]:
+            return False
+        place += 8
+    if place == length:
+        return True
+    unused = np.uint64(8 * (8 - (length - place)))
+    return (words[at + place] ^ spelled[key, place >> 3]) << unused == 0
+
+
+@part
+def _find_key(text: Any, words: Any, at: Any, separator: Any, spelled: Any, key_lengths: Any, table: Any) -> Any:
+    """Look up the key that stands here; returns it and where its value begins, or -1 for one not known so spelled."""
+    if text[at] != QUOTE:
+        return np.int64(-1), at
+    end = past_text(words, at + 1)
+    if text[end] != QUOTE:
+        return np.int64(-1), at
+    end += 1
+    place = hash_of(text, at, end) & (len(table) - 1)
+    while table[place] >= 0:
+        key = np.int64(table[place])
+        if key_lengths[key] - 1 == end - at and _is_key(words, at, spelled, key, end - at):
+            end = past_space(text, end, separator)
+            return (key if text[end] == COLON else np.int64(-1)), end + 1
+        place = (place + 1) & (len(table) - 1)
+    return np.int64(-1), at
+
+
+@part
+def _past_item(text: Any, words: Any, at: Any, separator: Any, keys: Any, row: Any, starts: Any, lengths: Any) -> Any:
+    """Read one line item; returns where it ends, or -1 for doubt."""
+    spelled, key_lengths, slots, kinds, table, following = keys
+    doubt = np.int64(-1)
+    starts[row, :] = ABSENT
+    key = np.int64(len(key_lengths))  # stands for "before the first"
+    sign = 0x7B
+    while text[at] == sign:
+        at = past_space(text, at + 1, separator)
+        before, key = key, np.int64(following[key])
+        if key >= 0 and _is_key(words, at, spelled, key, np.int64(key_lengths[key])):
+            at += key_lengths[key]
+        else:
+            key, at = _find_key(text, words, at, separator, spelled, key_lengths, table)
+            if key < 0:
+                return doubt
+            following[before] = key
+        slot, kind = slots[key], kinds[key]
+        if starts[row, slot] != ABSENT:  # given twice
+            return doubt
+        at = past_space(text, at, separator)
+        if text[at] == QUOTE:
+            at, start, length = _quoted(text, words, at, kind)
+        elif words[at] & FOUR_BYTES == NULL_WORD:
+            at, start, length = at + 4, np.int64(NULL), np.int64(0)
+        else:
+            at, start, length = _bare(text, words, at, kind, separator)
+        if at < 0:
+            return doubt
+        starts[row, slot], lengths[row, slot] = start, length
+        at = past_space(text, at, separator)
+        sign = COMMA
+    return at + 1 if text[at] == 0x7D and sign == COMMA else doubt
+
+
+@kernel(
+    types.UniTuple(types.int64, 4),
+    BYTES,
+    WORDS,
+    types.int64,
+    types.int64,
+    types.uint8,
+    KEYS,
+    TABLE,
+    TABLE,
+    LONGS,
+    TABLE,
+)
+def scan_lines(
+    text: Any,
+    words: Any,
+    at: Any,
+    size: Any,
+    separator: Any,
+    keys: Any,
+    starts: Any,
+    lengths: Any,
+    lines: Any,
+    doubtful: Any,
+) -> Any:
+    """Walk lines from `at` to `size`, or until the room for line items or doubtful lines is used up.
+
+    Notes each line item's values in `starts` and `lengths` and its line in `lines`; of a doubtful line its number,
+    start and end. Returns how many of both, how many lines were seen, and where it stopped.
+    """
+    count = doubts = line = np.int64(0)
+    while at < size and count < len(starts) and doubts < len(doubtful):
+        begin, at = at, past_space(text, at, separator)
+        if text[at] != separator:
+            at = _past_item(text, words, at, separator, keys, count, starts, lengths)
+            if at >= 0:
+                at = past_space(text, at, separator)
+            if at >= 0 and text[at] == separator:
+                lines[count] = line
+                count += 1
+            else:
+                at = begin
+                while text[at] != separator:
+                    at += 1
+                doubtful[doubts, 0], doubtful[doubts, 1], doubtful[doubts, 2] = line, begin, at
+                doubts += 1
+        at += 1
+        line += 1
+    return count, doubts, line, at

@@ -1,0 +1,176 @@
+"""The quick way to read JSON lines: compiled kernels find, check and copy the values, without an object for each.
+
+A newcomer might make the scanner clever. It need not be: it *accepts* lines of the common forms, and leaves all
+others to the reference in `values`, whose verdict counts. So it must never be wider than the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from counterfoil import numbers
+from counterfoil.columns import Codec, LineItemTable, Spelling, Type
+from counterfoil.datasets.kernels import lines as kinds
+from counterfoil.datasets.kernels.columns import gather_columns
+from counterfoil.datasets.kernels.compiled import PADDING, words_of
+from counterfoil.datasets.kernels.lines import FROM_RATE, hash_of, scan_lines
+
+ROWS_MAX = 8192
+KEYS_MAX = 512
+_KEY_SIZE_BYTES_MAX = 64
+_TABLE_SIZE = 2048
+_KINDS = {Type.TEXT: kinds.TEXT, Type.NUMBER: kinds.NUMBER, Type.DATE: kinds.DATE, Type.FLAG: kinds.FLAG}
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What one step over some lines found; lines count from 0."""
+
+    columns: list[pa.Array]  # of text, in the order of the table
+    lines: np.ndarray  # the line of each row
+    doubtful: np.ndarray  # number, start and end of each line that the reference must read
+
+
+class Scanner:
+    """Scans lines of one kind. Knows every usual spelling, and `learn`s others."""
+
+    def __init__(self, table: LineItemTable) -> None:
+        self._table = table
+        self._slots = {column.name: slot for slot, column in enumerate(table.columns)}
+        for constant in sorted(table.constants):
+            self._slots[constant] = len(self._slots)
+        self._keys = _Keys()
+        for name in _usual_names(table):
+            self.learn(name)
+        width = len(self._slots)
+        self._starts = np.empty((ROWS_MAX, width), dtype=np.int32)
+        self._lengths = np.empty((ROWS_MAX, width), dtype=np.int32)
+        self._lines = np.empty(ROWS_MAX, dtype=np.int64)
+        self._doubtful = np.empty((ROWS_MAX, 3), dtype=np.int32)
+        self._text = np.empty(0, dtype=np.uint8)
+
+    def learn(self, name: str) -> bool:
+        """Know a key so spelled from now on; returns whether that is news. A name that means nothing stays unknown."""
+        spelling = self._table.spellings.get(name.lower())
+        if spelling is not None:
+            return self._keys.add(name, self._slots[spelling.column.name], _kind(spelling))
+        if name.lower() in self._table.constants:
+            return self._keys.add(name, self._slots[name.lower()], kinds.CONSTANT)
+        return False
+
+    def scan(self, data: bytes, separator: bytes) -> Iterator[Scanned]:
+        """Scan lines of UTF-8, which `separator` parts; yields them in pieces of some thousand rows."""
+        text = self._padded(data, separator)
+        words = words_of(text)
+        at = line = 0
+        while at < len(data):
+            rows, doubts, seen, at = scan_lines(
+                text,
+                words,
+                at,
+                len(data),
+                separator[0],
+                self._keys.arrays,
+                self._starts,
+                self._lengths,
+                self._lines,
+                self._doubtful,
+            )
+            columns = self._gather(text, words, rows, at) if rows else []
+            yield Scanned(columns, self._lines[:rows] + line, self._doubtful[:doubts] + np.array([line, 0, 0]))
+            line += seen
+
+    def _padded(self, data: bytes, separator: bytes) -> np.ndarray:
+        """Copy the text to where a kernel may look beyond its end and sees another separator."""
+        needed = len(data) + PADDING
+        if len(self._text) < needed:
+            self._text = np.empty(needed, dtype=np.uint8)
+        text = self._text[:needed]
+        text[: len(data)] = np.frombuffer(data, dtype=np.uint8)
+        text[len(data) :] = 0
+        text[len(data)] = separator[0]
+        return text
+
+    def _gather(self, text: np.ndarray, words: np.ndarray, rows: int, size: int) -> list[pa.Array]:
+        count = len(self._table.columns)
+        out = np.empty(size + (count + 1) * PADDING, dtype=np.uint8)
+        offsets = np.empty((count, rows + 1), dtype=np.int32)
+        valid = np.zeros((count, (rows + 7) // 8), dtype=np.uint8)
+        found = np.empty((count, 4), dtype=np.int32)
+        gather_columns(text, words, rows, self._starts, self._lengths, out, words_of(out), offsets, valid, found)
+        arrays = []
+        for slot, (begin, end, nulls, flags) in enumerate(found.tolist()):
+            if nulls == rows:
+                arrays.append(pa.nulls(rows, pa.string()))
+                continue
+            validity = pa.py_buffer(valid[slot]) if nulls else None
+            data = pa.py_buffer(out[begin:end])
+            array = pa.StringArray.from_buffers(rows, pa.py_buffer(offsets[slot]), data, validity, nulls)
+            if flags & FROM_RATE:
+                array = _percentages(array, self._lengths[:rows, slot] & FROM_RATE != 0)
+            arrays.append(array)
+        return arrays
+
+
+class _Keys:
+    """The exact spellings of keys as the kernel wants them."""
+
+    def __init__(self) -> None:
+        spelled = np.zeros((KEYS_MAX, _KEY_SIZE_BYTES_MAX // 8 + 1), dtype=np.uint64)
+        self._lengths, self._slots, self._kinds = (np.zeros(KEYS_MAX, dtype=np.int32) for _ in range(3))
+        self._table = np.full(_TABLE_SIZE, -1, dtype=np.int32)
+        following = np.full(KEYS_MAX + 1, -1, dtype=np.int32)
+        self._spelled = spelled.view(np.uint8)
+        self._names: set[str] = set()
+        self.arrays = (spelled, self._lengths, self._slots, self._kinds, self._table, following)
+
+    def add(self, name: str, slot: int, kind: int) -> bool:
+        text = f'"{name}"'.encode()
+        key = len(self._names)
+        if name in self._names or key == KEYS_MAX or len(text) >= _KEY_SIZE_BYTES_MAX or not _is_simple(name):
+            return False
+        self._names.add(name)
+        spelled = np.frombuffer(text + b":", dtype=np.uint8)
+        self._spelled[key, : len(spelled)] = spelled
+        self._lengths[key], self._slots[key], self._kinds[key] = len(spelled), slot, kind
+        place = hash_of(spelled.copy(), 0, len(text)) % _TABLE_SIZE
+        while self._table[place] >= 0:
+            place = (place + 1) % _TABLE_SIZE
+        self._table[place] = key
+        return True
+
+
+def _is_simple(name: str) -> bool:
+    return name.isascii() and name.isprintable() and '"' not in name and "\\" not in name
+
+
+def _usual_names(table: LineItemTable) -> Iterator[str]:
+    for column in table.columns:
+        yield column.name
+        if column.v1 is not None:
+            yield column.v1
+        yield from column.also_read
+    yield from ("invoiceLineItemType", "billingProvider", "attributes", "attributes/objectType")
+
+
+def _kind(spelling: Spelling) -> int:
+    column = spelling.column
+    if spelling.from_v1 and column.codec is Codec.RATE:
+        return kinds.RATE
+    if spelling.from_v1 and column.codec is Codec.RESELLER:
+        return kinds.RESELLER
+    if column.codec is Codec.LIST:
+        return kinds.LIST
+    return kinds.DIGITS if column.digits else _KINDS[column.type]
+
+
+def _percentages(texts: pa.Array, from_rate: np.ndarray) -> pa.Array:
+    """Turn the rates among some numbers into percentages; distinct ones are few."""
+    codes = pc.dictionary_encode(texts)
+    moved = pa.array([numbers.rate_to_percent(text) for text in codes.dictionary.to_pylist()], pa.string())
+    return pc.if_else(pa.array(from_rate), moved.take(codes.indices), texts)

@@ -1,0 +1,74 @@
+"""Plans, a folder for each test, and at the end how often what was tried, under which seed."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from counterfoil.client import Api
+from tests.chaos.plans import Plans, known_readings, make_plans
+from tests.chaos.processes import Worker, Workers
+from tests.chaos.reading import Reading
+
+# Read before any test runs: tests see no settings from outside.
+SEED = int(os.environ.get("COUNTERFOIL_CHAOS_SEED", "20261120"))
+RUNS = int(os.environ.get("COUNTERFOIL_CHAOS_RUNS", "200"))
+_TRIED = pytest.StashKey[Counter[str]]()
+
+
+@pytest.fixture(scope="session")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> Plans:
+    """The three ways to publish, with their input."""
+    return make_plans(tmp_path_factory.mktemp("plans"))
+
+
+@pytest.fixture(scope="session")
+def known(plans: Plans) -> dict[tuple[str, Api], Reading]:
+    """What readers get of each state."""
+    return known_readings(plans.all())
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    """Processes to kill."""
+    with Workers() as made:
+        yield made
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    """A process to keep."""
+    with Worker() as made:
+        yield made
+
+
+@pytest.fixture
+def dice(request: pytest.FixtureRequest) -> Random:
+    """Chance, the same for the same seed and test."""
+    return Random(f"{SEED} {request.node.name}")
+
+
+@pytest.fixture
+def runs() -> int:
+    """How many random moments to try."""
+    return RUNS
+
+
+@pytest.fixture
+def tried(request: pytest.FixtureRequest) -> Counter[str]:
+    """Counts what was tried, for the end of the report."""
+    return request.config.stash.setdefault(_TRIED, Counter())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the counts and the seed."""
+    tried = config.stash.get(_TRIED, None)
+    if tried:
+        terminalreporter.section("chaos")
+        terminalreporter.line(f"COUNTERFOIL_CHAOS_SEED={SEED} COUNTERFOIL_CHAOS_RUNS={RUNS}")
+        for what, count in tried.items():
+            terminalreporter.line(f"{count:6,} {what}")

@@ -1,0 +1,208 @@
+"""Works on a data folder in a process of its own, which may stop at a named point: for good, or until it is let go.
+
+Says `ready`, then does one job after another: each is one line of JSON on standard input, and so is its answer on
+standard output. A *point* is a name and how often it was passed, such as `synced 3`. The publication itself names
+some; the others are put around what the operating system and the database are asked to do, so that they fall between
+any two changes on the disk. Parts are made small, to have several of each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
+
+from sqlalchemy import Connection, Engine, event
+
+from counterfoil.datasets import restore, seal, sort, sweep
+from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
+from counterfoil.errors import CounterfoilError
+from counterfoil.periods import BillingPeriod, utc_now
+from counterfoil.storage import sqlite
+from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.files import Cleaned, Files, Publication
+from counterfoil.storage.locks import DatasetLocks
+
+PART_LINE_ITEMS: Final = 500
+LARGE_BYTES: Final = 4096
+Job = dict[str, Any]
+Done = dict[str, Any]
+
+
+class Stops:
+    """Counts the points that are passed, and stops at one."""
+
+    def __init__(self, at: str, how: str) -> None:
+        self._at = at
+        self._signal = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}[how]
+        self._passed: Counter[str] = Counter()
+        self.points: list[str] = []
+
+    def __call__(self, name: str) -> None:
+        self._passed[name] += 1
+        point = f"{name} {self._passed[name]}"
+        self.points.append(point)
+        if point == self._at:
+            os.kill(os.getpid(), self._signal)
+
+
+def run(job: Job) -> Done:
+    """Do one job and tell what came of it."""
+    stops = Stops(job["at"], job["how"])
+    began = time.perf_counter()
+    done: Done = {"receipts": [], "error": "", "message": "", "swept": []}
+    with ExitStack() as stack:
+        watch(stack, stops)
+        try:
+            DOES[job["does"]](job, stops, done)
+        except CounterfoilError as error:
+            done |= {"error": type(error).__name__, "message": str(error)}
+        stops("ending")
+    return done | {"points": stops.points, "took_s": time.perf_counter() - began}
+
+
+def workshop_of(job: Job, catalog: Catalog, stops: Stops) -> Workshop:
+    data = Path(job["data"])
+    now = datetime.fromisoformat(job["now"]) if job["now"] else None
+    return Workshop(catalog, Files(data / "files"), DatasetLocks(data / "locks"), lambda: now or utc_now(), stop=stops)
+
+
+def do_publish(job: Job, stops: Stops, done: Done) -> None:
+    inputs = [
+        Input(given["file"], Assertions(period=BillingPeriod.parse(given["period"]) if given["period"] else None),
+              given["segment"])
+        for given in job["inputs"]
+    ]  # fmt: skip
+    with Catalog.open(Path(job["data"])) as catalog:
+        done["receipts"] = [told(receipt) for receipt in publish(workshop_of(job, catalog, stops), inputs)]
+
+
+def do_restore(job: Job, stops: Stops, done: Done) -> None:
+    with Catalog.open(Path(job["data"]), create=False) as catalog:
+        restore.restore(workshop_of(job, catalog, stops), catalog.find_revision(job["revision"]))
+
+
+def do_withdraw(job: Job, stops: Stops, done: Done) -> None:
+    with Catalog.open(Path(job["data"]), create=False) as catalog:
+        dataset = catalog.find_revision(job["revision"]).dataset
+        restore.withdraw(workshop_of(job, catalog, stops), dataset)
+
+
+def do_sweep(job: Job, stops: Stops, done: Done) -> None:
+    with Catalog.open(Path(job["data"]), create=False) as catalog:
+        workshop = workshop_of(job, catalog, stops)
+        swept = sweep.sweep(catalog, workshop.files, workshop.now())
+        done["swept"] = [swept.revisions, swept.files, swept.publications_at_work]
+
+
+DOES: Final[dict[str, Callable[[Job, Stops, Done], None]]] = {
+    "publish": do_publish,
+    "restore": do_restore,
+    "withdraw": do_withdraw,
+    "sweep": do_sweep,
+}
+
+
+def told(receipt: Receipt) -> Done:
+    """What a receipt says, but for the revision's id, which is another in every data folder."""
+    return {
+        "dataset": str(receipt.dataset),
+        "segment": receipt.segment,
+        "etag": receipt.etag,
+        "lineItems": receipt.contents.line_items,
+        "totals": receipt.contents.plain_totals(),
+        "segmentLineItems": receipt.segment_contents.line_items,
+        "segmentTotals": receipt.segment_contents.plain_totals(),
+        "warnings": receipt.warnings,
+    }
+
+
+def watch(stack: ExitStack, stops: Stops) -> None:
+    """Put points around all that changes the disk."""
+    fsync, write, unlink, open_file, begin, clean = (
+        os.fsync, os.write, Path.unlink, Publication.create, Files.begin, Files.clean,
+    )  # fmt: skip
+    write_table, engine_for = sort.pq.write_table, sqlite.engine_for
+
+    def syncing(descriptor: int) -> None:
+        stops("syncing")
+        fsync(descriptor)
+        stops("synced")
+
+    def writing(descriptor: int, content: memoryview) -> int:
+        if len(content) < LARGE_BYTES:  # Parquet writes a thousand little pieces
+            return write(descriptor, content)
+        written = write(descriptor, content[: len(content) // 2])
+        stops("half written")
+        return written + write(descriptor, content[written:])
+
+    def deleting(path: Path, missing_ok: bool = False) -> None:
+        stops("deleting")
+        unlink(path, missing_ok=missing_ok)
+
+    def beginning(files: Files) -> Publication:
+        stops("beginning")
+        publication = begin(files)
+        stops("begun")
+        return publication
+
+    def creating(publication: Publication, name: str) -> seal.FileWriter:
+        stops("creating")
+        return open_file(publication, name)
+
+    def cleaning(files: Files, publication: str, listed: Callable[[str], set[str]]) -> Cleaned | None:
+        stops("cleaning")
+        return clean(files, publication, listed)
+
+    def spilling(*given: Any, **named: Any) -> None:
+        write_table(*given, **named)
+        stops("spilled")
+
+    def watched(path: Path) -> Engine:
+        engine = engine_for(path)
+        event.listen(engine, "before_cursor_execute", stating)
+        event.listen(engine, "commit", committing)
+        return engine
+
+    def stating(connection: Connection, *_: object) -> None:
+        if connection.get_execution_options().get("counterfoil_writes"):
+            stops("statement")
+
+    def committing(connection: Connection) -> None:
+        if connection.get_execution_options().get("counterfoil_writes"):
+            stops("committing")
+
+    for place, name, watcher in (
+        (os, "fsync", syncing),
+        (os, "write", writing),
+        (Path, "unlink", deleting),
+        (Files, "begin", beginning),
+        (Files, "clean", cleaning),
+        (Publication, "create", creating),
+        (sort.pq, "write_table", spilling),
+        (sqlite, "engine_for", watched),
+        (seal, "PART_LINE_ITEMS", PART_LINE_ITEMS),
+        (seal, "ROW_GROUP_LINE_ITEMS", PART_LINE_ITEMS // 2),
+    ):
+        stack.enter_context(patch.object(place, name, watcher))
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    say("ready")
+    for line in sys.stdin:
+        say(json.dumps(run(json.loads(line))))

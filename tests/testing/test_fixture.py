@@ -1,0 +1,93 @@
+"""The pytest fixture `counterfoil_server`, and the examples of the page that explains it, in a pytest of their own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from counterfoil.generator import generate, write
+from counterfoil.model import Kind, Scope
+from counterfoil.periods import BillingPeriod
+from counterfoil.testing import PARTNER
+
+pytest_plugins = ["pytester"]
+PAGE = Path(__file__).parent.parent.parent / "docs" / "testing-your-software.md"
+FENCED = re.compile(r"<!-- run -->\n```python\n(.*?)```", re.DOTALL)
+EXAMPLES = FENCED.findall(PAGE.read_text(encoding="utf-8"))
+TIMEOUT_S = 120
+
+
+def test_each_test_gets_the_one_server_empty(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import urllib.request
+        import pytest
+
+        LINE = {"PartnerId": "0e195b37-4574-4539-bc42-0e539b9684c0", "UsageDate": "2026-11-01T00:00:00Z",
+                "BillingPreTaxTotal": 1, "BillingCurrency": "EUR"}
+        QUERY = "provider=onetime&invoicelineitemtype=usagelineitems&currencycode=EUR&period=current"
+        urls = set()
+
+        @pytest.mark.parametrize("turn", range(3))
+        def test_it(counterfoil_server, turn):
+            counterfoil_server.travel("2026-11-21")
+            request = urllib.request.Request(
+                counterfoil_server.url + "/v1/invoices/unbilled/lineitems?" + QUERY,
+                headers=counterfoil_server.headers("partner-center"),
+            )
+            assert b'"totalCount":0' in urllib.request.urlopen(request).read()
+            counterfoil_server.publish(LINE, period="2026-11")
+            assert b'"totalCount":1' in urllib.request.urlopen(request).read()
+            urls.add(counterfoil_server.url)
+            assert len(urls) == 1
+    """)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=TIMEOUT_S)
+    result.assert_outcomes(passed=3)
+
+
+def test_whoever_does_not_ask_for_it_pays_nothing(pytester: pytest.Pytester) -> None:
+    """Pytest loads the plugin in every run of everybody who has Counterfoil installed."""
+    pytester.makepyfile("""
+        import sys
+
+        def test_it():
+            assert "counterfoil.testing.plugin" in sys.modules
+            assert not {"fastapi", "duckdb", "pyarrow", "counterfoil.testing.server"} & sys.modules.keys()
+    """)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=TIMEOUT_S)
+    result.assert_outcomes(passed=1)
+
+
+def test_a_test_that_fails_leaves_no_server_behind(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        def test_it(counterfoil_server):
+            print("folder", counterfoil_server.data)
+            raise SystemExit
+    """)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=TIMEOUT_S)
+    [line] = [line for line in result.outlines if line.startswith("folder ")]
+    assert result.ret != 0
+    assert not Path(line.removeprefix("folder ")).exists()
+
+
+def test_the_page_has_examples() -> None:
+    assert len(EXAMPLES) >= 3
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_the_examples_of_the_page_run(pytester: pytest.Pytester, number: int) -> None:
+    usage = Scope.unbilled(BillingPeriod(2026, 11), "EUR")
+    write(generate(Kind.USAGE, 100, partner=PARTNER, scope=usage), pytester.path / "usage.jsonl.gz")
+    invoice = Scope.billed("G016907411")
+    write(generate(Kind.RECONCILIATION, 100, partner=PARTNER, scope=invoice), pytester.path / "invoice.jsonl.gz")
+    if "def test_" in EXAMPLES[number]:
+        pytester.makepyfile(EXAMPLES[number])
+        result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=TIMEOUT_S)
+        result.assert_outcomes(passed=EXAMPLES[number].count("def test_"))
+    else:
+        command = [sys.executable, "-W", "error", "-c", EXAMPLES[number]]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        assert done.returncode == 0, done.stderr
