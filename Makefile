@@ -11,7 +11,7 @@ LOCKS := requirements/development.txt
 # What .venv was made from: this folder, this Python, these locks. The stamp of anything else is not found.
 READY := .venv/.ready-$(shell { pwd; $(PYTHON) -V; cat $(LOCKS) pyproject.toml; } 2>&1 | cksum | cut -d ' ' -f 1)
 
-.PHONY: help setup demo test lint fix bench chaos docs dist lock clean
+.PHONY: help setup demo test lint fix bench chaos soak docs dist lock clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS=$$'\t' read -r task what; do \
@@ -40,6 +40,9 @@ bench: setup ## measure against the floors in docs/performance.md
 chaos: setup ## kill, stop and starve publications and servers, many times over (long)
 	$(PY) -m pytest -m chaos --timeout=3600 $(ARGS)
 
+soak: setup ## 200,000 line items of each kind, a thousand flipped bytes, and more strange requests (long)
+	$(PY) -m pytest -m soak --timeout=3600 $(ARGS)
+
 docs: setup ## write again the parts of docs/ that are made from the code
 	$(PY) -m tools.write_docs
 
@@ -66,3 +69,4 @@ $(READY):
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@rm -f .venv/.ready-*
 	@touch $@
+	@echo "Ready: .venv/bin/counterfoil"

@@ -22,6 +22,7 @@ from decimal import (
 )
 
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_EXPONENT = re.compile(r"(.*)([eE])([+-]?)([0-9]+)", re.ASCII)
 TEXT_LENGTH_MAX = 64
 MAGNITUDE_LIMIT = Decimal("1e13")
 # `1E-999999999` is twelve characters and a number, and summing it exactly would need a billion digits. No known
@@ -104,7 +105,8 @@ def rate_to_percent(text: str) -> str:
     """Move the point two places right: `0.15` becomes `15`.
 
     `percent_to_rate(rate_to_percent(rate)) == rate`, digit for digit. Where plain digits could not hold that
-    (`0.10` and `0.1` would both become `10`), the result keeps the digits and says the shift as an exponent.
+    (`0.10` and `0.1` would both become `10`), the result keeps the digits and says the shift as an exponent. Only an
+    exponent of 0, or one with a leading zero, may come back in another dress.
     """
     moved = _move_point(text, 2)
     return moved if _move_point(moved, -2) == text else _shift_exponent(text, 2)
@@ -128,6 +130,10 @@ def _move_point(text: str, places: int) -> str:
 
 
 def _shift_exponent(text: str, places: int) -> str:
-    mantissa, _, exponent = text.replace("E", "e").partition("e")
-    shifted = int(exponent or 0) + places
-    return f"{mantissa}E{shifted}" if shifted else mantissa
+    """Add to the exponent and keep the way it is written; one that `rate_to_percent` had to add goes away again."""
+    match = _EXPONENT.fullmatch(text)
+    mantissa, letter, sign, digits = match.groups() if match else (text, "E", "", "0")
+    shifted = int(sign + digits) + places
+    if shifted == 0 and (letter, sign) == ("E", ""):
+        return mantissa
+    return f"{mantissa}{letter}{'+' if sign == '+' and shifted >= 0 else ''}{shifted}"

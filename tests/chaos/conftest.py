@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from random import Random
 
 import pytest
 
 from counterfoil.client import Api
-from tests.chaos.plans import Plans, known_readings, make_plans
-from tests.chaos.processes import Worker, Workers
+from tests.chaos.fixtures import plans, worker, workers
+from tests.chaos.plans import Plans, known_readings
 from tests.chaos.reading import Reading
+
+__all__ = ["plans", "worker", "workers"]
 
 # Read before any test runs: tests see no settings from outside.
 SEED = int(os.environ.get("COUNTERFOIL_CHAOS_SEED", "20261120"))
@@ -21,29 +22,9 @@ _TRIED = pytest.StashKey[Counter[str]]()
 
 
 @pytest.fixture(scope="session")
-def plans(tmp_path_factory: pytest.TempPathFactory) -> Plans:
-    """The three ways to publish, with their input."""
-    return make_plans(tmp_path_factory.mktemp("plans"))
-
-
-@pytest.fixture(scope="session")
 def known(plans: Plans) -> dict[tuple[str, Api], Reading]:
     """What readers get of each state."""
     return known_readings(plans.all())
-
-
-@pytest.fixture
-def workers() -> Iterator[Workers]:
-    """Processes to kill."""
-    with Workers() as made:
-        yield made
-
-
-@pytest.fixture
-def worker() -> Iterator[Worker]:
-    """A process to keep."""
-    with Worker() as made:
-        yield made
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ class Done:
     error: str
     message: str
     swept: list[int]
+    faults: list[str]
     points: list[str]
     took_s: float
 
@@ -105,7 +106,8 @@ class Worker:
 
     def kill_after(self, wait_s: float) -> bool:
         """Kill it after a while, or as soon as it is done; tell whether it was still at work."""
-        done, _, _ = select.select([self.process.stdout], [], [], wait_s)
+        assert self.process.stdout is not None
+        done, _, _ = select.select([self.process.stdout.fileno()], [], [], wait_s)
         self.kill()
         return not done
 

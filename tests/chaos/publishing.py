@@ -21,22 +21,27 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
+import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, event
 
-from counterfoil.datasets import restore, seal, sort, sweep
+from counterfoil.datasets import restore, seal, sweep
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
+from counterfoil.datasets.verify import verify
 from counterfoil.errors import CounterfoilError
+from counterfoil.model import Dataset
 from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.storage import sqlite
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Cleaned, Files, Publication
+from counterfoil.storage.files import Cleaned, Files, FileWriter, Publication
 from counterfoil.storage.locks import DatasetLocks
+from counterfoil.storage.records import Revision
 
 PART_LINE_ITEMS: Final = 500
 LARGE_BYTES: Final = 4096
 Job = dict[str, Any]
 Done = dict[str, Any]
+Watcher = tuple[object, str, object]
 
 
 class Stops:
@@ -60,7 +65,7 @@ def run(job: Job) -> Done:
     """Do one job and tell what came of it."""
     stops = Stops(job["at"], job["how"])
     began = time.perf_counter()
-    done: Done = {"receipts": [], "error": "", "message": "", "swept": []}
+    done: Done = {"receipts": [], "error": "", "message": "", "swept": [], "faults": []}
     with ExitStack() as stack:
         watch(stack, stops)
         try:
@@ -105,11 +110,27 @@ def do_sweep(job: Job, stops: Stops, done: Done) -> None:
         done["swept"] = [swept.revisions, swept.files, swept.publications_at_work]
 
 
+class Newest(Catalog):
+    """A catalog that shows the newest revisions only: the others were verified before."""
+
+    def revisions(self, dataset: Dataset) -> list[Revision]:
+        return super().revisions(dataset)[:2]
+
+
+def do_verify(job: Job, stops: Stops, done: Done) -> None:
+    shown = Catalog if job["does"] == "verify all" else Newest
+    with shown.open(Path(job["data"]), create=False) as catalog:
+        _, faults = verify(catalog, Files(Path(job["data"]) / "files"))
+    done["faults"] = [f"{fault.where}: {fault.what}" for fault in faults]
+
+
 DOES: Final[dict[str, Callable[[Job, Stops, Done], None]]] = {
     "publish": do_publish,
     "restore": do_restore,
     "withdraw": do_withdraw,
     "sweep": do_sweep,
+    "verify all": do_verify,
+    "verify newest": do_verify,
 }
 
 
@@ -129,10 +150,14 @@ def told(receipt: Receipt) -> Done:
 
 def watch(stack: ExitStack, stops: Stops) -> None:
     """Put points around all that changes the disk."""
-    fsync, write, unlink, open_file, begin, clean = (
-        os.fsync, os.write, Path.unlink, Publication.create, Files.begin, Files.clean,
-    )  # fmt: skip
-    write_table, engine_for = sort.pq.write_table, sqlite.engine_for
+    watchers = [*of_the_system(stops), *of_files(stops), *of_the_catalog(stops)]
+    watchers += [(seal, "PART_LINE_ITEMS", PART_LINE_ITEMS), (seal, "ROW_GROUP_LINE_ITEMS", PART_LINE_ITEMS // 2)]
+    for place, name, watcher in watchers:
+        stack.enter_context(patch.object(place, name, watcher))
+
+
+def of_the_system(stops: Stops) -> list[Watcher]:
+    fsync, write, unlink, write_table = os.fsync, os.write, Path.unlink, pq.write_table
 
     def syncing(descriptor: int) -> None:
         stops("syncing")
@@ -150,29 +175,35 @@ def watch(stack: ExitStack, stops: Stops) -> None:
         stops("deleting")
         unlink(path, missing_ok=missing_ok)
 
+    def spilling(*given: Any, **named: Any) -> None:
+        write_table(*given, **named)
+        stops("spilled")
+
+    return [(os, "fsync", syncing), (os, "write", writing), (Path, "unlink", deleting), (pq, "write_table", spilling)]
+
+
+def of_files(stops: Stops) -> list[Watcher]:
+    create, begin, clean = Publication.create, Files.begin, Files.clean
+
     def beginning(files: Files) -> Publication:
         stops("beginning")
         publication = begin(files)
         stops("begun")
         return publication
 
-    def creating(publication: Publication, name: str) -> seal.FileWriter:
+    def creating(publication: Publication, name: str) -> FileWriter:
         stops("creating")
-        return open_file(publication, name)
+        return create(publication, name)
 
     def cleaning(files: Files, publication: str, listed: Callable[[str], set[str]]) -> Cleaned | None:
         stops("cleaning")
         return clean(files, publication, listed)
 
-    def spilling(*given: Any, **named: Any) -> None:
-        write_table(*given, **named)
-        stops("spilled")
+    return [(Publication, "create", creating), (Files, "begin", beginning), (Files, "clean", cleaning)]
 
-    def watched(path: Path) -> Engine:
-        engine = engine_for(path)
-        event.listen(engine, "before_cursor_execute", stating)
-        event.listen(engine, "commit", committing)
-        return engine
+
+def of_the_catalog(stops: Stops) -> list[Watcher]:
+    engine_for = sqlite.engine_for
 
     def stating(connection: Connection, *_: object) -> None:
         if connection.get_execution_options().get("counterfoil_writes"):
@@ -182,19 +213,13 @@ def watch(stack: ExitStack, stops: Stops) -> None:
         if connection.get_execution_options().get("counterfoil_writes"):
             stops("committing")
 
-    for place, name, watcher in (
-        (os, "fsync", syncing),
-        (os, "write", writing),
-        (Path, "unlink", deleting),
-        (Files, "begin", beginning),
-        (Files, "clean", cleaning),
-        (Publication, "create", creating),
-        (sort.pq, "write_table", spilling),
-        (sqlite, "engine_for", watched),
-        (seal, "PART_LINE_ITEMS", PART_LINE_ITEMS),
-        (seal, "ROW_GROUP_LINE_ITEMS", PART_LINE_ITEMS // 2),
-    ):
-        stack.enter_context(patch.object(place, name, watcher))
+    def watched(path: Path) -> Engine:
+        engine = engine_for(path)
+        event.listen(engine, "before_cursor_execute", stating)
+        event.listen(engine, "commit", committing)
+        return engine
+
+    return [(sqlite, "engine_for", watched)]
 
 
 def say(text: str) -> None:

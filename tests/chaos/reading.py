@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import shutil
 import threading
 import uuid
@@ -12,7 +13,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from random import Random
 from typing import Final, Self
 
 import httpx
@@ -215,7 +215,7 @@ class Truth:
 
 
 class Readers:
-    """Threads that export and walk all the time, and hold what they get against the truth and the known states."""
+    """A thread that exports and walks all the time, and holds what it gets against the truth and the known states."""
 
     def __init__(
         self, puller: Puller, datasets: Sequence[Dataset], truth: Truth, known: Mapping[tuple[str, Api], Reading]
@@ -224,14 +224,14 @@ class Readers:
         self._ended = threading.Event()
         self._failed: list[BaseException] = []
         self.readings = dict.fromkeys(Api, 0)
-        self._threads = [threading.Thread(target=self._read, args=(api,), name=f"reader {api}") for api in Api]
+        self._thread = threading.Thread(target=self._read, name="reader")
 
-    def _read(self, api: Api) -> None:
-        dice = Random(api)
-        datasets = [dataset for dataset in self._datasets if api in apis_of(dataset)]
+    def _read(self) -> None:
+        asked = [(dataset, api) for dataset in self._datasets for api in apis_of(dataset)]
         try:
-            while not self._ended.is_set():
-                dataset = dice.choice(datasets)
+            for dataset, api in itertools.cycle(asked):
+                if self._ended.is_set():
+                    return
                 moment = self._truth.moment(dataset)
                 reading = self._puller.read(dataset, api)
                 assert reading == self._known.get((reading.etag, api)), f"{api} gave of {dataset} what nobody published"
@@ -246,14 +246,12 @@ class Readers:
             raise self._failed[0]
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        for thread in self._threads:
-            thread.join()
+        self._thread.join()
 
 
 def get(url: str, token: str) -> httpx.Response:

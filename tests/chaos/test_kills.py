@@ -12,7 +12,7 @@ import pytest
 
 from counterfoil.client import Api
 from counterfoil.errors import DataFolderError
-from tests.chaos.plans import PARTNER, Plan, Plans, in_force
+from tests.chaos.plans import PARTNER, Plan, Plans, faults_in, in_force
 from tests.chaos.processes import Job, Worker, Workers, serving
 from tests.chaos.reading import Begun, Puller, Readers, Reading, Truth
 from tests.chaos.trials import Trial, chosen, killed_at
@@ -58,6 +58,7 @@ def watched(plans: tuple[Plan, ...], data: Path, known: Known, tried: Counter[st
     ):
         yield Watched(data, server.url, readers, truth, known)
         readers.check()
+        assert faults_in(data) == []
         assert all(readers.readings.values()), readers.readings
     for api, count in readers.readings.items():
         tried[f"whole readings by {api} beside them"] += count
@@ -106,11 +107,11 @@ def killed_at_a_moment(trial: Trial, workers: Workers, worker: Worker, wait_s: f
         trial.begins()
         victim.begin(trial.job())
         at_work = victim.kill_after(wait_s)
-    state = trial.died()
+    state = trial.died(worker)
     if sweeps_first:
-        trial.tidied()
+        trial.tidied(worker)
     trial.again(worker)
-    trial.tidied()
+    trial.tidied(worker)
     when = "before" if state == trial.old else "after"
     return f"random kills {when} the commit" if at_work else "random kills that came too late"
 
@@ -140,5 +141,5 @@ def test_a_first_publication_killed_at_any_point_leaves_a_folder_that_works(
             )
         trial = Trial(plan, data, "a", "a")
         trial.again(worker)
-        trial.tidied()
+        trial.tidied(worker)
         tried[f"kills at a named point of a first publication ({name})"] += 1

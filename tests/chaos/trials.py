@@ -9,7 +9,10 @@ from pathlib import Path
 from random import Random
 from typing import Final, Self
 
-from tests.chaos.plans import Plan, faults_in, in_force, orphans_in, strangers_in, swept
+import pytest
+
+from counterfoil.errors import LockedError
+from tests.chaos.plans import Plan, in_force, orphans_in, strangers_in, swept
 from tests.chaos.processes import Job, Worker, Workers
 from tests.chaos.reading import Truth
 
@@ -38,7 +41,7 @@ class Trial:
         """From now on readers may see either state."""
         self._tell(self.old, self.new)
 
-    def died(self, passed: Sequence[str] | None = None) -> str:
+    def died(self, worker: Worker, passed: Sequence[str] | None = None) -> str:
         """Check that all datasets are in the old state, or all in the new; return which.
 
         `passed` are the points it passed, if they are known: then it is known which of the two it must be.
@@ -49,7 +52,7 @@ class Trial:
         if passed is not None:
             assert states == [self.new if COMMITTED in passed else self.old]
         self._tell(states[0])
-        assert faults_in(self.data) == []
+        assert worker.do(Job(self.data, does="verify newest")).faults == []
         assert strangers_in(self.data) == []
         return states[0]
 
@@ -62,11 +65,11 @@ class Trial:
         assert in_force(self.data, self.plan.datasets) == self.plan.outcome(self.new).etags
         self._tell(self.new)
 
-    def tidied(self) -> None:
+    def tidied(self, worker: Worker) -> None:
         """Sweep; nothing that nobody lists is left, and everything that is listed is there and sound."""
         assert swept(self.data).publications_at_work == 0
         assert orphans_in(self.data) == []
-        assert faults_in(self.data) == []
+        assert worker.do(Job(self.data, does="verify newest")).faults == []
 
     def _tell(self, *states: str) -> None:
         if self.truth is not None:
@@ -81,12 +84,12 @@ def killed_at(trial: Trial, point: str, workers: Workers, again: Worker) -> None
         victim.begin(trial.job(at=point))
         assert victim.end() is None, f"it never came to {point}"
     points = trial.plan.outcome(trial.new).points
-    trial.died(points[: points.index(point) + 1] if point in points else None)
+    trial.died(again, points[: points.index(point) + 1] if point in points else None)
     trial.again(again)
-    trial.tidied()
+    trial.tidied(again)
 
 
-def chosen(points: Sequence[str], dice: Random, each: int = 4) -> list[str]:
+def chosen(points: Sequence[str], dice: Random, each: int = 3) -> list[str]:
     """Return every point by name; of those that are passed often, the first, the last and some between."""
     often = Counter(point.rpartition(" ")[0] for point in points)
     kept = []
@@ -96,3 +99,51 @@ def chosen(points: Sequence[str], dice: Random, each: int = 4) -> list[str]:
             numbers = sorted({1, count, *dice.sample(range(2, count), each - 2)})  # type: ignore[assignment]
         kept += [f"{name} {number}" for number in numbers]
     return sorted(kept, key=list(points).index)
+
+
+def held_at(points: Sequence[str], point: str) -> bool:
+    """Whether a publication holds its datasets at a point: from when it says so until it has let go of all."""
+    return points.index("locked 1") <= points.index(point) < points.index("cleaning 1")
+
+
+def in_commit_at(points: Sequence[str], point: str) -> bool:
+    """Whether a publication is within its catalog transaction at a point: no other may write to the catalog then."""
+    return points.index("sealed 1") < points.index(point) < points.index(COMMITTED)
+
+
+def stopped_at(trial: Trial, point: str, workers: Workers, worker: Worker, *, kill: bool = False) -> None:
+    """Stop a publication at a point, try another and a sweep beside it, and let it go on (or kill it)."""
+    points = trial.plan.outcome(trial.new).points
+    other = Job(trial.data, trial.plan.variants[trial.old])
+    with workers.take() as holder:
+        trial.begins()
+        holder.begin(trial.job(at=point, how="stop"))
+        holder.until_stopped()
+        refused = worker.do(other)
+        assert refused.error == ("LockedError" if held_at(points, point) else "")
+        assert (f"process {holder.process.pid}" in refused.message) == bool(refused.error)
+        before = files_in(trial.data)
+        if in_commit_at(points, point):
+            with pytest.raises(LockedError, match="busy"):
+                swept(trial.data)
+        else:
+            swept(trial.data)
+        assert holder.is_stopped()
+        assert files_in(trial.data) == before, "the sweep took something of a publication at work"
+        if kill:
+            holder.kill()
+            trial.died(worker, points[: points.index(point) + 1])
+            trial.again(worker)
+        else:
+            holder.go_on()
+            done = holder.end()
+            assert done is not None
+            assert not done.error, done.message
+            assert done.receipts == trial.plan.outcome(trial.new).receipts
+            assert in_force(trial.data, trial.plan.datasets) == trial.plan.outcome(trial.new).etags
+    trial.tidied(worker)
+
+
+def files_in(data: Path) -> set[str]:
+    """Return every file of every publication."""
+    return {str(path.relative_to(data)) for path in (data / "files").rglob("*") if path.is_file()}

@@ -217,9 +217,22 @@ def test_on_a_terminal_a_customers_name_is_no_markup_and_steers_nothing(monkeypa
     output, stdout, _ = printed(Form.TABLE)
     monkeypatch.setattr(stdout, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "dumb")
-    output.rows({"name": "Name"}, [{"name": "[red]Contoso[/red]\x1b[2J"}])
+    output.rows({"name": "Name", "id": "Id"}, [{"name": "[red]Contoso[/red]\x1b[2J", "id": "0123456789" * 20}])
     assert r"[red]Contoso[/red]\x1b[2J" in stdout.getvalue()
+    assert "0123456789" * 20 in stdout.getvalue()
     assert "\x1b" not in stdout.getvalue()
+
+
+def test_progress_on_a_terminal_counts_and_leaves_the_screen_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    output, stdout, stderr = printed(Form.TABLE)
+    monkeypatch.setattr(stderr, "isatty", lambda: True)
+    for total in (None, 3_000):
+        with output.progress("Reading", total) as progress:
+            progress.advance(1_234)
+    assert stdout.getvalue() == ""
+    assert "Reading 1,234 " in stderr.getvalue()
+    assert "Reading 1,234 of 3,000" in stderr.getvalue()
+    assert stderr.getvalue().rstrip().endswith("\x1b[2K")
 
 
 def test_printable_leaves_other_scripts_alone() -> None:

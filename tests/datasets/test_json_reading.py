@@ -205,7 +205,7 @@ def by_reader(kind: Kind, lines: list[bytes]) -> tuple[dict[int, dict[str, str]]
         assert number not in refusals
         refusals[number] = told(refused)
 
-    for batch in JsonLinesReader(table_of(kind), refuse, scanned_size_bytes_min=0).read(Chunk(b"\n".join(lines), 1)):
+    for batch in JsonLinesReader(table_of(kind), refuse).read(Chunk(b"\n".join(lines), 1)):
         for number, row in zip(batch.lines.tolist(), rows(batch.items), strict=True):
             assert number not in accepted
             accepted[number] = row

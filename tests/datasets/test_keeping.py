@@ -101,7 +101,7 @@ def test_files_of_another_length_or_none_are_found(published: Workshop, data: Pa
         """UPDATE segments SET contents = replace(contents, '"20.20"', '"20.21"')""",
         """UPDATE segments SET contents = replace(contents, 'EUR', 'USD')""",
         """UPDATE revisions SET contents = replace(contents, '"lineItems":2', '"lineItems":3')""",
-        """UPDATE revisions SET contents = replace(contents, '"digest":"', '"digest":"0')""",
+        """UPDATE revisions SET contents = replace(contents, '"digest":"', '"digest":"1')""",
         "UPDATE revisions SET etag = replace(etag, substr(etag, 1, 1), 'x')",
         "UPDATE files SET line_items = line_items + 1 WHERE rendering = 'v1'",
         "UPDATE files SET line_items = line_items + 1 WHERE rendering = 'graph-full'",

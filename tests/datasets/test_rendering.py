@@ -141,7 +141,7 @@ def sealed(
     """What sealing makes of line items: for each wire form its lines, and `V1`'s items."""
     with Files(folder).begin() as publication:
         sealer = SegmentSealer(publication, 0, table, UNBILLED)
-        sealer.write(batch.of_values(table, given_items, range(len(given_items))).items)
+        sealer.write(batch.of_values(table, given_items, range(len(given_items))).records)
         found: dict[Rendering, Any] = {}
         for file in sealer.finish():
             path = publication.folder.parent / file.path

@@ -101,7 +101,8 @@ def verify(*, settings: Settings, output: Output) -> None:
         output.rows({"where": "Where", "fault": "Fault"}, rows)
     if faults:
         raise DamagedError(
-            f"{len(faults):,} faults were found.", remedy="Bring the files back from a backup, or publish again."
+            "1 fault was found." if len(faults) == 1 else f"{len(faults):,} faults were found.",
+            remedy="Bring the files back from a backup, or publish again.",
         )
     output.note(
         f"Sound: {seen.revisions:,} revisions, {seen.line_items:,} line items, {seen.files:,} files, "

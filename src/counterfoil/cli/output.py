@@ -109,9 +109,13 @@ class Output:
             yield _PlainProgress(self, what, total, clock)
             return
         from rich.console import Console
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
 
-        with Bar(console=Console(file=self.stderr), transient=True) as bar:
+        counted = "{task.description} {task.completed:,}" + (" of {task.total:,}" if total is not None else "")
+        shape = SpinnerColumn() if total is None else BarColumn()
+        columns = (shape, TextColumn(counted, markup=False), TimeElapsedColumn())
+        with Bar(*columns, console=Console(file=self.stderr), transient=True) as bar:
             task = bar.add_task(what, total=total)
             yield _BarProgress(lambda count: bar.advance(task, count))
 
@@ -134,16 +138,20 @@ class Output:
 
     def _print_ruled(self, headings: Sequence[str], texts: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
         from rich.box import SIMPLE_HEAD
+        from rich.cells import cell_len
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
         table = Table(box=SIMPLE_HEAD)
         for heading, to_right in zip(headings, right, strict=True):
-            table.add_column(heading, justify="right" if to_right else "left", overflow="fold")
+            table.add_column(heading, justify="right" if to_right else "left", no_wrap=True)
         for line in texts:
             table.add_row(*map(Text, line))  # Text, because "[b]" in a customer's name is no markup
-        Console(file=self.stdout).print(table)
+        # As wide as it needs to be, even if the terminal then wraps it: an id cut in pieces cannot be copied. The height
+        # is of no account, but rich takes our width only together with one.
+        width = sum(max(map(cell_len, column)) + 3 for column in zip(headings, *texts, strict=True))
+        Console(file=self.stdout, width=width + 3, height=1).print(table)
 
 
 @dataclass(slots=True)

@@ -12,9 +12,10 @@ from counterfoil.cli.options import with_output, with_settings
 from counterfoil.cli.output import Form, Output
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.csv_lines import DateOrder
-from counterfoil.datasets.publish import Input, Receipt
+from counterfoil.datasets.publish import Input, Receipt, Workshop
 from counterfoil.datasets.publish import publish as publish_inputs
-from counterfoil.errors import UsageError
+from counterfoil.datasets.sweep import sweep
+from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.model import WHOLE, Kind, segment_name, tenant_id
 from counterfoil.periods import BillingPeriod
 from counterfoil.settings import Settings
@@ -89,6 +90,8 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
             dry_run=bool(options["dry_run"]),
         )
         new = {receipt.dataset.partner for receipt in receipts} - known
+        if not options["dry_run"]:
+            _sweep(workshop, output)
     print_receipts(output, receipts)
     if options["dry_run"]:
         output.note("A dry run: nothing was published.")
@@ -98,6 +101,14 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
     for receipt in receipts:
         if not receipt.changed:
             output.note(f"{receipt.dataset}: the same line items were in force already; nothing was changed.")
+
+
+def _sweep(workshop: Workshop, output: Output) -> None:
+    """Take away what the publication made unreachable. It is done and true by now, whatever becomes of this."""
+    try:
+        sweep(workshop.catalog, workshop.files, workshop.now())
+    except CounterfoilError as error:
+        output.warning(f"Old files were not swept: {error} `counterfoil sweep` does it later.")
 
 
 def print_receipts(output: Output, receipts: list[Receipt]) -> None:

@@ -28,8 +28,8 @@ _FOR_EVER = "forever"
 def sweep(*, keep_billed: str, keep_unbilled: str, settings: Settings, output: Output) -> None:
     """Remove leftovers of publications that died, wire forms of old revisions, and revisions past their time.
 
-    Never removes a revision in force, nor what a live link, export or continuation token leads to. Publishing does not
-    wait for it: run it every day.
+    Never removes a revision in force, nor what a live link, export or continuation token leads to. Each publication
+    sweeps too, with the default times: run this where you keep other times, or publish seldom.
     """
     with opened(settings) as workshop:
         swept = sweep_all(

@@ -1,4 +1,4 @@
-"""A batch: some line items as Arrow columns of text, and the quick tests that let most of them pass.
+"""A batch: some line items as they were read, and the quick tests that let most of them pass.
 
 What a newcomer would get wrong: `doubtful` never refuses. It only says which rows the quick tests cannot vouch for;
 those go to the reference in `values`, which accepts them or says why not. So the quick tests may be narrower than the
@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from counterfoil import numbers
-from counterfoil.columns import EXTRA, Codec, Column, LineItemTable, Spelling, Type
+from counterfoil.columns import EXTRA, Codec, LineItemTable, Spelling, Type
+from counterfoil.datasets import records
+from counterfoil.datasets.located import Located
 from counterfoil.datasets.values import why_not_a_date
 
 # At most 1 + 13 + 1 + 40 characters, below 1e13, 40 decimals: inside numbers.why_not_a_number on every count.
@@ -26,40 +28,60 @@ Texts = Sequence[str | None]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Line items as text columns (every column of the table, then Extra), and the line each came from."""
+    """Some line items as records, the columns that are looked at while reading, and the line each came from."""
 
-    items: pa.Table
+    table: LineItemTable
+    records: pa.Array
+    form_sizes: np.ndarray  # how much of each record is the canonical form
+    watched: pa.Table
     lines: np.ndarray  # int64, counted from 1 within the file
 
     @property
     def num_rows(self) -> int:
         """How many line items."""
-        return int(self.items.num_rows)
+        return len(self.lines)
+
+    @property
+    def items(self) -> pa.Table:
+        """The line items as text columns: every column of the table, then Extra."""
+        return records.unpacked(self.table, self.records)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return a column; one that is watched, or Extra."""
+        return self.watched.column(name)
 
     def keep(self, mask: np.ndarray) -> Batch:
         """Return the rows where `mask` is true."""
-        return Batch(self.items.filter(pa.array(mask)), self.lines[mask])
+        chosen = pa.array(mask)
+        kept = self.records.filter(chosen), self.form_sizes[mask], self.watched.filter(chosen)
+        return Batch(self.table, *kept, self.lines[mask])
 
 
-def schema(table: LineItemTable) -> pa.Schema:
-    """Return the schema of a batch: all text."""
-    return pa.schema([(column.name, pa.string()) for column in table.columns] + [(EXTRA, pa.string())])
+def of_located(table: LineItemTable, items: Located, lines: np.ndarray) -> Batch:
+    """Build a batch from line items that lie somewhere in the table's columns (and Extra)."""
+    names = records.names_of(table)
+    packed, sizes = items.records(len(names))
+    watched = _watched(table)
+    columns = items.columns([names.index(name) for name in watched])
+    return Batch(table, packed, sizes, pa.table(columns, watched), lines)
 
 
 def of_values(table: LineItemTable, values: Sequence[Mapping[str, str]], lines: Sequence[int]) -> Batch:
     """Build a batch from what the reference read: one mapping of column to text for each line item."""
-    names = [*(column.name for column in table.columns), EXTRA]
+    names = records.names_of(table)
     arrays = [pa.array([item.get(name) for item in values], pa.string()) for name in names]
-    return Batch(pa.table(arrays, schema=schema(table)), np.array(lines, dtype=np.int64))
+    return of_located(table, Located.of_columns(arrays), np.array(lines, dtype=np.int64))
 
 
-def of_arrays(table: LineItemTable, arrays: Sequence[pa.Array], lines: np.ndarray) -> Batch:
-    """Build a batch from stored texts: one array for each column of the table."""
-    return Batch(pa.table([*arrays, pa.nulls(len(lines), pa.string())], schema=schema(table)), lines)
+def _watched(table: LineItemTable) -> list[str]:
+    """The columns that the checks, the totals and the sort key read."""
+    required = [column.name for column in table.columns if column.required]
+    others = ["PartnerId", "CustomerId", "InvoiceNumber", "SubscriptionId", table.currency, table.date, *table.totals]
+    return list(dict.fromkeys([*required, *others, EXTRA]))
 
 
 def of_columns(
-    table: LineItemTable, columns: Sequence[tuple[Spelling, pa.Array]], lines: Sequence[int]
+    table: LineItemTable, columns: Sequence[tuple[Spelling, pa.Array]], lines: Sequence[int], extra: pa.Array | None
 ) -> tuple[Batch, np.ndarray]:
     """Build a batch from quickly read columns; also returns a mask of the rows the reference must look at.
 
@@ -83,9 +105,8 @@ def of_columns(
             doubtful |= unsure
         found[column.name] = stored
     nothing = pa.nulls(len(lines), pa.string())
-    arrays = [found.get(column.name, nothing) for column in table.columns]
-    items = pa.table([*arrays, nothing], schema=schema(table))
-    return Batch(items, np.asarray(lines, dtype=np.int64)), doubtful
+    arrays = [*(found.get(column.name, nothing) for column in table.columns), nothing if extra is None else extra]
+    return of_located(table, Located.of_columns(arrays), np.asarray(lines, dtype=np.int64)), doubtful
 
 
 def _texts(spelling: Spelling, array: pa.Array) -> pa.Array:
@@ -136,8 +157,3 @@ def _by_unique(array: pa.Array, accept: Callable[[str], str | None]) -> tuple[pa
 def columns_of_kind(table: LineItemTable, names: Sequence[str]) -> list[Spelling | None]:
     """Return what each input name means, None for constants and unknown names."""
     return [table.spellings.get(name.lower()) for name in names]
-
-
-def is_raw(column: Column) -> bool:
-    """Whether the quick JSON reader must take the value as bytes: numbers keep their digits, flags may be words."""
-    return column.type in (Type.NUMBER, Type.FLAG) or column.codec is Codec.LIST

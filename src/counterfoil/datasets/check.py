@@ -11,7 +11,6 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from counterfoil.columns import EXTRA, LineItemTable, table_of
@@ -53,7 +52,7 @@ class Identity:
 
 def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str) -> Identity:
     """Infer from the first batch what was not asserted; raises InputError if neither tells."""
-    told_partner = _first_text(first.items, "PartnerId")
+    told_partner = _first_text(first, "PartnerId")
     if not told_partner:
         raise InputError("is empty", file=file, line=int(first.lines[0]), attribute="PartnerId")
     issuer = asserted.issuer or asserted.partner or told_partner
@@ -62,8 +61,8 @@ def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str
         partner = tenant_id(asserted.partner or issuer)
     except UsageError as error:
         raise InputError(error.message, file=file, attribute="PartnerId", remedy=error.remedy) from error
-    currency = (asserted.currency or _first_text(first.items, table.currency)).upper()
-    invoice = asserted.invoice or ("" if asserted.period else _first_text(first.items, "InvoiceNumber"))
+    currency = (asserted.currency or _first_text(first, table.currency)).upper()
+    invoice = asserted.invoice or ("" if asserted.period else _first_text(first, "InvoiceNumber"))
     if not invoice and asserted.period is None:
         raise InputError(
             "the line items name no invoice",
@@ -117,7 +116,7 @@ def refuse_oversized(batch: Batch, sizes: np.ndarray, on_refused: OnRefused) -> 
 def unknown_attributes(batch: Batch) -> Counter[str]:
     """Count the attributes that only Extra could keep, by name."""
     found: Counter[str] = Counter()
-    extra = batch.items.column(EXTRA)
+    extra = batch.column(EXTRA)
     if extra.null_count == len(extra):
         return found
     for text in extra.drop_null().to_pylist():
@@ -130,7 +129,7 @@ def _complete(table: LineItemTable, batch: Batch, on_refused: OnRefused) -> Batc
     for column in table.columns:
         if not column.required:
             continue
-        texts = batch.items.column(column.name)
+        texts = batch.column(column.name)
         absent = pc.fill_null(pc.equal(texts, ""), fill_value=True)
         if pc.any(absent).as_py():
             mask = absent.combine_chunks().to_numpy(zero_copy_only=False)
@@ -141,7 +140,7 @@ def _complete(table: LineItemTable, batch: Batch, on_refused: OnRefused) -> Batc
 
 
 def _all_alike(batch: Batch, name: str, allowed: set[str], file: str, reason: str, remedy: str) -> None:
-    texts = batch.items.column(name)
+    texts = batch.column(name)
     for value in pc.unique(texts).to_pylist():
         text = value or ""
         if text not in allowed and text.lower() not in allowed and text.upper() not in allowed:
@@ -149,5 +148,5 @@ def _all_alike(batch: Batch, name: str, allowed: set[str], file: str, reason: st
             raise InputError(reason, file=file, line=int(batch.lines[row]), attribute=name, value=text, remedy=remedy)
 
 
-def _first_text(items: pa.Table, name: str) -> str:
-    return next((text for text in pc.unique(items.column(name)).to_pylist() if text), "")
+def _first_text(batch: Batch, name: str) -> str:
+    return next((text for text in pc.unique(batch.column(name)).to_pylist() if text), "")

@@ -117,18 +117,14 @@ class CsvReader:
                 if spelling.column.type is Type.DATE:
                     texts = [self._iso(text, name, line) for text, line in zip(texts, lines, strict=True)]  # noqa: PLW2901
                 columns.append((spelling, pa.array(texts, pa.string())))
-        quick, doubtful = batch.of_columns(self._table, columns, lines)
         unknown = [
             index
             for index, (name, spelling) in enumerate(zip(names, spellings, strict=True))
             if spelling is None and name.lower() not in self._table.constants
         ]
-        nul = [any("\0" in text for text in row) for row in rows]
-        doubtful |= nul
-        if unknown:
-            extra = pa.array([_extra(names, unknown, row) for row in rows], pa.string())
-            items = quick.items.set_column(quick.items.num_columns - 1, EXTRA, extra)
-            quick = Batch(items, quick.lines)
+        extra = pa.array([_extra(names, unknown, row) for row in rows], pa.string()) if unknown else None
+        quick, doubtful = batch.of_columns(self._table, columns, lines, extra)
+        doubtful |= [any("\0" in text for text in row) for row in rows]
         yield quick.keep(~doubtful) if doubtful.any() else quick
         if doubtful.any():
             unsure = [index for index, is_unsure in enumerate(doubtful) if is_unsure]

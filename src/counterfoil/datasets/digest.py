@@ -8,7 +8,6 @@ the order of its keys, or on the engine that stored it. The v1-only columns are 
 from __future__ import annotations
 
 import hashlib
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 from counterfoil.columns import LineItemTable
 from counterfoil.model import DIGEST_MODULUS
 
-SORT_KEY = "sort key"  # a column beside the text columns while sorting; not stored
+SORT_KEY = "sort key"  # the name of a column of them; not stored
 _DIGEST_SIZE_BYTES = 32
 
 
@@ -27,18 +26,16 @@ def canonical_forms(items: pa.Table) -> pa.Array:
     return pc.binary_join_element_wise(*columns, "\0", null_handling="replace", null_replacement="")
 
 
-def sizes(canonical: pa.Array) -> np.ndarray:
-    """Return the length in bytes of each canonical form."""
-    return np.asarray(pc.binary_length(canonical))
+def digests(texts: pa.Array, sizes: np.ndarray | None = None) -> np.ndarray:
+    """Return the SHA-256 of each canonical form, as rows of 32 bytes.
 
-
-def digests(canonical: pa.Array) -> np.ndarray:
-    """Return the SHA-256 of each form, as rows of 32 bytes."""
-    offsets = np.frombuffer(canonical.buffers()[1], dtype=np.int32)
-    offsets = offsets[canonical.offset : canonical.offset + len(canonical) + 1].tolist()
-    data = memoryview(canonical.buffers()[2] or b"")
+    If `sizes` are given, the forms are the first bytes of records.
+    """
+    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    ends = offsets[1:] if sizes is None else offsets[:-1] + sizes
+    data = memoryview(texts.buffers()[2] or b"")
     sha256 = hashlib.sha256
-    joined = b"".join([sha256(data[a:z]).digest() for a, z in pairwise(offsets)])
+    joined = b"".join([sha256(data[a:z]).digest() for a, z in zip(offsets[:-1].tolist(), ends.tolist(), strict=True)])
     return np.frombuffer(joined, dtype=np.uint8).reshape(-1, _DIGEST_SIZE_BYTES)
 
 
@@ -52,10 +49,10 @@ def digest_sum(rows: np.ndarray) -> int:
     return total % DIGEST_MODULUS
 
 
-def sort_keys(table: LineItemTable, items: pa.Table, rows: np.ndarray) -> pa.Array:
+def sort_keys(table: LineItemTable, columns: pa.Table, rows: np.ndarray) -> pa.Array:
     """Return CustomerId, SubscriptionId, the kind's date and the digest, joined so that bytes compare as the tuple."""
     names = ("CustomerId", "SubscriptionId", table.date)
-    texts = [items.column(name).combine_chunks().cast(pa.binary()) for name in names]
+    texts = [columns.column(name).combine_chunks().cast(pa.binary()) for name in names]
     buffer = pa.py_buffer(rows.tobytes())
     digest = pa.FixedSizeBinaryArray.from_buffers(pa.binary(_DIGEST_SIZE_BYTES), len(rows), [None, buffer])
     return pc.binary_join_element_wise(

@@ -1,14 +1,12 @@
 """Reading JSON lines, fast for what is usual and complete for the rest.
 
 Usual lines are read by the compiled scanner in `scan`, some forty times faster than by the reference in `values`. A
-line that holds anything the scanner cannot vouch for is read by the reference, whose verdict counts. So is a small
-input as a whole: loading the scanner would take longer.
+line that holds anything the scanner cannot vouch for is read by the reference, whose verdict counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -19,36 +17,27 @@ from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.source import Chunk
 from counterfoil.datasets.values import LineItem, Refused, parse_object, read_json_line
 
-if TYPE_CHECKING:
-    from counterfoil.datasets.scan import Scanner
-
 OnRefused = Callable[[int, Refused], None]
-SCANNED_SIZE_BYTES_MIN = 2 << 20
 _PIECE_SIZE_BYTES = 4 << 20
 _LEARNED_LINES_MAX = 64
 
 
 class JsonLinesReader:
-    """Reads the chunks of one file; refused lines go to `on_refused`, which raises to stop everything.
+    """Reads the chunks of one file; refused lines go to `on_refused`, which raises to stop everything."""
 
-    The scanner is loaded when a piece of input of `scanned_size_bytes_min` has come.
-    """
+    def __init__(self, table: LineItemTable, on_refused: OnRefused) -> None:
+        from counterfoil.datasets.scan import Scanner  # noqa: PLC0415 - brings numba
 
-    def __init__(
-        self, table: LineItemTable, on_refused: OnRefused, *, scanned_size_bytes_min: int = SCANNED_SIZE_BYTES_MIN
-    ) -> None:
         self._table = table
         self._on_refused = on_refused
-        self._scanned_size_bytes_min = scanned_size_bytes_min
-        self._scanner: Scanner | None = None
+        self._scanner = Scanner(table)
         self._learned_lines = 0
 
     def read(self, chunk: Chunk) -> Iterator[Batch]:
         """Yield the line items of a chunk, in no particular order."""
         numbers = np.arange(chunk.first_line, chunk.first_line + chunk.data.count(b"\n") + 1)
-        scanner = self._scanner_for(len(chunk.data))
-        if scanner is not None and _is_utf8(chunk.data):
-            yield from self._scan(scanner, chunk.data, b"\n", numbers)
+        if _is_utf8(chunk.data):
+            yield from self._scan(chunk.data, b"\n", numbers)
         else:
             yield from self._read_piece(chunk.data.split(b"\n"), numbers)
 
@@ -63,21 +52,17 @@ class JsonLinesReader:
                 begin, size_bytes = end, 0
 
     def _read_piece(self, lines: Sequence[bytes], numbers: np.ndarray) -> Iterator[Batch]:
-        scanner = self._scanner_for(sum(map(len, lines)))
-        if scanner is None:
-            yield self._by_reference(zip(numbers.tolist(), lines, strict=True))
-            return
         # Newlines may be white space within these lines, so U+0000 parts them: no good line holds one.
         sure = [b"\0" not in line and _is_utf8(line) for line in lines]
         joined = b"\0".join(line if good else b"" for line, good in zip(lines, sure, strict=True))
-        yield from self._scan(scanner, joined, b"\0", numbers)
+        yield from self._scan(joined, b"\0", numbers)
         rest = [(number, line) for number, line, good in zip(numbers.tolist(), lines, sure, strict=True) if not good]
         yield self._by_reference(rest)
 
-    def _scan(self, scanner: Scanner, data: bytes, separator: bytes, numbers: np.ndarray) -> Iterator[Batch]:
-        for scanned in scanner.scan(data, separator):
+    def _scan(self, data: bytes, separator: bytes, numbers: np.ndarray) -> Iterator[Batch]:
+        for scanned in self._scanner.scan(data, separator):
             if len(scanned.lines):
-                yield batch.of_arrays(self._table, scanned.columns, numbers[scanned.lines])
+                yield batch.of_located(self._table, scanned.items, numbers[scanned.lines])
             doubtful = [(int(numbers[line]), data[start:end]) for line, start, end in scanned.doubtful.tolist()]
             if doubtful:
                 yield self._by_reference(doubtful)
@@ -99,17 +84,10 @@ class JsonLinesReader:
 
     def _learn(self, line: bytes) -> None:
         """Tell the scanner how a good line spells its keys; for a while, because that takes time as well."""
-        if self._scanner is not None and self._learned_lines < _LEARNED_LINES_MAX:
+        if self._learned_lines < _LEARNED_LINES_MAX:
             self._learned_lines += 1
             for key, _ in parse_object(line):
                 self._scanner.learn(key)
-
-    def _scanner_for(self, size_bytes: int) -> Scanner | None:
-        if self._scanner is None and size_bytes >= self._scanned_size_bytes_min:
-            from counterfoil.datasets.scan import Scanner  # noqa: PLC0415 - brings numba
-
-            self._scanner = Scanner(self._table)
-        return self._scanner
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -25,6 +25,7 @@ from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.check import Assertions, Identity
 from counterfoil.datasets.csv_lines import DateOrder
 from counterfoil.datasets.reader import InputFile, recognise
+from counterfoil.datasets.records import RECORD
 from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import Sorter
@@ -211,28 +212,28 @@ class _Gathering:
         if not batch.num_rows:
             return
         table = table_of(segment.identity.dataset.kind)
-        canonical = digest.canonical_forms(batch.items)
-        kept = check.refuse_oversized(batch, digest.sizes(canonical), on_refused)
+        kept = check.refuse_oversized(batch, batch.form_sizes, on_refused)
         if kept is not None:
-            batch, canonical = batch.keep(kept), canonical.filter(pa.array(kept))
-        hashes = digest.digests(canonical)
-        totals = {name: numbers.total(batch.items.column(name).to_pylist()) for name in table.totals}
+            batch = batch.keep(kept)
+        hashes = digest.digests(batch.records, batch.form_sizes)
+        totals = {name: numbers.total(batch.column(name).to_pylist()) for name in table.totals}
         segment.contents += Contents(batch.num_rows, digest.digest_sum(hashes), segment.identity.currency, totals)
         segment.warnings.update(check.unknown_attributes(batch))
-        segment.sorter.add(batch.items.append_column(digest.SORT_KEY, digest.sort_keys(table, batch.items, hashes)))
+        keys = digest.sort_keys(table, batch.watched, hashes)
+        segment.sorter.add(pa.table({RECORD: batch.records, digest.SORT_KEY: keys}))
         self._read_items += batch.num_rows
         self._workshop.progress("reading", self._read_items)
 
 
 def _seal(workshop: Workshop, publication: Publication, number: int, segment: _Segment) -> NewSegment:
     dataset = segment.identity.dataset
-    sealer = SegmentSealer(publication, number, table_of(dataset.kind), dataset.scope, workshop.stop)
     written = 0
-    for items in segment.sorter.sorted():
-        sealer.write(items)
-        written += items.num_rows
-        workshop.progress("sealing", written)
-    files = sealer.finish()
+    with SegmentSealer(publication, number, table_of(dataset.kind), dataset.scope, workshop.stop) as sealer:
+        for items in segment.sorter.sorted():
+            sealer.write(items.column(RECORD).combine_chunks())
+            written += items.num_rows
+            workshop.progress("sealing", written)
+        files = sealer.finish()
     in_lake = sum(file.line_items for file in files if file.rendering is Rendering.LAKE)
     assert written == segment.contents.line_items == in_lake
     warnings = segment.warnings + Counter({f"inexact {name}": n for name, n in sealer.inexact.items()})

@@ -1,104 +1,167 @@
-"""From a lake file to the wire forms: each line item's JSON is one SQL expression made from the table of columns.
+"""From stored texts to the wire forms: what each line item's JSON is made of, as a plan that a compiled kernel follows.
 
-DuckDB only joins texts here; no number is ever parsed, so every digit arrives as it left. The expressions are long
-and dull on purpose: they are the same for every engine that runs them, and so are the bytes.
+A plan is made from the table of columns and only joins texts: no number is ever parsed, so every digit arrives as it
+left. The forms depend on the stored texts alone, however many line items are rendered at once.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import duckdb
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from duckdb.func import PythonUDFType
-from duckdb.sqltypes import VARCHAR
 
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, Codec, Column, LineItemTable, Type
-from counterfoil.lake import TEXT_SUFFIX
+from counterfoil.datasets import kernels
+from counterfoil.datasets.located import PADDING, Located
+from counterfoil.datasets.records import names_of
 from counterfoil.model import Rendering
 
-ROWS_PER_BATCH = 20_000  # DuckDB slows down badly on small batches
-_CREDIT = "v1-credit"
+_OUT_SIZE_BYTES: Final = 2 << 20
+_V1_CHARGE_TYPES: Final = {"purchase": "New", "refund": "Cancel"}
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Some consecutive line items: for each rendering an array of JSON texts (Graph's with a final newline)."""
+    """Some consecutive line items in one form. Good until the next is asked for."""
 
-    texts: dict[Rendering, pa.Array]
-    credit: pa.Array | None  # for v1: whether partner earned credit applies
+    rendering: Rendering
+    text: memoryview  # Graph's line items end in a newline, v1's in nothing
+    ends: np.ndarray  # where in the text each ends
 
 
 class Renderer:
-    """Renders lake files of one kind. Holds one DuckDB connection; not for several threads at once."""
+    """Renders line items of one kind; not for several threads at once."""
 
     def __init__(self, table: LineItemTable, renderings: Collection[Rendering]) -> None:
         self._table = table
-        self._renderings = [rendering for rendering in Rendering if rendering in renderings]
-        self._connection = duckdb.connect(config={"threads": 1, "memory_limit": "1GB"})
-        for name, function in (("percent_to_rate", numbers.percent_to_rate), ("text_to_list", text_to_list)):
-            self._connection.create_function(name, _on_distinct(function), [VARCHAR], VARCHAR, type=PythonUDFType.ARROW)
+        self._names = names_of(table)
+        self._plans = {rendering: _Plan(table, rendering) for rendering in Rendering if rendering in renderings}
+        self._out = np.empty(_OUT_SIZE_BYTES, dtype=np.uint8)
 
-    def close(self) -> None:
-        """Let the connection go."""
-        self._connection.close()
+    def render(self, items: Located) -> Iterator[Rendered]:
+        """Yield the line items in order, in each form."""
+        extra = self._names.index(EXTRA)
+        if (items.starts[:, extra] >= 0).any():
+            # The members of the object, without its braces; where there is none, the start stays below zero.
+            items = Located(items.text, items.starts.copy(), items.lengths.copy())
+            items.starts[:, extra] += items.starts[:, extra] >= 0
+            items.lengths[:, extra] -= 2
+        for rendering, plan in self._plans.items():
+            its = self._as_in_v1(items) if rendering is Rendering.V1 else items
+            yield from self._follow(plan, rendering, its)
 
-    def render(self, lake_file: Path, escaped: Collection[str]) -> Iterator[Rendered]:
-        """Yield the line items of a lake file in order; `escaped` names the columns that hold quotes or the like."""
-        expressions = [
-            f'{expression(self._table, rendering, escaped)} AS "{rendering.value}"' for rendering in self._renderings
-        ]
-        with_credit = Rendering.V1 in self._renderings
-        if with_credit:
-            expressions.append(f'{credit_expression(self._table)} AS "{_CREDIT}"')
-        source = str(lake_file).replace("'", "''")
-        query = f"SELECT {', '.join(expressions)} FROM read_parquet('{source}')"
-        # `sql` streams; `execute` would hold the whole result (2.4 GB for a million line items).
-        for batch in self._connection.sql(query).to_arrow_reader(ROWS_PER_BATCH):
-            yield Rendered(
-                {rendering: batch.column(rendering.value) for rendering in self._renderings},
-                batch.column(_CREDIT) if with_credit else None,
-            )
+    def credit(self, items: Located) -> np.ndarray:
+        """Return for each line item whether partner earned credit applies (v1 filters by it)."""
+        found = np.zeros(len(items.starts), dtype=bool)
+        for name, applies in (
+            ("PartnerEarnedCreditPercentage", lambda text: numbers.exact(text) > 0),
+            ("HasPartnerEarnedCredit", lambda text: text == "true"),
+        ):
+            if name in self._table.by_name:
+                codes = pc.dictionary_encode(items.columns([self._names.index(name)])[0])
+                applying = pa.array([applies(text) for text in codes.dictionary.to_pylist()], pa.bool_())
+                found |= applying.take(codes.indices).fill_null(fill_value=False).to_numpy(zero_copy_only=False)
+        return found
 
-
-def expression(table: LineItemTable, rendering: Rendering, escaped: Collection[str]) -> str:
-    """Return the SQL expression for one line item's JSON."""
-    pieces: list[str] = []
-    if rendering is Rendering.V1:
-        pieces.extend(_v1_member(column, column.name in escaped) for column in table.v1_columns)
-        pieces.append(_extra())
-        constants = {
-            "invoiceLineItemType": table.v1_line_item_type,
-            "billingProvider": table.v1_billing_provider,
-            "attributes": {"objectType": table.v1_object_type},
+    def _as_in_v1(self, items: Located) -> Located:
+        changes: dict[Codec, Callable[[str], str]] = {
+            Codec.RATE: numbers.percent_to_rate,
+            Codec.LIST: text_to_list,
+            Codec.CHARGE_TYPE: lambda text: _V1_CHARGE_TYPES.get(text.lower(), text),
         }
-        pieces.append(_literal("," + json.dumps(constants, separators=(",", ":"))[1:]))
-    else:
-        full = rendering is Rendering.GRAPH_FULL
-        columns = table.graph_full if full else table.graph_basic
-        pieces.extend(_graph_member(column, column.name in escaped) for column in columns)
-        if full:
-            pieces.append(_extra())
-        pieces.append(_literal("}\n"))
-    # The first attribute is PartnerId, which is never absent: its comma becomes the opening brace.
-    pieces[0] = pieces[0].replace("',\"", "'{\"", 1)
-    return f"concat({', '.join(pieces)})"
+        for number, column in enumerate(self._table.columns):
+            if column.codec in changes:
+                items = items.replaced(number, changes[column.codec])
+        return items
+
+    def _follow(self, plan: _Plan, rendering: Rendering, items: Located) -> Iterator[Rendered]:
+        words_of, render_rows = kernels.compiled.words_of, kernels.rendering.render_rows
+        rows, begin = len(items.starts), 0
+        ends = np.empty(rows, dtype=np.int64)
+        while begin < rows:
+            end, size = render_rows(
+                items.text,
+                words_of(items.text),
+                items.starts,
+                items.lengths,
+                begin,
+                plan.steps,
+                plan.literals,
+                self._out,
+                words_of(self._out),
+                ends,
+            )
+            if end == begin:  # not even one has room
+                self._out = np.empty(2 * len(self._out), dtype=np.uint8)
+                continue
+            yield Rendered(rendering, self._out.data[:size], ends[begin:end])
+            begin = end
 
 
-def credit_expression(table: LineItemTable) -> str:
-    """Return the SQL condition for v1's hasPartnerEarnedCredit filter."""
-    if "PartnerEarnedCreditPercentage" not in table.by_name:
-        return "false"
-    # By the text: the decimal beside it may have been rounded to nothing.
-    earned = f"regexp_matches(PartnerEarnedCreditPercentage{TEXT_SUFFIX}, '^[0.]*[1-9]')"
-    return f"coalesce({earned}, false) OR coalesce(HasPartnerEarnedCredit = 'true', false)"
+class _Plan:
+    """How one form of a line item is written: one step after the other, as `kernels.rendering` reads it."""
+
+    def __init__(self, table: LineItemTable, rendering: Rendering) -> None:
+        rules = kernels.rendering
+        self._bare, self._quoted, self._literal = rules.BARE, rules.QUOTED, rules.LITERAL
+        self._not, self._as_others = rules.NOT, rules.AS_OTHERS
+        self._literals = bytearray()
+        self._steps: list[list[int]] = []
+        if rendering is Rendering.V1:
+            for number, column in enumerate(table.columns):
+                if column.v1 is not None:
+                    self._add_v1(number, column)
+            self._add(len(table.columns), self._bare, ",", null=None)
+            constants = {
+                "invoiceLineItemType": table.v1_line_item_type,
+                "billingProvider": table.v1_billing_provider,
+                "attributes": {"objectType": table.v1_object_type},
+            }
+            self._add(0, self._literal, "," + json.dumps(constants, separators=(",", ":"))[1:], null="")
+        else:
+            full = rendering is Rendering.GRAPH_FULL
+            for number, column in enumerate(table.columns):
+                if column.graph and (full or column.basic):
+                    self._add_graph(number, column)
+            if full:
+                self._add(len(table.columns), self._bare, ",", null=None)
+            self._add(0, self._literal, "}\n", null="")
+        # The first attribute is PartnerId, which is never absent: its comma becomes the opening brace.
+        self._literals[self._steps[0][2]] = ord("{")
+        self.steps = np.array(self._steps, dtype=np.int32)
+        padded = np.zeros(len(self._literals) + PADDING, dtype=np.uint8)
+        padded[: len(self._literals)] = np.frombuffer(bytes(self._literals), dtype=np.uint8)
+        self.literals = kernels.compiled.words_of(padded)
+
+    def _add_graph(self, number: int, column: Column) -> None:
+        """Graph emits every key: '' for a text that is not there, null for a number or date."""
+        style = self._bare if column.type is Type.NUMBER else self._quoted
+        null = "null" if column.type in (Type.NUMBER, Type.DATE) else '""'
+        self._add(number, style, f',"{column.name}":', null=null)
+
+    def _add_v1(self, number: int, column: Column) -> None:
+        """V1 leaves out what is absent."""
+        bare = column.type in (Type.NUMBER, Type.FLAG) or column.codec is Codec.LIST
+        null = '""' if column.codec is Codec.PRESENT else None
+        empty = '"0"' if column.codec is Codec.RESELLER else None
+        self._add(number, self._bare if bare else self._quoted, f',"{column.v1}":', null=null, empty=empty)
+
+    def _add(self, number: int, style: int, prefix: str, *, null: str | None, empty: str | None = None) -> None:
+        nulls = (0, self._not) if null is None else self._place(null)
+        empties = (0, self._as_others) if empty is None else self._place(empty)
+        self._steps.append([number, style, *self._place(prefix), *nulls, *empties])
+
+    def _place(self, text: str) -> tuple[int, int]:
+        start = len(self._literals)
+        self._literals += text.encode()
+        return start, len(self._literals) - start
 
 
 def text_to_list(text: str) -> str:
@@ -110,65 +173,3 @@ def text_to_list(text: str) -> str:
     except msgspec.MsgspecError:
         members = None
     return text if isinstance(members, list) else json.dumps([text], ensure_ascii=False, separators=(",", ":"))
-
-
-def _graph_member(column: Column, escape: bool) -> str:
-    """Graph emits every key: '' for a text that is not there, null for a number or date."""
-    name = f',"{column.name}":'
-    match column.type:
-        case Type.NUMBER:
-            return f"{_literal(name)}, coalesce({_stored(column)}, 'null')"
-        case Type.DATE:
-            return f"{_literal(name)}, coalesce({_quoted(column, escape)}, 'null')"
-        case _:
-            if escape:
-                return f"{_literal(name)}, coalesce({_quoted(column, escape)}, '\"\"')"
-            opened = _literal(name + '"')
-            return f"{opened}, {_stored(column)}, '\"'"
-
-
-def _v1_member(column: Column, escape: bool) -> str:
-    """V1 leaves out what is absent. `||` with NULL is NULL, and concat passes over NULL."""
-    name = _literal(f',"{column.v1}":')
-    stored = _stored(column)
-    match column.codec:
-        case Codec.RATE:
-            return f"{name} || percent_to_rate({stored})"
-        case Codec.LIST:
-            return f"{name} || text_to_list({stored})"
-        case Codec.RESELLER:
-            return f"{name} || CASE {stored} WHEN '' THEN '\"0\"' ELSE {_quoted(column, escape)} END"
-        case Codec.CHARGE_TYPE:
-            mapped = f"WHEN 'purchase' THEN '\"New\"' WHEN 'refund' THEN '\"Cancel\"' ELSE {_quoted(column, escape)}"
-            return f"{name} || CASE lower({stored}) {mapped} END"
-        case Codec.PRESENT:
-            return f"{name} || coalesce({_quoted(column, escape)}, '\"\"')"
-        case Codec.SAME:
-            return f"{name} || {stored if column.type in (Type.NUMBER, Type.FLAG) else _quoted(column, escape)}"
-
-
-def _stored(column: Column) -> str:
-    return f'"{column.name}{TEXT_SUFFIX}"' if column.type is Type.NUMBER else f'"{column.name}"'
-
-
-def _quoted(column: Column, escape: bool) -> str:
-    return f'to_json("{column.name}")::VARCHAR' if escape else f"'\"' || \"{column.name}\" || '\"'"
-
-
-def _extra() -> str:
-    return f"',' || substr({EXTRA}, 2, length({EXTRA}) - 2)"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _on_distinct(function: Any) -> Any:
-    """Let DuckDB call a function of one text with a whole column; distinct texts are few."""
-
-    def of_column(column: Any) -> pa.Array:
-        codes = pc.dictionary_encode(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
-        values = [function(text) for text in codes.dictionary.to_pylist()]
-        return pa.array(values, pa.string()).take(codes.indices)
-
-    return of_column

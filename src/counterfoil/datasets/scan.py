@@ -10,15 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from counterfoil import numbers
-from counterfoil.columns import Codec, LineItemTable, Spelling, Type
+from counterfoil.columns import EXTRA, Codec, LineItemTable, Spelling, Type
 from counterfoil.datasets.kernels import lines as kinds
-from counterfoil.datasets.kernels.columns import gather_columns
-from counterfoil.datasets.kernels.compiled import PADDING, words_of
+from counterfoil.datasets.kernels.compiled import words_of
 from counterfoil.datasets.kernels.lines import FROM_RATE, hash_of, scan_lines
+from counterfoil.datasets.located import PADDING, Located
 
 ROWS_MAX = 8192
 KEYS_MAX = 512
@@ -29,10 +27,10 @@ _KINDS = {Type.TEXT: kinds.TEXT, Type.NUMBER: kinds.NUMBER, Type.DATE: kinds.DAT
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What one step over some lines found; lines count from 0."""
+    """What one step over some lines found; lines count from 0. Good until the next step."""
 
-    columns: list[pa.Array]  # of text, in the order of the table
-    lines: np.ndarray  # the line of each row
+    items: Located  # in the table's columns, then Extra (and what is of no account)
+    lines: np.ndarray  # the line of each line item
     doubtful: np.ndarray  # number, start and end of each line that the reference must read
 
 
@@ -42,8 +40,9 @@ class Scanner:
     def __init__(self, table: LineItemTable) -> None:
         self._table = table
         self._slots = {column.name: slot for slot, column in enumerate(table.columns)}
-        for constant in sorted(table.constants):
-            self._slots[constant] = len(self._slots)
+        for name in (EXTRA, *sorted(table.constants)):
+            self._slots[name] = len(self._slots)
+        self._rates = [slot for slot, column in enumerate(table.columns) if column.codec is Codec.RATE]
         self._keys = _Keys()
         for name in _usual_names(table):
             self.learn(name)
@@ -81,8 +80,8 @@ class Scanner:
                 self._lines,
                 self._doubtful,
             )
-            columns = self._gather(text, words, rows, at) if rows else []
-            yield Scanned(columns, self._lines[:rows] + line, self._doubtful[:doubts] + np.array([line, 0, 0]))
+            items = self._in_percent(Located(text, self._starts[:rows], self._lengths[:rows]))
+            yield Scanned(items, self._lines[:rows] + line, self._doubtful[:doubts] + np.array([line, 0, 0]))
             line += seen
 
     def _padded(self, data: bytes, separator: bytes) -> np.ndarray:
@@ -96,25 +95,13 @@ class Scanner:
         text[len(data)] = separator[0]
         return text
 
-    def _gather(self, text: np.ndarray, words: np.ndarray, rows: int, size: int) -> list[pa.Array]:
-        count = len(self._table.columns)
-        out = np.empty(size + (count + 1) * PADDING, dtype=np.uint8)
-        offsets = np.empty((count, rows + 1), dtype=np.int32)
-        valid = np.zeros((count, (rows + 7) // 8), dtype=np.uint8)
-        found = np.empty((count, 4), dtype=np.int32)
-        gather_columns(text, words, rows, self._starts, self._lengths, out, words_of(out), offsets, valid, found)
-        arrays = []
-        for slot, (begin, end, nulls, flags) in enumerate(found.tolist()):
-            if nulls == rows:
-                arrays.append(pa.nulls(rows, pa.string()))
-                continue
-            validity = pa.py_buffer(valid[slot]) if nulls else None
-            data = pa.py_buffer(out[begin:end])
-            array = pa.StringArray.from_buffers(rows, pa.py_buffer(offsets[slot]), data, validity, nulls)
-            if flags & FROM_RATE:
-                array = _percentages(array, self._lengths[:rows, slot] & FROM_RATE != 0)
-            arrays.append(array)
-        return arrays
+    def _in_percent(self, items: Located) -> Located:
+        """Turn v1's rates into percentages."""
+        for column in self._rates:
+            from_rate = items.lengths[:, column] & FROM_RATE != 0
+            if from_rate.any() and (items.starts[from_rate, column] >= 0).any():
+                items = items.replaced(column, numbers.rate_to_percent, from_rate)
+        return items
 
 
 class _Keys:
@@ -167,10 +154,3 @@ def _kind(spelling: Spelling) -> int:
     if column.codec is Codec.LIST:
         return kinds.LIST
     return kinds.DIGITS if column.digits else _KINDS[column.type]
-
-
-def _percentages(texts: pa.Array, from_rate: np.ndarray) -> pa.Array:
-    """Turn the rates among some numbers into percentages; distinct ones are few."""
-    codes = pc.dictionary_encode(texts)
-    moved = pa.array([numbers.rate_to_percent(text) for text in codes.dictionary.to_pylist()], pa.string())
-    return pc.if_else(pa.array(from_rate), moved.take(codes.indices), texts)

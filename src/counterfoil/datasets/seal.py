@@ -1,27 +1,28 @@
 """Sealing a segment: line items in order become files that are never written again.
 
-Every 250,000 line items make one part: a lake file, and the wire forms rendered from it - `graph-full`,
-`graph-basic` and, for unbilled data, `v1`. The forms are a function of the lake file alone, so that they can be
-dropped and made again with equal bytes. Nothing here decides whether a segment is published.
+Every 250,000 line items make one part: a lake file and the wire forms - `graph-full`, `graph-basic` and, for unbilled
+data, `v1`. The forms are a function of what the lake file holds, so that they can be dropped and made again from it
+with equal bytes. Nothing here decides whether a segment is published.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Self, cast
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from isal import isal_zlib
 
 from counterfoil.columns import EXTRA, LineItemTable, Type
+from counterfoil.datasets.located import Located
+from counterfoil.datasets.records import names_of, within
 from counterfoil.datasets.render import Renderer
-from counterfoil.lake import lake_schema, table_to_lake
+from counterfoil.lake import TEXT_SUFFIX, lake_schema, table_to_lake
 from counterfoil.model import Rendering, Scope
 from counterfoil.storage.files import FileWriter, Publication
 from counterfoil.storage.records import NewFile
@@ -29,9 +30,8 @@ from counterfoil.wire.v1_blocks import BlockWriter
 
 PART_LINE_ITEMS = 250_000
 ROW_GROUP_LINE_ITEMS = 25_000
+_PIECE_LINE_ITEMS = 4096
 _PIECE_SIZE_BYTES = 4 << 20
-_ESCAPED = b"counterfoil:escaped"
-_NEEDS_ESCAPE = r'["\\\x00-\x1f]'
 _SUFFIXES = {
     Rendering.LAKE: ".lake.parquet",
     Rendering.GRAPH_FULL: ".graph-full.json.gz",
@@ -52,7 +52,10 @@ def rendered_name(prefix: str, part: int, rendering: Rendering) -> str:
 
 
 class SegmentSealer:
-    """Takes one segment's line items in order and writes its files into a publication."""
+    """Takes one segment's line items in order and writes its files into a publication.
+
+    As a context it lets go of a part that was not finished.
+    """
 
     def __init__(
         self,
@@ -67,48 +70,41 @@ class SegmentSealer:
         self._table = table
         self._renderings = renderings_of(scope)
         self._stop = stop
-        self._pending: list[pa.Table] = []
-        self._pending_rows = 0
-        self._part: _LakePart | None = None
+        self._part: _Part | None = None
         self._files: list[NewFile] = []
         self.inexact: Counter[str] = Counter()
 
-    def write(self, items: pa.Table) -> None:
-        """Take the next line items: text columns, in order."""
-        self._pending.append(items)
-        self._pending_rows += items.num_rows
-        while self._pending_rows >= ROW_GROUP_LINE_ITEMS:
-            self._write_row_group(ROW_GROUP_LINE_ITEMS)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._part is not None:
+            self._part.lake.abandon()
+
+    def write(self, records: pa.Array) -> None:
+        """Take the next line items, in order."""
+        while len(records):
+            if self._part is None:
+                self._part = _Part(self._publication, self._prefix, self._parts(), self._table, self._renderings)
+            records = records.slice(self._part.write(records))
+            if self._part.lake.line_items >= PART_LINE_ITEMS:
+                self._end_part()
 
     def finish(self) -> tuple[NewFile, ...]:
         """Write what is left and return the segment's files."""
-        if self._pending_rows:
-            self._write_row_group(self._pending_rows)
         if self._part is not None:
             self._end_part()
         return tuple(self._files)
 
-    def _write_row_group(self, rows: int) -> None:
-        waiting = pa.concat_tables(self._pending)
-        group, rest = waiting.slice(0, rows).combine_chunks(), waiting.slice(rows)
-        self._pending, self._pending_rows = [rest], rest.num_rows
-        if self._part is None:
-            name = rendered_name(self._prefix, self._parts(), Rendering.LAKE)
-            self._part = _LakePart(self._publication, name, self._table)
-        self.inexact.update(self._part.write(group))
-        if self._part.line_items >= PART_LINE_ITEMS:
-            self._end_part()
-
     def _end_part(self) -> None:
         assert self._part is not None
-        part, self._part = self._part, None
-        number = self._parts()
-        lake = part.finish()
-        self._files.append(_new_file(Rendering.LAKE, number, lake, part.line_items))
+        part = self._part
+        lake = part.lake.finish()
+        self._part = None
+        self.inexact.update(part.lake.inexact)
+        self._files.append(_new_file(Rendering.LAKE, part.number, lake, part.lake.line_items))
         self._stop("lake written")
-        names = {rendering: rendered_name(self._prefix, number, rendering) for rendering in self._renderings}
-        lake_path = self._publication.folder / rendered_name(self._prefix, number, Rendering.LAKE)
-        self._files.extend(render_part(self._publication, self._table, lake_path, number, names))
+        self._files.extend(part.forms.finish())
         self._stop("rendered")
 
     def _parts(self) -> int:
@@ -119,28 +115,79 @@ def render_part(
     publication: Publication, table: LineItemTable, lake_path: Path, part: int, names: dict[Rendering, str]
 ) -> list[NewFile]:
     """Render one lake file into the named wire forms, all in one pass over it."""
+    columns = [f"{column.name}{TEXT_SUFFIX}" if column.type is Type.NUMBER else column.name for column in table.columns]
+    columns.append(EXTRA)
+    forms = _Forms(publication, part, table, names)
     with pq.ParquetFile(lake_path) as lake:
-        escaped = _escaped_columns(lake.metadata.metadata or {}, table)
-        line_items = lake.metadata.num_rows
-    writers = {rendering: publication.create(name) for rendering, name in names.items()}
-    blobs = {rendering: GzipLines(writer) for rendering, writer in writers.items() if rendering is not Rendering.V1}
-    blocks = BlockWriter(cast("BinaryIO", writers[Rendering.V1])) if Rendering.V1 in writers else None
-    renderer = Renderer(table, names)
-    try:
-        for rendered in renderer.render(lake_path, escaped):
-            for rendering, blob in blobs.items():
-                blob.write(_text_bytes(rendered.texts[rendering]))
-            if blocks is not None and rendered.credit is not None:
-                blocks.add(_items(rendered.texts[Rendering.V1]), rendered.credit.to_pylist())
-    finally:
-        renderer.close()
-    for blob in blobs.values():
-        blob.finish()
-    if blocks is not None:
-        blocks.finish()
-    for writer in writers.values():
-        writer.close()
-    return [_new_file(rendering, part, writer, line_items) for rendering, writer in writers.items()]
+        for batch in lake.iter_batches(_PIECE_LINE_ITEMS, columns=columns, use_threads=False):
+            forms.write(Located.of_columns([batch.column(name) for name in columns]))
+    return forms.finish()
+
+
+class _Part:
+    """The files of one part while they are written."""
+
+    def __init__(
+        self,
+        publication: Publication,
+        prefix: str,
+        number: int,
+        table: LineItemTable,
+        renderings: Collection[Rendering],
+    ) -> None:
+        self.number = number
+        self._columns = len(names_of(table))
+        self.lake = _LakeFile(publication, rendered_name(prefix, number, Rendering.LAKE), table)
+        names = {rendering: rendered_name(prefix, number, rendering) for rendering in renderings}
+        self.forms = _Forms(publication, number, table, names)
+
+    def write(self, records: pa.Array) -> int:
+        """Write some of the next line items; returns how many."""
+        count = within(records, min(_PIECE_LINE_ITEMS, self.lake.room), _PIECE_SIZE_BYTES)
+        items = Located.of_records(records.slice(0, count), self._columns)
+        self.lake.write(items)
+        self.forms.write(items)
+        return count
+
+
+class _Forms:
+    """The wire forms of one part while they are written."""
+
+    def __init__(self, publication: Publication, part: int, table: LineItemTable, names: dict[Rendering, str]) -> None:
+        self._part = part
+        self._renderer = Renderer(table, names)
+        self._writers = {rendering: publication.create(name) for rendering, name in names.items()}
+        self._blobs = {
+            rendering: GzipLines(writer) for rendering, writer in self._writers.items() if rendering is not Rendering.V1
+        }
+        v1 = self._writers.get(Rendering.V1)
+        self._blocks = BlockWriter(cast("BinaryIO", v1)) if v1 is not None else None
+        self._line_items = 0
+
+    def write(self, items: Located) -> None:
+        """Render line items and write them."""
+        self._line_items += len(items.starts)
+        credit = self._renderer.credit(items).tolist() if self._blocks is not None else []
+        for rendered in self._renderer.render(items):
+            if rendered.rendering is Rendering.V1:
+                assert self._blocks is not None
+                ends = rendered.ends.tolist()
+                self._blocks.add([rendered.text[a:z] for a, z in pairwise([0, *ends])], credit[: len(ends)])
+                del credit[: len(ends)]
+            else:
+                self._blobs[rendered.rendering].write(rendered.text)
+
+    def finish(self) -> list[NewFile]:
+        """Close the files, synced."""
+        for blob in self._blobs.values():
+            blob.finish()
+        if self._blocks is not None:
+            self._blocks.finish()
+        for writer in self._writers.values():
+            writer.close()
+        return [
+            _new_file(rendering, self._part, writer, self._line_items) for rendering, writer in self._writers.items()
+        ]
 
 
 class GzipLines:
@@ -165,11 +212,12 @@ class GzipLines:
         self._out.write(self._gzip.flush())
 
 
-class _LakePart:
-    """One lake file being written. Notes which columns need escaping in JSON, for the renderer."""
+class _LakeFile:
+    """One lake file being written, a row group at a time. Where a row group ends depends on its line items alone."""
 
     def __init__(self, publication: Publication, name: str, table: LineItemTable) -> None:
         self._table = table
+        self._names = names_of(table)
         self._out = publication.create(name)
         self._writer = pq.ParquetWriter(
             pa.PythonFile(self._out, mode="w"),
@@ -177,56 +225,45 @@ class _LakePart:
             compression="zstd",
             compression_level=1,
         )
-        self._escaped: set[str] = set()
+        self._pending: list[pa.Table] = []
+        self._pending_rows = 0
         self.line_items = 0
+        self.inexact: Counter[str] = Counter()
 
-    def write(self, items: pa.Table) -> dict[str, int]:
-        """Append one row group; returns how many decimals of each number had to be rounded."""
-        for column in self._table.columns:
-            texts = items.column(column.name)
-            if column.type is Type.TEXT and column.name not in self._escaped and _any_needs_escape(texts):
-                self._escaped.add(column.name)
-        lake, inexact = table_to_lake(self._table.kind, items)
-        self._writer.write_table(lake, row_group_size=ROW_GROUP_LINE_ITEMS)
-        self.line_items += items.num_rows
-        return inexact
+    @property
+    def room(self) -> int:
+        """How many line items the row group still takes."""
+        return ROW_GROUP_LINE_ITEMS - self._pending_rows
+
+    def write(self, items: Located) -> None:
+        """Take the next line items, no more than there is room for."""
+        self._pending.append(pa.table(items.columns(range(len(self._names))), self._names))
+        self._pending_rows += len(items.starts)
+        self.line_items += len(items.starts)
+        if not self.room:
+            self._write_row_group()
 
     def finish(self) -> FileWriter:
         """Close the file, synced."""
-        self._writer.add_key_value_metadata({_ESCAPED: ",".join(sorted(self._escaped)).encode()})
+        if self._pending:
+            self._write_row_group()
         self._writer.close()
         self._out.close()
         return self._out
 
+    def abandon(self) -> None:
+        """Give up: a Parquet writer would write its file's end when it is forgotten, and may not be able to."""
+        with suppress(Exception):
+            self._writer.close()
 
-def _escaped_columns(metadata: dict[bytes, bytes], table: LineItemTable) -> Collection[str]:
-    noted = metadata.get(_ESCAPED)
-    if noted is None:
-        return {column.name for column in table.columns} | {EXTRA}
-    return set(noted.decode().split(","))
-
-
-def _any_needs_escape(texts: pa.ChunkedArray) -> bool:
-    return bool(pc.any(pc.match_substring_regex(texts, _NEEDS_ESCAPE)).as_py())
+    def _write_row_group(self) -> None:
+        # In one piece: the pages of a Parquet file depend on the pieces it is given.
+        items = pa.concat_tables(self._pending).combine_chunks()
+        self._pending, self._pending_rows = [], 0
+        lake, inexact = table_to_lake(self._table.kind, items)
+        self.inexact.update(inexact)
+        self._writer.write_table(lake, row_group_size=ROW_GROUP_LINE_ITEMS)
 
 
 def _new_file(rendering: Rendering, part: int, writer: FileWriter, line_items: int) -> NewFile:
     return NewFile(rendering, part, writer.stored, writer.size_bytes, writer.sha256, line_items)
-
-
-def _text_bytes(texts: pa.Array) -> memoryview:
-    """Return the bytes of all texts of an array, end to end; its buffer already is the file's content."""
-    offsets, data = _buffers(texts)
-    return data[offsets[0] : offsets[-1]]
-
-
-def _items(texts: pa.Array) -> Sequence[memoryview]:
-    offsets, data = _buffers(texts)
-    return [data[a:z] for a, z in pairwise(offsets)]
-
-
-def _buffers(texts: pa.Array) -> tuple[list[int], memoryview]:
-    assert texts.type == pa.string()
-    _, offsets, data = texts.buffers()
-    view = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    return view.tolist(), memoryview(data or b"").cast("b").cast("B")

@@ -22,7 +22,10 @@ SHOWN_ROWS = 2048
 
 
 class Sorter:
-    """Takes tables with a sort key, gives them back in order. Its files begin with `path`'s name, beside it."""
+    """Takes tables with a sort key, gives them back in order. Its files begin with `path`'s name, beside it.
+
+    Every column is moved twice or more, so there should be few.
+    """
 
     def __init__(self, path: Path, *, run_size_bytes: int = RUN_SIZE_BYTES) -> None:
         self._path = path
@@ -66,7 +69,9 @@ class Sorter:
         assert run is not None
         path = self._path.with_name(f"{self._path.name}-{len(self._runs):05}")
         with in_our_words():
-            pq.write_table(run, path, row_group_size=SHOWN_ROWS, compression="lz4", write_statistics=False)
+            pq.write_table(
+                run, path, row_group_size=SHOWN_ROWS, compression="lz4", use_dictionary=False, write_statistics=False
+            )
         self._runs.append(path)
 
 

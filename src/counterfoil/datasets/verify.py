@@ -1,7 +1,9 @@
 """Verifying: every count, sum and hash in the catalog, computed again from the stored bytes.
 
-Three promises are kept apart, so that a report says what broke: the bytes of each file (size, SHA-256), what the
-lake holds (line items, their digest, exact totals), and what the wire forms hold (as many line items as the lake).
+Four promises are kept apart, so that a report says what broke: the bytes of each file (size, SHA-256), what the
+lake holds (line items, their digest, exact totals), what the wire forms hold (as many line items as the lake), and
+the catalog itself. A newcomer would take the catalog for granted; but a byte of it can break like any other, and
+then it tells of no dataset at all, or of one that is another partner's.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from counterfoil.storage.records import Revision, Segment, StoredFile
 from counterfoil.wire.v1_blocks import BlockFile
 
 _READ_SIZE_BYTES = 4 << 20
+_CATALOG = "catalog"
+_OPERATIONS_MAX = 1_000_000  # of one partner, in the day that they live
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +60,59 @@ def verify(
     seen = Verification()
     faults: list[Fault] = []
     checked: set[int] = set()
-    for dataset, _ in catalog.datasets():
-        for revision in catalog.revisions(dataset):
-            seen.revisions += 1
-            segments = catalog.segments(revision.id)
-            faults += _check_revision(revision, segments)
-            stored = catalog.files(revision.id)
-            for segment in segments:
-                if segment.id in checked:
-                    continue
-                checked.add(segment.id)
-                its = [file for file in stored if file.segment_id == segment.id]
-                faults += _check_segment(dataset, files, segment, its)
-                seen.files += len(its)
-                seen.size_bytes += sum(file.size_bytes for file in its)
-                seen.line_items += segment.contents.line_items
-                progress("verifying", seen.line_items)
+    try:
+        faults += (Fault(_CATALOG, what) for what in catalog.faults())
+        for dataset, _ in catalog.datasets():
+            for revision in catalog.revisions(dataset):
+                seen.revisions += 1
+                segments = catalog.segments(revision.id)
+                faults += _check_revision(revision, segments)
+                stored = catalog.files(revision.id)
+                for segment in segments:
+                    if segment.id in checked:
+                        continue
+                    checked.add(segment.id)
+                    its = [file for file in stored if file.segment_id == segment.id]
+                    faults += _check_segment(dataset, files, segment, its)
+                    seen.files += len(its)
+                    seen.size_bytes += sum(file.size_bytes for file in its)
+                    seen.line_items += segment.contents.line_items
+                    progress("verifying", seen.line_items)
+        faults += _check_operations(catalog)
+    except Exception as error:  # noqa: BLE001 - a damaged catalog raises whatever its readers stumble over
+        faults.append(Fault(_CATALOG, f"cannot be read to its end: {error!r}"))
     return seen, faults
 
 
+def _check_operations(catalog: Catalog) -> Iterator[Fault]:
+    """Each operation leads to a revision of the dataset that it is about, and its times follow one another."""
+    datasets: dict[str, Dataset | None] = {}
+    for partner in catalog.partners():
+        for operation in catalog.operations(partner.tenant, _OPERATIONS_MAX):
+            where = f"operation {operation.id}"
+            if not operation.created_at <= operation.ready_at or not operation.created_at < operation.expires_at:
+                yield Fault(where, "its times cannot be right")
+            if operation.revision_id is None:
+                continue
+            if operation.revision_id not in datasets:
+                revision = catalog.revision(operation.revision_id)
+                datasets[operation.revision_id] = revision.dataset if revision else None
+            about = Dataset(operation.kind, operation.partner, operation.scope)
+            # A revision that retention has forgotten is not there, and its operation has expired long ago.
+            if datasets[operation.revision_id] not in (None, about):
+                yield Fault(where, f"it is about {about}, and leads to another dataset")
+
+
 def _check_revision(revision: Revision, segments: list[Segment]) -> Iterator[Fault]:
+    where = f"revision {revision.id[:12]} of {revision.dataset}"
+    if revision.superseded_at is not None and revision.superseded_at < revision.published_at:
+        yield Fault(where, "it was superseded before it was published")
     contents = Contents()
+    if len({segment.contents.currency for segment in segments}) > 1:
+        yield Fault(where, "its segments are in several currencies")
+        return
     for segment in segments:
         contents += segment.contents
-    where = f"revision {revision.id[:12]} of {revision.dataset}"
     if contents != revision.contents:
         yield Fault(where, "its segments do not add up to it")
     if etag(revision.dataset, revision.contents) != revision.etag:
@@ -96,12 +129,14 @@ def _check_segment(dataset: Dataset, files: Files, segment: Segment, stored: lis
             path = files.path(file.path)
             _check_bytes(path, file)
             if file.rendering is Rendering.LAKE:
-                contents += lake_contents(table_of(dataset.kind), path, segment.contents.currency)
+                contents += lake_contents(table_of(dataset.kind), path, segment)
             else:
                 _check_line_items(path, file)
         except (DamagedError, OSError, EOFError, pa.ArrowException, igzip_lib.IsalError) as error:  # type: ignore[misc]
             sound = False
             yield Fault(file.path, str(error) if isinstance(error, DamagedError) else f"cannot be read: {error}")
+        if file.rendering is Rendering.LAKE and not file.path.startswith(f"{segment.publication}/"):
+            yield Fault(file.path, f"is not of the publication {segment.publication}, which made it")
     where = f"segment {segment.name}"
     if sound and contents != segment.contents:
         yield Fault(where, "the lake does not hold what the catalog says")
@@ -128,9 +163,9 @@ def _check_bytes(path: Path, file: StoredFile) -> None:
         raise DamagedError("has bytes that were changed: its SHA-256 is another.")
 
 
-def lake_contents(table: LineItemTable, path: Path, currency: str) -> Contents:
-    """Compute from a lake file what it contains; raises DamagedError where text and decimal disagree in kind."""
-    contents = Contents()
+def lake_contents(table: LineItemTable, path: Path, segment: Segment) -> Contents:
+    """Compute from a lake file what it contains; raises DamagedError for line items that its segment cannot hold."""
+    contents, currency = Contents(), segment.contents.currency
     names = [f"{column.name}{TEXT_SUFFIX}" if column.type is Type.NUMBER else column.name for column in table.columns]
     names.append(text_schema(table.kind).names[-1])
     with pq.ParquetFile(path) as lake:
@@ -139,6 +174,9 @@ def lake_contents(table: LineItemTable, path: Path, currency: str) -> Contents:
             currencies = {text.upper() for text in items.column(table.currency).unique().to_pylist()}
             if currencies != {currency}:
                 raise DamagedError(f"holds amounts in {', '.join(sorted(currencies))} instead of {currency}.")
+            issuers = {text.lower() for text in items.column("PartnerId").unique().to_pylist()}
+            if issuers != {segment.issuer}:
+                raise DamagedError(f"holds line items of {', '.join(sorted(issuers))} instead of {segment.issuer}.")
             hashes = digest.digests(digest.canonical_forms(items))
             totals = {name: numbers.total(items.column(name).to_pylist()) for name in table.totals}
             contents += Contents(items.num_rows, digest.digest_sum(hashes), currency, totals)

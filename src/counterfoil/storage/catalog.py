@@ -101,6 +101,11 @@ class Catalog:
         finally:
             self._turn.release()
 
+    def faults(self) -> list[str]:
+        """Return what the engine finds wrong with the catalog itself; nothing for a sound one."""
+        with self._read() as connection:
+            return sqlite.faults(connection)
+
     # Partners and clients
 
     def add_partner(self, tenant: str, now: datetime) -> bool:

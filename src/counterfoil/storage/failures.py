@@ -72,6 +72,10 @@ def translated(error: BaseException) -> CounterfoilError | None:
         name = getattr(error, "sqlite_errorname", "")  # not set where Python itself complains
         primary = "_".join(name.split("_")[:2])
         found = _SQLITE.get(name) or _SQLITE.get(primary)
+        if found is None and "decode to UTF-8" in str(error):
+            found = _SQLITE["SQLITE_CORRUPT"]
+    elif isinstance(error, UnicodeDecodeError):  # which the driver lets through from some places
+        found = _SQLITE["SQLITE_CORRUPT"]
     elif isinstance(error, OSError):
         found = _SYSTEM.get(error.errno or 0)
     if found is None:
@@ -85,7 +89,7 @@ def in_our_words() -> Iterator[None]:
     """Raise our own error for every foreign one in the table."""
     try:
         yield
-    except (DBAPIError, sqlite3.Error, OSError) as error:
+    except (DBAPIError, sqlite3.Error, OSError, UnicodeDecodeError) as error:
         ours = translated(error)
         if ours is None:
             raise

@@ -73,6 +73,14 @@ def use_write_ahead_log(engine: Engine) -> None:
         connection.close()
 
 
+def faults(connection: Connection) -> list[str]:
+    """Return what the engine finds wrong with its own file: pages, indexes that disagree with tables, keys."""
+    found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
+    lost = connection.exec_driver_sql("PRAGMA foreign_key_check")
+    found += [f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there" for row in lost]
+    return [each for each in found if each != "ok"]
+
+
 def _set_up(dbapi_connection: Any, _record: object) -> None:
     dbapi_connection.isolation_level = None
     dbapi_connection.execute("PRAGMA foreign_keys = ON")

@@ -1,1 +1,15 @@
-"""Inner loops over bytes, compiled by numba. Only those about to use one import it: see `compiled`."""
+"""Inner loops over bytes, compiled by numba. Their modules are imported when first asked for, as `kernels.lines`.
+
+Numba takes half a second to import, and who only serves never needs it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    return import_module(f"{__name__}.{name}")

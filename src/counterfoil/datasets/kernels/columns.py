@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from counterfoil.datasets.kernels.compiled import BYTES, TABLE, WORDS, kernel, part
+from counterfoil.datasets.kernels.compiled import BYTES, INTEGERS, TABLE, WORDS, kernel, part
 from counterfoil.datasets.kernels.grammar import BACKSLASH, hex_unit
 from counterfoil.datasets.kernels.lines import ESCAPED, LENGTH
 
@@ -71,42 +71,47 @@ def _unescape(text: Any, start: Any, length: Any, out: Any, at: Any) -> Any:
     return at
 
 
-@kernel(types.none, BYTES, WORDS, types.int64, TABLE, TABLE, BYTES, WORDS, TABLE, types.uint8[:, ::1], TABLE)
+@part
+def put_text(text: Any, words: Any, start: Any, length: Any, out: Any, out_words: Any, at: Any) -> Any:
+    """Copy a value, whose length may bear flags; returns where the copy ends. May write seven bytes too many."""
+    if length & ESCAPED:
+        return _unescape(text, start, length & LENGTH, out, at)
+    length &= LENGTH
+    for place in range(0, length, 8):
+        out_words[at + place] = words[start + place]
+    return at + length
+
+
+@kernel(types.none, BYTES, WORDS, TABLE, TABLE, INTEGERS, BYTES, WORDS, TABLE, types.uint8[:, ::1], TABLE)
 def gather_columns(
     text: Any,
     words: Any,
-    rows: Any,
     starts: Any,
     lengths: Any,
+    columns: Any,
     out: Any,
     out_words: Any,
     offsets: Any,
     valid: Any,
     found: Any,
 ) -> None:
-    """Copy the values of the first `rows` rows into `out`.
+    """Copy the values of some columns into `out`, one column behind the other.
 
     `offsets` and `valid` (bits, all zero before) become Arrow's, one row for each column. `found` tells of each
-    column where it begins in `out`, where it ends, how many nulls it has, and all flags of its lengths together.
+    column where it begins in `out`, where it ends, and how many nulls it has.
     """
     at = np.int64(0)
-    for column in range(len(offsets)):
-        begin, nulls, flags = at, np.int64(0), np.int32(0)
-        for row in range(rows):
-            offsets[column, row] = at - begin
-            start, length = np.int64(starts[row, column]), lengths[row, column]
+    for number in range(len(columns)):
+        column = columns[number]
+        begin, nulls = at, np.int64(0)
+        for row in range(len(starts)):
+            offsets[number, row] = at - begin
+            start = np.int64(starts[row, column])
             if start < 0:
                 nulls += 1
-                continue
-            valid[column, row >> 3] |= np.uint8(1 << (row & 7))
-            flags |= length
-            if length & ESCAPED:
-                at = _unescape(text, start, length & LENGTH, out, at)
-                continue
-            length &= LENGTH
-            for place in range(0, length, 8):  # up to seven bytes too many, which the next value overwrites
-                out_words[at + place] = words[start + place]
-            at += length
-        offsets[column, rows] = at - begin
-        found[column, 0], found[column, 1], found[column, 2], found[column, 3] = begin, at, nulls, flags
+            else:
+                valid[number, row >> 3] |= np.uint8(1 << (row & 7))
+                at = put_text(text, words, start, np.int64(lengths[row, column]), out, out_words, at)
+        offsets[number, len(starts)] = at - begin
+        found[number, 0], found[number, 1], found[number, 2] = begin, at, nulls
         at = (at + _SLOT_SIZE_BYTES - 1) // _SLOT_SIZE_BYTES * _SLOT_SIZE_BYTES

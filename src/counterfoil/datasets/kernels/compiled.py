@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -27,13 +27,16 @@ WORDS = types.Array(types.uint64, 1, "A", aligned=False)
 INTEGERS = types.int32[::1]
 LONGS = types.int64[::1]
 TABLE = types.int32[:, ::1]
-PADDING = 64  # so many bytes behind a text may be read or written
+
+
+def several(*kinds: Any) -> Any:
+    """Return the type of a tuple."""
+    return types.Tuple(kinds)  # type: ignore[no-untyped-call]
 
 
 def part(function: Kernel) -> Kernel:
     """Compile a function as a part of the kernels that call it."""
-    compiled: Kernel = numba.njit(nogil=True, error_model="numpy")(function)
-    return compiled
+    return cast("Kernel", numba.njit(nogil=True, error_model="numpy")(function))
 
 
 def kernel(result: Any, *arguments: Any) -> Callable[[Kernel], Kernel]:
@@ -42,12 +45,11 @@ def kernel(result: Any, *arguments: Any) -> Callable[[Kernel], Kernel]:
     def compile_now(function: Kernel) -> Kernel:
         function.__qualname__ = f"{function.__name__}-{_state_of_sources()}"
         signature = result(*arguments)
-        compiled: Kernel
         try:
             compiled = numba.njit(signature, nogil=True, error_model="numpy", cache=True)(function)
         except (RuntimeError, OSError):  # neither place can be written to: compile at every start
             compiled = numba.njit(signature, nogil=True, error_model="numpy")(function)
-        return compiled
+        return cast("Kernel", compiled)
 
     return compile_now
 

@@ -26,17 +26,34 @@ _DECIMALS_MAX: Final = 40
 
 
 @part
+def special_bits(word: Any) -> Any:
+    """Return eight bytes' top bits, set (up to the first one that is) where a quote, backslash or control stands."""
+    quote, backslash = word ^ _QUOTES, word ^ _BACKSLASHES
+    found = (quote - _ONES) & ~quote | (backslash - _ONES) & ~backslash | (word - _SPACES) & ~word
+    return found & _HIGHS
+
+
+@part
+def nul_bits(word: Any) -> Any:
+    """The same for U+0000."""
+    return (word - _ONES) & ~word & _HIGHS
+
+
+@part
+def first_of(bits: Any) -> Any:
+    """Return the place of the first top bit set; there must be one."""
+    # Below the top of byte n there are n ones at multiples of eight and one more; a product adds them up.
+    below = (bits - _ONE) & ~bits & _ONES
+    return np.int64((below * _ONES) >> _TOP_BYTE) - 1
+
+
+@part
 def past_text(words: Any, at: Any) -> Any:
     """Find the next quote, backslash or control character."""
     while True:
-        word = words[at]
-        quote, backslash = word ^ _QUOTES, word ^ _BACKSLASHES
-        found = (quote - _ONES) & ~quote | (backslash - _ONES) & ~backslash | (word - _SPACES) & ~word
-        found &= _HIGHS
-        if found:
-            # The lowest bit found is the top of its byte; below it as many ones as bytes are multiples of eight.
-            below = (found - _ONE) & ~found & _ONES
-            return at + np.int64((below * _ONES) >> _TOP_BYTE) - 1
+        bits = special_bits(words[at])
+        if bits:
+            return at + first_of(bits)
         at += 8
 
 
@@ -79,6 +96,7 @@ def past_escapes(text: Any, words: Any, at: Any) -> Any:
 
 @part
 def past_space(text: Any, at: Any, separator: Any) -> Any:
+    """Find the next sign that is no white space; the separator of lines is none."""
     while text[at] <= 0x20:
         sign = text[at]
         if sign == separator or sign not in (0x20, 0x09, 0x0D, 0x0A):
@@ -89,6 +107,7 @@ def past_space(text: Any, at: Any, separator: Any) -> Any:
 
 @part
 def past_digits(text: Any, at: Any) -> Any:
+    """Find the next sign that is no digit."""
     while 48 <= text[at] <= 57:
         at += 1
     return at

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numba import types
 
-from counterfoil.datasets.kernels.compiled import BYTES, INTEGERS, LONGS, TABLE, WORDS, kernel, part
+from counterfoil.datasets.kernels.compiled import BYTES, INTEGERS, LONGS, TABLE, WORDS, kernel, part, several
 from counterfoil.datasets.kernels.grammar import (
     COLON,
     COMMA,
@@ -31,7 +31,7 @@ from counterfoil.datasets.kernels.grammar import (
 )
 
 # The keys' spellings, their lengths, slots and kinds, the table to look them up in, and which followed which.
-KEYS = types.Tuple((types.uint64[:, ::1], INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS))
+KEYS = several(types.uint64[:, ::1], INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS)
 
 # What a key says of its value.
 TEXT, NUMBER, DATE, FLAG, RATE, DIGITS, RESELLER, LIST, CONSTANT = range(9)
@@ -175,7 +175,7 @@ def _past_item(text: Any, words: Any, at: Any, separator: Any, keys: Any, row: A
 
 
 @kernel(
-    types.UniTuple(types.int64, 4),
+    several(*[types.int64] * 4),
     BYTES,
     WORDS,
     types.int64,

@@ -1,0 +1,128 @@
+"""Values where they lie: a run of bytes, and for each line item and column a start and a length.
+
+All kernels work on this: lines just scanned, records read back, and Arrow columns all can be looked at so. A value
+that must be changed (a v1 rate, say) is not changed in its place: the new text is put behind all others, once for
+each distinct one, and pointed at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from counterfoil.datasets import kernels
+
+PADDING = 64  # so many bytes behind a text may be read by a kernel
+LENGTH = (1 << 29) - 1  # a length may bear flags above
+_NONE = -1
+
+
+class Located:
+    """Some line items. A start below zero means that there is no value. `text` has room behind it to look ahead."""
+
+    __slots__ = ("lengths", "starts", "text")
+
+    def __init__(self, text: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> None:
+        self.text, self.starts, self.lengths = text, starts, lengths
+
+    @classmethod
+    def of_records(cls, records: pa.Array, columns: int) -> Located:
+        """Look at records, which are copied."""
+        offsets = offsets_of(records)
+        text = _padded(memoryview(records.buffers()[2] or b"")[offsets[0] : offsets[-1]])
+        shape = (len(records), columns)
+        starts, lengths = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int32)
+        kernels.records.locate_values(
+            text, kernels.compiled.words_of(text), offsets - offsets[0], columns, starts, lengths
+        )
+        return cls(text, starts, lengths)
+
+    @classmethod
+    def of_columns(cls, columns: Sequence[pa.Array]) -> Located:
+        """Look at arrays of text, which are copied."""
+        shape = (len(columns[0]), len(columns))
+        starts, lengths = np.full(shape, _NONE, dtype=np.int32), np.zeros(shape, dtype=np.int32)
+        pieces: list[memoryview] = []
+        at = 0
+        for number, column in enumerate(columns):
+            if column.null_count == len(column):
+                continue
+            offsets = offsets_of(column)
+            pieces.append(memoryview(column.buffers()[2] or b"")[offsets[0] : offsets[-1]])
+            starts[:, number] = offsets[:-1] + (at - offsets[0])
+            lengths[:, number] = np.diff(offsets)
+            if column.null_count:
+                starts[~column.is_valid().to_numpy(zero_copy_only=False), number] = _NONE
+            at += len(pieces[-1])
+        return cls(_padded(b"".join(pieces)), starts, lengths)
+
+    def columns(self, numbers: Sequence[int]) -> list[pa.Array]:
+        """Copy some columns into arrays of text."""
+        rows, wanted = len(self.starts), np.array(numbers, dtype=np.int32)
+        out = np.empty(self._size(wanted) + (len(wanted) + 1) * PADDING, dtype=np.uint8)
+        offsets = np.empty((len(wanted), rows + 1), dtype=np.int32)
+        valid = np.zeros((len(wanted), (rows + 7) // 8), dtype=np.uint8)
+        found = np.empty((len(wanted), 3), dtype=np.int32)
+        words, out_words = kernels.compiled.words_of(self.text), kernels.compiled.words_of(out)
+        kernels.columns.gather_columns(
+            self.text, words, self.starts, self.lengths, wanted, out, out_words, offsets, valid, found
+        )
+        arrays = []
+        for number, (begin, end, nulls) in enumerate(found.tolist()):
+            validity = pa.py_buffer(valid[number]) if nulls else None
+            data = pa.py_buffer(out[begin:end])
+            arrays.append(pa.StringArray.from_buffers(rows, pa.py_buffer(offsets[number]), data, validity, nulls))
+        return arrays
+
+    def records(self, columns: int) -> tuple[pa.Array, np.ndarray]:
+        """Return a record for each line item, of the first `columns` columns, and the sizes of the canonical forms."""
+        rows = len(self.starts)
+        size = self._size(np.arange(columns)) + 2 * rows * columns
+        out = np.empty(size + PADDING, dtype=np.uint8)
+        offsets, sizes = np.empty(rows + 1, dtype=np.int32), np.empty(rows, dtype=np.int32)
+        words, out_words = kernels.compiled.words_of(self.text), kernels.compiled.words_of(out)
+        kernels.records.pack_records(
+            self.text, words, self.starts, self.lengths, columns, out, out_words, offsets, sizes
+        )
+        data = pa.py_buffer(out[: offsets[-1]])
+        return pa.BinaryArray.from_buffers(pa.binary(), rows, [None, pa.py_buffer(offsets), data]), sizes
+
+    def replaced(self, column: int, change: Callable[[str], str], rows: np.ndarray | None = None) -> Located:
+        """Return the same line items with other values in one column (and, if given, only in the rows marked)."""
+        [texts] = self.columns([column])
+        codes = pc.dictionary_encode(texts)
+        old = codes.dictionary.to_pylist()
+        new = [change(text) for text in old]
+        if old == new:
+            return self
+        encoded = [text.encode() for text in new]
+        sizes = np.array([len(text) for text in encoded], dtype=np.int32)
+        places = len(self.text) - PADDING + np.cumsum(sizes, dtype=np.int32) - sizes
+        text = _padded(b"".join([self.text[:-PADDING].data, *encoded]))
+        starts, lengths = self.starts.copy(), self.lengths.copy()
+        changed = texts.is_valid().to_numpy(zero_copy_only=False)
+        if rows is not None:
+            changed &= rows
+        chosen = codes.indices.fill_null(0).to_numpy()[changed]
+        starts[changed, column], lengths[changed, column] = places[chosen], sizes[chosen]
+        return Located(text, starts, lengths)
+
+    def _size(self, columns: np.ndarray) -> int:
+        """Return the most that the values of some columns may take."""
+        lengths = self.lengths[:, columns] & LENGTH
+        return int(lengths.sum(where=self.starts[:, columns] >= 0, dtype=np.int64))
+
+
+def offsets_of(array: pa.Array) -> np.ndarray:
+    """Return the offsets of an array of texts or bytes; one more than it has values."""
+    return np.frombuffer(array.buffers()[1], dtype=np.int32)[array.offset : array.offset + len(array) + 1]
+
+
+def _padded(text: bytes | memoryview) -> np.ndarray:
+    padded = np.empty(len(text) + PADDING, dtype=np.uint8)
+    padded[: len(text)] = np.frombuffer(text, dtype=np.uint8)
+    padded[len(text) :] = 0
+    return padded

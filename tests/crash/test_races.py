@@ -1,0 +1,164 @@
+"""Several publications, sweeps and restores at one folder, some of them stopped in the middle (SIGSTOP)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from counterfoil.storage import sqlite
+from counterfoil.storage.catalog import Catalog
+from tests.chaos.plans import DAILY, WHOLE, Plans, faults_in, in_force, orphans_in, swept
+from tests.chaos.processes import Given, Job, Worker, Workers, command
+from tests.chaos.trials import Trial, stopped_at
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture(autouse=True)
+def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps of this process give up soon on a catalog that another process writes to and has stopped."""
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 1)
+
+
+@pytest.mark.parametrize("point", ["locked 1", "half written 2", "committing 1", "committed 1"])
+def test_a_stopped_publication_keeps_others_out_and_completes_when_it_goes_on(
+    plans: Plans, data: Path, workers: Workers, worker: Worker, point: str
+) -> None:
+    """Another publication of the dataset is told whom to wait for, and sweep takes nothing of it."""
+    plans.whole.prepare(data)
+    stopped_at(Trial(plans.whole, data, "a", "b"), point, workers, worker)
+
+
+def test_a_killed_holder_is_in_nobodys_way(plans: Plans, data: Path, workers: Workers, worker: Worker) -> None:
+    """What was stopped and then killed holds no lock any more."""
+    plans.several.prepare(data)
+    stopped_at(Trial(plans.several, data, "a", "b"), "sealed 1", workers, worker, kill=True)
+
+
+def test_two_publications_of_one_dataset_race_and_one_wins_or_they_come_in_order(
+    plans: Plans, data: Path, workers: Workers
+) -> None:
+    """Never half of each; the one that lost says that it should be tried again, and then succeeds."""
+    race(plans, data, workers)
+
+
+def race(plans: Plans, data: Path, workers: Workers) -> str:
+    """Let both variants of one publication race into a folder that is not there yet; tell who was refused."""
+    plan = plans.whole
+    with workers.take() as left, workers.take() as right:
+        left.begin(Job(data, plan.variants["a"]))
+        right.begin(Job(data, plan.variants["b"]))
+        ended = {"a": left.end(), "b": right.end()}
+        won = [name for name, done in ended.items() if done is not None and not done.error]
+        lost = {name: done.error for name, done in ended.items() if done is not None and done.error}
+        assert won
+        assert set(lost.values()) <= {"LockedError"}
+        assert in_force(data, [WHOLE]) in [plan.outcome(name).etags for name in won]
+        for name in won:
+            done = ended[name]
+            assert done is not None
+            assert done.receipts == plan.outcome(name).receipts
+        with Catalog.open(data, create=False) as catalog:
+            assert len(catalog.revisions(WHOLE)) == len(won)
+        for name in lost:
+            assert left.do(Job(data, plan.variants[name])).receipts == plan.outcome(name).receipts
+            assert in_force(data, [WHOLE]) == plan.outcome(name).etags
+    assert faults_in(data) == []
+    swept(data)
+    assert orphans_in(data) == []
+    return "a publication that raced was refused" if lost else "two publications that raced came in order"
+
+
+def test_a_publication_that_is_refused_exits_with_4_and_says_why(plans: Plans, data: Path, workers: Workers) -> None:
+    """Exit code 4 means: the same command may succeed later."""
+    plans.whole.prepare(data)
+    [given] = plans.whole.variants["b"]
+    with workers.take() as holder:
+        holder.begin(Job(data, [given], at="read 1", how="stop"))
+        holder.until_stopped()
+        refused = command("publish", given.file, "--period", given.period, "--data", data)
+        assert (refused.returncode, refused.stdout) == (4, "")
+        assert f"process {holder.process.pid}" in refused.stderr
+        assert str(WHOLE) in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+def test_publications_of_two_segments_come_one_after_the_other_and_both_stay(
+    plans: Plans, data: Path, workers: Workers, worker: Worker
+) -> None:
+    """A dataset is published by one at a time, whatever the segment; the second adds to what the first left."""
+    plans.segment.prepare(data)
+    first = plans.segment.variants["b"]
+    [given] = plans.segment.variants["a"]
+    other = [Given(given.file, "2026-11-21", given.period)]
+    with workers.take() as holder:
+        holder.begin(Job(data, first, at="sealed 1", how="stop"))
+        holder.until_stopped()
+        assert worker.do(Job(data, other)).error == "LockedError"
+        holder.go_on()
+        done = holder.end()
+        assert done is not None
+        assert done.receipts == plans.segment.outcome("b").receipts
+    after = worker.do(Job(data, other))
+    assert after.receipts[0]["lineItems"] == 600 + 900 + 900
+    with Catalog.open(data, create=False) as catalog:
+        current = catalog.in_force(DAILY)
+        assert current is not None
+        assert [segment.name for segment in catalog.segments(current.id)] == ["2026-11-19", "2026-11-20", "2026-11-21"]
+    assert faults_in(data) == []
+
+
+@pytest.mark.parametrize("point", ["sealed 1", "committing 1"])
+def test_publications_of_two_datasets_do_not_hinder_each_other(
+    plans: Plans, data: Path, workers: Workers, point: str
+) -> None:
+    """While one prepares the other publishes; while one commits the other waits for it."""
+    plans.whole.prepare(data)
+    with workers.take() as holder, workers.take() as other:
+        holder.begin(Job(data, plans.whole.variants["b"], at=point, how="stop"))
+        holder.until_stopped()
+        other.begin(Job(data, plans.several.variants["a"]))
+        if point == "committing 1":
+            holder.go_on()
+        done = other.end()
+        assert done is not None
+        assert done.receipts == plans.several.outcome("a").receipts
+        holder.go_on()
+        done = holder.end()
+        assert done is not None
+        assert done.receipts == plans.whole.outcome("b").receipts
+    assert faults_in(data) == []
+
+
+@pytest.mark.parametrize("does", ["withdraw", "restore"])
+def test_nothing_is_withdrawn_or_restored_while_it_is_published_nor_the_other_way(
+    plans: Plans, data: Path, workers: Workers, worker: Worker, does: str
+) -> None:
+    """Both wait for each other's lock, so that they come in some order."""
+    plan = plans.whole
+    plan.prepare(data)
+    with Catalog.open(data, create=False) as catalog:
+        first = catalog.revisions(WHOLE)[0].id
+    with workers.take() as holder:
+        holder.begin(Job(data, plan.variants["b"], at="sealed 1", how="stop"))
+        holder.until_stopped()
+        assert worker.do(Job(data, does=does, revision=first)).error == "LockedError"
+        assert in_force(data, [WHOLE]) == plan.outcome("a").etags
+        holder.go_on()
+        assert holder.end() is not None
+    assert in_force(data, [WHOLE]) == plan.outcome("b").etags
+    with workers.take() as holder:
+        holder.begin(Job(data, does=does, revision=first, at="committing 1", how="stop"))
+        holder.until_stopped()
+        assert worker.do(Job(data, plan.variants["a"])).error == "LockedError"
+        holder.go_on()
+        done = holder.end()
+        assert done is not None
+        assert not done.error
+    assert in_force(data, [WHOLE]) == (plan.outcome("a").etags if does == "restore" else {WHOLE: ""})
+    assert worker.do(Job(data, plan.variants["b"])).receipts == plan.outcome("b").receipts
+    assert faults_in(data) == []

@@ -1,0 +1,152 @@
+"""`verify` finds any byte that changed, in any stored file and in the catalog.
+
+`make test` flips 100 bytes of each, `make soak` a thousand; always the same ones.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from counterfoil.datasets.verify import Fault, verify
+from counterfoil.errors import DataFolderError
+from counterfoil.generator import generate
+from counterfoil.model import Kind, Scope
+from counterfoil.periods import BillingPeriod, utc_now
+from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.files import Files
+from counterfoil.testing import PARTNER, Server
+from tests.end_to_end.fetching import BILLING
+
+FLIPS = [100, pytest.param(1_000, marks=pytest.mark.soak)]
+AT_ONCE = 10
+OTHER = "11111111-2222-3333-4444-555555555555"
+MONTH = Scope.unbilled(BillingPeriod(2026, 11), "EUR")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all that a catalog can hold: kinds, scopes, segments, old revisions, operations, clients."""
+    data = tmp_path_factory.mktemp("damage") / "data"
+    with Server(data=data, now="2026-11-21") as server, httpx.Client(base_url=server.url, timeout=60) as client:
+        for kind in Kind:
+            for count in (300, 400):
+                server.publish(generate(kind, count, seed=1, partner=PARTNER, scope=MONTH), period="2026-11")
+            server.publish(generate(kind, 200, partner=PARTNER, scope=Scope.billed("G1")))
+        for day in ("2026-11-20", "2026-11-21"):
+            lines = generate(Kind.USAGE, 150, partner=OTHER, scope=MONTH)
+            server.publish(lines, period="2026-11", segment=day)
+        for number in range(10):
+            for partner in (PARTNER, OTHER):
+                client.post(
+                    f"{BILLING}/usage/unbilled/export",
+                    json={"currencyCode": "EUR", "billingPeriod": "current"},
+                    headers=server.headers(partner=partner) | {"Idempotency-Key": f"key {number}"},
+                ).raise_for_status()
+        catalog = server.service.catalog
+        for name in ("one", "two"):
+            registered, _ = catalog.add_client(PARTNER, name, utc_now())
+            if name == "one":
+                catalog.revoke_client(PARTNER, registered.id, utc_now())
+    assert checked(data) == []
+    return data
+
+
+def checked(data: Path) -> list[Fault]:
+    with Catalog.open(data) as catalog:
+        return verify(catalog, Files(data / "files"))[1]
+
+
+def stored_files(data: Path) -> list[str]:
+    with Catalog.open(data) as catalog:
+        return sorted(file.path for file in catalog.all_files())
+
+
+@pytest.mark.parametrize("flips", FLIPS)
+def test_a_flipped_byte_of_a_stored_file_is_found_and_its_file_named(data: Path, flips: int) -> None:
+    """Ten files at a time, each in its turn; no other file is named."""
+    chosen = random.Random(20261121)
+    names = stored_files(data)
+    kept = {name: (data / "files" / name).read_bytes() for name in names}
+    turns = [names[number % len(names)] for number in range(flips)]
+    assert set(turns) == set(names)
+    for begin in range(0, flips, AT_ONCE):
+        flipped: dict[str, int] = {}
+        for name in turns[begin : begin + AT_ONCE]:
+            content = bytearray(kept[name])
+            flipped[name] = chosen.randrange(len(content))
+            content[flipped[name]] ^= chosen.randrange(1, 256)
+            (data / "files" / name).write_bytes(content)
+        found = {fault.where for fault in checked(data)}
+        for name in flipped:
+            (data / "files" / name).write_bytes(kept[name])
+        assert found == set(flipped), flipped
+    assert checked(data) == []
+
+
+@pytest.mark.parametrize("flips", FLIPS)
+def test_a_flipped_byte_of_the_catalog_is_found_unless_no_answer_follows_from_it(
+    data: Path, tmp_path: Path, flips: int
+) -> None:
+    chosen = random.Random(20261121)
+    copy = tmp_path / "data"
+    copy.mkdir()
+    (copy / "files").symlink_to(data / "files")
+    path = copy / "catalog.sqlite"
+    shutil.copy(data / "catalog.sqlite", path)
+    content = path.read_bytes()
+    written = [at for at, byte in enumerate(content) if byte]  # most of an almost empty page is never looked at
+    sound, harmless = answers(copy), 0
+    assert sound is not None
+    for _ in range(flips):
+        at, change = chosen.choice(written), chosen.randrange(1, 256)
+        for left in ("-wal", "-shm"):
+            path.with_name(path.name + left).unlink(missing_ok=True)
+        path.write_bytes(content[:at] + bytes([content[at] ^ change]) + content[at + 1 :])
+        if answers(copy) == sound:
+            harmless += 1
+            continue
+        try:
+            found = checked(copy)
+        except DataFolderError:
+            continue  # it does not even open, and says so
+        assert found, f"byte {at} ^ {change}"
+    assert harmless < flips * 3 / 4, "then this test shows nothing"
+
+
+def answers(data: Path) -> Any:
+    """All that answers follow from; None where it cannot be read.
+
+    Left out are times and names, the warnings on a receipt, and two hashes whose change can only refuse somebody:
+    that of a client's secret, and that of a request under an Idempotency-Key.
+    """
+    try:
+        with Catalog.open(data) as catalog:
+            return list(_answers(catalog))
+    except Exception:  # noqa: BLE001 - whatever it is, verify must do better
+        return None
+
+
+def _answers(catalog: Catalog) -> Iterator[Any]:
+    for partner in catalog.partners():
+        yield partner.tenant
+        for client in catalog.clients(partner.tenant):
+            yield client.id, client.partner, client.revoked_at is None
+            yield catalog.check_client(client.id, "wrong")
+        for operation in catalog.operations(partner.tenant, 1_000):
+            yield operation.id, operation.manifest_id, operation.partner, operation.kind, operation.scope
+            yield operation.attributes, operation.revision_id, operation.expires_at
+    for dataset, current in catalog.datasets():
+        yield dataset, current and current.id
+        for revision in catalog.revisions(dataset):
+            yield revision.id, revision.etag, revision.contents, revision.contents.plain_totals(), revision.in_force
+            for segment in catalog.segments(revision.id):
+                yield segment.id, segment.name, segment.publication, segment.issuer, segment.contents, segment.rendered
+            yield catalog.files(revision.id)
+    yield list(catalog.all_files())

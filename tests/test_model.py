@@ -1,0 +1,99 @@
+"""The nouns: what may name a partner, a scope and a segment, and that contents add up whatever the order."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from counterfoil.errors import UsageError
+from counterfoil.model import AttributeSet, Contents, Dataset, Kind, Rendering, Scope, etag, segment_name, tenant_id
+from counterfoil.periods import BillingPeriod
+from tests.datasets.exploring import examples
+
+TENANT = "0e195b37-4574-4539-bc42-0e539b9684c0"
+PERIOD = BillingPeriod(2026, 11)
+DATASET = Dataset(Kind.USAGE, TENANT, Scope.unbilled(PERIOD, "EUR"))
+CONTENTS = st.builds(
+    Contents,
+    st.integers(1, 10**9),
+    st.integers(0, 2**256 - 1),
+    st.just("EUR"),
+    st.decimals(-(10**9), 10**9, places=9).map(lambda value: {"Total": value}),
+)
+
+
+def test_a_tenant_is_a_guid_in_any_letter_case() -> None:
+    assert tenant_id(f" {TENANT.upper()} ") == TENANT
+    for text in ("", "common", TENANT[:-1], TENANT + "0", TENANT.replace("-", ""), TENANT.replace("0", "\u0660")):
+        with pytest.raises(UsageError):
+            tenant_id(text)
+
+
+def test_a_segment_has_a_name_that_is_safe_anywhere() -> None:
+    assert segment_name("2026-11-20") == "2026-11-20"
+    for text in ("", ".", "..", ".hidden", "a/b", "a b", "a\n", "x" * 65, "é"):
+        with pytest.raises(UsageError):
+            segment_name(text)
+
+
+def test_an_invoice_is_any_1_to_64_printable_characters_case_blind() -> None:
+    assert Scope.billed("g01/~!") == Scope.billed("G01/~!")
+    assert Scope.billed("x" * 64).is_billed
+    for text in ("", "x" * 65, "a b", "a\tb", "é", "a\x7f"):
+        with pytest.raises(UsageError):
+            Scope.billed(text)
+
+
+def test_unbilled_data_has_a_month_and_a_currency() -> None:
+    assert str(Scope.unbilled(PERIOD, "eur")) == "unbilled 2026-11 EUR"
+    for text in ("", "EU", "EURO", "E1R", "ÄUR"):
+        with pytest.raises(UsageError):
+            Scope.unbilled(PERIOD, text)
+
+
+@examples(150)
+@given(st.lists(CONTENTS, min_size=1, max_size=8), st.randoms())
+def test_contents_add_up_to_the_same_in_any_order_and_grouping(parts: list[Contents], chance: st.DataObject) -> None:
+    whole = sum(parts, Contents())
+    shuffled = list(parts)
+    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+    cut = len(parts) // 2
+    assert sum(shuffled, Contents()) == whole
+    assert sum(parts[:cut], Contents()) + sum(parts[cut:], Contents()) == whole
+    assert 0 <= whole.digest < 2**256
+    assert Contents.from_json(whole.to_json()) == whole
+
+
+def test_nothing_added_changes_nothing_and_currencies_never_mix() -> None:
+    euros = Contents(1, 7, "EUR", {"Total": Decimal("1.50")})
+    assert euros + Contents() == Contents() + euros == euros
+    with pytest.raises(UsageError):
+        _ = euros + replace(euros, currency="USD")
+
+
+def test_the_etag_tells_apart_all_that_it_names() -> None:
+    contents = Contents(2, 7, "EUR", {"Total": Decimal(1)})
+    billed = Scope.billed("G1")
+    tags = [
+        etag(DATASET, contents),
+        etag(replace(DATASET, kind=Kind.RECONCILIATION), contents),
+        etag(replace(DATASET, partner=TENANT.replace("0", "1")), contents),
+        etag(replace(DATASET, scope=Scope.unbilled(PERIOD.last, "EUR")), contents),
+        etag(replace(DATASET, scope=Scope.unbilled(PERIOD, "USD")), contents),
+        etag(replace(DATASET, scope=billed), contents),
+        etag(DATASET, replace(contents, line_items=3)),
+        etag(DATASET, replace(contents, digest=8)),
+    ]
+    assert len(set(tags)) == len(tags)
+    assert all(len(tag) == 32 and int(tag, 16) >= 0 for tag in tags)
+
+
+def test_the_etag_of_this_version_stays_what_it_is() -> None:
+    """Receipts live longer than programs: a change here must come with another name for the scheme."""
+    assert etag(DATASET, Contents(1, 255, "EUR", {})) == "ce378846d12cbcfd85b563f13a035320"
+
+
+def test_each_attribute_set_has_its_rendering() -> None:
+    assert [Rendering.of(attributes) for attributes in AttributeSet] == [Rendering.GRAPH_FULL, Rendering.GRAPH_BASIC]
