@@ -217,9 +217,7 @@ class NoAnswerError(SourceError):
 class RefusedError(SourceError):
     """The server answered no. `request_ids` name the call in its logs."""
 
-    def __init__(
-        self, message: str, *, status: int, code: str = "", request_ids: str = "", remedy: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, status: int, code: str = "", request_ids: str = "", remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)
         self.status = status
         self.code = code

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -16,15 +18,15 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Plans:
     return make_plans(tmp_path_factory.mktemp("plans"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def workers() -> Iterator[Workers]:
     """Processes to kill."""
-    with Workers() as made:
+    with TemporaryDirectory() as folder, Workers(Path(folder)) as made:  # the name of a socket must be short
         yield made
 
 
 @pytest.fixture
-def worker() -> Iterator[Worker]:
+def worker(workers: Workers) -> Iterator[Worker]:
     """A process to keep."""
-    with Worker() as made:
+    with workers.take() as made:
         yield made

@@ -56,6 +56,7 @@ class Plan:
         """Return what a variant comes to, undisturbed and in a folder of its own."""
         if variant not in self._outcomes:
             data = self.quiet_folder(variant)
+            Catalog.open(data).close()  # so that the points are those of any later publication
             if self.before:
                 assert not do_here(Job(data, self.before)).error
             done = do_here(Job(data, self.variants[variant]))

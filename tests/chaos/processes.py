@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,29 +60,53 @@ class Done:
     took_s: float
 
 
+class Workers:
+    """Where processes come from that do jobs: one that has imported everything, and is copied."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "workers"
+        self._process = subprocess.Popen(
+            [sys.executable, DRIVER, self._path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def take(self) -> Worker:
+        """Return a process that did nothing yet; whoever takes it closes it."""
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(self._path))
+        return Worker(connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()  # it ends when its input does
+
+
 class Worker:
     """A process that does jobs until it is killed."""
 
-    def __init__(self) -> None:
-        self._ready = False
-        self.process = subprocess.Popen(
-            [sys.executable, DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._stream = connection.makefile("rw", encoding="utf-8")
+        self.id = int(self._stream.readline())
+        self._handle = os.pidfd_open(self.id)
 
     def begin(self, job: Job) -> None:
-        """Have it begin; it has imported everything by then."""
-        assert self.process.stdin is not None
-        self._hear_ready()
-        self.process.stdin.write(job.line())
-        self.process.stdin.flush()
+        """Have it begin."""
+        self._stream.write(job.line())
+        self._stream.flush()
 
     def end(self) -> Done | None:
         """Wait until the job is done; None if the process died of it."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        try:
+            line = self._stream.readline()
+        except ConnectionResetError:
+            line = ""
         if line:
             return Done(**json.loads(line))
-        self.process.wait()
+        self._until_dead()
         return None
 
     def do(self, job: Job) -> Done:
@@ -93,66 +118,42 @@ class Worker:
 
     def until_stopped(self) -> None:
         """Wait until it has stopped at its point."""
-        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-        assert self.is_stopped(), "it ended before its point"
+        while not self.is_stopped():
+            ended, _, _ = select.select([self._connection.fileno(), self._handle], [], [], 0.005)
+            assert not ended, "it ended before its point"
 
     def is_stopped(self) -> bool:
         """Whether it stands still."""
-        return Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"
+        return Path(f"/proc/{self.id}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"
 
     def go_on(self) -> None:
         """Let it go on."""
-        self.process.send_signal(signal.SIGCONT)
+        signal.pidfd_send_signal(self._handle, signal.SIGCONT)
 
     def kill_after(self, wait_s: float) -> bool:
         """Kill it after a while, or as soon as it is done; tell whether it was still at work."""
-        assert self.process.stdout is not None
-        done, _, _ = select.select([self.process.stdout.fileno()], [], [], wait_s)
+        done, _, _ = select.select([self._connection], [], [], wait_s)
         self.kill()
         return not done
 
     def kill(self) -> None:
-        """Kill it, stopped or not."""
-        self.process.kill()
-        self.process.wait()
+        """Kill it, stopped or not; it holds nothing any more then."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+        self._until_dead()
 
-    def close(self) -> None:
-        """Kill it and let go of its pipes."""
+    def _until_dead(self) -> None:
+        select.select([self._handle], [], [])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.kill()
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            with suppress(BrokenPipeError):
-                pipe.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _hear_ready(self) -> None:
-        if not self._ready:
-            assert self.process.stdout is not None
-            assert self.process.stdout.readline() == "ready\n"
-            self._ready = True
-
-
-class Workers:
-    """A worker at hand: the next one starts while the last is still being looked at, for starting takes longest."""
-
-    def __init__(self) -> None:
-        self._next = Worker()
-
-    def take(self) -> Worker:
-        """Return a worker that did nothing yet; whoever takes it closes it."""
-        taken, self._next = self._next, Worker()
-        return taken
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._next.close()
+        os.close(self._handle)
+        with suppress(BrokenPipeError):
+            self._stream.close()
+        self._connection.close()
 
 
 @dataclass(frozen=True, slots=True)

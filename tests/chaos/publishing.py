@@ -1,16 +1,22 @@
 """Works on a data folder in a process of its own, which may stop at a named point: for good, or until it is let go.
 
-Says `ready`, then does one job after another: each is one line of JSON on standard input, and so is its answer on
-standard output. A *point* is a name and how often it was passed, such as `synced 3`. The publication itself names
-some; the others are put around what the operating system and the database are asked to do, so that they fall between
-any two changes on the disk. Parts are made small, to have several of each.
+Started as a program it imports everything, which takes longest, and then listens: whoever connects gets a process
+that says its id and does one job after another. Each job is one line of JSON, and so is its answer.
+
+A *point* is a name and how often it was passed, such as `synced 3`. The publication itself names some; the others are
+put around what the operating system and the database are asked to do, so that they fall between any two changes on
+the disk. Parts are made small, to have several of each.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
+import select
 import signal
+import socket
 import sys
 import time
 from collections import Counter
@@ -24,6 +30,7 @@ from unittest.mock import patch
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, event
 
+from counterfoil import datasets
 from counterfoil.datasets import restore, seal, sweep
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
@@ -222,12 +229,37 @@ def of_the_catalog(stops: Stops) -> list[Watcher]:
     return [(sqlite, "engine_for", watched)]
 
 
-def say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+def work(connection: socket.socket) -> None:
+    """Do the jobs that come in, until the other side has gone."""
+    with connection, connection.makefile("rw", encoding="utf-8") as stream:
+        stream.write(f"{os.getpid()}\n")
+        stream.flush()
+        for line in stream:
+            stream.write(json.dumps(run(json.loads(line))) + "\n")
+            stream.flush()
+
+
+def main(path: str) -> None:
+    """Listen at `path`, one process for each connection, until standard input ends."""
+    for module in pkgutil.walk_packages(datasets.__path__, f"{datasets.__name__}."):
+        importlib.import_module(module.name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them here
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        while True:
+            ready, _, _ = select.select([listener, sys.stdin], [], [])
+            if sys.stdin in ready:
+                return
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                work(connection)
+                os._exit(0)
+            connection.close()
 
 
 if __name__ == "__main__":
-    say("ready")
-    for line in sys.stdin:
-        say(json.dumps(run(json.loads(line))))
+    main(sys.argv[1])

@@ -121,7 +121,7 @@ def stopped_at(trial: Trial, point: str, workers: Workers, worker: Worker, *, ki
         holder.until_stopped()
         refused = worker.do(other)
         assert refused.error == ("LockedError" if held_at(points, point) else "")
-        assert (f"process {holder.process.pid}" in refused.message) == bool(refused.error)
+        assert (f"process {holder.id}" in refused.message) == bool(refused.error)
         before = files_in(trial.data)
         if in_commit_at(points, point):
             with pytest.raises(LockedError, match="busy"):

@@ -82,7 +82,7 @@ def test_a_publication_that_is_refused_exits_with_4_and_says_why(plans: Plans, d
         holder.until_stopped()
         refused = command("publish", given.file, "--period", given.period, "--data", data)
         assert (refused.returncode, refused.stdout) == (4, "")
-        assert f"process {holder.process.pid}" in refused.stderr
+        assert f"process {holder.id}" in refused.stderr
         assert str(WHOLE) in refused.stderr
         assert "Traceback" not in refused.stderr
 

@@ -1,4 +1,4 @@
-"""Every bad input gets one clear refusal that names file, line, attribute, value and remedy; and nothing is published."""
+"""Every bad input gets one clear refusal: file, line, attribute, value and remedy. And nothing is published."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from counterfoil import numbers
-from counterfoil.columns import Codec, Type, table_of
+from counterfoil.columns import Codec, Column, Type, table_of
 from counterfoil.datasets.publish import Workshop
 from counterfoil.datasets.verify import verify
 from counterfoil.generator import generate
@@ -39,19 +39,18 @@ def texts(kind: Kind, item: dict[str, Any]) -> tuple[tuple[str, str], ...]:
 def from_v1(kind: Kind, item: dict[str, Any]) -> dict[str, Any]:
     """Undo v1's spelling; the generator writes no charge type that v1 renames but Purchase and Refund."""
     names = {column.v1: column for column in table_of(kind).columns if column.v1}
-    found = {}
-    for name, value in item.items():
-        if name in {"invoiceLineItemType", "billingProvider", "attributes"}:
-            continue
-        column = names[name]
-        if column.codec is Codec.RATE:
-            value = Number(numbers.rate_to_percent(str(value)))
-        elif column.codec is Codec.RESELLER and value == "0":
-            value = ""
-        elif column.codec is Codec.LIST:
-            value = "[" + ",".join(f'"{each}"' for each in value) + "]" if value else ""
-        found[column.name] = value
-    return found
+    constants = {"invoiceLineItemType", "billingProvider", "attributes"}
+    return {names[name].name: graph_value(names[name], value) for name, value in item.items() if name not in constants}
+
+
+def graph_value(column: Column, value: Any) -> Any:
+    if column.codec is Codec.RATE:
+        return Number(numbers.rate_to_percent(str(value)))
+    if column.codec is Codec.RESELLER and value == "0":
+        return ""
+    if column.codec is Codec.LIST:
+        return "[" + ",".join(f'"{each}"' for each in value) + "]" if value else ""
+    return value
 
 
 @pytest.mark.parametrize("kind", Kind)

@@ -92,6 +92,7 @@ ODD_DATES += ['"2026-11-20T00:00:00Z "', r'"2026\u002d11-20"', r'"\ud800"', '"00
 GOOD_FLAGS = ["true", "false", "null", '"true"', '"FALSE"', '""']
 ODD_FLAGS = ["1", '"yes"', "[]", '"null"', r'"tr\u0075e"', "TRUE", '"\\"true\\""', '"\\ud800"']
 UNKNOWN = ["MeterGroup", "x", "", "Extra", "UnitPriceText", "ünknown", "a\\\\", "a\\u0062"]
+CHANGES = ["odd", "odd", "odd", "drop", "shuffle", "case", "double", "other", "unknown", "escape"]
 SPACES = ["", " ", "\t", "  ", "\r"]
 
 
@@ -122,45 +123,60 @@ def keys(draw: st.DrawFn, table: LineItemTable, v1: bool) -> list[tuple[str, Typ
 
 
 @st.composite
+def changed(
+    draw: st.DrawFn, table: LineItemTable, members: list[tuple[str, str]], change: str, v1: bool
+) -> list[tuple[str, str]]:
+    """The members of a line after one change; keys come in their quotes."""
+    at = draw(st.integers(0, len(members) - 1)) if members else 0
+    key, raw = members[at] if members else ('"PartnerId"', '"x"')
+    before, after = members[:at], members[at + 1 :]
+    match change:
+        case "odd":
+            return [*before, (key, draw(ANYTHING)), *after]
+        case "shuffle":
+            return draw(st.permutations(members))
+        case "case":
+            return [*before, (draw(st.sampled_from([key.upper(), key.lower()])), raw), *after]
+        case "double":
+            return [*members, (draw(st.sampled_from([key, key.swapcase(), key.lower()])), draw(ANYTHING))]
+        case "other":
+            column = draw(st.sampled_from(table.columns))
+            return [*members, (f'"{spelled(column, not v1)}"', draw(GOOD[column.type]))]
+        case "unknown":
+            return [*before, (f'"{draw(st.sampled_from(UNKNOWN))}"', draw(ANYTHING)), *members[at:]]
+        case "escape" if len(key) > 2:
+            return [*before, (f'"\\u{ord(key[1]):04x}{key[2:]}', raw), *after]
+    return [*before, *after]
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
+    """Now and then no line item any more."""
+    at = draw(st.integers(0, len(whole)))
+    match draw(st.sampled_from([None] * 16 + ["cut", "byte", "after", "other"])):
+        case "cut":
+            return whole[:at]
+        case "byte":
+            return (
+                whole[:at] + draw(st.sampled_from([b"\xff", b"\xc3", b"\x00", b"\xed\xa0\x80", b"\x80"])) + whole[at:]
+            )
+        case "after":
+            return whole + draw(st.sampled_from([b"{}", b",", b"\x00", b"x", b"[", b"\xef\xbb\xbf"]))
+        case "other":
+            return draw(st.sampled_from([b"1", b'"a"', b"[]", b"null", b"[{}]", b'[["PartnerId","x"]]', b"   ", b""]))
+    return whole
+
+
+@st.composite
 def line(draw: st.DrawFn, table: LineItemTable, shared: list[tuple[str, Type | None]], v1: bool) -> bytes:
     """A line with most of the shared keys, and now and then with something that is not usual."""
     members = [(json.dumps(key), draw(GOOD[type_])) for key, type_ in shared]
-    changes = st.sampled_from("odd odd odd drop shuffle case double other unknown escape".split())
-    for change in draw(st.lists(changes, max_size=2)):
-        at = draw(st.integers(0, len(members) - 1)) if members else 0
-        if change == "odd" and members:
-            members[at] = (members[at][0], draw(ANYTHING))
-        elif change == "drop":
-            del members[at : at + 1]
-        elif change == "shuffle":
-            members = draw(st.permutations(members))
-        elif change == "case" and members:
-            members[at] = (draw(st.sampled_from([members[at][0].upper(), members[at][0].lower()])), members[at][1])
-        elif change == "double" and members:
-            key = draw(st.sampled_from([members[at][0], members[at][0].swapcase(), members[at][0].lower()]))
-            members.append((key, draw(ANYTHING)))
-        elif change == "other":
-            column = draw(st.sampled_from(table.columns))
-            members.append((f'"{spelled(column, not v1)}"', draw(GOOD[column.type])))
-        elif change == "unknown":
-            members.insert(at, (f'"{draw(st.sampled_from(UNKNOWN))}"', draw(ANYTHING)))
-        elif change == "escape" and members and len(members[at][0]) > 2:
-            key = members[at][0]
-            members[at] = (f'"\\u{ord(key[1]):04x}{key[2:]}', members[at][1])
+    for change in draw(st.lists(st.sampled_from(CHANGES), max_size=2)):
+        members = draw(changed(table, members, change, v1))
     space = draw(st.sampled_from([st.just("")] * 3 + [st.sampled_from(SPACES)]))
     body = ",".join(draw(space) + key + draw(space) + ":" + draw(space) + raw + draw(space) for key, raw in members)
     whole = (draw(space) + "{" + body + "}" + draw(space)).encode("utf-8", "surrogatepass")
-    damage = draw(st.sampled_from([None] * 16 + ["cut", "byte", "after", "number"]))
-    if damage == "cut":
-        whole = whole[: draw(st.integers(0, len(whole)))]
-    elif damage == "byte":
-        at = draw(st.integers(0, len(whole) - 1))
-        whole = whole[:at] + draw(st.sampled_from([b"\xff", b"\xc3", b"\x00", b"\xed\xa0\x80", b"\x80"])) + whole[at:]
-    elif damage == "after":
-        whole += draw(st.sampled_from([b"{}", b",", b"\x00", b"x", b"[", b"\xef\xbb\xbf"]))
-    elif damage == "number":
-        whole = draw(st.sampled_from([b"1", b'"a"', b"[]", b"null", b"[{}]", b'[["PartnerId","x"]]', b"   ", b""]))
-    return whole.replace(b"\n", b" ")
+    return draw(damaged(whole)).replace(b"\n", b" ")
 
 
 @st.composite

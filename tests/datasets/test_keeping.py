@@ -159,7 +159,7 @@ def test_a_failed_restore_leaves_no_orphan(workshop: Workshop, tmp_path: Path, d
     [lake] = [file.path for file in workshop.catalog.files(old.id)]
     (data / "files" / lake).unlink()
     before = folder_of(data)
-    with pytest.raises(Exception, match="missing|No such file"):
+    with pytest.raises(Exception, match=r"missing|No such file"):
         restore(workshop, old)
     assert folder_of(data) == before
 

@@ -1,8 +1,10 @@
-"""The wire forms made by SQL are those a plain reading of the rules would make, text for text."""
+"""The wire forms are those a plain reading of the rules would make, text for text."""
 
 from __future__ import annotations
 
+import gzip
 import json
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,7 @@ SPECIAL = [
     "%",
     "$1",
 ]
-TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=5) | st.lists(
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=5) | st.lists(
     st.sampled_from(SPECIAL), max_size=4
 ).map("".join)
 LISTS = st.sampled_from(['["AddOn"]', "", "AddOn", '["a","é\\n"]', "[1.0]", "[", '{"a":1}', "[]", '"x"', " [1] "])
@@ -135,39 +137,45 @@ def pairs(text: str | bytes) -> list[tuple[str, Any]]:
     return list(strict(text).items())
 
 
-def sealed(
-    folder: Path, table: LineItemTable, given_items: list[dict[str, str]]
-) -> dict[Rendering, bytes | list[bytes]]:
-    """What sealing makes of line items: for each wire form its lines, and `V1`'s items."""
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What sealing made of some line items."""
+
+    full: list[bytes]
+    basic: list[bytes]
+    v1: list[dict[str, Any]]
+    credit: list[bool]
+
+
+def sealed(folder: Path, table: LineItemTable, given_items: list[dict[str, str]]) -> Sealed:
+    """Seal line items and read the wire forms back."""
     with Files(folder).begin() as publication:
-        sealer = SegmentSealer(publication, 0, table, UNBILLED)
-        sealer.write(batch.of_values(table, given_items, range(len(given_items))).records)
-        found: dict[Rendering, Any] = {}
-        for file in sealer.finish():
-            path = publication.folder.parent / file.path
-            if file.rendering is Rendering.V1:
-                blocks = BlockFile.open(path)
-                [block] = blocks.blocks
-                found[file.rendering] = strict(b"[" + blocks.json(block) + b"]")
-                found[Rendering.LAKE] = [bool(block.credit >> n & 1) for n in range(block.items)]
-            elif file.rendering is not Rendering.LAKE:
-                found[file.rendering] = seal.isal_zlib.decompress(path.read_bytes(), 31).splitlines()
-        return found
+        with SegmentSealer(publication, 0, table, UNBILLED) as sealer:
+            sealer.write(batch.of_values(table, given_items, range(len(given_items))).records)
+            paths = {file.rendering: publication.folder.parent / file.path for file in sealer.finish()}
+        blocks = BlockFile.open(paths[Rendering.V1])
+        [block] = blocks.blocks
+        return Sealed(
+            gzip.decompress(paths[Rendering.GRAPH_FULL].read_bytes()).splitlines(),
+            gzip.decompress(paths[Rendering.GRAPH_BASIC].read_bytes()).splitlines(),
+            strict(b"[" + blocks.json(block) + b"]"),
+            [bool(block.credit >> n & 1) for n in range(block.items)],
+        )
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_sql_renders_what_the_rules_say(kind: Kind, tmp_path: Path) -> None:
+def test_rendering_makes_what_the_rules_say(kind: Kind, tmp_path: Path) -> None:
     table = table_of(kind)
 
     @examples(25)
     @given(items(table))
     def check(given_items: list[dict[str, str]]) -> None:
         made = sealed(tmp_path, table, given_items)
-        for rendering, full in ((Rendering.GRAPH_FULL, True), (Rendering.GRAPH_BASIC, False)):
-            assert [pairs(line) for line in made[rendering]] == [graph(table, item, full=full) for item in given_items]
-        assert [list(item.items()) for item in made[Rendering.V1]] == [v1(table, item) for item in given_items]
+        assert [pairs(line) for line in made.full] == [graph(table, item, full=True) for item in given_items]
+        assert [pairs(line) for line in made.basic] == [graph(table, item, full=False) for item in given_items]
+        assert [list(item.items()) for item in made.v1] == [v1(table, item) for item in given_items]
         earned = "PartnerEarnedCreditPercentage"
-        assert made[Rendering.LAKE] == [
+        assert made.credit == [
             Decimal(item.get(earned, 0)) > 0 or item.get("HasPartnerEarnedCredit") == "true" for item in given_items
         ]
 
@@ -182,28 +190,28 @@ def test_v1_has_an_array_where_graph_has_text(text: str, array: str) -> None:
     assert text_to_list(text) == array
 
 
-@pytest.mark.parametrize("table", [USAGE, RECONCILIATION], ids=str)
+@pytest.mark.parametrize("table", [USAGE, RECONCILIATION], ids=["usage", "reconciliation"])
 def test_an_absent_line_item_has_every_graph_key_and_only_the_constants_of_v1(
     tmp_path: Path, table: LineItemTable
 ) -> None:
     made = sealed(tmp_path, table, [{"PartnerId": "p"}])
-    [full] = made[Rendering.GRAPH_FULL]
+    [full] = made.full
     assert list(strict(full)) == [column.name for column in table.columns if column.graph]
     assert len(strict(full)) == (47 if table is RECONCILIATION else 54)
     kept = {"tags", "additionalInfo"} if table is USAGE else set()
     constants = {"invoiceLineItemType", "billingProvider", "attributes"}
-    assert set(made[Rendering.V1][0]) == {"partnerId"} | kept | constants
+    assert set(made.v1[0]) == {"partnerId"} | kept | constants
 
 
 def test_a_quote_in_a_later_row_group_is_escaped_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seal, "ROW_GROUP_LINE_ITEMS", 2)
     given_items = [{"PartnerId": "p", "SkuName": name} for name in ("a", "b", "c", 'd"', "e")]
     made = sealed(tmp_path, USAGE, given_items)
-    assert [strict(line)["SkuName"] for line in made[Rendering.GRAPH_FULL]] == ["a", "b", "c", 'd"', "e"]
+    assert [strict(line)["SkuName"] for line in made.full] == ["a", "b", "c", 'd"', "e"]
 
 
 def test_an_ordinary_text_has_the_same_bytes_whether_or_not_its_column_is_escaped(tmp_path: Path) -> None:
     plain = {"PartnerId": "p", "SkuName": "Ünï\u2028/\x7f<>&'"}
-    [alone] = sealed(tmp_path, USAGE, [plain])[Rendering.GRAPH_FULL]
-    [beside, _] = sealed(tmp_path, USAGE, [plain, {"PartnerId": '"', "SkuName": "\\"}])[Rendering.GRAPH_FULL]
+    [alone] = sealed(tmp_path, USAGE, [plain]).full
+    [beside, _] = sealed(tmp_path, USAGE, [plain, {"PartnerId": '"', "SkuName": "\\"}]).full
     assert alone == beside

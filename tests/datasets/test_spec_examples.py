@@ -43,6 +43,15 @@ def as_text(item: dict[str, Any]) -> dict[str, Any]:
     return {key: str(value) if key == "resellerMpnId" else value for key, value in item.items()}
 
 
+def graph_value(kind: Kind, key: str, value: Any) -> Any:
+    if key == "productQualifiers":
+        return json.dumps(value, separators=(",", ":")) if value else ""
+    if key == "resellerMpnId" and kind is Kind.RECONCILIATION and value == "0":
+        return ""
+    assert key != "rateOfPartnerEarnedCredit" or value == Number("0")  # which is 0 percent as well
+    return value
+
+
 def as_graph(kind: Kind, item: dict[str, Any]) -> dict[str, Any]:
     """What Graph says of a v1 item: every attribute of the full set, '' for absent texts, null for the rest."""
     table = table_of(kind)
@@ -54,13 +63,7 @@ def as_graph(kind: Kind, item: dict[str, Any]) -> dict[str, Any]:
             continue
         name = GRAPH_NAMES.get(key) or key[0].upper() + key[1:]
         assert name in found, key
-        if key == "productQualifiers":
-            value = json.dumps(value, separators=(",", ":")) if value else ""
-        if key == "resellerMpnId" and kind is Kind.RECONCILIATION and value == "0":
-            value = ""
-        if key == "rateOfPartnerEarnedCredit":
-            assert value == Number("0")  # which is 0 percent as well
-        found[name] = value
+        found[name] = graph_value(kind, key, value)
     return found
 
 

@@ -148,7 +148,7 @@ class Output:
             table.add_column(heading, justify="right" if to_right else "left", no_wrap=True)
         for line in texts:
             table.add_row(*map(Text, line))  # Text, because "[b]" in a customer's name is no markup
-        # As wide as it needs to be, even if the terminal then wraps it: an id cut in pieces cannot be copied. The height
+        # As wide as it needs to be, even if the terminal then wraps it: an id cut in pieces is no id. The height
         # is of no account, but rich takes our width only together with one.
         width = sum(max(map(cell_len, column)) + 3 for column in zip(headings, *texts, strict=True))
         Console(file=self.stdout, width=width + 3, height=1).print(table)

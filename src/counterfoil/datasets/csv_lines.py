@@ -114,9 +114,9 @@ class CsvReader:
         columns: list[tuple[Spelling, pa.Array]] = []
         for name, spelling, texts in zip(names, spellings, zip(*rows, strict=True), strict=True):
             if spelling is not None:
-                if spelling.column.type is Type.DATE:
-                    texts = [self._iso(text, name, line) for text, line in zip(texts, lines, strict=True)]  # noqa: PLW2901
-                columns.append((spelling, pa.array(texts, pa.string())))
+                dates = spelling.column.type is Type.DATE
+                isos = (self._iso(text, name, line) for text, line in zip(texts, lines, strict=True))
+                columns.append((spelling, pa.array(isos if dates else texts, pa.string())))
         unknown = [
             index
             for index, (name, spelling) in enumerate(zip(names, spellings, strict=True))

@@ -35,11 +35,11 @@ class JsonLinesReader:
 
     def read(self, chunk: Chunk) -> Iterator[Batch]:
         """Yield the line items of a chunk, in no particular order."""
-        numbers = np.arange(chunk.first_line, chunk.first_line + chunk.data.count(b"\n") + 1)
         if _is_utf8(chunk.data):
-            yield from self._scan(chunk.data, b"\n", numbers)
+            yield from self._scan(chunk.data, b"\n", lambda lines: lines + chunk.first_line)
         else:
-            yield from self._read_piece(chunk.data.split(b"\n"), numbers)
+            lines = chunk.data.split(b"\n")
+            yield from self._read_piece(lines, np.arange(chunk.first_line, chunk.first_line + len(lines)))
 
     def read_lines(self, lines: Sequence[bytes], line_numbers: Sequence[int]) -> Iterator[Batch]:
         """Yield the line items of `lines`, which may hold newlines; blank ones are passed over."""
@@ -55,17 +55,18 @@ class JsonLinesReader:
         # Newlines may be white space within these lines, so U+0000 parts them: no good line holds one.
         sure = [b"\0" not in line and _is_utf8(line) for line in lines]
         joined = b"\0".join(line if good else b"" for line, good in zip(lines, sure, strict=True))
-        yield from self._scan(joined, b"\0", numbers)
+        yield from self._scan(joined, b"\0", lambda lines: numbers[lines])
         rest = [(number, line) for number, line, good in zip(numbers.tolist(), lines, sure, strict=True) if not good]
         yield self._by_reference(rest)
 
-    def _scan(self, data: bytes, separator: bytes, numbers: np.ndarray) -> Iterator[Batch]:
+    def _scan(self, data: bytes, separator: bytes, numbered: Callable[[np.ndarray], np.ndarray]) -> Iterator[Batch]:
         for scanned in self._scanner.scan(data, separator):
             if len(scanned.lines):
-                yield batch.of_located(self._table, scanned.items, numbers[scanned.lines])
-            doubtful = [(int(numbers[line]), data[start:end]) for line, start, end in scanned.doubtful.tolist()]
-            if doubtful:
-                yield self._by_reference(doubtful)
+                yield batch.of_located(self._table, scanned.items, numbered(scanned.lines))
+            if len(scanned.doubtful):
+                numbers = numbered(scanned.doubtful[:, 0]).tolist()
+                texts = [data[start:end] for _, start, end in scanned.doubtful.tolist()]
+                yield self._by_reference(zip(numbers, texts, strict=True))
 
     def _by_reference(self, lines: Iterable[tuple[int, bytes]]) -> Batch:
         items: list[LineItem] = []

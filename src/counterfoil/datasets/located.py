@@ -7,7 +7,7 @@ each distinct one, and pointed at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 from counterfoil.datasets import kernels
 
 PADDING = 64  # so many bytes behind a text may be read by a kernel
-LENGTH = (1 << 29) - 1  # a length may bear flags above
 _NONE = -1
 
 
@@ -62,10 +61,12 @@ class Located:
     def columns(self, numbers: Sequence[int]) -> list[pa.Array]:
         """Copy some columns into arrays of text."""
         rows, wanted = len(self.starts), np.array(numbers, dtype=np.int32)
-        out = np.empty(self._size(wanted) + (len(wanted) + 1) * PADDING, dtype=np.uint8)
+        sizes = self._sizes(wanted) + PADDING
+        places = np.cumsum(sizes) - sizes
+        out = np.empty(int(sizes.sum()), dtype=np.uint8)
         offsets = np.empty((len(wanted), rows + 1), dtype=np.int32)
-        valid = np.zeros((len(wanted), (rows + 7) // 8), dtype=np.uint8)
-        found = np.empty((len(wanted), 3), dtype=np.int32)
+        valid = np.full((len(wanted), (rows + 7) // 8), 0xFF, dtype=np.uint8)
+        found = np.stack([places, places, np.zeros_like(places)], axis=1).astype(np.int32)
         words, out_words = kernels.compiled.words_of(self.text), kernels.compiled.words_of(out)
         kernels.columns.gather_columns(
             self.text, words, self.starts, self.lengths, wanted, out, out_words, offsets, valid, found
@@ -80,7 +81,7 @@ class Located:
     def records(self, columns: int) -> tuple[pa.Array, np.ndarray]:
         """Return a record for each line item, of the first `columns` columns, and the sizes of the canonical forms."""
         rows = len(self.starts)
-        size = self._size(np.arange(columns)) + 2 * rows * columns
+        size = int(self._sizes(np.arange(columns, dtype=np.int32)).sum()) + 2 * rows * columns
         out = np.empty(size + PADDING, dtype=np.uint8)
         offsets, sizes = np.empty(rows + 1, dtype=np.int32), np.empty(rows, dtype=np.int32)
         words, out_words = kernels.compiled.words_of(self.text), kernels.compiled.words_of(out)
@@ -90,30 +91,30 @@ class Located:
         data = pa.py_buffer(out[: offsets[-1]])
         return pa.BinaryArray.from_buffers(pa.binary(), rows, [None, pa.py_buffer(offsets), data]), sizes
 
-    def replaced(self, column: int, change: Callable[[str], str], rows: np.ndarray | None = None) -> Located:
-        """Return the same line items with other values in one column (and, if given, only in the rows marked)."""
-        [texts] = self.columns([column])
-        codes = pc.dictionary_encode(texts)
-        old = codes.dictionary.to_pylist()
-        new = [change(text) for text in old]
-        if old == new:
-            return self
-        encoded = [text.encode() for text in new]
-        sizes = np.array([len(text) for text in encoded], dtype=np.int32)
-        places = len(self.text) - PADDING + np.cumsum(sizes, dtype=np.int32) - sizes
-        text = _padded(b"".join([self.text[:-PADDING].data, *encoded]))
+    def replaced(self, changes: Mapping[int, Callable[[str], str]], rows: np.ndarray | None = None) -> Located:
+        """Return the same line items with other values in some columns (and, if given, only in the rows marked)."""
+        new = bytearray()
+        end = len(self.text) - PADDING
         starts, lengths = self.starts.copy(), self.lengths.copy()
-        changed = texts.is_valid().to_numpy(zero_copy_only=False)
-        if rows is not None:
-            changed &= rows
-        chosen = codes.indices.fill_null(0).to_numpy()[changed]
-        starts[changed, column], lengths[changed, column] = places[chosen], sizes[chosen]
-        return Located(text, starts, lengths)
+        for (column, change), texts in zip(changes.items(), self.columns(list(changes)), strict=True):
+            codes = pc.dictionary_encode(texts)
+            changed = [change(text).encode() for text in codes.dictionary.to_pylist()]
+            sizes = np.array([len(text) for text in changed], dtype=np.int32)
+            places = end + len(new) + np.cumsum(sizes, dtype=np.int32) - sizes
+            new += b"".join(changed)
+            chosen = np.ones(len(texts), dtype=bool) if rows is None else rows
+            if texts.null_count:
+                chosen = chosen & texts.is_valid().to_numpy(zero_copy_only=False)
+            indices = codes.indices.fill_null(0).to_numpy()[chosen]
+            if len(indices):
+                starts[chosen, column], lengths[chosen, column] = places[indices], sizes[indices]
+        return Located(_padded(b"".join([self.text[:end].data, new])), starts, lengths)
 
-    def _size(self, columns: np.ndarray) -> int:
-        """Return the most that the values of some columns may take."""
-        lengths = self.lengths[:, columns] & LENGTH
-        return int(lengths.sum(where=self.starts[:, columns] >= 0, dtype=np.int64))
+    def _sizes(self, columns: np.ndarray) -> np.ndarray:
+        """Return the most that the values of each of some columns may take."""
+        sizes = np.zeros(len(columns), dtype=np.int64)
+        kernels.columns.add_sizes(self.starts, self.lengths, columns, sizes)
+        return sizes
 
 
 def offsets_of(array: pa.Array) -> np.ndarray:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from counterfoil import numbers
 from counterfoil.columns import table_of
 from counterfoil.datasets import check, digest
 from counterfoil.datasets.batch import Batch
@@ -30,6 +29,7 @@ from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.source import STANDARD_INPUT, Source
+from counterfoil.datasets.totals import total
 from counterfoil.datasets.values import Refused
 from counterfoil.errors import InputError, UsageError
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
@@ -216,7 +216,7 @@ class _Gathering:
         if kept is not None:
             batch = batch.keep(kept)
         hashes = digest.digests(batch.records, batch.form_sizes)
-        totals = {name: numbers.total(batch.column(name).to_pylist()) for name in table.totals}
+        totals = {name: total(batch.column(name).combine_chunks()) for name in table.totals}
         segment.contents += Contents(batch.num_rows, digest.digest_sum(hashes), segment.identity.currency, totals)
         segment.warnings.update(check.unknown_attributes(batch))
         keys = digest.sort_keys(table, batch.watched, hashes)

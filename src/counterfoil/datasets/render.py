@@ -76,10 +76,8 @@ class Renderer:
             Codec.LIST: text_to_list,
             Codec.CHARGE_TYPE: lambda text: _V1_CHARGE_TYPES.get(text.lower(), text),
         }
-        for number, column in enumerate(self._table.columns):
-            if column.codec in changes:
-                items = items.replaced(number, changes[column.codec])
-        return items
+        columns = enumerate(self._table.columns)
+        return items.replaced({number: changes[column.codec] for number, column in columns if column.codec in changes})
 
     def _follow(self, plan: _Plan, rendering: Rendering, items: Located) -> Iterator[Rendered]:
         words_of, render_rows = kernels.compiled.words_of, kernels.rendering.render_rows
@@ -94,6 +92,7 @@ class Renderer:
                 begin,
                 plan.steps,
                 plan.literals,
+                plan.fixed_size_bytes,
                 self._out,
                 words_of(self._out),
                 ends,
@@ -136,6 +135,7 @@ class _Plan:
         # The first attribute is PartnerId, which is never absent: its comma becomes the opening brace.
         self._literals[self._steps[0][2]] = ord("{")
         self.steps = np.array(self._steps, dtype=np.int32)
+        self.fixed_size_bytes = len(self._literals) + 8 * len(self._steps) + PADDING
         padded = np.zeros(len(self._literals) + PADDING, dtype=np.uint8)
         padded[: len(self._literals)] = np.frombuffer(bytes(self._literals), dtype=np.uint8)
         self.literals = kernels.compiled.words_of(padded)

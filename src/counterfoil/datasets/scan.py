@@ -100,7 +100,7 @@ class Scanner:
         for column in self._rates:
             from_rate = items.lengths[:, column] & FROM_RATE != 0
             if from_rate.any() and (items.starts[from_rate, column] >= 0).any():
-                items = items.replaced(column, numbers.rate_to_percent, from_rate)
+                items = items.replaced({column: numbers.rate_to_percent}, from_rate)
         return items
 
 

@@ -22,6 +22,7 @@ from counterfoil.errors import DamagedInputError, InputError
 CHUNK_SIZE_BYTES = 8 << 20
 LINE_SIZE_BYTES_MAX = 4 << 20
 BLANK_LINES_MAX = 100_000
+_BLANK_LINES = b"\n" * BLANK_LINES_MAX
 STANDARD_INPUT = "-"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -105,27 +106,33 @@ class Source:
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the lines in order, in chunks of a few megabytes; raises InputError on a line that never ends."""
-        carry, line, blank = self.head, 1, 0
-        ended = False
-        while not ended:
-            fresh = self._read(CHUNK_SIZE_BYTES)
-            ended = len(fresh) < CHUNK_SIZE_BYTES
-            data = carry + fresh
+        carry, line, blank = b"", 1, 0
+        fresh, ended = self.head, False
+        while True:
+            cut = fresh.rfind(b"\n")
             if ended:
-                body, carry = data, b""
-            else:
-                cut = data.rfind(b"\n") + 1
-                body, carry = data[:cut], data[cut:]
+                body, carry = carry + fresh, b""
+                count = body.count(b"\n")
+                body = body.removesuffix(b"\n")
+            elif cut < 0:
+                body, carry, count = b"", carry + fresh, 0
+            else:  # one copy of almost all, no more: it is megabytes
+                body, carry = b"".join((carry, memoryview(fresh)[:cut])), fresh[cut + 1 :]
+                count = body.count(b"\n") + 1
             if len(carry) > LINE_SIZE_BYTES_MAX:
                 raise InputError(
                     f"a line of more than {LINE_SIZE_BYTES_MAX >> 20} MiB",
                     file=self.name,
-                    line=line + body.count(b"\n"),
+                    line=line + count,
                     remedy="Line items are one JSON object a line; is this another kind of file?",
                 )
-            blank = blank + body.count(b"\n") if not body.strip() else 0
-            if blank > BLANK_LINES_MAX:
+            blank = blank + count if not body or body.isspace() else 0
+            if blank > BLANK_LINES_MAX or _BLANK_LINES in body:
                 raise InputError(f"more than {BLANK_LINES_MAX:,} blank lines", file=self.name, line=line)
-            if body:
-                yield Chunk(body.removesuffix(b"\n"), line)
-                line += body.count(b"\n")
+            if body or count:
+                yield Chunk(body, line)
+                line += count
+            if ended:
+                return
+            fresh = self._read(CHUNK_SIZE_BYTES)
+            ended = len(fresh) < CHUNK_SIZE_BYTES

@@ -7,11 +7,19 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from counterfoil.datasets.kernels.compiled import BYTES, INTEGERS, TABLE, WORDS, kernel, part
+from counterfoil.datasets.kernels.compiled import (
+    BYTES,
+    INTEGERS,
+    LONGS,
+    TABLE,
+    WORDS,
+    copy_words,
+    inner_part,
+    kernel,
+    part,
+)
 from counterfoil.datasets.kernels.grammar import BACKSLASH, hex_unit
 from counterfoil.datasets.kernels.lines import ESCAPED, LENGTH
-
-_SLOT_SIZE_BYTES = 64  # columns begin at multiples of it, as Arrow likes
 
 
 @part
@@ -71,15 +79,23 @@ def _unescape(text: Any, start: Any, length: Any, out: Any, at: Any) -> Any:
     return at
 
 
-@part
+@inner_part
 def put_text(text: Any, words: Any, start: Any, length: Any, out: Any, out_words: Any, at: Any) -> Any:
-    """Copy a value, whose length may bear flags; returns where the copy ends. May write seven bytes too many."""
+    """Copy a value, whose length may bear flags; returns where the copy ends. May write fifteen bytes too many."""
     if length & ESCAPED:
-        return _unescape(text, start, length & LENGTH, out, at)
-    length &= LENGTH
-    for place in range(0, length, 8):
-        out_words[at + place] = words[start + place]
-    return at + length
+        at = _unescape(text, start, length & LENGTH, out, at)
+    else:
+        at = copy_words(words, start, length & LENGTH, out_words, at)
+    return at
+
+
+@kernel(types.none, TABLE, TABLE, INTEGERS, LONGS)
+def add_sizes(starts: Any, lengths: Any, columns: Any, sizes: Any) -> None:
+    """Add up the most that the values of some columns may take."""
+    for row in range(len(starts)):
+        for number in range(len(columns)):
+            if starts[row, columns[number]] >= 0:
+                sizes[number] += lengths[row, columns[number]] & LENGTH
 
 
 @kernel(types.none, BYTES, WORDS, TABLE, TABLE, INTEGERS, BYTES, WORDS, TABLE, types.uint8[:, ::1], TABLE)
@@ -95,23 +111,22 @@ def gather_columns(
     valid: Any,
     found: Any,
 ) -> None:
-    """Copy the values of some columns into `out`, one column behind the other.
+    """Copy the values of some columns into `out`.
 
-    `offsets` and `valid` (bits, all zero before) become Arrow's, one row for each column. `found` tells of each
-    column where it begins in `out`, where it ends, and how many nulls it has.
+    `offsets` and `valid` (bits, all ones before) become Arrow's, one row for each column. `found` tells of each
+    column where it begins in `out` and where it ends, which is given as well, and how many nulls it has.
     """
-    at = np.int64(0)
-    for number in range(len(columns)):
-        column = columns[number]
-        begin, nulls = at, np.int64(0)
-        for row in range(len(starts)):
-            offsets[number, row] = at - begin
-            start = np.int64(starts[row, column])
+    # Row by row, though every column has its own place to be written to: values of a row lie close together.
+    for row in range(len(starts)):
+        for number in range(len(columns)):
+            at = np.int64(found[number, 1])
+            offsets[number, row] = at - found[number, 0]
+            start = np.int64(starts[row, columns[number]])
             if start < 0:
-                nulls += 1
+                found[number, 2] += 1
+                valid[number, row >> 3] ^= np.uint8(1 << (row & 7))
             else:
-                valid[number, row >> 3] |= np.uint8(1 << (row & 7))
-                at = put_text(text, words, start, np.int64(lengths[row, column]), out, out_words, at)
-        offsets[number, len(starts)] = at - begin
-        found[number, 0], found[number, 1], found[number, 2] = begin, at, nulls
-        at = (at + _SLOT_SIZE_BYTES - 1) // _SLOT_SIZE_BYTES * _SLOT_SIZE_BYTES
+                length = np.int64(lengths[row, columns[number]])
+                found[number, 1] = put_text(text, words, start, length, out, out_words, at)
+    for number in range(len(columns)):
+        offsets[number, len(starts)] = found[number, 1] - found[number, 0]

@@ -58,4 +58,4 @@ def locate_values(text: Any, words: Any, offsets: Any, columns: Any, starts: Any
             starts[row, column], lengths[row, column] = at, end - at
             at = end + 1
         for place in range(at, offsets[row + 1]):
-            starts[row, text[place] - 1] = NULL
+            starts[row, text[place] - 1] = NULL  # its length is 0 already: what is null is empty in the canonical form

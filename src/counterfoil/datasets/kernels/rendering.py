@@ -7,7 +7,17 @@ from typing import Any, Final
 import numpy as np
 from numba import types
 
-from counterfoil.datasets.kernels.compiled import BYTES, LONGS, TABLE, WORDS, kernel, part, several
+from counterfoil.datasets.kernels.compiled import (
+    BYTES,
+    LONGS,
+    TABLE,
+    WORDS,
+    copy_words,
+    inner_part,
+    kernel,
+    part,
+    several,
+)
 from counterfoil.datasets.kernels.grammar import BACKSLASH, QUOTE, first_of, special_bits
 
 # A step of a plan: which column; how to write it; then where in the literals, and how long, are what comes before it
@@ -18,14 +28,6 @@ NOT: Final = -1
 AS_OTHERS: Final = -2  # an empty value is written like any other
 
 _ESCAPE_SIZE_BYTES_MAX: Final = 6  # \u001F
-_SLACK: Final = 32
-
-
-@part
-def _put_literal(literals: Any, start: Any, length: Any, out: Any, at: Any) -> Any:
-    for place in range(0, length, 8):
-        out[at + place] = literals[start + place]
-    return at + length
 
 
 @part
@@ -54,7 +56,7 @@ def _put_escape(sign: Any, out: Any, at: Any) -> Any:
     return at + 2
 
 
-@part
+@inner_part
 def _put_quoted(text: Any, words: Any, start: Any, length: Any, out: Any, out_words: Any, at: Any) -> Any:
     out[at] = QUOTE
     at += 1
@@ -73,26 +75,29 @@ def _put_quoted(text: Any, words: Any, start: Any, length: Any, out: Any, out_wo
     return at + 1
 
 
-@part
-def _put_value(
-    text: Any, words: Any, start: Any, length: Any, step: Any, literals: Any, out: Any, out_words: Any, at: Any
-) -> Any:
-    """Write what one step of a plan says of a value that is not left out."""
-    at = _put_literal(literals, step[PREFIX], np.int64(step[PREFIX_LENGTH]), out_words, at)
-    if step[STYLE] == LITERAL:
-        return at
-    if start < 0:
-        return _put_literal(literals, step[NULL], np.int64(step[NULL_LENGTH]), out_words, at)
-    if length == 0 and step[EMPTY_LENGTH] >= 0:
-        return _put_literal(literals, step[EMPTY], np.int64(step[EMPTY_LENGTH]), out_words, at)
-    if step[STYLE] == QUOTED:
-        return _put_quoted(text, words, start, length, out, out_words, at)
-    for place in range(0, length, 8):
-        out_words[at + place] = words[start + place]
-    return at + length
+@inner_part
+def _most(lengths: Any, row: Any) -> Any:
+    """Return more than the values of a row can take."""
+    total = np.int64(0)
+    for column in range(lengths.shape[1]):
+        total += lengths[row, column]
+    return _ESCAPE_SIZE_BYTES_MAX * total
 
 
-@kernel(several(types.int64, types.int64), BYTES, WORDS, TABLE, TABLE, types.int64, TABLE, WORDS, BYTES, WORDS, LONGS)
+@kernel(
+    several(types.int64, types.int64),
+    BYTES,
+    WORDS,
+    TABLE,
+    TABLE,
+    types.int64,
+    TABLE,
+    WORDS,
+    types.int64,
+    BYTES,
+    WORDS,
+    LONGS,
+)
 def render_rows(
     text: Any,
     words: Any,
@@ -101,28 +106,34 @@ def render_rows(
     row: Any,
     plan: Any,
     literals: Any,
+    fixed: Any,
     out: Any,
     out_words: Any,
     ends: Any,
 ) -> Any:
     """Write line items from `row` on, as many as `out` has room for; `ends` tells where each one ends.
 
-    Returns the row to go on with and how much was written. The values hold no escapes of their own.
+    Returns the row to go on with and how much was written. `fixed` is more than a plan's literals can take. The
+    values hold no escapes of their own, and have a length of 0 where there are none.
     """
     at = np.int64(0)
-    while row < len(starts):
-        begin = at
+    while row < len(starts) and at + fixed + _most(lengths, row) < len(out_words):
         for number in range(len(plan)):
-            step = plan[number]
-            start = length = np.int64(0)
-            if step[STYLE] != LITERAL:
-                start, length = np.int64(starts[row, step[COLUMN]]), np.int64(lengths[row, step[COLUMN]])
-            if start < 0 and step[NULL_LENGTH] == NOT:
+            style = plan[number, STYLE]
+            start, length = np.int64(starts[row, plan[number, COLUMN]]), np.int64(lengths[row, plan[number, COLUMN]])
+            if style != LITERAL and start < 0 and plan[number, NULL_LENGTH] == NOT:
                 continue
-            worst = step[PREFIX_LENGTH] + _ESCAPE_SIZE_BYTES_MAX * length + _SLACK
-            if at + worst > len(out_words):
-                return row, begin
-            at = _put_value(text, words, start, length, step, literals, out, out_words, at)
+            at = copy_words(literals, plan[number, PREFIX], np.int64(plan[number, PREFIX_LENGTH]), out_words, at)
+            if style == LITERAL:
+                continue
+            if start < 0:
+                at = copy_words(literals, plan[number, NULL], np.int64(plan[number, NULL_LENGTH]), out_words, at)
+            elif length == 0 and plan[number, EMPTY_LENGTH] != AS_OTHERS:
+                at = copy_words(literals, plan[number, EMPTY], np.int64(plan[number, EMPTY_LENGTH]), out_words, at)
+            elif style == QUOTED:
+                at = _put_quoted(text, words, start, length, out, out_words, at)
+            else:
+                at = copy_words(words, start, length, out_words, at)
         ends[row] = at
         row += 1
     return row, at
