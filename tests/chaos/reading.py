@@ -65,11 +65,13 @@ def tokens(data: Path, partner: str, api: Api) -> TokenSource:
 class Puller:
     """Pulls whole datasets, proven by the client."""
 
-    def __init__(self, url: str, data: Path, partner: str, scratch: Path) -> None:
+    def __init__(self, url: str, data: Path, partner: str, scratch: Path, patience: Patience | None = None) -> None:
         self._scratch = scratch
         self._stack = ExitStack()
         self._clients = {
-            api: self._stack.enter_context(Client(url, tokens(data, partner, api), page_size_items=PAGE_SIZE_ITEMS))
+            api: self._stack.enter_context(
+                Client(url, tokens(data, partner, api), page_size_items=PAGE_SIZE_ITEMS, patience=patience)
+            )
             for api in Api
         }
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from counterfoil import cli
 from counterfoil.cli.options import with_output, with_settings
-from counterfoil.cli.output import Form, Output, printable
+from counterfoil.cli.output import Form, Output, counted, printable
 from counterfoil.errors import InputError, LockedError, UsageError
 from counterfoil.settings import Settings
 
@@ -136,9 +136,24 @@ def test_with_output_json_an_error_is_json_too(arguments: list[str]) -> None:
 
 def test_the_data_folder_is_named_on_stderr_and_data_alone_is_on_stdout() -> None:
     done = run("probe", "--data", "elsewhere", "--port", "7", "--output", "json")
-    assert done.stderr == "Data folder: elsewhere\n"
+    assert done.stderr == f"Data folder: {Path.cwd()}/elsewhere\n"
     assert json.loads(done.stdout) == {"port": "7"}
-    assert "Data folder: counterfoil-data\n" in run("probe").stderr
+    assert f"Data folder: {Path.cwd()}/counterfoil-data\n" in run("probe").stderr
+
+
+@pytest.mark.parametrize("option", ["--data", "--config"])
+def test_an_empty_path_is_a_mistake_and_not_the_working_directory(option: str) -> None:
+    place = [option, "", "probe"] if option == "--config" else ["probe", option, ""]
+    done = run(*place)
+    assert (done.exit_code, f"Invalid value for '{option}'" in done.stderr) == (2, True), done.stderr
+
+
+def test_an_endless_argument_is_not_quoted_to_its_end() -> None:
+    assert len(run("x" * 100_000).stderr) < 2_500
+
+
+def test_one_is_counted_in_the_singular() -> None:
+    assert [counted(n, "line item") for n in (0, 1, 1200)] == ["0 line items", "1 line item", "1,200 line items"]
 
 
 def test_an_option_beats_the_environment_and_silence_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +164,7 @@ def test_an_option_beats_the_environment_and_silence_does_not(monkeypatch: pytes
 
 def test_a_reader_that_went_away_is_no_reason_to_speak() -> None:
     done = run("probe", "pipe")
-    assert (done.exit_code, done.stdout, done.stderr) == (1, "", "Data folder: counterfoil-data\n")
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "", f"Data folder: {Path.cwd()}/counterfoil-data\n")
 
 
 def test_head_closing_the_pipe_leaves_no_trace() -> None:

@@ -40,7 +40,7 @@ def test_the_receipt_tells_line_items_exact_totals_etag_and_revision() -> None:
     assert "Line items  2" in done.stdout
     assert "Totals      Subtotal: 24.1999968000511991808131" in done.stdout
     assert f"Partner {PARTNER} is now registered and may be served." in done.stderr
-    assert "Data folder: counterfoil-data" in done.stderr
+    assert f"Data folder: {Path.cwd()}/counterfoil-data" in done.stderr
 
 
 def test_a_second_run_prints_the_same_receipt_and_says_that_nothing_changed() -> None:
@@ -50,6 +50,14 @@ def test_a_second_run_prints_the_same_receipt_and_says_that_nothing_changed() ->
     assert first.stdout == second.stdout
     assert "nothing was changed" in second.stderr
     assert "registered" not in second.stderr
+
+
+@pytest.mark.parametrize("again", ["a", "./a", "link"])
+def test_a_file_named_twice_is_refused_since_its_line_items_would_count_twice(again: str) -> None:
+    name = write(Path("a"), billed(Kind.USAGE, "1"))
+    Path("link").symlink_to("a")
+    done = run("publish", name, again)
+    assert (done.exit_code, done.stdout, f"{again} is named twice" in done.stderr) == (2, "", True)
 
 
 def test_a_dry_run_prints_the_receipt_without_a_revision_and_registers_nobody() -> None:

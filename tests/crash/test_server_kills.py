@@ -11,6 +11,7 @@ from random import Random
 import httpx
 
 from counterfoil.client import Api
+from counterfoil.client.retries import Patience
 from counterfoil.storage.catalog import Catalog
 from tests.chaos.plans import INVOICE, PARTNER, WHOLE, Plans
 from tests.chaos.processes import Served, serving
@@ -63,8 +64,8 @@ def test_acknowledged_exports_and_their_keys_survive_a_killed_server(plans: Plan
     survived(plans, tmp_path, Random(1))
 
 
-def survived(plans: Plans, folder: Path, dice: Random) -> str:
-    """Kill a server under submits and downloads, and start it again; tell what was counted."""
+def survived(plans: Plans, folder: Path, dice: Random) -> int:
+    """Kill a server under submits and downloads, and start it again; tell how many exports it had acknowledged."""
     data = folder / "data"
     plans.several.prepare(data)
     plans.whole.prepare(data)
@@ -90,12 +91,13 @@ def survived(plans: Plans, folder: Path, dice: Random) -> str:
         operations = catalog.operations(PARTNER, 10_000)
     keys = sum(len(each.acknowledged) + len(each.unanswered) for each in submitters)
     assert len([each for each in operations if each.scope == INVOICE.scope]) == keys
-    return f"{sum(len(each.acknowledged) for each in submitters)} acknowledged exports"
+    return sum(len(each.acknowledged) for each in submitters)
 
 
 def read_on(server: Served, data: Path, folder: Path) -> set[Reading]:
     """Read while the server dies and comes back: the client waits for it, and is given the whole."""
-    with Puller(server.url, data, PARTNER, folder) as puller:
+    patience = Patience(attempts_max=200, first_wait_s=0.1, wait_s_max=1)
+    with Puller(server.url, data, PARTNER, folder, patience) as puller:
         readings = set()
         while server.process.poll() is None:
             readings |= {puller.read(WHOLE, api) for api in Api}

@@ -79,9 +79,11 @@ def extra_text(members: dict[str, Any] | None) -> str | None:
 
 
 def items(table: LineItemTable) -> st.SearchStrategy[list[dict[str, str]]]:
+    known = set(table.spellings) | table.constants  # a known attribute is never kept in Extra
+    unknown = UNKNOWN.filter(lambda members: not known & {name.lower() for name in members})
     each = st.fixed_dictionaries(
         {column.name: stored(column) for column in table.columns}
-        | {EXTRA: (st.none() | st.none() | UNKNOWN).map(extra_text)}
+        | {EXTRA: (st.none() | st.none() | unknown).map(extra_text)}
     )
     with_values = each.map(lambda item: {name: text for name, text in item.items() if text is not None})
     return st.lists(with_values, min_size=1, max_size=3)

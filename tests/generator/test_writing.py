@@ -68,7 +68,7 @@ def test_a_file_named_gz_is_one_gzip_member_without_a_time(tmp_path: Path) -> No
 def test_a_plain_file_holds_the_bytes_as_they_are(tmp_path: Path) -> None:
     target = tmp_path / "line items.jsonl"
     target.write_bytes(b"old")
-    run(*USUAL, "--invoice", "G016907411", "--output", str(target))
+    run(*USUAL, "--invoice", "G016907411", "--out", str(target))
     assert target.read_bytes() == generated(Kind.USAGE, 70, scope=BILLED)
     assert list(tmp_path.iterdir()) == [target]
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -20,6 +24,7 @@ import pytest
 from counterfoil.errors import InputError, UsageError
 from counterfoil.generator import generate
 from counterfoil.model import Kind, Scope
+from counterfoil.server.run import GRACE_S
 from counterfoil.testing import PARTNER, Server
 
 OTHER = "11111111-2222-3333-4444-555555555555"
@@ -186,6 +191,23 @@ def test_https_is_trusted_by_the_file_ca_and_nothing_else(server: Server) -> Non
         server.reset()
     with pytest.raises(httpx.ConnectError):
         CLIENT.get(server.https_url + "/healthz")
+
+
+def test_a_caller_that_keeps_its_connections_holds_nothing_up() -> None:
+    """Pools of connections outlive servers; over TLS a polite end would wait for their answer."""
+    with ExitStack() as callers:
+        with Server(https=True) as server:
+            trusted = ssl.create_default_context(cafile=str(server.ca))
+            for url, context in ((server.url, None), (server.https_url, trusted)):
+                address = urlsplit(url)
+                assert address.port is not None
+                caller = callers.enter_context(socket.create_connection(("127.0.0.1", address.port), timeout=60))
+                if context is not None:
+                    caller = callers.enter_context(context.wrap_socket(caller, server_hostname="127.0.0.1"))
+                caller.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert caller.recv(1_000).startswith(b"HTTP/1.1 200")
+            began = time.monotonic()
+        assert time.monotonic() - began < GRACE_S - 1
 
 
 def test_two_servers_have_nothing_in_common(server: Server) -> None:

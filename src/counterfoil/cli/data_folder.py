@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
-from counterfoil.cli.output import Output
+from counterfoil.cli.output import Output, Progress
 from counterfoil.datasets.publish import Workshop
 from counterfoil.periods import utc_now
 from counterfoil.settings import Settings
@@ -25,13 +25,19 @@ def opened(
 
 
 @contextmanager
-def progress_of(output: Output, what: str) -> Iterator[Callable[[str, int], None]]:
-    """Show how many line items have come along; each stage counts from zero."""
-    with output.progress(what) as bar:
+def progress_of(output: Output) -> Iterator[Callable[[str, int], None]]:
+    """Show how many line items have come along; each stage, such as reading, has a count of its own."""
+    with ExitStack() as shown:
+        bars: dict[str, Progress] = {}
         last: dict[str, int] = {}
 
         def report(stage: str, count: int) -> None:
-            bar.advance(max(0, count - last.get(stage, 0)))
+            if stage not in bars:
+                shown.close()
+                bars.clear()
+                last.clear()
+                bars[stage] = shown.enter_context(output.progress(f"{stage.capitalize()} line items"))
+            bars[stage].advance(max(0, count - last.get(stage, 0)))
             last[stage] = count
 
         yield report

@@ -6,7 +6,7 @@ import click
 
 from counterfoil.cli.data_folder import opened, progress_of
 from counterfoil.cli.options import with_output, with_settings
-from counterfoil.cli.output import Form, Output
+from counterfoil.cli.output import Form, Output, counted
 from counterfoil.datasets import restore as restoring
 from counterfoil.datasets.verify import verify as verify_all
 from counterfoil.errors import DamagedError, MissingError, UsageError
@@ -21,6 +21,7 @@ _REVISION_HEADINGS = {
     "published": "Published",
     "superseded": "Superseded",
     "lineItems": "Line items",
+    "currency": "Currency",
     "totals": "Totals",
     "eTag": "eTag",
 }
@@ -49,11 +50,12 @@ def list_datasets(*, partner: str | None, settings: Settings, output: Output) ->
             "scope": str(dataset.scope),
             "lineItems": revision.contents.line_items if revision else 0,
             "published": revision.published_at if revision else None,
-            "revision": revision.id if revision else "withdrawn",
+            "revision": revision.id if revision else None if output.form is Form.JSON else "withdrawn",
         }
         for dataset, revision in found
     ]
-    output.rows(_LIST_HEADINGS, rows, none="Nothing is published yet. `counterfoil publish FILE` publishes.")
+    what = "for this partner. `counterfoil list` shows all" if partner else "yet. `counterfoil publish FILE` publishes"
+    output.rows(_LIST_HEADINGS, rows, none=f"Nothing is published {what}.")
 
 
 @click.command(short_help="Show one revision, or all of a dataset.")
@@ -76,14 +78,18 @@ def show(*, revision: str | None, settings: Settings, output: Output, **named: s
             segments = workshop.catalog.segments(found.id)
             output.facts(
                 {"dataset": "Dataset", **_REVISION_HEADINGS, "segments": "Segments"},
-                {"dataset": str(found.dataset), **_facts(found), "segments": [_segment(each) for each in segments]},
+                {
+                    "dataset": str(found.dataset),
+                    **_facts(found, output.form),
+                    "segments": [_segment(each, output.form) for each in segments],
+                },
             )
             return
         dataset = _dataset(named)
         revisions = workshop.catalog.revisions(dataset)
     if not revisions:
         raise MissingError(f"There is no {dataset} here.", remedy="`counterfoil list` shows what there is.")
-    output.rows(_REVISION_HEADINGS, [_facts(each) for each in revisions])
+    output.rows(_REVISION_HEADINGS, [_facts(each, output.form) for each in revisions])
 
 
 @click.command(short_help="Recompute every count, sum and hash.")
@@ -94,19 +100,19 @@ def verify(*, settings: Settings, output: Output) -> None:
 
     Exit code 0: all is as the catalog says. 1: something is not; each fault is listed.
     """
-    with progress_of(output, "line items") as report, opened(settings) as workshop:
+    with progress_of(output) as report, opened(settings) as workshop:
         seen, faults = verify_all(workshop.catalog, workshop.files, report)
     if output.form is Form.JSON or faults:
         rows = [{"where": fault.where, "fault": fault.what} for fault in faults]
         output.rows({"where": "Where", "fault": "Fault"}, rows)
     if faults:
         raise DamagedError(
-            "1 fault was found." if len(faults) == 1 else f"{len(faults):,} faults were found.",
+            f"Verification found {counted(len(faults), 'fault')}.",
             remedy="Bring the files back from a backup, or publish again.",
         )
     output.note(
-        f"Sound: {seen.revisions:,} revisions, {seen.line_items:,} line items, {seen.files:,} files, "
-        f"{seen.size_bytes:,} bytes."
+        f"Sound: {counted(seen.revisions, 'revision')}, {counted(seen.line_items, 'line item')}, "
+        f"{counted(seen.files, 'file')}, {seen.size_bytes:,} bytes."
     )
 
 
@@ -118,9 +124,13 @@ def restore(*, revision: str, settings: Settings, output: Output) -> None:
     """Put REVISION in force again, whatever is in force now. Nothing is lost: the other is kept too."""
     with opened(settings) as workshop:
         found = workshop.catalog.find_revision(revision)
+        if found.in_force:
+            output.note("It was in force already; nothing was changed.")
         restoring.restore(workshop, found)
         found = workshop.catalog.find_revision(found.id)
-    output.facts({"dataset": "Dataset", **_REVISION_HEADINGS}, {"dataset": str(found.dataset), **_facts(found)})
+    output.facts(
+        {"dataset": "Dataset", **_REVISION_HEADINGS}, {"dataset": str(found.dataset), **_facts(found, output.form)}
+    )
 
 
 @click.command(short_help="Take a dataset out of force.")
@@ -154,19 +164,21 @@ def _dataset(named: dict[str, str | None]) -> Dataset:
     return Dataset(Kind(kind), tenant_id(partner), scope)
 
 
-def _facts(revision: Revision) -> dict[str, object]:
+def _facts(revision: Revision, form: Form) -> dict[str, object]:
+    totals = revision.contents.plain_totals()
     return {
         "revision": revision.id,
         "inForce": revision.in_force,
         "published": revision.published_at,
         "superseded": revision.superseded_at,
         "lineItems": revision.contents.line_items,
-        "totals": " ".join(
-            [*(f"{name} {text}" for name, text in revision.contents.plain_totals().items()), revision.contents.currency]
-        ),
+        "currency": revision.contents.currency,
+        "totals": totals if form is Form.JSON else " ".join(f"{name} {text}" for name, text in totals.items()),
         "eTag": revision.etag,
     }
 
 
-def _segment(segment: Segment) -> str:
-    return f"{segment.name}: {segment.contents.line_items:,} line items"
+def _segment(segment: Segment, form: Form) -> object:
+    if form is Form.JSON:
+        return {"name": segment.name, "lineItems": segment.contents.line_items}
+    return f"{segment.name}: {counted(segment.contents.line_items, 'line item')}"

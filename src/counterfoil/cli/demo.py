@@ -7,6 +7,7 @@ in half a minute, and it is the first thing to run on a machine where something 
 
 from __future__ import annotations
 
+import shlex
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -84,7 +85,7 @@ def demo(*, keep: bool, line_items: int, output: Output) -> None:
         output.rows(headings, rows)
         _verify(server, output)
         output.note(
-            f"All {len(rows)} agree with what was published, to the last digit. {time.monotonic() - began:.0f} seconds."
+            f"All {len(rows)} agree with what was published, to the last digit. {time.monotonic() - began:.0f} s."
         )
         if keep:
             _leave_serving(server, output)
@@ -167,7 +168,7 @@ def _verify(server: Server, output: Output) -> None:
 def _leave_serving(server: Server, output: Output) -> None:
     output.text("serving", f"Counterfoil is serving at {server.url}")
     output.stdout.flush()
-    output.note(f'A token: counterfoil token --data "{server.data}" --partner {PARTNER}')
+    output.note(f"A token: counterfoil token --data {shlex.quote(str(server.data))} --partner {PARTNER}")
     output.note("Ctrl-C ends it and removes the sample data.")
     signal.sigwait({signal.SIGINT, signal.SIGTERM})
 

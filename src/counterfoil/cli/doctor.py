@@ -11,7 +11,7 @@ import click
 
 from counterfoil.cli import SERVER_LIBRARIES
 from counterfoil.cli.options import with_output, with_settings
-from counterfoil.cli.output import Output
+from counterfoil.cli.output import Output, counted
 from counterfoil.cli.pull import find_profile, token_source
 from counterfoil.client.diagnosis import Finding, Health, diagnose_source
 from counterfoil.errors import CounterfoilError
@@ -45,7 +45,7 @@ def doctor(*, source: str | None, token: str | None, settings: Settings, output:
     output.rows({"about": "What", "health": "Health", "told": "Finding", "remedy": "What to do"}, rows)
     bad = sum(finding.health is Health.BAD for finding in findings)
     if bad:
-        raise CounterfoilError(f"{bad} of {len(findings)} findings are bad.", remedy="What to do stands beside each.")
+        raise CounterfoilError(f"Bad findings: {bad} of {len(findings)}.", remedy="What to do stands beside each.")
 
 
 def _diagnose_setup(settings: Settings) -> Iterator[Finding]:
@@ -79,10 +79,10 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
         yield Finding("data folder", Health.BAD, error.message, error.remedy)
         return
     in_force = sum(revision is not None for _, revision in datasets)
-    yield Finding("data folder", Health.GOOD, f"{settings.data}: {in_force:,} datasets in force.")
+    yield Finding("data folder", Health.GOOD, f"{settings.data}: {counted(in_force, 'dataset')} in force.")
     orphans = set(Files(settings.data / "files").publications()) - known
     if orphans:
-        told = f"{len(orphans):,} publications are at work or died half-way."
+        told = f"{counted(len(orphans), 'publication')} at work, or dead half-way."
         yield Finding("leftovers", Health.WARNING, told, "If none is at work now: counterfoil sweep")
     try:
         with opened_service(settings, Clocks(), development=False):

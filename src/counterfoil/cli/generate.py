@@ -47,7 +47,7 @@ A look at a month of usage, not yet invoiced:
 @click.option("--currency", metavar="CCC", help="The billing currency.  [default: EUR]")
 @click.option("--resellers", type=int, default=8, show_default=True, metavar="N", help="How many resellers sell.")
 @click.option(
-    "--output",
+    "--out",
     "-o",
     default="-",
     metavar="FILE",
@@ -62,13 +62,15 @@ def generate(
     period: str | None,
     currency: str | None,
     resellers: int,
-    output: str,
+    out: str,
 ) -> None:
     """Parse, make the chunks, write them."""
     # Imported here, so that `--help` of the whole program stays quick.
     from counterfoil.generator import generate as line_items_of
     from counterfoil.generator import write
 
+    if not out:
+        raise UsageError("-o names no file.", remedy="Give a name, or - for standard output.")
     chunks = line_items_of(
         Kind(kind),
         line_items,
@@ -79,11 +81,11 @@ def generate(
         resellers=resellers,
     )
     try:
-        write(chunks, _target(output), _reporter(line_items))
+        write(chunks, _target(out), _reporter(line_items))
     except BrokenPipeError:
         _abandon_standard_output()  # the reader (`head`, say) has enough
     except CounterfoilError:
-        if output == "-":
+        if out == "-":
             _abandon_standard_output()
         raise
 
@@ -98,8 +100,8 @@ def _scope(invoice: str | None, period: str | None, currency: str | None) -> Sco
     return Scope.unbilled(BillingPeriod.parse(period or ""), currency or "EUR")
 
 
-def _target(output: str) -> Path | BinaryIO:
-    return sys.stdout.buffer if output == "-" else Path(output)
+def _target(out: str) -> Path | BinaryIO:
+    return sys.stdout.buffer if out == "-" else Path(out)
 
 
 def _abandon_standard_output() -> None:

@@ -24,6 +24,22 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class NamedPath(click.Path):
+    """The path of a file or folder. An empty one, such as `"$UNSET"`, is a mistake and not the working directory."""
+
+    def __init__(self, *, folder: bool = False) -> None:
+        super().__init__(file_okay=not folder, dir_okay=folder, path_type=Path)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Return the path; refuse an empty one, and one that no file can have."""
+        text = os.fspath(value)
+        if not text or "\0" in text:
+            self.fail(f"{text!r} names no {'folder' if not self.file_okay else 'file'}.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @dataclass(slots=True)
 class Frame:
     """What `counterfoil` itself was told, before the command: it travels as click's context object."""
@@ -67,13 +83,13 @@ def with_settings(*own: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
         def wrapped(*, data: Path | None, **options: object) -> R:
             arguments = {name: options.pop(name) for name in own}
             settings = load_settings(data=data, **arguments)
-            current_output().note(f"Data folder: {settings.data}")
+            current_output().note(f"Data folder: {settings.data.absolute()}")
             return function(settings=settings, **options)
 
         return click.option(
             "--data",
             metavar="DIR",
-            type=click.Path(file_okay=False, path_type=Path),
+            type=NamedPath(folder=True),
             help="The data folder.  [default: counterfoil-data]",
         )(wrapped)
 

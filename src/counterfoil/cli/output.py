@@ -26,6 +26,7 @@ from counterfoil.errors import CounterfoilError
 from counterfoil.periods import timestamp
 
 PLAIN_PROGRESS_EVERY_S: Final = 5.0
+MESSAGE_CHARACTERS_MAX: Final = 2_000
 
 
 class Form(StrEnum):
@@ -93,7 +94,7 @@ class Output:
 
     def error(self, error: CounterfoilError) -> None:
         """Say on stderr, in one line, what was refused and what to do about it."""
-        message, remedy = printable(error.message), printable(error.remedy)
+        message, remedy = _shortened(printable(error.message)), _shortened(printable(error.remedy))
         if self.form is Form.JSON:
             body = {"type": type(error).__name__, "message": message, "remedy": remedy, "exitCode": error.exit_code}
             click.echo(json.dumps({"error": body}, ensure_ascii=False), file=self.stderr)
@@ -191,6 +192,17 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number and what it counts, such as `1 revision` and `1,200 line items`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _shortened(text: str) -> str:
+    """Leave out the middle of a message that quotes something endless."""
+    half = MESSAGE_CHARACTERS_MAX // 2
+    return text if len(text) <= MESSAGE_CHARACTERS_MAX else f"{text[:half]} [...] {text[-half:]}"
 
 
 def _for_people(value: object) -> str:

@@ -64,13 +64,13 @@ def clients() -> None:
 
 @clients.command("add")
 @click.option("--partner", required=True, metavar="TENANT", help="The partner whose data it may read.")
-@click.option("--name", default="", metavar="TEXT", help="What it is, for the list.")
+@click.option("--name", default="unnamed", show_default=True, metavar="TEXT", help="What it is, for the list.")
 @with_output
 @with_settings()
 def add_client(*, partner: str, name: str, settings: Settings, output: Output) -> None:
     """Make a client id and secret. The secret is shown this once: only its hash is kept."""
     tenant = tenant_id(partner)
-    with opened(settings, create=True) as workshop:
+    with opened(settings) as workshop:
         if not workshop.catalog.has_partner(tenant):
             raise MissingError(
                 f"{tenant} is not a registered partner.", remedy=f"Run first: counterfoil partners add {tenant}"

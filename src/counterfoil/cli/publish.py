@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+import os
+from collections.abc import Mapping, Sequence
 
 import click
 
 from counterfoil.cli.data_folder import opened, progress_of
-from counterfoil.cli.options import with_output, with_settings
+from counterfoil.cli.options import NamedPath, with_output, with_settings
 from counterfoil.cli.output import Form, Output
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.csv_lines import DateOrder
@@ -61,11 +61,9 @@ HEADINGS: Mapping[str, str] = {
 @click.option(
     "--date-order", type=click.Choice(["mdy", "dmy"]), help="How a CSV writes 11/10/2026: month or day first."
 )
+@click.option("--rejects", metavar="FILE", type=NamedPath(), help="Write refused lines there.")
 @click.option(
-    "--rejects", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write refused lines there."
-)
-@click.option(
-    "--allow-rejects", metavar="N", type=click.IntRange(min=0), default=0, help="Publish without N bad lines at most."
+    "--allow-rejects", metavar="N", type=click.IntRange(min=0), default=0, help="Publish without bad lines, N at most."
 )
 @click.option("--dry-run", is_flag=True, help="Check everything and print the receipt; publish nothing.")
 @with_output
@@ -76,10 +74,9 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
     asserted = _assertions(options)
     segment = segment_name(str(options["segment"]))
     inputs = [Input(name, asserted, segment) for name in context.params["files"]]
-    if [given.name for given in inputs].count("-") > 1:
-        raise UsageError("Standard input can be read only once.")
+    _refuse_twice([given.name for given in inputs])
     date_order: DateOrder | None = options["date_order"]  # type: ignore[assignment]
-    with progress_of(output, "line items") as report, opened(settings, create=True, progress=report) as workshop:
+    with progress_of(output) as report, opened(settings, create=True, progress=report) as workshop:
         known = {partner.tenant for partner in workshop.catalog.partners()}
         receipts = publish_inputs(
             workshop,
@@ -101,6 +98,22 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
     for receipt in receipts:
         if not receipt.changed:
             output.note(f"{receipt.dataset}: the same line items were in force already; nothing was changed.")
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    """Refuse a file that is named twice, under whatever name: its line items would all be published twice."""
+    if names.count("-") > 1:
+        raise UsageError("Standard input can be read only once.")
+    seen: dict[str, str] = {}
+    for name in names:
+        if name == "-":
+            continue
+        real = os.path.realpath(name)
+        if real in seen:
+            raise UsageError(
+                f"{name} is named twice, and its line items would count twice.", remedy="Name each file once."
+            )
+        seen[real] = name
 
 
 def _sweep(workshop: Workshop, output: Output) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from counterfoil.cli.options import load_settings, with_output
+from counterfoil.cli.options import NamedPath, load_settings, with_output
 from counterfoil.cli.output import Output, Progress
 from counterfoil.errors import UsageError
 from counterfoil.model import AttributeSet, Kind
@@ -51,7 +52,7 @@ class Wanted:
 @click.option(
     "--to",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NamedPath(folder=True),
     required=True,
     help="The folder to write to; a former pull of the same in it is replaced.",
 )
@@ -99,6 +100,8 @@ def pull(
     """
     from counterfoil.client import Api, Client, Form
 
+    if math.isnan(wait_s):
+        raise UsageError("--wait is not a number of seconds.", remedy="Give 0 or more.")
     profile = find_profile(load_settings(), source)
     wanted = Wanted(Kind(kind), invoice, period, currency, AttributeSet(attribute_set) if attribute_set else None)
     ask = what_to_ask(wanted)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +13,11 @@ import click
 
 from counterfoil.cli.data_folder import opened as opened_data
 from counterfoil.cli.data_folder import progress_of
-from counterfoil.cli.options import with_output, with_settings
-from counterfoil.cli.output import Output
+from counterfoil.cli.options import NamedPath, with_output, with_settings
+from counterfoil.cli.output import Output, counted
 from counterfoil.datasets.folder import inputs_of_folder
 from counterfoil.datasets.publish import publish
-from counterfoil.errors import UsageError
+from counterfoil.errors import InputError, UsageError
 from counterfoil.model import Dataset
 from counterfoil.periods import Clocks, business_clock, utc_now
 from counterfoil.server.app import create_app
@@ -25,6 +27,8 @@ from counterfoil.server.run import Bound, WebServer
 from counterfoil.server.service import Service
 from counterfoil.server.tls import DevelopmentCertificate
 from counterfoil.settings import Settings
+
+_YEARS = (2000, 2999)
 
 _HELP = """Serve what is published, in the APIs that everyone's tools already speak.
 
@@ -44,10 +48,13 @@ For others, behind a proxy that speaks https:
 @click.option("--host", metavar="ADDRESS", help="Listen there.  [default: 127.0.0.1]")
 @click.option("--port", metavar="N", type=int, help="The port for http; 0 picks a free one.  [default: 8080]")
 @click.option("--https-port", metavar="N", type=int, help="Listen for https too; 0 picks a free port.")
-@click.option("--tls-cert", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="For https, PEM.")
-@click.option("--tls-key", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="For https, PEM.")
+@click.option("--tls-cert", metavar="FILE", type=NamedPath(), help="For https, PEM.")
+@click.option("--tls-key", metavar="FILE", type=NamedPath(), help="For https, PEM.")
 @click.option(
-    "--load", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Publish a folder of files first."
+    "--load",
+    metavar="DIR",
+    type=NamedPath(folder=True),
+    help="Publish a folder of files first. Unbilled ones tell their month by name: usage-2026-11.jsonl.",
 )
 @click.option("--dev", is_flag=True, help="Development: any secret gets a token, on this machine only.")
 @click.option("--dev-open", metavar="NAMES", default="", help="With --dev: answer to these host names too.")
@@ -57,7 +64,7 @@ For others, behind a proxy that speaks https:
     metavar="S",
     type=click.FloatRange(min=0, max=86_400),
     default=0.0,
-    help="With --dev: exports stay `running` so long.",
+    help="With --dev: exports stay `running` for so many seconds.",
 )
 @with_output
 @with_settings("host", "port", "https_port", "tls_cert", "tls_key")
@@ -73,12 +80,14 @@ def serve(
 ) -> None:
     """Load, open, serve until told to stop."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if math.isnan(operation_delay):
+        raise UsageError("--operation-delay is not a number of seconds.", remedy="Give 0 to 86400.")
     names = [name.strip() for name in dev_open.split(",") if name.strip()]
-    if not dev and (names or now or operation_delay):
+    if not dev and (names or now is not None or operation_delay):
         raise UsageError("--dev-open, --now and --operation-delay go with --dev.", remedy="Add --dev, or leave them.")
     if load is not None:
         _load(settings, output, load)
-    clocks = Clocks(business=business_clock(_time(now), utc_now)) if now else Clocks()
+    clocks = Clocks(business=business_clock(_time(now), utc_now)) if now is not None else Clocks()
     with opened(settings, clocks, development=dev, operation_delay_s=operation_delay, open_to=names) as service:
         listening, certificate = endpoints(service)
         if dev:
@@ -112,11 +121,16 @@ def _invite(service: Service, output: Output, url: str) -> None:
     partner = (unbilled or datasets)[0].partner
     mint_development_token(service.settings.data, partner, "graph", service.clocks.wall())  # makes the key, once
     output.note("Paste these:")
-    output.note(f'  TOKEN=$(counterfoil token --data "{service.settings.data}" --partner {partner})')
+    output.note(f"  TOKEN=$({_token_line(service, partner)})")
     output.note(f"  {_export_line(url, next(d for d in (unbilled or datasets) if d.partner == partner))}")
     page = next((dataset for dataset in unbilled if dataset.partner == partner), None)
     if page is not None:
         output.note(f"  {_page_line(service, url, page)}")
+
+
+def _token_line(service: Service, partner: str) -> str:
+    """The data folder stands there in full: the other shell may be in another folder."""
+    return f"counterfoil token --data {shlex.quote(str(service.settings.data.absolute()))} --partner {partner}"
 
 
 def _export_line(url: str, dataset: Dataset) -> str:
@@ -132,22 +146,31 @@ def _export_line(url: str, dataset: Dataset) -> str:
 
 def _page_line(service: Service, url: str, dataset: Dataset) -> str:
     kind = "usagelineitems" if dataset.kind == "usage" else "billinglineitems"
-    token = f'counterfoil token --data "{service.settings.data}" --partner {dataset.partner} --audience partner-center'
+    token = f"{_token_line(service, dataset.partner)} --audience partner-center"
     query = f"provider=onetime&invoicelineitemtype={kind}&currencycode={dataset.scope.currency}&period=current&size=2"
     return f'curl -s -H "Authorization: Bearer $({token})" "{url}/v1/invoices/unbilled/lineitems?{query}"'
 
 
 def _load(settings: Settings, output: Output, folder: Path) -> None:
     inputs = inputs_of_folder(folder)
-    with progress_of(output, "line items") as report, opened_data(settings, create=True, progress=report) as workshop:
-        for receipt in publish(workshop, inputs):
-            what = "Published" if receipt.changed else "In force already:"
-            output.note(f"{what} {receipt.dataset}: {receipt.contents.line_items:,} line items.")
+    with progress_of(output) as report, opened_data(settings, create=True, progress=report) as workshop:
+        try:
+            receipts = publish(workshop, inputs)
+        except InputError as error:
+            if "--period" in error.remedy:  # an option of `publish`, and none of `serve`
+                error.remedy = "Put the month into the file's name, such as usage-2026-11.jsonl."
+            raise
+    for receipt in receipts:
+        what = "Published" if receipt.changed else "In force already:"
+        output.note(f"{what} {receipt.dataset}: {counted(receipt.contents.line_items, 'line item')}.")
 
 
 def _time(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise UsageError(f"{text!r} is not a time.", remedy="Write it as 2026-11-05T09:00Z.") from None
-    return moment.replace(tzinfo=moment.tzinfo or UTC)
+    if not _YEARS[0] <= moment.year <= _YEARS[1]:  # the clock goes on from there, and `last` looks back
+        raise UsageError(f"{text!r} is no time of billing.", remedy=f"Give a year from {_YEARS[0]} to {_YEARS[1]}.")
+    return moment

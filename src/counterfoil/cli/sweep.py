@@ -60,6 +60,6 @@ def sweep(*, keep_billed: str, keep_unbilled: str, settings: Settings, output: O
 def _days(text: str, option: str) -> timedelta | None:
     if text.lower() == _FOR_EVER:
         return None
-    if not text.isdecimal() or len(text) > 6:
+    if not text.isdecimal() or len(text) > 5:  # more reaches back before the calendar
         raise click.BadParameter(f"{text!r} is neither a number of days nor {_FOR_EVER}.", param_hint=option)
     return timedelta(days=int(text))

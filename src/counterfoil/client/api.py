@@ -171,7 +171,9 @@ class Client:
         exporter = self._exporter()
         export = exporter.export(ask, lambda so_far_s: watching.remark(f"Waiting for the export, {so_far_s:.0f} s."))
         manifest = export.manifest
-        watching.remark(f"The export has {len(manifest.blobs)} blobs, eTag {manifest.etag}.")
+        watching.remark(
+            f"The export has {len(manifest.blobs)} blob{'s' * (len(manifest.blobs) != 1)}, eTag {manifest.etag}."
+        )
         links = Links(self._base, manifest, lambda: exporter.manifest_again(export))
         downloader = Downloader(self._blob_http, self._base, links, folder, self._patience)
         reader = BlobReader(ask.kind, as_parquet=form is Form.PARQUET, on_line_items=watching.advance)

@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 from counterfoil.columns import LineItemTable
 from counterfoil.model import DIGEST_MODULUS
 
-SORT_KEY = "sort key"  # the name of a column of them; not stored
 _DIGEST_SIZE_BYTES = 32
 
 

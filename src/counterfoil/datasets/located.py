@@ -68,9 +68,7 @@ class Located:
         valid = np.full((len(wanted), (rows + 7) // 8), 0xFF, dtype=np.uint8)
         found = np.stack([places, places, np.zeros_like(places)], axis=1).astype(np.int32)
         words, out_words = kernels.compiled.words_of(self.text), kernels.compiled.words_of(out)
-        kernels.columns.gather_columns(
-            self.text, words, self.starts, self.lengths, wanted, out, out_words, offsets, valid, found
-        )
+        kernels.columns.gather_columns(words, self.starts, self.lengths, wanted, out_words, offsets, valid, found)
         arrays = []
         for number, (begin, end, nulls) in enumerate(found.tolist()):
             validity = pa.py_buffer(valid[number]) if nulls else None
@@ -85,9 +83,7 @@ class Located:
         out = np.empty(size + PADDING, dtype=np.uint8)
         offsets, sizes = np.empty(rows + 1, dtype=np.int32), np.empty(rows, dtype=np.int32)
         words, out_words = kernels.compiled.words_of(self.text), kernels.compiled.words_of(out)
-        kernels.records.pack_records(
-            self.text, words, self.starts, self.lengths, columns, out, out_words, offsets, sizes
-        )
+        kernels.records.pack_records(words, self.starts, self.lengths, columns, out, out_words, offsets, sizes)
         data = pa.py_buffer(out[: offsets[-1]])
         return pa.BinaryArray.from_buffers(pa.binary(), rows, [None, pa.py_buffer(offsets), data]), sizes
 
@@ -111,7 +107,7 @@ class Located:
         return Located(_padded(b"".join([self.text[:end].data, new])), starts, lengths)
 
     def _sizes(self, columns: np.ndarray) -> np.ndarray:
-        """Return the most that the values of each of some columns may take."""
+        """Return what the values of each of some columns take."""
         sizes = np.zeros(len(columns), dtype=np.int64)
         kernels.columns.add_sizes(self.starts, self.lengths, columns, sizes)
         return sizes

@@ -16,20 +16,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-import pyarrow as pa
-
 from counterfoil.columns import table_of
-from counterfoil.datasets import check, digest
+from counterfoil.datasets import amounts, check, digest
 from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.check import Assertions, Identity
 from counterfoil.datasets.csv_lines import DateOrder
 from counterfoil.datasets.reader import InputFile, recognise
-from counterfoil.datasets.records import RECORD
 from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.source import STANDARD_INPUT, Source
-from counterfoil.datasets.totals import total
 from counterfoil.datasets.values import Refused
 from counterfoil.errors import InputError, UsageError
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
@@ -216,11 +212,11 @@ class _Gathering:
         if kept is not None:
             batch = batch.keep(kept)
         hashes = digest.digests(batch.records, batch.form_sizes)
-        totals = {name: total(batch.column(name).combine_chunks()) for name in table.totals}
+        totals = {name: amounts.total(batch.column(name).combine_chunks()) for name in table.totals}
         segment.contents += Contents(batch.num_rows, digest.digest_sum(hashes), segment.identity.currency, totals)
         segment.warnings.update(check.unknown_attributes(batch))
         keys = digest.sort_keys(table, batch.watched, hashes)
-        segment.sorter.add(pa.table({RECORD: batch.records, digest.SORT_KEY: keys}))
+        segment.sorter.add(batch.records, keys)
         self._read_items += batch.num_rows
         self._workshop.progress("reading", self._read_items)
 
@@ -229,9 +225,9 @@ def _seal(workshop: Workshop, publication: Publication, number: int, segment: _S
     dataset = segment.identity.dataset
     written = 0
     with SegmentSealer(publication, number, table_of(dataset.kind), dataset.scope, workshop.stop) as sealer:
-        for items in segment.sorter.sorted():
-            sealer.write(items.column(RECORD).combine_chunks())
-            written += items.num_rows
+        for records in segment.sorter.sorted():
+            sealer.write(records)
+            written += len(records)
             workshop.progress("sealing", written)
         files = sealer.finish()
     in_lake = sum(file.line_items for file in files if file.rendering is Rendering.LAKE)

@@ -14,8 +14,6 @@ import pyarrow as pa
 from counterfoil.columns import EXTRA, LineItemTable
 from counterfoil.datasets.located import Located, offsets_of
 
-RECORD = "record"  # the name of a column of records
-
 
 def names_of(table: LineItemTable) -> list[str]:
     """Return the columns of a record in order: every column of the table, then Extra."""
@@ -32,7 +30,13 @@ def unpacked(table: LineItemTable, records: pa.Array) -> pa.Table:
 
 
 def within(records: pa.Array, count_max: int, size_bytes_max: int) -> int:
-    """Return how many of the first records stay below both limits; at least one."""
+    """Return how many of the first records stay below both limits."""
     offsets = offsets_of(records)
     below = int(np.searchsorted(offsets, offsets[0] + size_bytes_max, side="right")) - 1
-    return max(1, min(below, count_max, len(records)))
+    return min(below, count_max, len(records))
+
+
+def size_of(records: pa.Array) -> int:
+    """Return the bytes that the records take."""
+    offsets = offsets_of(records)
+    return int(offsets[-1] - offsets[0])

@@ -98,8 +98,10 @@ class Scanner:
     def _in_percent(self, items: Located) -> Located:
         """Turn v1's rates into percentages."""
         for column in self._rates:
-            from_rate = items.lengths[:, column] & FROM_RATE != 0
-            if from_rate.any() and (items.starts[from_rate, column] >= 0).any():
+            lengths = items.lengths[:, column]
+            from_rate = (lengths & FROM_RATE != 0) & (items.starts[:, column] >= 0)
+            if from_rate.any():
+                lengths[from_rate] &= ~FROM_RATE
                 items = items.replaced({column: numbers.rate_to_percent}, from_rate)
         return items
 

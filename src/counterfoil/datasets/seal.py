@@ -19,10 +19,11 @@ import pyarrow.parquet as pq
 from isal import isal_zlib
 
 from counterfoil.columns import EXTRA, LineItemTable, Type
+from counterfoil.datasets import amounts
 from counterfoil.datasets.located import Located
-from counterfoil.datasets.records import names_of, within
+from counterfoil.datasets.records import names_of, size_of, within
 from counterfoil.datasets.render import Renderer
-from counterfoil.lake import TEXT_SUFFIX, lake_schema, table_to_lake
+from counterfoil.lake import TEXT_SUFFIX, lake_schema
 from counterfoil.model import Rendering, Scope
 from counterfoil.storage.files import FileWriter, Publication
 from counterfoil.storage.records import NewFile
@@ -30,7 +31,8 @@ from counterfoil.wire.v1_blocks import BlockWriter
 
 PART_LINE_ITEMS = 250_000
 ROW_GROUP_LINE_ITEMS = 25_000
-_PIECE_LINE_ITEMS = 4096
+_READ_LINE_ITEMS = 4096
+_ROW_GROUP_SIZE_BYTES_MAX = 64 << 20
 _PIECE_SIZE_BYTES = 4 << 20
 _SUFFIXES = {
     Rendering.LAKE: ".lake.parquet",
@@ -86,8 +88,9 @@ class SegmentSealer:
         while len(records):
             if self._part is None:
                 self._part = _Part(self._publication, self._prefix, self._parts(), self._table, self._renderings)
-            records = records.slice(self._part.write(records))
-            if self._part.lake.line_items >= PART_LINE_ITEMS:
+            taken = self._part.add(records)
+            records = records.slice(taken)
+            if self._part.line_items >= PART_LINE_ITEMS:
                 self._end_part()
 
     def finish(self) -> tuple[NewFile, ...]:
@@ -99,10 +102,11 @@ class SegmentSealer:
     def _end_part(self) -> None:
         assert self._part is not None
         part = self._part
+        part.write()
         lake = part.lake.finish()
         self._part = None
         self.inexact.update(part.lake.inexact)
-        self._files.append(_new_file(Rendering.LAKE, part.number, lake, part.lake.line_items))
+        self._files.append(_new_file(Rendering.LAKE, part.number, lake, part.line_items))
         self._stop("lake written")
         self._files.extend(part.forms.finish())
         self._stop("rendered")
@@ -119,13 +123,17 @@ def render_part(
     columns.append(EXTRA)
     forms = _Forms(publication, part, table, names)
     with pq.ParquetFile(lake_path) as lake:
-        for batch in lake.iter_batches(_PIECE_LINE_ITEMS, columns=columns, use_threads=False):
+        for batch in lake.iter_batches(_READ_LINE_ITEMS, columns=columns, use_threads=False):
             forms.write(Located.of_columns([batch.column(name) for name in columns]))
     return forms.finish()
 
 
 class _Part:
-    """The files of one part while they are written."""
+    """The files of one part while they are written, a row group at a time.
+
+    Where a row group ends depends on the line items alone, never on the pieces they come in: the bytes of a Parquet
+    file depend on it.
+    """
 
     def __init__(
         self,
@@ -140,14 +148,32 @@ class _Part:
         self.lake = _LakeFile(publication, rendered_name(prefix, number, Rendering.LAKE), table)
         names = {rendering: rendered_name(prefix, number, rendering) for rendering in renderings}
         self.forms = _Forms(publication, number, table, names)
+        self._pending: list[pa.Array] = []
+        self._pending_rows = self._pending_size_bytes = 0
+        self.line_items = 0
 
-    def write(self, records: pa.Array) -> int:
-        """Write some of the next line items; returns how many."""
-        count = within(records, min(_PIECE_LINE_ITEMS, self.lake.room), _PIECE_SIZE_BYTES)
-        items = Located.of_records(records.slice(0, count), self._columns)
-        self.lake.write(items)
-        self.forms.write(items)
+    def add(self, records: pa.Array) -> int:
+        """Take some of the next line items, perhaps none; returns how many."""
+        rows = min(ROW_GROUP_LINE_ITEMS - self._pending_rows, PART_LINE_ITEMS - self.line_items)
+        count = within(records, rows, _ROW_GROUP_SIZE_BYTES_MAX - self._pending_size_bytes)
+        if not self._pending:
+            count = max(1, count)
+        if count:
+            self._pending.append(records.slice(0, count))
+            self._pending_rows += count
+            self._pending_size_bytes += size_of(self._pending[-1])
+            self.line_items += count
+        if count < len(records) or count == rows:
+            self.write()
         return count
+
+    def write(self) -> None:
+        """Write what is pending as one row group."""
+        if self._pending:
+            items = Located.of_records(pa.concat_arrays(self._pending), self._columns)
+            self._pending, self._pending_rows, self._pending_size_bytes = [], 0, 0
+            self.lake.write(items)
+            self.forms.write(items)
 
 
 class _Forms:
@@ -213,40 +239,36 @@ class GzipLines:
 
 
 class _LakeFile:
-    """One lake file being written, a row group at a time. Where a row group ends depends on its line items alone."""
+    """One lake file being written."""
 
     def __init__(self, publication: Publication, name: str, table: LineItemTable) -> None:
         self._table = table
-        self._names = names_of(table)
         self._out = publication.create(name)
         self._writer = pq.ParquetWriter(
             pa.PythonFile(self._out, mode="w"),
             lake_schema(table.kind),
             compression="zstd",
             compression_level=1,
+            write_statistics=["PartnerId", "CustomerId", "SubscriptionId", "InvoiceNumber", table.date],
         )
-        self._pending: list[pa.Table] = []
-        self._pending_rows = 0
-        self.line_items = 0
         self.inexact: Counter[str] = Counter()
 
-    @property
-    def room(self) -> int:
-        """How many line items the row group still takes."""
-        return ROW_GROUP_LINE_ITEMS - self._pending_rows
-
     def write(self, items: Located) -> None:
-        """Take the next line items, no more than there is room for."""
-        self._pending.append(pa.table(items.columns(range(len(self._names))), self._names))
-        self._pending_rows += len(items.starts)
-        self.line_items += len(items.starts)
-        if not self.room:
-            self._write_row_group()
+        """Write some line items as one row group."""
+        arrays: list[pa.Array] = []
+        texts = items.columns(range(len(self._table.columns) + 1))
+        for column, array in zip(self._table.columns, texts, strict=False):
+            if column.type is Type.NUMBER:
+                exact, rounded = amounts.decimals(array)
+                arrays.append(exact)
+                if rounded:
+                    self.inexact[column.name] += rounded
+            arrays.append(array)
+        group = pa.Table.from_arrays([*arrays, texts[-1]], schema=lake_schema(self._table.kind))
+        self._writer.write_table(group, row_group_size=max(1, group.num_rows))
 
     def finish(self) -> FileWriter:
         """Close the file, synced."""
-        if self._pending:
-            self._write_row_group()
         self._writer.close()
         self._out.close()
         return self._out
@@ -255,14 +277,6 @@ class _LakeFile:
         """Give up: a Parquet writer would write its file's end when it is forgotten, and may not be able to."""
         with suppress(Exception):
             self._writer.close()
-
-    def _write_row_group(self) -> None:
-        # In one piece: the pages of a Parquet file depend on the pieces it is given.
-        items = pa.concat_tables(self._pending).combine_chunks()
-        self._pending, self._pending_rows = [], 0
-        lake, inexact = table_to_lake(self._table.kind, items)
-        self.inexact.update(inexact)
-        self._writer.write_table(lake, row_group_size=ROW_GROUP_LINE_ITEMS)
 
 
 def _new_file(rendering: Rendering, part: int, writer: FileWriter, line_items: int) -> NewFile:

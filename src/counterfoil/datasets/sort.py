@@ -1,8 +1,11 @@
 """Sorting more line items than memory holds.
 
-Batches gather until they fill a *run*; a full run is sorted and put on disk. At the end the runs are merged: each run
+Records gather until they fill a *run*; a full run is sorted and put on disk. At the end the runs are merged: each run
 shows its next few thousand line items, and everything up to the smallest "last shown" key can be put in order and
 passed on. Keys end in a digest, so the order is total, and equal keys mean equal line items.
+
+What a newcomer would get wrong: memory. A run lies in one piece of it, is used again for the next run, and is never
+moved as a whole, only looked at in another order.
 """
 
 from __future__ import annotations
@@ -10,115 +13,146 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from counterfoil.datasets.digest import SORT_KEY
+from counterfoil.datasets.located import offsets_of
 from counterfoil.storage.failures import in_our_words
 
-RUN_SIZE_BYTES = 160 << 20
+RUN_SIZE_BYTES = 128 << 20
 SHOWN_ROWS = 2048
+_RECORD, _KEY = "record", "key"
+_SCHEMA = pa.schema([(_RECORD, pa.binary()), (_KEY, pa.binary())])
 
 
 class Sorter:
-    """Takes tables with a sort key, gives them back in order. Its files begin with `path`'s name, beside it.
-
-    Every column is moved twice or more, so there should be few.
-    """
+    """Takes records, each with a sort key, gives them back in order. Its files begin with `path`'s name, beside it."""
 
     def __init__(self, path: Path, *, run_size_bytes: int = RUN_SIZE_BYTES) -> None:
         self._path = path
         self._run_size_bytes = run_size_bytes
-        self._gathered: list[pa.Table] = []
-        self._gathered_bytes = 0
+        self._run = _Run()
         self._runs: list[Path] = []
 
-    def add(self, items: pa.Table) -> None:
-        """Take some line items; their columns include SORT_KEY."""
-        self._gathered.append(items)
-        self._gathered_bytes += items.nbytes
-        if self._gathered_bytes >= self._run_size_bytes:
+    def add(self, records: pa.Array, keys: pa.Array) -> None:
+        """Take some line items."""
+        self._run.add(records, keys, self._run_size_bytes)
+        if self._run.size_bytes >= self._run_size_bytes:
             self._spill()
 
     def rest(self) -> None:
         """Give memory back: another sorter is about to work."""
-        if self._gathered:
+        if self._run.size_bytes:
             self._spill()
+        self._run = _Run()
 
-    def sorted(self) -> Iterator[pa.Table]:
-        """Yield everything in order, without the key. May be called once, after the last `add`."""
-        last = self._take_gathered()
-        sources = [_shown_from_file(path) for path in self._runs]
-        if last is not None:
-            sources.append(_shown_from_memory(last))
-        del last
+    def sorted(self) -> Iterator[pa.Array]:
+        """Yield all records in order. May be called once, after the last `add`."""
+        sources = [_from_file(path) for path in self._runs]
+        if self._run.size_bytes:
+            sources.append(self._run.sorted())
+        self._run = _Run()
         yield from _merge(sources)
         for path in self._runs:
             path.unlink()
 
-    def _take_gathered(self) -> pa.Table | None:
-        if not self._gathered:
-            return None
-        run = _in_order(self._gathered)
-        self._gathered, self._gathered_bytes = [], 0
-        return run
-
     def _spill(self) -> None:
-        run = self._take_gathered()
-        assert run is not None
         path = self._path.with_name(f"{self._path.name}-{len(self._runs):05}")
-        with in_our_words():
-            pq.write_table(
-                run, path, row_group_size=SHOWN_ROWS, compression="lz4", use_dictionary=False, write_statistics=False
-            )
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        with in_our_words(), pa.OSFile(str(path), "wb") as out, pa.ipc.new_file(out, _SCHEMA, options=options) as file:
+            for items in self._run.sorted():
+                file.write_batch(items)
+        self._run.clear()
         self._runs.append(path)
 
 
-def _in_order(tables: list[pa.Table]) -> pa.Table:
-    table = pa.concat_tables(tables)
-    order = pc.sort_indices(table.column(SORT_KEY))
-    return table.take(order).combine_chunks()
+class _Run:
+    """The line items of one run, in the order they came."""
+
+    def __init__(self) -> None:
+        self._data = np.empty(0, dtype=np.uint8)
+        self._ends: list[np.ndarray] = []
+        self._keys: list[pa.Array] = []
+        self.size_bytes = 0
+
+    def add(self, records: pa.Array, keys: pa.Array, size_bytes_expected: int) -> None:
+        """Copy some line items to behind the others."""
+        offsets = offsets_of(records)
+        data = np.frombuffer(records.buffers()[2], dtype=np.uint8)[offsets[0] : offsets[-1]]
+        begin, end = self.size_bytes, self.size_bytes + len(data)
+        if end > len(self._data):
+            # A tenth more than was asked for: what overflows a run is one batch. Unused memory costs nothing.
+            room = np.empty(max(size_bytes_expected // 10 * 11, end, 2 * begin), dtype=np.uint8)
+            room[:begin] = self._data[:begin]
+            self._data = room
+        self._data[begin:end] = data
+        self._ends.append(offsets[1:] + (begin - offsets[0]))
+        self._keys.append(keys)
+        self.size_bytes = end
+
+    def clear(self) -> None:
+        """Forget all line items, but keep the memory."""
+        self._ends, self._keys, self.size_bytes = [], [], 0
+
+    def sorted(self) -> Iterator[pa.RecordBatch]:
+        """Yield the line items in order, a few at a time."""
+        offsets = np.concatenate([np.zeros(1, dtype=np.int32), *self._ends])
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self._data[: self.size_bytes])]
+        records = pa.BinaryArray.from_buffers(pa.binary(), len(offsets) - 1, buffers)
+        keys = pa.concat_arrays(self._keys)
+        order = pc.sort_indices(keys)
+        for begin in range(0, len(order), SHOWN_ROWS):
+            some = order.slice(begin, SHOWN_ROWS)
+            yield pa.record_batch([records.take(some), keys.take(some)], schema=_SCHEMA)
 
 
-def _shown_from_file(path: Path) -> Iterator[pa.Table]:
-    with pq.ParquetFile(path) as run:
-        for number in range(run.num_row_groups):
-            yield run.read_row_group(number, use_threads=False)
+def _from_file(path: Path) -> Iterator[pa.RecordBatch]:
+    with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as run:
+        for number in range(run.num_record_batches):
+            yield run.get_batch(number)
 
 
-def _shown_from_memory(run: pa.Table) -> Iterator[pa.Table]:
-    for start in range(0, run.num_rows, SHOWN_ROWS * 4):
-        yield run.slice(start, SHOWN_ROWS * 4)
-
-
-def _merge(sources: list[Iterator[pa.Table]]) -> Iterator[pa.Table]:
-    shown: dict[int, pa.Table] = {}
+def _merge(sources: list[Iterator[pa.RecordBatch]]) -> Iterator[pa.Array]:
+    if len(sources) == 1:
+        for items in sources[0]:
+            yield items.column(_RECORD)
+        return
+    shown: dict[int, pa.RecordBatch] = {}
     waiting = dict(enumerate(sources))
     while True:
         for number, source in list(waiting.items()):
             if number not in shown:
-                table = next(source, None)
-                if table is None:
+                items = next(source, None)
+                if items is None:
                     del waiting[number]
                 else:
-                    shown[number] = table
+                    shown[number] = items
         if not shown:
             return
         # Below this key nothing unseen can come: what a run has not shown lies above the last it has.
-        limit = min(_last_key(table) for table in shown.values())
+        limit = min(items.column(_KEY)[-1].as_py() for items in shown.values())
         ready = []
-        for number, table in list(shown.items()):
-            count = pc.sum(pc.less_equal(table.column(SORT_KEY), limit)).as_py()
-            ready.append(table.slice(0, count))
-            if count == table.num_rows:
+        for number, items in list(shown.items()):
+            count = _count_up_to(items.column(_KEY), limit)
+            ready.append(items.slice(0, count))
+            if count == items.num_rows:
                 del shown[number]
             else:
-                shown[number] = table.slice(count)
-        ready = [table for table in ready if table.num_rows]
-        merged = ready[0] if len(ready) == 1 else _in_order(ready)
-        yield merged.drop_columns([SORT_KEY])
+                shown[number] = items.slice(count)
+        together = [items for items in ready if items.num_rows]
+        keys = pa.concat_arrays([items.column(_KEY) for items in together])
+        records = pa.concat_arrays([items.column(_RECORD) for items in together])
+        yield records if len(together) == 1 else records.take(pc.sort_indices(keys))
 
 
-def _last_key(table: pa.Table) -> bytes:
-    return bytes(table.column(SORT_KEY)[table.num_rows - 1].as_py())
+def _count_up_to(keys: pa.Array, limit: bytes) -> int:
+    """Return how many of some keys in order are not above the limit."""
+    low, high = 0, len(keys)
+    while low < high:
+        middle = (low + high) // 2
+        if keys[middle].as_py() <= limit:
+            low = middle + 1
+        else:
+            high = middle
+    return low

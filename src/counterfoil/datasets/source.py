@@ -13,17 +13,21 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from isal import igzip, igzip_lib
 
 from counterfoil.errors import DamagedInputError, InputError
 
-CHUNK_SIZE_BYTES = 8 << 20
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+CHUNK_SIZE_BYTES = 4 << 20
 LINE_SIZE_BYTES_MAX = 4 << 20
 BLANK_LINES_MAX = 100_000
 _BLANK_LINES = b"\n" * BLANK_LINES_MAX
 STANDARD_INPUT = "-"
+_GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -68,16 +72,16 @@ class Source:
                 raw = sys.stdin.buffer
             else:
                 raw = self._stack.enter_context(Path(self._given).open("rb"))  # noqa: SIM115 - the stack closes it
-            buffered = io.BufferedReader(raw, 1 << 20) if isinstance(raw, io.RawIOBase) else raw
-            magic = buffered.peek(2)[:2] if isinstance(buffered, io.BufferedReader) else b""
+            magic = raw.read(len(_GZIP_MAGIC))
         except OSError as error:
             raise InputError(
                 f"cannot be read: {error.strerror or error}", file=self.name, remedy="Check the path."
             ) from error
-        if magic == b"\x1f\x8b":
-            unpacked = igzip.open(buffered, "rb")  # type: ignore[no-untyped-call]
+        stream = cast("BinaryIO", io.BufferedReader(_Rejoined(magic, raw), 1 << 20))
+        if magic == _GZIP_MAGIC:
+            unpacked = igzip.open(stream, "rb")  # type: ignore[no-untyped-call]
             return cast("BinaryIO", self._stack.enter_context(unpacked))
-        return buffered
+        return stream
 
     def _read(self, size: int) -> bytes:
         assert self._stream is not None
@@ -136,3 +140,22 @@ class Source:
                 return
             fresh = self._read(CHUNK_SIZE_BYTES)
             ended = len(fresh) < CHUNK_SIZE_BYTES
+
+
+class _Rejoined(io.RawIOBase):
+    """A stream whose first bytes were read already: a pipe cannot go back, and `peek` may see one byte only."""
+
+    def __init__(self, first: bytes, rest: BinaryIO) -> None:
+        super().__init__()
+        self._first = first
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        piece = self._first[: len(view)] or self._rest.read(len(view))
+        self._first = self._first[len(view) :]
+        view[: len(piece)] = piece
+        return len(piece)

@@ -1,7 +1,8 @@
-"""Sweeping: forget what nobody can reach any more, then delete what the catalog does not list.
+"""Sweeping: delete what the catalog does not list, then forget what nobody can reach any more, and delete that too.
 
-The catalog forgets first and the disk follows. A crash between the two leaves files without an owner, and those are
-just what the second half looks for, so the next sweep finds them; publications at work are left alone.
+The catalog forgets first and the disk follows. A crash between the two leaves files without an owner, which the next
+sweep begins with. It begins with them because a full disk has no room for the catalog to forget anything, and they
+may be what fills it. Publications at work are left alone.
 """
 
 from __future__ import annotations
@@ -39,10 +40,7 @@ def sweep(
 
     Never takes a revision in force, nor what a live link, operation or continuation token leads to.
     """
-    operations = catalog.forget_operations(now - OPERATIONS_REMEMBERED)
-    forgotten = catalog.forget_revisions(now, keep_billed=keep_billed, keep_unbilled=keep_unbilled)
-    deleted = files.delete([*forgotten.paths, *catalog.drop_renderings(now)])
-    count, size_bytes, at_work = deleted.files, deleted.size_bytes, 0
+    count = size_bytes = at_work = 0
     for publication in files.publications():
         cleaned = files.clean(publication, catalog.paths_in)
         if cleaned is None:
@@ -50,4 +48,7 @@ def sweep(
         else:
             count += cleaned.files
             size_bytes += cleaned.size_bytes
-    return Swept(len(forgotten.revisions), operations, count, size_bytes, at_work)
+    operations = catalog.forget_operations(now - OPERATIONS_REMEMBERED)
+    forgotten = catalog.forget_revisions(now, keep_billed=keep_billed, keep_unbilled=keep_unbilled)
+    deleted = files.delete([*forgotten.paths, *catalog.drop_renderings(now)])
+    return Swept(len(forgotten.revisions), operations, count + deleted.files, size_bytes + deleted.size_bytes, at_work)

@@ -27,7 +27,9 @@ from counterfoil.server.service import Application
 HEAD_BYTES_MAX: Final = 64 * 1024  # of the request line and headers together
 KEEP_ALIVE_S: Final = 75  # longer than the idle time of the usual clients' pools, so that they close first
 GRACE_S: Final = 10
+FAREWELL_S: Final = 1  # for a caller that keeps an idle https connection to agree to its end
 _START_S_MAX: Final = 30
+_CUTS_MAX: Final = 100
 _BACKLOG: Final = 2048
 
 
@@ -63,7 +65,7 @@ OnReady = Callable[[Sequence[Bound]], None]
 
 
 class _BoundedProtocol(HttpToolsProtocol):
-    """Drops a connection whose request head goes on for too long."""
+    """Drops a connection whose request head goes on for too long, or that does not end when the server does."""
 
     _head_bytes = 0
 
@@ -79,6 +81,12 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._count(len(name) + len(value))
         super().on_header(name, value)
 
+    def shutdown(self) -> None:
+        """End an idle connection. Over TLS that takes a caller who answers, and a pool of connections never does."""
+        super().shutdown()
+        if self.scheme == "https" and (self.cycle is None or self.cycle.response_complete):
+            self.loop.call_later(FAREWELL_S, self.transport.abort)
+
     def _count(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > HEAD_BYTES_MAX:
@@ -91,6 +99,16 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop as uvicorn does; then cut what is still connected, for a loop must not be closed under a connection."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        for _ in range(_CUTS_MAX):
+            if not self.server_state.connections:
+                break
+            await asyncio.sleep(0.01)
 
 
 class WebServer:

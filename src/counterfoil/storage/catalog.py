@@ -17,11 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, select
 
 from counterfoil.errors import DataFolderError, LockedError
 from counterfoil.model import Dataset, Rendering
-from counterfoil.storage import commits, operations, partners, retention, revisions, schema, sqlite
+from counterfoil.storage import commits, operations, partners, retention, revisions, schema, sqlite, tables
 from counterfoil.storage.failures import in_our_words
 from counterfoil.storage.records import (
     Forgotten,
@@ -102,8 +102,11 @@ class Catalog:
             self._turn.release()
 
     def faults(self) -> list[str]:
-        """Return what the engine finds wrong with the catalog itself; nothing for a sound one."""
+        """Return what the engine finds wrong with the catalog itself; raises what reading one of its rows raises."""
         with self._read() as connection:
+            for table in tables.metadata.sorted_tables:
+                for _ in connection.execute(select(table)):
+                    pass
             return sqlite.faults(connection)
 
     # Partners and clients

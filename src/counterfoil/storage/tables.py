@@ -125,7 +125,9 @@ segments = Table(
     "segments",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("name", String, nullable=False),
+    # Nothing else repeats the name, and an index does: the engine's own check compares the two. A name that broke
+    # unnoticed would let the next publication of this segment stand beside it instead of replacing it.
+    Column("name", String, nullable=False, index=True),
     Column("publication", String, nullable=False),
     Column("issuer", String, nullable=False),
     Column("contents", Json, nullable=False),

@@ -26,6 +26,8 @@ BYTES = types.uint8[::1]
 WORDS = types.Array(types.uint64, 1, "A", aligned=False)
 INTEGERS = types.int32[::1]
 LONGS = types.int64[::1]
+FIXED_BYTES = types.Array(types.uint8, 1, "C", readonly=True)  # what Arrow lends
+FIXED_INTEGERS = types.Array(types.int32, 1, "C", readonly=True)
 TABLE = types.int32[:, ::1]
 
 

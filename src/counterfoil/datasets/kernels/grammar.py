@@ -95,6 +95,63 @@ def past_escapes(text: Any, words: Any, at: Any) -> Any:
 
 
 @part
+def _put(text: Any, at: Any, point: Any) -> Any:
+    """Write one character as UTF-8."""
+    if point < 0x80:
+        text[at] = point
+        return at + 1
+    if point < 0x800:
+        text[at] = 0xC0 | point >> 6
+        text[at + 1] = 0x80 | point & 0x3F
+        return at + 2
+    if point < 0x10000:
+        text[at] = 0xE0 | point >> 12
+        text[at + 1] = 0x80 | point >> 6 & 0x3F
+        text[at + 2] = 0x80 | point & 0x3F
+        return at + 3
+    text[at] = 0xF0 | point >> 18
+    text[at + 1] = 0x80 | point >> 12 & 0x3F
+    text[at + 2] = 0x80 | point >> 6 & 0x3F
+    text[at + 3] = 0x80 | point & 0x3F
+    return at + 4
+
+
+@part
+def unescape(text: Any, start: Any, end: Any) -> Any:
+    """Replace the escapes of a text, which were found to be good, in its place; returns where it ends now."""
+    at = start
+    while start < end:
+        sign = text[start]
+        if sign != BACKSLASH:
+            text[at] = sign
+            start, at = start + 1, at + 1
+            continue
+        sign = text[start + 1]
+        start += 2
+        if sign == 0x75:
+            point = hex_unit(text, start)
+            start += 4
+            if 0xD800 <= point < 0xDC00:
+                point = 0x10000 + ((point - 0xD800) << 10) + hex_unit(text, start + 2) - 0xDC00
+                start += 6
+            at = _put(text, at, point)
+            continue
+        if sign == 0x6E:
+            sign = np.uint8(0x0A)
+        elif sign == 0x74:
+            sign = np.uint8(0x09)
+        elif sign == 0x72:
+            sign = np.uint8(0x0D)
+        elif sign == 0x62:
+            sign = np.uint8(0x08)
+        elif sign == 0x66:
+            sign = np.uint8(0x0C)
+        text[at] = sign
+        at += 1
+    return at
+
+
+@part
 def past_space(text: Any, at: Any, separator: Any) -> Any:
     """Find the next sign that is no white space; the separator of lines is none."""
     while text[at] <= 0x20:

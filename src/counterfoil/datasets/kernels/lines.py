@@ -1,4 +1,4 @@
-"""The kernel that walks JSON lines once: checks each, and notes where its values lie.
+"""The kernel that walks JSON lines once: checks each, and notes where its values lie. Escapes go, in their place.
 
 It accepts only what the reference in `values` accepts, and leaves every other line in doubt; it never refuses. Most
 of its speed comes from guessing: the key that followed this one in the line before mostly follows it again, and then
@@ -27,6 +27,7 @@ from counterfoil.datasets.kernels.grammar import (
     past_object,
     past_space,
     past_text,
+    unescape,
     word,
 )
 
@@ -38,9 +39,7 @@ TEXT, NUMBER, DATE, FLAG, RATE, DIGITS, RESELLER, LIST, CONSTANT = range(9)
 
 ABSENT: Final = -1  # starts[row, slot] of an attribute that has no value
 NULL: Final = -2  # ... and of one that is null, or an empty number, date or flag
-ESCAPED: Final = 1 << 30  # in lengths[row, slot]: the text holds escapes, and gets shorter
-FROM_RATE: Final = 1 << 29  # ... the number is a v1 rate, to be stored as a percentage
-LENGTH: Final = (1 << 29) - 1
+FROM_RATE: Final = 1 << 30  # in lengths[row, slot]: the number is a v1 rate, to be stored as a percentage
 
 
 @part
@@ -79,7 +78,7 @@ def _quoted(text: Any, words: Any, at: Any, kind: Any) -> Any:
         end = past_escapes(text, words, end)
         if end < 0 or kind in (NUMBER, RATE, DATE, FLAG, RESELLER):
             return doubt, at, at
-        return end + 1, start, (end - start) | ESCAPED
+        return end + 1, start, unescape(text, start, end) - start
     length = end - start
     if kind in (TEXT, DIGITS, LIST, CONSTANT):
         return end + 1, start, length
@@ -133,16 +132,17 @@ def _find_key(text: Any, words: Any, at: Any, separator: Any, spelled: Any, key_
         key = np.int64(table[place])
         if key_lengths[key] - 1 == end - at and _is_key(words, at, spelled, key, end - at):
             end = past_space(text, end, separator)
-            return (key if text[end] == COLON else np.int64(-1)), end + 1
+            if text[end] == COLON:
+                return key, end + 1
+            break
         place = (place + 1) & (len(table) - 1)
     return np.int64(-1), at
 
 
 @part
 def _past_item(text: Any, words: Any, at: Any, separator: Any, keys: Any, row: Any, starts: Any, lengths: Any) -> Any:
-    """Read one line item; returns where it ends, or -1 for doubt."""
+    """Read one line item; returns where it ends, or -1 minus the place where doubt arose."""
     spelled, key_lengths, slots, kinds, table, following = keys
-    doubt = np.int64(-1)
     starts[row, :] = ABSENT
     key = np.int64(len(key_lengths))  # stands for "before the first"
     sign = 0x7B
@@ -154,12 +154,12 @@ def _past_item(text: Any, words: Any, at: Any, separator: Any, keys: Any, row: A
         else:
             key, at = _find_key(text, words, at, separator, spelled, key_lengths, table)
             if key < 0:
-                return doubt
+                return -1 - at
             following[before] = key
         slot, kind = slots[key], kinds[key]
         if starts[row, slot] != ABSENT:  # given twice
-            return doubt
-        at = past_space(text, at, separator)
+            return -1 - at
+        begin = at = past_space(text, at, separator)
         if text[at] == QUOTE:
             at, start, length = _quoted(text, words, at, kind)
         elif words[at] & FOUR_BYTES == NULL_WORD:
@@ -167,11 +167,11 @@ def _past_item(text: Any, words: Any, at: Any, separator: Any, keys: Any, row: A
         else:
             at, start, length = _bare(text, words, at, kind, separator)
         if at < 0:
-            return doubt
+            return -1 - begin
         starts[row, slot], lengths[row, slot] = start, length
         at = past_space(text, at, separator)
         sign = COMMA
-    return at + 1 if text[at] == 0x7D and sign == COMMA else doubt
+    return at + 1 if text[at] == 0x7D and sign == COMMA else -1 - at
 
 
 @kernel(
@@ -202,20 +202,20 @@ def scan_lines(
     """Walk lines from `at` to `size`, or until the room for line items or doubtful lines is used up.
 
     Notes each line item's values in `starts` and `lengths` and its line in `lines`; of a doubtful line its number,
-    start and end. Returns how many of both, how many lines were seen, and where it stopped.
+    start and end (the text between may have lost escapes). Returns how many of both, how many lines were seen, and
+    where it stopped.
     """
     count = doubts = line = np.int64(0)
     while at < size and count < len(starts) and doubts < len(doubtful):
         begin, at = at, past_space(text, at, separator)
         if text[at] != separator:
             at = _past_item(text, words, at, separator, keys, count, starts, lengths)
-            if at >= 0:
-                at = past_space(text, at, separator)
-            if at >= 0 and text[at] == separator:
+            sure = at >= 0
+            at = past_space(text, at if sure else -1 - at, separator)
+            if sure and text[at] == separator:
                 lines[count] = line
                 count += 1
-            else:
-                at = begin
+            else:  # look for the end from here on: an escape replaced before may have become a separator
                 while text[at] != separator:
                     at += 1
                 doubtful[doubts, 0], doubtful[doubts, 1], doubtful[doubts, 2] = line, begin, at

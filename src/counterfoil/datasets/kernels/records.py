@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from counterfoil.datasets.kernels.columns import put_text
-from counterfoil.datasets.kernels.compiled import BYTES, INTEGERS, TABLE, WORDS, kernel, part
+from counterfoil.datasets.kernels.compiled import BYTES, INTEGERS, TABLE, WORDS, copy_words, kernel, part
 from counterfoil.datasets.kernels.grammar import first_of, nul_bits
 from counterfoil.datasets.kernels.lines import NULL
 
 
-@kernel(types.none, BYTES, WORDS, TABLE, TABLE, types.int64, BYTES, WORDS, INTEGERS, INTEGERS)
+@kernel(types.none, WORDS, TABLE, TABLE, types.int64, BYTES, WORDS, INTEGERS, INTEGERS)
 def pack_records(
-    text: Any, words: Any, starts: Any, lengths: Any, columns: Any, out: Any, out_words: Any, offsets: Any, sizes: Any
+    words: Any, starts: Any, lengths: Any, columns: Any, out: Any, out_words: Any, offsets: Any, sizes: Any
 ) -> None:
     """Write one record for each line item; `sizes` tells how much of each is the canonical form."""
     at = np.int64(0)
@@ -27,7 +26,7 @@ def pack_records(
             if start < 0:
                 nulls = True
             else:
-                at = put_text(text, words, start, np.int64(lengths[row, column]), out, out_words, at)
+                at = copy_words(words, start, np.int64(lengths[row, column]), out_words, at)
             out[at] = 0
             at += 1
         sizes[row] = at - 1 - offsets[row]

@@ -1,0 +1,95 @@
+"""What a stranger types first, and what an attacker types next, beside publishing."""
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from counterfoil import cli
+from counterfoil.model import Kind
+from tests.datasets.line_items import PARTNER, amounts, billed, write
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str) -> Result:
+    done = CliRunner().invoke(cli.main, arguments, prog_name="counterfoil")
+    assert "Traceback" not in done.stderr
+    assert "unexpected" not in done.stderr
+    return done
+
+
+def test_a_client_needs_no_name_and_a_registered_partner() -> None:
+    refused = run("clients", "add", "--partner", PARTNER)
+    assert (refused.exit_code, list(Path.cwd().iterdir())) == (1, [])
+    run("partners", "add", PARTNER)
+    added = run("clients", "add", "--partner", PARTNER, "--output", "json")
+    assert (added.exit_code, sorted(json.loads(added.stdout))) == (0, ["clientId", "clientSecret", "tenant"])
+    assert "unnamed" in run("clients", "list", "--partner", PARTNER).stdout
+
+
+def test_json_has_values_and_no_sentences() -> None:
+    run("publish", write(Path("a"), billed(Kind.USAGE, "1.50")))
+    [listed] = json.loads(run("list", "--output", "json").stdout)
+    shown = json.loads(run("show", listed["revision"], "--output", "json").stdout)
+    assert (shown["totals"], shown["currency"]) == ({"BillingPreTaxTotal": "1.50"}, "EUR")
+    assert shown["segments"] == [{"name": "whole", "lineItems": 1}]
+    run("withdraw", "--partner", PARTNER, "--kind", "usage", "--invoice", listed["scope"].split()[1])
+    [withdrawn] = json.loads(run("list", "--output", "json").stdout)
+    assert withdrawn["revision"] is None
+    assert "withdrawn" in run("list").stdout
+
+
+def test_a_partner_without_datasets_does_not_mean_that_nothing_is_published() -> None:
+    run("publish", write(Path("a"), billed(Kind.USAGE, "1")))
+    other = run("list", "--partner", "11111111-1111-1111-1111-111111111111")
+    assert "Nothing is published for this partner." in other.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "--dev", "--now", ""],
+        ["serve", "--dev", "--now", "0001-01-01"],
+        ["serve", "--dev", "--now", "9999-12-31T23:59:59-10:00"],
+        ["serve", "--now", ""],
+        ["serve", "--dev", "--operation-delay", "nan"],
+        ["sweep", "--keep-billed", "999999"],
+        ["sweep", "--keep-unbilled", "-1"],
+        ["pull", "http://127.0.0.1:1", "--kind", "usage", "--invoice", "G1", "--to", ""],
+        ["pull", "http://127.0.0.1:1", "--kind", "usage", "--invoice", "G1", "--to", "x", "--wait", "nan"],
+        ["generate", "--kind", "usage", "--line-items", "1", "--partner", PARTNER, "--invoice", "G1", "-o", ""],
+    ],
+)
+def test_what_cannot_be_right_is_wrong_use(arguments: list[str]) -> None:
+    run("partners", "add", PARTNER)
+    done = run(*arguments)
+    assert (done.exit_code, done.stdout) == (2, ""), done.stderr
+
+
+def test_a_loaded_folder_without_a_month_is_told_what_to_do_there() -> None:
+    Path("samples").mkdir()
+    write(Path("samples/usage.jsonl"), amounts(Kind.USAGE, "1"))
+    done = run("serve", "--dev", "--load", "samples")
+    assert (done.exit_code, "usage-2026-11.jsonl" in done.stderr, "--period" in done.stderr) == (1, True, False)
+
+
+def test_the_lines_to_paste_work_in_another_folder_whatever_the_data_folder_is_called(tmp_path: Path) -> None:
+    data = tmp_path / "it's $HOME"
+    run("publish", write(Path("a"), billed(Kind.USAGE, "1")), "--data", str(data))
+    command = [sys.executable, "-m", "counterfoil", "serve", "--dev", "--port", "0", "--data", data.name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        line = next((line.strip() for line in iter(server.stderr.readline, "") if "TOKEN=" in line), "")
+        server.send_signal(signal.SIGINT)
+    words = shlex.split(line.removeprefix("TOKEN=$(").removesuffix(")"))
+    token = run(*words[1:])
+    assert (token.exit_code, token.stdout.count(".")) == (0, 2), token.stderr
