@@ -108,7 +108,12 @@ def held_at(points: Sequence[str], point: str) -> bool:
 
 def in_commit_at(points: Sequence[str], point: str) -> bool:
     """Whether a publication is within its catalog transaction at a point: no other may write to the catalog then."""
-    return points.index("sealed 1") < points.index(point) < points.index(COMMITTED)
+    begins = next(
+        number
+        for number, each in enumerate(points)
+        if number > points.index("sealed 1") and each.startswith("statement ")
+    )
+    return begins < points.index(point) < points.index(COMMITTED)
 
 
 def stopped_at(trial: Trial, point: str, workers: Workers, worker: Worker, *, kill: bool = False) -> None:

@@ -173,6 +173,15 @@ def test_head_closing_the_pipe_leaves_no_trace() -> None:
     assert done.stderr == ""
 
 
+def test_a_closed_standard_output_is_no_place_for_data() -> None:
+    command = f"{shlex.quote(sys.executable)} -m counterfoil generate --help >&-"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "Error: Standard output is closed. To do without it, write: > /dev/null\n",
+    )
+
+
 TOTALS = {"total": Decimal("0.1999968000511991808131"), "lines": 1234567, "at": datetime(2026, 11, 5, 9, tzinfo=UTC)}
 
 

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from counterfoil.cli.options import Frame
+from counterfoil.cli.options import Frame, NamedPath
 from counterfoil.cli.output import Output
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.settings import did_you_mean
@@ -126,6 +126,8 @@ class CommandLine(click.Group):
         frame = Frame()
         named |= {"standalone_mode": False, "obj": frame}
         try:
+            if sys.stdout is None:  # `>&-`: what is written to it would be lost without a word
+                raise UsageError("Standard output is closed.", remedy="To do without it, write: > /dev/null")
             code = super().main(args, *more, **named)
         except BaseException as error:  # noqa: BLE001 - the one place where errors become words
             code = _report(error, frame)
@@ -136,7 +138,7 @@ class CommandLine(click.Group):
 @click.option(
     "--config",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(),
     help="The settings file.  [default: counterfoil.toml, if it is there]",
 )
 @click.option("--debug", is_flag=True, help="Show where in the program an unexpected error arose.")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
-import pyarrow as pa
 
 from counterfoil.columns import LineItemTable
 from counterfoil.datasets import batch
@@ -35,11 +34,7 @@ class JsonLinesReader:
 
     def read(self, chunk: Chunk) -> Iterator[Batch]:
         """Yield the line items of a chunk, in no particular order."""
-        if _is_utf8(chunk.data):
-            yield from self._scan(chunk.data, b"\n", lambda lines: lines + chunk.first_line)
-        else:
-            lines = chunk.data.split(b"\n")
-            yield from self._read_piece(lines, np.arange(chunk.first_line, chunk.first_line + len(lines)))
+        yield from self._scan((chunk.begun, chunk.rest), b"\n", lambda lines: lines + chunk.first_line)
 
     def read_lines(self, lines: Sequence[bytes], line_numbers: Sequence[int]) -> Iterator[Batch]:
         """Yield the line items of `lines`, which may hold newlines; blank ones are passed over."""
@@ -53,17 +48,21 @@ class JsonLinesReader:
 
     def _read_piece(self, lines: Sequence[bytes], numbers: np.ndarray) -> Iterator[Batch]:
         # Newlines may be white space within these lines, so U+0000 parts them: no good line holds one.
-        sure = [b"\0" not in line and _is_utf8(line) for line in lines]
+        sure = [b"\0" not in line for line in lines]
         joined = b"\0".join(line if good else b"" for line, good in zip(lines, sure, strict=True))
-        yield from self._scan(joined, b"\0", lambda lines: numbers[lines])
+        yield from self._scan((joined,), b"\0", lambda places: numbers[places])
         rest = [(number, line) for number, line, good in zip(numbers.tolist(), lines, sure, strict=True) if not good]
         yield self._by_reference(rest)
 
-    def _scan(self, data: bytes, separator: bytes, numbered: Callable[[np.ndarray], np.ndarray]) -> Iterator[Batch]:
-        for scanned in self._scanner.scan(data, separator):
+    def _scan(
+        self, pieces: Sequence[bytes | memoryview], separator: bytes, numbered: Callable[[np.ndarray], np.ndarray]
+    ) -> Iterator[Batch]:
+        data = b""
+        for scanned in self._scanner.scan(pieces, separator):
             if len(scanned.lines):
                 yield batch.of_located(self._table, scanned.items, numbered(scanned.lines))
             if len(scanned.doubtful):
+                data = data or b"".join(pieces)
                 numbers = numbered(scanned.doubtful[:, 0]).tolist()
                 texts = [data[start:end] for _, start, end in scanned.doubtful.tolist()]
                 yield self._by_reference(zip(numbers, texts, strict=True))
@@ -89,14 +88,3 @@ class JsonLinesReader:
             self._learned_lines += 1
             for key, _ in parse_object(line):
                 self._scanner.learn(key)
-
-
-def _is_utf8(data: bytes) -> bool:
-    """Whether all is UTF-8; Arrow looks faster than Python, which would build a text as well."""
-    offsets = pa.py_buffer(np.array([0, len(data)], dtype=np.int32))
-    raw = pa.BinaryArray.from_buffers(pa.binary(), 1, [None, offsets, pa.py_buffer(data)])
-    try:
-        raw.cast(pa.string())
-    except pa.ArrowInvalid:
-        return False
-    return True

@@ -16,27 +16,67 @@ import pyarrow.compute as pc
 from counterfoil.datasets import kernels
 
 PADDING = 64  # so many bytes behind a text may be read by a kernel
+_ROOM = 1 << 12
 _NONE = -1
 
 
+class Text:
+    """Bytes that are only ever added to, with room behind them so that kernels may look ahead."""
+
+    __slots__ = ("array", "size_bytes")
+
+    def __init__(self, array: np.ndarray, size_bytes: int) -> None:
+        self.array, self.size_bytes = array, size_bytes
+
+    @classmethod
+    def joined(cls, pieces: Sequence[memoryview]) -> Text:
+        """Copy some pieces, one behind the other, and leave room for more."""
+        size_bytes = sum(map(len, pieces))
+        text = cls(np.empty(size_bytes + size_bytes // 16 + _ROOM, dtype=np.uint8), 0)
+        for piece in pieces:
+            text.add(piece)
+        return text
+
+    def add(self, piece: memoryview | bytes | bytearray) -> None:
+        """Copy a piece to behind the others."""
+        begin, end = self.size_bytes, self.size_bytes + len(piece)
+        if end + PADDING > len(self.array):
+            larger = np.empty(end + end // 4 + _ROOM, dtype=np.uint8)
+            larger[:begin] = self.array[:begin]
+            self.array = larger
+        if len(piece):
+            self.array[begin:end] = np.frombuffer(piece, dtype=np.uint8)
+        self.array[end : end + PADDING] = 0
+        self.size_bytes = end
+
+    @property
+    def words(self) -> np.ndarray:
+        """The eight bytes that begin at each place, as integers."""
+        words: np.ndarray = kernels.compiled.words_of(self.array)
+        return words
+
+
 class Located:
-    """Some line items. A start below zero means that there is no value. `text` has room behind it to look ahead."""
+    """Some line items. A start below zero means that there is no value."""
 
     __slots__ = ("lengths", "starts", "text")
 
-    def __init__(self, text: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> None:
+    def __init__(self, text: Text, starts: np.ndarray, lengths: np.ndarray) -> None:
         self.text, self.starts, self.lengths = text, starts, lengths
 
     @classmethod
-    def of_records(cls, records: pa.Array, columns: int) -> Located:
+    def of_records(cls, pieces: Sequence[pa.Array], columns: int) -> Located:
         """Look at records, which are copied."""
-        offsets = offsets_of(records)
-        text = _padded(memoryview(records.buffers()[2] or b"")[offsets[0] : offsets[-1]])
-        shape = (len(records), columns)
+        slices: list[memoryview] = []
+        ends = [np.zeros(1, dtype=np.int32)]
+        for records in pieces:
+            offsets = offsets_of(records)
+            slices.append(memoryview(records.buffers()[2] or b"")[offsets[0] : offsets[-1]])
+            ends.append(offsets[1:] - offsets[0] + ends[-1][-1])
+        text, offsets = Text.joined(slices), np.concatenate(ends)
+        shape = (len(offsets) - 1, columns)
         starts, lengths = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int32)
-        kernels.records.locate_values(
-            text, kernels.compiled.words_of(text), offsets - offsets[0], columns, starts, lengths
-        )
+        kernels.records.locate_values(text.array, text.words, offsets, columns, starts, lengths)
         return cls(text, starts, lengths)
 
     @classmethod
@@ -56,7 +96,7 @@ class Located:
             if column.null_count:
                 starts[~column.is_valid().to_numpy(zero_copy_only=False), number] = _NONE
             at += len(pieces[-1])
-        return cls(_padded(b"".join(pieces)), starts, lengths)
+        return cls(Text.joined(pieces), starts, lengths)
 
     def columns(self, numbers: Sequence[int]) -> list[pa.Array]:
         """Copy some columns into arrays of text."""
@@ -67,7 +107,7 @@ class Located:
         offsets = np.empty((len(wanted), rows + 1), dtype=np.int32)
         valid = np.full((len(wanted), (rows + 7) // 8), 0xFF, dtype=np.uint8)
         found = np.stack([places, places, np.zeros_like(places)], axis=1).astype(np.int32)
-        words, out_words = kernels.compiled.words_of(self.text), kernels.compiled.words_of(out)
+        words, out_words = self.text.words, kernels.compiled.words_of(out)
         kernels.columns.gather_columns(words, self.starts, self.lengths, wanted, out_words, offsets, valid, found)
         arrays = []
         for number, (begin, end, nulls) in enumerate(found.tolist()):
@@ -82,29 +122,27 @@ class Located:
         size = int(self._sizes(np.arange(columns, dtype=np.int32)).sum()) + 2 * rows * columns
         out = np.empty(size + PADDING, dtype=np.uint8)
         offsets, sizes = np.empty(rows + 1, dtype=np.int32), np.empty(rows, dtype=np.int32)
-        words, out_words = kernels.compiled.words_of(self.text), kernels.compiled.words_of(out)
+        words, out_words = self.text.words, kernels.compiled.words_of(out)
         kernels.records.pack_records(words, self.starts, self.lengths, columns, out, out_words, offsets, sizes)
         data = pa.py_buffer(out[: offsets[-1]])
         return pa.BinaryArray.from_buffers(pa.binary(), rows, [None, pa.py_buffer(offsets), data]), sizes
 
     def replaced(self, changes: Mapping[int, Callable[[str], str]], rows: np.ndarray | None = None) -> Located:
         """Return the same line items with other values in some columns (and, if given, only in the rows marked)."""
-        new = bytearray()
-        end = len(self.text) - PADDING
         starts, lengths = self.starts.copy(), self.lengths.copy()
         for (column, change), texts in zip(changes.items(), self.columns(list(changes)), strict=True):
             codes = pc.dictionary_encode(texts)
             changed = [change(text).encode() for text in codes.dictionary.to_pylist()]
             sizes = np.array([len(text) for text in changed], dtype=np.int32)
-            places = end + len(new) + np.cumsum(sizes, dtype=np.int32) - sizes
-            new += b"".join(changed)
+            places = self.text.size_bytes + np.cumsum(sizes, dtype=np.int32) - sizes
+            self.text.add(b"".join(changed))
             chosen = np.ones(len(texts), dtype=bool) if rows is None else rows
             if texts.null_count:
                 chosen = chosen & texts.is_valid().to_numpy(zero_copy_only=False)
             indices = codes.indices.fill_null(0).to_numpy()[chosen]
             if len(indices):
                 starts[chosen, column], lengths[chosen, column] = places[indices], sizes[indices]
-        return Located(_padded(b"".join([self.text[:end].data, new])), starts, lengths)
+        return Located(self.text, starts, lengths)
 
     def _sizes(self, columns: np.ndarray) -> np.ndarray:
         """Return what the values of each of some columns take."""
@@ -116,10 +154,3 @@ class Located:
 def offsets_of(array: pa.Array) -> np.ndarray:
     """Return the offsets of an array of texts or bytes; one more than it has values."""
     return np.frombuffer(array.buffers()[1], dtype=np.int32)[array.offset : array.offset + len(array) + 1]
-
-
-def _padded(text: bytes | memoryview) -> np.ndarray:
-    padded = np.empty(len(text) + PADDING, dtype=np.uint8)
-    padded[: len(text)] = np.frombuffer(text, dtype=np.uint8)
-    padded[len(text) :] = 0
-    return padded

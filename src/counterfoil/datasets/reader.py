@@ -17,7 +17,7 @@ from counterfoil.datasets import csv_lines
 from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.csv_lines import CsvReader, DateOrder
 from counterfoil.datasets.json_lines import JsonLinesReader, OnRefused
-from counterfoil.datasets.source import BYTE_ORDER_MARK, CHUNK_SIZE_BYTES, LINE_SIZE_BYTES_MAX, Source
+from counterfoil.datasets.source import BYTE_ORDER_MARK, HEAD_SIZE_BYTES, LINE_SIZE_BYTES_MAX, Source
 from counterfoil.datasets.values import Refused, parse_object
 from counterfoil.errors import InputError
 from counterfoil.model import Kind
@@ -107,7 +107,7 @@ def _json(source: Source) -> InputFile:
 
 def _mixed(source: Source, error: InputError) -> InputFile:
     """Take the kind from a later line, so that the first is refused like any other; raises `error` if none tells."""
-    for line in source.head[:CHUNK_SIZE_BYTES].split(b"\n"):
+    for line in source.head[:HEAD_SIZE_BYTES].split(b"\n"):
         if line.lstrip()[:1] == b"{":
             try:
                 return InputFile(source, _kind_of_pairs(parse_object(line), source.name), "json-lines")
@@ -176,7 +176,7 @@ def _pages(source: Source, *, peek: bool = False) -> Iterator[tuple[int, list[by
     chunks = iter(()) if peek else source.chunks()
     if peek:
         lines = source.head.split(b"\n")
-        cut = len(source.head) >= CHUNK_SIZE_BYTES - len(BYTE_ORDER_MARK)  # the file goes on, perhaps amid a line
+        cut = len(source.head) >= HEAD_SIZE_BYTES - len(BYTE_ORDER_MARK)  # the file goes on, perhaps amid a line
         yield from _page_lines(lines[:-1] if cut and len(lines) > 1 else lines, 1, source.name)
     for chunk in chunks:
         yield from _page_lines(chunk.data.split(b"\n"), chunk.first_line, source.name)

@@ -26,7 +26,7 @@ def unpacked(table: LineItemTable, records: pa.Array) -> pa.Table:
     schema = pa.schema([(name, pa.string()) for name in names])
     if not len(records):
         return schema.empty_table()
-    return pa.table(Located.of_records(records, len(names)).columns(range(len(names))), schema=schema)
+    return pa.table(Located.of_records([records], len(names)).columns(range(len(names))), schema=schema)
 
 
 def within(records: pa.Array, count_max: int, size_bytes_max: int) -> int:

@@ -32,7 +32,7 @@ class Rendered:
     """Some consecutive line items in one form. Good until the next is asked for."""
 
     rendering: Rendering
-    text: memoryview  # Graph's line items end in a newline, v1's in nothing
+    text: memoryview  # behind each line item of Graph stands a newline, of v1 a comma
     ends: np.ndarray  # where in the text each ends
 
 
@@ -85,8 +85,8 @@ class Renderer:
         ends = np.empty(rows, dtype=np.int64)
         while begin < rows:
             end, size = render_rows(
-                items.text,
-                words_of(items.text),
+                items.text.array,
+                items.text.words,
                 items.starts,
                 items.lengths,
                 begin,
@@ -123,7 +123,7 @@ class _Plan:
                 "billingProvider": table.v1_billing_provider,
                 "attributes": {"objectType": table.v1_object_type},
             }
-            self._add(0, self._literal, "," + json.dumps(constants, separators=(",", ":"))[1:], null="")
+            self._add(0, self._literal, "," + json.dumps(constants, separators=(",", ":"))[1:] + ",", null="")
         else:
             full = rendering is Rendering.GRAPH_FULL
             for number, column in enumerate(table.columns):

@@ -6,17 +6,17 @@ others to the reference in `values`, whose verdict counts. So it must never be w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, Codec, LineItemTable, Spelling, Type
 from counterfoil.datasets.kernels import lines as kinds
-from counterfoil.datasets.kernels.compiled import words_of
 from counterfoil.datasets.kernels.lines import FROM_RATE, hash_of, scan_lines
-from counterfoil.datasets.located import PADDING, Located
+from counterfoil.datasets.located import Located, Text
 
 ROWS_MAX = 8192
 KEYS_MAX = 512
@@ -51,7 +51,6 @@ class Scanner:
         self._lengths = np.empty((ROWS_MAX, width), dtype=np.int32)
         self._lines = np.empty(ROWS_MAX, dtype=np.int64)
         self._doubtful = np.empty((ROWS_MAX, 3), dtype=np.int32)
-        self._text = np.empty(0, dtype=np.uint8)
 
     def learn(self, name: str) -> bool:
         """Know a key so spelled from now on; returns whether that is news. A name that means nothing stays unknown."""
@@ -62,17 +61,19 @@ class Scanner:
             return self._keys.add(name, self._slots[name.lower()], kinds.CONSTANT)
         return False
 
-    def scan(self, data: bytes, separator: bytes) -> Iterator[Scanned]:
-        """Scan lines of UTF-8, which `separator` parts; yields them in pieces of some thousand rows."""
-        text = self._padded(data, separator)
-        words = words_of(text)
+    def scan(self, pieces: Sequence[bytes | memoryview], separator: bytes) -> Iterator[Scanned]:
+        """Scan lines which `separator` parts, in one or more pieces of text; yields some thousand line items a time."""
+        text = Text.joined([*(memoryview(piece) for piece in pieces), memoryview(separator)])
+        size, array = text.size_bytes - 1, text.array
+        if not _is_utf8(array[:size]):
+            _spoil(array[:size], separator)
         at = line = 0
-        while at < len(data):
+        while at < size:
             rows, doubts, seen, at = scan_lines(
-                text,
-                words,
+                array,
+                text.words,
                 at,
-                len(data),
+                size,
                 separator[0],
                 self._keys.arrays,
                 self._starts,
@@ -83,17 +84,6 @@ class Scanner:
             items = self._in_percent(Located(text, self._starts[:rows], self._lengths[:rows]))
             yield Scanned(items, self._lines[:rows] + line, self._doubtful[:doubts] + np.array([line, 0, 0]))
             line += seen
-
-    def _padded(self, data: bytes, separator: bytes) -> np.ndarray:
-        """Copy the text to where a kernel may look beyond its end and sees another separator."""
-        needed = len(data) + PADDING
-        if len(self._text) < needed:
-            self._text = np.empty(needed, dtype=np.uint8)
-        text = self._text[:needed]
-        text[: len(data)] = np.frombuffer(data, dtype=np.uint8)
-        text[len(data) :] = 0
-        text[len(data)] = separator[0]
-        return text
 
     def _in_percent(self, items: Located) -> Located:
         """Turn v1's rates into percentages."""
@@ -132,6 +122,25 @@ class _Keys:
             place = (place + 1) % _TABLE_SIZE
         self._table[place] = key
         return True
+
+
+def _is_utf8(text: np.ndarray) -> bool:
+    """Whether all is UTF-8; Arrow looks faster than Python, which would build a text as well."""
+    offsets = pa.py_buffer(np.array([0, len(text)], dtype=np.int32))
+    try:
+        pa.BinaryArray.from_buffers(pa.binary(), 1, [None, offsets, pa.py_buffer(text)]).cast(pa.string())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _spoil(text: np.ndarray, separator: bytes) -> None:
+    """Make every line that is not UTF-8 look doubtful to the kernel."""
+    start = 0
+    for line in text.tobytes().split(separator):
+        if line and not _is_utf8(np.frombuffer(line, dtype=np.uint8)):
+            text[start] = 0x01
+        start += len(line) + 1
 
 
 def _is_simple(name: str) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 
@@ -33,7 +32,7 @@ PART_LINE_ITEMS = 250_000
 ROW_GROUP_LINE_ITEMS = 25_000
 _READ_LINE_ITEMS = 4096
 _ROW_GROUP_SIZE_BYTES_MAX = 64 << 20
-_PIECE_SIZE_BYTES = 4 << 20
+_PIECE_SIZE_BYTES = 1 << 20
 _SUFFIXES = {
     Rendering.LAKE: ".lake.parquet",
     Rendering.GRAPH_FULL: ".graph-full.json.gz",
@@ -170,7 +169,7 @@ class _Part:
     def write(self) -> None:
         """Write what is pending as one row group."""
         if self._pending:
-            items = Located.of_records(pa.concat_arrays(self._pending), self._columns)
+            items = Located.of_records(self._pending, self._columns)
             self._pending, self._pending_rows, self._pending_size_bytes = [], 0, 0
             self.lake.write(items)
             self.forms.write(items)
@@ -198,7 +197,7 @@ class _Forms:
             if rendered.rendering is Rendering.V1:
                 assert self._blocks is not None
                 ends = rendered.ends.tolist()
-                self._blocks.add([rendered.text[a:z] for a, z in pairwise([0, *ends])], credit[: len(ends)])
+                self._blocks.add_joined(rendered.text, ends, credit[: len(ends)])
                 del credit[: len(ends)]
             else:
                 self._blobs[rendered.rendering].write(rendered.text)
@@ -223,18 +222,22 @@ class GzipLines:
         self._out = out
         # Level 1 is fast and gives the same bytes on every processor; level 3 does not.
         self._gzip = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31)
-        self._waiting = bytearray()
+        self._piece = memoryview(bytearray(_PIECE_SIZE_BYTES))
+        self._filled = 0
 
     def write(self, lines: memoryview) -> None:
         """Take whole lines. They are compressed in pieces of fixed size, whatever the sizes they come in."""
-        self._waiting += lines
-        while len(self._waiting) >= _PIECE_SIZE_BYTES:
-            self._out.write(self._gzip.compress(bytes(self._waiting[:_PIECE_SIZE_BYTES])))
-            del self._waiting[:_PIECE_SIZE_BYTES]
+        while lines:
+            count = min(len(lines), _PIECE_SIZE_BYTES - self._filled)
+            self._piece[self._filled : self._filled + count] = lines[:count]
+            self._filled, lines = self._filled + count, lines[count:]
+            if self._filled == _PIECE_SIZE_BYTES:
+                self._out.write(self._gzip.compress(self._piece))
+                self._filled = 0
 
     def finish(self) -> None:
         """Write the end of the member."""
-        self._out.write(self._gzip.compress(bytes(self._waiting)))
+        self._out.write(self._gzip.compress(self._piece[: self._filled]))
         self._out.write(self._gzip.flush())
 
 

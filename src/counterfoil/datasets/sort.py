@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 from counterfoil.datasets.located import offsets_of
 from counterfoil.storage.failures import in_our_words
 
-RUN_SIZE_BYTES = 128 << 20
-SHOWN_ROWS = 2048
+RUN_SIZE_BYTES = 64 << 20
+SHOWN_ROWS = 1024
 _RECORD, _KEY = "record", "key"
 _SCHEMA = pa.schema([(_RECORD, pa.binary()), (_KEY, pa.binary())])
 
@@ -108,9 +108,14 @@ class _Run:
 
 
 def _from_file(path: Path) -> Iterator[pa.RecordBatch]:
-    with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as run:
-        for number in range(run.num_record_batches):
-            yield run.get_batch(number)
+    number = 0
+    while True:  # opened for each step: there may be more runs than a process may hold files open
+        with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as run:
+            if number == run.num_record_batches:
+                return
+            items = run.get_batch(number)
+        yield items
+        number += 1
 
 
 def _merge(sources: list[Iterator[pa.RecordBatch]]) -> Iterator[pa.Array]:

@@ -24,6 +24,8 @@ from counterfoil.server.graph_openapi import with_every_spelling
 from counterfoil.server.health import health_router
 from counterfoil.server.refusals import as_refusal, dialect_of, refusal
 from counterfoil.server.service import Service
+from counterfoil.wire import blob_storage
+from counterfoil.wire.tokens import LINK_PARAMETERS
 
 _ABOUT = "Microsoft partner billing data in the APIs that everyone's tools speak. Not affiliated with Microsoft."
 
@@ -72,6 +74,10 @@ def _refuse_in_dialect(rest: FastAPI, service: Service) -> None:
 def _document(rest: FastAPI) -> dict[str, Any]:
     document = get_openapi(title="Counterfoil", version=version("counterfoil"), description=_ABOUT, routes=rest.routes)
     document["paths"] = with_every_spelling(document["paths"]) | v1.openapi_paths() | _blob_paths()
+    for item in document["paths"].values():
+        for operation in item.values():
+            operation["responses"].pop("422", None)  # FastAPI's own refusal, which none of our routes gives
+    document.get("components", {}).pop("schemas", None)  # which only describe that one
     schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
     schemes["bearer"] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     return document
@@ -79,13 +85,19 @@ def _document(rest: FastAPI) -> dict[str, Any]:
 
 def _blob_paths() -> dict[str, Any]:
     guid = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+    text = {"type": "string", "minLength": 1}
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": schema}
-        for name, schema in (
-            ("partner", {"type": "string", "pattern": guid}),
-            ("revision", {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
-            ("attributes", {"type": "string", "enum": ["full", "basic"]}),
-            ("name", {"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"}),
+        {"name": name, "in": where, "required": where != "header", "schema": schema}
+        for where, name, schema in (
+            ("path", "partner", {"type": "string", "pattern": guid}),
+            ("path", "revision", {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
+            ("path", "attributes", {"type": "string", "enum": ["full", "basic"]}),
+            ("path", "name", {"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"}),
+            *(("query", name, text) for name in LINK_PARAMETERS),
+            ("header", "Range", {"type": "string"}),
+            ("header", "x-ms-range", {"type": "string"}),
+            ("header", "If-Match", {"type": "string"}),
+            ("header", "If-None-Match", {"type": "string"}),
         )
     ]
     answers = {
@@ -100,7 +112,12 @@ def _blob_paths() -> dict[str, Any]:
         413: "The address or the headers are too long",
         416: "The range lies beyond the end",
     }
-    responses = {str(status): {"description": about} for status, about in answers.items()}
+    responses: dict[str, Any] = {}
+    for status, about in answers.items():
+        responses[str(status)] = {"description": about}
+        if status != 304:
+            media_type = blob_storage.CONTENT_TYPE if status < 300 else blob_storage.XML_CONTENT_TYPE
+            responses[str(status)]["content"] = {media_type: {"schema": {"type": "string"}}}
     operation = {"tags": ["Blobs"], "parameters": parameters, "responses": responses}
     about = "a gzip file of line items by its signed link, wholly or a range of it"
     return {

@@ -224,14 +224,23 @@ def _tenant(text: str) -> str:
         raise oauth.refused("invalid_tenant", "The tenant in the address must be a tenant id, a GUID.") from None
 
 
-_DOCUMENT_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {400: {"description": "The tenant is not a GUID."}}
+def _refusals(told: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    body = {"application/json": {"schema": {"type": "object", "required": ["error"]}}}
+    also = {413: "The body, address or headers are too long.", 503: "Not now; `Retry-After` says when."}
+    return {status: {"description": about, "content": body} for status, about in (told | also).items()}
 
 
+_TOKEN: Final = {"type": "object", "required": ["token_type", "expires_in", "access_token"]}
+_DOCUMENT_RESPONSES: Final = _refusals({400: "The tenant is not a GUID."})
 _TOKEN_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "The token."},
-    400: {"description": "The form, tenant or audience is wrong; `error` tells which."},
-    401: {"description": "`invalid_client`: no such client, or not this secret."},
-    429: {"description": "The secret was guessed too often; see `Retry-After`."},
+    200: {"description": "The token.", "content": {"application/json": {"schema": _TOKEN}}},
+    **_refusals(
+        {
+            400: "The form, tenant or audience is wrong; `error` tells which.",
+            401: "`invalid_client`: no such client, or not this secret.",
+            429: "The secret was guessed too often; see `Retry-After`.",
+        }
+    ),
 }
 
 

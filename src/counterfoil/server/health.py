@@ -25,6 +25,8 @@ _STYLE: Final = (
 )
 _STATUS_BODY: Final = {"application/json": {"schema": {"type": "object", "properties": {"status": {"type": "string"}}}}}
 
+_ERROR_BODY: Final = {"application/json": {"schema": {"type": "object", "required": ["error"]}}}
+
 
 def health_router(service: Service, document: Callable[[], dict[str, Any]]) -> APIRouter:
     """Return the routes that need no token. `document` makes the OpenAPI document."""
@@ -49,8 +51,14 @@ def health_router(service: Service, document: Callable[[], dict[str, Any]]) -> A
         policy = "default-src 'none'; style-src 'unsafe-inline'"
         return Response(page, media_type="text/html", headers={"content-security-policy": policy})
 
-    answers: dict[int | str, dict[str, Any]] = {200: {"content": _STATUS_BODY}}
-    not_ready: dict[int | str, dict[str, Any]] = {503: {"description": "The catalog does not answer"}}
+    answers: dict[int | str, dict[str, Any]] = {
+        200: {"content": _STATUS_BODY},
+        400: {"description": "The Host header names another host", "content": _ERROR_BODY},
+        413: {"description": "The address or headers are too long", "content": _ERROR_BODY},
+    }
+    not_ready: dict[int | str, dict[str, Any]] = {
+        503: {"description": "The catalog does not answer", "content": _ERROR_BODY}
+    }
     router.add_api_route("/healthz", healthz, summary="Whether the process is up", responses={**answers})
     router.add_api_route(
         "/readyz", readyz, summary="Whether requests can be served", responses={**answers, **not_ready}

@@ -198,7 +198,7 @@ _DIRECTORY = "blob directory 1"
 # The version whose directory tokens have this shape. We speak our own MAC under it, so only this one is good.
 _SIGNED_VERSION = "2021-08-06"
 # `si`, the signed identifier, holds our key id: storage clients drop every parameter that Azure does not know.
-_PARAMETERS = ("sv", "st", "se", "sr", "sp", "sdd", "si", "sig")
+LINK_PARAMETERS: Final = ("sv", "st", "se", "sr", "sp", "sdd", "si", "sig")
 _QUERY_LENGTH_MAX = 1024
 _START_SKEW = timedelta(minutes=5)  # between two nodes that sign and check; an end is never stretched
 _PERCENT = re.compile(r"%([0-9A-Fa-f]{2})", re.ASCII)
@@ -258,13 +258,13 @@ def _link_fields(query: str) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         # Storage clients can ask for a snapshot, a version or a server timeout by parameters of their own. They
         # would change what the link was signed for, so they are refused like any other that we did not sign.
-        if pair and (name not in _PARAMETERS or name in fields):
+        if pair and (name not in LINK_PARAMETERS or name in fields):
             raise _link_error(_NOT_SIGNED)
         if not equals or _VALUE.fullmatch(value) is None:
             raise _link_error(_BAD_LINK)
         # Clients may escape what needs no escape (`:` as `%3A`); what counts, and is signed, is the decoded text.
         fields[name] = _PERCENT.sub(lambda match: chr(int(match[1], 16)), value)
-    if len(fields) != len(_PARAMETERS):
+    if len(fields) != len(LINK_PARAMETERS):
         raise _link_error(_BAD_LINK)
     return fields
 
@@ -278,7 +278,7 @@ def _segments(path: str) -> list[str] | None:
 
 def _signed_text(path: str, fields: Mapping[str, str]) -> bytes:
     """The text under the MAC: lengths stand before values, so no two sets of fields give one text."""
-    parts = [path, *(fields[name] for name in _PARAMETERS if name != "sig")]
+    parts = [path, *(fields[name] for name in LINK_PARAMETERS if name != "sig")]
     return "".join(f"{len(part)}:{part}" for part in parts).encode("utf-8", "surrogatepass")
 
 

@@ -21,7 +21,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Final, Protocol, cast
 
@@ -111,24 +111,31 @@ class BlockWriter:
 
         Nothing of `items` is referred to after the call. Raises InputError for an item longer than 1 MiB.
         """
-        if len(items) != len(credit):
+        ends = list(accumulate(len(item) + 1 for item in items))
+        self.add_joined(memoryview(b",".join([*items, b""])), ends, credit)
+
+    def add_joined(self, json: memoryview, ends: Sequence[int], credit: Sequence[bool]) -> None:
+        """Write line items that lie one behind the other, with a comma behind each; `ends` are behind the commas."""
+        if len(ends) != len(credit):
             raise ValueError("each line item needs its flag of partner earned credit")
-        lengths = array("I", map(len, items))
+        lengths = array("I", (end - start - 1 for start, end in pairwise([0, *ends])))
         if lengths and max(lengths) > ITEM_SIZE_BYTES_MAX:
             raise InputError("a line item of more than 1 MiB of JSON")
         assert not lengths or min(lengths) >= ITEM_SIZE_BYTES_MIN
-        begin = 0
-        while begin < len(items):
-            end = begin + self._room(lengths, begin)
+        begin = start = 0
+        while begin < len(ends):
+            room = BLOCK_SIZE_BYTES_MAX - self._json_length - (1 if self._pieces else 0)
+            items_max = ITEMS_MAX - len(self._lengths)
+            end = bisect_right(ends, start + room + 1, begin, min(begin + items_max, len(ends)))
             if end == begin:
                 self._end_block()
                 continue
-            run = b",".join(items[begin:end])
+            run = bytes(json[start : ends[end - 1] - 1])
             self._json_length += len(run) + (1 if self._pieces else 0)
             self._pieces.append(run)
             self._lengths.extend(lengths[begin:end])
             self._credit += bytes(map(bool, credit[begin:end]))
-            begin = end
+            begin, start = end, ends[end - 1]
 
     def finish(self) -> int:
         """Write what is left, the index and the trailer; returns the number of line items."""
@@ -137,13 +144,6 @@ class BlockWriter:
         self._out.write(index)
         self._out.write(_TRAILER.pack(self._offset, len(index), zlib.crc32(index), _TRAILER_MAGIC))
         return self._items
-
-    def _room(self, lengths: array[int], begin: int) -> int:
-        """How many of the next items still fit into the block."""
-        count = min(ITEMS_MAX - len(self._lengths), len(lengths) - begin)
-        ends = list(accumulate(length + 1 for length in lengths[begin : begin + count]))
-        room = BLOCK_SIZE_BYTES_MAX - self._json_length - (1 if self._pieces else 0)
-        return bisect_right(ends, room + 1)
 
     def _end_block(self) -> None:
         if not self._pieces:
