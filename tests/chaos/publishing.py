@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
-import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, event
 
 from counterfoil import datasets
 from counterfoil.datasets import restore, seal, sweep
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
+from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.verify import verify
 from counterfoil.errors import CounterfoilError
 from counterfoil.model import Dataset
@@ -164,7 +164,7 @@ def watch(stack: ExitStack, stops: Stops) -> None:
 
 
 def of_the_system(stops: Stops) -> list[Watcher]:
-    fsync, write, unlink, write_table = os.fsync, os.write, Path.unlink, pq.write_table
+    fsync, write, unlink, spill = os.fsync, os.write, Path.unlink, Sorter._spill
 
     def syncing(descriptor: int) -> None:
         stops("syncing")
@@ -182,11 +182,11 @@ def of_the_system(stops: Stops) -> list[Watcher]:
         stops("deleting")
         unlink(path, missing_ok=missing_ok)
 
-    def spilling(*given: Any, **named: Any) -> None:
-        write_table(*given, **named)
+    def spilling(sorter: Sorter) -> None:
+        spill(sorter)
         stops("spilled")
 
-    return [(os, "fsync", syncing), (os, "write", writing), (Path, "unlink", deleting), (pq, "write_table", spilling)]
+    return [(os, "fsync", syncing), (os, "write", writing), (Path, "unlink", deleting), (Sorter, "_spill", spilling)]
 
 
 def of_files(stops: Stops) -> list[Watcher]:

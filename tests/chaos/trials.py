@@ -124,9 +124,10 @@ def stopped_at(trial: Trial, point: str, workers: Workers, worker: Worker, *, ki
         trial.begins()
         holder.begin(trial.job(at=point, how="stop"))
         holder.until_stopped()
-        refused = worker.do(other)
-        assert refused.error == ("LockedError" if held_at(points, point) else "")
-        assert (f"process {holder.id}" in refused.message) == bool(refused.error)
+        if points.index(point) < points.index("cleaning 1"):  # after that it would be an ordinary publication
+            refused = worker.do(other)
+            assert refused.error == ("LockedError" if held_at(points, point) else "")
+            assert (f"process {holder.id}" in refused.message) == bool(refused.error)
         before = files_in(trial.data)
         if in_commit_at(points, point):
             with pytest.raises(LockedError, match="busy"):

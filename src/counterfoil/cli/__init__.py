@@ -126,8 +126,7 @@ class CommandLine(click.Group):
         frame = Frame()
         named |= {"standalone_mode": False, "obj": frame}
         try:
-            if sys.stdout is None:  # `>&-`: what is written to it would be lost without a word
-                raise UsageError("Standard output is closed.", remedy="To do without it, write: > /dev/null")
+            _refuse_closed_output()
             code = super().main(args, *more, **named)
         except BaseException as error:  # noqa: BLE001 - the one place where errors become words
             code = _report(error, frame)
@@ -198,6 +197,12 @@ def _unexpected(error: BaseException, frame: Frame) -> CounterfoilError:
         f"Something unexpected happened ({type(error).__name__}: {error}).",
         remedy="`counterfoil --debug ...` shows where; please report it.",
     )
+
+
+def _refuse_closed_output() -> None:
+    """Without a standard output (`>&-`), Python loses what is printed, and says nothing."""
+    if sys.stdout is None:
+        raise UsageError("Standard output is closed.", remedy="To do without it, write: > /dev/null")
 
 
 def _leave_stdout_alone() -> None:

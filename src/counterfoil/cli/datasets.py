@@ -107,7 +107,7 @@ def verify(*, settings: Settings, output: Output) -> None:
         output.rows({"where": "Where", "fault": "Fault"}, rows)
     if faults:
         raise DamagedError(
-            f"Verification found {counted(len(faults), 'fault')}.",
+            f"{counted(len(faults), 'fault')} {'was' if len(faults) == 1 else 'were'} found.",
             remedy="Bring the files back from a backup, or publish again.",
         )
     output.note(

@@ -64,13 +64,13 @@ class Scanner:
     def scan(self, pieces: Sequence[bytes | memoryview], separator: bytes) -> Iterator[Scanned]:
         """Scan lines which `separator` parts, in one or more pieces of text; yields some thousand line items a time."""
         text = Text.joined([*(memoryview(piece) for piece in pieces), memoryview(separator)])
-        size, array = text.size_bytes - 1, text.array
-        if not _is_utf8(array[:size]):
-            _spoil(array[:size], separator)
+        size = text.size_bytes - 1
+        if not _is_utf8(text.array[:size]):
+            _spoil(text.array[:size], separator)
         at = line = 0
         while at < size:
             rows, doubts, seen, at = scan_lines(
-                array,
+                text.array,
                 text.words,
                 at,
                 size,

@@ -245,12 +245,13 @@ _TOKEN_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 
 
 def _form_schema(target: str) -> dict[str, Any]:
-    text = {"type": "string"}
+    text = {"type": "string", "minLength": 1}
+    instead = "Or leave out id and secret, and send them in a Basic header."
     properties = {
         "grant_type": {"type": "string", "enum": ["client_credentials"]},
         "client_id": text,
-        "client_secret": text,
+        "client_secret": {**text, "description": instead},
         target: {**text, "description": _TARGETS[target]},
     }
-    schema = {"type": "object", "properties": properties, "required": ["grant_type", target]}
+    schema = {"type": "object", "properties": properties, "required": [*properties]}
     return {"requestBody": {"required": True, "content": {oauth.FORM_TYPE: {"schema": schema}}}}
