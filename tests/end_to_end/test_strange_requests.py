@@ -86,17 +86,21 @@ def configured(server: Server, folder: Path) -> Path:
         likely = 0.95 if parameter.startswith(("path.", "query.s", "body.")) else 0.5
         bound.append(f'"{parameter}" = {{ dictionary = "real{number}", probability = {likely} }}')
     settings.append("[parameters]\n" + "\n".join(bound) + "\n")
-    for prefix, audience in (("/(v1.0|beta)/", "graph"), ("/v1/", "partner-center")):
+    tokens = {
+        "/(v1[.]0|beta)/": f"Bearer {server.token()}",
+        "/v1/": f"Bearer {server.token('partner-center')}",
+        "/(blobs|healthz|readyz|[{])": "",  # said, because schemathesis would carry the last one over
+    }
+    for prefix, token in tokens.items():
         settings.append(
-            f'[[operations]]\ninclude-path-regex = "^{prefix}"\n'
-            f'headers = {{ Authorization = "Bearer {server.token(audience)}" }}\n'
+            f'[[operations]]\ninclude-path-regex = "^{prefix}"\nheaders = {{ Authorization = "{token}" }}\n'
         )
     path = folder / "schemathesis.toml"
     path.write_text("\n".join(settings), encoding="utf-8")
     return path
 
 
-@pytest.mark.parametrize("examples", [8, pytest.param(150, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("examples", [5, pytest.param(150, marks=pytest.mark.soak)])
 def test_every_answer_is_one_that_is_documented(
     server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture, examples: int
 ) -> None:

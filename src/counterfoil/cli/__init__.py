@@ -57,7 +57,6 @@ COMMANDS: Final[dict[str, Listed]] = {
 SERVER_LIBRARIES: Final = frozenset(
     {
         "cryptography",
-        "duckdb",
         "fastapi",
         "httptools",
         "jwt",

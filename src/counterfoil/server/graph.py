@@ -161,7 +161,8 @@ class GraphRoutes:
         raise NotServedError("Counterfoil does not serve the aggregated usage export.")
 
     async def _partner(self, request: Request) -> str:
-        authorization = request.headers.get("authorization")
+        # Two such headers are one with a comma in it, and no token: nobody is to choose between them.
+        authorization = ", ".join(request.headers.getlist("authorization"))
         caller = await self._service.authenticator.authenticate(authorization, api="graph")
         return caller.partner
 
