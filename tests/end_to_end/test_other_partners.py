@@ -28,6 +28,7 @@ from counterfoil.server.run import running
 from counterfoil.settings import Settings
 from counterfoil.testing import PARTNER as A
 from counterfoil.testing import Server
+from counterfoil.wire.tokens import sign_directory
 from tests.end_to_end.fetching import BILLING, LINE_ITEMS, V1_TYPES, Fetcher
 
 B = "11111111-2222-3333-4444-555555555555"
@@ -64,7 +65,6 @@ class Place:
     alone: dict[str, Answer]
     handed: Handed
     own_blob: str = ""
-    own_link: str = ""
 
     def as_b(self, method: str, path: str, **more: Any) -> Answer:
         headers = (self.b.center if path.lower().startswith("/v1/") else self.b.graph) | more.pop("headers", {})
@@ -106,7 +106,6 @@ def place() -> Iterator[Place]:
             place = Place(server, a, b, {}, Handed())
             place.alone = {path: place.as_b("GET", path) for path in plain_routes(server)}
             place.own_blob = f"{urlsplit(own['rootDirectory']).path}/{own['blobs'][0]['name']}"
-            place.own_link = own["sasToken"]
             for kind in Kind:
                 server.publish(generate(kind, 300, seed=1, partner=A, scope=month), period="2026-11")
                 server.publish(generate(kind, 100, seed=1, partner=A, scope=Scope.billed(INVOICE)))
@@ -265,8 +264,13 @@ def test_an_idempotency_key_of_a_is_free_for_b(place: Place) -> None:
 
 
 def links_of(place: Place) -> list[str]:
-    """Links that are good for something else, and links put together from two good ones."""
-    of_a, of_b = place.handed.links[0], place.own_link
+    """Links that are good for something else, and links put together from two good ones.
+
+    B's is signed for another hour than A's: were their times the same, A's signature on B's times would be A's link.
+    """
+    of_a, directory = place.handed.links[0], place.own_blob.rpartition("/")[0]
+    now = utc_now() - timedelta(hours=1)
+    of_b = sign_directory(place.server.service.keyring, directory, now=now, expires_at=now + timedelta(hours=5))
     fields_a, fields_b = of_a.split("&"), of_b.split("&")
     mixed = ["&".join([*fields_a[:-1], fields_b[-1]]), "&".join([*fields_b[:-1], fields_a[-1]])]
     return ["", of_b, *mixed, f"{of_b}&{of_a}"]

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from counterfoil.columns import EXTRA, LineItemTable, table_of
@@ -22,6 +23,7 @@ from counterfoil.model import Dataset, Kind, Scope, tenant_id
 from counterfoil.periods import BillingPeriod
 
 ITEM_SIZE_BYTES_MAX = 1 << 20
+_EMPTY = pa.scalar("", pa.string())  # made of a plain "", every time, Arrow would look for date libraries to import
 _CERTAINLY_SMALL_BYTES = 128 << 10  # escapes make a text six times longer at most
 
 
@@ -130,7 +132,7 @@ def _complete(table: LineItemTable, batch: Batch, on_refused: OnRefused) -> Batc
         if not column.required:
             continue
         texts = batch.column(column.name)
-        absent = pc.fill_null(pc.equal(texts, ""), fill_value=True)
+        absent = pc.fill_null(pc.equal(texts, _EMPTY), fill_value=True)
         if pc.any(absent).as_py():
             mask = absent.combine_chunks().to_numpy(zero_copy_only=False)
             for row in np.nonzero(mask & ~missing)[0]:

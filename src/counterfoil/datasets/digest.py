@@ -17,6 +17,7 @@ from counterfoil.columns import LineItemTable
 from counterfoil.model import DIGEST_MODULUS
 
 _DIGEST_SIZE_BYTES = 32
+_NUL = pa.scalar(b"\0", pa.binary())
 
 
 def canonical_forms(items: pa.Table) -> pa.Array:
@@ -55,5 +56,5 @@ def sort_keys(table: LineItemTable, columns: pa.Table, rows: np.ndarray) -> pa.A
     buffer = pa.py_buffer(rows.tobytes())
     digest = pa.FixedSizeBinaryArray.from_buffers(pa.binary(_DIGEST_SIZE_BYTES), len(rows), [None, buffer])
     return pc.binary_join_element_wise(
-        *texts, digest.cast(pa.binary()), b"\0", null_handling="replace", null_replacement=b""
+        *texts, digest.cast(pa.binary()), _NUL, null_handling="replace", null_replacement=b""
     )

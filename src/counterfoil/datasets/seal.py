@@ -7,12 +7,14 @@ with equal bytes. Nothing here decides whether a segment is published.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from isal import isal_zlib
@@ -192,13 +194,17 @@ class _Forms:
     def write(self, items: Located) -> None:
         """Render line items and write them."""
         self._line_items += len(items.starts)
-        credit = self._renderer.credit(items).tolist() if self._blocks is not None else []
+        credit = self._renderer.credit(items).tobytes() if self._blocks is not None else b""
+        done = 0
         for rendered in self._renderer.render(items):
             if rendered.rendering is Rendering.V1:
                 assert self._blocks is not None
-                ends = rendered.ends.tolist()
-                self._blocks.add_joined(rendered.text, ends, credit[: len(ends)])
-                del credit[: len(ends)]
+                lengths = np.diff(rendered.ends, prepend=0) - 1
+                count = len(lengths)
+                self._blocks.add_joined(
+                    rendered.text, array("I", lengths.astype(np.uintc).tobytes()), credit[done : done + count]
+                )
+                done += count
             else:
                 self._blobs[rendered.rendering].write(rendered.text)
 
@@ -247,32 +253,37 @@ class _LakeFile:
     def __init__(self, publication: Publication, name: str, table: LineItemTable) -> None:
         self._table = table
         self._out = publication.create(name)
+        schema = lake_schema(table.kind)
+        self._buffer = pa.BufferedOutputStream(pa.PythonFile(self._out, mode="w"), _PIECE_SIZE_BYTES)
         self._writer = pq.ParquetWriter(
-            pa.PythonFile(self._out, mode="w"),
-            lake_schema(table.kind),
+            self._buffer,
+            schema,
             compression="zstd",
             compression_level=1,
+            # Amounts differ from line to line: a dictionary of them would be built, and thrown away.
+            use_dictionary=[name for name in schema.names if "Quantity" not in name and "Total" not in name],
             write_statistics=["PartnerId", "CustomerId", "SubscriptionId", "InvoiceNumber", table.date],
         )
         self.inexact: Counter[str] = Counter()
 
     def write(self, items: Located) -> None:
         """Write some line items as one row group."""
-        arrays: list[pa.Array] = []
-        texts = items.columns(range(len(self._table.columns) + 1))
-        for column, array in zip(self._table.columns, texts, strict=False):
+        group: list[pa.Array] = []
+        columns = items.columns(range(len(self._table.columns) + 1))
+        for column, texts in zip(self._table.columns, columns, strict=False):
             if column.type is Type.NUMBER:
-                exact, rounded = amounts.decimals(array)
-                arrays.append(exact)
+                exact, rounded = amounts.decimals(texts)
+                group.append(exact)
                 if rounded:
                     self.inexact[column.name] += rounded
-            arrays.append(array)
-        group = pa.Table.from_arrays([*arrays, texts[-1]], schema=lake_schema(self._table.kind))
-        self._writer.write_table(group, row_group_size=max(1, group.num_rows))
+            group.append(texts)
+        lake = pa.Table.from_arrays([*group, columns[-1]], schema=lake_schema(self._table.kind))
+        self._writer.write_table(lake, row_group_size=lake.num_rows)
 
     def finish(self) -> FileWriter:
         """Close the file, synced."""
         self._writer.close()
+        self._buffer.flush()
         self._out.close()
         return self._out
 
@@ -280,6 +291,8 @@ class _LakeFile:
         """Give up: a Parquet writer would write its file's end when it is forgotten, and may not be able to."""
         with suppress(Exception):
             self._writer.close()
+        with suppress(Exception):
+            self._buffer.close()
 
 
 def _new_file(rendering: Rendering, part: int, writer: FileWriter, line_items: int) -> NewFile:

@@ -16,6 +16,8 @@ from itertools import chain
 from typing import Final
 from urllib.parse import unquote
 
+from starlette.requests import ClientDisconnect
+
 from counterfoil.errors import BadRequestError, TooLargeError
 from counterfoil.server.refusals import LOG, Dialect, RequestIds, as_refusal, dialect_of, header, refusal
 from counterfoil.server.service import Application, Message, Receive, Scope, Send, Service
@@ -56,6 +58,8 @@ class Front:
                 await self._v1(scope, receive, send)
             else:
                 await self._elsewhere(scope, receive, send)
+        except ClientDisconnect:
+            LOG.debug("request %s: the caller went away before all of it was here", RequestIds.of(scope).request_id)
         except Exception as error:  # noqa: BLE001 - this is the one place where it must end
             await self._refuse(error, scope, send)
 

@@ -1,7 +1,8 @@
 """Starting and stopping the web server. Prints nothing: whoever starts it is told the ports and speaks for us.
 
 What a newcomer would get wrong: the HTTP parser has no limits of its own, so a caller could fill the memory with
-one endless header. `_BoundedProtocol` cuts it off; within the bound, the front refuses with a proper answer.
+one endless header, or hold a connection for ever with a header that never ends. `_BoundedProtocol` cuts both off;
+within the bounds, the front refuses with a proper answer.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.server.service import Application
 
 HEAD_BYTES_MAX: Final = 64 * 1024  # of the request line and headers together
+REQUEST_S_MAX: Final = 60  # from a request's first byte to its last; bodies are small
 KEEP_ALIVE_S: Final = 75  # longer than the idle time of the usual clients' pools, so that they close first
 GRACE_S: Final = 10
 FAREWELL_S: Final = 1  # for a caller that keeps an idle https connection to agree to its end
@@ -65,13 +67,36 @@ OnReady = Callable[[Sequence[Bound]], None]
 
 
 class _BoundedProtocol(HttpToolsProtocol):
-    """Drops a connection whose request head goes on for too long, or that does not end when the server does."""
+    """Drops a connection whose request is too long or too slow, or that does not end when the server does."""
 
     _head_bytes = 0
+    _arriving = True  # a request has begun, or was never made, and is not yet here to its end
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._begin_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # Most requests come in one piece and need no timer.
+        if not self._arriving:
+            self._end_deadline()
+        elif self._deadline is None and not self.transport.is_closing():
+            self._begin_deadline()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head_bytes = 0
+        self._arriving = True
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._arriving = False
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url))
@@ -86,6 +111,21 @@ class _BoundedProtocol(HttpToolsProtocol):
         super().shutdown()
         if self.scheme == "https" and (self.cycle is None or self.cycle.response_complete):
             self.loop.call_later(FAREWELL_S, self.transport.abort)
+
+    def _begin_deadline(self) -> None:
+        self._deadline = self.loop.call_later(REQUEST_S_MAX, self._too_late)
+
+    def _too_late(self) -> None:
+        answering = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
+        if answering:  # a long download; the request behind it is not even read before that is done
+            self._begin_deadline()
+        else:
+            self.transport.abort()
+
+    def _end_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def _count(self, size: int) -> None:
         self._head_bytes += size

@@ -21,7 +21,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Final, Protocol, cast
 
@@ -111,17 +111,17 @@ class BlockWriter:
 
         Nothing of `items` is referred to after the call. Raises InputError for an item longer than 1 MiB.
         """
-        ends = list(accumulate(len(item) + 1 for item in items))
-        self.add_joined(memoryview(b",".join([*items, b""])), ends, credit)
+        lengths = array("I", map(len, items))
+        self.add_joined(memoryview(b",".join([*items, b""])), lengths, bytes(map(bool, credit)))
 
-    def add_joined(self, json: memoryview, ends: Sequence[int], credit: Sequence[bool]) -> None:
-        """Write line items that lie one behind the other, with a comma behind each; `ends` are behind the commas."""
-        if len(ends) != len(credit):
+    def add_joined(self, json: memoryview, lengths: array[int], credit: bytes) -> None:
+        """Write line items that lie one behind the other, with a comma behind each; `credit` has a 1 or 0 for each."""
+        if len(lengths) != len(credit):
             raise ValueError("each line item needs its flag of partner earned credit")
-        lengths = array("I", (end - start - 1 for start, end in pairwise([0, *ends])))
         if lengths and max(lengths) > ITEM_SIZE_BYTES_MAX:
             raise InputError("a line item of more than 1 MiB of JSON")
         assert not lengths or min(lengths) >= ITEM_SIZE_BYTES_MIN
+        ends = [end + count for count, end in enumerate(accumulate(lengths), 1)]  # behind the commas
         begin = start = 0
         while begin < len(ends):
             room = BLOCK_SIZE_BYTES_MAX - self._json_length - (1 if self._pieces else 0)
@@ -134,7 +134,7 @@ class BlockWriter:
             self._json_length += len(run) + (1 if self._pieces else 0)
             self._pieces.append(run)
             self._lengths.extend(lengths[begin:end])
-            self._credit += bytes(map(bool, credit[begin:end]))
+            self._credit += credit[begin:end]
             begin, start = end, ends[end - 1]
 
     def finish(self) -> int:

@@ -193,9 +193,9 @@ def past_number(text: Any, at: Any) -> Any:
 
 @part
 def _two(text: Any, at: Any) -> Any:
-    """Return the number that two digits make, or something large."""
+    """Return the number that two digits make, or one so large that no part of a date can be made of it."""
     tens, ones = np.int64(text[at]) - 48, np.int64(text[at + 1]) - 48
-    return tens * 10 + ones if 0 <= tens <= 9 and 0 <= ones <= 9 else np.int64(1000)
+    return tens * 10 + ones if 0 <= tens <= 9 and 0 <= ones <= 9 else np.int64(1_000_000)
 
 
 @part

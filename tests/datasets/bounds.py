@@ -1,0 +1,57 @@
+"""Run by test_scan in a process of its own, with NUMBA_BOUNDSCHECK=1: read, sort and seal by checking kernels."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from counterfoil.columns import table_of
+from counterfoil.datasets.json_lines import JsonLinesReader
+from counterfoil.datasets.kernels import compiled
+from counterfoil.datasets.seal import SegmentSealer
+from counterfoil.datasets.source import Chunk
+from counterfoil.model import Scope
+from counterfoil.periods import BillingPeriod
+from counterfoil.storage.files import Files
+from tests.datasets.mutations import files
+from tests.datasets.test_json_reading import by_reader, by_reference
+
+
+@compiled.kernel(types.int64, compiled.LONGS, types.int64)
+def _look(numbers: Any, at: Any) -> Any:
+    return numbers[at]
+
+
+def _is_checked() -> bool:
+    try:
+        _look(np.zeros(1, dtype=np.int64), 7)
+    except IndexError:
+        return True
+    return False
+
+
+def main() -> None:
+    """Compare with the reference, and seal what was accepted."""
+    scope = Scope.unbilled(BillingPeriod(2026, 11), "EUR")
+    with TemporaryDirectory() as folder:
+        for kind, lines in files(seed=7, lines=int(sys.argv[1])):
+            if by_reader(kind, lines) != by_reference(kind, lines):
+                raise SystemExit(f"not read alike: {lines}")
+            with (
+                Files(Path(folder)).begin() as publication,
+                SegmentSealer(publication, 0, table_of(kind), scope) as seal,
+            ):
+                for batch in JsonLinesReader(table_of(kind), lambda *_: None).read(Chunk(b"\n".join(lines), 1)):
+                    seal.write(batch.records)
+                seal.finish()
+    sys.stdout.write(json.dumps({"checked": _is_checked()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""A record holds a line item whole: what went in comes out, and its first bytes are the canonical form."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from counterfoil import lake, numbers
+from counterfoil.columns import LineItemTable, table_of
+from counterfoil.datasets import amounts, batch, digest
+from counterfoil.datasets.records import names_of, within
+from counterfoil.datasets.sort import Sorter
+from counterfoil.model import Kind
+from tests.datasets.exploring import examples
+from tests.datasets.line_items import rows
+
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
+AMOUNTS = st.from_regex(numbers.NUMBER, fullmatch=True).filter(lambda text: numbers.why_not_a_number(text) is None)
+LONG = st.tuples(st.sampled_from(["", "-"]), st.integers(0, 10**13 - 1), st.text("0123456789", min_size=1, max_size=45))
+# Where rounding to fifteen decimals is close, and where it reaches the largest number there is.
+CLOSE = st.sampled_from(["0.0000000000000005", "0.0000000000000015", "1.00000000000000050", "0.00000000000000050001"])
+LARGEST = st.sampled_from(
+    ["9999999999999.9999999999999999", "-9999999999999.99999999999999949", "9" * 13 + "." + "9" * 14]
+)
+MANY = st.lists(
+    st.none() | AMOUNTS | LONG.map(lambda parts: f"{parts[0]}{parts[1]}.{parts[2]}") | CLOSE | LARGEST | st.just("0"),
+    max_size=8,
+)
+
+
+def items(table: LineItemTable) -> st.SearchStrategy[list[dict[str, str]]]:
+    return st.lists(st.dictionaries(st.sampled_from(names_of(table)), TEXTS, max_size=9), max_size=5)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_what_goes_in_comes_out(kind: Kind) -> None:
+    table = table_of(kind)
+
+    @examples(60)
+    @given(items(table))
+    def check(given_items: list[dict[str, str]]) -> None:
+        made = batch.of_values(table, given_items, range(len(given_items)))
+        assert rows(made.items) == given_items
+        forms = digest.canonical_forms(made.items)
+        assert digest.digests(made.records, made.form_sizes).tolist() == digest.digests(forms).tolist()
+        for record, size, form in zip(made.records.to_pylist(), made.form_sizes, forms.to_pylist(), strict=True):
+            assert record[:size] == form.encode()
+
+    check()
+
+
+@examples(150)
+@given(MANY)
+def test_quick_totals_are_those_of_the_plain_way(texts: list[str | None]) -> None:
+    expected = numbers.total(text for text in texts if text is not None)
+    found = amounts.total(pa.array(["7", *texts], pa.string()).slice(1))
+    assert (found, found.as_tuple().exponent) == (expected, expected.as_tuple().exponent)
+
+
+@examples(150)
+@given(MANY)
+def test_quick_decimals_are_those_of_the_plain_way(texts: list[str | None]) -> None:
+    array = pa.array(texts, pa.string())
+    assert amounts.decimals(array)[0].equals(lake.decimals_of(array)[0])
+    assert amounts.decimals(array)[1] == lake.decimals_of(array)[1]
+
+
+@pytest.mark.parametrize("run_size_bytes", [1, 700, 5_000, 1 << 20])
+def test_records_come_back_in_the_order_of_their_keys(tmp_path: Path, run_size_bytes: int) -> None:
+    chance = random.Random(run_size_bytes)
+    sorter = Sorter(tmp_path / "run", run_size_bytes=run_size_bytes)
+    given_keys = list[bytes]()
+    for _ in range(40):
+        keys = [b"%03d" % chance.randrange(500) for _ in range(chance.randrange(1, 40))]
+        records = [b"record of " + key for key in keys]
+        sorter.add(pa.array([b"?", *records], pa.binary()).slice(1), pa.array(keys, pa.binary()))
+        given_keys += keys
+    found = [record for some in sorter.sorted() for record in some.to_pylist()]
+    assert found == [b"record of " + key for key in sorted(given_keys)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_more_records_than_there_is_room_for() -> None:
+    records = pa.array([b"x", b"aa", b"bbb", b"c"], pa.binary()).slice(1)
+    assert [within(records, 9, size) for size in (0, 1, 2, 4, 5, 6, 7)] == [0, 0, 1, 1, 2, 3, 3]
+    assert [within(records, count, 99) for count in (0, 1, 2)] == [0, 1, 2]
+
+
+def test_a_total_of_many_large_amounts_is_exact() -> None:
+    texts = ["-9999999999999." + "9" * 40, "12.5"] * 100_000
+    assert amounts.total(pa.array(texts)) == numbers.total(texts)

@@ -1,0 +1,117 @@
+"""The compiled scanner: it never says anything that the reference would not say, and never looks where it must not."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numba
+import pytest
+from numba.core import caching
+
+from counterfoil.columns import LineItemTable, table_of
+from counterfoil.datasets import json_lines
+from counterfoil.datasets.json_lines import JsonLinesReader
+from counterfoil.datasets.kernels import compiled
+from counterfoil.datasets.source import Chunk
+from counterfoil.datasets.values import LineItem, read_json_line
+from counterfoil.model import Kind
+from tests.datasets.line_items import rows
+from tests.datasets.mutations import files, line_items
+from tests.datasets.test_json_reading import by_reader, by_reference
+
+ROOT = Path(__file__).parent.parent.parent
+LINES = int(os.environ.get("EXPLORE", "4000"))
+
+
+def test_lines_changed_by_chance_are_read_as_the_reference_reads_them() -> None:
+    accepted = refused = 0
+    for kind, lines in files(seed=LINES, lines=LINES):
+        expected = by_reference(kind, lines)
+        assert by_reader(kind, lines) == expected
+        accepted += len(expected[0])
+        refused += len(expected[1])
+    assert min(accepted, refused) > LINES // 10  # or the test would see one side only
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_only_lines_with_an_exponent_need_the_reference(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seldom(table: LineItemTable, line: bytes) -> LineItem:
+        assert re.search(rb":-?[0-9.]+E", line)
+        return read_json_line(table, line)
+
+    lines = line_items(kind, 200)
+    expected = by_reference(kind, lines)
+    monkeypatch.setattr(json_lines, "read_json_line", seldom)
+    assert by_reader(kind, lines) == expected
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_document_may_break_its_line_items_anywhere_between_values(kind: Kind) -> None:
+    lines = line_items(kind, 60)
+    broken = [line.replace(b',"', b'\n, \n"') for line in lines] + [b"", b"\n", b'{"a":"\n"}']
+    refused = list[int]()
+    reader = JsonLinesReader(table_of(kind), lambda number, _: refused.append(number))
+    found = {
+        number: row
+        for batch in reader.read_lines(broken, range(1, len(broken) + 1))
+        for number, row in zip(batch.lines.tolist(), rows(batch.items), strict=True)
+    }
+    assert found == by_reference(kind, lines)[0]
+    assert refused == [63]
+
+
+def test_the_scanner_learns_the_letter_case_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [line.replace(b'"PartnerId"', b'"PARTNERID"') for line in line_items(Kind.USAGE, 50)[::2]]
+    reads = list[bytes]()
+
+    def noted(table: LineItemTable, line: bytes) -> LineItem:
+        reads.append(line)
+        return read_json_line(table, line)
+
+    monkeypatch.setattr(json_lines, "read_json_line", noted)
+    reader = JsonLinesReader(table_of(Kind.USAGE), lambda *_: None)
+    for line in lines:
+        assert sum(batch.num_rows for batch in reader.read(Chunk(line, 1))) == 1
+    assert reads == lines[:1]
+
+
+def test_lines_that_come_in_pieces_are_read_as_a_whole() -> None:
+    lines = line_items(Kind.USAGE, 20)
+    whole = b"\n".join(lines)
+    chance = random.Random(1)
+    for _ in range(50):
+        cut = chance.randrange(len(whole))
+        chunk = Chunk(memoryview(whole)[cut:], 1, whole[:cut])
+        reader = JsonLinesReader(table_of(Kind.USAGE), lambda *_: None)
+        found = [row for batch in reader.read(chunk) for row in rows(batch.items)]
+        assert found == list(by_reference(Kind.USAGE, lines)[0].values())
+
+
+def test_no_kernel_looks_beyond_what_it_was_given() -> None:
+    """The same by kernels that check every index, kept apart because numba would not tell the two kinds of code."""
+    environment = os.environ | {
+        "NUMBA_BOUNDSCHECK": "1",
+        "NUMBA_CACHE_DIR": str(ROOT / ".cache" / "numba-boundscheck"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
+    }
+    command = [sys.executable, "-m", "tests.datasets.bounds", "3000"]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["checked"] is True
+
+
+def test_kernels_compile_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caching.CodeLibraryCacheImpl, "_locator_classes", [])
+    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+
+    def twice(number: Any) -> Any:
+        return 2 * number
+
+    assert compiled.kernel(numba.types.int64, numba.types.int64)(twice)(21) == 42
