@@ -81,22 +81,29 @@ class Located:
 
     @classmethod
     def of_columns(cls, columns: Sequence[pa.Array]) -> Located:
-        """Look at arrays of text, which are copied."""
-        shape = (len(columns[0]), len(columns))
+        """Look at arrays of text, or of texts in dictionaries, which are copied."""
+        shape = (len(columns), len(columns[0]))
         starts, lengths = np.full(shape, _NONE, dtype=np.int32), np.zeros(shape, dtype=np.int32)
         pieces: list[memoryview] = []
         at = 0
         for number, column in enumerate(columns):
             if column.null_count == len(column):
                 continue
-            offsets = offsets_of(column)
-            pieces.append(memoryview(column.buffers()[2] or b"")[offsets[0] : offsets[-1]])
-            starts[:, number] = offsets[:-1] + (at - offsets[0])
-            lengths[:, number] = np.diff(offsets)
+            coded = pa.types.is_dictionary(column.type)
+            texts = column.dictionary if coded else column
+            offsets = offsets_of(texts)
+            pieces.append(memoryview(texts.buffers()[2] or b"")[offsets[0] : offsets[-1]])
+            begins, sizes = offsets[:-1] + (at - offsets[0]), np.diff(offsets)
+            if coded:
+                codes = column.indices.fill_null(0).to_numpy()
+                begins.take(codes, out=starts[number])
+                sizes.take(codes, out=lengths[number])
+            else:
+                starts[number], lengths[number] = begins, sizes
             if column.null_count:
-                starts[~column.is_valid().to_numpy(zero_copy_only=False), number] = _NONE
+                starts[number, ~column.is_valid().to_numpy(zero_copy_only=False)] = _NONE
             at += len(pieces[-1])
-        return cls(Text.joined(pieces), starts, lengths)
+        return cls(Text.joined(pieces), np.ascontiguousarray(starts.T), np.ascontiguousarray(lengths.T))
 
     def columns(self, numbers: Sequence[int]) -> list[pa.Array]:
         """Copy some columns into arrays of text."""

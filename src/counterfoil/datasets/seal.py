@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self, cast
@@ -32,7 +32,6 @@ from counterfoil.wire.v1_blocks import BlockWriter
 
 PART_LINE_ITEMS = 250_000
 ROW_GROUP_LINE_ITEMS = 25_000
-_READ_LINE_ITEMS = 4096
 _ROW_GROUP_SIZE_BYTES_MAX = 64 << 20
 _PIECE_SIZE_BYTES = 1 << 20
 _SUFFIXES = {
@@ -123,8 +122,8 @@ def render_part(
     columns = [f"{column.name}{TEXT_SUFFIX}" if column.type is Type.NUMBER else column.name for column in table.columns]
     columns.append(EXTRA)
     forms = _Forms(publication, part, table, names)
-    with pq.ParquetFile(lake_path) as lake:
-        for batch in lake.iter_batches(_READ_LINE_ITEMS, columns=columns, use_threads=False):
+    with pq.ParquetFile(lake_path, read_dictionary=_without_amounts(columns)) as lake:
+        for batch in lake.iter_batches(ROW_GROUP_LINE_ITEMS, columns=columns, use_threads=False):
             forms.write(Located.of_columns([batch.column(name) for name in columns]))
     return forms.finish()
 
@@ -260,8 +259,7 @@ class _LakeFile:
             schema,
             compression="zstd",
             compression_level=1,
-            # Amounts differ from line to line: a dictionary of them would be built, and thrown away.
-            use_dictionary=[name for name in schema.names if "Quantity" not in name and "Total" not in name],
+            use_dictionary=_without_amounts(schema.names),
             write_statistics=["PartnerId", "CustomerId", "SubscriptionId", "InvoiceNumber", table.date],
         )
         self.inexact: Counter[str] = Counter()
@@ -293,6 +291,11 @@ class _LakeFile:
             self._writer.close()
         with suppress(Exception):
             self._buffer.close()
+
+
+def _without_amounts(names: Sequence[str]) -> list[str]:
+    """The columns that are kept in dictionaries: those of amounts, which hardly repeat, would only be thrown away."""
+    return [name for name in names if "Quantity" not in name and "Total" not in name]
 
 
 def _new_file(rendering: Rendering, part: int, writer: FileWriter, line_items: int) -> NewFile:
