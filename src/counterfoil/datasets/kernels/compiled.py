@@ -75,7 +75,8 @@ def copy_words(words: Any, start: Any, length: Any, out: Any, at: Any) -> Any:
 
 def words_of(text: np.ndarray) -> np.ndarray:
     """Return the eight bytes that begin at each place of a text, the last seven places aside, as integers."""
-    return np.lib.stride_tricks.as_strided(text[:8].view("<u8"), (len(text) - 7,), (1,))
+    # `as_strided` gives the same, and takes forty times as long: a few thousand calls to a publication.
+    return np.ndarray((len(text) - 7,), dtype="<u8", buffer=text.data, strides=(1,))
 
 
 @cache
