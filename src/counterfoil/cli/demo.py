@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 
@@ -30,6 +29,7 @@ from counterfoil.generator import generate, write
 from counterfoil.model import AttributeSet, Dataset, Kind, Scope
 from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.testing import PARTNER, Server
+from counterfoil.testing.scratch import scratch_folder
 from counterfoil.wire.graph import ExportRequest
 
 INVOICE = "G016907411"
@@ -69,8 +69,7 @@ def demo(*, keep: bool, line_items: int, output: Output) -> None:
     Works in a temporary folder, on a free port of this machine, and leaves nothing behind.
     """
     began = time.monotonic()
-    with TemporaryDirectory(prefix="counterfoil-demo-") as folder, Server() as server:
-        root = Path(folder)
+    with scratch_folder() as root, Server() as server:
         published = _publish(server, root, line_items, output)
         output.note(f"Serving at {server.url}. Fetching it back, as a partner's tool would:")
         rows = [_row(system, _pull(server, system, root, published), published) for system in _systems()]

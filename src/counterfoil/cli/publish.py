@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
-from counterfoil.cli.data_folder import opened, progress_of
+from counterfoil.cli.data_folder import opened_to_publish, progress_of
 from counterfoil.cli.options import NamedPath, with_output, with_settings
-from counterfoil.cli.output import Form, Output
+from counterfoil.cli.output import Form, Output, counted
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.csv_lines import DateOrder
 from counterfoil.datasets.publish import Input, Receipt, Workshop
@@ -74,9 +75,9 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
     asserted = _assertions(options)
     segment = segment_name(str(options["segment"]))
     inputs = [Input(name, asserted, segment) for name in context.params["files"]]
-    _refuse_twice([given.name for given in inputs])
+    _check_names([given.name for given in inputs])
     date_order: DateOrder | None = options["date_order"]  # type: ignore[assignment]
-    with progress_of(output) as report, opened(settings, create=True, progress=report) as workshop:
+    with progress_of(output) as report, opened_to_publish(settings, report) as workshop:
         known = {partner.tenant for partner in workshop.catalog.partners()}
         receipts = publish_inputs(
             workshop,
@@ -100,14 +101,16 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
             output.note(f"{receipt.dataset}: the same line items were in force already; nothing was changed.")
 
 
-def _refuse_twice(names: Sequence[str]) -> None:
-    """Refuse a file that is named twice, under whatever name: its line items would all be published twice."""
+def _check_names(names: Sequence[str]) -> None:
+    """Refuse what names no file, and one that is named twice, under whatever name: its line items would count twice."""
     if names.count("-") > 1:
         raise UsageError("Standard input can be read only once.")
     seen: dict[str, str] = {}
     for name in names:
         if name == "-":
             continue
+        if not name or "\0" in name:
+            raise UsageError(f"{name!r} names no file.", remedy="Give the path of a file; - is standard input.")
         real = os.path.realpath(name)
         if real in seen:
             raise UsageError(
@@ -131,10 +134,11 @@ def print_receipts(output: Output, receipts: list[Receipt]) -> None:
         output.rows(HEADINGS, rows)
         return
     for row in rows:
+        row["warnings"] = _warnings_told(row["warnings"])
         output.facts({name: heading for name, heading in HEADINGS.items() if row[name] or name != "warnings"}, row)
 
 
-def receipt_facts(receipt: Receipt) -> dict[str, object]:
+def receipt_facts(receipt: Receipt) -> dict[str, Any]:
     """Return what a receipt says, by the names it has in JSON."""
     return {
         "dataset": str(receipt.dataset),
@@ -144,8 +148,34 @@ def receipt_facts(receipt: Receipt) -> dict[str, object]:
         "totals": receipt.contents.plain_totals(),
         "eTag": receipt.etag,
         "revision": receipt.revision.id if receipt.revision else None,
-        "warnings": receipt.warnings,
+        "warnings": _warnings_sorted(receipt.warnings),
     }
+
+
+def _warnings_sorted(warnings: Mapping[str, int]) -> dict[str, Any]:
+    """Return what deserves a look by its sort: `inexact` columns, `unknown` attributes, how many lines `refused`."""
+    found: dict[str, Any] = {}
+    for warning, count in sorted(warnings.items()):
+        sort, _, name = warning.partition(" ")
+        if name:
+            found.setdefault(sort, {})[name] = count
+        else:
+            found[sort] = count
+    return found
+
+
+def _warnings_told(warnings: Mapping[str, Any]) -> list[str]:
+    told = [
+        f"decimal column {name} was rounded in {counted(count, 'line item')}, the text is exact"
+        for name, count in warnings.get("inexact", {}).items()
+    ]
+    told += [
+        f"attribute {name} is none we know, and was kept as it is in {counted(count, 'line item')}"
+        for name, count in warnings.get("unknown", {}).items()
+    ]
+    if refused := warnings.get("refused"):
+        told.append(f"{counted(refused, 'line')} {'was' if refused == 1 else 'were'} refused and left out")
+    return told
 
 
 def _assertions(options: dict[str, object]) -> Assertions:

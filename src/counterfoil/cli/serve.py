@@ -11,8 +11,7 @@ from pathlib import Path
 
 import click
 
-from counterfoil.cli.data_folder import opened as opened_data
-from counterfoil.cli.data_folder import progress_of
+from counterfoil.cli.data_folder import opened_to_publish, progress_of
 from counterfoil.cli.options import NamedPath, with_output, with_settings
 from counterfoil.cli.output import Output, counted
 from counterfoil.datasets.folder import inputs_of_folder
@@ -25,7 +24,7 @@ from counterfoil.server.issuing import mint_development_token
 from counterfoil.server.opening import endpoints, opened
 from counterfoil.server.run import Bound, WebServer
 from counterfoil.server.service import Service
-from counterfoil.server.tls import DevelopmentCertificate
+from counterfoil.server.tls import DevelopmentCertificate, host_name
 from counterfoil.settings import Settings
 
 _YEARS = (2000, 2999)
@@ -82,7 +81,7 @@ def serve(
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if math.isnan(operation_delay):
         raise UsageError("--operation-delay is not a number of seconds.", remedy="Give 0 to 86400.")
-    names = [name.strip() for name in dev_open.split(",") if name.strip()]
+    names = [host_name(name.strip()) for name in dev_open.split(",") if name.strip()]
     if not dev and (names or now is not None or operation_delay):
         raise UsageError("--dev-open, --now and --operation-delay go with --dev.", remedy="Add --dev, or leave them.")
     if load is not None:
@@ -153,12 +152,14 @@ def _page_line(service: Service, url: str, dataset: Dataset) -> str:
 
 def _load(settings: Settings, output: Output, folder: Path) -> None:
     inputs = inputs_of_folder(folder)
-    with progress_of(output) as report, opened_data(settings, create=True, progress=report) as workshop:
+    with progress_of(output) as report, opened_to_publish(settings, report) as workshop:
         try:
             receipts = publish(workshop, inputs)
         except InputError as error:
             if "--period" in error.remedy:  # an option of `publish`, and none of `serve`
                 error.remedy = "Put the month into the file's name, such as usage-2026-11.jsonl."
+            elif "--allow-rejects" in error.remedy:
+                error.remedy = "Mend the line, or publish without it: counterfoil publish --allow-rejects."
             raise
     for receipt in receipts:
         what = "Published" if receipt.changed else "In force already:"

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-_ID_HEADERS: Final = ("request-id", "client-request-id", "ms-requestid", "ms-correlationid", "x-ms-request-id")
+_OWN_ID_HEADERS: Final = ("client-request-id", "ms-requestid", "ms-correlationid", "x-ms-client-request-id")
+_ID_HEADERS: Final = ("request-id", *_OWN_ID_HEADERS, "x-ms-request-id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,12 @@ def request_ids(request: Request, headers: Mapping[str, str] | None = None) -> s
     """Write the ids of a call: what we sent, and what the source answered."""
     found = {name.lower(): value for name, value in request.headers.items()} | dict(headers or {})
     return ", ".join(f"{name} {found[name][:80]}" for name in _ID_HEADERS if found.get(name))
+
+
+def own_ids(request: Request) -> list[str]:
+    """Return the ids that we gave a call."""
+    found = {name.lower(): value for name, value in request.headers.items()}
+    return [found[name] for name in _OWN_ID_HEADERS if found.get(name)]
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -7,9 +7,10 @@ again early; the refusal is passed on.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,6 +25,7 @@ class Patience:
     first_wait_s: float = 0.5
     wait_s_max: float = 120.0
     sleep: Callable[[float], None] = field(default=time.sleep)
+    async_sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep)
     draw: Callable[[], float] = field(default=random.random)
     now: Callable[[], datetime] = field(default=utc_now)
     monotonic: Callable[[], float] = field(default=time.monotonic)

@@ -44,7 +44,9 @@ def header_of(head: bytes, file: str) -> tuple[list[str], str] | None:
     try:
         first = head.split(b"\n", 1)[0].decode("utf-8-sig").rstrip("\r")
     except UnicodeDecodeError as error:
-        raise InputError("is neither JSON nor UTF-8 text", file=file, line=1, remedy="Save it as CSV UTF-8.") from error
+        raise InputError(
+            "is neither JSON nor UTF-8 text", file=file, line=1, remedy="Give JSON lines or CSV, saved as UTF-8."
+        ) from error
     for delimiter in (",", ";", "\t"):
         try:
             names = next(csv.reader([first], delimiter=delimiter), [])

@@ -50,8 +50,9 @@ class Input:
 class Receipt:
     """What is in force for one dataset after a publication (or would be, for a dry run: then `revision` is None).
 
-    `contents` are the whole dataset's. `warnings` count what was kept but deserves a look: attributes unknown to
-    us, decimals rounded in the lake's DECIMAL columns (never in their texts), and lines refused under an allowance.
+    `contents` are the whole dataset's. `warnings` count, for the segment, what deserves a look: line items with an
+    `unknown NAME` attribute, those of which the lake's DECIMAL column is `inexact NAME` (never its text), and the
+    lines `refused` under an allowance.
     """
 
     dataset: Dataset
@@ -166,11 +167,14 @@ class _Gathering:
         with Source(given.name) as source:
             opened = recognise(source, given.asserted.kind)
             segment: _Segment | None = None
+            refused_before = self._rejects.count
             for batch in self._batches(opened):
                 if segment is None:
                     table = table_of(opened.kind)
                     segment = self._segment(check.identify(table, batch, given.asserted, source.name), given.segment)
                 self._take(segment, batch, source.name)
+            if segment is not None:
+                segment.warnings += Counter({"refused": self._rejects.count - refused_before})
 
     def _batches(self, opened: InputFile) -> Iterable[Batch]:
         name = opened.source.name

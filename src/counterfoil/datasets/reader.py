@@ -23,6 +23,17 @@ from counterfoil.errors import InputError
 from counterfoil.model import Kind
 
 DOCUMENT_SIZE_BYTES_MAX = 64 << 20  # several times that is needed to read one
+# The byte order marks of UTF-16 and UTF-32, and how JSON begins in UTF-16 without one.
+_NOT_UTF_8 = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"{\x00": "UTF-16",
+    b"\x00{": "UTF-16",
+    b"[\x00": "UTF-16",
+    b"\x00[": "UTF-16",
+}
 _USAGE_MARKS = frozenset({"usagedate", "billingpretaxtotal", "billingcurrency"})
 _RECONCILIATION_MARKS = frozenset({"subtotal", "taxtotal", "orderid", "orderdate", "billablequantity"})
 
@@ -57,6 +68,7 @@ class InputFile:
 
 def recognise(source: Source, asserted: Kind | None = None) -> InputFile:
     """Tell what an opened source holds; raises InputError if it is nothing we read, or not of the asserted kind."""
+    _refuse_other_encodings(source)
     start = source.head.lstrip()[:1]
     if start == b"{":
         found = _json(source)
@@ -79,6 +91,16 @@ def recognise(source: Source, asserted: Kind | None = None) -> InputFile:
             remedy="Leave --kind out, or give the other file.",
         )
     return found
+
+
+def _refuse_other_encodings(source: Source) -> None:
+    for mark, encoding in _NOT_UTF_8.items():
+        if source.head.startswith(mark):
+            raise InputError(
+                f"the file is {encoding}, and must be UTF-8",
+                file=source.name,
+                remedy=f"Save it as UTF-8, or write: iconv -f {encoding} -t UTF-8 FILE > NEW",
+            )
 
 
 def table_names(names: list[str]) -> set[str]:

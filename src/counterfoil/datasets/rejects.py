@@ -8,6 +8,7 @@ for it, so what stands in it is always of the last one.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -31,8 +32,9 @@ class Rejects:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        # After `settle` there is nothing to close. Before it something else went wrong, and that is what to tell.
+        with suppress(OSError):
+            self._close()
 
     def add(self, file: str, line: int, refused: Refused) -> None:
         """Note one refused line; raises its InputError if nothing is allowed and nobody asked for the list."""
@@ -52,17 +54,35 @@ class Rejects:
             self._write(self._path, error)
 
     def settle(self) -> None:
-        """Raise the first refusal if there were more than allowed. Called when everything was read."""
-        if self._path is not None and self._first is None:
-            self._write(self._path, None)
+        """Raise the first refusal if there were more than allowed. Called when everything was read.
+
+        The list is whole by then, and on its disk: a publication is not committed before what it left out is told.
+        """
+        if self._path is not None:
+            if self._first is None:
+                self._write(self._path, None)
+            try:
+                self._close()
+            except OSError as failure:
+                raise _cannot_write(self._path, failure) from failure
         if self._first is not None and self.count > self._allowed:
-            if self._path is None:
-                raise self._first
+            first = self._first
             raise InputError(
-                f"{self.count:,} lines were refused and {self._allowed:,} allowed; the first: {self._first.message}",
-                file=str(self._path),
-                remedy="Nothing was published.",
+                first.reason,
+                file=first.file,
+                line=first.line,
+                attribute=first.attribute,
+                value=first.value,
+                remedy=first.remedy if self._path is None else self._told(self._path),
             )
+
+    def _told(self, path: Path) -> str:
+        """How many lines were refused, and where they are listed."""
+        lines, listed = ("1 line was", "it") if self.count == 1 else (f"{self.count:,} lines were", "them")
+        if self.count > WRITTEN_MAX:
+            listed = f"the first {WRITTEN_MAX:,}"
+        allowed = f"{self._allowed:,}" if self._allowed else "none"
+        return f"{lines} refused and {allowed} allowed: {path} lists {listed}. Nothing was published."
 
     def _write(self, path: Path, error: InputError | None) -> None:
         try:
@@ -84,6 +104,17 @@ class Rejects:
             )
             self._file.write("\n")
         except OSError as failure:
-            raise InputError(
-                f"cannot be written: {failure.strerror or failure}", file=str(path), remedy="Check --rejects."
-            ) from failure
+            raise _cannot_write(path, failure) from failure
+
+    def _close(self) -> None:
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
+
+
+def _cannot_write(path: Path, failure: OSError) -> InputError:
+    return InputError(
+        f"the refused lines cannot be written: {failure.strerror or failure}",
+        file=str(path),
+        remedy="Nothing was published. Make room, or name another file with --rejects.",
+    )

@@ -32,7 +32,9 @@ from counterfoil.wire.v1_blocks import BlockWriter
 
 PART_LINE_ITEMS = 250_000
 ROW_GROUP_LINE_ITEMS = 25_000
-_ROW_GROUP_SIZE_BYTES_MAX = 64 << 20
+_SLICES = 10  # of a row group: a slice is what is located, rendered and compressed while a processor's cache holds it
+_SLICE_LINE_ITEMS = ROW_GROUP_LINE_ITEMS // _SLICES
+_SLICE_SIZE_BYTES_MAX = (64 << 20) // _SLICES
 _PIECE_SIZE_BYTES = 1 << 20
 _SUFFIXES = {
     Rendering.LAKE: ".lake.parquet",
@@ -129,10 +131,10 @@ def render_part(
 
 
 class _Part:
-    """The files of one part while they are written, a row group at a time.
+    """The files of one part while they are written, a slice at a time.
 
-    Where a row group ends depends on the line items alone, never on the pieces they come in: the bytes of a Parquet
-    file depend on it.
+    Where a slice ends depends on the line items alone, never on the pieces they come in: the bytes of a Parquet file
+    depend on it.
     """
 
     def __init__(
@@ -154,8 +156,8 @@ class _Part:
 
     def add(self, records: pa.Array) -> int:
         """Take some of the next line items, perhaps none; returns how many."""
-        rows = min(ROW_GROUP_LINE_ITEMS - self._pending_rows, PART_LINE_ITEMS - self.line_items)
-        count = within(records, rows, _ROW_GROUP_SIZE_BYTES_MAX - self._pending_size_bytes)
+        rows = min(_SLICE_LINE_ITEMS - self._pending_rows, PART_LINE_ITEMS - self.line_items)
+        count = within(records, rows, _SLICE_SIZE_BYTES_MAX - self._pending_size_bytes)
         if not self._pending:
             count = max(1, count)
         if count:
@@ -168,7 +170,7 @@ class _Part:
         return count
 
     def write(self) -> None:
-        """Write what is pending as one row group."""
+        """Write what is pending as one slice."""
         if self._pending:
             items = Located.of_records(self._pending, self._columns)
             self._pending, self._pending_rows, self._pending_size_bytes = [], 0, 0
@@ -252,38 +254,47 @@ class _LakeFile:
     def __init__(self, publication: Publication, name: str, table: LineItemTable) -> None:
         self._table = table
         self._out = publication.create(name)
-        schema = lake_schema(table.kind)
+        self._schema = lake_schema(table.kind)
+        self._slices: list[pa.RecordBatch] = []
         self._buffer = pa.BufferedOutputStream(pa.PythonFile(self._out, mode="w"), _PIECE_SIZE_BYTES)
         self._writer = pq.ParquetWriter(
             self._buffer,
-            schema,
+            self._schema,
             compression="zstd",
             compression_level=1,
-            use_dictionary=_without_amounts(schema.names),
+            use_dictionary=_without_amounts(self._schema.names),
             write_statistics=["PartnerId", "CustomerId", "SubscriptionId", "InvoiceNumber", table.date],
         )
         self.inexact: Counter[str] = Counter()
 
     def write(self, items: Located) -> None:
-        """Write some line items as one row group."""
-        group: list[pa.Array] = []
-        columns = items.columns(range(len(self._table.columns) + 1))
-        for column, texts in zip(self._table.columns, columns, strict=False):
+        """Take a slice."""
+        columns: list[pa.Array] = []
+        found = items.columns(range(len(self._table.columns) + 1))
+        for column, texts in zip(self._table.columns, found, strict=False):
             if column.type is Type.NUMBER:
                 exact, rounded = amounts.decimals(texts)
-                group.append(exact)
+                columns.append(exact)
                 if rounded:
                     self.inexact[column.name] += rounded
-            group.append(texts)
-        lake = pa.Table.from_arrays([*group, columns[-1]], schema=lake_schema(self._table.kind))
-        self._writer.write_table(lake, row_group_size=lake.num_rows)
+            columns.append(texts)
+        self._slices.append(pa.record_batch([*columns, found[-1]], schema=self._schema))
+        if len(self._slices) == _SLICES:
+            self._end_row_group()
 
     def finish(self) -> FileWriter:
         """Close the file, synced."""
+        if self._slices:
+            self._end_row_group()
         self._writer.close()
         self._buffer.flush()
         self._out.close()
         return self._out
+
+    def _end_row_group(self) -> None:
+        lake = pa.Table.from_batches(self._slices)
+        self._slices = []
+        self._writer.write_table(lake, row_group_size=lake.num_rows)
 
     def abandon(self) -> None:
         """Give up: a Parquet writer would write its file's end when it is forgotten, and may not be able to."""

@@ -67,7 +67,7 @@ def parse_object(line: bytes | str) -> list[tuple[str, Any]]:
             parse_constant=_refuse_constant,
         )
     except UnicodeDecodeError as error:
-        raise Refused(f"not UTF-8 at byte {error.start + 1}") from error
+        raise Refused(f"not UTF-8 at byte {error.start + 1}", remedy="Save the file as UTF-8.") from error
     except json.JSONDecodeError as error:
         raise Refused(f"not JSON: {error.msg} at character {error.pos + 1}") from error
     except RecursionError as error:

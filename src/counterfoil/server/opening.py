@@ -14,7 +14,7 @@ from counterfoil.server.authority import Authority
 from counterfoil.server.issuing import AuthorityKeys
 from counterfoil.server.run import Endpoint
 from counterfoil.server.service import Service
-from counterfoil.server.tls import DevelopmentCertificate, development_certificate
+from counterfoil.server.tls import DevelopmentCertificate, check_certificate, development_certificate
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files
@@ -61,7 +61,10 @@ def opened(
 
 
 def endpoints(service: Service) -> tuple[list[Endpoint], DevelopmentCertificate | None]:
-    """Return where to listen, and in development the certificate made for https, if one was needed."""
+    """Return where to listen, and in development the certificate made for https, if one was needed.
+
+    Raises UsageError where what was asked for cannot be listened on.
+    """
     settings = service.settings
     if service.development and settings.host not in _LOOPBACK and not service.open_to:
         raise UsageError(
@@ -69,10 +72,19 @@ def endpoints(service: Service) -> tuple[list[Endpoint], DevelopmentCertificate 
             remedy="Leave --host out, or name the hosts it may be reached at with --dev-open.",
         )
     found = [Endpoint(settings.host, settings.port)]
-    if settings.https_port is None:
-        return found, None
     certificate, key, made = settings.tls_cert, settings.tls_key, None
-    if certificate is None or key is None:
+    if settings.https_port is None:
+        if certificate is not None:
+            raise UsageError("A certificate is of use for https only.", remedy="Give --https-port as well.")
+        return found, None
+    if settings.https_port == settings.port and settings.port:
+        raise UsageError(
+            f"Port {settings.port} cannot be both for http and for https.",
+            remedy="Give --port or --https-port another number; 0 picks a free one.",
+        )
+    if certificate is not None and key is not None:
+        check_certificate(certificate, key)
+    else:
         if not service.development:
             raise UsageError("https needs a certificate.", remedy="Give --tls-cert and --tls-key.")
         made = development_certificate(settings.data, service.clocks.wall(), service.open_to)

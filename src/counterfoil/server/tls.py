@@ -1,13 +1,16 @@
-"""A certificate for https in development: from a local authority that stays the same, so that trust survives restarts.
+"""Certificates for https: a look at the operator's own, and for development one that we make.
 
-msal and azure-identity speak to https only. Whoever trusts our authority's certificate (`REQUESTS_CA_BUNDLE`,
-`SSL_CERT_FILE`) can use them here. The authority's key is private to the data folder; the server's own certificate
-is made anew at each start, because the names that it must hold may have changed.
+msal and azure-identity speak to https only. Our certificate is from a local authority that stays the same, so that
+trust survives restarts: whoever trusts the authority's certificate (`REQUESTS_CA_BUNDLE`, `SSL_CERT_FILE`) can use
+them here. The authority's key is private to the data folder; the server's own certificate is made anew at each start,
+because the names that it must hold may have changed.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +19,9 @@ from typing import Final
 
 import trustme
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from counterfoil.errors import DataFolderError, UsageError
 from counterfoil.storage.secrets import load_or_create_private, replace_private
@@ -40,10 +46,7 @@ class DevelopmentCertificate:
 
 def development_certificate(data: Path, now: datetime, names: Iterable[str] = ()) -> DevelopmentCertificate:
     """Return a certificate for this machine's loopback names and `names`; raises UsageError and DataFolderError."""
-    names = list(names)
-    for name in names:
-        if _NAME.fullmatch(name) is None:
-            raise UsageError(f"{name!r} is not a host name.", remedy="Write names such as counterfoil.test.")
+    names = [host_name(name).strip("[]") for name in names]
     authority = _authority(data / _CA_KEY_FILE)
     leaf = authority.issue_cert(*dict.fromkeys((*_LOCAL_NAMES, *names)), not_after=now + _LIFETIME)
     chain = b"".join(each.bytes() for each in leaf.cert_chain_pems)
@@ -53,6 +56,75 @@ def development_certificate(data: Path, now: datetime, names: Iterable[str] = ()
     public = data / CA_FILE
     replace_private(public, authority.cert_pem.bytes(), mode=0o644)
     return DevelopmentCertificate(server, server, public)
+
+
+def host_name(name: str) -> str:
+    """Return a host's name or address as a Host header writes it, an address of version 6 in brackets."""
+    try:
+        if name.startswith("["):
+            ipaddress.IPv6Address(name.removeprefix("[").removesuffix("]"))
+            good = name.endswith("]")
+        else:
+            good = _NAME.fullmatch(name.encode("idna").decode()) is not None
+    except ValueError:  # UnicodeError is one
+        good = False
+    if not good:
+        raise UsageError(
+            f"{name!r} is not a host name.",
+            remedy="Write names without scheme and port, parted by commas: counterfoil.test,billing.test",
+        )
+    return name
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """Raise UsageError that says what is wrong with a certificate or its key, where https cannot use them."""
+    try:
+        # Without the password OpenSSL would ask for one on the terminal, and wait.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        _certificate_fault(certificate, key)
+        raise UsageError(
+            f"The certificate {certificate} cannot be used with the key {key}: {error}.",
+            remedy="Give --tls-cert and --tls-key another pair.",
+        ) from error
+
+
+def _certificate_fault(certificate: Path, key: Path) -> None:
+    """Raise UsageError for what we can name."""
+    try:
+        shown = x509.load_pem_x509_certificates(_read(certificate, "certificate", "--tls-cert"))[0].public_key()
+    except ValueError as error:
+        raise UsageError(
+            f"{certificate} holds no certificate, or a damaged one.",
+            remedy="--tls-cert names a PEM file: the server's certificate first, then its chain.",
+        ) from error
+    try:
+        held = load_pem_private_key(_read(key, "key", "--tls-key"), password=None).public_key()
+    except TypeError as error:
+        raise UsageError(
+            f"The key {key} is locked with a password.", remedy=f"Unlock it: openssl pkey -in {key} -out NEW"
+        ) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UsageError(
+            f"{key} holds no private key, or a damaged one.",
+            remedy="--tls-key names a PEM file: the private key of the certificate.",
+        ) from error
+    if _written(shown) != _written(held):
+        raise UsageError(
+            f"The key {key} is not that of the certificate {certificate}.",
+            remedy="Give --tls-key the certificate's own key; in --tls-cert the server's certificate stands first.",
+        )
+
+
+def _read(path: Path, what: str, option: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"The {what} {path} cannot be read: {error.strerror}.", remedy=f"Check {option}.") from error
+
+
+def _written(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _authority(path: Path) -> trustme.CA:

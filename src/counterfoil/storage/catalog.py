@@ -41,9 +41,10 @@ _FILES_AT_A_TIME: Final = 1000
 class Catalog:
     """What is published, who may read it, and which exports were accepted."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, awaited: Path | None = None) -> None:
         """Use `open`, which checks what it opens."""
         self._engine = engine
+        self._awaited = awaited  # where the catalog will be; None once it is there
         # Threads of one process queue here: SQLite makes writers sleep and retry, which is slower and unfair.
         self._turn = threading.Lock()
 
@@ -55,23 +56,36 @@ class Catalog:
         """
         path = sqlite.database_path(data, database_url)
         with in_our_words():
-            if data.exists() and not data.is_dir():
-                raise DataFolderError(f"{data} is a file, not a folder.", remedy="Name a folder with --data.")
+            _refuse_file(data)
             if create:
                 data.mkdir(parents=True, exist_ok=True)
-                path.parent.mkdir(parents=True, exist_ok=True)
-            elif not path.exists():
+                return cls(_made(path))
+            if not path.exists():
                 raise DataFolderError(
                     f"There is no Counterfoil data in {data}.",
                     remedy="Name the data folder with --data, or publish something first.",
                 )
-            engine = sqlite.engine_for(path)
-            try:
-                schema.prepare(engine, path)
-            except BaseException:
-                engine.dispose()
-                raise
-        return cls(engine)
+            return cls(_made(path))
+
+    @classmethod
+    def open_or_await(cls, data: Path, database_url: str | None = None) -> Self:
+        """Open the catalog of a data folder; one that is not there reads as empty, and is made by the first write.
+
+        So a publication that is refused leaves no catalog behind. If another process makes it meanwhile, it is seen.
+        """
+        path = sqlite.database_path(data, database_url)
+        with in_our_words():
+            _refuse_file(data)
+            if path.exists():
+                return cls(_made(path))
+            engine = sqlite.empty_engine()
+            tables.metadata.create_all(engine)
+            return cls(engine, path)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the catalog is still to be made."""
+        return self._awaited is not None
 
     def close(self) -> None:
         """Close all connections."""
@@ -88,18 +102,30 @@ class Catalog:
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
-        with in_our_words(), self._engine.connect() as connection:
-            yield connection
+        with in_our_words():
+            if self._awaited is not None and self._awaited.exists():
+                self._make()
+            with self._engine.connect() as connection:
+                yield connection
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         if not self._turn.acquire(timeout=sqlite.BUSY_TIMEOUT_S):
             raise LockedError("The catalog is busy.", remedy="Try again.")
         try:
-            with in_our_words(), sqlite.for_writing(self._engine.connect()) as connection, connection.begin():
-                yield connection
+            with in_our_words():
+                self._make()
+                with sqlite.for_writing(self._engine.connect()) as connection, connection.begin():
+                    yield connection
         finally:
             self._turn.release()
+
+    def _make(self) -> None:
+        """Make the catalog that was awaited, or open it if it is there by now."""
+        if self._awaited is not None:
+            engine = _made(self._awaited)
+            self._engine.dispose()
+            self._engine, self._awaited = engine, None
 
     def faults(self) -> list[str]:
         """Return what the engine finds wrong with the catalog itself; raises what reading one of its rows raises."""
@@ -288,3 +314,20 @@ class Catalog:
         """Forget the operations that expired before a time; return how many."""
         with self._write() as connection:
             return operations.forget(connection, before)
+
+
+def _refuse_file(data: Path) -> None:
+    if data.exists() and not data.is_dir():
+        raise DataFolderError(f"{data} is a file, not a folder.", remedy="Name a folder with --data.")
+
+
+def _made(path: Path) -> Engine:
+    """Return the engine of the catalog at `path`, of this program's version; it is made where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = sqlite.engine_for(path)
+    try:
+        schema.prepare(engine, path)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine

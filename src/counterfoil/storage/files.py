@@ -168,10 +168,12 @@ class Files:
     def begin(self) -> Publication:
         """Make a new publication and hold its lock."""
         with in_our_words():
-            self._root.mkdir(parents=True, exist_ok=True)
             for _ in range(_ATTEMPTS_MAX):
                 folder = self._root / uuid.uuid4().hex
-                folder.mkdir()
+                try:
+                    folder.mkdir(parents=True)
+                except FileNotFoundError:  # another publication came to nothing, and took away the root it had made
+                    continue
                 lock = _lock_new(folder)
                 if lock is not None:
                     return Publication(folder, lock)

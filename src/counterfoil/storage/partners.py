@@ -64,9 +64,10 @@ def remove(connection: Connection, tenant: str) -> None:
         .where(tables.datasets.c.partner == tenant, tables.revisions.c.superseded_at.is_(None))
     ).scalar_one()
     if in_force:
+        datasets = "a dataset" if in_force == 1 else f"{in_force:,} datasets"
         raise UsageError(
-            f"{in_force} datasets of {tenant} are in force, so it cannot be removed.",
-            remedy="Withdraw them first: counterfoil withdraw",
+            f"{tenant} has {datasets} in force, so it cannot be removed.",
+            remedy=f"Withdraw first: `counterfoil list --partner {tenant}` shows what, `counterfoil withdraw` does it.",
         )
     connection.execute(delete(tables.operations).where(tables.operations.c.partner == tenant))
     connection.execute(delete(tables.clients).where(tables.clients.c.partner == tenant))

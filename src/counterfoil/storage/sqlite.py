@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import make_url
+from sqlalchemy.pool import StaticPool
 
 from counterfoil.errors import UsageError
 
@@ -54,6 +55,14 @@ def engine_for(path: Path) -> Engine:
         pool_use_lifo=True,  # the connection used last has the warmest cache
         connect_args={"timeout": BUSY_TIMEOUT_S},
     )
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def empty_engine() -> Engine:
+    """Return the engine of a database in memory, which has nothing in it; for one process, as the others are."""
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
     return engine

@@ -31,6 +31,7 @@ from counterfoil.server.run import running
 from counterfoil.server.service import Application, Receive, Scope, Send, Service
 from counterfoil.settings import Settings
 from counterfoil.storage.locks import DatasetLocks
+from counterfoil.testing.scratch import scratch_folder
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 _KEPT_ON_RESET = ("secret", "*.pem")
@@ -76,7 +77,7 @@ class Server:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             if self._root is None:
-                self._root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="counterfoil-")))
+                self._root = stack.enter_context(scratch_folder())
             stack.callback(self._close_epoch)
             self._open()
             listening, certificate = endpoints(self.service)
@@ -130,9 +131,9 @@ class Server:
         )
         service = self.service
         workshop = Workshop(service.catalog, service.files, DatasetLocks(self.data / "locks"), utc_now)
-        with tempfile.TemporaryDirectory(prefix="counterfoil-input-") as folder:
+        with scratch_folder() as folder:
             inputs = [
-                Input(_as_file(given, Path(folder) / f"argument-{number}"), asserted, segment)
+                Input(_as_file(given, folder / f"argument-{number}"), asserted, segment)
                 for number, given in enumerate(line_items, 1)
             ]
             return publish(workshop, inputs)
