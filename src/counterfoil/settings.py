@@ -180,7 +180,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise UsageError("tls_cert and tls_key go together: one of them is missing.")
+            raise UsageError("tls_cert and tls_key go together: one of them is missing.", remedy="Give both, as PEM.")
 
     @classmethod
     def load(

@@ -41,7 +41,7 @@ COMMANDS: Final[dict[str, Listed]] = {
     "serve": Listed("serve", "serve", "Serve what is published."),
     "partners": Listed("partners", "partners", "Say which partners may be served."),
     "clients": Listed("partners", "clients", "Say which programs may sign in, and for which partner."),
-    "publish": Listed("publish", "publish", "Publish line items."),
+    "publish": Listed("publish", "publish", "Check line items and put them in force."),
     "list": Listed("datasets", "list_datasets", "List what is published."),
     "show": Listed("datasets", "show", "Show one dataset, its revisions and segments."),
     "verify": Listed("datasets", "verify", "Recompute every count, sum and hash from the stored bytes."),
@@ -49,7 +49,7 @@ COMMANDS: Final[dict[str, Listed]] = {
     "withdraw": Listed("datasets", "withdraw", "Take a dataset out of force."),
     "generate": Listed("generate", "generate", "Write realistic line items, the same for the same seed."),
     "token": Listed("token", "token", "Print a development token."),
-    "pull": Listed("pull", "pull", "Export or walk, download, prove and write."),
+    "pull": Listed("pull", "pull", "Pull line items from a source, and prove them."),
     "sweep": Listed("sweep", "sweep", "Remove what nobody can reach any more."),
     "doctor": Listed("doctor", "doctor", "Say what is wrong with a set-up or a source, and how to mend it."),
 }
@@ -144,6 +144,17 @@ class CommandLine(click.Group):
 @click.pass_obj
 def main(frame: Frame, config: Path | None, debug: bool) -> None:
     """Serve, pull and prove Microsoft partner billing data, exact to the last digit.
+
+    \b
+    To see what it does, with made-up data:
+      counterfoil demo
+    To serve data of your own, at first on this machine only:
+      counterfoil publish FILE
+      counterfoil serve --dev
+    To fetch data from Microsoft or another Counterfoil:
+      counterfoil pull PROFILE|URL --kind usage --invoice ID --to DIR
+
+    Each command tells more: counterfoil COMMAND --help. When something is wrong: counterfoil doctor.
 
     Data goes to stdout, everything else to stderr. Exit codes: 0 good, 1 failed, 2 wrong use, 3 differences found,
     4 try again later.

@@ -29,13 +29,18 @@ is standard input. Files may belong to several datasets; either all are publishe
 What the line items tell need not be said, and what is said is checked: --partner, --kind, --invoice and --currency are
 assertions. Unbilled line items do not tell their month, so --period must.
 
+One line that cannot be right refuses everything, and names itself; --rejects lists all of them. Publishing the same
+again changes nothing, so it is safe to repeat. Exit code 4: another publication is at work, try again later.
+
 \b
 An invoice:
   counterfoil publish invoice.jsonl.gz
 This month's usage so far, again every day:
   counterfoil publish usage.csv --period 2026-11 --date-order mdy
-Only one day of it:
+Or day by day, where each day replaces itself alone:
   counterfoil publish day20.jsonl --period 2026-11 --segment 2026-11-20
+A reseller's line items, which bear their distributor's PartnerId:
+  counterfoil publish reseller.jsonl --period 2026-11 --partner RESELLER --issuer DISTRIBUTOR
 """
 
 HEADINGS: Mapping[str, str] = {
@@ -54,17 +59,28 @@ HEADINGS: Mapping[str, str] = {
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--partner", metavar="TENANT", help="The partner who may read them.  [default: their PartnerId]")
 @click.option("--issuer", metavar="TENANT", help="The tenant in their PartnerId, where that is not the partner.")
-@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="What they are.")
-@click.option("--invoice", metavar="ID", help="Billed: the invoice they belong to.")
+@click.option(
+    "--kind", type=click.Choice([kind.value for kind in Kind]), help="What they are.  [default: their attributes tell]"
+)
+@click.option("--invoice", metavar="ID", help="Billed: the invoice they belong to.  [default: their InvoiceNumber]")
 @click.option("--period", metavar="YYYY-MM", help="Unbilled: the month they belong to.")
-@click.option("--currency", metavar="CCC", help="The billing currency.")
-@click.option("--segment", metavar="NAME", default=WHOLE, show_default=True, help="Replace only this part.")
+@click.option("--currency", metavar="CCC", help="The billing currency.  [default: theirs]")
+@click.option("--segment", metavar="NAME", default=WHOLE, show_default=True, help="The part to replace, such as a day.")
 @click.option(
     "--date-order", type=click.Choice(["mdy", "dmy"]), help="How a CSV writes 11/10/2026: month or day first."
 )
-@click.option("--rejects", metavar="FILE", type=NamedPath(), help="Write refused lines there.")
 @click.option(
-    "--allow-rejects", metavar="N", type=click.IntRange(min=0), default=0, help="Publish without bad lines, N at most."
+    "--rejects",
+    metavar="FILE",
+    type=NamedPath(),
+    help="List every refused line there, with attribute, value and reason.",
+)
+@click.option(
+    "--allow-rejects",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Publish without refused lines, N at most.",
 )
 @click.option("--dry-run", is_flag=True, help="Check everything and print the receipt; publish nothing.")
 @with_output

@@ -40,6 +40,8 @@ To look around, with a token for anybody who asks, on this machine only:
 For others, behind a proxy that speaks https:
   counterfoil clients add --partner TENANT
   counterfoil serve --port 8080     (with COUNTERFOIL_PUBLIC_URL=https://billing.example.com)
+For others, with a certificate of your own:
+  counterfoil serve --host 0.0.0.0 --https-port 8443 --tls-cert chain.pem --tls-key key.pem
 """
 
 
@@ -47,8 +49,8 @@ For others, behind a proxy that speaks https:
 @click.option("--host", metavar="ADDRESS", help="Listen there.  [default: 127.0.0.1]")
 @click.option("--port", metavar="N", type=int, help="The port for http; 0 picks a free one.  [default: 8080]")
 @click.option("--https-port", metavar="N", type=int, help="Listen for https too; 0 picks a free port.")
-@click.option("--tls-cert", metavar="FILE", type=NamedPath(), help="For https, PEM.")
-@click.option("--tls-key", metavar="FILE", type=NamedPath(), help="For https, PEM.")
+@click.option("--tls-cert", metavar="FILE", type=NamedPath(), help="The certificate for https and its chain, PEM.")
+@click.option("--tls-key", metavar="FILE", type=NamedPath(), help="The certificate's private key, PEM.")
 @click.option(
     "--load",
     metavar="DIR",
@@ -56,8 +58,8 @@ For others, behind a proxy that speaks https:
     help="Publish a folder of files first. Unbilled ones tell their month by name: usage-2026-11.jsonl.",
 )
 @click.option("--dev", is_flag=True, help="Development: any secret gets a token, on this machine only.")
-@click.option("--dev-open", metavar="NAMES", default="", help="With --dev: answer to these host names too.")
-@click.option("--now", metavar="TIME", help="With --dev: what time it is, for `current` and `last`.")
+@click.option("--dev-open", metavar="NAMES", default="", help="With --dev: answer to these host names too: a,b.")
+@click.option("--now", metavar="TIME", help="With --dev: the time by which `current` and `last` go: 2026-11-05T09:00Z.")
 @click.option(
     "--operation-delay",
     metavar="S",

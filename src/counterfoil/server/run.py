@@ -257,7 +257,7 @@ def _bind(endpoint: Endpoint) -> socket.socket:
         bound.close()
         raise UsageError(
             f"Port {endpoint.port} of {endpoint.host} cannot be used: {error.strerror}.",
-            remedy="Name another with --port; 0 picks a free one.",
+            remedy=f"Name another with {'--https-port' if endpoint.certificate else '--port'}; 0 picks a free one.",
         ) from None
     return bound
 

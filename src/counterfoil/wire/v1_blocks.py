@@ -100,10 +100,9 @@ class BlockWriter:
         self._offset = len(_MAGIC)
         self._index = bytearray()
         self._items = 0
-        self._pieces: list[bytes] = []  # the block being filled: runs of items, already joined by commas
+        self._json = bytearray()  # of the block being filled: its items, joined by commas
         self._lengths = array("I")
         self._credit = bytearray()
-        self._json_length = 0
         out.write(_MAGIC)
 
     def add(self, items: Sequence[memoryview | bytes], credit: Sequence[bool]) -> None:
@@ -124,15 +123,15 @@ class BlockWriter:
         ends = [end + count for count, end in enumerate(accumulate(lengths), 1)]  # behind the commas
         begin = start = 0
         while begin < len(ends):
-            room = BLOCK_SIZE_BYTES_MAX - self._json_length - (1 if self._pieces else 0)
+            comma = b"," if self._json else b""
+            room = BLOCK_SIZE_BYTES_MAX - len(self._json) - len(comma)
             items_max = ITEMS_MAX - len(self._lengths)
             end = bisect_right(ends, start + room + 1, begin, min(begin + items_max, len(ends)))
             if end == begin:
                 self._end_block()
                 continue
-            run = bytes(json[start : ends[end - 1] - 1])
-            self._json_length += len(run) + (1 if self._pieces else 0)
-            self._pieces.append(run)
+            self._json += comma
+            self._json += json[start : ends[end - 1] - 1]
             self._lengths.extend(lengths[begin:end])
             self._credit += credit[begin:end]
             begin, start = end, ends[end - 1]
@@ -146,9 +145,9 @@ class BlockWriter:
         return self._items
 
     def _end_block(self) -> None:
-        if not self._pieces:
+        json = self._json
+        if not json:
             return
-        json = b",".join(self._pieces)
         deflated = deflate(json)
         lengths = isal_zlib.compress(_little_endian(self._lengths).tobytes(), _LEVEL)
         self._out.write(deflated)
@@ -159,7 +158,7 @@ class BlockWriter:
         self._index += _bitmap(self._credit)
         self._offset += len(deflated) + len(lengths)
         self._items += len(self._lengths)
-        self._pieces, self._lengths, self._credit, self._json_length = [], array("I"), bytearray(), 0
+        self._json, self._lengths, self._credit = bytearray(), array("I"), bytearray()
 
 
 @dataclass(frozen=True, slots=True)
