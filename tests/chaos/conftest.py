@@ -16,8 +16,8 @@ from tests.chaos.reading import Reading
 __all__ = ["plans", "worker", "workers"]
 
 # Read before any test runs: tests see no settings from outside.
-SEED = int(os.environ.get("COUNTERFOIL_CHAOS_SEED", "20261120"))
-RUNS = int(os.environ.get("COUNTERFOIL_CHAOS_RUNS", "200"))
+SEED = int(os.environ.get("CHAOS_SEED", "20261120"))
+RUNS = int(os.environ.get("CHAOS_RUNS", "200"))
 _TRIED = pytest.StashKey[Counter[str]]()
 
 
@@ -50,6 +50,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     tried = config.stash.get(_TRIED, None)
     if tried:
         terminalreporter.section("chaos")
-        terminalreporter.line(f"COUNTERFOIL_CHAOS_SEED={SEED} COUNTERFOIL_CHAOS_RUNS={RUNS}")
+        terminalreporter.line(f"CHAOS_SEED={SEED} CHAOS_RUNS={RUNS}")
         for what, count in tried.items():
             terminalreporter.line(f"{count:6,} {what}")

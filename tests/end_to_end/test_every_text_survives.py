@@ -1,6 +1,6 @@
 """Thousands of generated line items, from the input through the lake and HTTP: no text changes, no cent goes.
 
-`make test` takes 3,000 of each kind, `make soak` 200,000; COUNTERFOIL_LINE_ITEMS sets another number.
+`make test` takes 3,000 of each kind, `make soak` 200,000; LINE_ITEMS sets another number.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from counterfoil.testing import PARTNER, Server
 from tests.end_to_end.documented import EXACT, TOTALS, Expected, Number, etag, strict
 from tests.end_to_end.fetching import Fetcher
 
-LINE_ITEMS = int(os.environ.get("COUNTERFOIL_LINE_ITEMS", "3000"))
+LINE_ITEMS = int(os.environ.get("LINE_ITEMS", "3000"))
 SOAKED = 200_000
 UNKNOWN = b',"CarbonKg":1.230E-3,"Future\xc3\xa9":"say \\"\\u00e9\\"","Nested":{"a":[1,2.50,null],"b":"\\n"}}\n'
 UNKNOWN_EVERY = 97
