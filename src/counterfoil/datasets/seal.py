@@ -235,6 +235,10 @@ class GzipLines:
     def write(self, lines: memoryview) -> None:
         """Take whole lines. They are compressed in pieces of fixed size, whatever the sizes they come in."""
         while lines:
+            if not self._filled and len(lines) >= _PIECE_SIZE_BYTES:
+                self._out.write(self._gzip.compress(lines[:_PIECE_SIZE_BYTES]))
+                lines = lines[_PIECE_SIZE_BYTES:]
+                continue
             count = min(len(lines), _PIECE_SIZE_BYTES - self._filled)
             self._piece[self._filled : self._filled + count] = lines[:count]
             self._filled, lines = self._filled + count, lines[count:]

@@ -27,7 +27,7 @@ HEAD_SIZE_BYTES = 8 << 20  # a line that is too long must show in it
 CHUNK_SIZE_BYTES = 4 << 20
 LINE_SIZE_BYTES_MAX = 4 << 20
 BLANK_LINES_MAX = 100_000
-_SOME_BLANK_LINES, _BLANK_LINES = b"\n" * 64, b"\n" * BLANK_LINES_MAX  # the short text is found more quickly
+_BLANK_LINES = b"\n" * BLANK_LINES_MAX
 _NEWLINE = ord("\n")
 STANDARD_INPUT = "-"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -146,7 +146,7 @@ class Source:
                     remedy="Line items are one JSON object a line; is this another kind of file?",
                 )
             blank = blank + lines if not chunk.begun.strip() and (not fresh or fresh.isspace()) else 0
-            if blank > BLANK_LINES_MAX or (_SOME_BLANK_LINES in fresh and _BLANK_LINES in fresh):
+            if blank > BLANK_LINES_MAX or (lines >= BLANK_LINES_MAX and _BLANK_LINES in fresh):
                 raise InputError(f"more than {BLANK_LINES_MAX:,} blank lines", file=self.name, line=chunk.first_line)
             if whole and (chunk.begun or fresh):
                 yield chunk
