@@ -147,9 +147,10 @@ class _Part:
     ) -> None:
         self.number = number
         self._columns = len(names_of(table))
-        self.lake = _LakeFile(publication, rendered_name(prefix, number, Rendering.LAKE), table)
         names = {rendering: rendered_name(prefix, number, rendering) for rendering in renderings}
         self.forms = _Forms(publication, number, table, names)
+        # Last, because a Parquet writer must be abandoned, and of a part that was never made nobody could.
+        self.lake = _LakeFile(publication, rendered_name(prefix, number, Rendering.LAKE), table)
         self._pending: list[pa.Array] = []
         self._pending_rows = self._pending_size_bytes = 0
         self.line_items = 0

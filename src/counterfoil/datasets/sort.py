@@ -1,7 +1,7 @@
 """Sorting more line items than memory holds.
 
 Records gather until they fill a *run*; a full run is sorted and put on disk. At the end the runs are merged: each run
-shows its next few thousand line items, and everything up to the smallest "last shown" key can be put in order and
+shows its next few hundred line items, and everything up to the smallest "last shown" key can be put in order and
 passed on. Keys end in a digest, so the order is total, and equal keys mean equal line items.
 
 What a newcomer would get wrong: memory. A run lies in one piece of it, is used again for the next run, and is never
@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 from counterfoil.datasets.located import offsets_of
 from counterfoil.storage.failures import in_our_words
 
-RUN_SIZE_BYTES = 64 << 20
-SHOWN_ROWS = 1024
+RUN_SIZE_BYTES = 128 << 20
+SHOWN_ROWS = 512
+_TOGETHER_ROWS = 16384  # put in order at once, however many runs there are
 _RECORD, _KEY = "record", "key"
 _SCHEMA = pa.schema([(_RECORD, pa.binary()), (_KEY, pa.binary())])
 
@@ -135,8 +136,10 @@ def _merge(sources: list[Iterator[pa.RecordBatch]]) -> Iterator[pa.Array]:
                     shown[number] = items
         if not shown:
             return
-        # Below this key nothing unseen can come: what a run has not shown lies above the last it has.
-        limit = min(items.column(_KEY)[-1].as_py() for items in shown.values())
+        # Up to this key nothing unseen can come: what a run has not shown lies above all that it shows. Taking all of
+        # it at once would take memory for all runs twice, because in shuffled data all show about the same range.
+        rows = max(1, _TOGETHER_ROWS // len(shown))
+        limit = min(items.column(_KEY)[min(rows, items.num_rows) - 1].as_py() for items in shown.values())
         ready = []
         for number, items in list(shown.items()):
             count = _count_up_to(items.column(_KEY), limit)
