@@ -1,4 +1,4 @@
-"""Writes the parts of docs/ that are made from the code: settings, commands, attributes.
+"""Writes the parts of docs/ that are made from the code: settings, commands, attributes, faults.
 
 `make docs` runs it, and a test fails when what it would write differs from what is there. Words that people should
 choose belong into the hand-written parts; here is only what would otherwise go stale.
@@ -19,6 +19,9 @@ import click
 from counterfoil.cli import COMMANDS, main
 from counterfoil.columns import Codec, Column, LineItemTable, table_of
 from counterfoil.model import Kind
+from counterfoil.server.faults.catalogue import FAULTS
+from counterfoil.server.faults.shapes import Fault
+from counterfoil.server.faults.turns import Route
 from counterfoil.settings import OTHER_VARIABLES, PREFIX, Profile, Settings
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -112,11 +115,32 @@ def attributes(table: LineItemTable) -> str:
     return _table(("Graph", "Type", "`full`", "`basic`", "Partner Center v1", "Value in v1"), rows)
 
 
+def faults() -> str:
+    """The faults that a server in development can be asked for, by what they are about."""
+    headings = ("Fault", "What comes", "Strikes", "A good client")
+    return "\n\n".join(
+        f"### {group}\n\n{_table(headings, map(_fault, of_it))}"
+        for group, of_it in groupby(FAULTS, key=lambda fault: fault.group)
+    )
+
+
+def _fault(fault: Fault) -> tuple[str, ...]:
+    about = fault.about.replace("|", "\\|")
+    for name, parameter in fault.parameters.items():
+        about += f"; `{name}`: {parameter.about} (`{parameter.default}`)"
+    where = "any" if len(fault.routes) == len(Route) else ", ".join(f"`{route}`" for route in fault.routes)
+    at = f" {' and '.join(map(str, fault.at))}" if fault.at else ""
+    often = {None: "", 1: ", once", 2: ", twice"}[fault.times]
+    return f"`{fault.name}`", about, f"{where}{at}{often}", fault.outcome.value
+
+
 def _v1_value(column: Column) -> str:
     return CODECS[column.codec] if column.v1 else ""
 
 
 def _default(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(f"`{each}`" for each in value)
     return "" if value is None or value == "" else f"`{value}`"
 
 
@@ -140,6 +164,7 @@ def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "settings.md": {"settings": settings, "profiles": profiles, "variables": variables},
     "commands.md": {"commands": commands},
+    "testing-your-client.md": {"faults": faults},
     "apis.md": {kind.value: partial(attributes, table_of(kind)) for kind in Kind},
 }
 

@@ -11,9 +11,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from counterfoil.client import Api, Client, ClientCredentials, Form, Proof, Receipt, ask_billed, ask_unbilled
+    from counterfoil.client import (
+        Api,
+        AsyncClient,
+        Client,
+        ClientCredentials,
+        Form,
+        Proof,
+        Receipt,
+        ask_billed,
+        ask_unbilled,
+    )
 
-__all__ = ["Api", "Client", "ClientCredentials", "Form", "Proof", "Receipt", "ask_billed", "ask_unbilled"]
+__all__ = [
+    "Api",
+    "AsyncClient",
+    "Client",
+    "ClientCredentials",
+    "Form",
+    "Proof",
+    "Receipt",
+    "ask_billed",
+    "ask_unbilled",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -61,6 +61,11 @@ def test_a_partner_without_datasets_does_not_mean_that_nothing_is_published() ->
         ["serve", "--dev", "--now", "0001-01-01"],
         ["serve", "--dev", "--now", "9999-12-31T23:59:59-10:00"],
         ["serve", "--now", ""],
+        ["serve", "--dev", "--dev-open", "a b"],
+        ["serve", "--dev", "--dev-open", "https://a"],
+        ["serve", "--dev", "--port", "18080", "--https-port", "18080"],
+        ["serve", "--dev", "--tls-cert", "a", "--tls-key", "b"],
+        ["serve", "--dev", "--tls-cert", "a", "--https-port", "0"],
         ["serve", "--dev", "--operation-delay", "nan"],
         ["sweep", "--keep-billed", "999999"],
         ["sweep", "--keep-unbilled", "-1"],
@@ -73,6 +78,23 @@ def test_what_cannot_be_right_is_wrong_use(arguments: list[str]) -> None:
     run("partners", "add", PARTNER)
     done = run(*arguments)
     assert (done.exit_code, done.stdout) == (2, ""), done.stderr
+
+
+def test_wrong_use_of_serve_is_named_with_its_remedy() -> None:
+    for arguments, said in (
+        (("--dev-open", "a b"), "'a b' is not a host name. Write names without scheme and port, parted by commas"),
+        (("--port", "18080", "--https-port", "18080"), "Port 18080 cannot be both for http and for https. Give --port"),
+        (("--tls-cert", "a", "--tls-key", "b"), "A certificate is of use for https only. Give --https-port as well."),
+        (("--tls-cert", "a", "--tls-key", "b", "--https-port", "0"), "The certificate a cannot be read: No such file"),
+    ):
+        assert f"Error: {said}" in run("serve", "--dev", "--data", "data", *arguments).stderr
+
+
+def test_a_partner_with_datasets_in_force_stays_and_they_are_counted_well() -> None:
+    run("publish", write(Path("a"), billed(Kind.USAGE, "1")))
+    assert f"Error: {PARTNER} has a dataset in force, so" in run("partners", "remove", PARTNER).stderr
+    run("publish", write(Path("b"), billed(Kind.RECONCILIATION, "1")))
+    assert f"Error: {PARTNER} has 2 datasets in force, so" in run("partners", "remove", PARTNER).stderr
 
 
 def test_a_loaded_folder_without_a_month_is_told_what_to_do_there() -> None:

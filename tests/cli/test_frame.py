@@ -66,7 +66,7 @@ def test_help_lists_every_command_in_the_order_of_the_contract() -> None:
     told = [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines()]
     assert done.exit_code == 0
     assert " ".join(told[:-1]) == (
-        "demo serve partners clients publish list show verify restore withdraw generate token pull sweep doctor"
+        "demo serve partners clients publish list show verify restore withdraw generate token pull pulls sweep doctor"
     )
 
 
@@ -281,7 +281,10 @@ def without(blocked: set[str] | frozenset[str], *arguments: str) -> subprocess.C
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["pull", "--help"], ["generate", "--help"], ["doctor", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["pull", "--help"], ["pulls", "status", "--help"], ["generate", "--help"], ["doctor", "--help"]],
+)
 def test_the_plain_install_runs_what_needs_no_server_on_windows_too(arguments: list[str]) -> None:
     done = without(cli.SERVER_LIBRARIES | {"fcntl"}, *arguments)
     assert (done.returncode, done.stderr) == (0, "")

@@ -9,9 +9,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from counterfoil import cli
+from counterfoil.cli.data_folder import opened_to_publish
+from counterfoil.datasets.publish import Input, publish
+from counterfoil.errors import InputError
 from counterfoil.model import Dataset, Kind, Scope
+from counterfoil.settings import Settings
 from counterfoil.storage.locks import DatasetLocks
-from tests.datasets.line_items import INVOICE, OTHER, PARTNER, amounts, billed, raw_lines, write
+from tests.datasets.line_items import INVOICE, OTHER, PARTNER, UNBILLED, amounts, billed, raw_lines, write
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +34,10 @@ def receipts(*arguments: str) -> list[dict[str, object]]:
     assert done.exit_code == 0, done.stderr
     found: list[dict[str, object]] = json.loads(done.stdout)
     return found
+
+
+def names_here() -> set[str]:
+    return {str(path) for path in Path().rglob("*")}
 
 
 def test_the_receipt_tells_line_items_exact_totals_etag_and_revision() -> None:
@@ -62,9 +70,10 @@ def test_a_file_named_twice_is_refused_since_its_line_items_would_count_twice(ag
 
 def test_a_dry_run_prints_the_receipt_without_a_revision_and_registers_nobody() -> None:
     name = write(Path("a"), amounts(Kind.USAGE, "1"))
+    receipts(write(Path("b"), billed(Kind.USAGE, "2")))
     [foreseen] = receipts(name, "--period", "2026-11", "--dry-run")
     assert foreseen["revision"] is None
-    assert json.loads(run("list", "--output", "json").stdout) == []
+    assert len(json.loads(run("list", "--output", "json").stdout)) == 1
     [real] = receipts(name, "--period", "2026-11")
     assert {**real, "revision": None} == foreseen
     assert "A dry run: nothing was published." in run("publish", name, "--period", "2026-11", "--dry-run").stderr
@@ -85,6 +94,7 @@ def test_a_dry_run_prints_the_receipt_without_a_revision_and_registers_nobody() 
         (["--currency", "USD"], 1, "a, line 1, BillingCurrency: not in USD ('EUR'). Publish each currency by itself."),
         (["--currency", "US"], 1, "is not a currency"),
         (["--invoice", "a b"], 1, "is not an invoice id"),
+        ([""], 2, "'' names no file. Give the path of a file; - is standard input."),
         (["nowhere"], 1, "nowhere: cannot be read: No such file or directory. Check the path."),
     ],
 )
@@ -92,7 +102,75 @@ def test_a_refusal_is_one_line_with_its_remedy_and_its_exit_code(options: list[s
     done = run("publish", write(Path("a"), billed(Kind.USAGE, "1")), *options)
     assert (done.exit_code, said in done.stderr, done.stdout) == (code, True, ""), done.stderr
     assert len([line for line in done.stderr.splitlines() if line.startswith("Error: ")]) == 1
-    assert json.loads(run("list", "--output", "json").stdout or "[]") == []
+    assert names_here() == {"a"}, "no data folder comes of a refusal"
+
+
+@pytest.mark.parametrize("data", ["data", "folders/that/are/not/there", "empty"])
+def test_no_data_folder_comes_of_what_publishes_nothing(data: str) -> None:
+    Path("empty").mkdir()
+    good, bad = write(Path("a"), billed(Kind.USAGE, "1")), write(Path("b"), billed(Kind.USAGE, "1") + b"{\n")
+    before = names_here()
+    for arguments, code in (([good, "--dry-run"], 0), ([bad], 1), ([good, bad], 1), ([good, "--currency", "USD"], 1)):
+        done = run("publish", *arguments, "--data", data)
+        assert (done.exit_code, names_here()) == (code, before), done.stderr
+    Path("samples").mkdir()
+    write(Path("samples/bad.jsonl"), Path("b").read_bytes())
+    done = run("serve", "--dev", "--load", "samples", "--data", data)
+    assert (done.exit_code, names_here()) == (1, before | {"samples", "samples/bad.jsonl"})
+    assert "--allow-rejects" in done.stderr
+    assert run("publish", good, "--data", data).exit_code == 0
+    assert run("verify", "--data", data).exit_code == 0
+
+
+def test_a_data_folder_that_comes_into_being_meanwhile_is_left_alone() -> None:
+    """Another publication made it while this one, which is refused at its end, was reading."""
+    bad = write(Path("b"), amounts(Kind.USAGE, "1", "2") + b"{\n")
+    with opened_to_publish(Settings(data=Path("data")), lambda _what, _count: None) as workshop:
+        assert workshop.catalog.partners() == []
+        receipts(write(Path("a"), billed(Kind.USAGE, "1")), "--data", "data")
+        assert len(workshop.catalog.partners()) == 1
+        with pytest.raises(InputError):
+            publish(workshop, [Input(bad, UNBILLED)])
+    assert len(json.loads(run("list", "--data", "data", "--output", "json").stdout)) == 1
+    assert run("verify", "--data", "data").exit_code == 0
+
+
+def test_what_deserves_a_look_is_told_to_people_and_sorted_for_programs() -> None:
+    lines = raw_lines(Kind.USAGE, {"Novel": "1", "UnitPrice": "0.1999968000511991808131"}, {"Novel": "2"}) + b"{\n"
+    arguments = (write(Path("a"), lines), "--period", "2026-11", "--allow-rejects", "1")
+    told = run("publish", *arguments).stdout
+    assert "decimal column UnitPrice was rounded in 1 line item, the text is exact" in told
+    assert "attribute Novel is none we know, and was kept as it is in 2 line items" in told
+    assert "1 line was refused and left out" in told
+    [receipt] = receipts(*arguments)
+    assert receipt["warnings"] == {
+        "inexact": {"BillingPreTaxTotal": 2, "UnitPrice": 1},
+        "unknown": {"Novel": 2},
+        "refused": 1,
+    }
+    assert receipts(write(Path("b"), billed(Kind.USAGE, "1")))[0]["warnings"] == {}
+
+
+def test_a_refusal_with_a_list_blames_the_input_and_counts_well() -> None:
+    name = write(Path("a"), amounts(Kind.USAGE, "1") + b"{\n" * 2)
+    arguments = ("publish", name, "--period", "2026-11", "--rejects", "r")
+    said = run(*arguments).stderr
+    assert "Error: a, line 2: not JSON" in said
+    assert "2 lines were refused and none allowed: r lists them. Nothing was published." in said
+    assert ".." not in said
+    write(Path("a"), amounts(Kind.USAGE, "1") + b"{\n")
+    assert "1 line was refused and none allowed: r lists it." in run(*arguments).stderr
+
+
+def test_rejects_that_cannot_be_written_name_their_file_and_publish_nothing() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    name = write(Path("a"), amounts(Kind.USAGE, "1") + b"{\n")
+    for allowed in ("0", "1"):
+        done = run("publish", name, "--period", "2026-11", "--rejects", "/dev/full", "--allow-rejects", allowed)
+        assert done.exit_code == 1
+        assert "/dev/full: the refused lines cannot be written: No space left on device." in done.stderr
+        assert names_here() == {"a"}
 
 
 def test_a_bad_line_names_file_line_attribute_value_and_remedy() -> None:

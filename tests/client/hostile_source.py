@@ -98,6 +98,8 @@ class HostileSource:
         self.sas = 1
         self.manifest_changes: dict[str, Any] = {}
         self.blob_changes: dict[int, dict[str, Any]] = defaultdict(dict)
+        self.blob_etag = ""  # with one, ranges are known
+        self.cut_at: dict[str, int] = {}  # blob names whose next answer ends too early
         self.bodies: dict[str, bytes] = {}  # blob name -> what is sent in place of the right bytes
         self.failure = {"code": "5000", "message": "No data available"}
         self.page_items = 2
@@ -219,7 +221,18 @@ class HostileSource:
             self.sas = 2
             return Canned(403, {}, b"<Error><Code>AuthenticationFailed</Code><Message>expired</Message></Error>")
         right = dict(self.blob(index) for index in range(len(self.parts)))
-        return Canned(200, {"Set-Cookie": "crumb=1"}, self.bodies.get(name, right.get(name, b"")))
+        body = self.bodies.get(name, right.get(name, b""))
+        headers = {"Set-Cookie": "crumb=1"} | ({"ETag": self.blob_etag} if self.blob_etag else {})
+        if self.blob_etag and call.headers.get("if-match", self.blob_etag) != self.blob_etag:
+            return Canned(412, headers, b"<Error><Code>ConditionNotMet</Code></Error>")
+        if name in self.cut_at:
+            length = {"Content-Length": str(len(body))}
+            return Canned(200, headers | length, body[: self.cut_at.pop(name)])
+        start = call.headers.get("range", "").removeprefix("bytes=").removesuffix("-")
+        if start and self.blob_etag:
+            span = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"}
+            return Canned(206, headers | span, body[int(start) :])
+        return Canned(200, headers, body)
 
 
 def _kind_of(path: str) -> str:

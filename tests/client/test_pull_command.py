@@ -72,7 +72,7 @@ def test_a_profile_that_signs_in_does_so_at_the_source(source: HostileSource) ->
         ((), "Say what to pull"),
         (("--invoice", "G1"), "There is no token"),
         (("--period", "2020-01", "--currency", "EUR"), "cannot be asked for"),
-        (("--invoice", "G1", "--format", "csv"), "csv"),
+        (("--invoice", "G1", "--format", "pdf"), "pdf"),
     ],
 )
 def test_wrong_use_is_told_in_one_line_and_exits_with_2(

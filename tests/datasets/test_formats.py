@@ -188,7 +188,7 @@ def test_unknown_columns_of_a_csv_are_kept_and_counted(workshop: Workshop, tmp_p
         (csv_of(USAGE_HEADER + ",resourceuri", {}), "the header gives ResourceURI twice", 1),
         (csv_of(USAGE_HEADER, {})[:-4] + b'"open\r\n', "not CSV", None),
         (csv_of(USAGE_HEADER, {}).replace("Söhne".encode(), b"S\xf6hne"), "not UTF-8", 2),
-        (csv_of(USAGE_HEADER, {}).decode().encode("utf-16"), "is neither JSON nor UTF-8 text", 1),
+        (csv_of(USAGE_HEADER, {}).decode().encode("utf-16"), "the file is UTF-16, and must be UTF-8", None),
         (csv_of(USAGE_HEADER, {"SkuName": "a\0b"}), "holds the character U+0000", 3),
     ],
 )

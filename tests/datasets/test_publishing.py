@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import random
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -12,14 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.columns import table_of
-from counterfoil.datasets import publish as publishing
-from counterfoil.datasets import seal
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
-from counterfoil.datasets.sort import Sorter
 from counterfoil.errors import InputError, LockedError, MovedError, UsageError
-from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope, etag
+from counterfoil.model import Dataset, Kind, Scope
 from tests.datasets.conftest import NOW
 from tests.datasets.line_items import (
     INVOICE,
@@ -30,15 +23,10 @@ from tests.datasets.line_items import (
     amounts,
     billed,
     blob_items,
-    blob_lines,
     folder_of,
     in_force,
-    lake_items,
     listed,
-    paths,
     publish_bytes,
-    raw_lines,
-    v1_items,
     write,
 )
 
@@ -260,149 +248,3 @@ def test_nothing_is_listed_before_the_commit_and_all_after_it(workshop: Workshop
     watched = replace(workshop, stop=lambda point: seen.__setitem__(point, len(listed(workshop))))
     publish_bytes(watched, tmp_path / "a", amounts(Kind.USAGE, "1"))
     assert seen == {"locked": 0, "read": 0, "lake written": 0, "rendered": 0, "sealed": 0, "committed": 4}
-
-
-def many(count: int) -> list[dict[str, str]]:
-    chosen = random.Random(7)
-    return [
-        {
-            "CustomerId": f'"c{chosen.randrange(9)}"',
-            "SubscriptionId": f'"s{chosen.randrange(9)}\\u00e9"',
-            "UsageDate": f'"2026-11-{chosen.randrange(1, 29):02}T00:00:00Z"',
-            "BillingPreTaxTotal": f"{chosen.randrange(10**6)}.{chosen.randrange(100)}",
-            "MeterName": f'"{"x" * chosen.randrange(50)}"',
-        }
-        for _ in range(count)
-    ]
-
-
-def test_line_items_are_sorted_by_customer_subscription_and_date(workshop: Workshop, tmp_path: Path) -> None:
-    receipt = publish_bytes(workshop, tmp_path / "a", raw_lines(Kind.USAGE, *many(500)))
-    keys = [
-        tuple(item[name].encode() for name in ("CustomerId", "SubscriptionId", "UsageDate"))
-        for item in blob_items(workshop, in_force(receipt))
-    ]
-    assert keys == sorted(keys)
-    assert len(keys) == 500
-
-
-def test_order_spelling_runs_and_repetition_change_neither_etag_nor_bytes(
-    workshop: Workshop, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(seal, "ROW_GROUP_LINE_ITEMS", 60)
-    monkeypatch.setattr(seal, "PART_LINE_ITEMS", 120)
-    lines = many(500)
-    first = publish_bytes(workshop, tmp_path / "a", raw_lines(Kind.USAGE, *lines))
-    parts = [file.line_items for file in workshop.catalog.files(in_force(first).id, Rendering.LAKE)]
-    assert parts == [120, 120, 120, 120, 20]
-
-    v1_names = {column.name: column.v1 for column in table_of(Kind.USAGE).columns}
-    shuffled = random.Random(1).sample(lines, len(lines))
-    spelled = b""
-    for at, line in enumerate(raw_lines(Kind.USAGE, *shuffled).splitlines()):
-        members = json.loads(line, parse_float=str, parse_int=str)
-        if at % 3 == 0:  # v1's names, quoted numbers, other order of keys
-            members = {v1_names[name]: value for name, value in reversed(members.items())}
-            spelled += json.dumps(members).encode() + b"\n"
-        else:
-            spelled += line + b"\n"
-    cut = spelled.rindex(b"\n", 0, len(spelled) // 2) + 1
-    tiny_runs: list[int] = []
-
-    def tiny(path: Path) -> Sorter:
-        tiny_runs.append(1)
-        return Sorter(path, run_size_bytes=20_000)
-
-    monkeypatch.setattr(publishing, "Sorter", tiny)
-    monkeypatch.setattr("counterfoil.datasets.csv_lines.ROWS_PER_BATCH", 50)
-    inputs = [
-        Input(write(tmp_path / name, part), UNBILLED) for name, part in [("b", spelled[:cut]), ("c", spelled[cut:])]
-    ]
-    again = publish(workshop, inputs)
-    assert (tiny_runs, again) == ([1], [replace(first, changed=False)])
-
-    publish_bytes(workshop, tmp_path / "other", amounts(Kind.USAGE, "1"))
-    [third] = publish(workshop, inputs)
-    assert third.etag == first.etag
-
-    def contents(receipt: Receipt) -> list[tuple[str, bytes]]:
-        files = workshop.catalog.files(in_force(receipt).id)
-        return [(file.path.partition("/")[2], (data / "files" / file.path).read_bytes()) for file in files]
-
-    assert contents(third) == contents(first)
-    assert in_force(third).id != in_force(first).id
-    assert not list((data / "files").rglob("sorting-*"))
-
-
-def test_the_etag_is_a_function_of_contents_alone(workshop: Workshop, tmp_path: Path) -> None:
-    whole = publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1", "2", "3"))
-    workshop.catalog.set_in_force(USAGE, None, in_force(whole).id, NOW)
-    publish_bytes(workshop, tmp_path / "b", amounts(Kind.USAGE, "3"), segment="x")
-    parts = publish_bytes(workshop, tmp_path / "c", amounts(Kind.USAGE, "2", "1"), segment="y")
-    assert parts.etag == whole.etag == etag(USAGE, parts.contents)
-    assert publish_bytes(workshop, tmp_path / "d", amounts(Kind.USAGE, "3", "2", "1.0"), segment="y").etag != whole.etag
-
-
-def test_absent_null_and_empty_count_as_alike_and_every_other_difference_counts(
-    workshop: Workshop, tmp_path: Path
-) -> None:
-    def tag(**values: str | None) -> str:
-        return publish_bytes(workshop, tmp_path / "a", raw_lines(Kind.USAGE, values), dry_run=True).etag
-
-    alike = {tag(), tag(SkuName="null"), tag(SkuName='""'), tag(skuName='""'), tag(UnitPrice="null")}
-    assert len(alike) == 1
-    different = [
-        tag(SkuName='"a"'),
-        tag(ProductName='"a"'),
-        tag(SkuName='"A"'),
-        tag(UnitPrice="1"),
-        tag(UnitPrice="1.0"),
-        tag(Quantity="1"),
-        tag(PCToBCExchangeRateDate='"2026-01-01"'),
-        tag(Strange="1"),
-        tag(Strange='"1"'),
-        tag(BillingPreTaxTotal="1E0"),
-    ]
-    assert len({*different, *alike}) == len(different) + 1
-
-
-def test_blobs_are_one_gzip_member_and_empty_datasets_do_not_exist(workshop: Workshop, tmp_path: Path) -> None:
-    revision = in_force(publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1", "2")))
-    for rendering in (Rendering.GRAPH_FULL, Rendering.GRAPH_BASIC):
-        [path] = paths(workshop, revision, rendering)
-        assert path.read_bytes().count(b"\x1f\x8b\x08") == 1
-        assert gzip.decompress(path.read_bytes()).count(b"\n") == 2
-
-
-def test_billed_data_has_no_v1_form(workshop: Workshop, tmp_path: Path) -> None:
-    revision = in_force(publish_bytes(workshop, tmp_path / "a", billed(Kind.USAGE, "1"), BILLED))
-    assert workshop.catalog.files(revision.id, Rendering.V1) == []
-    assert len(blob_lines(workshop, revision)) == len(lake_items(workshop, revision)) == 1
-
-
-def test_unknown_attributes_are_kept_verbatim_emitted_last_in_full_and_counted(
-    workshop: Workshop, tmp_path: Path
-) -> None:
-    lines = raw_lines(Kind.USAGE, {"Novel": ' { "b" : 1.00 , "a" : [ 1E5 , null ] } ', "Other": '"\\u00e9\\n"'}, {})
-    receipt = publish_bytes(workshop, tmp_path / "a", lines)
-    assert receipt.warnings == {"unknown Novel": 1, "unknown Other": 1, "inexact BillingPreTaxTotal": 2}
-    [line] = [line for line in blob_lines(workshop, in_force(receipt)) if b"Novel" in line]
-    assert line.endswith(b',"Novel":{"b":1.00,"a":[1E5,null]},"Other":"\\u00e9\\n"}')
-    assert b"Novel" not in b"".join(blob_lines(workshop, in_force(receipt), Rendering.GRAPH_BASIC))
-    [item] = [item for item in v1_items(workshop, in_force(receipt)) if "Novel" in item]
-    assert item["Other"] == "é\n"
-
-
-def test_rounded_decimals_are_counted_in_the_receipt(workshop: Workshop, tmp_path: Path) -> None:
-    receipt = publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "0.1999968000511991808131", "1.5"))
-    assert receipt.warnings == {"inexact BillingPreTaxTotal": 1}
-
-
-def test_contents_add_up_to_what_was_given(workshop: Workshop, tmp_path: Path) -> None:
-    receipt = publish_bytes(workshop, tmp_path / "a", amounts(Kind.RECONCILIATION, "1", "2.5"))
-    assert receipt.contents == Contents(
-        2,
-        receipt.contents.digest,
-        "EUR",
-        {"Subtotal": Decimal("3.5"), "TaxTotal": Decimal(0), "Total": Decimal("20.2")},
-    )

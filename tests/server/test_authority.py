@@ -1,110 +1,24 @@
-"""The built-in authority: plain forms, msal and azure-identity get tokens; nobody else does, and nobody learns why."""
+"""The built-in authority: plain forms get tokens; nobody else does, and nobody learns why."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-import socket
-import ssl
-import threading
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import jwt
-import msal  # type: ignore[import-untyped]
 import pytest
-import uvicorn
-from azure.core.exceptions import ClientAuthenticationError
-from azure.identity import ClientSecretCredential
-from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from counterfoil.periods import Clocks
-from counterfoil.server.audiences import Audiences
-from counterfoil.server.auth import Authenticator
-from counterfoil.server.authority import WRONG_SECRETS_A_MINUTE, Authority, authority_router
+from counterfoil.server.authority import WRONG_SECRETS_A_MINUTE
 from counterfoil.server.issuing import AuthorityKeys
-from counterfoil.server.tls import DevelopmentCertificate, development_certificate
-from counterfoil.storage.catalog import Catalog
-
-PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
-OTHER = "22222222-2222-3333-4444-555555555555"
-STRANGER = "11111111-2222-3333-4444-555555555555"
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-GRAPH = "https://graph.microsoft.com"
-PARTNER_CENTER = "https://api.partnercenter.microsoft.com"
-OWN = "api://billing"
-BASE = "https://billing.example.com"
-
-
-class Http:
-    """Requests to an application without a socket."""
-
-    def __init__(self, app: FastAPI) -> None:
-        self._app = app
-
-    def request(self, method: str, url: str, **given: Any) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self._app)
-            async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
-                return await client.request(method, url, **given)
-
-        return asyncio.run(ask())
-
-    def get(self, url: str) -> httpx.Response:
-        return self.request("GET", url)
-
-    def post(self, url: str, **given: Any) -> httpx.Response:
-        return self.request("POST", url, **given)
-
-
-@dataclass
-class House:
-    """An authority with two partners, over HTTP without a socket, and an authenticator on the same folder."""
-
-    data: Path
-    catalog: Catalog
-    keys: AuthorityKeys
-    clocks: Clocks
-    app: FastAPI
-
-    @property
-    def http(self) -> Http:
-        return Http(self.app)
-
-    def client_of(self, partner: str = PARTNER) -> tuple[str, str]:
-        client, secret = self.catalog.add_client(partner, "billing", NOW)
-        return client.id, secret
-
-    def partner_of(self, token: str, api: str = "graph") -> str:
-        """Return whom the token's bearer may read for."""
-        audiences = Audiences.from_setting(OWN, development=self.keys.development)
-        authenticator = Authenticator(self.catalog, self.clocks, self.keys, audiences)
-        return asyncio.run(authenticator.authenticate(f"Bearer {token}", api=api)).partner
-
-    def post(self, tenant: str = PARTNER, path: str = "oauth2/v2.0/token", **form: str) -> httpx.Response:
-        good = {"grant_type": "client_credentials", "client_id": "tool", "client_secret": "secret"}
-        good["resource" if path == "oauth2/token" else "scope"] = OWN + ("" if path == "oauth2/token" else "/.default")
-        fields = {name: value for name, value in {**good, **form}.items() if value}
-        return self.http.post(f"/{tenant}/{path}", data=fields)
-
-
-def house(data: Path, *, development: bool, clocks: Clocks) -> Iterator[House]:
-    with Catalog.open(data) as catalog:
-        for partner in (PARTNER, OTHER):
-            catalog.add_partner(partner, NOW)
-        keys = AuthorityKeys(data, development=development)
-        authority = Authority(catalog, clocks, keys, Audiences.from_setting(OWN, development=development))
-        app = FastAPI()
-        app.include_router(authority_router(authority, lambda request: str(request.base_url).rstrip("/")))
-        yield House(data, catalog, keys, clocks, app)
+from tests.server.authority_house import BASE, GRAPH, NOW, OTHER, OWN, PARTNER, PARTNER_CENTER, STRANGER, House, house
 
 
 @pytest.fixture
@@ -350,102 +264,3 @@ def test_other_methods_and_paths_are_refused_as_json(dev: House) -> None:
         answer = dev.http.get(f"/{PARTNER}/{path}")
         assert answer.status_code == 404
         assert answer.json()
-
-
-class Announcing(uvicorn.Server):
-    """A server that says when it is ready."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-
-@dataclass
-class Served:
-    """The authority on a real socket over https, with a certificate of the local authority."""
-
-    house: House
-    url: str
-    certificate: DevelopmentCertificate
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    data = tmp_path_factory.mktemp("served")
-    certificate = development_certificate(data, datetime.now(UTC))
-    for made in house(data, development=True, clocks=Clocks()):
-        config = uvicorn.Config(
-            made.app,
-            log_level="warning",
-            ssl_certfile=certificate.cert,
-            ssl_keyfile=certificate.key,
-            lifespan="off",
-            # msal keeps its connections, and asyncio would wait 30 s for each to say goodbye.
-            headers=[("Connection", "close")],
-        )
-        server = Announcing(config)
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            url = f"https://127.0.0.1:{listening.getsockname()[1]}"
-            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-            thread.start()
-            assert server.ready.wait(30)
-            yield Served(made, url, certificate)
-            server.should_exit = True
-            thread.join()
-
-
-@pytest.fixture
-def trusting(served: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
-    """With REQUESTS_CA_BUNDLE in the environment msal's own `verify` is ignored, so that is what users set."""
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(served.certificate.ca))
-    return served
-
-
-def test_msal_gets_a_token_by_oidc_authority_without_any_flag(trusting: Served) -> None:
-    app = msal.ConfidentialClientApplication("tool", "secret", oidc_authority=f"{trusting.url}/{PARTNER}/v2.0")
-    answer = app.acquire_token_for_client([f"{GRAPH}/.default"])
-    assert trusting.house.partner_of(answer["access_token"]) == PARTNER
-
-
-def test_msal_gets_a_token_by_authority_with_instance_discovery_off(trusting: Served) -> None:
-    app = msal.ConfidentialClientApplication(
-        "tool", "secret", authority=f"{trusting.url}/{PARTNER}", instance_discovery=False
-    )
-    answer = app.acquire_token_for_client([f"{PARTNER_CENTER}/.default"])
-    assert trusting.house.partner_of(answer["access_token"], "partner-center") == PARTNER
-
-
-def test_msal_sees_a_refusal_as_such(trusting: Served) -> None:
-    app = msal.ConfidentialClientApplication("tool", "secret", oidc_authority=f"{trusting.url}/{STRANGER}/v2.0")
-    answer = app.acquire_token_for_client([f"{GRAPH}/.default"])
-    assert answer["error"] == "invalid_request"
-    assert "AADSTS90002" in answer["error_description"]
-
-
-def test_azure_identity_gets_a_token(trusting: Served) -> None:
-    with ClientSecretCredential(
-        PARTNER, "tool", "secret", authority=trusting.url, disable_instance_discovery=True
-    ) as credential:
-        token = credential.get_token(f"{GRAPH}/.default").token
-    assert trusting.house.partner_of(token) == PARTNER
-
-
-def test_azure_identity_sees_a_refusal_as_such(trusting: Served) -> None:
-    with (
-        ClientSecretCredential(
-            STRANGER, "tool", "secret", authority=trusting.url, disable_instance_discovery=True
-        ) as credential,
-        pytest.raises(ClientAuthenticationError, match="AADSTS90002"),
-    ):
-        credential.get_token(f"{GRAPH}/.default")
-
-
-def test_a_plain_form_post_over_https_gets_a_token(served: Served) -> None:
-    form = {"grant_type": "client_credentials", "client_id": "a", "client_secret": "b", "resource": PARTNER_CENTER}
-    trust = ssl.create_default_context(cafile=served.certificate.ca)
-    body = httpx.post(f"{served.url}/{PARTNER}/oauth2/token", data=form, verify=trust).json()
-    assert served.house.partner_of(body["access_token"], "partner-center") == PARTNER

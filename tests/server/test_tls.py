@@ -1,4 +1,4 @@
-"""The development certificate: an authority that stays, a leaf made at each start, and keys that stay private."""
+"""Certificates: what is wrong with the operator's own is named; ours has an authority that stays, and private keys."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+import trustme
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from counterfoil.errors import DataFolderError, UsageError
-from counterfoil.server.tls import development_certificate
+from counterfoil.server.tls import check_certificate, development_certificate, host_name
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -71,3 +73,75 @@ def test_a_key_that_others_can_read_or_that_is_damaged_is_told(tmp_path: Path) -
 def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="host name"):
         development_certificate(tmp_path, NOW, [name])
+
+
+@pytest.mark.parametrize("name", ["counterfoil.test", "Billing", "10.0.0.7", "[fd00::7]", "bücher.test"])
+def test_names_that_a_host_header_can_hold_are_taken(name: str) -> None:
+    assert host_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["fd00::7", "[fd00::7", "[x]", "a:80", "a..b", "é" * 80])
+def test_names_that_no_host_header_holds_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="parted by commas"):
+        host_name(name)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two certificates and their keys, and what becomes of such files."""
+    folder = tmp_path_factory.mktemp("pairs")
+    authority = trustme.CA()
+    for name in ("one", "two"):
+        leaf = authority.issue_cert(f"{name}.test")
+        key, chain = leaf.private_key_pem.bytes(), b"".join(each.bytes() for each in leaf.cert_chain_pems)
+        (folder / f"{name}.key").write_bytes(key)
+        (folder / f"{name}.pem").write_bytes(chain)
+        (folder / f"{name}.both").write_bytes(chain + key)
+        (folder / "cut.key").write_bytes(key[: len(key) // 2])
+        (folder / "cut.pem").write_bytes(chain[:300])
+    private = serialization.load_pem_private_key((folder / "one.key").read_bytes(), None)
+    locked = private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    (folder / "locked.key").write_bytes(locked)
+    return folder
+
+
+@pytest.mark.parametrize(("certificate", "key"), [("one.pem", "one.key"), ("one.both", "one.both")])
+def test_a_good_pair_is_taken(pairs: Path, certificate: str, key: str) -> None:
+    check_certificate(pairs / certificate, pairs / key)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "named", "said"),
+    [
+        ("none.pem", "one.key", "none.pem", "cannot be read: No such file or directory. Check --tls-cert."),
+        ("one.pem", "none.key", "none.key", "cannot be read: No such file or directory. Check --tls-key."),
+        ("", "one.key", "", "cannot be read: Is a directory. Check --tls-cert."),
+        ("one.key", "one.key", "one.key", "holds no certificate, or a damaged one. --tls-cert names a PEM file"),
+        ("cut.pem", "one.key", "cut.pem", "holds no certificate, or a damaged one. --tls-cert names a PEM file"),
+        ("one.pem", "one.pem", "one.pem", "holds no private key, or a damaged one. --tls-key names a PEM file"),
+        ("one.pem", "cut.key", "cut.key", "holds no private key, or a damaged one. --tls-key names a PEM file"),
+        ("one.pem", "locked.key", "locked.key", "is locked with a password. Unlock it: openssl pkey -in"),
+        ("one.pem", "two.key", "two.key", "is not that of the certificate"),
+    ],
+)
+def test_what_is_wrong_with_a_pair_is_named_with_its_remedy(
+    pairs: Path, certificate: str, key: str, named: str, said: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        check_certificate(pairs / certificate, pairs / key)
+    assert said in str(refused.value)
+    assert str(pairs / named) in refused.value.message
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_may_not_be_read_is_named(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # to root, every file is readable
+    with pytest.raises(UsageError, match=r"one\.pem cannot be read: Permission denied\. Check --tls-cert\."):
+        check_certificate(pairs / "one.pem", pairs / "none.key")

@@ -54,6 +54,35 @@ def test_without_create_nothing_is_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_awaited_catalog_reads_as_empty_and_is_made_by_the_first_write(tmp_path: Path) -> None:
+    data = tmp_path / "deep" / "data"
+    with Catalog.open_or_await(data) as catalog:
+        assert (catalog.partners(), catalog.datasets(), catalog.in_force(USAGE)) == ([], [], None)
+        assert (catalog.is_awaited, list(tmp_path.iterdir())) == (True, [])
+        catalog.add_partner(PARTNER, NOW)
+        assert (catalog.is_awaited, catalog.has_partner(PARTNER)) == (False, True)
+    for opened in (Catalog.open(data, create=False), Catalog.open_or_await(data)):
+        with opened as catalog:
+            assert (catalog.is_awaited, catalog.has_partner(PARTNER)) == (False, True)
+
+
+def test_an_awaited_catalog_that_another_process_makes_is_seen_and_never_made_twice(tmp_path: Path) -> None:
+    with Catalog.open_or_await(tmp_path) as reading, Catalog.open_or_await(tmp_path) as writing:
+        with Catalog.open(tmp_path) as other:
+            other.add_partner(PARTNER, NOW)
+        assert reading.has_partner(PARTNER)
+        assert writing.add_partner(PARTNER, NOW) is False
+
+
+def test_what_cannot_be_awaited_is_told_like_what_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataFolderError, match="is a file"):
+        Catalog.open_or_await(tmp_path / "file")
+    (tmp_path / "catalog.sqlite").write_bytes(b"nonsense" * 100)
+    with pytest.raises(DataFolderError, match="no Counterfoil catalog"):
+        Catalog.open_or_await(tmp_path)
+
+
 def test_every_connection_is_durable_and_checks_references(tmp_path: Path) -> None:
     with Catalog.open(tmp_path) as catalog, catalog._read() as one, catalog._read() as two:
         for connection in (one, two):

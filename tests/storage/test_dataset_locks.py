@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,37 @@ def test_a_lock_dies_with_its_process(start: Start, tmp_path: Path) -> None:
     process.kill()
     process.wait()
     with locks.hold([USAGE]):
+        pass
+
+
+def test_locks_that_nobody_holds_can_be_removed_and_are_made_again(tmp_path: Path) -> None:
+    root = tmp_path / "data" / "locks"
+    locks = DatasetLocks(root)
+    with locks.hold(INVOICES):
+        pass
+    with locks.hold([INVOICES[0]]):
+        locks.remove_free()
+        assert len(list(root.iterdir())) == 1
+    locks.remove_free()
+    root.rmdir()
+    with locks.hold(INVOICES):
+        assert len(list(root.iterdir())) == 3
+
+
+def test_a_lock_that_was_removed_on_the_way_to_it_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else two could hold the dataset: one a file that has no name any more, one the file that was made anew."""
+    locks, others = DatasetLocks(tmp_path), ExitStack()
+    really = fcntl.flock
+
+    def meanwhile(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", really)
+        [path] = tmp_path.iterdir()
+        path.unlink()
+        others.enter_context(DatasetLocks(tmp_path).hold([USAGE]))
+        really(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", meanwhile)
+    with others, pytest.raises(LockedError), locks.hold([USAGE]):
         pass
 
 

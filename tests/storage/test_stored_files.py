@@ -44,6 +44,25 @@ def test_a_file_is_counted_and_hashed_on_the_way(files: Files) -> None:
         assert file.read() == b"abcdef"
 
 
+def test_a_root_that_another_publication_takes_away_is_made_again(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, really = tmp_path / "data" / "files", os.mkdir
+    vanished: list[str] = []
+
+    def vanishing(path: str, mode: int = 0o777) -> None:
+        if Path(path).parent == root and root.exists() and not vanished:
+            root.rmdir()
+            vanished.append(path)
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+        really(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", vanishing)
+    with files.begin() as publication:
+        assert publication.folder.is_dir()
+    assert vanished
+
+
 def test_parquet_can_be_written_into_a_publication(files: Files) -> None:
     table = pa.table({"Total": ["0.1", "0.20"]})
     with files.begin() as publication, publication.create("s0-p00000.lake.parquet") as writer:
@@ -114,6 +133,17 @@ def test_bytes_are_synced_before_a_file_counts_as_closed_and_names_before_it_is_
         publication.seal()
         root = publication.folder.parent
         assert synced[1:] == [str(publication.folder), str(root), str(root.parent)]
+
+
+def test_a_buffer_that_is_forgotten_writes_nothing_to_a_file_that_was_given_up(files: Files) -> None:
+    """Else it would fail where nobody can catch it: after the error was told, in the middle of the screen."""
+    with files.begin() as publication:
+        writer = publication.create("a")
+        writer.write(b"first")
+    with Path("/dev/full").open("wb") as full:
+        os.dup2(full.fileno(), writer.fileno())
+    assert (writer.write(b"more"), writer.size_bytes) == (4, 5)
+    writer.close()
 
 
 def test_a_full_disk_is_told_and_no_promise_is_made_for_the_file(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The pytest fixture `counterfoil_server`, and the examples of the page that explains it, in a pytest of their own."""
+"""The pytest fixture `counterfoil_server`, and the examples of the pages that explain it, in a pytest of their own."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from counterfoil.periods import BillingPeriod
 from counterfoil.testing import PARTNER
 
 pytest_plugins = ["pytester"]
-PAGE = Path(__file__).parent.parent.parent / "docs" / "testing-your-software.md"
+DOCS = Path(__file__).parent.parent.parent / "docs"
+PAGES = ("testing-your-software.md", "testing-your-client.md")
 FENCED = re.compile(r"<!-- run -->\n```python\n(.*?)```", re.DOTALL)
-EXAMPLES = FENCED.findall(PAGE.read_text(encoding="utf-8"))
+EXAMPLES = [example for page in PAGES for example in FENCED.findall((DOCS / page).read_text(encoding="utf-8"))]
 TIMEOUT_S = 120
 
 
@@ -73,12 +74,12 @@ def test_a_test_that_fails_leaves_no_server_behind(pytester: pytest.Pytester) ->
     assert not Path(line.removeprefix("folder ")).exists()
 
 
-def test_the_page_has_examples() -> None:
-    assert len(EXAMPLES) >= 3
+def test_the_pages_have_examples() -> None:
+    assert len(EXAMPLES) >= 5
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_the_examples_of_the_page_run(pytester: pytest.Pytester, number: int) -> None:
+def test_the_examples_of_the_pages_run(pytester: pytest.Pytester, number: int) -> None:
     usage = Scope.unbilled(BillingPeriod(2026, 11), "EUR")
     write(generate(Kind.USAGE, 100, partner=PARTNER, scope=usage), pytester.path / "usage.jsonl.gz")
     invoice = Scope.billed("G016907411")

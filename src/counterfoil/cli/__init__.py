@@ -14,7 +14,8 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -50,6 +51,7 @@ COMMANDS: Final[dict[str, Listed]] = {
     "generate": Listed("generate", "generate", "Write realistic line items, the same for the same seed."),
     "token": Listed("token", "token", "Print a development token."),
     "pull": Listed("pull", "pull", "Pull line items from a source, and prove them."),
+    "pulls": Listed("pulls", "pulls", "Say what is held, verify it, and tell what is missing or overdue."),
     "sweep": Listed("sweep", "sweep", "Remove what nobody can reach any more."),
     "doctor": Listed("doctor", "doctor", "Say what is wrong with a set-up or a source, and how to mend it."),
 }
@@ -71,6 +73,25 @@ SERVER_LIBRARIES: Final = frozenset(
 )
 
 
+@contextmanager
+def importing(command: str) -> Iterator[None]:
+    """Import what a command needs; raises UsageError that says what to install where it is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        library = (missing.name or "").partition(".")[0]
+        if library == "fcntl":
+            raise UsageError(
+                f"`counterfoil {command}` runs on Linux and macOS only.", remedy="On Windows, use it within WSL."
+            ) from missing
+        if library not in SERVER_LIBRARIES:
+            raise
+        raise UsageError(
+            f"`counterfoil {command}` needs the server's libraries, and {library} is not installed.",
+            remedy='Install them with: pip install "counterfoil[server]"',
+        ) from missing
+
+
 class CommandLine(click.Group):
     """The group of all commands: it imports them when they are asked for, and reports what they raise."""
 
@@ -83,20 +104,8 @@ class CommandLine(click.Group):
         listed = COMMANDS.get(cmd_name)
         if listed is None:
             return None
-        try:
+        with importing(cmd_name):
             module = importlib.import_module(f"{__name__}.{listed.module}")
-        except ModuleNotFoundError as missing:
-            library = (missing.name or "").partition(".")[0]
-            if library == "fcntl":
-                raise UsageError(
-                    f"`counterfoil {cmd_name}` runs on Linux and macOS only.", remedy="On Windows, use it within WSL."
-                ) from missing
-            if library not in SERVER_LIBRARIES:
-                raise
-            raise UsageError(
-                f"`counterfoil {cmd_name}` needs the server's libraries, and {library} is not installed.",
-                remedy='Install them with: pip install "counterfoil[server]"',
-            ) from missing
         command = getattr(module, listed.attribute)
         assert isinstance(command, click.Command)
         return command
@@ -152,7 +161,7 @@ def main(frame: Frame, config: Path | None, debug: bool) -> None:
       counterfoil publish FILE
       counterfoil serve --dev
     To fetch data from Microsoft or another Counterfoil:
-      counterfoil pull PROFILE|URL --kind usage --invoice ID --to DIR
+      counterfoil pull PROFILE --kind usage --invoice ID
 
     Each command tells more: counterfoil COMMAND --help. When something is wrong: counterfoil doctor.
 

@@ -6,14 +6,16 @@ import importlib
 import os
 import shutil
 from collections.abc import Iterator
+from urllib.request import getproxies
 
 import click
 
 from counterfoil.cli import SERVER_LIBRARIES
 from counterfoil.cli.options import with_output, with_settings
 from counterfoil.cli.output import Output, counted
-from counterfoil.cli.pull import find_profile, token_source
-from counterfoil.client.diagnosis import Finding, Health, diagnose_source
+from counterfoil.cli.sources import find_profile, token_source
+from counterfoil.client.diagnosis import diagnose_source
+from counterfoil.client.findings import Finding, Health
 from counterfoil.errors import CounterfoilError
 from counterfoil.periods import utc_now
 from counterfoil.settings import Settings
@@ -29,7 +31,8 @@ ROOM_BYTES_MIN = 1 << 30
 def doctor(*, source: str | None, token: str | None, settings: Settings, output: Output) -> None:
     """Look at this machine's set-up; or, with a PROFILE or URL, at a source and the token for it.
 
-    Exit code 1 if anything is bad. One call is made to the source, and it changes nothing there.
+    It signs in, reads the token (audience, permission, consent, lifetime, tenant, second factor), makes one call that
+    changes nothing, compares clocks, and names a proxy in between. Exit code 1 if anything is bad.
     """
     if source is None:
         findings = list(_diagnose_setup(settings))
@@ -37,7 +40,9 @@ def doctor(*, source: str | None, token: str | None, settings: Settings, output:
         profile = find_profile(settings, source)
         credentials = token_source(profile, token, os.environ)
         as_function = credentials if callable(credentials) else lambda: str(credentials)
-        findings = diagnose_source(profile.url, profile.api, as_function, utc_now())
+        findings = diagnose_source(
+            profile.url, profile.api, as_function, utc_now(), tenant=profile.tenant, proxies=getproxies()
+        )
     rows = [
         {"about": each.about, "health": each.health.value, "told": each.told, "remedy": each.remedy}
         for each in findings

@@ -1,73 +1,111 @@
-"""`counterfoil pull`: export or walk, download, prove, write."""
+"""`counterfoil pull`: export or walk, download, prove, write; one thing, or all that a profile lists."""
 
 from __future__ import annotations
 
 import math
 import os
-import sys
+import shlex
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from counterfoil.cli.options import NamedPath, load_settings, with_output
-from counterfoil.cli.output import Output, Progress
-from counterfoil.errors import UsageError
+from counterfoil.cli.options import NamedPath, frame, load_settings, with_output
+from counterfoil.cli.output import Output
+from counterfoil.cli.publishing import Publishing, publishing_in
+from counterfoil.cli.pull_display import displayed
+from counterfoil.cli.receipts import show_receipt
+from counterfoil.cli.sources import TOKEN_VARIABLE, find_profile, token_source
+from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.model import AttributeSet, Kind
-from counterfoil.settings import Profile, Settings
+from counterfoil.periods import utc_now
+from counterfoil.profiles import FORMS, Profile
 
 if TYPE_CHECKING:
-    from counterfoil.client import Receipt
-    from counterfoil.client.http import TokenSource
-    from counterfoil.wire.graph import ExportRequest
+    from counterfoil.client import Ask, Client
 
-TOKEN_VARIABLE: Final = "COUNTERFOIL_TOKEN"  # noqa: S105 - a variable's name
+_SINGLE = ("api", "kind", "invoice", "period", "currency", "attribute_set", "to", "form")
+_HELP = f"""Pull line items from a source, prove them, and write them to a folder with a receipt.
+
+A source is a profile of counterfoil.toml, or the base URL of Microsoft Graph, of Partner Center or of a Counterfoil.
+Nothing is put in place unless everything that can be checked agrees. Pulling the same again does nothing; where the
+source has a newer state, that takes the place of the older one.
+
+\b
+An invoice, or what was not yet invoiced of a month:
+  counterfoil pull contoso --kind reconciliation --invoice G016907411
+  counterfoil pull contoso --kind usage --period last --currency EUR
+All that the profile lists and that is not held yet, once; for cron, systemd or Windows' Task Scheduler:
+  counterfoil pull contoso --all
+
+With a profile, everything has a folder of its own below the profile's: `usage/2026-10-EUR`. A month is written out
+there. With a URL, --to names the folder.
+
+A pull that is interrupted, by Ctrl-C (exit code 130) or anything else, keeps what it has: the same command goes on
+from there, and it says which. Exit code 4: not finished, run it again. Without --token, the token is the profile's or
+{TOKEN_VARIABLE}.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What the command line asks for, before it is checked."""
 
-    kind: Kind
+    kind: Kind | None
     invoice: str | None
     period: str | None
     currency: str | None
-    attribute_set: AttributeSet | None
+    attribute_set: AttributeSet
 
 
-@click.command()
+@click.command(help=_HELP, short_help="Pull line items from a source, and prove them.")
 @click.argument("source", metavar="PROFILE|URL")
 @click.option("--api", type=click.Choice(["graph", "v1"]), help="Which API to use.  [default: the profile's, or graph]")
-@click.option("--kind", type=click.Choice([each.value for each in Kind]), required=True, help="Which line items.")
+@click.option("--kind", type=click.Choice([each.value for each in Kind]), help="Which line items.")
 @click.option("--invoice", metavar="ID", help="The invoice whose line items to pull.")
 @click.option("--period", metavar="current|last|YYYY-MM", help="The month whose unbilled line items to pull.")
-@click.option("--currency", metavar="CCC", help="The currency of the unbilled line items.")
+@click.option(
+    "--currency",
+    metavar="CCC",
+    help="The currency of the unbilled line items.  [default: the profile's, if it lists one]",
+)
 @click.option(
     "--attribute-set",
     type=click.Choice([each.value for each in AttributeSet]),
-    help="How many attributes each line item has (Graph only).  [default: full]",
+    help="How many attributes each line item has (Graph only).  [default: the profile's, or full]",
 )
+@click.option("--all", "everything", is_flag=True, help="Pull what the profile lists and does not hold yet, once.")
 @click.option(
     "--to",
     metavar="DIR",
     type=NamedPath(folder=True),
-    required=True,
-    help="The folder to write to; a former pull of the same in it is replaced.",
+    help="The folder to write to; a former pull of the same in it is replaced.  [default: the profile's]",
 )
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["blobs", "parquet"]),
-    default="blobs",
-    show_default=True,
-    help="Line items as they came, or exact Parquet.",
+    type=click.Choice(FORMS),
+    help="Line items as they came, exact Parquet, or one CSV or Excel file.  [default: the profile's, or blobs]",
 )
+@click.option("--publish", is_flag=True, help="Publish what was pulled in the data folder, so that it can be served.")
 @click.option(
-    "--token",
-    metavar="TOKEN",
-    help=f"The bearer token; - reads it from standard input. Without it: the profile, or {TOKEN_VARIABLE}.",
+    "--data",
+    metavar="DIR",
+    type=NamedPath(folder=True),
+    help="The data folder for --publish.  [default: counterfoil-data]",
+)
+@click.option("--token", metavar="TOKEN", help="The bearer token; - reads it from standard input.")
+@click.option(
+    "--parallel",
+    metavar="N",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="How many blobs are fetched side by side.",
 )
 @click.option(
     "--wait",
@@ -81,129 +119,120 @@ class Wanted:
 @with_output
 def pull(
     source: str,
-    api: str | None,
-    kind: Kind,
-    invoice: str | None,
-    period: str | None,
-    currency: str | None,
-    attribute_set: AttributeSet | None,
-    to: Path,
-    form: str,
+    everything: bool,
+    publish: bool,
+    data: Path | None,
     token: str | None,
+    parallel: int,
     wait_s: float,
     output: Output,
+    **single: Any,
 ) -> None:
-    """Pull line items from a source, prove them, and write them to a folder with a receipt.
-
-    A source is a profile of counterfoil.toml, or the base URL of Microsoft Graph, of Partner Center or of a
-    Counterfoil. Nothing is written unless everything that can be checked agrees.
-    """
-    from counterfoil.client import Api, Client, Form
+    """Read the options and pull; the text that `--help` shows is above."""
+    from counterfoil.client import Client
 
     if math.isnan(wait_s):
         raise UsageError("--wait is not a number of seconds.", remedy="Give 0 or more.")
-    profile = find_profile(load_settings(), source)
-    wanted = Wanted(Kind(kind), invoice, period, currency, AttributeSet(attribute_set) if attribute_set else None)
-    ask = what_to_ask(wanted)
-    credentials = token_source(profile, token, os.environ)
-    with Client(profile.url, credentials, wait_s_max=wait_s) as client, output.progress("Line items") as progress:
-        receipt = client.pull(
-            ask, to, api=Api(api or profile.api), form=Form(form), watcher=_Watching(output, progress)
-        )
-    show(output, receipt, to)
+    settings = load_settings(data=data)
+    profile = find_profile(settings, source)
+    now = utc_now()
+    publishing = publishing_in(settings, single["form"] or profile.form, output) if publish else None
+    if data is not None and not publish:
+        raise UsageError("--data is the data folder to publish in, and goes with --publish.")
+    if everything:
+        from counterfoil.cli.pull_all import pull_all
+
+        _refuse_single(profile, single)
+        credential = token_source(profile, token, os.environ)
+        with Client(profile.url, credential, wait_s_max=wait_s, parallel=parallel) as client:
+            pull_all(profile, client, publishing, output, now)
+        return
+    ask, to = _what_and_where(profile, single, now)
+    credential = token_source(profile, token, os.environ)
+    with Client(profile.url, credential, wait_s_max=wait_s, parallel=parallel) as client:
+        _pull_one(client, profile, ask, to, single, publishing, output, _again(source, ask, single, publishing))
 
 
-@dataclass(frozen=True, slots=True)
-class _Watching:
-    """Passes on what the client tells."""
+def _pull_one(
+    client: Client,
+    profile: Profile,
+    ask: Ask,
+    to: Path,
+    single: Mapping[str, Any],
+    publishing: Publishing | None,
+    output: Output,
+    again: str,
+) -> None:
+    from counterfoil.client import Api, Form
 
-    output: Output
-    progress: Progress
+    api, form = Api(single["api"] or profile.api), Form(single["form"] or profile.form)
+    try:
+        with displayed(output, ask.kind.value) as display:
+            receipt = client.pull(ask, to, api=api, form=form, watcher=display)
+    except KeyboardInterrupt:
+        output.note(f"To go on: {again}")
+        raise
+    except CounterfoilError as error:
+        if not isinstance(error, UsageError):
+            error.remedy = f"{error.remedy} To go on: {again}".strip()
+        raise
+    if publishing is not None:
+        publishing(receipt, to, output)
+    show_receipt(output, receipt, to)
 
-    def remark(self, message: str) -> None:
-        self.output.note(message)
 
-    def advance(self, line_items: int) -> None:
-        self.progress.advance(line_items)
-
-
-def find_profile(settings: Settings, source: str) -> Profile:
-    """Return the profile named, or a nameless one for a URL; raises UsageError."""
-    return Profile("", url=source) if "://" in source else settings.profile(source)
+def _refuse_single(profile: Profile, single: Mapping[str, Any]) -> None:
+    if not profile.name:
+        raise UsageError("--all is for a profile, which lists what is expected.", remedy="See docs/pulling.md.")
+    given = [name for name in _SINGLE if single[name] is not None]
+    if given:
+        option = "--format" if given[0] == "form" else f"--{given[0].replace('_', '-')}"
+        raise UsageError(f"{option} does not go with --all: the profile says what is pulled, and how.")
 
 
-def what_to_ask(wanted: Wanted) -> ExportRequest:
+def _what_and_where(profile: Profile, single: Mapping[str, Any], now: datetime) -> tuple[Ask, Path]:
+    """Return what is asked for, and the folder it goes to; raises UsageError."""
+    from counterfoil.client.expected import place_of, root_of
+
+    currency = single["currency"]
+    if currency is None and single["invoice"] is None and len(profile.currencies) == 1:
+        currency = profile.currencies[0]
+    wanted = Wanted(
+        Kind(single["kind"]) if single["kind"] else None,
+        single["invoice"],
+        single["period"],
+        currency,
+        AttributeSet(single["attribute_set"] or profile.attribute_set),
+    )
+    ask = what_to_ask(wanted, now)
+    if single["to"] is None and not profile.name:
+        raise UsageError("Say where to.", remedy="Name a folder with --to; a profile has one of its own.")
+    return ask, single["to"] or root_of(profile) / place_of(ask, now)
+
+
+def what_to_ask(wanted: Wanted, now: datetime) -> Ask:
     """Check that the command line names one thing; raises UsageError."""
     from counterfoil.client import ask_billed, ask_unbilled
-    from counterfoil.periods import utc_now
 
-    attributes = wanted.attribute_set or AttributeSet.FULL
+    if wanted.kind is None:
+        raise UsageError("Say which line items.", remedy="Give --kind reconciliation or --kind usage, or --all.")
     if wanted.invoice is not None:
         if wanted.period is not None or wanted.currency is not None:
             raise UsageError("--invoice goes without --period and --currency: an invoice has both.")
-        return ask_billed(wanted.kind, wanted.invoice, attributes)
+        return ask_billed(wanted.kind, wanted.invoice, wanted.attribute_set)
     if wanted.period is None or wanted.currency is None:
         raise UsageError("Say what to pull.", remedy="Give --invoice ID, or --period and --currency.")
-    return ask_unbilled(wanted.kind, wanted.period, wanted.currency, attributes, now=utc_now())
+    return ask_unbilled(wanted.kind, wanted.period, wanted.currency, wanted.attribute_set, now=now)
 
 
-def token_source(profile: Profile, given: str | None, environ: Mapping[str, str]) -> str | TokenSource:
-    """Return where tokens come from: the argument, the profile, then the environment; raises UsageError."""
-    from counterfoil.client import ClientCredentials
-
-    if given is not None:
-        token = (sys.stdin.readline() if given == "-" else given).strip()
-        if not token:
-            raise UsageError("--token is empty.")
-        return token
-    if profile.token:
-        return profile.token
-    if profile.client_id:
-        return ClientCredentials(
-            profile.url,
-            tenant=profile.tenant,
-            client_id=profile.client_id,
-            client_secret=profile.client_secret,
-            authority=profile.authority,
-            scope=profile.scope,
-        )
-    token = environ.get(TOKEN_VARIABLE, "").strip()
-    if not token:
-        raise UsageError(
-            "There is no token to send.", remedy=f"Give --token, {TOKEN_VARIABLE}, or a profile that signs in."
-        )
-    return token
-
-
-def show(output: Output, receipt: Receipt, to: Path) -> None:
-    """Print what came, and what of it is certain."""
-    values: dict[str, object] = {
-        "proof": receipt.proof.value,
-        "lineItems": receipt.line_items,
-        "totals": [
-            f"{column} {total} {currency}".rstrip()
-            for currency, sums in receipt.totals.items()
-            for column, total in sums.items()
-        ],
-        "etag": receipt.etag,
-        "operation": receipt.operation,
-        "unchecked": list(receipt.unchecked),
-        "folder": to,
-        "files": [file.name for file in receipt.files],
-    }
-    headings = {
-        "proof": "Proof",
-        "lineItems": "Line items",
-        "totals": "Exact totals",
-        "etag": "eTag",
-        "operation": "Operation",
-        "unchecked": "Not checkable",
-        "folder": "Folder",
-        "files": "Files",
-    }
-    if output.form == "json":
-        body = receipt.to_json()
-        output.facts({name: name for name in (*body, "folder")}, {**body, "folder": to})
-        return
-    told = {name: heading for name, heading in headings.items() if values[name] not in ("", [])}
-    output.facts(told, values)
+def _again(source: str, ask: Ask, single: Mapping[str, Any], publishing: Publishing | None) -> str:
+    """Return the command that goes on with a pull. It names the month, which `last` will not mean for ever."""
+    config = frame().config
+    words = ["counterfoil", *(["--config", str(config)] if config else []), "pull", source, "--kind", ask.kind.value]
+    words += ["--invoice", ask.invoice] if ask.invoice else ["--period", ask.month, "--currency", ask.currency]
+    for name, option in {"api": "--api", "attribute_set": "--attribute-set", "to": "--to", "form": "--format"}.items():
+        if single[name] is not None:
+            words += [option, str(single[name])]
+    if publishing is not None:
+        words += ["--publish", "--data", str(publishing.settings.data)]
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)

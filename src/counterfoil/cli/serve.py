@@ -20,10 +20,12 @@ from counterfoil.errors import InputError, UsageError
 from counterfoil.model import Dataset
 from counterfoil.periods import Clocks, business_clock, utc_now
 from counterfoil.server.app import create_app
+from counterfoil.server.faults.layer import FaultyApp
+from counterfoil.server.faults.plans import Plan, plan_of
 from counterfoil.server.issuing import mint_development_token
 from counterfoil.server.opening import endpoints, opened
 from counterfoil.server.run import Bound, WebServer
-from counterfoil.server.service import Service
+from counterfoil.server.service import Application, Service
 from counterfoil.server.tls import DevelopmentCertificate, host_name
 from counterfoil.settings import Settings
 
@@ -67,6 +69,11 @@ For others, with a certificate of your own:
     default=0.0,
     help="With --dev: exports stay `running` for so many seconds.",
 )
+@click.option(
+    "--faults",
+    metavar="FILE|SEED",
+    help="With --dev: answer wrongly, as a JSON plan says or as drawn from a number. See docs/testing-your-client.md.",
+)
 @with_output
 @with_settings("host", "port", "https_port", "tls_cert", "tls_key")
 def serve(
@@ -78,14 +85,18 @@ def serve(
     dev_open: str,
     now: str | None,
     operation_delay: float,
+    faults: str | None,
 ) -> None:
     """Load, open, serve until told to stop."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if math.isnan(operation_delay):
         raise UsageError("--operation-delay is not a number of seconds.", remedy="Give 0 to 86400.")
     names = [host_name(name.strip()) for name in dev_open.split(",") if name.strip()]
-    if not dev and (names or now is not None or operation_delay):
-        raise UsageError("--dev-open, --now and --operation-delay go with --dev.", remedy="Add --dev, or leave them.")
+    if not dev and (names or now is not None or operation_delay or faults is not None):
+        raise UsageError(
+            "--dev-open, --now, --operation-delay and --faults go with --dev.", remedy="Add --dev, or leave them."
+        )
+    plan = plan_of(faults) if faults is not None else None
     if load is not None:
         _load(settings, output, load)
     clocks = Clocks(business=business_clock(_time(now), utc_now)) if now is not None else Clocks()
@@ -95,9 +106,20 @@ def serve(
             output.warning("Development mode: anybody who can reach this server gets a token for any partner.")
             if names:
                 output.warning(f"It answers to {', '.join(names)} too, not only to this machine.")
-        server = WebServer(create_app(service), listening)
+        app: Application = create_app(service)
+        if plan is not None:
+            app = FaultyApp(app, clocks.wall, plan)
+            _warn_of_faults(output, plan)
+        server = WebServer(app, listening)
         server.run(lambda bound: _announce(service, output, bound, certificate))
     output.note("Stopped.")
+
+
+def _warn_of_faults(output: Output, plan: Plan) -> None:
+    """Say what will go wrong, as a plan that can be kept in a file."""
+    output.warning(f"It answers wrongly on purpose, by {counted(len(plan.rules), 'rule')}:")
+    for line in plan.text().splitlines():
+        output.note(line)
 
 
 def _announce(
@@ -107,7 +129,7 @@ def _announce(
         output.text("serving", f"Counterfoil is serving at {each.url}")
     output.stdout.flush()
     if certificate is not None:
-        output.note(f"For https, trust this certificate authority: {certificate.ca}")
+        output.note(f"For https, trust this certificate authority: {certificate.ca.absolute()}")
     if service.development:
         _invite(service, output, bound[0].url)
 

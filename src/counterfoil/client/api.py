@@ -1,111 +1,68 @@
-"""The client: one source, asked for line items, which end up on disk with a receipt or not at all."""
+"""The client: one source, asked for line items, which end up on disk with a receipt, or in memory as a stream."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Any, Self
 
 import httpx
+import pyarrow as pa
 
-from counterfoil.client.addresses import Base
-from counterfoil.client.download import Downloader, Links
-from counterfoil.client.exports import BlobReader, Export, Exporter
-from counterfoil.client.folder import Folder
-from counterfoil.client.http import Connection, TokenSource, open_client
-from counterfoil.client.proof import Promise
-from counterfoil.client.receipt import Proof, Receipt, ReceiptBlob, ReceiptFile, request_facts
+from counterfoil.client.credentials import of_profile
+from counterfoil.client.driving import Driver
+from counterfoil.client.exports import Export
+from counterfoil.client.outcomes import Api, Form
+from counterfoil.client.plans import PARALLEL_DEFAULT, WAIT_S_DEFAULT, Plan
+from counterfoil.client.receipt import Receipt
 from counterfoil.client.retries import Patience
+from counterfoil.client.sending import open_client
+from counterfoil.client.signing import Credential, Signer, scope_for
+from counterfoil.client.steps import Flow
+from counterfoil.client.streams import items_of, lake_of, streamed
 from counterfoil.client.v1 import PAGE_SIZE_ITEMS_MAX
-from counterfoil.client.walks import PageWriter, Walker
-from counterfoil.columns import table_of
-from counterfoil.errors import UsageError
-from counterfoil.periods import timestamp
+from counterfoil.client.watching import Watcher
+from counterfoil.settings import Profile
 from counterfoil.wire.graph import ExportRequest
-
-WAIT_S_DEFAULT: Final = 3600.0
-
-
-class Api(StrEnum):
-    """The two APIs that a source may speak."""
-
-    GRAPH = "graph"
-    V1 = "v1"
-
-
-class Form(StrEnum):
-    """What a pull leaves on disk: the line items as they came, or exact Parquet with the lake's columns."""
-
-    BLOBS = "blobs"
-    PARQUET = "parquet"
-
-
-class Watcher(Protocol):
-    """Somebody who is told how a pull comes along."""
-
-    def remark(self, message: str) -> None:
-        """Something worth saying happened."""
-
-    def advance(self, line_items: int) -> None:
-        """So many more line items were read and counted."""
-
-
-class _NobodyWatching:
-    def remark(self, message: str) -> None: ...
-
-    def advance(self, line_items: int) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What one way of pulling found, before the receipt is written."""
-
-    operation: str
-    etag: str
-    line_items: int
-    totals: dict[str, dict[str, str]]
-    blobs: tuple[ReceiptBlob, ...]
-    files: tuple[ReceiptFile, ...]
-    request_ids: tuple[str, ...]
-    inexact: dict[str, int]
-    checked: tuple[str, ...]
-    unchecked: tuple[str, ...]
 
 
 class Client:
     """Pulls line items from Microsoft or any Counterfoil, and proves what can be proven.
 
-    `token` is a bearer token or a function that returns one; it is sent to the base URL's own scheme, host and port
-    only. `wait_s_max` bounds how long an export may take. Close it, or use it as a context manager.
+    `credential` is a bearer token, a function that returns one, `ClientCredentials`, or a credential of
+    azure-identity (then `scope` says for what, where it is not the source's own). The token goes to the base URL's
+    own scheme, host and port only. `wait_s_max` bounds how long an export may take, `parallel` how many blobs are
+    fetched side by side. Close it, or use it as a context manager.
     """
 
     def __init__(
         self,
         url: str,
-        token: str | TokenSource,
+        credential: Credential,
         *,
         version: str = "v1.0",
         wait_s_max: float = WAIT_S_DEFAULT,
+        parallel: int = PARALLEL_DEFAULT,
         page_size_items: int = PAGE_SIZE_ITEMS_MAX,
         patience: Patience | None = None,
+        scope: str = "",
         verify: ssl.SSLContext | bool = True,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._base = Base.parse(url)
-        if not 1 <= page_size_items <= PAGE_SIZE_ITEMS_MAX:
-            raise UsageError(f"A page has 1 to {PAGE_SIZE_ITEMS_MAX} line items, not {page_size_items}.")
-        self._patience = patience or Patience()
-        self._version = version
-        self._wait_s_max = wait_s_max
-        self._page_size_items = page_size_items
+        waits = patience or Patience()
+        self._plan = Plan.checked(url, version, wait_s_max, page_size_items, waits, parallel)
+        signer = Signer(credential, scope or scope_for(self._plan.base.origin.host))
+        signer.check_blocking()
         self._source_http = open_client(verify=verify, transport=transport)
         self._blob_http = open_client(verify=verify, transport=transport)
-        source: TokenSource = token if callable(token) else _constant(token)
-        self._connection = Connection(self._source_http, self._base, source, self._patience)
+        self._driver = Driver(self._source_http, self._blob_http, signer, waits, parallel)
+
+    @classmethod
+    def from_profile(cls, profile: Profile, **more: Any) -> Self:
+        """Return a client for a profile of counterfoil.toml; raises UsageError if it has no credential."""
+        return cls(profile.url, of_profile(profile), **{"scope": profile.scope, **more})
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -129,123 +86,35 @@ class Client:
     ) -> Receipt:
         """Fetch, prove and write the line items asked for; returns the receipt, which also lies beside them.
 
-        Raises a SourceError if anything that could be checked does not agree: then nothing was kept, and what a
-        former pull left in the folder is untouched.
+        Raises a SourceError if anything that could be checked does not agree. Then nothing of a former pull in the
+        folder is touched, and what was fetched and proven waits in `.counterfoil-pull`: the same call goes on from
+        there, after a crash too. If the folder holds this eTag already, nothing is fetched, and the receipt's
+        `already_held` is true.
         """
-        watching = watcher or _NobodyWatching()
-        facts = request_facts(ask, api)
-        started_at = timestamp(self._patience.now())
-        with Folder(to, {"source": str(self._base), "api": api.value, **facts}) as folder:
-            pull = self._pull_graph if api is Api.GRAPH else self._pull_v1
-            outcome = pull(ask, folder.staging, form, watching)
-            receipt = Receipt(
-                source=str(self._base),
-                api=api.value,
-                request=facts,
-                operation=outcome.operation,
-                etag=outcome.etag,
-                started_at=started_at,
-                finished_at=timestamp(self._patience.now()),
-                format=form.value,
-                line_items=outcome.line_items,
-                totals=outcome.totals,
-                proof=Proof.TRANSPORT_CHECKED if outcome.unchecked else Proof.PROVEN,
-                checked=outcome.checked,
-                unchecked=outcome.unchecked,
-                blobs=outcome.blobs,
-                files=outcome.files,
-                request_ids=outcome.request_ids,
-                inexact=outcome.inexact,
-            )
-            folder.keep(receipt)
-        return receipt
+        return self._driver.run(self._plan.pull(ask, to, api, form, watcher))
 
     def export(self, ask: ExportRequest, on_wait: Callable[[float], None] = lambda _: None) -> Export:
         """Submit a Graph export and wait for it; returns its manifest, with nothing downloaded."""
-        return self._exporter().export(ask, on_wait)
+        return self._driver.run(self._plan.export(ask, on_wait))
 
-    def _exporter(self) -> Exporter:
-        return Exporter(self._connection, self._base, self._version, self._patience, self._wait_s_max)
+    def line_items(self, ask: ExportRequest, *, api: Api = Api.GRAPH) -> Iterator[dict[str, str | None]]:
+        """Yield the line items by Graph's names, every value the exact text it came as; memory stays flat.
 
-    def _pull_graph(self, ask: ExportRequest, folder: Path, form: Form, watching: Watcher) -> _Outcome:
-        exporter = self._exporter()
-        export = exporter.export(ask, lambda so_far_s: watching.remark(f"Waiting for the export, {so_far_s:.0f} s."))
-        manifest = export.manifest
-        watching.remark(
-            f"The export has {len(manifest.blobs)} blob{'s' * (len(manifest.blobs) != 1)}, eTag {manifest.etag}."
-        )
-        links = Links(self._base, manifest, lambda: exporter.manifest_again(export))
-        downloader = Downloader(self._blob_http, self._base, links, folder, self._patience)
-        reader = BlobReader(ask.kind, as_parquet=form is Form.PARQUET, on_line_items=watching.advance)
-        reader.read_all(downloader.fetch_all(manifest.blobs))
-        manifest.promise.check(reader.tally)
-        checked, unchecked = _verdict(
-            ask,
-            manifest.promise,
-            {
-                "the number of blobs": manifest.counted,
-                "the size of every blob": all(blob.size_bytes is not None for blob in manifest.blobs),
-                "the SHA-256 of every blob": all(blob.sha256 is not None for blob in manifest.blobs),
-                "the line items of every blob": all(blob.line_items is not None for blob in manifest.blobs),
-            },
-        )
-        return _Outcome(
-            operation=export.operation,
-            etag=manifest.etag,
-            line_items=reader.tally.line_items,
-            totals=reader.tally.plain_totals(),
-            blobs=tuple(reader.blobs),
-            files=tuple(reader.files),
-            request_ids=tuple(export.request_ids),
-            inexact=reader.inexact,
-            checked=("no blob is listed twice", "gzip integrity of every blob", *checked),
-            unchecked=unchecked,
-        )
+        What was promised is held against what came at the end: raises ProofError in place of ending.
+        """
+        for batch in self._batches(ask, api):
+            yield from items_of(batch)
 
-    def _pull_v1(self, ask: ExportRequest, folder: Path, form: Form, watching: Watcher) -> _Outcome:
-        walker = Walker(self._connection, self._base, self._page_size_items)
-        with PageWriter(folder, ask.kind, as_parquet=form is Form.PARQUET) as writer:
-            for page in walker.pages_of(ask):
-                writer.add(page, walker.pages)
-                watching.advance(len(page.items))
-            writer.finish()
-        annotations = walker.annotations
-        promise = annotations.promise if annotations else Promise()
-        promise.check(writer.tally)
-        etag = (annotations.etag if annotations else None) or ""
-        checked, unchecked = _verdict(ask, promise, {"one eTag over the whole walk": bool(etag)})
-        return _Outcome(
-            operation="",
-            etag=etag,
-            line_items=writer.tally.line_items,
-            totals=writer.tally.plain_totals(),
-            blobs=(),
-            files=tuple(writer.files),
-            request_ids=(walker.correlation_id,),
-            inexact=writer.inexact,
-            checked=("the walk ended, and no page was had twice", *checked),
-            unchecked=unchecked,
-        )
+    def batches(self, ask: ExportRequest, *, api: Api = Api.GRAPH) -> Iterator[pa.RecordBatch]:
+        """Yield the line items as record batches with the lake's columns: numbers as DECIMAL and as exact text.
 
+        Raises ProofError in place of ending, as `line_items` does.
+        """
+        for batch in self._batches(ask, api):
+            yield lake_of(ask.kind, batch)
 
-def _verdict(ask: ExportRequest, promise: Promise, vouched: dict[str, bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what was checked, and what could not be because the source says nothing of it."""
-    vouched = {
-        **vouched,
-        "the number of line items": promise.line_items is not None,
-        "the exact totals": promise.covers(table_of(ask.kind).totals),
-    }
-    return (
-        tuple(name for name, known in vouched.items() if known),
-        tuple(name for name, known in vouched.items() if not known),
-    )
-
-
-def _constant(token: str) -> TokenSource:
-    if not token:
-        raise UsageError(
-            "There is no token to send.", remedy="Give --token, COUNTERFOIL_TOKEN, or a profile that signs in."
-        )
-    if not all("!" <= char <= "~" for char in token):
-        raise UsageError("The token holds characters that none has.", remedy="Copy it again, without line ends.")
-    return lambda: token
+    def _batches(self, ask: ExportRequest, api: Api) -> Iterator[pa.RecordBatch]:
+        with streamed(self._plan, ask, api) as parts:
+            flow: Flow[Iterator[pa.RecordBatch]]
+            for flow in parts:
+                yield from self._driver.run(flow)

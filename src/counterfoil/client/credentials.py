@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from typing import Final
@@ -19,14 +20,11 @@ from counterfoil.client.addresses import Base
 from counterfoil.client.http import Connection, open_client
 from counterfoil.client.messages import Request
 from counterfoil.client.retries import Patience
+from counterfoil.client.signing import MICROSOFT_SCOPES, scope_for
 from counterfoil.errors import ProofError, UsageError
+from counterfoil.settings import Profile
 
 MICROSOFT_AUTHORITY: Final = "https://login.microsoftonline.com"
-_MICROSOFT_SCOPES: Final = {
-    "graph.microsoft.com": "https://graph.microsoft.com/.default",
-    "api.partnercenter.microsoft.com": "https://api.partnercenter.microsoft.com/.default",
-}
-_COUNTERFOIL_SCOPE: Final = "api://counterfoil/.default"
 _EARLY_S: Final = 120.0
 
 
@@ -51,12 +49,12 @@ class ClientCredentials:
             if not value:
                 raise UsageError(f"Signing in needs the {name}, and it is empty.")
         host = Base.parse(source_url).origin.host
-        self._authority = Base.parse(authority or (MICROSOFT_AUTHORITY if host in _MICROSOFT_SCOPES else source_url))
+        self._authority = Base.parse(authority or (MICROSOFT_AUTHORITY if host in MICROSOFT_SCOPES else source_url))
         self._form = {
             "grant_type": "client_credentials",
             "client_id": client_id,
             "client_secret": client_secret,
-            "scope": scope or _MICROSOFT_SCOPES.get(host, _COUNTERFOIL_SCOPE),
+            "scope": scope or scope_for(host),
         }
         self._url = self._authority.join(f"{tenant}/oauth2/v2.0/token")
         self._patience = patience or Patience()
@@ -65,12 +63,14 @@ class ClientCredentials:
         self._transport = transport
         self._token = ""
         self._good_until_s = 0.0
+        self._lock = threading.Lock()
 
     def __call__(self) -> str:
         """Return a token, a new one if the last is about to end."""
-        if not self._token or self._monotonic() >= self._good_until_s:
-            self._sign_in()
-        return self._token
+        with self._lock:
+            if not self._token or self._monotonic() >= self._good_until_s:
+                self._sign_in()
+            return self._token
 
     def forget(self) -> None:
         """Have the next call sign in again: the source no longer takes the token."""
@@ -94,3 +94,22 @@ class ClientCredentials:
             raise ProofError(f"{self._authority.origin} answered the sign-in with no token.")
         self._token = token
         self._good_until_s = self._monotonic() + max(0.0, lasts_s - _EARLY_S)
+
+
+def of_profile(profile: Profile) -> str | ClientCredentials:
+    """Return what a profile signs in with: its token, or its client id and secret; raises UsageError."""
+    if profile.token:
+        return profile.token
+    if profile.client_id:
+        return ClientCredentials(
+            profile.url,
+            tenant=profile.tenant,
+            client_id=profile.client_id,
+            client_secret=profile.client_secret,
+            authority=profile.authority,
+            scope=profile.scope,
+        )
+    raise UsageError(
+        f"The profile {profile.name!r} has neither a token nor a client id.",
+        remedy="Give it token_env, or tenant, client_id and client_secret_env.",
+    )

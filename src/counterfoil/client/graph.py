@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from counterfoil.client.addresses import Base, check_blob_url, shown
 from counterfoil.client.messages import Answer, Request
-from counterfoil.client.proof import Promise, read_totals
+from counterfoil.client.proof import ChangedError, GarbledError, Promise, read_totals
 from counterfoil.errors import OperationFailedError, ProofError, UsageError
 from counterfoil.wire.graph import BILLING, NO_DATA_CODE, VERSIONS, ExportRequest
 
@@ -156,7 +156,7 @@ def read_object(answer: Answer, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        raise ProofError(
+        raise GarbledError(
             f"What should be the {what} is not a JSON object ({answer.request_ids}).",
             remedy="Trying again is safe; if it stays so, the source does not speak this API.",
         )
@@ -166,7 +166,7 @@ def read_object(answer: Answer, what: str) -> dict[str, Any]:
 def check_same_data(first: SourceManifest, renewed: SourceManifest) -> None:
     """Check that a manifest asked for again is of the same data; raises ProofError."""
     if (renewed.etag, renewed.blobs) != (first.etag, first.blobs):
-        raise ProofError(
+        raise ChangedError(
             f"The export changed while it was downloaded: its eTag was {shown(first.etag)} and is "
             f"{shown(renewed.etag)}.",
             remedy="Pull again; nothing of the first state was kept.",
@@ -192,21 +192,21 @@ def _failure(body: Mapping[str, Any], operation_id: str, answer: Answer) -> Oper
 def _read_manifest(body: Mapping[str, Any], answer: Answer) -> SourceManifest:
     listed = body.get("blobs")
     if not isinstance(listed, list) or len(listed) > BLOBS_MAX:
-        raise ProofError(f"The manifest has no list of blobs that can be right ({answer.request_ids}).")
+        raise GarbledError(f"The manifest has no list of blobs that can be right ({answer.request_ids}).")
     blobs = tuple(_read_blob(each) for each in listed)
     count = body.get("blobCount")
     if count is not None and _count(count, "blobCount") != len(blobs):
-        raise ProofError(f"The manifest lists {len(blobs)} blobs and says that there are {count}.")
+        raise GarbledError(f"The manifest lists {len(blobs)} blobs and says that there are {count}.")
     seen: set[str] = set()
     for blob in blobs:
         if blob.name.lower() in seen:  # case-blind, as some file systems are
-            raise ProofError(f"The manifest lists the blob {blob.name} twice.")
+            raise GarbledError(f"The manifest lists the blob {blob.name} twice.")
         seen.add(blob.name.lower())
     totals, currency = read_totals(body.get("@counterfoil.totals"))
     line_items = _optional_count(body, "@counterfoil.lineItemCount")
     by_blob = [blob.line_items for blob in blobs if blob.line_items is not None]
     if line_items is not None and len(by_blob) == len(blobs) and sum(by_blob) != line_items:
-        raise ProofError(f"The manifest says {line_items} line items, and {sum(by_blob)} over its blobs.")
+        raise GarbledError(f"The manifest says {line_items} line items, and {sum(by_blob)} over its blobs.")
     root = _text(body.get("rootDirectory"))
     if not root and blobs:
         raise ProofError(f"The manifest has no rootDirectory ({answer.request_ids}).")

@@ -1,124 +1,38 @@
-"""What both drivers need of httpx: clients that keep and log nothing, and the gate through which a token leaves.
+"""Single calls with a token to one source, for whoever needs no more than that.
 
-What a newcomer would get wrong: httpx follows no redirect by itself, but it keeps cookies and it logs every URL at
-level INFO, signed queries included; both are switched off here.
+Pulls go through flows and drivers; this is the same `Caller` with a blocking driver around it.
 """
 
 from __future__ import annotations
 
-import logging
-import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Final
+from collections.abc import Callable
 
 import httpx
 
-from counterfoil.client.addresses import QUERY, Origin, shown, without_query
-from counterfoil.client.calls import host_of, is_at
-from counterfoil.client.messages import Request
-from counterfoil.client.steps import Send, Unanswered
-from counterfoil.errors import ProofError
+from counterfoil.client.addresses import Base
+from counterfoil.client.calls import Caller, Ids
+from counterfoil.client.driving import Driver
+from counterfoil.client.messages import Answer, Request
+from counterfoil.client.retries import Patience
+from counterfoil.client.sending import open_client
+from counterfoil.client.signing import Signer
 
-USER_AGENT: Final = "counterfoil"
-ANSWER_BYTES_MAX: Final = 256 << 20
-ERROR_BYTES_MAX: Final = 65536
-CHUNK_BYTES: Final = 1 << 20
-_TALKATIVE: Final = ("httpx", "httpcore.http11")
+__all__ = ["Connection", "TokenSource", "open_client"]
 
 TokenSource = Callable[[], str]  # one with a method `forget()` is told so before it is asked again after a 401
 
 
-def open_client(*, verify: ssl.SSLContext | bool = True, transport: httpx.BaseTransport | None = None) -> httpx.Client:
-    """Return an httpx client that keeps no cookies, follows no redirects and logs no queries."""
-    client = httpx.Client(verify=verify, transport=transport, **_settings())
-    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # httpx copies the cookies, not their policy
-    return client
+class Connection:
+    """Calls to one source. Nothing it sends leaves the origin of `base`."""
 
+    def __init__(self, client: httpx.Client, base: Base, token: TokenSource | None, patience: Patience) -> None:
+        self._caller = Caller(base, patience, Ids(), signs=token is not None)
+        signer = Signer(token, "") if token is not None else None
+        self._driver = Driver(client, client, signer, patience)
 
-def open_async_client(
-    *, verify: ssl.SSLContext | bool = True, transport: httpx.AsyncBaseTransport | None = None
-) -> httpx.AsyncClient:
-    """Return the same for asyncio."""
-    client = httpx.AsyncClient(verify=verify, transport=transport, **_settings())
-    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    return client
+    def call(self, request: Request) -> Answer:
+        """Return the answer of a call that succeeded; raises NoAnswerError, RefusedError or ProofError.
 
-
-def _settings() -> dict[str, Any]:
-    # These loggers are the whole process's, and so the only place to take the signatures out of what they write.
-    for name in _TALKATIVE:
-        logging.getLogger(name).addFilter(_hide_queries)
-    return {
-        "follow_redirects": False,
-        "timeout": httpx.Timeout(60.0, connect=20.0, read=180.0, pool=None),
-        "headers": {"User-Agent": USER_AGENT},
-    }
-
-
-def _hide_queries(record: logging.LogRecord) -> bool:
-    record.msg = QUERY.sub("", str(record.msg))
-    if isinstance(record.args, tuple):
-        record.args = tuple(without_query(str(each)) if isinstance(each, httpx.URL) else each for each in record.args)
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A call as httpx takes it."""
-
-    method: str
-    url: httpx.URL
-    headers: dict[str, str]
-    content: bytes | None
-
-
-def outgoing(send: Send) -> Outgoing:
-    """Return the call with its token; raises ProofError rather than let one out to another origin.
-
-    Both readings of the URL must agree: the standard library's, and that of the library that sends.
-    """
-    try:
-        url = httpx.URL(send.request.url)
-        sent_to = Origin.of(f"{url.scheme}://{url.netloc.decode('ascii')}")
-    except (httpx.InvalidURL, ValueError):
-        raise ProofError(f"{shown(send.request.url)!r} is no address that can be asked.") from None
-    if not is_at(send.base, send.request.url) or sent_to != send.base.origin:
-        raise ProofError(f"{host_of(send.request.url)} is not {send.base.origin}; nothing was sent there.")
-    headers = dict(send.request.headers)
-    if send.token:
-        headers["Authorization"] = f"Bearer {send.token}"
-    return Outgoing(send.request.method, url, headers, send.request.body or None)
-
-
-def lower(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return headers by lower-case name."""
-    return {name.lower(): value for name, value in headers.items()}
-
-
-def unanswered(error: httpx.RequestError, received: int = 0) -> Unanswered:
-    """Return what a flow is told of a call that got no whole answer."""
-    hopeless = "CERTIFICATE_VERIFY_FAILED" in str(error) or isinstance(error, httpx.UnsupportedProtocol)
-    return Unanswered(shown(str(error)) or type(error).__name__, hopeless, received)
-
-
-class Body:
-    """An answer's body as it arrives, which may not be without end."""
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def add(self, piece: bytes) -> None:
-        """Take some more; raises ProofError where it is too much."""
-        self._size += len(piece)
-        if self._size > ANSWER_BYTES_MAX:
-            where = without_query(self._request.url)
-            raise ProofError(f"{where} answers with more than {ANSWER_BYTES_MAX >> 20} MiB.")
-        self._pieces.append(piece)
-
-    def whole(self) -> bytes:
-        """Return all of it."""
-        return b"".join(self._pieces)
+        What may pass is tried again, within the bounds of `Patience`.
+        """
+        return self._driver.run(self._caller.call(request))

@@ -19,6 +19,14 @@ _TOTAL_LENGTH_MAX: Final = 200
 _COLUMNS_MAX: Final = 20
 
 
+class GarbledError(ProofError):
+    """What came makes no sense; it may have been spoilt on the way, so it is asked for again."""
+
+
+class ChangedError(ProofError):
+    """The source has other data than when the pull began; it can begin again with them."""
+
+
 @dataclass(slots=True)
 class Tally:
     """What has arrived so far: how many line items, and exact totals by currency and column."""
@@ -40,6 +48,23 @@ class Tally:
                 )
                 total = numbers.total(text for text in mine if text is not None)
                 sums[column] = numbers.add(sums.get(column, Decimal(0)), total)
+
+    @classmethod
+    def of(cls, line_items: int, totals: Mapping[str, Mapping[str, str]]) -> Tally:
+        """Return the tally that was written down as `line_items` and `plain_totals`."""
+        exact = {
+            currency: {column: numbers.exact(text) for column, text in sums.items()}
+            for currency, sums in totals.items()
+        }
+        return cls(line_items, exact)
+
+    def merge(self, other: Tally) -> None:
+        """Add what another tally counted."""
+        self.line_items += other.line_items
+        for currency, sums in other.totals.items():
+            mine = self.totals.setdefault(currency, {})
+            for column, value in sums.items():
+                mine[column] = numbers.add(mine.get(column, Decimal(0)), value)
 
     def plain_totals(self) -> dict[str, dict[str, str]]:
         """The totals by currency and column, written out in full."""

@@ -2,21 +2,27 @@
 
 `proven` means: every line item, byte and total that the source vouches for was counted, hashed and summed here, and
 agrees. `transport-checked` means: the source vouches for less; what it made checkable was checked, and the receipt
-lists what could not be. There is no third word: a pull that fails a check writes no receipt.
+lists what could not be. There is no third word: a pull that fails a check writes no receipt. What a newcomer would
+get wrong: `last` is another month each month, so a receipt always says which month it was.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Self
 
+from counterfoil.client.asking import month_of
+from counterfoil.errors import UsageError
 from counterfoil.wire.graph import ExportRequest
 
 FILE_NAME: Final = "receipt.json"
 VERSION: Final = 1
+_SPELLED: Final = {"etag": "eTag"}  # as the manifest spells it; all else in camel case
 
 
 class Proof(StrEnum):
@@ -26,8 +32,23 @@ class Proof(StrEnum):
     TRANSPORT_CHECKED = "transport-checked"
 
 
+class _Written:
+    """What is the same for all parts of a receipt: how they are spelled."""
+
+    __slots__ = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it spelled as JSON is on the wire."""
+        return {_camel(name): value for name, value in asdict(self).items()}  # type: ignore[call-overload]
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Self:
+        """Read it; raises KeyError or TypeError where something is missing."""
+        return cls(**{each.name: body[_camel(each.name)] for each in fields(cls)})  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True, slots=True)
-class ReceiptBlob:
+class ReceiptBlob(_Written):
     """One blob as the source delivered it."""
 
     name: str
@@ -37,7 +58,7 @@ class ReceiptBlob:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiptFile:
+class ReceiptFile(_Written):
     """One file as it lies beside the receipt."""
 
     name: str
@@ -48,7 +69,11 @@ class ReceiptFile:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What one pull brought. `totals` are exact, by currency and column; `inexact` counts rounded lake decimals."""
+    """What one pull brought. `totals` are exact, by currency and column; `inexact` counts rounded lake decimals.
+
+    `already_held` is of the call, not of the receipt: the source has nothing else than an earlier pull brought, and
+    this is that pull's receipt.
+    """
 
     source: str
     api: str
@@ -67,32 +92,74 @@ class Receipt:
     files: tuple[ReceiptFile, ...]
     request_ids: tuple[str, ...]
     inexact: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    already_held: bool = field(default=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """A form for the file beside the data, spelled as JSON is on the wire."""
         body = {"receiptVersion": VERSION} | {_camel(name): value for name, value in asdict(self).items()}
-        for name in ("blobs", "files"):
-            body[name] = [{_camel(key): value for key, value in each.items()} for each in body[name]]
+        del body["alreadyHeld"]
+        for name, listed in (("blobs", self.blobs), ("files", self.files)):
+            body[name] = [each.to_json() for each in listed]
         return body
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Self:
+        """Read a receipt; raises ValueError, KeyError or TypeError if it is none."""
+        if body["receiptVersion"] != VERSION:
+            raise ValueError(body["receiptVersion"])
+        given = {each.name: body[_camel(each.name)] for each in fields(cls) if _camel(each.name) in body}
+        given |= {name: tuple(given[name]) for name in ("checked", "unchecked", "request_ids", "notes")}
+        given["proof"] = Proof(given["proof"])
+        given["blobs"] = tuple(ReceiptBlob.from_json(each) for each in given["blobs"])
+        given["files"] = tuple(ReceiptFile.from_json(each) for each in given["files"])
+        return cls(**given)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Return the receipt of a folder, or None where no pull was finished there; raises UsageError."""
+        path = folder / FILE_NAME
+        try:
+            body = json.loads(path.read_text(encoding="utf-8"))
+            return None if body["proof"] == UNFINISHED else cls.from_json(body)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UsageError(
+                f"{path} is not a receipt that can be read.", remedy="Name an empty folder with --to."
+            ) from None
+
+    def as_held(self) -> Self:
+        """Return this receipt as the answer of a pull that found nothing new."""
+        return replace(self, already_held=True)
 
     def text(self) -> str:
         """The receipt as it is written to disk."""
         return json.dumps(self.to_json(), ensure_ascii=False, indent=2) + "\n"
 
 
-def request_facts(ask: ExportRequest, api: str) -> dict[str, str]:
-    """Return what was asked, as a receipt says it."""
+UNFINISHED: Final = "unfinished"  # what stands for the proof while files are moved into place
+
+
+def request_facts(ask: ExportRequest, api: str, now: datetime) -> dict[str, str]:
+    """Return what was asked, as a receipt says it; a period with the month it was."""
     facts = {"kind": ask.kind.value}
     if ask.invoice:
         facts["invoiceId"] = ask.invoice
     else:
         assert ask.period is not None
-        facts |= {"billingPeriod": ask.period.value, "currencyCode": ask.currency}
+        facts |= {"billingPeriod": ask.period.value, "month": month_of(ask, now), "currencyCode": ask.currency}
     if api == "graph":
         facts["attributeSet"] = ask.attributes.value
     return facts
 
 
+def identity(source: str, api: str, request: Mapping[str, str]) -> dict[str, str]:
+    """Return what two pulls have in common that are of the same thing. A month may be `current` and later `last`."""
+    facts = {name: value for name, value in request.items() if name != "billingPeriod" or "month" not in request}
+    return {"source": source, "api": api, **facts}
+
+
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
+    return _SPELLED.get(name) or first + "".join(word.capitalize() for word in rest)

@@ -18,7 +18,7 @@ import msgspec
 
 from counterfoil.client.addresses import Base, shown
 from counterfoil.client.messages import Answer, Request
-from counterfoil.client.proof import Promise, read_totals
+from counterfoil.client.proof import GarbledError, Promise, read_totals
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.wire.graph import ExportRequest, Period
@@ -129,7 +129,7 @@ def read_page(base: Base, first: Step, answer: Answer) -> SourcePage:
     try:
         envelope = msgspec.json.decode(body, type=_Envelope)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ProofError(
+        raise GarbledError(
             f"What should be a page of line items is not ({shown(str(error))}; {answer.request_ids}).",
             remedy="Trying again is safe; if it stays so, the source does not speak this API.",
         ) from error

@@ -1,129 +1,186 @@
-"""A Partner Center v1 walk, from the first page to the last."""
+"""A Partner Center v1 walk, from the first page to the last, as a flow that goes on where a run before ended.
+
+What a newcomer would get wrong: pages are not numbered, so a page that is repeated, left out or out of order looks
+like any other. Here each page is held against the ones before: the step that led to it, its items, and what a
+Counterfoil says of the whole on every page. What only the end can tell, the count and the sums, is checked there.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from counterfoil.client import v1
-from counterfoil.client.addresses import Base, shown
-from counterfoil.client.http import Connection
-from counterfoil.client.lines import Dialect, LineReader, tally_columns, tally_of
-from counterfoil.client.proof import Tally
-from counterfoil.client.receipt import ReceiptFile
-from counterfoil.client.v1 import Annotations, SourcePage
-from counterfoil.client.writing import LINES_PER_FILE_MAX, LakeFile, LinesFile
-from counterfoil.errors import ProofError
-from counterfoil.model import Kind
+from counterfoil.client.addresses import shown
+from counterfoil.client.blobs import Facts, batches_of
+from counterfoil.client.calls import Caller
+from counterfoil.client.disk import check_room
+from counterfoil.client.folder import Folder
+from counterfoil.client.forms import Source, write_form
+from counterfoil.client.journal import Journal, Walk, digest_of
+from counterfoil.client.lines import Dialect, LineReader
+from counterfoil.client.messages import Answer, Request
+from counterfoil.client.outcomes import Form, Outcome, rounded, together, verdict
+from counterfoil.client.proof import ChangedError, GarbledError, Promise
+from counterfoil.client.receipt import Receipt
+from counterfoil.client.steps import Do, Flow
+from counterfoil.client.tickets import Ticket
+from counterfoil.client.v1 import SourcePage
+from counterfoil.client.v1 import Step as PageStep
+from counterfoil.client.watching import Watching
+from counterfoil.errors import ProofError, RefusedError
 from counterfoil.wire.graph import ExportRequest
 
 PAGES_MAX: Final = 10_000_000
+BEGUN_ANEW_MAX: Final = 2
+_NO_LONGER_GOOD: Final = frozenset({400, 404, 410})
 
 
-class Walker:
-    """Walks the pages of one request; afterwards it knows what the source said of the whole."""
+@dataclass(frozen=True, slots=True)
+class WalkPull:
+    """One pull by pages."""
 
-    def __init__(self, connection: Connection, base: Base, page_size_items: int) -> None:
-        self._connection = connection
-        self._base = base
-        self._page_size_items = page_size_items
-        self.correlation_id = str(uuid.uuid4())
-        self.annotations: Annotations | None = None
-        self.pages = 0
+    caller: Caller
+    ask: ExportRequest
+    folder: Folder
+    form: Form
+    watching: Watching
+    page_size_items: int
 
-    def pages_of(self, ask: ExportRequest) -> Iterator[SourcePage]:
-        """Yield every page in order; raises ProofError where the walk turns in a circle or its data changes."""
-        first = v1.first_step(self._base, ask, self._page_size_items)
-        step: v1.Step | None = first
-        taken: set[bytes] = set()
-        while step is not None:
-            if step.fingerprint in taken or self.pages >= PAGES_MAX:
-                raise ProofError(
-                    f"Page {self.pages + 1} leads back to a page that was had already (MS-CorrelationId "
-                    f"{self.correlation_id}).",
-                    remedy="Nothing was kept. Trying again is safe; if it stays so, the source's paging is broken.",
-                )
-            taken.add(step.fingerprint)
-            request = v1.page_request(step, correlation_id=self.correlation_id, request_id=str(uuid.uuid4()))
-            answer = self._connection.call(request)
-            page = v1.read_page(self._base, first, answer)
-            self.pages += 1
-            self._check_constant(page.annotations)
-            yield page
-            step = page.following
+    def run(self, ticket: Ticket) -> Flow[Outcome | Receipt]:
+        """Return what was pulled, or the former receipt where the source has nothing new."""
+        anew = 0
+        while True:
+            try:
+                return (yield from self._once(ticket))
+            except ChangedError as error:
+                yield Do(self.folder.clear)
+                anew += 1
+                if anew > BEGUN_ANEW_MAX:
+                    raise
+                self.watching.note(f"{error.message} Starting over.")
+            except ProofError:
+                yield Do(self.folder.clear)  # going on from here would end here again
+                raise
 
-    def _check_constant(self, annotations: Annotations) -> None:
-        if self.annotations is None:
-            self.annotations = annotations
-        elif annotations != self.annotations:
+    def _once(self, ticket: Ticket) -> Flow[Outcome | Receipt]:
+        first = v1.first_step(self.caller.base, self.ask, self.page_size_items)
+        journal = Journal(self.folder.staging, self.ask.kind)
+        walk: Walk = yield Do(journal.read)
+        wrong: bool = yield Do(lambda: self._is_of_another_form(journal, walk))
+        if wrong:
+            raise ChangedError(f"The unfinished pull is not in the form {self.form.value}.")
+        if walk.pages:
+            self.watching.remark(f"Going on after page {walk.pages}, with {walk.tally.line_items:,} line items.")
+            self.watching.advance(walk.tally.line_items)
+        begun = walk.pages
+        correlation_id = str(uuid.uuid4())
+        while not walk.is_over:
+            step = walk.following or first
+            page = yield from self._page(first, step, walk, begun, correlation_id)
+            if not walk.pages:
+                etag = page.annotations.etag or ""
+                held = yield Do(lambda given=etag: self.folder.held(given, self.form.value))  # type: ignore[misc]
+                if held is not None:
+                    return held  # type: ignore[no-any-return]
+                yield Do(lambda given=page: self._begin(ticket, given))  # type: ignore[misc]
+                self.watching.expect("fetching", line_items=page.annotations.promise.line_items)
+            where = f"Page {walk.pages + 1}"
+            yield Do(lambda a=step, b=page, c=where: journal.add(walk, a, b, c), heavy=True)  # type: ignore[misc]
+            self.watching.finished_blob()
+            self.watching.advance(len(page.items))
+            yield from self._close(journal, walk)
+        yield from self._close(journal, walk)
+        return (yield from self._sum(journal, walk))
+
+    def _begin(self, ticket: Ticket, page: SourcePage) -> None:
+        """Check that there is room, and leave word of what is begun here."""
+        count = page.annotations.promise.line_items
+        if count is not None and page.items:
+            check_room(self.folder.staging, count * sum(map(len, page.items)) // len(page.items) // 4)
+        ticket.etag = page.annotations.etag
+        ticket.keep(self.folder.staging)
+
+    def _page(self, first: PageStep, step: PageStep, walk: Walk, begun: int, correlation_id: str) -> Flow[SourcePage]:
+        number = walk.pages + 1
+        if step.fingerprint in walk.steps or number > PAGES_MAX:
             raise ProofError(
-                f"Page {self.pages} is of other data than the pages before: its eTag is "
-                f"{shown(str(annotations.etag))}, and was {shown(str(self.annotations.etag))}.",
-                remedy="Nothing was kept. Trying again is safe.",
+                f"Page {number} leads back to a page that was had already (MS-CorrelationId {correlation_id}).",
+                remedy="Nothing was kept. Trying again is safe; if it stays so, the source's paging is broken.",
             )
 
+        def request() -> Request:
+            return v1.page_request(step, correlation_id=correlation_id, request_id=str(uuid.uuid4()))
 
-class PageWriter:
-    """Writes the items of a walk to files of at most 250,000, counting and summing them."""
+        def read(answer: Answer) -> SourcePage:
+            page = v1.read_page(self.caller.base, first, answer)
+            _check_new(page, number, walk, answer)
+            return page
 
-    def __init__(self, folder: Path, kind: Kind, *, as_parquet: bool) -> None:
-        self._folder = folder
-        self._kind = kind
-        self._as_parquet = as_parquet
-        self._reader = LineReader(kind, Dialect.V1, only=() if as_parquet else tally_columns(kind))
-        self._file: LakeFile | LinesFile | None = None
-        self._open = ExitStack()
-        self.tally = Tally()
-        self.files: list[ReceiptFile] = []
-        self.inexact: dict[str, int] = {}
+        try:
+            page = yield from self.caller.read(request, read)
+        except RefusedError as error:
+            if not begun or error.status not in _NO_LONGER_GOOD:
+                raise
+            raise ChangedError(f"The walk cannot go on from page {begun}: {error.message}") from error
+        if walk.annotations is not None and page.annotations != walk.annotations:
+            raise ChangedError(
+                f"Page {number} is of other data than the pages before: its eTag is "
+                f"{shown(str(page.annotations.etag))}, and was {shown(str(walk.annotations.etag))}.",
+                remedy="Nothing was kept. Trying again is safe.",
+            )
+        return page
 
-    def __enter__(self) -> PageWriter:
-        return self
+    def _is_of_another_form(self, journal: Journal, walk: Walk) -> bool:
+        as_parquet = self.form is Form.PARQUET
+        return any((each.file.name != each.blob.name) is not as_parquet for each in journal.facts(walk))
 
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
+    def _close(self, journal: Journal, walk: Walk) -> Flow[None]:
+        as_parquet = self.form is Form.PARQUET
+        parts: list[int] = yield Do(lambda: journal.full_parts(walk))
+        for part in parts:
+            yield Do(lambda given=part: journal.close(given, as_parquet=as_parquet), heavy=True)  # type: ignore[misc]
 
-    def add(self, page: SourcePage, number: int) -> None:
-        """Add the items of one page; raises ProofError for an item that cannot be read."""
-        if not page.items:
-            return
-        lines = [_one_line(item) for item in page.items]
-        batch = self._reader.read(lines, f"Page {number}")
-        tally_of(self._kind, batch, self.tally)
-        file = self._room_for(len(lines))
-        if isinstance(file, LakeFile):
-            file.add(batch)
-        else:
-            file.add(lines)
+    def _sum(self, journal: Journal, walk: Walk) -> Flow[Outcome]:
+        facts: list[Facts] = yield Do(lambda: journal.facts(walk))
+        tally = together(facts)
+        promise = walk.annotations.promise if walk.annotations else Promise()
+        promise.check(tally)
+        if tally.line_items != walk.tally.line_items:
+            raise ProofError(f"{walk.tally.line_items:,} line items were had, and {tally.line_items:,} are here.")
+        etag = (walk.annotations.etag if walk.annotations else None) or ""
+        checked, unchecked = verdict(self.ask.kind, promise, {"one eTag over the whole walk": bool(etag)})
+        files = [each.file for each in facts]
+        if self.form in (Form.CSV, Form.XLSX):
+            self.watching.expect("writing", line_items=tally.line_items)
+            files = [(yield Do(lambda: write_form(self.form, self.folder.staging, self._source(facts)), heavy=True))]
+        return Outcome(
+            operation="",
+            etag=etag,
+            tally=tally,
+            checked=("the walk ended, and no page was had twice", *checked),
+            unchecked=unchecked,
+            blobs=(),
+            files=tuple(files),
+            inexact=rounded(facts),
+        )
 
-    def finish(self) -> None:
-        """Bring the last file to the disk."""
-        if self._file is not None:
-            self.files.append(self._file.finish())
-            if isinstance(self._file, LakeFile):
-                for column, count in self._file.inexact.items():
-                    self.inexact[column] = self.inexact.get(column, 0) + count
-        self._file = None
-
-    def _room_for(self, lines: int) -> LakeFile | LinesFile:
-        if self._file is not None and self._file.line_items + lines > LINES_PER_FILE_MAX:
-            self.finish()
-        if self._file is None:
-            stem = self._folder / f"part-{len(self.files):05}"
-            if self._as_parquet:
-                self._file = self._open.enter_context(LakeFile(stem.with_suffix(".parquet"), self._kind))
-            else:
-                self._file = self._open.enter_context(LinesFile(stem.with_suffix(".json.gz")))
-        return self._file
+    def _source(self, facts: list[Facts]) -> Source:
+        reader = LineReader(self.ask.kind, Dialect.V1)
+        paths = [self.folder.staging / each.file.name for each in facts]
+        return Source(
+            self.ask.kind,
+            (batch for path in paths for batch in batches_of(path, path.name, reader)),
+            sum(each.file.line_items for each in facts),
+            self.watching.note,
+        )
 
 
-def _one_line(item: bytes) -> bytes:
-    """Return an item verbatim, unless the source laid it out over several lines."""
-    if b"\n" not in item and b"\r" not in item:
-        return item
-    return msgspec.json.format(item, indent=-1)
+def _check_new(page: SourcePage, number: int, walk: Walk, answer: Answer) -> None:
+    """Refuse a page whose items are those of an earlier one. A single line item may well be had twice."""
+    if len(page.items) > 1 and (earlier := walk.digests.get(digest_of(page))) is not None:
+        raise GarbledError(
+            f"Page {number} holds the line items of page {earlier} again ({answer.request_ids}).",
+            remedy="Nothing was kept. Trying again is safe; if it stays so, the source's paging is broken.",
+        )

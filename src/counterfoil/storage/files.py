@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
+from weakref import WeakSet
 
 from counterfoil.errors import DamagedError, DataFolderError
 from counterfoil.storage.failures import in_our_words
@@ -70,8 +71,14 @@ class FileWriter(io.RawIOBase):
         return self._hash.hexdigest()
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write all of `data`; raises FullDiskError."""
+        """Write all of `data`; raises FullDiskError.
+
+        A file that could not be written is given up. What a buffer in front of it writes when it is forgotten goes
+        nowhere then, rather than failing where nobody can catch it.
+        """
         view = memoryview(data).cast("B")
+        if not self._whole:
+            return len(view)
         written = 0
         try:
             with in_our_words():
@@ -83,6 +90,10 @@ class FileWriter(io.RawIOBase):
         self._hash.update(view)
         self.size_bytes += written
         return written
+
+    def give_up(self) -> None:
+        """Make no promise for this file any more, whatever is still written to it."""
+        self._whole = False
 
     def writable(self) -> bool:
         """Writing is all it is for."""
@@ -117,6 +128,7 @@ class Publication:
         self.id = folder.name
         self.folder = folder
         self._lock: int | None = lock
+        self._writers: WeakSet[FileWriter] = WeakSet()
 
     def create(self, name: str) -> FileWriter:
         """Make a file; raises FileExistsError when there is one of that name."""
@@ -124,7 +136,9 @@ class Publication:
             raise ValueError(f"{name!r} is not a name for a stored file")
         with in_our_words():
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            return FileWriter(os.open(self.folder / name, flags, 0o644), f"{self.id}/{name}")
+            writer = FileWriter(os.open(self.folder / name, flags, 0o644), f"{self.id}/{name}")
+        self._writers.add(writer)
+        return writer
 
     def seal(self) -> None:
         """Make the names of all files durable; after this the catalog may list them."""
@@ -144,7 +158,9 @@ class Publication:
             self.close()
 
     def close(self) -> None:
-        """Let go of the lock. What the catalog does not list by now is an orphan."""
+        """Let go of the lock. What the catalog does not list by now is an orphan, and what is not closed, given up."""
+        for writer in self._writers:
+            writer.give_up()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -25,6 +25,8 @@ from counterfoil.exports import Exports
 from counterfoil.model import WHOLE, Kind, tenant_id
 from counterfoil.periods import BillingPeriod, Clocks, business_clock, utc_now
 from counterfoil.server.app import create_app
+from counterfoil.server.faults.layer import FaultyApp
+from counterfoil.server.faults.plans import rule_of
 from counterfoil.server.issuing import mint_development_token
 from counterfoil.server.opening import endpoints, opened
 from counterfoil.server.run import running
@@ -73,6 +75,7 @@ class Server:
         self._epoch = ExitStack()
         self._service: Service | None = None
         self._app: Application | None = None
+        self._faults = FaultyApp(self._answer, utc_now)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -81,7 +84,7 @@ class Server:
             stack.callback(self._close_epoch)
             self._open()
             listening, certificate = endpoints(self.service)
-            bound = stack.enter_context(running(self._answer, listening))
+            bound = stack.enter_context(running(self._faults, listening))
             self.url = bound[0].url
             if certificate is not None:
                 self.https_url, self.ca = bound[1].url, self._lasting(certificate.ca)
@@ -164,8 +167,28 @@ class Server:
         self._service = replace(service, exports=exports)
         self._app = create_app(self._service)
 
+    def fail(self, fault: str, **where: object) -> None:
+        """Have a fault of the catalogue strike from now on: one more rule (see docs/testing-your-client.md).
+
+        `on` names kinds of request (`submit`, `operation`, `manifest`, `blob`, `page`, `token`), `at` the blobs or
+        pages, counted from 1; it strikes `times` times after `skip`. Some faults take more. Raises UsageError.
+        """
+        self._faults.add(rule_of(fault, where, "fail"))
+
+    def heal(self) -> None:
+        """Forget all faults, and nothing else."""
+        self._faults.reset()
+
+    def struck(self) -> dict[str, int]:
+        """Return how often each fault that was asked for has struck."""
+        counts: dict[str, int] = {}
+        for rule, times in self._faults.strikes():
+            counts[rule.fault.name] = counts.get(rule.fault.name, 0) + times
+        return counts
+
     def reset(self) -> None:
-        """Forget everything published, every operation, all travelling and delays. Tokens stay good."""
+        """Forget everything published, every operation, all travelling, delays and faults. Tokens stay good."""
+        self.heal()
         before = self.data
         self._open()
         if self._own_folder:

@@ -1,0 +1,197 @@
+"""What a person sees of a pull: one display on a terminal, otherwise a plain line now and then.
+
+What a newcomer would get wrong: a pull that goes on begins with all that was fetched before, in one leap. That leap
+is no speed, so rates and the time left count from the first look that comes after it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from counterfoil.cli.output import PLAIN_PROGRESS_EVERY_S, Output, counted, printable
+
+if TYPE_CHECKING:
+    from counterfoil.client import Progress
+
+SETTLED_AFTER_S: Final = 0.25
+_WAITING: Final = "waiting"
+
+
+class Display(Protocol):
+    """Whoever is told how a pull comes along."""
+
+    def remark(self, message: str) -> None:
+        """Something worth saying happened."""
+
+    def advance(self, line_items: int) -> None:
+        """So many more line items were read; `progress` tells it too."""
+
+    def progress(self, now: Progress) -> None:
+        """The pull has come so far."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """How fast a pull is, from what is seen of it."""
+
+    clock: Callable[[], float]
+    stage: str = ""
+    began_at: float = 0.0
+    first_at: float | None = None
+    first: Progress | None = None
+
+    def told(self, now: Progress) -> tuple[float, float | None]:
+        """Return line items a second, and how many seconds are left where that can be told."""
+        at = self.clock()
+        if now.stage != self.stage:
+            self.stage, self.began_at, self.first, self.first_at = now.stage, at, None, None
+        if self.first is None or self.first_at is None:
+            if at - self.began_at >= SETTLED_AFTER_S:
+                self.first, self.first_at = now, at
+            return 0.0, None
+        passed_s = at - self.first_at
+        if passed_s <= 0:
+            return 0.0, None
+        rate = (now.line_items_done - self.first.line_items_done) / passed_s
+        lefts = [
+            max(0, whole - done) * passed_s / (done - before) if done > before else None
+            for whole, done, before in zip(_wholes(now), _dones(now), _dones(self.first), strict=True)
+            if whole is not None
+        ]
+        known = [left_s for left_s in lefts[:2] if left_s is not None]
+        return rate, max(known) if known and None not in lefts[:2] else None
+
+
+def _wholes(now: Progress) -> tuple[int | None, ...]:
+    """What is known of the whole; blobs only where nothing better is."""
+    better = now.size_bytes is not None or now.line_items is not None
+    return now.size_bytes, now.line_items, None if better else now.blobs
+
+
+def _dones(now: Progress) -> tuple[int, ...]:
+    return now.bytes_done, now.line_items_done, now.blobs_done
+
+
+def said(now: Progress, rate: float = 0.0, left_s: float | None = None) -> tuple[str, str]:
+    """Write how far a pull has come: what was fetched and the time left, and what was read; only what is known."""
+    fetched: list[str] = []
+    if now.blobs is not None:
+        fetched.append(f"{now.blobs_done:,} of {counted(now.blobs, 'blob')}")
+    elif now.blobs_done:
+        fetched.append(counted(now.blobs_done, "page"))
+    if now.bytes_done:
+        whole = f" of {now.size_bytes / 1e6:,.1f}" if now.size_bytes is not None else ""
+        fetched.append(f"{now.bytes_done / 1e6:,.1f}{whole} MB")
+    if left_s is not None:
+        fetched.append(f"{_duration(left_s)} left")
+    read: list[str] = []
+    if now.line_items_done:
+        read.append(counted(now.line_items_done, "line item"))
+    if rate >= 1:
+        read.append(f"{rate:,.0f}/s")
+    return ", ".join(fetched), ", ".join(read)
+
+
+def share(now: Progress) -> float | None:
+    """Return which part of the whole is done, 0 to 1; None where nobody knows."""
+    return min(
+        (min(1.0, done / all_) for all_, done in zip(_wholes(now), _dones(now), strict=True) if all_), default=None
+    )
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, seconds_left = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds_left:02} s"
+
+
+@contextmanager
+def displayed(output: Output, what: str, *, clock: Callable[[], float] = time.monotonic) -> Iterator[Display]:
+    """Show how a pull comes along; `what` names it."""
+    if not output.stderr.isatty():
+        yield _Plain(output, what, clock)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+    from rich.table import Column
+
+    console = Console(file=output.stderr)
+    # Three short lines beside the bar, so that a window of eighty columns has room for them.
+    text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+    columns = (SpinnerColumn(), text, BarColumn(12), TimeElapsedColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(f"{what}: asking", total=None)
+
+        def show(description: str, done: float | None) -> None:
+            bar.update(task, description=description, total=None if done is None else 1.0, completed=done or 0.0)
+
+        yield _OnTerminal(what, lambda message: console.print(message, markup=False, highlight=False), show, clock)
+
+
+@dataclass(slots=True)
+class _Plain:
+    """Where no terminal is watching: what happens as it happens, and every few seconds how far it is."""
+
+    output: Output
+    what: str
+    clock: Callable[[], float]
+    pace: Pace = field(init=False)
+    said_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pace = Pace(self.clock)
+        self.said_at = self.clock()
+
+    def remark(self, message: str) -> None:
+        self.output.note(message)
+        self.said_at = self.clock()
+
+    def advance(self, line_items: int) -> None:
+        pass
+
+    def progress(self, now: Progress) -> None:
+        rate, left_s = self.pace.told(now)
+        told = [each for each in said(now, rate, left_s) if each]
+        if told and self.clock() - self.said_at >= PLAIN_PROGRESS_EVERY_S:
+            self.said_at = self.clock()
+            self.output.note(f"{self.what}: {'; '.join(told)}")
+
+
+@dataclass(slots=True)
+class _OnTerminal:
+    """One line that changes. While an export is waited for, so do the remarks; all others stay above it."""
+
+    what: str
+    print_above: Callable[[str], Any]
+    show: Callable[[str, float | None], None]
+    clock: Callable[[], float]
+    stage: str = ""
+    pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pace = Pace(self.clock)
+
+    def remark(self, message: str) -> None:
+        if self.stage == _WAITING:
+            self.show(f"{self.what}: {printable(message)}", None)
+        else:
+            self.print_above(printable(message))
+
+    def advance(self, line_items: int) -> None:
+        pass
+
+    def progress(self, now: Progress) -> None:
+        rate, left_s = self.pace.told(now)
+        is_new = now.stage != self.stage
+        self.stage = now.stage
+        told = [each for each in said(now, rate, left_s) if each]
+        if told or is_new:
+            self.show("\n".join([f"{self.what}: {now.stage}", *told]), share(now))

@@ -1,0 +1,230 @@
+"""`counterfoil pulls`: what is held, whether it still is what its receipts say, and what is missing."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from counterfoil.cli.options import load_settings, with_output
+from counterfoil.cli.output import Form, Output, counted
+from counterfoil.cli.receipts import show_receipt
+from counterfoil.cli.sources import find_profile, token_source
+from counterfoil.errors import CounterfoilError, UsageError
+from counterfoil.periods import utc_now
+from counterfoil.settings import Profile, Settings
+
+if TYPE_CHECKING:
+    from counterfoil.client.holdings import Holding
+    from counterfoil.client.standing import Standing
+
+_LISTED: Final = {
+    "kind": "Kind",
+    "what": "What",
+    "state": "State",
+    "lineItems": "Line items",
+    "proof": "Proof",
+    "format": "Format",
+    "finishedAt": "Pulled at",
+    "folder": "Folder",
+}
+_LISTED_IN_JSON: Final = {name: name for name in (*_LISTED, "source", "api", "request", "eTag", "totals", "told")}
+_STANDING: Final = {
+    "kind": "Kind",
+    "what": "What",
+    "state": "State",
+    "lineItems": "Line items held",
+    "pulledAt": "Pulled at",
+    "dueAt": "Due",
+    "told": "Remark",
+}
+
+
+@click.group(short_help="Say what is held, verify it, and tell what is missing or overdue.")
+def pulls() -> None:
+    """What `counterfoil pull` brought: list it, show its receipts, verify it, and compare it with what is expected."""
+
+
+@pulls.command(name="list")
+@click.argument("places", nargs=-1, metavar="[PROFILE|DIR]...")
+@with_output
+def list_pulls(places: Sequence[str], output: Output) -> None:
+    """List what is held below folders, or in the folder of a profile.  Without one: all of ./counterfoil-pulls."""
+    rows = [_row(each) for each in _holdings(places)]
+    output.rows(_LISTED_IN_JSON if output.form is Form.JSON else _LISTED, rows, none="Nothing is held there.")
+
+
+@pulls.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@with_output
+def show(folder: Path, output: Output) -> None:
+    """Show the receipt of the pull in a folder: what was asked and came, and what of it is certain."""
+    from counterfoil.client.holdings import holding_at
+    from counterfoil.client.receipt import FILE_NAME
+
+    folder = folder.parent if folder.name == FILE_NAME else folder
+    holding = holding_at(folder)
+    if holding is None or holding.receipt is None:
+        told = holding.told if holding else ""
+        unfinished = " A pull was begun there and not finished." if holding and holding.unfinished else ""
+        raise UsageError(
+            told or f"{folder} holds no receipt.{unfinished}", remedy="`counterfoil pulls list` lists them."
+        )
+    show_receipt(output, holding.receipt, folder, in_full=True)
+
+
+@pulls.command()
+@click.argument("places", nargs=-1, metavar="[PROFILE|DIR]...")
+@with_output
+def verify(places: Sequence[str], output: Output) -> None:
+    """Compute sizes, hashes, line counts and exact totals again from the files, and hold them against the receipts.
+
+    Of CSV and Excel files, size and hash are compared. Nobody is asked. Exit code 1 if anything is not as it was.
+    """
+    from counterfoil.client.holdings import verify as verify_holding
+
+    rows: list[dict[str, object]] = []
+    files = line_items = 0
+    held = [each for each in _holdings(places) if each.receipt is not None or not each.unfinished]
+    with output.progress("Line items") as progress:
+        for holding in held:
+            verdict = verify_holding(holding, progress.advance)
+            files, line_items = files + verdict.files, line_items + verdict.line_items
+            rows += [{"folder": holding.folder, "fault": fault} for fault in verdict.faults]
+    output.rows({"folder": "Folder", "fault": "Fault"}, rows)
+    seen = f"{counted(len(held), 'pull')}, {counted(files, 'file')}, {counted(line_items, 'line item')} counted"
+    if rows:
+        raise CounterfoilError(
+            f"{counted(len(rows), 'fault')} found in {seen}.",
+            remedy="Pull what is damaged again: that replaces it. To keep it, move its folder away first.",
+        )
+    if not held:
+        raise UsageError("There is nothing to verify there.", remedy="`counterfoil pulls list` tells what is held.")
+    output.note(f"Sound: {seen}.")
+
+
+@pulls.command()
+@click.argument("profile_name", metavar="PROFILE")
+@click.option("--offline", is_flag=True, help="Ask the source nothing: tell only what is held.")
+@click.option("--token", metavar="TOKEN", help="The bearer token; - reads it from standard input.")
+@click.option(
+    "--wait",
+    "wait_s",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=600.0,
+    show_default=True,
+    help="How long an export may take before its state counts as unknown.",
+)
+@with_output
+def status(profile_name: str, offline: bool, token: str | None, wait_s: float, output: Output) -> None:
+    """Tell for each invoice, kind and currency that a profile expects: held, newer there, not there yet, overdue.
+
+    The source is asked one harmless thing for each: for an export, of which nothing is downloaded. Exit code 3 if
+    something is there that is not held, or is overdue; 4 if the source could not be asked; else 0.
+    """
+    from counterfoil.client.expected import expected_of, root_of
+    from counterfoil.client.outcomes import Api
+    from counterfoil.client.standing import Source, standings
+
+    if math.isnan(wait_s):
+        raise UsageError("--wait is not a number of seconds.", remedy="Give 0 or more.")
+    profile = load_settings().profile(profile_name)
+    now = utc_now()
+    credential = "-" if offline else token_source(profile, token, os.environ)
+    source = Source(profile.url, Api(profile.api), credential, wait_s_max=wait_s)
+    found: list[Standing] = []
+    with output.progress("Asked") as progress:
+        listed = expected_of(profile, now)
+        for each in standings(listed, root_of(profile), source, now, offline=offline):
+            found.append(each)
+            progress.advance(1)
+    rows = [_standing_row(each) for each in found]
+    headings = _STANDING if output.form is not Form.JSON else {**_STANDING, "eTag": "eTag", "folder": "Folder"}
+    output.rows(headings, rows, none="The profile lists neither invoices nor currencies, so nothing is expected.")
+    _end_with_what_they_say(profile, found, offline=offline)
+
+
+def _end_with_what_they_say(profile: Profile, found: Sequence[Standing], *, offline: bool) -> None:
+    from counterfoil.client.standing import State
+
+    states = Counter(each.state for each in found)
+    wanting = [state for state in (State.NEWER, State.THERE, State.OVERDUE) if states[state]]
+    if wanting:
+        told = CounterfoilError(
+            f"Of {len(found)} expected: {', '.join(f'{states[state]} {state}' for state in wanting)}.",
+            remedy=f"To pull what is there: counterfoil pull {profile.name} --all",
+        )
+        told.exit_code = 3
+        raise told
+    if states[State.UNKNOWN] and not offline:
+        told = CounterfoilError(
+            f"Of {len(found)} expected: {states[State.UNKNOWN]} unknown, because the source could not be asked.",
+            remedy=f"`counterfoil doctor {profile.name}` looks for the cause.",
+        )
+        told.exit_code = 4
+        raise told
+
+
+def _standing_row(each: Standing) -> dict[str, object]:
+    receipt = each.receipt
+    return {
+        "kind": each.expected.kind.value,
+        "what": each.expected.what,
+        "state": each.state.value,
+        "lineItems": receipt.line_items if receipt else None,
+        "pulledAt": receipt.finished_at if receipt else None,
+        "dueAt": each.expected.due_at.date() if each.expected.due_at else None,
+        "told": each.told,
+        "eTag": receipt.etag if receipt else None,
+        "folder": each.folder,
+    }
+
+
+def _holdings(places: Sequence[str]) -> Iterator[Holding]:
+    from counterfoil.client.expected import PULLS_FOLDER
+    from counterfoil.client.holdings import holdings_below
+
+    settings = load_settings()
+    seen: set[Path] = set()
+    usual = [str(PULLS_FOLDER)] if PULLS_FOLDER.is_dir() else []
+    for place in places or usual:
+        for holding in holdings_below(_folder(settings, place)):
+            if (real := holding.folder.resolve()) not in seen:
+                seen.add(real)
+                yield holding
+
+
+def _folder(settings: Settings, place: str) -> Path:
+    """Return the folder of a profile of that name, or the folder itself."""
+    from counterfoil.client.expected import root_of
+
+    if not place:
+        raise UsageError("An empty name is no folder.")
+    return root_of(find_profile(settings, place)) if place in settings.profiles else Path(place)
+
+
+def _row(holding: Holding) -> dict[str, object]:
+    receipt = holding.receipt
+    begun = "unfinished" if holding.unfinished else "held"
+    return {
+        "kind": receipt.request.get("kind", "") if receipt else "",
+        "what": holding.what,
+        "state": "damaged" if holding.told else begun if receipt is None else "held",
+        "lineItems": receipt.line_items if receipt else None,
+        "proof": receipt.proof.value if receipt else "",
+        "format": receipt.format if receipt else "",
+        "finishedAt": receipt.finished_at if receipt else "",
+        "folder": holding.folder,
+        "source": receipt.source if receipt else "",
+        "api": receipt.api if receipt else "",
+        "request": dict(receipt.request) if receipt else {},
+        "eTag": receipt.etag if receipt else "",
+        "totals": dict(receipt.totals) if receipt else {},
+        "told": holding.told,
+    }

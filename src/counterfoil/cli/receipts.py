@@ -1,0 +1,50 @@
+"""A receipt as people read it.
+
+What a newcomer would get wrong: in JSON it is the receipt itself, every key of it, and the folder; only the table
+leaves out what most people do not ask for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from counterfoil.cli.output import Form, Output
+
+if TYPE_CHECKING:
+    from counterfoil.client import Receipt
+
+
+def show_receipt(output: Output, receipt: Receipt, folder: Path, *, in_full: bool = False) -> None:
+    """Print what came, and what of it is certain; in full with what was asked, checked and called."""
+    if output.form is Form.JSON:
+        body = receipt.to_json()
+        output.facts({name: name for name in (*body, "folder")}, {**body, "folder": folder})
+        return
+    asked = ", ".join(f"{name} {value}" for name, value in receipt.request.items())
+    told: list[tuple[str, object, bool]] = [
+        ("Source", f"{receipt.source}, API {receipt.api}", in_full),
+        ("Asked for", asked, in_full),
+        ("Pulled", f"{receipt.started_at} to {receipt.finished_at}", in_full),
+        ("Proof", receipt.proof.value, True),
+        ("Line items", receipt.line_items, True),
+        ("Exact totals", _totals(receipt), True),
+        ("eTag", receipt.etag, True),
+        ("Operation", receipt.operation, True),
+        ("Checked", list(receipt.checked), in_full),
+        ("Not checkable", list(receipt.unchecked), True),
+        ("Notes", list(receipt.notes), True),
+        ("Folder", folder, True),
+        ("Files", [file.name for file in receipt.files], True),
+        ("Request ids", list(receipt.request_ids), in_full),
+    ]
+    known = {heading: value for heading, value, wanted in told if wanted and value not in ("", [])}
+    output.facts({heading: heading for heading in known}, known)
+
+
+def _totals(receipt: Receipt) -> list[str]:
+    return [
+        f"{column} {total} {currency}".rstrip()
+        for currency, sums in receipt.totals.items()
+        for column, total in sums.items()
+    ]

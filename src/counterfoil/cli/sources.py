@@ -1,0 +1,52 @@
+"""Sources as the command line names them: a profile or a URL, and where its token comes from.
+
+What a newcomer would get wrong: the token in COUNTERFOIL_TOKEN is for a source that has no other. A profile that says
+where its token or secret is, and has none there, is refused: another source's token must never go out in its place.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from counterfoil.errors import UsageError
+from counterfoil.settings import Profile, Settings
+
+if TYPE_CHECKING:
+    from counterfoil.client.http import TokenSource
+
+TOKEN_VARIABLE: Final = "COUNTERFOIL_TOKEN"  # noqa: S105 - a variable's name
+
+
+def find_profile(settings: Settings, source: str) -> Profile:
+    """Return the profile named, or a nameless one for a URL; raises UsageError."""
+    return Profile("", url=source) if "://" in source else settings.profile(source)
+
+
+def token_source(profile: Profile, given: str | None, environ: Mapping[str, str]) -> str | TokenSource:
+    """Return where tokens come from: the argument, the profile, then the environment; raises UsageError."""
+    from counterfoil.client.credentials import of_profile
+
+    if given is not None:
+        token = (sys.stdin.readline() if given == "-" else given).strip()
+        if not token:
+            raise UsageError("--token is empty.")
+        return token
+    for what, variable, value in (
+        ("token", profile.token_env, profile.token),
+        ("secret", profile.client_secret_env, profile.client_secret),
+    ):
+        if variable and not value:
+            raise UsageError(
+                f"The environment has no {variable}, where the profile {profile.name!r} has its {what}.",
+                remedy="Set it; a scheduled task has an environment of its own.",
+            )
+    if profile.token or profile.client_id:
+        return of_profile(profile)
+    token = environ.get(TOKEN_VARIABLE, "").strip()
+    if not token:
+        raise UsageError(
+            "There is no token to send.", remedy=f"Give --token, {TOKEN_VARIABLE}, or a profile that signs in."
+        )
+    return token

@@ -1,0 +1,206 @@
+"""Profiles: a source to pull from, how to sign in there, and what is expected from it every month.
+
+A profile is one `[profiles.NAME]` table of the settings file. What a newcomer would get wrong: it lists what is
+*expected*, so everything it lists is checked here, before anything is asked; and an invoice's number does not tell
+its month, so whoever wants to be told that an invoice is overdue writes the month beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from counterfoil.errors import UsageError
+from counterfoil.model import AttributeSet, Kind, Scope
+from counterfoil.periods import BillingPeriod
+from counterfoil.setting_values import (
+    WrongValueError,
+    one_of,
+    read_base_url,
+    read_optional_path,
+    read_url,
+    read_value,
+    refuse_unknown,
+    told,
+    whole_number,
+)
+
+FORMS: Final = ("blobs", "parquet", "csv", "xlsx")
+PERIODS: Final = ("current", "last")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ListedInvoice:
+    """An invoice that a profile expects, and its billing period where the profile tells."""
+
+    id: str
+    month: BillingPeriod | None = None
+
+    def __str__(self) -> str:
+        return f"{self.month}: {self.id}" if self.month else self.id
+
+
+def _texts(value: object) -> list[str]:
+    """Read a list of texts; one alone will do."""
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
+        raise WrongValueError("must be a list of texts")
+    return [each.strip() for each in listed]
+
+
+def _list_of(read: Callable[[str], str]) -> Callable[[object], tuple[str, ...]]:
+    """Return a reader of lists, without what is said twice."""
+    return lambda value: tuple(dict.fromkeys(_checked(read, each) for each in _texts(value)))
+
+
+def _checked(read: Callable[[str], str], given: str) -> str:
+    try:
+        return read(given)
+    except UsageError as error:
+        raise WrongValueError(f"is wrong: {error.message} {error.remedy}".rstrip(" .")) from None
+
+
+def _kind(given: str) -> str:
+    if given not in set(Kind):
+        raise WrongValueError(f"must list {' or '.join(repr(kind.value) for kind in Kind)}")
+    return given
+
+
+def _currency(given: str) -> str:
+    return Scope.unbilled(BillingPeriod(2000, 1), given).currency
+
+
+def _period(given: str) -> str:
+    word = {"previous": "last"}.get(given.lower(), given.lower())
+    return word if word in PERIODS else str(BillingPeriod.parse(given))
+
+
+def _invoices(value: object) -> tuple[ListedInvoice, ...]:
+    """Read a list of invoice ids, or a table from month to such a list."""
+    by_month: Iterable[tuple[BillingPeriod | None, object]] = [(None, value)]
+    if isinstance(value, Mapping):
+        by_month = [(BillingPeriod.parse(_checked(_month, str(month))), ids) for month, ids in value.items()]
+    listed = [
+        ListedInvoice(_checked(lambda given: Scope.billed(given).invoice, each), month)
+        for month, ids in by_month
+        for each in _texts(ids)
+    ]
+    ids = [each.id for each in listed]
+    if twice := next((each for each in ids if ids.count(each) > 1), ""):
+        raise WrongValueError(f"must list each invoice once, and {twice} is there twice")
+    return tuple(listed)
+
+
+def _month(given: str) -> str:
+    return str(BillingPeriod.parse(given))
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A source to pull from, under a name of its own: one `[profiles.NAME]` table of the settings file."""
+
+    name: str
+    url: str = field(default="", metadata=told("The source's base URL, without `/v1.0` or `/v1`.", read_base_url))
+    api: str = field(
+        default="graph", metadata=told("Which of its APIs to use: `graph` or `v1`.", one_of("graph", "v1"))
+    )
+    tenant: str = field(default="", metadata=told("The partner's tenant id."))
+    client_id: str = field(default="", metadata=told("The application that signs in."))
+    client_secret: str = field(
+        default="", repr=False, metadata=told("Its secret. Better kept out of the file: see `client_secret_env`.")
+    )
+    client_secret_env: str = field(default="", metadata=told("The environment variable that holds the secret."))
+    token: str = field(
+        default="", repr=False, metadata=told("A ready bearer token. Better kept out of the file: see `token_env`.")
+    )
+    token_env: str = field(
+        default="",
+        metadata=told("The environment variable that holds a ready bearer token, instead of signing in."),
+    )
+    authority: str = field(
+        default="", metadata=told("Where to sign in, when it is neither Microsoft nor the source itself.", read_url)
+    )
+    scope: str = field(default="", metadata=told("The scope to ask for, when it is not the API's own."))
+    kinds: tuple[str, ...] = field(
+        default=tuple(kind.value for kind in Kind),
+        metadata=told("The kinds of line items that are expected.", _list_of(_kind)),
+    )
+    invoices: tuple[ListedInvoice, ...] = field(
+        default=(),
+        metadata=told(
+            'The invoices that are expected: a list, or a table by month such as `{ "2026-10" = ["G016907411"] }`.',
+            _invoices,
+        ),
+    )
+    currencies: tuple[str, ...] = field(
+        default=(),
+        metadata=told("The currencies in which unbilled line items are expected.", _list_of(_currency)),
+    )
+    periods: tuple[str, ...] = field(
+        default=PERIODS,
+        metadata=told(
+            "The months whose unbilled line items are expected: `current`, `last`, or as `YYYY-MM`.", _list_of(_period)
+        ),
+    )
+    attribute_set: str = field(
+        default="full",
+        metadata=told(
+            "How many attributes each line item has (Graph only): `full` or `basic`.",
+            one_of(*(each.value for each in AttributeSet)),
+        ),
+    )
+    to: Path | None = field(
+        default=None,
+        metadata=told("The folder below which pulls are kept. Empty: `counterfoil-pulls/NAME`.", read_optional_path),
+    )
+    form: str = field(
+        default="blobs",
+        metadata=told("What a pull leaves there: `blobs`, `parquet`, `csv` or `xlsx`.", one_of(*FORMS)),
+    )
+    billed_due_days: int = field(
+        default=10,
+        metadata=told(
+            "How many days after its month an invoice that is not there is called overdue.", whole_number(0, 366)
+        ),
+    )
+    unbilled_due_days: int = field(
+        default=3,
+        metadata=told(
+            "How many days into a month its unbilled line items, if none are there, are called overdue.",
+            whole_number(0, 366),
+        ),
+    )
+
+
+def read_profiles(tables: object, file: Path, environ: Mapping[str, str]) -> Mapping[str, Profile]:
+    """Read the `profiles` of a settings file; raises UsageError."""
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise UsageError(f"{file.name}: profiles are written as [profiles.NAME] tables.")
+    return MappingProxyType({name: _profile(name, table, file, environ) for name, table in tables.items()})
+
+
+def _profile(name: str, table: Mapping[str, object], file: Path, environ: Mapping[str, str]) -> Profile:
+    known = {each.name: each for each in fields(Profile) if each.name != "name"}
+    where = f"{file.name}: profiles.{name}: "
+    refuse_unknown(table, known, where)
+    values = {key: read_value(known[key], value, where + key) for key, value in table.items()}
+    if not values.get("url"):
+        raise UsageError(f"{where}url is missing.")
+    for key in ("client_secret", "token"):
+        if variable := values.get(f"{key}_env"):
+            if values.get(key):
+                raise UsageError(f"{where}{key} and {key}_env are both given; keep one.")
+            values[key] = environ.get(variable, "")
+    if values.get("to"):
+        values["to"] = file.parent / values["to"]
+    profile = Profile(name, **values)
+    if profile.api == "v1" and (profile.invoices or profile.attribute_set != AttributeSet.FULL):
+        what = "invoices are listed" if profile.invoices else f"attribute_set is {profile.attribute_set!r}"
+        raise UsageError(
+            f"{where}{what}, and the API v1 has unbilled line items with all attributes only.",
+            remedy="Use api = 'graph'.",
+        )
+    return profile

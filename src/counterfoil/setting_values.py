@@ -1,0 +1,139 @@
+"""How the value of a setting is read and checked, and how one that cannot be right is refused.
+
+A reader takes what a file, the environment or the command line gave, and returns the value or raises
+`WrongValueError` with what it must be. What a newcomer would get wrong: a reader does not know where its value came
+from. `read_value` does, and makes the sentence around it; it never repeats a value that may be a secret.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import Field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from counterfoil.errors import UsageError
+
+PREFIX: Final = "COUNTERFOIL_"
+
+
+class WrongValueError(ValueError):
+    """What a value must be. The sentence around it is made where the value's origin is known."""
+
+
+def read_text(value: object) -> str:
+    """Read a text."""
+    if not isinstance(value, str):
+        raise WrongValueError("must be text")
+    return value.strip()
+
+
+def read_path(value: object) -> Path:
+    """Read a path."""
+    if not isinstance(value, str | Path) or not str(value):
+        raise WrongValueError("must be a path")
+    return Path(value).expanduser()
+
+
+def read_optional_path(value: object) -> Path | None:
+    """Read a path; empty is none."""
+    return None if value == "" else read_path(value)
+
+
+def whole_number(smallest: int, largest: int) -> Callable[[object], int]:
+    """Return a reader of whole numbers within bounds."""
+
+    def read(value: object) -> int:
+        if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 5:
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not smallest <= value <= largest:
+            raise WrongValueError(f"must be a whole number from {smallest} to {largest}")
+        return value
+
+    return read
+
+
+read_port = whole_number(0, 65535)
+
+
+def read_optional_port(value: object) -> int | None:
+    """Read a port; empty is none."""
+    return None if value == "" else read_port(value)
+
+
+def read_url(value: object) -> str:
+    """Read an address; empty is none."""
+    given = read_text(value)
+    try:
+        parts = urlsplit(given)
+        _ = parts.port  # urlsplit finds a bad port only when asked for it
+    except ValueError:
+        raise WrongValueError("must be a URL that begins with https:// or http://") from None
+    if given and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment):
+        raise WrongValueError("must be a URL that begins with https:// or http://, without ? or #")
+    return given
+
+
+def read_base_url(value: object) -> str:
+    """Read an address that others are appended to."""
+    return read_url(value).rstrip("/")
+
+
+def read_embedded_only(value: object) -> str:
+    """Read a setting that has one possible value as yet: none."""
+    if read_text(value):
+        raise WrongValueError("must be left out: only the embedded default is there, and nothing else can be used yet")
+    return ""
+
+
+def one_of(*words: str) -> Callable[[object], str]:
+    """Return a reader of one of some words."""
+
+    def read(value: object) -> str:
+        if value not in words:
+            raise WrongValueError(f"must be {' or '.join(map(repr, words))}")
+        return str(value)
+
+    return read
+
+
+def told(about: str, read: Callable[[object], object] = read_text) -> dict[str, Any]:
+    """What a field carries: the sentence that explains it, and how its value is read and checked."""
+    return {"about": about, "read": read}
+
+
+def read_value(setting: Field[Any], value: object, origin: str) -> Any:
+    """Read the value of a setting; raises UsageError that names the origin."""
+    try:
+        return setting.metadata["read"](value)
+    except WrongValueError as wrong:
+        said = f", not {_shortened(value)}" if setting.repr else ""
+        raise UsageError(f"{origin} {wrong}{said}.", remedy=remedy_for(origin, value)) from None
+
+
+def remedy_for(origin: str, value: object) -> str:
+    """Return what to do about a variable that nobody set on purpose, or nothing."""
+    # A Kubernetes service named `counterfoil` puts COUNTERFOIL_PORT=tcp://10.0.0.1:80 into every pod beside it.
+    if origin.startswith(PREFIX) and str(value).startswith("tcp://"):
+        return "Kubernetes set it, for a service of this name: say `enableServiceLinks: false` in the pod."
+    return ""
+
+
+def refuse_unknown(table: Mapping[str, object], known: Mapping[str, object], where: str) -> None:
+    """Raise UsageError for the first key that nobody knows."""
+    for key in table:
+        if key not in known:
+            raise UsageError(f"{where}there is no setting {key!r}.{did_you_mean(key, known)}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ` Did you mean 'x'?` for the known word nearest to `word`, or nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def _shortened(value: object) -> str:
+    shown = repr(str(value) if isinstance(value, Path) else value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -1,0 +1,156 @@
+"""`counterfoil pull PROFILE --all`: what a scheduler runs every day, and what its exit code tells."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from counterfoil.cli.pull_all import one_at_a_time
+from counterfoil.client import Client, Receipt
+from counterfoil.errors import LockedError
+from counterfoil.model import Kind
+from counterfoil.wire.graph import ExportRequest
+from tests.cli.pulling import INVOICE, House, receipt_in, rows, run, this_month
+
+ALL = ("pull", "contoso", "--all")
+ROOT = Path("counterfoil-pulls/contoso")
+
+
+def states(*arguments: str) -> tuple[int, dict[str, str]]:
+    code, found = rows(*ALL, *arguments)
+    return code, {f"{row['kind']} {row['what']}": row["state"] for row in found}
+
+
+def test_it_pulls_everything_that_is_expected_and_there_and_exits_with_0(house: House) -> None:
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]', 'currencies = ["EUR"]')
+    house.invoice(2)
+    house.month(3)
+    house.month(4, last=True)
+    now, last = this_month(), this_month().last
+    assert states() == (0, {f"usage {what}": "pulled" for what in (INVOICE, f"{last} EUR", f"{now} EUR")})
+    places = [f"usage/{INVOICE}", f"usage/{now}-EUR", f"usage/{last}-EUR"]
+    assert [receipt_in(ROOT / place)["lineItems"] for place in places] == [2, 3, 4]
+
+
+def test_the_second_run_fetches_nothing_and_does_not_even_ask_for_an_invoice(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]', 'currencies = ["EUR"]', 'periods = ["current"]')
+    house.invoice()
+    house.month()
+    assert states()[0] == 0
+    before = {path: path.read_bytes() for path in ROOT.rglob("*") if path.is_file()}
+    asked: list[str] = []
+    pull = Client.pull
+
+    def noted(client: Client, ask: ExportRequest, to: Path, **more: Any) -> Receipt:
+        asked.append(ask.invoice)
+        return pull(client, ask, to, **more)
+
+    monkeypatch.setattr(Client, "pull", noted)
+    assert states() == (0, {f"usage {INVOICE}": "held", f"usage {this_month()} EUR": "held"})
+    assert asked == [""]
+    assert {path: path.read_bytes() for path in ROOT.rglob("*") if path.is_file()} == before
+
+
+def test_a_month_that_has_grown_is_pulled_again(house: House) -> None:
+    house.profile('kinds = ["usage"]', 'currencies = ["EUR"]', 'periods = ["current"]')
+    house.month(2)
+    assert states() == (0, {f"usage {this_month()} EUR": "pulled"})
+    house.month(5)
+    assert states() == (0, {f"usage {this_month()} EUR": "pulled"})
+    assert receipt_in(ROOT / f"usage/{this_month()}-EUR")["lineItems"] == 5
+
+
+def test_an_invoice_whose_files_are_not_as_they_were_is_pulled_again(house: House) -> None:
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]')
+    house.invoice()
+    assert states()[0] == 0
+    [blob] = (ROOT / "usage" / INVOICE).glob("*.gz")
+    blob.write_bytes(b"")
+    assert states() == (0, {f"usage {INVOICE}": "pulled"})
+
+
+def test_another_form_in_the_profile_is_pulled_anew(house: House) -> None:
+    for form in ("blobs", "parquet"):
+        house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]', f'form = "{form}"')
+        house.invoice()
+        assert states() == (0, {f"usage {INVOICE}": "pulled"})
+    assert [path.suffix for path in (ROOT / "usage" / INVOICE).iterdir() if path.suffix != ".json"] == [".parquet"]
+
+
+def test_what_is_not_there_yet_exits_with_4_and_does_not_keep_the_rest_from_being_pulled(house: House) -> None:
+    house.profile(f'invoices = ["{INVOICE}"]')
+    house.invoice(kind=Kind.USAGE)
+    code, found = states()
+    assert (code, found) == (4, {f"reconciliation {INVOICE}": "not there yet", f"usage {INVOICE}": "pulled"})
+    assert "Run it again later: counterfoil pull contoso --all" in run(*ALL).stderr
+
+
+def test_an_invoice_of_a_month_long_past_is_overdue(house: House) -> None:
+    house.profile('kinds = ["usage"]', f'invoices = {{ "2025-01" = ["{INVOICE}"] }}')
+    assert states() == (4, {f"usage {INVOICE}": "overdue"})
+
+
+def test_a_month_that_is_no_longer_offered_is_no_reason_to_run_again(house: House) -> None:
+    house.profile('kinds = ["usage"]', 'currencies = ["EUR"]', 'periods = ["2024-01"]')
+    assert states() == (0, {"usage 2024-01 EUR": "no longer there"})
+
+
+def test_one_that_fails_exits_with_1_and_the_rest_is_pulled(house: House) -> None:
+    house.profile('kinds = ["usage"]', 'invoices = ["G1", "G2"]')
+    house.invoice(invoice="G1")
+    house.invoice(invoice="G2")
+    house.server.fail("manifest-elsewhere", times=1)
+    assert states() == (1, {"usage G1": "failed", "usage G2": "pulled"})
+    assert states() == (0, {"usage G1": "pulled", "usage G2": "held"})
+
+
+def test_a_source_that_does_not_let_us_in_is_not_asked_again(house: House) -> None:
+    house.profile('kinds = ["usage"]', 'invoices = ["G1", "G2"]')
+    house.server.fail("graph-denied", on="submit")
+    assert states() == (1, {"usage G1": "failed", "usage G2": "not tried"})
+    assert house.server.struck() == {"graph-denied": 1}
+
+
+def test_v1_pulls_what_is_unbilled(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTOSO_TOKEN", house.server.token("partner-center"))
+    house.profile('kinds = ["usage"]', 'currencies = ["EUR"]', 'periods = ["current"]', api="v1")
+    house.month(3)
+    assert states() == (0, {f"usage {this_month()} EUR": "pulled"})
+    assert states() == (0, {f"usage {this_month()} EUR": "held"})
+
+
+def test_a_second_run_of_the_same_profile_is_kept_out_and_told_who_is_at_work(house: House) -> None:
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]')
+    house.invoice()
+    with one_at_a_time(ROOT, "contoso", datetime(2026, 11, 21, tzinfo=UTC)):
+        done = run(*ALL, "--output", "json")
+        error = json.loads(done.stderr.splitlines()[-1])["error"]
+        assert (done.exit_code, done.stdout) == (4, "")
+        assert f"is at work: process {os.getpid()} on " in error["message"]
+        assert error["message"].endswith(", since 2026-11-21T00:00:00Z.")
+    assert run(*ALL).exit_code == 0
+    assert not list(ROOT.glob(".counterfoil-all*"))
+
+
+def test_whoever_died_at_work_keeps_nobody_out(house: House) -> None:
+    ROOT.mkdir(parents=True)
+    (ROOT / ".counterfoil-all.lock").write_bytes(b"")
+    (ROOT / ".counterfoil-all.json").write_text('{"process": 1}')
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    with one_at_a_time(ROOT, "contoso", now), pytest.raises(LockedError), one_at_a_time(ROOT, "contoso", now):
+        pass
+
+
+def test_each_step_is_told_as_it_happens_and_the_table_at_the_end(house: House) -> None:
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]')
+    house.invoice()
+    done = run(*ALL)
+    assert f"usage of invoice {INVOICE}: pulled, 3 line items.\n" in done.stderr
+    assert done.stdout.splitlines()[0].split() == ["Kind", "What", "State", "Line", "items", "Remark"]

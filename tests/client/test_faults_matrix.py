@@ -1,0 +1,101 @@
+"""Our own client against every fault alone, and against a thousand mixtures: never success with wrong data.
+
+`make chaos` runs the mixtures and prints what came of them; a seed that fails is printed as a plan, which
+`counterfoil serve --dev --faults` takes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from counterfoil.client import Api, Proof
+from counterfoil.server.faults.catalogue import FAULTS
+from counterfoil.server.faults.plans import drawn, rule_of
+from counterfoil.server.faults.shapes import Fault, Outcome
+from counterfoil.server.faults.turns import Route
+from counterfoil.testing import Server
+from tests.client.fault_matrix import Rows, judge, pull, rows_of, source
+from tests.server.fault_calls import LINE_ITEMS
+
+MIXTURES: Final = 1_000
+FIRST_SEED: Final = 20_261_121
+ASKED: Final = {
+    Api.GRAPH: (Route.TOKEN, Route.SUBMIT, Route.OPERATION, Route.MANIFEST, Route.BLOB),
+    Api.V1: (Route.TOKEN, Route.PAGE),
+}
+
+
+@pytest.fixture(autouse=True)
+def _the_server_itself_never_fails(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    assert [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with source() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def right(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[Api, Rows]:
+    """What each API brings when all is well."""
+    found = {}
+    for api in Api:
+        folder = tmp_path_factory.mktemp("right")
+        receipt = pull(server, folder, api)
+        assert (receipt.proof, receipt.line_items) == (Proof.PROVEN, LINE_ITEMS)
+        found[api] = rows_of(folder, receipt)
+    return found
+
+
+def cases() -> list[Any]:
+    """Every fault on every kind of request that it can strike; those that concern the whole pull once for each API."""
+    found: list[Any] = []
+    for fault in FAULTS:
+        for api, routes in ASKED.items():
+            struck = [route for route in routes if route in fault.routes]
+            whole = fault.remakes or fault.name in ("etag-changed", "unannotated")
+            each = ([struck] if struck else []) if whole else [[route] for route in struck]
+            found += [pytest.param(fault, on, api, id=f"{fault.name}-{api}-{on[0]}") for on in each]
+    return found
+
+
+@pytest.mark.parametrize(("fault", "on", "api"), cases())
+def test_each_fault_alone(
+    server: Server, right: dict[Api, Rows], tmp_path: Path, fault: Fault, on: list[Route], api: Api
+) -> None:
+    given: dict[str, Any] = {"on": on} | ({"seconds": 0.1} if "seconds" in fault.parameters else {})
+    rules = [rule_of(fault.name, given)]
+    if Route.MANIFEST in on:  # which is only asked for when the operation does not hold it
+        rules.append(rule_of("manifest-by-id", {}))
+    verdict = judge(server, rules, right[api], tmp_path / "to", api)
+    assert not verdict.wrong
+    if fault.outcome is Outcome.FAILS:
+        assert verdict.what not in list(Proof), "nobody can have the data"
+
+
+@pytest.mark.chaos
+def test_a_thousand_mixtures(
+    server: Server, right: dict[Api, Rows], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts: Counter[tuple[str, str, str]] = Counter()
+    wrong = []
+    for seed in range(FIRST_SEED, FIRST_SEED + MIXTURES):
+        plan = drawn(seed)
+        api = list(Api)[seed % 2]
+        verdict = judge(server, plan.rules, right[api], tmp_path / str(seed), api)
+        counts[api, "recoverable" if plan.recoverable else "not", verdict.what] += 1
+        if verdict.wrong:
+            wrong.append(f"seed {seed}, {api}: {verdict.wrong}\n{plan.text()}")
+    with capsys.disabled():
+        print(f"\n{MIXTURES} mixtures from seed {FIRST_SEED} on:")  # noqa: T201 - this is what it is run for
+        for (api_name, kind, what), count in sorted(counts.items()):
+            print(f"  {count:5}  {api_name:6} {kind:12} {what}")  # noqa: T201
+    assert not wrong, "\n".join([f"{len(wrong)} of {MIXTURES} went wrong", *wrong[:10]])

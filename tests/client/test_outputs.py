@@ -1,0 +1,249 @@
+"""CSV and Excel as people's queries expect them: Partner Center's columns, every digit, and nothing computed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pytest
+
+from counterfoil.client import Form
+from counterfoil.client.forms import Source, write_form
+from counterfoil.client.outputs import workbook
+from counterfoil.client.outputs.csv_file import write_csv
+from counterfoil.client.outputs.headings import Note, columns_of, quietly
+from counterfoil.client.outputs.workbook import date_cell, number_cell, write_workbook
+from counterfoil.client.receipt import ReceiptFile
+from counterfoil.columns import Type
+from counterfoil.errors import UsageError
+from counterfoil.model import Kind
+from tests.client.sheets import batch_of, cells_of, generated, letters_of, rows_of_csv
+
+Write = Callable[[Path, Kind, Iterable[pa.RecordBatch], Note], ReceiptFile]
+WRITERS: Final[dict[str, Write]] = {"csv": write_csv, "xlsx": write_workbook}
+RECONCILIATION_HEADER: Final = (
+    "PartnerId,CustomerId,CustomerName,CustomerDomainName,CustomerCountry,InvoiceNumber,MpnId,Tier2MpnId,OrderId,"
+    "OrderDate,ProductId,SkuId,AvailabilityId,SkuName,ProductName,ChargeType,UnitPrice,Quantity,Subtotal,TaxTotal,"
+    "Total,Currency,PriceAdjustmentDescription,PublisherName,PublisherId,SubscriptionDescription,SubscriptionId,"
+    "ChargeStartDate,ChargeEndDate,TermAndBillingCycle,EffectiveUnitPrice,UnitType,AlternateId,BillableQuantity,"
+    "BillingFrequency,PricingCurrency,PCToBCExchangeRate,PCToBCExchangeRateDate,MeterDescription,ReservationOrderId,"
+    "CreditReasonCode,SubscriptionStartDate,SubscriptionEndDate,ReferenceId,ProductQualifiers,PromotionId,"
+    "ProductCategory"
+)
+USAGE_HEADER: Final = (
+    "PartnerId,PartnerName,CustomerId,CustomerName,CustomerDomainName,CustomerCountry,MpnId,Tier2MpnId,InvoiceNumber,"
+    "ProductId,SkuId,AvailabilityId,SkuName,ProductName,PublisherName,PublisherId,SubscriptionDescription,"
+    "SubscriptionId,ChargeStartDate,ChargeEndDate,UsageDate,MeterType,MeterCategory,MeterId,MeterSubCategory,MeterName,"
+    "MeterRegion,Unit,ResourceLocation,ConsumedService,ResourceGroup,ResourceURI,ChargeType,UnitPrice,Quantity,UnitType,"
+    "BillingPreTaxTotal,BillingCurrency,PricingPreTaxTotal,PricingCurrency,ServiceInfo1,ServiceInfo2,Tags,"
+    "AdditionalInfo,EffectiveUnitPrice,PCToBCExchangeRate,PCToBCExchangeRateDate,EntitlementId,EntitlementDescription,"
+    "PartnerEarnedCreditPercentage,CreditPercentage,CreditType,BenefitOrderId,BenefitId,BenefitType"
+)
+HEADERS: Final = {Kind.RECONCILIATION: RECONCILIATION_HEADER, Kind.USAGE: USAGE_HEADER}
+
+
+def each_form() -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("form", WRITERS)
+
+
+def at(kind: Kind, name: str) -> int:
+    return [headed.column.name for headed in columns_of(kind)].index(name)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_headings_are_partner_centers_own_in_their_order(tmp_path: Path, kind: Kind) -> None:
+    write_csv(tmp_path / "a.csv", kind, [])
+    assert (tmp_path / "a.csv").read_bytes() == b"\xef\xbb\xbf" + HEADERS[kind].encode() + b"\r\n"
+    write_workbook(tmp_path / "a.xlsx", kind, [])
+    [row] = cells_of(tmp_path / "a.xlsx")
+    assert [content for _, content in row.values()] == HEADERS[kind].split(",")
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_csv_holds_every_value_as_it_came(tmp_path: Path, kind: Kind) -> None:
+    batches = generated(kind, 500)
+    receipt = write_csv(tmp_path / "a.csv", kind, batches)
+    names = [headed.column.name for headed in columns_of(kind)]
+    expected = [[row[name] or "" for name in names] for batch in batches for row in batch.to_pylist()]
+    assert rows_of_csv(tmp_path / "a.csv")[1:] == expected
+    assert receipt.line_items == 500
+    text = (tmp_path / "a.csv").read_bytes()
+    assert (receipt.size_bytes, receipt.sha256) == (len(text), hashlib.sha256(text).hexdigest())
+
+
+def test_a_csv_quotes_what_needs_it_and_nothing_else(tmp_path: Path) -> None:
+    hard = ["a,b", 'say "hi"', "two\nlines", "cr\rlf\r\n", " spaced ", "=1+1", "plain", "ü\u2028🙂", ""]
+    rows = [{"CustomerName": text, "BillingPreTaxTotal": "0.10"} for text in hard]
+    write_csv(tmp_path / "a.csv", Kind.USAGE, [batch_of(Kind.USAGE, rows)])
+    index = at(Kind.USAGE, "CustomerName")
+    assert [row[index] for row in rows_of_csv(tmp_path / "a.csv")[1:]] == hard
+    text = (tmp_path / "a.csv").read_bytes()
+    assert b',"a,b",' in text
+    assert b",plain," in text
+    assert b",0.10," in text
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_workbook_holds_every_value_exactly(tmp_path: Path, kind: Kind) -> None:
+    batches = generated(kind, 300)
+    write_workbook(tmp_path / "a.xlsx", kind, batches)
+    rows = cells_of(tmp_path / "a.xlsx")[1:]
+    items = [row for batch in batches for row in batch.to_pylist()]
+    assert len(rows) == len(items)
+    kinds = set()
+    for cells, item in zip(rows, items, strict=True):
+        for index, headed in enumerate(columns_of(kind)):
+            found, text = cells.get(letters_of(index)), item[headed.column.name] or ""
+            if headed.column.type is Type.TEXT or found is None:
+                assert found == (("text", text) if text else None)
+            elif headed.column.type is Type.NUMBER:
+                shown = f"{float(found[1]):.15g}" if found[0] == "number" else found[1]
+                assert Decimal(shown) == Decimal(text)
+                kinds.add(found[0])
+            else:
+                assert found == ("text", text) or when(found[1]) == datetime.fromisoformat(text.removesuffix("Z"))
+    assert "number" in kinds
+
+
+def when(serial: str) -> datetime:
+    return datetime(1899, 12, 30) + timedelta(seconds=round(float(serial) * 86_400))  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("text", "exact"),
+    [
+        ("24.0", True), ("0.1", True), ("-12.340", True), ("999999999999.999", True), ("0E-20", True), ("1E-7", True),
+        ("123456789012345", True), ("1234567890123456", False), ("0.1999968000511991808131", False), ("-0", True),
+        ("0.00000000000000012345", True), ("1E-400", False), ("1234567890123450000E-3", True), ("5.1", True),
+        ("1.23456789012345E+5", True), ("1.234567890123456E+5", False), ("10000000000000000", True),
+    ],
+)  # fmt: skip
+def test_a_number_is_one_only_where_excels_fifteen_digits_hold_it(text: str, exact: bool) -> None:
+    cell = number_cell(text)
+    assert (cell is not None) == exact
+    if cell is not None:
+        assert Decimal(f"{cell[0]:.15g}") == Decimal(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-11-20T00:00:00Z", (46346.0, False)),
+        ("2026-11-20T18:00:00Z", (46346.75, True)),
+        ("2026-11-20T18:00:00.5Z", None),
+        ("2026-11-20T18:00:00+01:00", None),
+        ("2026-11-20T18:00:00", None),
+        ("2026-02-30T00:00:00Z", None),
+        ("0001-01-01T00:00:00Z", None),
+        ("1900-01-01T00:00:00Z", None),
+        ("2026-11-20", None),
+    ],
+)
+def test_a_date_is_one_only_where_excel_holds_all_of_it(text: str, expected: tuple[float, bool] | None) -> None:
+    assert date_cell(text) == expected
+
+
+def test_text_that_looks_like_something_else_stays_text(tmp_path: Path) -> None:
+    odd = [
+        "=1+1",
+        "+1",
+        "-2+3",
+        "@SUM(A1)",
+        "{=1}",
+        "0002",
+        "1E5",
+        "http://a.b/c",
+        "internal:x",
+        "_x0041_",
+        "a\x01b\x0b",
+    ]
+    write_workbook(tmp_path / "a.xlsx", Kind.USAGE, [batch_of(Kind.USAGE, [{"SkuId": text} for text in odd])])
+    column = letters_of(at(Kind.USAGE, "SkuId"))
+    cells = [row[column] for row in cells_of(tmp_path / "a.xlsx")[1:]]
+    assert {kind for kind, _ in cells} == {"text"}
+    assert [text for _, text in cells] == odd
+
+
+@each_form()
+def test_the_same_line_items_give_the_same_bytes_however_they_are_cut(tmp_path: Path, form: str) -> None:
+    batches = generated(Kind.RECONCILIATION, 200)
+    whole = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    parts = [batch.slice(start, 37) for batch in whole for start in range(0, batch.num_rows, 37)]
+    first = WRITERS[form](tmp_path / "a", Kind.RECONCILIATION, whole, quietly)
+    again = WRITERS[form](tmp_path / "b", Kind.RECONCILIATION, parts, quietly)
+    assert first.sha256 == again.sha256
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@each_form()
+def test_what_the_columns_cannot_hold_is_said(tmp_path: Path, form: str) -> None:
+    notes: list[str] = []
+    rows: list[dict[str, str | None]] = [
+        {
+            "CustomerName": "=1",
+            "HasPartnerEarnedCredit": "true",
+            "Extra": '{"New":1}',
+            "UnitPrice": "0.12345678901234567",
+        },
+        {"CustomerName": "x", "HasPartnerEarnedCredit": "", "Extra": None, "UnitPrice": "1"},
+    ]
+    WRITERS[form](tmp_path / "a", Kind.USAGE, [batch_of(Kind.USAGE, rows)], notes.append)
+    said = " ".join(notes)
+    assert "no column for HasPartnerEarnedCredit, which 1 line item had" in said
+    assert "attributes that nobody knew, which 1 line item had" in said
+    assert ("1 value of UnitPrice would not be exact" in said) == (form == "xlsx")
+    assert ("begin as a formula" in said) == (form == "csv")
+
+
+@each_form()
+def test_nothing_to_say_says_nothing(tmp_path: Path, form: str) -> None:
+    notes: list[str] = []
+    rows = [{"CustomerName": "x", "UnitPrice": "1.5", "UsageDate": "2026-11-20T00:00:00Z"}]
+    WRITERS[form](tmp_path / "a", Kind.USAGE, [batch_of(Kind.USAGE, rows)], notes.append)
+    assert notes == []
+
+
+@each_form()
+def test_a_failure_leaves_no_file(tmp_path: Path, form: str) -> None:
+    def broken() -> Iterable[pa.RecordBatch]:
+        yield batch_of(Kind.USAGE, [{"CustomerName": "x"}])
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        WRITERS[form](tmp_path / "a", Kind.USAGE, broken(), quietly)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_line_items_than_excel_has_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert workbook.LINE_ITEMS_MAX == 1_048_575
+    monkeypatch.setattr(workbook, "LINE_ITEMS_MAX", 3)
+    batch = batch_of(Kind.USAGE, [{"CustomerName": "x"}] * 2)
+    write_workbook(tmp_path / "good.xlsx", Kind.USAGE, [batch])
+    with pytest.raises(UsageError, match="parquet"):
+        write_workbook(tmp_path / "a.xlsx", Kind.USAGE, [batch, batch])
+    assert [path.name for path in tmp_path.iterdir()] == ["good.xlsx"]
+
+
+def test_too_many_line_items_are_refused_before_any_is_read(tmp_path: Path) -> None:
+    def unread() -> Iterator[pa.RecordBatch]:
+        raise AssertionError
+        yield
+
+    with pytest.raises(UsageError, match="1,048,575"):
+        write_form(Form.XLSX, tmp_path, Source(Kind.USAGE, unread(), 1_048_576, quietly))
+
+
+def test_a_text_longer_than_a_cell_is_refused_and_not_cut(tmp_path: Path) -> None:
+    for text, fits in (("x" * 32_767, True), ("x" * 32_768, False), ("🙂" * 16_384, False), ("🙂" * 16_383, True)):
+        batch = batch_of(Kind.USAGE, [{"Tags": text}])
+        if fits:
+            write_workbook(tmp_path / "a.xlsx", Kind.USAGE, [batch])
+            assert cells_of(tmp_path / "a.xlsx")[1][letters_of(at(Kind.USAGE, "Tags"))] == ("text", text)
+        else:
+            with pytest.raises(UsageError, match=r"Tags of line item 1.*a cell holds 32,767"):
+                write_workbook(tmp_path / "a.xlsx", Kind.USAGE, [batch])

@@ -1,0 +1,92 @@
+"""What tests of the built-in authority share: an authority with two partners, over HTTP without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from counterfoil.periods import Clocks
+from counterfoil.server.audiences import Audiences
+from counterfoil.server.auth import Authenticator
+from counterfoil.server.authority import Authority, authority_router
+from counterfoil.server.issuing import AuthorityKeys
+from counterfoil.storage.catalog import Catalog
+
+PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
+OTHER = "22222222-2222-3333-4444-555555555555"
+STRANGER = "11111111-2222-3333-4444-555555555555"
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+GRAPH = "https://graph.microsoft.com"
+PARTNER_CENTER = "https://api.partnercenter.microsoft.com"
+OWN = "api://billing"
+BASE = "https://billing.example.com"
+
+
+class Http:
+    """Requests to an application without a socket."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    def request(self, method: str, url: str, **given: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self._app)
+            async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+                return await client.request(method, url, **given)
+
+        return asyncio.run(ask())
+
+    def get(self, url: str) -> httpx.Response:
+        return self.request("GET", url)
+
+    def post(self, url: str, **given: Any) -> httpx.Response:
+        return self.request("POST", url, **given)
+
+
+@dataclass
+class House:
+    """An authority with two partners, over HTTP without a socket, and an authenticator on the same folder."""
+
+    data: Path
+    catalog: Catalog
+    keys: AuthorityKeys
+    clocks: Clocks
+    app: FastAPI
+
+    @property
+    def http(self) -> Http:
+        return Http(self.app)
+
+    def client_of(self, partner: str = PARTNER) -> tuple[str, str]:
+        client, secret = self.catalog.add_client(partner, "billing", NOW)
+        return client.id, secret
+
+    def partner_of(self, token: str, api: str = "graph") -> str:
+        """Return whom the token's bearer may read for."""
+        audiences = Audiences.from_setting(OWN, development=self.keys.development)
+        authenticator = Authenticator(self.catalog, self.clocks, self.keys, audiences)
+        return asyncio.run(authenticator.authenticate(f"Bearer {token}", api=api)).partner
+
+    def post(self, tenant: str = PARTNER, path: str = "oauth2/v2.0/token", **form: str) -> httpx.Response:
+        good = {"grant_type": "client_credentials", "client_id": "tool", "client_secret": "secret"}
+        good["resource" if path == "oauth2/token" else "scope"] = OWN + ("" if path == "oauth2/token" else "/.default")
+        fields = {name: value for name, value in {**good, **form}.items() if value}
+        return self.http.post(f"/{tenant}/{path}", data=fields)
+
+
+def house(data: Path, *, development: bool, clocks: Clocks) -> Iterator[House]:
+    with Catalog.open(data) as catalog:
+        for partner in (PARTNER, OTHER):
+            catalog.add_partner(partner, NOW)
+        keys = AuthorityKeys(data, development=development)
+        authority = Authority(catalog, clocks, keys, Audiences.from_setting(OWN, development=development))
+        app = FastAPI()
+        app.include_router(authority_router(authority, lambda request: str(request.base_url).rstrip("/")))
+        yield House(data, catalog, keys, clocks, app)
