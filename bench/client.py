@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from bench.measure import Row, in_turns
 from bench.serving import _bearer, _server, _submit
 
 TIMES = 10
+EXACT = Context(prec=100, traps=[Inexact])
 BILLING = "/v1.0/reports/partners/billing"
 
 
@@ -100,7 +101,7 @@ def _standing_in(blobs: list[Path], times: int) -> Iterator[str]:
     found = {path.name: path for path in blobs}
     listed = [{**each, "name": f"{n}-{each['name']}"} for n in range(times) for each in manifest["blobs"]]
     totals = {
-        name: text if name == "currency" else format(Decimal(text) * times, "f")
+        name: text if name == "currency" else format(EXACT.multiply(Decimal(text), times), "f")
         for name, text in manifest["@counterfoil.totals"].items()
     }
 

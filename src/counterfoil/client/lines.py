@@ -245,10 +245,7 @@ def _stored(spelling: Spelling, raw: bytes, where: str) -> str | None:
     column = spelling.column
     if raw == b"null":
         return None
-    try:
-        text = msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else _compact(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ProofError(f"{where}: {column.name} is no text ({shown(str(error))}).") from error
+    text = _text_of(raw, f"{where}: {column.name}")
     if column.type is Type.TEXT:
         if column.codec is Codec.LIST and text == "[]" and not raw.startswith(b'"'):
             return ""
@@ -265,6 +262,13 @@ def _stored(spelling: Spelling, raw: bytes, where: str) -> str | None:
         if spelling.from_v1 and column.codec is Codec.RATE:
             return numbers.rate_to_percent(text)
     return text
+
+
+def _text_of(raw: bytes, where: str) -> str:
+    try:
+        return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else _compact(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProofError(f"{where} is no text ({shown(str(error))}).") from error
 
 
 def _stored_quickly(spelling: Spelling, raw: bytes) -> str | None:
