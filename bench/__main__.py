@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
-from bench import compute, memory, serving
+from bench import client, compute, memory, serving
 from bench.data import Sample, prepared
 from bench.measure import Row, os_release
 
@@ -22,7 +22,9 @@ ROWS: dict[str, Callable[[Sample, int], Iterator[Row]]] = {
     "export": serving.export,
     "pages": serving.pages,
     "blob": serving.blob,
+    "client": client.client,
     "memory": memory.peak,
+    "client-memory": client.client_memory,
 }
 
 

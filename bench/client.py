@@ -27,7 +27,7 @@ import httpx
 
 from bench.data import Sample, columns_for_duckdb
 from bench.measure import Row, in_turns
-from bench.serving import _bearer, _server, _submit
+from bench.serving import bearer_of, serving, submit
 
 TIMES = 10
 EXACT = Context(prec=100, traps=[Inexact])
@@ -36,8 +36,8 @@ BILLING = "/v1.0/reports/partners/billing"
 
 def client(sample: Sample, rounds: int) -> Iterator[Row]:
     """Blobs to proven exact Parquet, with one and with four downloads side by side."""
-    with _server(sample) as url:
-        bearer = _bearer(sample, "graph")
+    with serving(sample) as url:
+        bearer = bearer_of(sample, "graph")
         blobs = _blobs(sample, url, bearer)
         token = bearer["Authorization"].removeprefix("Bearer ")
         for parallel in (1, 4):
@@ -57,8 +57,8 @@ def client(sample: Sample, rounds: int) -> Iterator[Row]:
 def client_memory(sample: Sample, rounds: int) -> Iterator[Row]:
     """Peak memory of pulling ten times as many line items: the sample's blobs, each under ten names."""
     del rounds
-    with _server(sample) as url:
-        blobs = _blobs(sample, url, _bearer(sample, "graph"))
+    with serving(sample) as url:
+        blobs = _blobs(sample, url, bearer_of(sample, "graph"))
     peaks = []
     for times in (TIMES, 1):
         with _standing_in(blobs, times) as source:
@@ -71,7 +71,7 @@ def _blobs(sample: Sample, url: str, bearer: dict[str, str]) -> list[Path]:
     folder = sample.scratch / "client-blobs"
     folder.mkdir(exist_ok=True)
     with httpx.Client(base_url=url, headers=bearer, timeout=60) as http:
-        manifest: Any = _submit(http, "EUR")["resourceLocation"]
+        manifest: Any = submit(http, "EUR")["resourceLocation"]
     for each in manifest["blobs"]:
         link = f"{manifest['rootDirectory']}/{each['name']}?{manifest['sasToken']}"
         (folder / each["name"]).write_bytes(httpx.get(link, timeout=60).content)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import httpx
 
@@ -26,7 +27,7 @@ PAGE = "/v1/invoices/unbilled/lineitems?provider=onetime&invoicelineitemtype=usa
 
 def export(sample: Sample, rounds: int) -> Iterator[Row]:
     """From POST to succeeded: a million line items against a thousand."""
-    with _server(sample) as url, httpx.Client(base_url=url, headers=_bearer(sample, "graph")) as client:
+    with serving(sample) as url, httpx.Client(base_url=url, headers=bearer_of(sample, "graph")) as client:
 
         def p50_ms(currency: str) -> float:
             return statistics.median(_export_ms(client, currency) for _ in range(EXPORTS))
@@ -41,8 +42,8 @@ def pages(sample: Sample, rounds: int) -> Iterator[Row]:
 
     nginx serves one of those pages as a file: always the same, so its caches are warmer than ours.
     """
-    bearer = _bearer(sample, "partner-center")
-    with _server(sample) as url:
+    bearer = bearer_of(sample, "partner-center")
+    with serving(sample) as url:
         first, onwards = (
             f"{url}{PAGE}&period=current&size=2000",
             f"{url}{PAGE}&period=current&size=2000&seekOperation=Next",
@@ -75,8 +76,8 @@ def pages(sample: Sample, rounds: int) -> Iterator[Row]:
 
 def blob(sample: Sample, rounds: int) -> Iterator[Row]:
     """A whole blob, against nginx with the same file."""
-    with _server(sample) as url, httpx.Client(base_url=url, headers=_bearer(sample, "graph")) as client:
-        operation = _submit(client, "EUR")
+    with serving(sample) as url, httpx.Client(base_url=url, headers=bearer_of(sample, "graph")) as client:
+        operation = submit(client, "EUR")
         manifest = operation["resourceLocation"]
         largest = max(manifest["blobs"], key=lambda each: int(each["@counterfoil.sizeBytes"]))
         link = f"{manifest['rootDirectory']}/{largest['name']}?{manifest['sasToken']}"
@@ -91,7 +92,7 @@ def blob(sample: Sample, rounds: int) -> Iterator[Row]:
 
 
 @contextmanager
-def _server(sample: Sample) -> Iterator[str]:
+def serving(sample: Sample) -> Iterator[str]:
     command = [sys.executable, "-m", "counterfoil", "serve", "--dev", "--port", "0", "--data", str(sample.data)]
     process = subprocess.Popen(
         pinned(command, SERVER_CORE), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -105,17 +106,17 @@ def _server(sample: Sample) -> Iterator[str]:
         process.wait(20)
 
 
-def _bearer(sample: Sample, audience: str) -> dict[str, str]:
+def bearer_of(sample: Sample, audience: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {mint_development_token(sample.data, PARTNER, audience, utc_now())}"}
 
 
 def _export_ms(client: httpx.Client, currency: str) -> float:
     began = time.perf_counter()
-    _submit(client, currency)
+    submit(client, currency)
     return (time.perf_counter() - began) * 1000
 
 
-def _submit(client: httpx.Client, currency: str) -> dict[str, object]:
+def submit(client: httpx.Client, currency: str) -> dict[str, Any]:
     accepted = client.post(EXPORT_PATH, json={"currencyCode": currency, "billingPeriod": "current"})
     operation = client.get(accepted.headers["location"]).json()
     assert operation["status"] == "succeeded", operation
