@@ -64,12 +64,14 @@ def kernel(result: Any, *arguments: Any) -> Callable[[Kernel], Kernel]:
 @inner_part
 def copy_words(words: Any, start: Any, length: Any, out: Any, at: Any) -> Any:
     """Copy some bytes, and up to fifteen too many; returns where the copy ends."""
-    out[at] = words[start]
-    out[at + 8] = words[start + 8]  # most texts are short: this saves a branch that cannot be foretold
-    place = np.int64(16)
-    while place < length:
-        out[at + place] = words[start + place]
-        place += 8
+    # An index without a sign spares the look whether it counts from the end.
+    source, target, step = np.uint64(start), np.uint64(at), np.uint64(8)
+    out[target] = words[source]
+    out[target + step] = words[source + step]  # most texts are short: this saves a branch that cannot be foretold
+    place, end = step + step, np.uint64(length)
+    while place < end:
+        out[target + place] = words[source + place]
+        place += step
     return at + length
 
 

@@ -51,7 +51,7 @@ def first_of(bits: Any) -> Any:
 def past_text(words: Any, at: Any) -> Any:
     """Find the next quote, backslash or control character."""
     while True:
-        bits = special_bits(words[at])
+        bits = special_bits(words[np.uint64(at)])
         if bits:
             return at + first_of(bits)
         at += 8
@@ -165,7 +165,7 @@ def past_space(text: Any, at: Any, separator: Any) -> Any:
 @part
 def past_digits(text: Any, at: Any) -> Any:
     """Find the next sign that is no digit."""
-    while 48 <= text[at] <= 57:
+    while 48 <= text[np.uint64(at)] <= 57:
         at += 1
     return at
 

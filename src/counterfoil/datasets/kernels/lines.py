@@ -109,13 +109,13 @@ def hash_of(text: Any, at: Any, end: Any) -> Any:
 def _is_key(words: Any, at: Any, spelled: Any, key: Any, length: Any) -> Any:
     place = np.int64(0)
     while place + 8 <= length:
-        if words[at + place] != spelled[key, place >> 3]:
+        if words[np.uint64(at + place)] != spelled[key, place >> 3]:
             return False
         place += 8
     if place == length:
         return True
     unused = np.uint64(8 * (8 - (length - place)))
-    return (words[at + place] ^ spelled[key, place >> 3]) << unused == 0
+    return (words[np.uint64(at + place)] ^ spelled[key, place >> 3]) << unused == 0
 
 
 @part

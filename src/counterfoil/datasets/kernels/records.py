@@ -41,7 +41,7 @@ def pack_records(
 @part
 def _past_nul(words: Any, at: Any) -> Any:
     while True:
-        bits = nul_bits(words[at])
+        bits = nul_bits(words[np.uint64(at)])
         if bits:
             return at + first_of(bits)
         at += 8

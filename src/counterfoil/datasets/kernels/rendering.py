@@ -61,8 +61,8 @@ def _put_quoted(text: Any, words: Any, start: Any, length: Any, out: Any, out_wo
     out[at] = QUOTE
     at += 1
     while length > 0:
-        word = words[start]
-        out_words[at] = word
+        word = words[np.uint64(start)]
+        out_words[np.uint64(at)] = word
         bits = special_bits(word)
         plain = first_of(bits) if bits else np.int64(8)
         if plain >= min(length, 8):
