@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from counterfoil.datasets.located import offsets_of
 from counterfoil.storage.failures import in_our_words
 
-RUN_SIZE_BYTES = 128 << 20
+RUN_SIZE_BYTES = 64 << 20
 SHOWN_ROWS = 512
 _TOGETHER_ROWS = 16384  # put in order at once, however many runs there are
 _RECORD, _KEY = "record", "key"
