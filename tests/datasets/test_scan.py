@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -80,18 +79,6 @@ def test_the_scanner_learns_the_letter_case_of_a_file(monkeypatch: pytest.Monkey
     for line in lines:
         assert sum(batch.num_rows for batch in reader.read(Chunk(line, 1))) == 1
     assert reads == lines[:1]
-
-
-def test_lines_that_come_in_pieces_are_read_as_a_whole() -> None:
-    lines = line_items(Kind.USAGE, 20)
-    whole = b"\n".join(lines)
-    chance = random.Random(1)
-    for _ in range(50):
-        cut = chance.randrange(len(whole))
-        chunk = Chunk(memoryview(whole)[cut:], 1, whole[:cut])
-        reader = JsonLinesReader(table_of(Kind.USAGE), lambda *_: None)
-        found = [row for batch in reader.read(chunk) for row in rows(batch.items)]
-        assert found == list(by_reference(Kind.USAGE, lines)[0].values())
 
 
 def test_no_kernel_looks_beyond_what_it_was_given() -> None:

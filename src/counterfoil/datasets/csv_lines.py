@@ -103,10 +103,11 @@ class CsvReader:
 
     def _text_lines(self, source: Source) -> Iterator[str]:
         for chunk in source.chunks():
+            data = bytes(chunk.data)
             try:
-                text = chunk.data.decode()
+                text = data.decode()
             except UnicodeDecodeError as error:
-                line = chunk.first_line + chunk.data.count(b"\n", 0, error.start)
+                line = chunk.first_line + data.count(b"\n", 0, error.start)
                 raise InputError("not UTF-8", file=self._file, line=line, remedy="Save it as CSV UTF-8.") from error
             yield from io.StringIO(text + "\n", newline="")
 

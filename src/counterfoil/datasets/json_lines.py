@@ -34,7 +34,7 @@ class JsonLinesReader:
 
     def read(self, chunk: Chunk) -> Iterator[Batch]:
         """Yield the line items of a chunk, in no particular order."""
-        yield from self._scan((chunk.begun, chunk.rest), b"\n", lambda lines: lines + chunk.first_line)
+        yield from self._scan(chunk.data, b"\n", lambda lines: lines + chunk.first_line)
 
     def read_lines(self, lines: Sequence[bytes], line_numbers: Sequence[int]) -> Iterator[Batch]:
         """Yield the line items of `lines`, which may hold newlines; blank ones are passed over."""
@@ -50,21 +50,19 @@ class JsonLinesReader:
         # Newlines may be white space within these lines, so U+0000 parts them: no good line holds one.
         sure = [b"\0" not in line for line in lines]
         joined = b"\0".join(line if good else b"" for line, good in zip(lines, sure, strict=True))
-        yield from self._scan((joined,), b"\0", lambda places: numbers[places])
+        yield from self._scan(joined, b"\0", lambda places: numbers[places])
         rest = [(number, line) for number, line, good in zip(numbers.tolist(), lines, sure, strict=True) if not good]
         yield self._by_reference(rest)
 
     def _scan(
-        self, pieces: Sequence[bytes | memoryview], separator: bytes, numbered: Callable[[np.ndarray], np.ndarray]
+        self, data: bytes | memoryview, separator: bytes, numbered: Callable[[np.ndarray], np.ndarray]
     ) -> Iterator[Batch]:
-        data = b""
-        for scanned in self._scanner.scan(pieces, separator):
+        for scanned in self._scanner.scan(data, separator):
             if len(scanned.lines):
                 yield batch.of_located(self._table, scanned.items, numbered(scanned.lines))
             if len(scanned.doubtful):
-                data = data or b"".join(pieces)
                 numbers = numbered(scanned.doubtful[:, 0]).tolist()
-                texts = [data[start:end] for _, start, end in scanned.doubtful.tolist()]
+                texts = [bytes(data[start:end]) for _, start, end in scanned.doubtful.tolist()]
                 yield self._by_reference(zip(numbers, texts, strict=True))
 
     def _by_reference(self, lines: Iterable[tuple[int, bytes]]) -> Batch:

@@ -25,17 +25,21 @@ class Text:
 
     __slots__ = ("array", "size_bytes")
 
-    def __init__(self, array: np.ndarray, size_bytes: int) -> None:
-        self.array, self.size_bytes = array, size_bytes
+    def __init__(self, array: np.ndarray) -> None:
+        self.array, self.size_bytes = array, 0
 
     @classmethod
     def joined(cls, pieces: Sequence[memoryview]) -> Text:
         """Copy some pieces, one behind the other, and leave room for more."""
         size_bytes = sum(map(len, pieces))
-        text = cls(np.empty(size_bytes + size_bytes // 16 + _ROOM, dtype=np.uint8), 0)
+        text = cls(np.empty(size_bytes + size_bytes // 16 + _ROOM, dtype=np.uint8))
         for piece in pieces:
             text.add(piece)
         return text
+
+    def clear(self) -> None:
+        """Forget the bytes, but keep the memory."""
+        self.size_bytes = 0
 
     def add(self, piece: memoryview | bytes | bytearray) -> None:
         """Copy a piece to behind the others."""

@@ -201,7 +201,7 @@ def _pages(source: Source, *, peek: bool = False) -> Iterator[tuple[int, list[by
         cut = len(source.head) >= HEAD_SIZE_BYTES - len(BYTE_ORDER_MARK)  # the file goes on, perhaps amid a line
         yield from _page_lines(lines[:-1] if cut and len(lines) > 1 else lines, 1, source.name)
     for chunk in chunks:
-        yield from _page_lines(chunk.data.split(b"\n"), chunk.first_line, source.name)
+        yield from _page_lines(bytes(chunk.data).split(b"\n"), chunk.first_line, source.name)
 
 
 def _page_lines(lines: list[bytes], first: int, file: str) -> Iterator[tuple[int, list[bytes]]]:

@@ -6,7 +6,7 @@ others to the reference in `values`, whose verdict counts. So it must never be w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from counterfoil import numbers
 from counterfoil.columns import EXTRA, Codec, LineItemTable, Spelling, Type
 from counterfoil.datasets.kernels import lines as kinds
 from counterfoil.datasets.kernels.lines import FROM_RATE, hash_of, scan_lines
-from counterfoil.datasets.located import Located, Text
+from counterfoil.datasets.located import PADDING, Located, Text
 
 ROWS_MAX = 8192
 KEYS_MAX = 512
@@ -43,6 +43,7 @@ class Scanner:
         for name in (EXTRA, *sorted(table.constants)):
             self._slots[name] = len(self._slots)
         self._rates = [slot for slot, column in enumerate(table.columns) if column.codec is Codec.RATE]
+        self._text = Text(np.empty(PADDING, dtype=np.uint8))
         self._keys = _Keys()
         for name in _usual_names(table):
             self.learn(name)
@@ -61,9 +62,12 @@ class Scanner:
             return self._keys.add(name, self._slots[name.lower()], kinds.CONSTANT)
         return False
 
-    def scan(self, pieces: Sequence[bytes | memoryview], separator: bytes) -> Iterator[Scanned]:
-        """Scan lines which `separator` parts, in one or more pieces of text; yields some thousand line items a time."""
-        text = Text.joined([*(memoryview(piece) for piece in pieces), memoryview(separator)])
+    def scan(self, data: bytes | memoryview, separator: bytes) -> Iterator[Scanned]:
+        """Scan lines which `separator` parts; they stay as they are. Yields some thousand line items a time."""
+        text = self._text
+        text.clear()
+        text.add(data)
+        text.add(separator)
         size = text.size_bytes - 1
         if not _is_utf8(text.array[:size]):
             _spoil(text.array[:size], separator)

@@ -26,6 +26,12 @@ _DECIMALS_MAX: Final = 40
 
 
 @part
+def sign_at(text: Any, at: Any) -> Any:
+    """Return one byte. An index without a sign spares the look whether it counts from the end."""
+    return text[np.uint64(at)]
+
+
+@part
 def special_bits(word: Any) -> Any:
     """Return eight bytes' top bits, set (up to the first one that is) where a quote, backslash or control stands."""
     quote, backslash = word ^ _QUOTES, word ^ _BACKSLASHES
@@ -154,8 +160,8 @@ def unescape(text: Any, start: Any, end: Any) -> Any:
 @part
 def past_space(text: Any, at: Any, separator: Any) -> Any:
     """Find the next sign that is no white space; the separator of lines is none."""
-    while text[at] <= 0x20:
-        sign = text[at]
+    while sign_at(text, at) <= 0x20:
+        sign = sign_at(text, at)
         if sign == separator or sign not in (0x20, 0x09, 0x0D, 0x0A):
             break
         at += 1
@@ -165,7 +171,7 @@ def past_space(text: Any, at: Any, separator: Any) -> Any:
 @part
 def past_digits(text: Any, at: Any) -> Any:
     """Find the next sign that is no digit."""
-    while 48 <= text[np.uint64(at)] <= 57:
+    while 48 <= sign_at(text, at) <= 57:
         at += 1
     return at
 
@@ -173,20 +179,22 @@ def past_digits(text: Any, at: Any) -> Any:
 @part
 def past_number(text: Any, at: Any) -> Any:
     """Find the end of a number in plain digits, or with a small negative exponent; -1 for any other."""
-    whole = at + (text[at] == 0x2D)
+    whole = at + (sign_at(text, at) == 0x2D)
     end = past_digits(text, whole)
-    if end == whole or end - whole > _WHOLE_DIGITS_MAX or (text[whole] == 48 and end - whole > 1):
+    if end == whole or end - whole > _WHOLE_DIGITS_MAX or (sign_at(text, whole) == 48 and end - whole > 1):
         return np.int64(-1)
-    if text[end] == 0x2E:
+    if sign_at(text, end) == 0x2E:
         decimals = end + 1
         end = past_digits(text, decimals)
         if not 1 <= end - decimals <= _DECIMALS_MAX:
             return np.int64(-1)
-    if text[end] | 0x20 == 0x65:
+    if sign_at(text, end) | 0x20 == 0x65:
         exponent = end + 2
         end = past_digits(text, exponent)
         # E-39 at most: the value gets smaller, and no more than 79 decimals come of it.
-        if text[exponent - 1] != 0x2D or not (end - exponent == 1 or (end - exponent == 2 and text[exponent] <= 51)):
+        if sign_at(text, exponent - 1) != 0x2D or not (
+            end - exponent == 1 or (end - exponent == 2 and sign_at(text, exponent) <= 51)
+        ):
             return np.int64(-1)
     return end
 

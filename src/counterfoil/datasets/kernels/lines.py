@@ -27,6 +27,7 @@ from counterfoil.datasets.kernels.grammar import (
     past_object,
     past_space,
     past_text,
+    sign_at,
     unescape,
     word,
 )
@@ -51,17 +52,17 @@ def _bare(text: Any, words: Any, at: Any, kind: Any, separator: Any) -> Any:
         return end, at, (end - at) | (FROM_RATE if kind == RATE else 0)
     if kind in (DIGITS, RESELLER):
         end = past_digits(text, at)
-        if end == at or (text[at] == 48 and end - at > 1):
+        if end == at or (sign_at(text, at) == 48 and end - at > 1):
             return doubt, at, at
-        return end, at, (0 if kind == RESELLER and text[at] == 48 else end - at)
+        return end, at, (0 if kind == RESELLER and sign_at(text, at) == 48 else end - at)
     if kind == FLAG:
         length = word(words, at)
         return (at + length if length else doubt), at, np.int64(length)
-    if kind == LIST and text[at] == 0x5B:
+    if kind == LIST and sign_at(text, at) == 0x5B:
         end = past_list(words, text, at)
         return end, at, (0 if end - at == 2 else end - at)
     if kind == CONSTANT:
-        if text[at] == 0x7B:
+        if sign_at(text, at) == 0x7B:
             return past_object(words, text, at, separator), at, at
         length = word(words, at)
         return (at + length if length else past_number(text, at)), at, at
@@ -74,7 +75,7 @@ def _quoted(text: Any, words: Any, at: Any, kind: Any) -> Any:
     doubt = np.int64(-1)
     start = at + 1
     end = past_text(words, start)
-    if text[end] != QUOTE:
+    if sign_at(text, end) != QUOTE:
         end = past_escapes(text, words, end)
         if end < 0 or kind in (NUMBER, RATE, DATE, FLAG, RESELLER):
             return doubt, at, at
@@ -83,13 +84,13 @@ def _quoted(text: Any, words: Any, at: Any, kind: Any) -> Any:
     if kind in (TEXT, DIGITS, LIST, CONSTANT):
         return end + 1, start, length
     if kind == RESELLER:
-        return end + 1, start, (0 if length == 1 and text[start] == 48 else length)
+        return end + 1, start, (0 if length == 1 and sign_at(text, start) == 48 else length)
     if length == 0:
         return end + 1, np.int64(NULL), length
     if kind == DATE:
         good = is_date(text, start, end)
     elif kind == FLAG:
-        good = word(words, start) == length and text[start] != 0x6E
+        good = word(words, start) == length and sign_at(text, start) != 0x6E
     else:
         good = past_number(text, start) == end
         length |= FROM_RATE if kind == RATE else 0
@@ -109,13 +110,13 @@ def hash_of(text: Any, at: Any, end: Any) -> Any:
 def _is_key(words: Any, at: Any, spelled: Any, key: Any, length: Any) -> Any:
     place = np.int64(0)
     while place + 8 <= length:
-        if words[np.uint64(at + place)] != spelled[key, place >> 3]:
+        if words[np.uint64(at + place)] != spelled[np.uint64(key), np.uint64(place >> 3)]:
             return False
         place += 8
     if place == length:
         return True
     unused = np.uint64(8 * (8 - (length - place)))
-    return (words[np.uint64(at + place)] ^ spelled[key, place >> 3]) << unused == 0
+    return (words[np.uint64(at + place)] ^ spelled[np.uint64(key), np.uint64(place >> 3)]) << unused == 0
 
 
 @part
@@ -146,32 +147,32 @@ def _past_item(text: Any, words: Any, at: Any, separator: Any, keys: Any, row: A
     starts[row, :] = ABSENT
     key = np.int64(len(key_lengths))  # stands for "before the first"
     sign = 0x7B
-    while text[at] == sign:
+    while sign_at(text, at) == sign:
         at = past_space(text, at + 1, separator)
-        before, key = key, np.int64(following[key])
-        if key >= 0 and _is_key(words, at, spelled, key, np.int64(key_lengths[key])):
-            at += key_lengths[key]
+        before, key = key, np.int64(following[np.uint64(key)])
+        if key >= 0 and _is_key(words, at, spelled, key, np.int64(key_lengths[np.uint64(key)])):
+            at += key_lengths[np.uint64(key)]
         else:
             key, at = _find_key(text, words, at, separator, spelled, key_lengths, table)
             if key < 0:
                 return -1 - at
-            following[before] = key
-        slot, kind = slots[key], kinds[key]
-        if starts[row, slot] != ABSENT:  # given twice
+            following[np.uint64(before)] = key
+        slot, kind = np.uint64(slots[np.uint64(key)]), kinds[np.uint64(key)]
+        if starts[np.uint64(row), slot] != ABSENT:  # given twice
             return -1 - at
         begin = at = past_space(text, at, separator)
-        if text[at] == QUOTE:
+        if sign_at(text, at) == QUOTE:
             at, start, length = _quoted(text, words, at, kind)
-        elif words[at] & FOUR_BYTES == NULL_WORD:
+        elif words[np.uint64(at)] & FOUR_BYTES == NULL_WORD:
             at, start, length = at + 4, np.int64(NULL), np.int64(0)
         else:
             at, start, length = _bare(text, words, at, kind, separator)
         if at < 0:
             return -1 - begin
-        starts[row, slot], lengths[row, slot] = start, length
+        starts[np.uint64(row), slot], lengths[np.uint64(row), slot] = start, length
         at = past_space(text, at, separator)
         sign = COMMA
-    return at + 1 if text[at] == 0x7D and sign == COMMA else -1 - at
+    return at + 1 if sign_at(text, at) == 0x7D and sign == COMMA else -1 - at
 
 
 @kernel(
