@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from counterfoil import lake, numbers
 from counterfoil.columns import LineItemTable, table_of
-from counterfoil.datasets import amounts, batch, digest
+from counterfoil.datasets import amounts, batch, digest, sort
 from counterfoil.datasets.records import names_of, within
 from counterfoil.datasets.sort import Sorter
 from counterfoil.model import Kind
@@ -70,8 +70,14 @@ def test_quick_decimals_are_those_of_the_plain_way(texts: list[str | None]) -> N
     assert amounts.decimals(array)[1] == lake.decimals_of(array)[1]
 
 
+@pytest.mark.parametrize("pieces_together", [1, 3, 64])
+@pytest.mark.parametrize("piece_size_bytes", [1, 100, 1 << 20])
 @pytest.mark.parametrize("run_size_bytes", [1, 700, 5_000, 1 << 20])
-def test_records_come_back_in_the_order_of_their_keys(tmp_path: Path, run_size_bytes: int) -> None:
+def test_records_come_back_in_the_order_of_their_keys(
+    tmp_path: Path, run_size_bytes: int, piece_size_bytes: int, pieces_together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sort, "_PIECE_SIZE_BYTES", piece_size_bytes)
+    monkeypatch.setattr(sort, "_PIECES_TOGETHER", pieces_together)
     chance = random.Random(run_size_bytes)
     sorter = Sorter(tmp_path / "run", run_size_bytes=run_size_bytes)
     given_keys = list[bytes]()

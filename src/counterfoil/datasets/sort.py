@@ -1,15 +1,18 @@
 """Sorting more line items than memory holds.
 
-Records gather until they fill a *run*; a full run is sorted and put on disk. At the end the runs are merged: each run
-shows its next few hundred line items, and everything up to the smallest "last shown" key can be put in order and
-passed on. Keys end in a digest, so the order is total, and equal keys mean equal line items.
+Records gather until they fill a *run*; a full run is sorted and put on disk in small pieces. At the end all pieces, of
+whatever run, are read in the order of their first keys. What lies below the first key of the next one can be put in
+order and passed on, for nothing unread comes before it. Keys end in a digest, so the order is total, and equal keys
+mean equal line items.
 
 What a newcomer would get wrong: memory. A run lies in one piece of it, is used again for the next run, and is never
-moved as a whole, only looked at in another order.
+moved as a whole, only looked at in another order. While merging, each run has about one piece in memory, so pieces are
+small. All runs lie in one file, because there may be more of them than files that a process may hold open.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,20 +24,19 @@ from counterfoil.datasets.located import offsets_of
 from counterfoil.storage.failures import in_our_words
 
 RUN_SIZE_BYTES = 64 << 20
-SHOWN_ROWS = 512
-_TOGETHER_ROWS = 16384  # put in order at once, however many runs there are
+_PIECE_SIZE_BYTES = 128 << 10
+_PIECES_TOGETHER = 64  # read and put in order at once
 _RECORD, _KEY = "record", "key"
 _SCHEMA = pa.schema([(_RECORD, pa.binary()), (_KEY, pa.binary())])
 
 
 class Sorter:
-    """Takes records, each with a sort key, gives them back in order. Its files begin with `path`'s name, beside it."""
+    """Takes records, each with a sort key, gives them back in order. `path` is where its file will be."""
 
     def __init__(self, path: Path, *, run_size_bytes: int = RUN_SIZE_BYTES) -> None:
-        self._path = path
         self._run_size_bytes = run_size_bytes
         self._run = _Run()
-        self._runs: list[Path] = []
+        self._spilled = _Spilled(path)
 
     def add(self, records: pa.Array, keys: pa.Array) -> None:
         """Take some line items."""
@@ -50,22 +52,57 @@ class Sorter:
 
     def sorted(self) -> Iterator[pa.Array]:
         """Yield all records in order. May be called once, after the last `add`."""
-        sources = [_from_file(path) for path in self._runs]
-        if self._run.size_bytes:
-            sources.append(self._run.sorted())
-        self._run = _Run()
-        yield from _merge(sources)
-        for path in self._runs:
-            path.unlink()
+        if self._spilled:
+            self.rest()
+            yield from self._spilled.merged()
+        elif self._run.size_bytes:
+            for items in self._run.sorted():
+                yield items.column(_RECORD)
 
     def _spill(self) -> None:
-        path = self._path.with_name(f"{self._path.name}-{len(self._runs):05}")
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        with in_our_words(), pa.OSFile(str(path), "wb") as out, pa.ipc.new_file(out, _SCHEMA, options=options) as file:
-            for items in self._run.sorted():
-                file.write_batch(items)
+        self._spilled.add(self._run.sorted())
         self._run.clear()
-        self._runs.append(path)
+
+
+class _Spilled:
+    """The file of the runs that did not fit, one behind the other."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: pa.ipc.RecordBatchFileWriter | None = None
+        self._first_keys: list[bytes] = []  # of each piece
+
+    def __bool__(self) -> bool:
+        return self._writer is not None
+
+    def add(self, pieces: Iterator[pa.RecordBatch]) -> None:
+        """Append a run."""
+        with in_our_words():
+            if self._writer is None:
+                options = pa.ipc.IpcWriteOptions(compression="lz4")
+                self._writer = pa.ipc.new_file(str(self._path), _SCHEMA, options=options)
+            for items in pieces:
+                self._writer.write_batch(items)
+                self._first_keys.append(items.column(_KEY)[0].as_py())
+
+    def merged(self) -> Iterator[pa.Array]:
+        """Yield the records of all runs in order, and delete the file; no more may be added."""
+        assert self._writer is not None
+        with in_our_words():
+            self._writer.close()
+        with pa.OSFile(str(self._path)) as source, pa.ipc.open_file(source) as file:
+            order = sorted(range(len(self._first_keys)), key=self._first_keys.__getitem__)
+            rest = _SCHEMA.empty_table()
+            for begin in range(0, len(order), _PIECES_TOGETHER):
+                end = begin + _PIECES_TOGETHER
+                pieces = [file.get_batch(number) for number in order[begin:end]]
+                items = pa.concat_tables([rest, pa.Table.from_batches(pieces)]).combine_chunks()
+                items = items.take(pc.sort_indices(items.column(_KEY)))
+                keys = items.column(_KEY).chunk(0)
+                count = _count_below(keys, self._first_keys[order[end]]) if end < len(order) else len(keys)
+                yield items.column(_RECORD).chunk(0).slice(0, count)
+                rest = items.slice(count)
+        self._path.unlink()
 
 
 class _Run:
@@ -97,70 +134,18 @@ class _Run:
         self._ends, self._keys, self.size_bytes = [], [], 0
 
     def sorted(self) -> Iterator[pa.RecordBatch]:
-        """Yield the line items in order, a few at a time."""
+        """Yield the line items in order, in pieces."""
         offsets = np.concatenate([np.zeros(1, dtype=np.int32), *self._ends])
         buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self._data[: self.size_bytes])]
         records = pa.BinaryArray.from_buffers(pa.binary(), len(offsets) - 1, buffers)
         keys = pa.concat_arrays(self._keys)
         order = pc.sort_indices(keys)
-        for begin in range(0, len(order), SHOWN_ROWS):
-            some = order.slice(begin, SHOWN_ROWS)
+        rows = max(1, len(order) * _PIECE_SIZE_BYTES // max(1, self.size_bytes))
+        for begin in range(0, len(order), rows):
+            some = order.slice(begin, rows)
             yield pa.record_batch([records.take(some), keys.take(some)], schema=_SCHEMA)
 
 
-def _from_file(path: Path) -> Iterator[pa.RecordBatch]:
-    number = 0
-    while True:  # opened for each step: there may be more runs than a process may hold files open
-        with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as run:
-            if number == run.num_record_batches:
-                return
-            items = run.get_batch(number)
-        yield items
-        number += 1
-
-
-def _merge(sources: list[Iterator[pa.RecordBatch]]) -> Iterator[pa.Array]:
-    if len(sources) == 1:
-        for items in sources[0]:
-            yield items.column(_RECORD)
-        return
-    shown: dict[int, pa.RecordBatch] = {}
-    waiting = dict(enumerate(sources))
-    while True:
-        for number, source in list(waiting.items()):
-            if number not in shown:
-                items = next(source, None)
-                if items is None:
-                    del waiting[number]
-                else:
-                    shown[number] = items
-        if not shown:
-            return
-        # Up to this key nothing unseen can come: what a run has not shown lies above all that it shows. Taking all of
-        # it at once would take memory for all runs twice, because in shuffled data all show about the same range.
-        rows = max(1, _TOGETHER_ROWS // len(shown))
-        limit = min(items.column(_KEY)[min(rows, items.num_rows) - 1].as_py() for items in shown.values())
-        ready = []
-        for number, items in list(shown.items()):
-            count = _count_up_to(items.column(_KEY), limit)
-            ready.append(items.slice(0, count))
-            if count == items.num_rows:
-                del shown[number]
-            else:
-                shown[number] = items.slice(count)
-        together = [items for items in ready if items.num_rows]
-        keys = pa.concat_arrays([items.column(_KEY) for items in together])
-        records = pa.concat_arrays([items.column(_RECORD) for items in together])
-        yield records if len(together) == 1 else records.take(pc.sort_indices(keys))
-
-
-def _count_up_to(keys: pa.Array, limit: bytes) -> int:
-    """Return how many of some keys in order are not above the limit."""
-    low, high = 0, len(keys)
-    while low < high:
-        middle = (low + high) // 2
-        if keys[middle].as_py() <= limit:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+def _count_below(keys: pa.Array, limit: bytes) -> int:
+    """Return how many of some keys in order are below the limit."""
+    return bisect_left(range(len(keys)), limit, key=lambda place: keys[place].as_py())
