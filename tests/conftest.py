@@ -1,4 +1,8 @@
-"""What every test stands on: no settings from outside, and nothing left behind when all are done."""
+"""What every test stands on: no settings from outside, and nothing left behind when all are done.
+
+`make test` runs them in several processes. Each looks after its own: what it starts bears a mark of its own. But the
+tree is everybody's, so no test may write to it even for a moment.
+"""
 
 import os
 import uuid
@@ -6,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 ROOT = Path(__file__).parent.parent
 MARK = "PYTEST_RUN"  # every process a test starts inherits it, and so can be found however it was orphaned
@@ -15,6 +20,16 @@ MARK = "PYTEST_RUN"  # every process a test starts inherits it, and so can be fo
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("COUNTERFOIL_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_authority_to_trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """To read the certificates of all the web's authorities takes a client longer than most tests take altogether."""
+    path = tmp_path_factory.mktemp("authority") / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(path))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(path))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,7 +44,8 @@ def _nothing_left_behind() -> Iterator[None]:
 
 def _names_in_tree() -> set[str]:
     caches = {".cache", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache"}
-    return {path.name for path in ROOT.iterdir()} - caches
+    names = {path.name for path in ROOT.iterdir()} - caches
+    return {name for name in names if not name.startswith(".mypy_worker")}  # somebody may be checking types beside us
 
 
 def _processes_of(run: str) -> list[str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.client.elsewhere import tried
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -31,6 +33,13 @@ def test_the_wheel_says_that_it_is_typed_and_under_which_licence(wheel: Path) ->
     names = zipfile.ZipFile(wheel).namelist()
     assert "counterfoil/py.typed" in names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
+
+
+def test_the_wheel_pulls_as_on_windows_with_the_plain_install(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "package")
+    (tmp_path / "pulls").mkdir()
+    tried(tmp_path / "pulls", tmp_path / "package")
 
 
 def test_the_command_is_installed() -> None:

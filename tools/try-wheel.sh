@@ -29,4 +29,26 @@ grep -q 'pip install "counterfoil\[server\]"' "$try/said"
 
 install server
 (cd "$try" && server/bin/counterfoil demo >/dev/null)
+
+# The plain install pulls from the other one, without any module that only POSIX has.
+script=$PWD/tests/client/without_posix.py
+(
+    cd "$try"
+    partner=0e195b37-4574-4539-bc42-0e539b9684c0 month=$(date -u +%Y-%m)
+    token() { server/bin/counterfoil token --partner "$partner" --audience "$1"; }
+    server/bin/counterfoil generate --kind usage --line-items 1000 --partner "$partner" --period "$month" \
+        --currency EUR -o usage.jsonl
+    server/bin/counterfoil publish usage.jsonl --period "$month" >/dev/null
+    mkfifo serving
+    server/bin/counterfoil serve --dev --port 0 >serving &
+    server=$!
+    trap 'kill "$server"' EXIT
+    exec 3<serving
+    read -r line <&3
+    given='{"url": "%s", "tokens": {"graph": "%s", "v1": "%s"}, "to": "pulls", "now": "%s", "blocked": []}'
+    # shellcheck disable=SC2059
+    client/bin/python "$script" "$(printf "$given" "${line##* }" "$(token graph)" "$(token partner-center)" \
+        "$(date -u +%Y-%m-%dT%H:%M:%SZ)")" >said
+    grep -q '"codes": \[0, 0\]' said
+)
 echo "$wheel is sound."

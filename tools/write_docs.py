@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
+from enum import Enum, StrEnum
 from functools import partial
-from inspect import cleandoc
+from inspect import Parameter, cleandoc, getdoc, isfunction, signature
 from itertools import groupby
 from pathlib import Path
 from textwrap import dedent
@@ -17,14 +18,47 @@ from textwrap import dedent
 import click
 
 from counterfoil.cli import COMMANDS, main
+from counterfoil.client import (
+    Api,
+    AsyncClient,
+    Client,
+    ClientCredentials,
+    Form,
+    Options,
+    Patience,
+    Progress,
+    Proof,
+    Receipt,
+    Watcher,
+    ask_billed,
+    ask_unbilled,
+)
 from counterfoil.columns import Codec, Column, LineItemTable, table_of
+from counterfoil.errors import CounterfoilError, FullDiskError, LockedError, SourceError, UsageError
 from counterfoil.model import Kind
 from counterfoil.server.faults.catalogue import FAULTS
 from counterfoil.server.faults.shapes import Fault
 from counterfoil.server.faults.turns import Route
 from counterfoil.settings import OTHER_VARIABLES, PREFIX, Profile, Settings
+from tests.client.fault_outcomes import outcomes_of
 
 DOCS = Path(__file__).parent.parent / "docs"
+REFERENCE: tuple[Callable[..., object], ...] = (
+    Client,
+    AsyncClient,
+    Options,
+    ask_billed,
+    ask_unbilled,
+    ClientCredentials,
+    Api,
+    Form,
+    Receipt,
+    Proof,
+    Patience,
+    Watcher,
+    Progress,
+)
+MADE_BY_USERS = {Client, AsyncClient, ClientCredentials, Patience}
 TICK, BOX = "✓", "☐"
 CODECS = {
     Codec.SAME: "as it is",
@@ -117,7 +151,7 @@ def attributes(table: LineItemTable) -> str:
 
 def faults() -> str:
     """The faults that a server in development can be asked for, by what they are about."""
-    headings = ("Fault", "What comes", "Strikes", "A good client")
+    headings = ("Fault", "What comes", "Strikes", "A good client", "Counterfoil's own")
     return "\n\n".join(
         f"### {group}\n\n{_table(headings, map(_fault, of_it))}"
         for group, of_it in groupby(FAULTS, key=lambda fault: fault.group)
@@ -131,7 +165,7 @@ def _fault(fault: Fault) -> tuple[str, ...]:
     where = "any" if len(fault.routes) == len(Route) else ", ".join(f"`{route}`" for route in fault.routes)
     at = f" {' and '.join(map(str, fault.at))}" if fault.at else ""
     often = {None: "", 1: ", once", 2: ", twice"}[fault.times]
-    return f"`{fault.name}`", about, f"{where}{at}{often}", fault.outcome.value
+    return f"`{fault.name}`", about, f"{where}{at}{often}", fault.outcome.value, outcomes_of(fault.name)
 
 
 def _v1_value(column: Column) -> str:
@@ -161,10 +195,65 @@ def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (headings, tuple("---" for _ in headings), *rows))
 
 
+def errors() -> str:
+    """What a pull may raise, and whether it may be made again."""
+    raised: list[type[CounterfoilError]] = [
+        UsageError,
+        LockedError,
+        FullDiskError,
+        SourceError,
+        *SourceError.__subclasses__(),
+    ]
+    rows = ((f"`{each.__name__}`", str(each.exit_code), _one_line(getdoc(each) or "")) for each in raised)
+    return _table(("Error", "`exit_code`", "What it means"), rows)
+
+
+def clients() -> str:
+    """The public names of the client: what they are made with, and what they can do."""
+    return "\n\n".join(_class(each) if isinstance(each, type) else _function(each) for each in REFERENCE)
+
+
+def _class(kind: type) -> str:
+    parts = [f"### {kind.__name__}", getdoc(kind) or ""]
+    if kind in MADE_BY_USERS:
+        parts.insert(1, f"```text\n{kind.__name__}{_signature(kind, skipped=0)}\n```")
+    if issubclass(kind, StrEnum):
+        parts.append(", ".join(f"`{kind.__name__}.{each.name}`" for each in kind))
+    for name, member in vars(kind).items():
+        function = member.__func__ if isinstance(member, classmethod) else member
+        if not name.startswith("_") and isfunction(function):
+            parts += [f"`{name}{_signature(function)}`", getdoc(function) or ""]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _function(function: Callable[..., object]) -> str:
+    name = function.__name__
+    return f"### {name}\n\n```text\n{name}{_signature(function, skipped=0)}\n```\n\n{getdoc(function)}"
+
+
+def _signature(function: Callable[..., object], skipped: int = 1) -> str:
+    """Names and, where they are short, defaults: types are for readers of the code, and for their editors."""
+    words: list[str] = []
+    for name, each in list(signature(function).parameters.items())[skipped:]:
+        if each.kind is Parameter.KEYWORD_ONLY and "*" not in words:
+            words.append("*")
+        words.append(f"**{name}" if each.kind is Parameter.VAR_KEYWORD else f"{name}{_given(each.default)}")
+    return f"({', '.join(words)})"
+
+
+def _given(default: object) -> str:
+    if default is Parameter.empty:
+        return ""
+    if isinstance(default, Enum):
+        return f"={type(default).__name__}.{default.name}"
+    return f"={default!r}" if default is None or isinstance(default, str | int | float) else "=..."
+
+
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "settings.md": {"settings": settings, "profiles": profiles, "variables": variables},
     "commands.md": {"commands": commands},
     "testing-your-client.md": {"faults": faults},
+    "library.md": {"errors": errors, "clients": clients},
     "apis.md": {kind.value: partial(attributes, table_of(kind)) for kind in Kind},
 }
 

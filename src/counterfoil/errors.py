@@ -98,11 +98,11 @@ class NewerDataError(DataFolderError):
 
 
 class FullDiskError(DataFolderError):
-    """There is no room left; nothing was published."""
+    """There is no room left. Nothing was published; what was pulled so far is kept."""
 
 
 class LockedError(DataFolderError):
-    """Another publication holds the dataset; try again when it is done."""
+    """Another publication holds the dataset, or another pull the folder; try again when it is done."""
 
     exit_code = 4
 

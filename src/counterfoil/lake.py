@@ -75,18 +75,6 @@ def batch_to_lake(kind: Kind, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, di
     return pa.RecordBatch.from_arrays(arrays, schema=lake_schema(kind)), inexact
 
 
-def table_to_lake(kind: Kind, table: pa.Table) -> tuple[pa.Table, dict[str, int]]:
-    """Return the lake's form of a table of text columns; see `batch_to_lake`."""
-    batches: list[pa.RecordBatch] = []
-    inexact: dict[str, int] = {}
-    for batch in table.to_batches():
-        converted, rounded = batch_to_lake(kind, batch)
-        batches.append(converted)
-        for name, count in rounded.items():
-            inexact[name] = inexact.get(name, 0) + count
-    return pa.Table.from_batches(batches, lake_schema(kind)), inexact
-
-
 def decimals_of(texts: pa.Array) -> tuple[pa.Array, int]:
     """Return checked number texts as DECIMAL(28,15), and how many were rounded. Null and '' become null."""
     if pa.types.is_dictionary(texts.type):

@@ -17,13 +17,16 @@ from typing import Final, Self
 
 import httpx
 
-from counterfoil.client import Api, Client, Proof, ask_billed, ask_unbilled, graph, v1
-from counterfoil.client.addresses import Base
-from counterfoil.client.download import check_blob
-from counterfoil.client.exports import Export
-from counterfoil.client.http import Connection, TokenSource, open_client
-from counterfoil.client.proof import Promise
-from counterfoil.client.retries import Patience
+from counterfoil.client import Api, Client, Proof, ask_billed, ask_unbilled
+from counterfoil.client.disk.blobs import check_blob
+from counterfoil.client.drivers.blocking import Connection
+from counterfoil.client.drivers.http import open_client
+from counterfoil.client.drivers.signing import TokenSource
+from counterfoil.client.flows.exports import Export
+from counterfoil.client.protocol import graph, v1
+from counterfoil.client.protocol.addresses import Base
+from counterfoil.client.protocol.promises import Promise
+from counterfoil.client.protocol.retries import Patience
 from counterfoil.model import Dataset
 from counterfoil.periods import utc_now
 from counterfoil.server.issuing import mint_development_token
@@ -108,9 +111,9 @@ class Begun:
         self._at(url)
         self._client = self._stack.enter_context(Client(url, self._sources[Api.GRAPH]))
         self.export: Export = self._client.export(self._ask)
-        self._first: v1.Step | None = None
+        self._first: v1.PageLink | None = None
         if not dataset.scope.is_billed:
-            self._first = v1.first_step(self._base, self._ask, PAGE_SIZE_ITEMS)
+            self._first = v1.first_link(self._base, self._ask, PAGE_SIZE_ITEMS)
             self._page = self._next_page(self._first)
             assert self._page.following is not None, "one page is no walk"
 
@@ -171,7 +174,7 @@ class Begun:
         assert count == said.promise.line_items
         return _reading(said.etag or "", said.promise, count, lines.hexdigest())
 
-    def _next_page(self, step: v1.Step) -> v1.SourcePage:
+    def _next_page(self, step: v1.PageLink) -> v1.SourcePage:
         assert self._first is not None
         request = v1.page_request(step, correlation_id=str(uuid.uuid4()), request_id=str(uuid.uuid4()))
         return v1.read_page(self._base, self._first, self._connections[Api.V1].call(request))

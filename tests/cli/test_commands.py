@@ -3,6 +3,7 @@
 import json
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,26 @@ def test_wrong_use_of_serve_is_named_with_its_remedy() -> None:
         (("--tls-cert", "a", "--tls-key", "b", "--https-port", "0"), "The certificate a cannot be read: No such file"),
     ):
         assert f"Error: {said}" in run("serve", "--dev", "--data", "data", *arguments).stderr
+
+
+def test_a_server_that_is_refused_leaves_no_data_folder_behind() -> None:
+    Path("samples").mkdir()
+    write(Path("samples/lines.jsonl"), billed(Kind.USAGE, "1"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for arguments, said in (
+            ((), "Nobody could sign in"),
+            (("--load", "samples"), "Nobody could sign in"),
+            (("--dev", "--port", port), f"Port {port} of 127.0.0.1 cannot be used"),
+            (("--dev", "--port", port, "--load", "samples"), f"Port {port} of 127.0.0.1 cannot be used"),
+            (("--dev", "--https-port", port), f"Port {port} of 127.0.0.1 cannot be used"),
+            (("--dev", "--host", "0.0.0.0"), "not this machine alone"),
+            (("--dev", "--tls-cert", "a", "--tls-key", "b", "--https-port", "0"), "The certificate a cannot be read"),
+            (("--https-port", "0"), "https needs a certificate"),
+        ):
+            done = run("serve", "--data", "data", *arguments)
+            assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
+            assert not Path("data").exists()
 
 
 def test_a_partner_with_datasets_in_force_stays_and_they_are_counted_well() -> None:

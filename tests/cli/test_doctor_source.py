@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from counterfoil.client.diagnosis import diagnose_source
-from counterfoil.client.findings import Finding, Health
+from counterfoil.client.diagnosis.findings import Finding, Health
+from counterfoil.client.diagnosis.source import diagnose_source
 from counterfoil.periods import utc_now
 from counterfoil.testing import PARTNER, Server
 from tests.cli.pulling import House, run

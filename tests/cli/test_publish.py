@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -160,6 +162,25 @@ def test_a_refusal_with_a_list_blames_the_input_and_counts_well() -> None:
     assert ".." not in said
     write(Path("a"), amounts(Kind.USAGE, "1") + b"{\n")
     assert "1 line was refused and none allowed: r lists it." in run(*arguments).stderr
+
+
+@pytest.mark.parametrize("rejects", ["data/catalog.sqlite", "data/secret", "link/new", "data"])
+def test_rejects_are_never_written_over_what_is_in_the_data_folder(rejects: str) -> None:
+    name = write(Path("a"), billed(Kind.USAGE, "1"))
+    run("publish", name, "--data", "data")
+    Path("link").symlink_to("data")
+    before = {path: path.read_bytes() for path in Path("data").rglob("*") if path.is_file()}
+    bad = write(Path("b"), raw_lines(Kind.USAGE, {"SkuName": "1"}))
+    done = run("publish", bad, "--data", "data", "--period", "2026-11", "--rejects", rejects)
+    assert (done.exit_code, done.stdout) == (2, ""), done.stderr
+    assert {path: path.read_bytes() for path in Path("data").rglob("*") if path.is_file()} == before
+
+
+def test_a_closed_standard_input_is_told_in_a_sentence() -> None:
+    command = [sys.executable, "-m", "counterfoil", "publish", "-"]
+    done = subprocess.run(["/bin/sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"Error: Standard input is closed. Name a file" in done.stderr
 
 
 def test_rejects_that_cannot_be_written_name_their_file_and_publish_nothing() -> None:

@@ -110,6 +110,21 @@ def test_ctrl_c_says_which_command_goes_on_and_exits_with_130(house: House) -> N
     assert (done.exit_code, "Going on with the pull" in done.stderr) == (0, True), done.stderr
 
 
+@pytest.mark.parametrize("fault", ["stalled", "late"])
+def test_ctrl_c_does_not_wait_for_a_source_that_has_gone_silent(house: House, fault: str) -> None:
+    house.month(last=True)
+    house.server.fail(fault, on="blob", seconds=60)
+    options = ["--period", "last", "--currency", "EUR", "--token", house.server.token()]
+    with subprocess.Popen([sys.executable, "-c", AS_A_PERSON, *USAGE, *options], stderr=subprocess.PIPE) as running:
+        while not house.server.struck()[fault]:
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        stderr = running.communicate(timeout=30)[1].decode()
+    house.server.heal()
+    assert (running.returncode, "To go on: counterfoil pull contoso" in stderr) == (130, True), stderr
+    assert run(*USAGE, *options).exit_code == 0
+
+
 def test_an_export_that_takes_too_long_exits_with_4_and_is_gone_on_with(house: House) -> None:
     house.invoice()
     house.server.fail("operation-stuck")

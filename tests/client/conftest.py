@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from counterfoil.client import Client
-from counterfoil.client.retries import Patience
+from counterfoil.client.protocol.retries import Patience
 from tests.client.hostile_source import TOKEN, HostileSource, serving
 
 

@@ -6,10 +6,11 @@ of it. And a pull that failed must not stand in the way of the next: it is made 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,8 +20,8 @@ from typing import Any, Final
 
 import pyarrow.parquet as pq
 
-from counterfoil.client import Api, Client, ClientCredentials, Form, Proof, Receipt, ask_unbilled
-from counterfoil.client.retries import Patience
+from counterfoil.client import Api, AsyncClient, Client, ClientCredentials, Form, Proof, Receipt, ask_unbilled
+from counterfoil.client.protocol.retries import Patience
 from counterfoil.columns import EXTRA, Type, table_of
 from counterfoil.errors import CounterfoilError
 from counterfoil.lake import TEXT_SUFFIX
@@ -33,7 +34,9 @@ USAGE: Final = table_of(Kind.USAGE)
 MOMENT: Final = datetime.fromisoformat(NOW)
 WAIT_S_MAX: Final = 60.0
 NO_TLS: Final = False  # there is none here, and reading the system's authorities takes longer than a pull
+ASK: Final = ask_unbilled(Kind.USAGE, "current", "EUR", now=MOMENT)
 Rows = Counter[tuple[Any, ...]]
+Puller = Callable[[Server, Path, Api], Receipt]
 
 
 @contextmanager
@@ -51,7 +54,10 @@ def patience() -> Patience:
     def sleep(wait_s: float) -> None:
         now[0] += wait_s
 
-    return Patience(sleep=sleep, draw=lambda: 0.5, monotonic=lambda: now[0])
+    async def async_sleep(wait_s: float) -> None:
+        now[0] += wait_s
+
+    return Patience(sleep=sleep, async_sleep=async_sleep, draw=lambda: 0.5, monotonic=lambda: now[0])
 
 
 class _SigningIn:
@@ -82,16 +88,29 @@ class _SigningIn:
 
 def pull(server: Server, to: Path, api: Api) -> Receipt:
     """Pull through the public surface."""
+    with Client(server.url, **_with(server)) as client:
+        return client.pull(ASK, to, api=api, form=Form.PARQUET)
+
+
+def pull_async(server: Server, to: Path, api: Api) -> Receipt:
+    """Pull through the other one."""
+
+    async def pulled() -> Receipt:
+        async with AsyncClient(server.url, **_with(server)) as client:
+            return await client.pull(ASK, to, api=api, form=Form.PARQUET)
+
+    return asyncio.run(pulled())
+
+
+def _with(server: Server) -> dict[str, Any]:
     waits = patience()
-    with Client(
-        server.url,
-        _SigningIn(server, waits),
-        wait_s_max=WAIT_S_MAX,
-        page_size_items=PAGE_SIZE,
-        patience=waits,
-        verify=NO_TLS,
-    ) as client:
-        return client.pull(ask_unbilled(Kind.USAGE, "current", "EUR", now=MOMENT), to, api=api, form=Form.PARQUET)
+    return {
+        "credential": _SigningIn(server, waits),
+        "wait_s_max": WAIT_S_MAX,
+        "page_size_items": PAGE_SIZE,
+        "patience": waits,
+        "verify": NO_TLS,
+    }
 
 
 def rows_of(folder: Path, receipt: Receipt) -> Rows:
@@ -132,7 +151,7 @@ class Verdict:
     wrong: str = ""
 
 
-def judge(server: Server, rules: Sequence[Rule], right: Rows, to: Path, api: Api) -> Verdict:
+def judge(server: Server, rules: Sequence[Rule], right: Rows, to: Path, api: Api, pull: Puller = pull) -> Verdict:
     """Pull from a source with these faults; then, if that failed, once more when it is well."""
     server.heal()
     for rule in rules:
@@ -145,8 +164,8 @@ def judge(server: Server, rules: Sequence[Rule], right: Rows, to: Path, api: Api
         receipt = pull(server, to, api)
     except CounterfoilError as error:
         failed = f"{type(error).__name__}: {error}"
-        verdict = Verdict(type(error).__name__, _not_to_fail(server, rules, failed))
-        return verdict if verdict.wrong else _again(server, right, to, api, verdict)
+        verdict = Verdict(_public(type(error)), _not_to_fail(server, rules, failed))
+        return verdict if verdict.wrong else _again(server, right, to, api, verdict, pull)
     except Exception as error:  # noqa: BLE001 - a client has one family of errors, and this is another
         return Verdict("crash", f"{type(error).__name__}: {error}")
     struck = server.struck()
@@ -162,6 +181,11 @@ def judge(server: Server, rules: Sequence[Rule], right: Rows, to: Path, api: Api
     return Verdict(str(receipt.proof))
 
 
+def _public(kind: type[BaseException]) -> str:
+    """Return the name of an error as `counterfoil.errors` has it: the client's own rooms know finer ones."""
+    return next(each.__name__ for each in kind.__mro__ if each.__module__ == "counterfoil.errors")
+
+
 def _not_to_fail(server: Server, rules: Sequence[Rule], failed: str) -> str:
     struck = server.struck()
     if not any(struck.values()) and not any(rule.fault.remakes for rule in rules):
@@ -171,7 +195,7 @@ def _not_to_fail(server: Server, rules: Sequence[Rule], failed: str) -> str:
     return ""
 
 
-def _again(server: Server, right: Rows, to: Path, api: Api, verdict: Verdict) -> Verdict:
+def _again(server: Server, right: Rows, to: Path, api: Api, verdict: Verdict, pull: Puller) -> Verdict:
     server.heal()
     try:
         receipt = pull(server, to, api)

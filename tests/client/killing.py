@@ -6,18 +6,19 @@ import json
 import random
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from counterfoil.client import Api, Form
-from counterfoil.client.folder import STAGING
+from counterfoil.client.disk.folder import STAGING
 from counterfoil.server.service import Receive, Scope, Send
 from counterfoil.testing import Server
 
 ROOT = Path(__file__).parent.parent.parent
 NOW = "2026-11-21T12:00:00Z"
+BETWEEN_EVENTS_S = 0.2
 
 
 class CountingServer(Server):
@@ -46,7 +47,7 @@ class Victim:
     form: Form
     page_size: int = 2000
     kills: int = 0
-    seen: Counter[str] = field(default_factory=Counter)
+    kept: int = 0  # blobs that killed runs had verified
 
     def run(self, dice: random.Random, events_max: int) -> bool:
         """Pull until a random event, then kill; returns whether it ended before."""
@@ -57,11 +58,15 @@ class Victim:
             for _ in process.stdout:
                 left -= 1
                 if left < 0:
+                    with suppress(subprocess.TimeoutExpired):  # not always in the moment in which something is told
+                        process.wait(dice.random() * BETWEEN_EVENTS_S)
                     process.kill()
                     break
             else:
                 assert process.wait() == 0, process.stderr.read() if process.stderr else ""
                 return True
+        if process.returncode == 0:
+            return True  # it was done before it could be killed
         self.kills += 1
         return False
 
@@ -97,12 +102,14 @@ def killed_often(victims: Iterator[Victim], kills: int, seed: int, events_max: i
     done = 0
     while done < kills:
         victim = next(victims)
-        ended = False
+        ended, ever = False, set[str]()
         while not ended:
             had, count = victim.verified(), len(victim.server.blobs)
+            ever |= had
             # The last kills of the last pull: it has to come to its end.
             ended = victim.run(dice, events_max if done + victim.kills < kills else sys.maxsize)
-            again = had & victim.fetched_since(count)
+            victim.kept += len(had)
+            again = ever & victim.fetched_since(count)
             assert not again, f"verified blobs were fetched again: {sorted(again)}"
         done += victim.kills
         yield victim

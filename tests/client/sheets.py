@@ -13,7 +13,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from counterfoil.client.lines import Dialect, LineReader
+from counterfoil.client.line_items.reading import Dialect, LineReader
 from counterfoil.generator import generate
 from counterfoil.lake import text_schema
 from counterfoil.model import Kind, Scope

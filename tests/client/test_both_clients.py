@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 
 import counterfoil
-from counterfoil.client import Api, AsyncClient, Client, Form, Proof, ask_billed, ask_unbilled
-from counterfoil.client.folder import STAGING
-from counterfoil.client.retries import Patience
+from counterfoil.client import Api, AsyncClient, Client, Form, Progress, Proof, ask_billed, ask_unbilled
+from counterfoil.client.disk.folder import STAGING
+from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import NoAnswerError, ProofError, RefusedError
 from counterfoil.lake import lake_schema
 from counterfoil.model import Kind
@@ -110,6 +110,38 @@ def test_a_task_that_is_cancelled_leaves_what_can_be_gone_on_with(
     assert (tmp_path / STAGING / "pull.json").exists()
     source.statuses = ["succeeded"]
     assert client.pull(ASK, tmp_path).proof is Proof.PROVEN
+    assert len(source.calls_of("export")) == 1
+
+
+def test_a_task_that_is_cancelled_amid_blobs_keeps_those_that_are_proven(
+    source: HostileSource, client: Client, tmp_path: Path
+) -> None:
+    class Cancelling:
+        def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+            self._loop, self._task = loop, task
+
+        def remark(self, message: str) -> None: ...
+
+        def advance(self, line_items: int) -> None: ...
+
+        def progress(self, progress: Progress) -> None:
+            if progress.blobs_done == 1:
+                self._loop.call_soon_threadsafe(self._task.cancel)
+
+    async def cancelled() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        async with AsyncClient(source.url, TOKEN, parallel=1) as other:
+            await other.pull(ASK, tmp_path, watcher=Cancelling(asyncio.get_running_loop(), task))
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancelled())
+    proven = {path.name.removesuffix(".json") for path in (tmp_path / STAGING).glob("*.gz.json")}
+    had = len(source.calls_of("blob"))
+    assert client.pull(ASK, tmp_path).proof is Proof.PROVEN
+    again = {call.path.rpartition("/")[2] for call in source.calls_of("blob")[had:]}
+    assert proven
+    assert not proven & again
     assert len(source.calls_of("export")) == 1
 
 

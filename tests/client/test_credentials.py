@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from counterfoil.client import AsyncClient, Client, ask_billed
-from counterfoil.client.retries import Patience
+from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import RefusedError, SourceError, UsageError
 from counterfoil.model import Kind
 from counterfoil.settings import Profile

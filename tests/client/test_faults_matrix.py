@@ -1,4 +1,4 @@
-"""Our own client against every fault alone, and against a thousand mixtures: never success with wrong data.
+"""Both our clients against every fault alone, and against a thousand mixtures: never success with wrong data.
 
 `make chaos` runs the mixtures and prints what came of them; a seed that fails is printed as a plan, which
 `counterfoil serve --dev --faults` takes.
@@ -20,7 +20,8 @@ from counterfoil.server.faults.plans import drawn, rule_of
 from counterfoil.server.faults.shapes import Fault, Outcome
 from counterfoil.server.faults.turns import Route
 from counterfoil.testing import Server
-from tests.client.fault_matrix import Rows, judge, pull, rows_of, source
+from tests.client.fault_matrix import Puller, Rows, judge, pull, pull_async, rows_of, source
+from tests.client.fault_outcomes import UNPROVEN, VARYING, outcome_of
 from tests.server.fault_calls import LINE_ITEMS
 
 MIXTURES: Final = 1_000
@@ -67,16 +68,47 @@ def cases() -> list[Any]:
     return found
 
 
+def test_the_table_of_outcomes_names_faults_that_exist() -> None:
+    known = {fault.name: fault.routes for fault in FAULTS}
+    for name in UNPROVEN:
+        fault, _, route = name.partition(" ")
+        assert not route or route in known[fault]
+        assert fault in known
+
+
+def each_once(listed: list[Any]) -> list[Any]:
+    """Each fault one time, on one kind of request after the other."""
+    by_fault: dict[str, list[Any]] = {}
+    for case in listed:
+        by_fault.setdefault(case.values[0].name, []).append(case)
+    return [alike[number % len(alike)] for number, alike in enumerate(by_fault.values())]
+
+
 @pytest.mark.parametrize(("fault", "on", "api"), cases())
 def test_each_fault_alone(
     server: Server, right: dict[Api, Rows], tmp_path: Path, fault: Fault, on: list[Route], api: Api
+) -> None:
+    check_alone(server, right, tmp_path, fault, on, api, pull)
+
+
+@pytest.mark.parametrize(("fault", "on", "api"), each_once(cases()))
+def test_each_fault_alone_for_the_asynchronous_client(
+    server: Server, right: dict[Api, Rows], tmp_path: Path, fault: Fault, on: list[Route], api: Api
+) -> None:
+    check_alone(server, right, tmp_path, fault, on, api, pull_async)
+
+
+def check_alone(
+    server: Server, right: dict[Api, Rows], tmp_path: Path, fault: Fault, on: list[Route], api: Api, puller: Puller
 ) -> None:
     given: dict[str, Any] = {"on": on} | ({"seconds": 0.1} if "seconds" in fault.parameters else {})
     rules = [rule_of(fault.name, given)]
     if Route.MANIFEST in on:  # which is only asked for when the operation does not hold it
         rules.append(rule_of("manifest-by-id", {}))
-    verdict = judge(server, rules, right[api], tmp_path / "to", api)
+    verdict = judge(server, rules, right[api], tmp_path / "to", api, puller)
     assert not verdict.wrong
+    if fault.name not in VARYING:
+        assert verdict.what == outcome_of(fault.name, on[0]), "the table in fault_outcomes.py says otherwise"
     if fault.outcome is Outcome.FAILS:
         assert verdict.what not in list(Proof), "nobody can have the data"
 
@@ -90,7 +122,8 @@ def test_a_thousand_mixtures(
     for seed in range(FIRST_SEED, FIRST_SEED + MIXTURES):
         plan = drawn(seed)
         api = list(Api)[seed % 2]
-        verdict = judge(server, plan.rules, right[api], tmp_path / str(seed), api)
+        puller = (pull, pull_async)[seed // 2 % 2]
+        verdict = judge(server, plan.rules, right[api], tmp_path / str(seed), api, puller)
         counts[api, "recoverable" if plan.recoverable else "not", verdict.what] += 1
         if verdict.wrong:
             wrong.append(f"seed {seed}, {api}: {verdict.wrong}\n{plan.text()}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from counterfoil.periods import BillingPeriod
 from counterfoil.testing import PARTNER
 from tests.client.killing import CountingServer, Victim, killed_often
 
+SEGMENTS = 8
 SCOPE = Scope.unbilled(BillingPeriod.parse("2026-11"), "EUR")
 
 
@@ -31,7 +34,24 @@ def server() -> Iterator[CountingServer]:
         yield running
 
 
-def check(server: CountingServer, folder: Path, kills: int, seed: int, events_max: int, api: Api, form: Form) -> int:
+@dataclass
+class Toll:
+    """What the kills came to."""
+
+    pulls: int = 0
+    kept: int = 0  # blobs that were verified when a run was killed
+
+
+def check(
+    server: CountingServer,
+    folder: Path,
+    kills: int,
+    seed: int,
+    events_max: int,
+    api: Api,
+    form: Form,
+    toll: Toll | None = None,
+) -> int:
     whole = Victim(server, folder / "whole", api, form, page_size=100)
     assert next(killed_often(iter([whole]), 0, seed, 1), None) is None
     assert whole.run(random.Random(0), 10**9)
@@ -44,6 +64,8 @@ def check(server: CountingServer, folder: Path, kills: int, seed: int, events_ma
         assert receipt.proof is Proof.PROVEN
         assert victim.files() == right
         done += victim.kills
+        if toll is not None:
+            toll.pulls, toll.kept = toll.pulls + 1, toll.kept + victim.kept
         shutil.rmtree(victim.to)
     return done
 
@@ -66,13 +88,24 @@ def test_a_killed_walk_goes_on_with_the_next_page(server: CountingServer, tmp_pa
 
 
 @pytest.mark.chaos
-def test_a_million_line_items_killed_a_hundred_times(tmp_path: Path) -> None:
-    seed, kills = 20261121, 100
+def test_a_million_line_items_killed_a_hundred_times(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """CHAOS_LINE_ITEMS, CHAOS_RUNS (kills) and CHAOS_SEED say otherwise."""
+    line_items, kills = int(os.environ.get("CHAOS_LINE_ITEMS", "1000000")), int(os.environ.get("CHAOS_RUNS", "100"))
+    seed = int(os.environ.get("CHAOS_SEED", "20261121"))
     file = tmp_path / "usage.jsonl.gz"
-    write(generate(Kind.USAGE, 1_000_000, partner=PARTNER, scope=SCOPE), file)
     with CountingServer() as server:
-        server.publish(file, period="2026-11")
-        file.unlink()
-        done = check(server, tmp_path, kills, seed, 2_500, Api.GRAPH, Form.PARQUET)
-    print(f"\n1,000,000 line items, {done} kills, seed {seed}: every pull ended with the same bytes.")  # noqa: T201
+        for day in range(1, SEGMENTS + 1):
+            write(generate(Kind.USAGE, line_items // SEGMENTS, partner=PARTNER, scope=SCOPE, seed=day), file)
+            server.publish(file, period="2026-11", segment=f"2026-11-{day:02}")
+            file.unlink()
+        toll = Toll()
+        done = check(server, tmp_path, kills, seed, max(40, line_items // 800), Api.GRAPH, Form.PARQUET, toll)
+        blobs = len(server.blobs)
+    with capsys.disabled():
+        print(  # noqa: T201 - this is what it is run for
+            f"\n{line_items:,} usage line items, seed {seed}: {done} kills at random moments over {toll.pulls} pulls; "
+            f"all ended with the same bytes, proven. {blobs} requests for blobs in all; {toll.kept} times a run found "
+            "a blob verified by one that was killed, and none of them was asked for again."
+        )
     assert done >= kills
+    assert toll.kept, "no kill came after a blob was verified"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from counterfoil import numbers
 from counterfoil.columns import USAGE
-from counterfoil.lake import DECIMAL, batch_to_lake, decimals_of, lake_schema, table_to_lake, text_schema
+from counterfoil.lake import DECIMAL, batch_to_lake, decimals_of, lake_schema, text_schema
 from counterfoil.model import Kind
 
 HARD = [
@@ -79,9 +79,10 @@ def test_a_batch_keeps_every_text_and_fills_missing_columns_with_null() -> None:
     assert lake["PartnerId"].null_count == 2
 
 
-def test_a_table_is_its_batches() -> None:
-    table = pa.table({"Quantity": pa.chunked_array([["1E-16"], ["1E-16", "1"]])})
-    lake, inexact = table_to_lake(Kind.USAGE, table)
+def test_a_batch_counts_its_rounded_decimals_by_column_and_leaves_out_those_without() -> None:
+    batch = pa.RecordBatch.from_pydict({"Quantity": ["1E-16", "1E-16", "1"], "UnitPrice": ["1", None, "0.5"]})
+    lake, inexact = batch_to_lake(Kind.USAGE, batch)
     assert inexact == {"Quantity": 2}
     assert lake["Quantity"].to_pylist() == [0, 0, 1]
+    assert lake["UnitPrice"].to_pylist() == [1, None, Decimal("0.5")]
     assert lake.num_columns == len(USAGE.columns) + len(USAGE.numbers) + 1

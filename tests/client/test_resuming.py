@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from counterfoil.client import Api, Client, Form, Progress, Proof, ask_billed, ask_unbilled
-from counterfoil.client.folder import STAGING
-from counterfoil.client.locking import FolderLock
-from counterfoil.client.retries import Patience
+from counterfoil.client.disk.folder import STAGING
+from counterfoil.client.disk.locking import FolderLock
+from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import (
     FullDiskError,
     LockedError,
@@ -234,7 +234,7 @@ def test_a_disk_that_fills_up_is_told_and_the_pull_can_go_on(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("counterfoil.client.blobs.settle", full)
+        patched.setattr("counterfoil.client.disk.blobs.settle", full)
         with pytest.raises(FullDiskError, match="no room left") as caught:
             client.pull(ASK, tmp_path)
     assert "goes on from there" in str(caught.value)

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from counterfoil.client import ClientCredentials, ask_billed, ask_unbilled
-from counterfoil.client.addresses import Base, check_blob_url, shown
-from counterfoil.client.messages import Answer, Request, retry_after_s
-from counterfoil.client.refusals import read_error, refused
-from counterfoil.client.retries import Patience
+from counterfoil.client.protocol.addresses import Base, check_blob_url, shown
+from counterfoil.client.protocol.messages import Answer, Request, retry_after_s
+from counterfoil.client.protocol.refusals import read_error, refused
+from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import ProofError, RefusedError, UsageError
 from counterfoil.model import Kind
 from counterfoil.wire.graph import Period

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from counterfoil.client.findings import Finding, Health
-from counterfoil.client.token_claims import diagnose_token
+from counterfoil.client.diagnosis.findings import Finding, Health
+from counterfoil.client.diagnosis.token_claims import diagnose_token
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 GRAPH, PARTNER_CENTER = "graph.microsoft.com", "api.partnercenter.microsoft.com"

@@ -298,3 +298,13 @@ def test_what_v1_does_not_offer_is_refused_before_a_call(source: HostileSource, 
     with pytest.raises(UsageError, match="attribute sets"):
         walk(client, tmp_path, ask=ask_unbilled(Kind.USAGE, "last", "EUR", AttributeSet.BASIC, now=NOW))
     assert source.calls == []
+
+
+def test_more_line_items_than_excel_has_rows_are_refused_after_the_first_page(
+    source: HostileSource, client: Client, tmp_path: Path
+) -> None:
+    source.page_headers[0] = {"Counterfoil-Line-Item-Count": "1048576"}
+    with pytest.raises(UsageError, match="holds 1,048,575 line items"):
+        walk(client, tmp_path / "to", Form.XLSX)
+    assert len(source.calls_of("page")) == 1
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from random import Random
 import httpx
 
 from counterfoil.client import Api
-from counterfoil.client.retries import Patience
+from counterfoil.client.protocol.retries import Patience
 from counterfoil.storage.catalog import Catalog
 from tests.chaos.plans import INVOICE, PARTNER, WHOLE, Plans
 from tests.chaos.processes import Served, serving

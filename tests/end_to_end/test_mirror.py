@@ -22,7 +22,6 @@ from counterfoil.errors import DamagedError, UsageError
 from counterfoil.generator import generate
 from counterfoil.model import AttributeSet, Kind, Scope
 from counterfoil.periods import BillingPeriod
-from counterfoil.profiles import Profile
 from counterfoil.settings import Settings
 from counterfoil.testing import PARTNER, Server
 from tests.end_to_end.fetching import Fetcher
@@ -78,10 +77,10 @@ def output() -> Output:
     return Output(stdout=io.StringIO(), stderr=io.StringIO())
 
 
-def mirrored(receipt: Receipt, folder: Path, mirror: Server, settings: Settings | None = None) -> str:
+def mirrored(receipt: Receipt, folder: Path, mirror: Server) -> str:
     """Publish, and return what was said."""
     told = output()
-    publish_pulled(receipt, folder, settings or Settings(data=mirror.data), told)
+    publish_pulled(receipt, folder, Settings(data=mirror.data), told)
     assert told.stdout.getvalue() == ""  # type: ignore[attr-defined]
     return str(told.stderr.getvalue())  # type: ignore[attr-defined]
 
@@ -179,16 +178,23 @@ def test_a_mirror_of_fewer_attributes_says_that_it_is_one(source: Server, mirror
     assert seen(mirror, Kind.RECONCILIATION)[0] != receipt.etag
 
 
+@pytest.mark.parametrize(
+    ("api", "form"), [(Api.GRAPH, Form.BLOBS), (Api.GRAPH, Form.CSV), (Api.V1, Form.BLOBS), (Api.V1, Form.PARQUET)]
+)
 def test_a_resellers_line_items_are_its_own_though_they_bear_their_distributors_id(
-    source: Server, mirror: Server, tmp_path: Path
+    source: Server, mirror: Server, tmp_path: Path, api: Api, form: Form
 ) -> None:
+    """Whose they are stands in the receipt: the manifest tells it, or else the token."""
     published(source, Kind.USAGE, partner=RESELLER, issuer=PARTNER)
-    receipt = pulled(source, tmp_path, Kind.USAGE, Form.PARQUET, partner=RESELLER)
-    profile = Profile(name="distributor", url=source.url, tenant=RESELLER)
-    mirrored(receipt, tmp_path, mirror, Settings(data=mirror.data, profiles={"distributor": profile}))
-    fetcher, manifest = manifest_of(mirror, Kind.USAGE, RESELLER)
-    fetcher.client.close()
-    assert manifest["eTag"] == receipt.etag
+    receipt = pulled(source, tmp_path, Kind.USAGE, form, api, partner=RESELLER)
+    assert receipt.partner == RESELLER
+    mirrored(receipt, tmp_path, mirror)
+    found = []
+    for server in (source, mirror):
+        fetcher, manifest = manifest_of(server, Kind.USAGE, RESELLER)
+        with closing(fetcher.client):
+            found.append((manifest["@counterfoil.totals"], len(lines(list(fetcher.blobs(manifest))))))
+    assert found[1] == found[0] == (found[0][0], LINE_ITEMS)
     assert {dataset.partner for dataset, _ in mirror.service.catalog.datasets()} == {RESELLER}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,55 +21,41 @@ from counterfoil.storage.catalog import Catalog
 from tests.server.tokens import GRAPH, NOW, OWN, PARTNER, PARTNER_CENTER, STRANGER, Place, ask, refusal, sign
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Mapping[bool, AuthorityKeys]:
-    """Made once, and never changed: making and reading keys takes longer than all that is tested here."""
-    folder = tmp_path_factory.mktemp("keys")
-    return {development: AuthorityKeys(folder, development=development) for development in (True, False)}
+def test_a_development_token_names_its_partner(door: Place) -> None:
+    assert ask(door.authenticator(), door.token()) == Caller(PARTNER, "tool")
+    assert ask(door.authenticator(), door.token(PARTNER_CENTER), "partner-center").partner == PARTNER
 
 
-@pytest.fixture
-def place(tmp_path: Path, keys: Mapping[bool, AuthorityKeys]) -> Iterator[Place]:
-    with Catalog.open(tmp_path) as catalog:
-        catalog.add_partner(PARTNER, NOW)
-        yield Place(catalog, keys)
-
-
-def test_a_development_token_names_its_partner(place: Place) -> None:
-    assert ask(place.authenticator(), place.token()) == Caller(PARTNER, "tool")
-    assert ask(place.authenticator(), place.token(PARTNER_CENTER), "partner-center").partner == PARTNER
-
-
-def test_the_scheme_is_read_case_blind(place: Place) -> None:
-    header = f"  bearer   {place.token()} "
-    assert asyncio.run(place.authenticator().authenticate(header, api="graph")).partner == PARTNER
+def test_the_scheme_is_read_case_blind(door: Place) -> None:
+    header = f"  bearer   {door.token()} "
+    assert asyncio.run(door.authenticator().authenticate(header, api="graph")).partner == PARTNER
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic YTpi", "token"])
-def test_no_token_is_told_in_the_words_of_graph(place: Place, header: str | None) -> None:
+def test_no_token_is_told_in_the_words_of_graph(door: Place, header: str | None) -> None:
     with pytest.raises(UnauthenticatedError, match=r"^Access token is empty\.$"):
-        asyncio.run(place.authenticator().authenticate(header, api="graph"))
+        asyncio.run(door.authenticator().authenticate(header, api="graph"))
 
 
-def test_a_development_token_is_worthless_outside_development(place: Place) -> None:
+def test_a_development_token_is_worthless_outside_development(door: Place) -> None:
     for audience in (GRAPH, PARTNER_CENTER, OWN):
-        assert "not known" in refusal(place.authenticator(development=False), place.token(audience))
+        assert "not known" in refusal(door.authenticator(development=False), door.token(audience))
 
 
-def test_an_audience_opens_its_own_api_only(place: Place) -> None:
-    authenticator = place.authenticator()
+def test_an_audience_opens_its_own_api_only(door: Place) -> None:
+    authenticator = door.authenticator()
     for audience, api in ((GRAPH, "graph"), (PARTNER_CENTER, "partner-center")):
         other = {"graph": "partner-center", "partner-center": "graph"}[api]
-        assert ask(authenticator, place.token(audience), api).partner == PARTNER
-        assert "audience" in refusal(authenticator, place.token(audience), other)
+        assert ask(authenticator, door.token(audience), api).partner == PARTNER
+        assert "audience" in refusal(authenticator, door.token(audience), other)
     for api in ("graph", "partner-center"):
-        assert ask(authenticator, place.token(OWN), api).partner == PARTNER
-    assert ask(authenticator, place.token("00000003-0000-0000-c000-000000000000"), "graph").partner == PARTNER
+        assert ask(authenticator, door.token(OWN), api).partner == PARTNER
+    assert ask(authenticator, door.token("00000003-0000-0000-c000-000000000000"), "graph").partner == PARTNER
 
 
 @pytest.mark.parametrize("audience", [GRAPH + "/", PARTNER_CENTER + "/", "api://other", "", "*", "graph.microsoft.com"])
-def test_other_audiences_are_refused(place: Place, audience: str) -> None:
-    assert "audience" in refusal(place.authenticator(), place.signed(aud=audience))
+def test_other_audiences_are_refused(door: Place, audience: str) -> None:
+    assert "audience" in refusal(door.authenticator(), door.signed(aud=audience))
 
 
 def authority_token(place: Place, **changes: Any) -> tuple[str, str]:
@@ -82,13 +67,13 @@ def authority_token(place: Place, **changes: Any) -> tuple[str, str]:
     return sign(key, claims), client.id
 
 
-def test_microsofts_audiences_are_refused_outside_development(place: Place) -> None:
-    authenticator = place.authenticator(development=False)
-    assert ask(authenticator, authority_token(place)[0]).partner == PARTNER
+def test_microsofts_audiences_are_refused_outside_development(door: Place) -> None:
+    authenticator = door.authenticator(development=False)
+    assert ask(authenticator, authority_token(door)[0]).partner == PARTNER
     refused: list[Any] = [GRAPH, PARTNER_CENTER, GRAPH + "/", [OWN, GRAPH], ["spn:" + GRAPH.upper(), OWN], {}, 7, None]
     for audience in refused:
-        assert "audience" in refusal(authenticator, authority_token(place, aud=audience)[0])
-    assert ask(authenticator, authority_token(place, aud=["api://other", OWN])[0]).partner == PARTNER
+        assert "audience" in refusal(authenticator, authority_token(door, aud=audience)[0])
+    assert ask(authenticator, authority_token(door, aud=["api://other", OWN])[0]).partner == PARTNER
 
 
 @pytest.mark.parametrize(
@@ -121,43 +106,43 @@ def test_an_operators_own_audience_can_be_set(audience: str) -> None:
     assert not is_microsofts(audience)
 
 
-def test_a_registered_client_is_let_in_until_it_is_revoked(place: Place) -> None:
-    authenticator = place.authenticator(development=False)
-    token, client_id = authority_token(place)
+def test_a_registered_client_is_let_in_until_it_is_revoked(door: Place) -> None:
+    authenticator = door.authenticator(development=False)
+    token, client_id = authority_token(door)
     assert ask(authenticator, token) == Caller(PARTNER, client_id)
-    place.catalog.revoke_client(PARTNER, client_id, NOW)
+    door.catalog.revoke_client(PARTNER, client_id, NOW)
     assert ask(authenticator, token).client_id == client_id  # two seconds are allowed
-    place.now += timedelta(seconds=2)
+    door.now += timedelta(seconds=2)
     assert "no longer registered" in refusal(authenticator, token)
-    assert "no longer registered" in refusal(place.authenticator(development=False), token)
+    assert "no longer registered" in refusal(door.authenticator(development=False), token)
 
 
-def test_a_token_of_the_authority_for_a_client_that_never_was_is_refused(place: Place) -> None:
-    token, _ = authority_token(place, appid="nobody", azp="nobody", sub="nobody")
-    assert "no longer registered" in refusal(place.authenticator(development=False), token)
+def test_a_token_of_the_authority_for_a_client_that_never_was_is_refused(door: Place) -> None:
+    token, _ = authority_token(door, appid="nobody", azp="nobody", sub="nobody")
+    assert "no longer registered" in refusal(door.authenticator(development=False), token)
 
 
-def test_a_removed_partner_is_out_within_seconds_and_back_at_once(place: Place) -> None:
-    authenticator = place.authenticator()
-    ask(authenticator, place.token())
-    place.catalog.remove_partner(PARTNER)
-    place.now += timedelta(seconds=2)
+def test_a_removed_partner_is_out_within_seconds_and_back_at_once(door: Place) -> None:
+    authenticator = door.authenticator()
+    ask(authenticator, door.token())
+    door.catalog.remove_partner(PARTNER)
+    door.now += timedelta(seconds=2)
     with pytest.raises(ForbiddenError):
-        ask(authenticator, place.token())
-    place.catalog.add_partner(PARTNER, NOW)
-    assert ask(authenticator, place.token()).partner == PARTNER
+        ask(authenticator, door.token())
+    door.catalog.add_partner(PARTNER, NOW)
+    assert ask(authenticator, door.token()).partner == PARTNER
 
 
-def test_a_stranger_learns_nothing_of_who_is_served(place: Place) -> None:
+def test_a_stranger_learns_nothing_of_who_is_served(door: Place) -> None:
     """The words are the same whatever other partners there are, and also with the permission of nobody."""
     told = set()
-    token = place.key().mint(partner=STRANGER, audience=GRAPH, client_id="tool", now=NOW)
+    token = door.key().mint(partner=STRANGER, audience=GRAPH, client_id="tool", now=NOW)
     for _ in range(2):
         with pytest.raises(ForbiddenError) as caught:
-            ask(place.authenticator(), token)
+            ask(door.authenticator(), token)
         assert caught.value.code == "Authorization_RequestDenied"
         told.add(caught.value.message)
-        place.catalog.remove_partner(PARTNER) if place.catalog.has_partner(PARTNER) else None
+        door.catalog.remove_partner(PARTNER) if door.catalog.has_partner(PARTNER) else None
     assert len(told) == 1
     assert STRANGER not in told.pop()
 
@@ -177,36 +162,36 @@ def test_a_stranger_learns_nothing_of_who_is_served(place: Place) -> None:
         ({"PartnerBilling.Read.All": 1}, 7, False),
     ],
 )
-def test_the_permission_is_needed(place: Place, roles: Any, scp: Any, good: bool) -> None:
-    token = place.signed(roles=roles, scp=scp, aud=OWN)
+def test_the_permission_is_needed(door: Place, roles: Any, scp: Any, good: bool) -> None:
+    token = door.signed(roles=roles, scp=scp, aud=OWN)
     if good:
-        assert ask(place.authenticator(), token).partner == PARTNER
+        assert ask(door.authenticator(), token).partner == PARTNER
         return
     for api, code in (("graph", "Authorization_RequestDenied"), ("partner-center", "2032")):
         with pytest.raises(ForbiddenError, match="Insufficient privileges") as caught:
-            ask(place.authenticator(), token, api)
+            ask(door.authenticator(), token, api)
         assert caught.value.code == code
 
 
-def test_a_token_ends_a_minute_after_its_time_and_no_later(place: Place) -> None:
-    authenticator, token = place.authenticator(), place.token()
-    place.now = NOW + timedelta(seconds=3600 + 59)
+def test_a_token_ends_a_minute_after_its_time_and_no_later(door: Place) -> None:
+    authenticator, token = door.authenticator(), door.token()
+    door.now = NOW + timedelta(seconds=3600 + 59)
     assert ask(authenticator, token).partner == PARTNER
-    place.now += timedelta(seconds=1)
-    for each in (authenticator, place.authenticator()):  # remembered or not
+    door.now += timedelta(seconds=1)
+    for each in (authenticator, door.authenticator()):  # remembered or not
         assert refusal(each, token) == "Lifetime validation failed, the token is expired."
 
 
-def test_a_token_of_the_future_is_refused_beyond_a_minute(place: Place) -> None:
-    place.now = NOW - timedelta(seconds=60)
-    assert ask(place.authenticator(), place.token()).partner == PARTNER
-    place.now -= timedelta(seconds=1)
-    assert "not valid yet" in refusal(place.authenticator(), place.token())
+def test_a_token_of_the_future_is_refused_beyond_a_minute(door: Place) -> None:
+    door.now = NOW - timedelta(seconds=60)
+    assert ask(door.authenticator(), door.token()).partner == PARTNER
+    door.now -= timedelta(seconds=1)
+    assert "not valid yet" in refusal(door.authenticator(), door.token())
 
 
-def test_a_tenant_is_matched_case_blind(place: Place) -> None:
-    token = place.signed(tid=PARTNER.upper(), iss=f"urn:counterfoil:development-authority:{PARTNER.upper()}")
-    assert ask(place.authenticator(), token).partner == PARTNER
+def test_a_tenant_is_matched_case_blind(door: Place) -> None:
+    token = door.signed(tid=PARTNER.upper(), iss=f"urn:counterfoil:development-authority:{PARTNER.upper()}")
+    assert ask(door.authenticator(), token).partner == PARTNER
 
 
 def folder_authenticator(data: Path, catalog: Catalog) -> Authenticator:
@@ -215,9 +200,9 @@ def folder_authenticator(data: Path, catalog: Catalog) -> Authenticator:
     )
 
 
-def test_the_command_lines_token_is_good_on_its_own_data_folder_only(place: Place, tmp_path: Path) -> None:
+def test_the_command_lines_token_is_good_on_its_own_data_folder_only(door: Place, tmp_path: Path) -> None:
     """Two authenticators share nothing, and a key that was made after the server started is found."""
-    one, two = (folder_authenticator(tmp_path / name, place.catalog) for name in ("one", "two"))
+    one, two = (folder_authenticator(tmp_path / name, door.catalog) for name in ("one", "two"))
     refusal(one, "a.b.c")
     for audience, api in (("graph", "graph"), ("partner-center", "partner-center"), (OWN, "graph")):
         token = mint_development_token(tmp_path / "one", PARTNER.upper(), audience, NOW)
@@ -246,9 +231,9 @@ def test_signing_keys_are_private_files_and_a_damaged_one_is_told(tmp_path: Path
     assert len(AuthorityKeys(tmp_path, development=False).honoured()) == 1
 
 
-def test_a_token_seen_before_costs_microseconds(place: Place) -> None:
+def test_a_token_seen_before_costs_microseconds(door: Place) -> None:
     """The floor is 10 us on an idle core; a first look costs ten times as much, so the bound still tells them apart."""
-    authenticator, header = place.authenticator(), f"Bearer {place.token()}"
+    authenticator, header = door.authenticator(), f"Bearer {door.token()}"
 
     async def best_of_many() -> float:
         await authenticator.authenticate(header, api="graph")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import jwt
@@ -15,29 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from counterfoil.server.issuing import AuthorityKeys
-from counterfoil.storage.catalog import Catalog
-from tests.server.tokens import NOW, PARTNER, STRANGER, Place, ask, encoded, refusal
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Mapping[bool, AuthorityKeys]:
-    """Made once, and never changed: making and reading keys takes longer than all that is tested here."""
-    folder = tmp_path_factory.mktemp("keys")
-    return {development: AuthorityKeys(folder, development=development) for development in (True, False)}
-
-
-@pytest.fixture
-def place(tmp_path: Path, keys: Mapping[bool, AuthorityKeys]) -> Iterator[Place]:
-    with Catalog.open(tmp_path) as catalog:
-        catalog.add_partner(PARTNER, NOW)
-        yield Place(catalog, keys)
+from tests.server.tokens import PARTNER, STRANGER, Place, ask, encoded, refusal
 
 
 @pytest.mark.parametrize("when", ["soon", "1e9", True, [], float("nan"), float("inf"), -float("inf"), 10**400, 1e300])
 @pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
-def test_a_time_that_is_none_is_refused(place: Place, name: str, when: Any) -> None:
-    assert f"Its {name} is not a time" in refusal(place.authenticator(), place.signed(**{name: when}))
+def test_a_time_that_is_none_is_refused(door: Place, name: str, when: Any) -> None:
+    assert f"Its {name} is not a time" in refusal(door.authenticator(), door.signed(**{name: when}))
 
 
 @pytest.mark.parametrize(
@@ -57,13 +40,13 @@ def test_a_time_that_is_none_is_refused(place: Place, name: str, when: Any) -> N
     ],
 )
 def test_a_token_that_lacks_a_claim_or_contradicts_itself_is_refused(
-    place: Place, changes: Mapping[str, Any], told: str
+    door: Place, changes: Mapping[str, Any], told: str
 ) -> None:
-    assert told in refusal(place.authenticator(), place.signed(**changes))
+    assert told in refusal(door.authenticator(), door.signed(**changes))
 
 
-def test_forged_signatures_are_refused(place: Place) -> None:
-    authenticator, key, claims = place.authenticator(), place.key(), place.claims()
+def test_forged_signatures_are_refused(door: Place) -> None:
+    authenticator, key, claims = door.authenticator(), door.key(), door.claims()
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     kid = {"kid": key.id}
     assert "signature" in refusal(authenticator, jwt.encode(claims, stranger, "RS256", headers=kid))
@@ -72,23 +55,23 @@ def test_forged_signatures_are_refused(place: Place) -> None:
     assert "algorithm" in refusal(authenticator, jwt.encode(claims, "", "none", headers=kid))
     assert "algorithm" in refusal(authenticator, jwt.encode(claims, key.private, "PS256", headers=kid))
     assert "algorithm" in refusal(authenticator, jwt.encode(claims, key.private, "RS512", headers=kid))
-    head, body, signature = place.token().split(".")
+    head, body, signature = door.token().split(".")
     assert "signature" in refusal(authenticator, f"{head}.{body}.")
     changed = base64.urlsafe_b64encode(json.dumps(claims | {"tid": STRANGER}).encode()).decode().rstrip("=")
     assert "signature" in refusal(authenticator, f"{head}.{changed}.{signature}")
 
 
-def test_the_public_key_is_no_shared_secret(place: Place) -> None:
+def test_the_public_key_is_no_shared_secret(door: Place) -> None:
     """HS256 with the published key as its secret is the oldest trick; the algorithm is pinned."""
-    key = place.key()
+    key = door.key()
     pem = key.private.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     head = base64.urlsafe_b64encode(json.dumps({"alg": "HS256", "kid": key.id}).encode()).decode().rstrip("=")
-    body = base64.urlsafe_b64encode(json.dumps(place.claims()).encode()).decode().rstrip("=")
+    body = base64.urlsafe_b64encode(json.dumps(door.claims()).encode()).decode().rstrip("=")
     mac = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
     signature = base64.urlsafe_b64encode(mac.sign(f"{head}.{body}".encode(), pem)).decode().rstrip("=")
-    assert "algorithm" in refusal(place.authenticator(), f"{head}.{body}.{signature}")
+    assert "algorithm" in refusal(door.authenticator(), f"{head}.{body}.{signature}")
 
 
 @pytest.mark.parametrize(
@@ -108,18 +91,18 @@ def test_the_public_key_is_no_shared_secret(place: Place) -> None:
         encoded(b"\xff") + ".e30.AA",
     ],
 )
-def test_garbage_is_refused_and_nothing_else_is_raised(place: Place, token: str) -> None:
-    assert "Access token validation failure" in refusal(place.authenticator(), token)
+def test_garbage_is_refused_and_nothing_else_is_raised(door: Place, token: str) -> None:
+    assert "Access token validation failure" in refusal(door.authenticator(), token)
 
 
-def test_a_token_is_at_most_16_kib(place: Place) -> None:
-    token = place.signed(padding="x" * 10_000)
+def test_a_token_is_at_most_16_kib(door: Place) -> None:
+    token = door.signed(padding="x" * 10_000)
     assert len(token) < 16 * 1024
-    assert ask(place.authenticator(), token).partner == PARTNER
-    assert "longer than 16384" in refusal(place.authenticator(), place.signed(padding="x" * 12_000))
+    assert ask(door.authenticator(), token).partner == PARTNER
+    assert "longer than 16384" in refusal(door.authenticator(), door.signed(padding="x" * 12_000))
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.text(), st.binary().map(encoded), st.lists(st.binary().map(encoded), max_size=4).map(".".join)))
-def test_any_text_is_refused_as_a_token(place: Place, text: str) -> None:
-    refusal(place.authenticator(), text)
+def test_any_text_is_refused_as_a_token(door: Place, text: str) -> None:
+    refusal(door.authenticator(), text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,22 +11,7 @@ import pytest
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.periods import BillingPeriod, timestamp
 from tests.server.graph_answers import GUID, LINES, error_of
-from tests.server.serving import BILLED, BILLING, INVOICE, NOW, OTHER, PARTNER, UNBILLED, Place, serving
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with serving(tmp_path_factory.mktemp("graph")) as place:
-        place.publish(BILLED, [LINES, b'{"Total":0}\n'])
-        place.publish(UNBILLED, [LINES])
-        yield place
-
-
-@pytest.fixture
-def place(served: Place) -> Place:
-    """The server of all these tests, its clocks turned back."""
-    served.wall = served.business = NOW
-    return served
+from tests.server.serving import BILLED, BILLING, INVOICE, NOW, OTHER, PARTNER, Place, serving
 
 
 @pytest.mark.parametrize("version", ["v1.0", "beta"])
@@ -35,52 +19,52 @@ def place(served: Place) -> Place:
 @pytest.mark.parametrize("kind", ["reconciliation", "usage"])
 @pytest.mark.parametrize("scope", ["billed", "unbilled"])
 def test_every_export_is_accepted_under_each_of_its_names(
-    place: Place, version: str, action: str, kind: str, scope: str
+    graph: Place, version: str, action: str, kind: str, scope: str
 ) -> None:
     body = {"invoiceId": INVOICE} if scope == "billed" else {"currencyCode": "USD", "billingPeriod": "current"}
-    answer = place.post(f"/{version}/reports/partners/billing/{kind}/{scope}/{action}", body)
+    answer = graph.post(f"/{version}/reports/partners/billing/{kind}/{scope}/{action}", body)
     assert (answer.status_code, answer.content) == (202, b"")
     assert answer.headers["content-length"] == "0"
     assert "content-type" not in answer.headers
     assert int(answer.headers["retry-after"]) >= 0
-    stem = f"{place.url}/{version}/reports/partners/billing/operations/"
+    stem = f"{graph.url}/{version}/reports/partners/billing/operations/"
     assert answer.headers["location"].startswith(stem)
     assert GUID.fullmatch(answer.headers["location"].removeprefix(stem))
-    operation = place.get(answer.headers["location"]).json()
+    operation = graph.get(answer.headers["location"]).json()
     has_data = (kind, scope) in {("reconciliation", "billed"), ("usage", "unbilled")}
     assert operation["status"] == ("succeeded" if has_data else "failed")
 
 
-def test_a_succeeded_operation_holds_its_manifest_with_all_that_proves_it(place: Place) -> None:
-    location = place.export(attributeSet="full").headers["location"]
-    answer = place.get(location)
+def test_a_succeeded_operation_holds_its_manifest_with_all_that_proves_it(graph: Place) -> None:
+    location = graph.export(attributeSet="full").headers["location"]
+    answer = graph.get(location)
     assert "retry-after" not in answer.headers
     assert answer.headers["content-type"].startswith("application/json;odata.metadata=minimal;")
     operation = answer.json()
     manifest = operation.pop("resourceLocation")
     operation_id = location.rpartition("/")[2]
     assert operation == {
-        "@odata.context": f"{place.url}/v1.0/$metadata#reports/partners/billing/operations/$entity",
+        "@odata.context": f"{graph.url}/v1.0/$metadata#reports/partners/billing/operations/$entity",
         "@odata.type": "#microsoft.graph.partners.billing.exportSuccessOperation",
         "id": operation_id,
         "createdDateTime": timestamp(NOW),
         "lastActionDateTime": timestamp(NOW),
         "status": "succeeded",
     }
-    revision = place.catalog.in_force(BILLED)
+    revision = graph.catalog.in_force(BILLED)
     assert revision is not None
     blobs = manifest.pop("blobs")
     assert manifest.pop("sasToken").startswith("sv=")
     assert GUID.fullmatch(manifest["id"])
     assert manifest.pop("id") != operation_id
     assert manifest == {
-        "@odata.context": f"{place.url}/v1.0/$metadata#reports/partners/billing/manifests/$entity",
+        "@odata.context": f"{graph.url}/v1.0/$metadata#reports/partners/billing/manifests/$entity",
         "schemaVersion": "1",
         "dataFormat": "compressedJSONLines",
         "createdDateTime": timestamp(NOW),
         "eTag": revision.etag,
         "partnerTenantId": PARTNER,
-        "rootDirectory": f"{place.url}/blobs/{PARTNER}/{revision.id}/full",
+        "rootDirectory": f"{graph.url}/blobs/{PARTNER}/{revision.id}/full",
         "partitionType": "default",
         "blobCount": 2,
         "@counterfoil.lineItemCount": 3,
@@ -92,15 +76,15 @@ def test_a_succeeded_operation_holds_its_manifest_with_all_that_proves_it(place:
         assert blob["name"] == f"part-{number:05}-{blob['@counterfoil.sha256'][:32]}.json.gz"
 
 
-def test_blobs_download_by_root_name_and_token_alone(place: Place) -> None:
-    manifest = place.get(place.export().headers["location"]).json()["resourceLocation"]
+def test_blobs_download_by_root_name_and_token_alone(graph: Place) -> None:
+    manifest = graph.get(graph.export().headers["location"]).json()["resourceLocation"]
     urls = [f"{manifest['rootDirectory']}/{blob['name']}?{manifest['sasToken']}" for blob in manifest["blobs"]]
-    assert b"".join(gzip.decompress(place.client.get(url).content) for url in urls) == LINES + b'{"Total":0}\n'
+    assert b"".join(gzip.decompress(graph.client.get(url).content) for url in urls) == LINES + b'{"Total":0}\n'
 
 
-def test_basic_is_another_set_of_blobs_of_the_same_data(place: Place) -> None:
+def test_basic_is_another_set_of_blobs_of_the_same_data(graph: Place) -> None:
     full, basic = (
-        place.get(place.export(attributeSet=name).headers["location"]).json()["resourceLocation"]
+        graph.get(graph.export(attributeSet=name).headers["location"]).json()["resourceLocation"]
         for name in ("full", "basic")
     )
     assert full["eTag"] == basic["eTag"]
@@ -108,8 +92,8 @@ def test_basic_is_another_set_of_blobs_of_the_same_data(place: Place) -> None:
     assert {blob["name"] for blob in full["blobs"]}.isdisjoint(blob["name"] for blob in basic["blobs"])
 
 
-def test_without_data_the_operation_fails_with_the_documented_error(place: Place) -> None:
-    answer = place.get(place.export("G000000001").headers["location"])
+def test_without_data_the_operation_fails_with_the_documented_error(graph: Place) -> None:
+    answer = graph.get(graph.export("G000000001").headers["location"])
     assert answer.status_code == 200
     assert "retry-after" not in answer.headers
     body = answer.json()
@@ -135,85 +119,85 @@ def test_with_a_delay_the_operation_runs_first_and_says_when_to_ask_again(tmp_pa
         assert "retry-after" not in done.headers
 
 
-def test_an_operation_keeps_the_revision_it_was_accepted_with(place: Place) -> None:
+def test_an_operation_keeps_the_revision_it_was_accepted_with(graph: Place) -> None:
     dataset = Dataset(Kind.USAGE, PARTNER, Scope.billed("G1"))
-    first = place.publish(dataset, [LINES])
+    first = graph.publish(dataset, [LINES])
     path = f"{BILLING}/usage/billed/export"
-    location = place.post(path, {"invoiceId": "g1"}).headers["location"]
-    second = place.publish(dataset, [LINES + LINES])
-    assert place.get(location).json()["resourceLocation"]["eTag"] == first.etag
-    later = place.post(path, {"invoiceId": "G1"}).headers["location"]
-    assert place.get(later).json()["resourceLocation"]["eTag"] == second.etag
+    location = graph.post(path, {"invoiceId": "g1"}).headers["location"]
+    second = graph.publish(dataset, [LINES + LINES])
+    assert graph.get(location).json()["resourceLocation"]["eTag"] == first.etag
+    later = graph.post(path, {"invoiceId": "G1"}).headers["location"]
+    assert graph.get(later).json()["resourceLocation"]["eTag"] == second.etag
 
 
-def test_the_business_clock_decides_once_which_month_is_meant(place: Place) -> None:
-    october = place.publish(Dataset(Kind.USAGE, PARTNER, Scope.unbilled(BillingPeriod(2026, 10), "USD")), [LINES])
+def test_the_business_clock_decides_once_which_month_is_meant(graph: Place) -> None:
+    october = graph.publish(Dataset(Kind.USAGE, PARTNER, Scope.unbilled(BillingPeriod(2026, 10), "USD")), [LINES])
     path, body = f"{BILLING}/usage/unbilled/export", {"currencyCode": "usd", "billingPeriod": "last"}
-    location = place.post(path, body).headers["location"]
-    place.business = NOW.replace(year=2027, month=5)
-    assert place.get(location).json()["resourceLocation"]["eTag"] == october.etag
-    assert place.get(place.post(path, body).headers["location"]).json()["status"] == "failed"
+    location = graph.post(path, body).headers["location"]
+    graph.business = NOW.replace(year=2027, month=5)
+    assert graph.get(location).json()["resourceLocation"]["eTag"] == october.etag
+    assert graph.get(graph.post(path, body).headers["location"]).json()["status"] == "failed"
 
 
-def test_asking_again_renews_the_link_for_the_same_data(place: Place) -> None:
-    location = place.export().headers["location"]
-    first = place.get(location).json()["resourceLocation"]
-    place.travel(hours=13)
-    again = place.get(location).json()["resourceLocation"]
-    manifest = place.get(f"{BILLING}/manifests/{first['id'].upper()}").json()
+def test_asking_again_renews_the_link_for_the_same_data(graph: Place) -> None:
+    location = graph.export().headers["location"]
+    first = graph.get(location).json()["resourceLocation"]
+    graph.travel(hours=13)
+    again = graph.get(location).json()["resourceLocation"]
+    manifest = graph.get(f"{BILLING}/manifests/{first['id'].upper()}").json()
     assert manifest == again
     name = first["blobs"][0]["name"]
-    old, new = (place.client.get(f"{m['rootDirectory']}/{name}?{m['sasToken']}") for m in (first, again))
+    old, new = (graph.client.get(f"{m['rootDirectory']}/{name}?{m['sasToken']}") for m in (first, again))
     assert (old.status_code, new.status_code) == (403, 200)
     del first["sasToken"], again["sasToken"]
     assert first == again
 
 
-def test_operations_are_kept_for_a_day_then_gone_and_at_last_forgotten(place: Place) -> None:
-    location = place.export().headers["location"]
-    manifest_id = place.get(location).json()["resourceLocation"]["id"]
-    place.travel(hours=24, seconds=-1)
-    assert place.get(location).status_code == 200
-    place.travel(seconds=1)
+def test_operations_are_kept_for_a_day_then_gone_and_at_last_forgotten(graph: Place) -> None:
+    location = graph.export().headers["location"]
+    manifest_id = graph.get(location).json()["resourceLocation"]["id"]
+    graph.travel(hours=24, seconds=-1)
+    assert graph.get(location).status_code == 200
+    graph.travel(seconds=1)
     for path in (location, f"{BILLING}/manifests/{manifest_id}"):
-        assert error_of(place.get(path), 410)["code"] == "Gone"
-    assert place.get(f"{BILLING}/operations").json()["value"] == []
-    place.catalog.forget_operations(place.wall.replace(year=2027))
-    assert error_of(place.get(location), 404)["code"] == "NotFound"
+        assert error_of(graph.get(path), 410)["code"] == "Gone"
+    assert graph.get(f"{BILLING}/operations").json()["value"] == []
+    graph.catalog.forget_operations(graph.wall.replace(year=2027))
+    assert error_of(graph.get(location), 404)["code"] == "NotFound"
 
 
-def test_the_same_idempotency_key_finds_the_same_operation(place: Place) -> None:
+def test_the_same_idempotency_key_finds_the_same_operation(graph: Place) -> None:
     path, key = f"{BILLING}/reconciliation/billed/export", {"Idempotency-Key": "one two"}
-    first = place.post(path, {"invoiceId": INVOICE}, **key)
-    again = place.post(path, {"InvoiceId": INVOICE.lower(), "AttributeSet": "Full"}, **key)
+    first = graph.post(path, {"invoiceId": INVOICE}, **key)
+    again = graph.post(path, {"InvoiceId": INVOICE.lower(), "AttributeSet": "Full"}, **key)
     assert again.status_code == 202
     assert again.headers["location"] == first.headers["location"]
-    assert place.post(path, {"invoiceId": INVOICE}).headers["location"] != first.headers["location"]
-    other = place.post(path, {"invoiceId": INVOICE}, OTHER, **key)
+    assert graph.post(path, {"invoiceId": INVOICE}).headers["location"] != first.headers["location"]
+    other = graph.post(path, {"invoiceId": INVOICE}, OTHER, **key)
     assert other.headers["location"] != first.headers["location"]
-    assert "Idempotency-Key" in error_of(place.post(path, {"invoiceId": "G2"}, **key), 400)["message"]
+    assert "Idempotency-Key" in error_of(graph.post(path, {"invoiceId": "G2"}, **key), 400)["message"]
     for bad in ("", "x" * 256):
-        error_of(place.post(path, {"invoiceId": INVOICE}, **{"Idempotency-Key": bad}), 400)
+        error_of(graph.post(path, {"invoiceId": INVOICE}, **{"Idempotency-Key": bad}), 400)
 
 
-def test_nothing_in_the_query_string_changes_what_is_exported(place: Place) -> None:
+def test_nothing_in_the_query_string_changes_what_is_exported(graph: Place) -> None:
     path = f"{BILLING}/reconciliation/billed/export?kind=usage&billed=false&path=x&partner={OTHER}"
-    location = place.post(path, {"invoiceId": INVOICE}).headers["location"]
-    operation = place.catalog.operation(PARTNER, location.rpartition("/")[2])
+    location = graph.post(path, {"invoiceId": INVOICE}).headers["location"]
+    operation = graph.catalog.operation(PARTNER, location.rpartition("/")[2])
     assert operation is not None
     assert (operation.kind, operation.scope) == (BILLED.kind, BILLED.scope)
-    assert place.get(f"{BILLING}/usage?path=elsewhere").json()["id"] == "usage"
+    assert graph.get(f"{BILLING}/usage?path=elsewhere").json()["id"] == "usage"
 
 
-def test_microsofts_sample_body_and_a_zipped_one_are_read(place: Place) -> None:
-    path = f"{place.url}{BILLING}/reconciliation/billed/export"
+def test_microsofts_sample_body_and_a_zipped_one_are_read(graph: Place) -> None:
+    path = f"{graph.url}{BILLING}/reconciliation/billed/export"
     body = json.dumps({"InvoiceId": INVOICE, "AttributeSet": "Full", "attributeSet@odata.type": "x"}).encode()
-    headers = place.headers() | {"Content-Type": 'application/json; charset="UTF-8"', "Content-Encoding": "gzip"}
-    assert place.client.post(path, content=gzip.compress(body), headers=headers).status_code == 202
+    headers = graph.headers() | {"Content-Type": 'application/json; charset="UTF-8"', "Content-Encoding": "gzip"}
+    assert graph.client.post(path, content=gzip.compress(body), headers=headers).status_code == 202
 
 
-def test_any_spelling_of_an_address_leads_to_the_same_thing(place: Place) -> None:
-    location = place.export().headers["location"]
+def test_any_spelling_of_an_address_leads_to_the_same_thing(graph: Place) -> None:
+    location = graph.export().headers["location"]
     operation_id = location.rpartition("/")[2]
     for path in (
         f"{BILLING}/operations/{operation_id}/",
@@ -223,21 +207,21 @@ def test_any_spelling_of_an_address_leads_to_the_same_thing(place: Place) -> Non
         f"{BILLING}/operations(%27{operation_id}%27)",
         f"{BILLING}/operations/{operation_id}?$expand=resourceLocation&$select=id&$unknown=1",
     ):
-        answer = place.get(path)
+        answer = graph.get(path)
         assert answer.status_code == 200, path
         assert answer.json()["id"] == operation_id
 
 
 @pytest.mark.parametrize("version", ["v1.0", "beta"])
-def test_navigation_leads_to_every_action(place: Place, version: str) -> None:
+def test_navigation_leads_to_every_action(graph: Place, version: str) -> None:
     for path in (
         "reports/partners",
         "reports/partners/billing",
         *(f"reports/partners/billing/{kind}{scope}" for kind in Kind for scope in ("", "/billed", "/unbilled")),
     ):
-        body = place.get(f"/{version}/{path}").json()
+        body = graph.get(f"/{version}/{path}").json()
         assert body == {
-            "@odata.context": f"{place.url}/{version}/$metadata#{path}/$entity",
+            "@odata.context": f"{graph.url}/{version}/$metadata#{path}/$entity",
             "id": path.rpartition("/")[2],
         }
 
@@ -283,12 +267,12 @@ def test_a_long_collection_goes_on_behind_its_next_link(tmp_path: Path) -> None:
         assert len(place.get(link).json()["value"]) == 2
 
 
-def test_every_answer_bears_both_ids(place: Place) -> None:
+def test_every_answer_bears_both_ids(graph: Place) -> None:
     sent = "7e3dd99e-e58e-11f1-87f0-02fc00000001"
-    location = place.export().headers["location"]
+    location = graph.export().headers["location"]
     for path in (location, f"{BILLING}/operations/$count", f"{BILLING}/nowhere", f"{BILLING}/manifests/1"):
-        answer = place.get(path, **{"client-request-id": sent})
+        answer = graph.get(path, **{"client-request-id": sent})
         assert answer.headers["client-request-id"] == sent
         assert GUID.fullmatch(answer.headers["request-id"])
-        assert place.get(path).headers["client-request-id"]
-    assert place.get(location, **{"client-request-id": "x" * 500}).headers["client-request-id"] != "x" * 500
+        assert graph.get(path).headers["client-request-id"]
+    assert graph.get(location, **{"client-request-id": "x" * 500}).headers["client-request-id"] != "x" * 500

@@ -20,6 +20,9 @@ PAGES = ("testing-your-software.md", "testing-your-client.md")
 FENCED = re.compile(r"<!-- run -->\n```python\n(.*?)```", re.DOTALL)
 EXAMPLES = [example for page in PAGES for example in FENCED.findall((DOCS / page).read_text(encoding="utf-8"))]
 TIMEOUT_S = 120
+# Other packages' plugins take longer to load than ours takes to work.
+WITHOUT = ("cacheprovider", "hypothesispytest", "schemathesis", "xdist")
+ALONE = [word for name in WITHOUT for word in ("-p", f"no:{name}")]
 
 
 def test_each_test_gets_the_one_server_empty(pytester: pytest.Pytester) -> None:
@@ -45,7 +48,7 @@ def test_each_test_gets_the_one_server_empty(pytester: pytest.Pytester) -> None:
             urls.add(counterfoil_server.url)
             assert len(urls) == 1
     """)
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=TIMEOUT_S)
+    result = pytester.runpytest_subprocess(*ALONE, timeout=TIMEOUT_S)
     result.assert_outcomes(passed=3)
 
 
@@ -58,7 +61,7 @@ def test_whoever_does_not_ask_for_it_pays_nothing(pytester: pytest.Pytester) -> 
             assert "counterfoil.testing.plugin" in sys.modules
             assert not {"fastapi", "duckdb", "pyarrow", "counterfoil.testing.server"} & sys.modules.keys()
     """)
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=TIMEOUT_S)
+    result = pytester.runpytest_subprocess(*ALONE, timeout=TIMEOUT_S)
     result.assert_outcomes(passed=1)
 
 
@@ -68,7 +71,7 @@ def test_a_test_that_fails_leaves_no_server_behind(pytester: pytest.Pytester) ->
             print("folder", counterfoil_server.data)
             raise SystemExit
     """)
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=TIMEOUT_S)
+    result = pytester.runpytest_subprocess(*ALONE, timeout=TIMEOUT_S)
     [line] = [line for line in result.outlines if line.startswith("folder ")]
     assert result.ret != 0
     assert not Path(line.removeprefix("folder ")).exists()
@@ -86,7 +89,7 @@ def test_the_examples_of_the_pages_run(pytester: pytest.Pytester, number: int) -
     write(generate(Kind.RECONCILIATION, 100, partner=PARTNER, scope=invoice), pytester.path / "invoice.jsonl.gz")
     if "def test_" in EXAMPLES[number]:
         pytester.makepyfile(EXAMPLES[number])
-        result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=TIMEOUT_S)
+        result = pytester.runpytest_subprocess(*ALONE, timeout=TIMEOUT_S)
         result.assert_outcomes(passed=EXAMPLES[number].count("def test_"))
     else:
         command = [sys.executable, "-W", "error", "-c", EXAMPLES[number]]

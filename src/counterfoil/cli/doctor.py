@@ -11,11 +11,11 @@ from urllib.request import getproxies
 import click
 
 from counterfoil.cli import SERVER_LIBRARIES
-from counterfoil.cli.options import with_output, with_settings
+from counterfoil.cli.options import with_output, with_settings, with_token
 from counterfoil.cli.output import Output, counted
 from counterfoil.cli.sources import find_profile, token_source
-from counterfoil.client.diagnosis import diagnose_source
-from counterfoil.client.findings import Finding, Health
+from counterfoil.client.diagnosis.findings import Finding, Health
+from counterfoil.client.diagnosis.source import diagnose_source
 from counterfoil.errors import CounterfoilError
 from counterfoil.periods import utc_now
 from counterfoil.settings import Settings
@@ -25,7 +25,7 @@ ROOM_BYTES_MIN = 1 << 30
 
 @click.command(short_help="Say what is wrong with a set-up or a source, and how to mend it.")
 @click.argument("source", required=False, metavar="[PROFILE|URL]")
-@click.option("--token", metavar="TOKEN", help="The bearer token to look at; - reads it from standard input.")
+@with_token
 @with_output
 @with_settings()
 def doctor(*, source: str | None, token: str | None, settings: Settings, output: Output) -> None:

@@ -7,6 +7,7 @@ compared with the receipt first, and what is in force afterwards must have the r
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import json
@@ -54,7 +55,7 @@ def publish_pulled(receipt: Receipt, folder: Path, settings: Settings, output: O
     check_files(receipt, folder)
     kind = Kind(receipt.request["kind"])
     with _as_lines(receipt, folder, kind) as paths:
-        asserted = _assertions(receipt, settings, kind, paths[0])
+        asserted = _assertions(receipt, kind, paths[0])
         inputs = [Input(str(path), asserted) for path in paths]
         with progress_of(output) as report, opened_to_publish(settings, report) as workshop:
             [published] = publish(workshop, inputs)
@@ -80,32 +81,23 @@ def check_files(receipt: Receipt, folder: Path) -> None:
             raise DamagedError(f"{path} is not the file of its receipt any more.", remedy="Pull it again.")
 
 
-def _assertions(receipt: Receipt, settings: Settings, kind: Kind, first: Path) -> Assertions:
+def _assertions(receipt: Receipt, kind: Kind, first: Path) -> Assertions:
     """Return what the pull knows of its line items: the line items themselves do not tell their month."""
-    partner = _partner(receipt, settings)
-    issuer = _issuer(first) if partner and receipt.format != Form.CSV else ""
+    # A distributor's reseller pulls line items that bear the distributor's id, and they are the reseller's own. Where
+    # nobody told whose they are, their PartnerId has to.
+    issuer = _issuer(first, receipt.format) if receipt.partner else ""
     request = receipt.request
     if "invoiceId" in request:
-        return Assertions(partner, issuer, kind, invoice=request["invoiceId"])
+        return Assertions(receipt.partner, issuer, kind, invoice=request["invoiceId"])
     month = BillingPeriod.parse(request["month"])
-    return Assertions(partner, issuer, kind, period=month, currency=request["currencyCode"])
+    return Assertions(receipt.partner, issuer, kind, period=month, currency=request["currencyCode"])
 
 
-def _partner(receipt: Receipt, settings: Settings) -> str:
-    """Return whose data it is; empty where nothing but the line items' PartnerId tells.
-
-    A distributor's reseller pulls line items that bear the distributor's id, and they are the reseller's own.
-    """
-    told = str(getattr(receipt, "partner", "") or "")
-    if told:
-        return told
-    tenants = {
-        each.tenant for each in settings.profiles.values() if each.tenant and each.url.startswith(receipt.source)
-    }
-    return tenants.pop() if len(tenants) == 1 else ""
-
-
-def _issuer(path: Path) -> str:
+def _issuer(path: Path, form: str) -> str:
+    """Return the PartnerId of the first line item; '' where there is none."""
+    if form == Form.CSV:
+        with path.open(encoding="utf-8-sig", newline="") as rows:
+            return next(csv.DictReader(rows), {}).get("PartnerId", "")
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         for line in file:
             if line.strip(b"\xef\xbb\xbf\r\n "):

@@ -9,6 +9,7 @@ through to environment, file and default.
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import ParamSpec, TypeVar
 import click
 
 from counterfoil.cli.output import Form, Output
+from counterfoil.errors import UsageError
 from counterfoil.settings import Settings
 
 P = ParamSpec("P")
@@ -72,6 +74,25 @@ def with_output(function: Callable[P, R]) -> Callable[P, R]:
     )(function)
 
 
+def with_token(function: Callable[P, R]) -> Callable[P, R]:
+    """Add `--token TOKEN`, which `sources.token_source` takes."""
+    return click.option("--token", metavar="TOKEN", help="The bearer token; - reads it from standard input.")(function)
+
+
+def with_wait(default_s: float) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Add `--wait SECONDS`, and pass `wait_s: float`."""
+    return click.option(
+        "--wait",
+        "wait_s",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0),
+        callback=_refuse_nan,
+        default=default_s,
+        show_default=True,
+        help="How long an export may take.",
+    )
+
+
 def with_settings(*own: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Add `--data DIR`, and pass `settings: Settings`, with the command's `own` options among the arguments.
 
@@ -99,6 +120,12 @@ def with_settings(*own: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
 def current_output() -> Output:
     """Return the output of this run; a table on the standard streams where no form was chosen."""
     return frame().output or Output()
+
+
+def _refuse_nan(_: click.Context, __: click.Parameter, seconds: float) -> float:
+    if math.isnan(seconds):  # no range refuses it: it compares with nothing
+        raise UsageError("--wait is not a number of seconds.", remedy="Give 0 or more.")
+    return seconds
 
 
 def _make_output(context: click.Context, _: click.Parameter, form: str) -> Output:

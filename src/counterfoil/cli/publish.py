@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -92,6 +94,7 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
     segment = segment_name(str(options["segment"]))
     inputs = [Input(name, asserted, segment) for name in context.params["files"]]
     _check_names([given.name for given in inputs])
+    _check_rejects(context.params["rejects"], settings)
     date_order: DateOrder | None = options["date_order"]  # type: ignore[assignment]
     with progress_of(output) as report, opened_to_publish(settings, report) as workshop:
         known = {partner.tenant for partner in workshop.catalog.partners()}
@@ -121,6 +124,8 @@ def _check_names(names: Sequence[str]) -> None:
     """Refuse what names no file, and one that is named twice, under whatever name: its line items would count twice."""
     if names.count("-") > 1:
         raise UsageError("Standard input can be read only once.")
+    if "-" in names and sys.stdin is None:
+        raise UsageError("Standard input is closed.", remedy="Name a file, or pipe one into this command.")
     seen: dict[str, str] = {}
     for name in names:
         if name == "-":
@@ -133,6 +138,15 @@ def _check_names(names: Sequence[str]) -> None:
                 f"{name} is named twice, and its line items would count twice.", remedy="Name each file once."
             )
         seen[real] = name
+
+
+def _check_rejects(rejects: Path | None, settings: Settings) -> None:
+    """Refuse to write over what is in the data folder: its catalog and its secret are files like any other."""
+    if rejects is not None and rejects.resolve().is_relative_to(settings.data.resolve()):
+        raise UsageError(
+            f"{rejects} is in the data folder, where nothing but Counterfoil's own may be.",
+            remedy="Name a file elsewhere for the rejects.",
+        )
 
 
 def _sweep(workshop: Workshop, output: Output) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
 import subprocess
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from counterfoil.cli.options import NamedPath, frame, load_settings, with_output
+from counterfoil.cli.options import NamedPath, frame, load_settings, with_output, with_token, with_wait
 from counterfoil.cli.output import Output
 from counterfoil.cli.publishing import Publishing, publishing_in
 from counterfoil.cli.pull_display import displayed
@@ -98,7 +97,7 @@ class Wanted:
     type=NamedPath(folder=True),
     help="The data folder for --publish.  [default: counterfoil-data]",
 )
-@click.option("--token", metavar="TOKEN", help="The bearer token; - reads it from standard input.")
+@with_token
 @click.option(
     "--parallel",
     metavar="N",
@@ -107,15 +106,7 @@ class Wanted:
     show_default=True,
     help="How many blobs are fetched side by side.",
 )
-@click.option(
-    "--wait",
-    "wait_s",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0),
-    default=3600.0,
-    show_default=True,
-    help="How long an export may take.",
-)
+@with_wait(3600.0)
 @with_output
 def pull(
     source: str,
@@ -131,8 +122,6 @@ def pull(
     """Read the options and pull; the text that `--help` shows is above."""
     from counterfoil.client import Client
 
-    if math.isnan(wait_s):
-        raise UsageError("--wait is not a number of seconds.", remedy="Give 0 or more.")
     settings = load_settings(data=data)
     profile = find_profile(settings, source)
     now = utc_now()
@@ -192,7 +181,7 @@ def _refuse_single(profile: Profile, single: Mapping[str, Any]) -> None:
 
 def _what_and_where(profile: Profile, single: Mapping[str, Any], now: datetime) -> tuple[Ask, Path]:
     """Return what is asked for, and the folder it goes to; raises UsageError."""
-    from counterfoil.client.expected import place_of, root_of
+    from counterfoil.client.holdings.expected import place_of, root_of
 
     currency = single["currency"]
     if currency is None and single["invoice"] is None and len(profile.currencies) == 1:

@@ -34,7 +34,7 @@ from counterfoil.profiles import Profile
 
 if TYPE_CHECKING:
     from counterfoil.client import Client, Receipt
-    from counterfoil.client.expected import Expected
+    from counterfoil.client.holdings.expected import Expected
 
 HEADINGS: Final = {"kind": "Kind", "what": "What", "state": "State", "lineItems": "Line items", "told": "Remark"}
 DONE: Final = frozenset({"held", "pulled", "no longer there"})
@@ -55,7 +55,7 @@ class Result:
 
 def pull_all(profile: Profile, client: Client, publishing: Publishing | None, output: Output, now: datetime) -> None:
     """Pull what is missing, print what became of each, and raise what the exit code should tell."""
-    from counterfoil.client.expected import expected_of, root_of
+    from counterfoil.client.holdings.expected import expected_of, root_of
 
     expected = expected_of(profile, now)
     if not expected:
@@ -148,8 +148,8 @@ def _result(
     now: datetime,
 ) -> Result:
     from counterfoil.client import Api, Form
-    from counterfoil.client.addresses import Base
-    from counterfoil.client.standing import absent_state, held_of
+    from counterfoil.client.holdings.standing import absent_state, held_of
+    from counterfoil.client.protocol.addresses import Base
     from counterfoil.wire.graph import NO_DATA_CODE
 
     api, form = Api(profile.api), Form(profile.form)
@@ -197,7 +197,7 @@ def one_at_a_time(root: Path, name: str, now: datetime) -> Iterator[None]:
     The lock frees itself when its process dies. Who holds it stands in a file of its own: on Windows nobody else can
     read a locked one.
     """
-    from counterfoil.client.locking import FolderLock
+    from counterfoil.client.disk.locking import FolderLock
 
     root.mkdir(parents=True, exist_ok=True)
     holder = root / ".counterfoil-all.json"

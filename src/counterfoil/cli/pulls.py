@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from counterfoil.cli.options import load_settings, with_output
+from counterfoil.cli.options import load_settings, with_output, with_token, with_wait
 from counterfoil.cli.output import Form, Output, counted
 from counterfoil.cli.receipts import show_receipt
 from counterfoil.cli.sources import find_profile, token_source
@@ -20,8 +19,8 @@ from counterfoil.periods import utc_now
 from counterfoil.settings import Profile, Settings
 
 if TYPE_CHECKING:
-    from counterfoil.client.holdings import Holding
-    from counterfoil.client.standing import Standing
+    from counterfoil.client.holdings.held import Holding
+    from counterfoil.client.holdings.standing import Standing
 
 _LISTED: Final = {
     "kind": "Kind",
@@ -64,7 +63,7 @@ def list_pulls(places: Sequence[str], output: Output) -> None:
 @with_output
 def show(folder: Path, output: Output) -> None:
     """Show the receipt of the pull in a folder: what was asked and came, and what of it is certain."""
-    from counterfoil.client.holdings import holding_at
+    from counterfoil.client.holdings.held import holding_at
     from counterfoil.client.receipt import FILE_NAME
 
     folder = folder.parent if folder.name == FILE_NAME else folder
@@ -86,7 +85,7 @@ def verify(places: Sequence[str], output: Output) -> None:
 
     Of CSV and Excel files, size and hash are compared. Nobody is asked. Exit code 1 if anything is not as it was.
     """
-    from counterfoil.client.holdings import verify as verify_holding
+    from counterfoil.client.holdings.held import verify as verify_holding
 
     rows: list[dict[str, object]] = []
     files = line_items = 0
@@ -111,16 +110,8 @@ def verify(places: Sequence[str], output: Output) -> None:
 @pulls.command()
 @click.argument("profile_name", metavar="PROFILE")
 @click.option("--offline", is_flag=True, help="Ask the source nothing: tell only what is held.")
-@click.option("--token", metavar="TOKEN", help="The bearer token; - reads it from standard input.")
-@click.option(
-    "--wait",
-    "wait_s",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0),
-    default=600.0,
-    show_default=True,
-    help="How long an export may take before its state counts as unknown.",
-)
+@with_token
+@with_wait(600.0)
 @with_output
 def status(profile_name: str, offline: bool, token: str | None, wait_s: float, output: Output) -> None:
     """Tell for each invoice, kind and currency that a profile expects: held, newer there, not there yet, overdue.
@@ -128,12 +119,10 @@ def status(profile_name: str, offline: bool, token: str | None, wait_s: float, o
     The source is asked one harmless thing for each: for an export, of which nothing is downloaded. Exit code 3 if
     something is there that is not held, or is overdue; 4 if the source could not be asked; else 0.
     """
-    from counterfoil.client.expected import expected_of, root_of
-    from counterfoil.client.outcomes import Api
-    from counterfoil.client.standing import Source, standings
+    from counterfoil.client.holdings.expected import expected_of, root_of
+    from counterfoil.client.holdings.standing import Source, standings
+    from counterfoil.client.protocol.asking import Api
 
-    if math.isnan(wait_s):
-        raise UsageError("--wait is not a number of seconds.", remedy="Give 0 or more.")
     profile = load_settings().profile(profile_name)
     now = utc_now()
     credential = "-" if offline else token_source(profile, token, os.environ)
@@ -151,7 +140,7 @@ def status(profile_name: str, offline: bool, token: str | None, wait_s: float, o
 
 
 def _end_with_what_they_say(profile: Profile, found: Sequence[Standing], *, offline: bool) -> None:
-    from counterfoil.client.standing import State
+    from counterfoil.client.holdings.standing import State
 
     states = Counter(each.state for each in found)
     wanting = [state for state in (State.NEWER, State.THERE, State.OVERDUE) if states[state]]
@@ -187,8 +176,8 @@ def _standing_row(each: Standing) -> dict[str, object]:
 
 
 def _holdings(places: Sequence[str]) -> Iterator[Holding]:
-    from counterfoil.client.expected import PULLS_FOLDER
-    from counterfoil.client.holdings import holdings_below
+    from counterfoil.client.holdings.expected import PULLS_FOLDER
+    from counterfoil.client.holdings.held import holdings_below
 
     settings = load_settings()
     seen: set[Path] = set()
@@ -202,7 +191,7 @@ def _holdings(places: Sequence[str]) -> Iterator[Holding]:
 
 def _folder(settings: Settings, place: str) -> Path:
     """Return the folder of a profile of that name, or the folder itself."""
-    from counterfoil.client.expected import root_of
+    from counterfoil.client.holdings.expected import root_of
 
     if not place:
         raise UsageError("An empty name is no folder.")

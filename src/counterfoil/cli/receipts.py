@@ -25,6 +25,7 @@ def show_receipt(output: Output, receipt: Receipt, folder: Path, *, in_full: boo
     told: list[tuple[str, object, bool]] = [
         ("Source", f"{receipt.source}, API {receipt.api}", in_full),
         ("Asked for", asked, in_full),
+        ("Partner", receipt.partner, in_full),
         ("Pulled", f"{receipt.started_at} to {receipt.finished_at}", in_full),
         ("Proof", receipt.proof.value, True),
         ("Line items", receipt.line_items, True),

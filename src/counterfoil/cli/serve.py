@@ -23,7 +23,7 @@ from counterfoil.server.app import create_app
 from counterfoil.server.faults.layer import FaultyApp
 from counterfoil.server.faults.plans import Plan, plan_of
 from counterfoil.server.issuing import mint_development_token
-from counterfoil.server.opening import endpoints, opened
+from counterfoil.server.opening import check, endpoints, opened
 from counterfoil.server.run import Bound, WebServer
 from counterfoil.server.service import Application, Service
 from counterfoil.server.tls import DevelopmentCertificate, host_name
@@ -97,9 +97,10 @@ def serve(
             "--dev-open, --now, --operation-delay and --faults go with --dev.", remedy="Add --dev, or leave them."
         )
     plan = plan_of(faults) if faults is not None else None
+    clocks = Clocks(business=business_clock(_time(now), utc_now)) if now is not None else Clocks()
+    check(settings, clocks, development=dev, open_to=names)
     if load is not None:
         _load(settings, output, load)
-    clocks = Clocks(business=business_clock(_time(now), utc_now)) if now is not None else Clocks()
     with opened(settings, clocks, development=dev, operation_delay_s=operation_delay, open_to=names) as service:
         listening, certificate = endpoints(service)
         if dev:

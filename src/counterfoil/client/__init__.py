@@ -4,12 +4,14 @@ It stands on the ground and on `wire` only, and installs without the server.
 """
 
 from counterfoil.client.api import Client
-from counterfoil.client.asking import Ask, ask_billed, ask_unbilled
 from counterfoil.client.async_api import AsyncClient
 from counterfoil.client.credentials import ClientCredentials
-from counterfoil.client.outcomes import Api, Form
+from counterfoil.client.flows.watching import Progress, Watcher
+from counterfoil.client.line_items.forms import Form
+from counterfoil.client.options import Options
+from counterfoil.client.protocol.asking import Api, Ask, ask_billed, ask_unbilled
+from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.receipt import Proof, Receipt
-from counterfoil.client.watching import Progress, Watcher
 
 __all__ = [
     "Api",
@@ -18,6 +20,8 @@ __all__ = [
     "Client",
     "ClientCredentials",
     "Form",
+    "Options",
+    "Patience",
     "Progress",
     "Proof",
     "Receipt",

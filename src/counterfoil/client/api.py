@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, Unpack
 
 import httpx
 import pyarrow as pa
 
 from counterfoil.client.credentials import of_profile
-from counterfoil.client.driving import Driver
-from counterfoil.client.exports import Export
-from counterfoil.client.outcomes import Api, Form
-from counterfoil.client.plans import PARALLEL_DEFAULT, WAIT_S_DEFAULT, Plan
+from counterfoil.client.drivers.blocking import Driver
+from counterfoil.client.drivers.http import open_client
+from counterfoil.client.drivers.signing import Credential
+from counterfoil.client.flows.exports import Export
+from counterfoil.client.flows.steps import Flow
+from counterfoil.client.flows.streams import items_of, lake_of, streamed
+from counterfoil.client.flows.watching import Watcher
+from counterfoil.client.line_items.forms import Form
+from counterfoil.client.options import Options, Parts
+from counterfoil.client.protocol.asking import Api
 from counterfoil.client.receipt import Receipt
-from counterfoil.client.retries import Patience
-from counterfoil.client.sending import open_client
-from counterfoil.client.signing import Credential, Signer, scope_for
-from counterfoil.client.steps import Flow
-from counterfoil.client.streams import items_of, lake_of, streamed
-from counterfoil.client.v1 import PAGE_SIZE_ITEMS_MAX
-from counterfoil.client.watching import Watcher
 from counterfoil.settings import Profile
 from counterfoil.wire.graph import ExportRequest
 
@@ -32,9 +30,8 @@ class Client:
     """Pulls line items from Microsoft or any Counterfoil, and proves what can be proven.
 
     `credential` is a bearer token, a function that returns one, `ClientCredentials`, or a credential of
-    azure-identity (then `scope` says for what, where it is not the source's own). The token goes to the base URL's
-    own scheme, host and port only. `wait_s_max` bounds how long an export may take, `parallel` how many blobs are
-    fetched side by side. Close it, or use it as a context manager.
+    azure-identity. The token goes to the base URL's own scheme, host and port only. Further keyword arguments are
+    those of `Options`, and `transport` of httpx. Close it, or use it as a context manager.
     """
 
     def __init__(
@@ -42,27 +39,23 @@ class Client:
         url: str,
         credential: Credential,
         *,
-        version: str = "v1.0",
-        wait_s_max: float = WAIT_S_DEFAULT,
-        parallel: int = PARALLEL_DEFAULT,
-        page_size_items: int = PAGE_SIZE_ITEMS_MAX,
-        patience: Patience | None = None,
-        scope: str = "",
-        verify: ssl.SSLContext | bool = True,
         transport: httpx.BaseTransport | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        waits = patience or Patience()
-        self._plan = Plan.checked(url, version, wait_s_max, page_size_items, waits, parallel)
-        signer = Signer(credential, scope or scope_for(self._plan.base.origin.host))
-        signer.check_blocking()
-        self._source_http = open_client(verify=verify, transport=transport)
-        self._blob_http = open_client(verify=verify, transport=transport)
-        self._driver = Driver(self._source_http, self._blob_http, signer, waits, parallel)
+        parts = Parts.of(url, credential, options)
+        parts.signer.check_blocking()
+        self._plan = parts.plan
+        self._source_http = open_client(verify=parts.verify, transport=transport)
+        self._blob_http = open_client(verify=parts.verify, transport=transport)
+        self._driver = Driver(
+            self._source_http, self._blob_http, parts.signer, parts.plan.patience, parts.plan.parallel
+        )
 
     @classmethod
-    def from_profile(cls, profile: Profile, **more: Any) -> Self:
+    def from_profile(cls, profile: Profile, **options: Unpack[Options]) -> Self:
         """Return a client for a profile of counterfoil.toml; raises UsageError if it has no credential."""
-        return cls(profile.url, of_profile(profile), **{"scope": profile.scope, **more})
+        options.setdefault("scope", profile.scope)
+        return cls(profile.url, of_profile(profile), **options)
 
     def close(self) -> None:
         """Let go of all connections."""

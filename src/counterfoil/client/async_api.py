@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, Unpack
 
 import httpx
 import pyarrow as pa
 
-from counterfoil.client.async_driving import AsyncDriver
 from counterfoil.client.credentials import of_profile
-from counterfoil.client.exports import Export
-from counterfoil.client.outcomes import Api, Form
-from counterfoil.client.plans import PARALLEL_DEFAULT, WAIT_S_DEFAULT, Plan
+from counterfoil.client.drivers.asynchronous import AsyncDriver
+from counterfoil.client.drivers.http import open_async_client
+from counterfoil.client.drivers.signing import Credential
+from counterfoil.client.flows.exports import Export
+from counterfoil.client.flows.streams import items_of, lake_of, streamed
+from counterfoil.client.flows.watching import Watcher
+from counterfoil.client.line_items.forms import Form
+from counterfoil.client.options import Options, Parts
+from counterfoil.client.protocol.asking import Api
 from counterfoil.client.receipt import Receipt
-from counterfoil.client.retries import Patience
-from counterfoil.client.sending import open_async_client
-from counterfoil.client.signing import Credential, Signer, scope_for
-from counterfoil.client.streams import items_of, lake_of, streamed
-from counterfoil.client.v1 import PAGE_SIZE_ITEMS_MAX
-from counterfoil.client.watching import Watcher
 from counterfoil.settings import Profile
 from counterfoil.wire.graph import ExportRequest
 
@@ -36,26 +34,22 @@ class AsyncClient:
         url: str,
         credential: Credential,
         *,
-        version: str = "v1.0",
-        wait_s_max: float = WAIT_S_DEFAULT,
-        parallel: int = PARALLEL_DEFAULT,
-        page_size_items: int = PAGE_SIZE_ITEMS_MAX,
-        patience: Patience | None = None,
-        scope: str = "",
-        verify: ssl.SSLContext | bool = True,
         transport: httpx.AsyncBaseTransport | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        waits = patience or Patience()
-        self._plan = Plan.checked(url, version, wait_s_max, page_size_items, waits, parallel)
-        signer = Signer(credential, scope or scope_for(self._plan.base.origin.host))
-        self._source_http = open_async_client(verify=verify, transport=transport)
-        self._blob_http = open_async_client(verify=verify, transport=transport)
-        self._driver = AsyncDriver(self._source_http, self._blob_http, signer, waits, parallel)
+        parts = Parts.of(url, credential, options)
+        self._plan = parts.plan
+        self._source_http = open_async_client(verify=parts.verify, transport=transport)
+        self._blob_http = open_async_client(verify=parts.verify, transport=transport)
+        self._driver = AsyncDriver(
+            self._source_http, self._blob_http, parts.signer, parts.plan.patience, parts.plan.parallel
+        )
 
     @classmethod
-    def from_profile(cls, profile: Profile, **more: Any) -> Self:
+    def from_profile(cls, profile: Profile, **options: Unpack[Options]) -> Self:
         """Return a client for a profile of counterfoil.toml; raises UsageError if it has no credential."""
-        return cls(profile.url, of_profile(profile), **{"scope": profile.scope, **more})
+        options.setdefault("scope", profile.scope)
+        return cls(profile.url, of_profile(profile), **options)
 
     async def aclose(self) -> None:
         """Let go of all connections."""

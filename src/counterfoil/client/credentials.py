@@ -16,11 +16,12 @@ from urllib.parse import urlencode
 
 import httpx
 
-from counterfoil.client.addresses import Base
-from counterfoil.client.http import Connection, open_client
-from counterfoil.client.messages import Request
-from counterfoil.client.retries import Patience
-from counterfoil.client.signing import MICROSOFT_SCOPES, scope_for
+from counterfoil.client.drivers.blocking import Connection
+from counterfoil.client.drivers.http import open_client
+from counterfoil.client.drivers.signing import MICROSOFT_SCOPES, scope_for
+from counterfoil.client.protocol.addresses import Base
+from counterfoil.client.protocol.messages import Request
+from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.settings import Profile
 

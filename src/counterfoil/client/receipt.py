@@ -16,13 +16,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
-from counterfoil.client.asking import month_of
+from counterfoil.client.protocol.asking import month_of
 from counterfoil.errors import UsageError
 from counterfoil.wire.graph import ExportRequest
 
 FILE_NAME: Final = "receipt.json"
 VERSION: Final = 1
-_SPELLED: Final = {"etag": "eTag"}  # as the manifest spells it; all else in camel case
+_SPELLED: Final = {"etag": "eTag", "partner": "partnerTenantId"}  # as the manifest spells it; all else in camel case
 
 
 class Proof(StrEnum):
@@ -69,10 +69,18 @@ class ReceiptFile(_Written):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What one pull brought. `totals` are exact, by currency and column; `inexact` counts rounded lake decimals.
+    """What one pull brought, and how certain it is; as `receipt.json` it lies beside the data.
 
-    `already_held` is of the call, not of the receipt: the source has nothing else than an earlier pull brought, and
-    this is that pull's receipt.
+    - `source`, `api`, `request`: what was asked, and of whom. An unbilled period is there with the month it was.
+    - `partner`: the tenant whose data it is, as the manifest says or else the token; empty if neither does.
+    - `operation`, `etag`: the export, and what the source calls this state of the data.
+    - `started_at`, `finished_at`: when, in UTC; of a pull that was interrupted, when its first run began.
+    - `line_items`, `totals`: how many, and the exact sums by currency and column, as texts.
+    - `proof`, `checked`, `unchecked`: how certain it is, what was checked, and what could not be.
+    - `blobs`: what the source delivered, each with size, SHA-256 and line items; `files`: what lies here.
+    - `format`: in which form; `inexact`: how many decimals of each Parquet column had to be rounded (the texts never).
+    - `request_ids`: the ids of every call, for the source's support. `notes`: whatever else is worth knowing.
+    - `already_held`: of this call, not of the receipt: the source has nothing new, and this is the former receipt.
     """
 
     source: str
@@ -93,6 +101,7 @@ class Receipt:
     request_ids: tuple[str, ...]
     inexact: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    partner: str = ""
     already_held: bool = field(default=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:

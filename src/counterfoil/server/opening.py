@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from counterfoil.errors import UsageError
 from counterfoil.exports import Exports
@@ -12,7 +13,7 @@ from counterfoil.server.audiences import Audiences
 from counterfoil.server.auth import Authenticator
 from counterfoil.server.authority import Authority
 from counterfoil.server.issuing import AuthorityKeys
-from counterfoil.server.run import Endpoint
+from counterfoil.server.run import Endpoint, check_free
 from counterfoil.server.service import Service
 from counterfoil.server.tls import DevelopmentCertificate, check_certificate, development_certificate
 from counterfoil.settings import Settings
@@ -34,18 +35,14 @@ def opened(
 ) -> Iterator[Service]:
     """Open everything a server needs, and close it again.
 
-    Raises UsageError where the settings would leave a server that nobody, or anybody, could use.
+    Raises UsageError where the settings would leave a server that nobody, or anybody, could use; a data folder comes
+    into being only where nothing was refused.
     """
-    with Catalog.open(settings.data, settings.database_url or None) as catalog:
+    with Catalog.open_or_await(settings.data, settings.database_url or None) as catalog:
         keys = AuthorityKeys(settings.data, development=development)
-        audiences = Audiences.from_setting(settings.audience, development=development)
-        authenticator = Authenticator.from_settings(settings, catalog, clocks, keys)
-        if not development and not settings.issuer and not _has_client(catalog):
-            raise UsageError(
-                "Nobody could sign in to this server.",
-                remedy="Set COUNTERFOIL_ISSUER, add a client (`counterfoil clients add`), or use --dev to test.",
-            )
+        authenticator, audiences = _doors(settings, catalog, clocks, keys)
         keyring = load_or_create_keyring(settings.data, settings.secret or None)
+        catalog.make()
         yield Service(
             settings=settings,
             catalog=catalog,
@@ -60,23 +57,40 @@ def opened(
         )
 
 
+def check(settings: Settings, clocks: Clocks, *, development: bool, open_to: Collection[str] = ()) -> None:
+    """Raise UsageError for what could not be served so, before anything is made or published."""
+    check_free(_wanted(settings, development=development, open_to=open_to))
+    with Catalog.open_or_await(settings.data, settings.database_url or None) as catalog:
+        _doors(settings, catalog, clocks, AuthorityKeys(settings.data, development=development))
+
+
 def endpoints(service: Service) -> tuple[list[Endpoint], DevelopmentCertificate | None]:
     """Return where to listen, and in development the certificate made for https, if one was needed.
 
     Raises UsageError where what was asked for cannot be listened on.
     """
     settings = service.settings
-    if service.development and settings.host not in _LOOPBACK and not service.open_to:
+    found = _wanted(settings, development=service.development, open_to=service.open_to)
+    if settings.https_port is None or settings.tls_cert is not None:
+        return found, None
+    made = development_certificate(settings.data, service.clocks.wall(), service.open_to)
+    plain, https = found
+    return [plain, replace(https, certificate=made.cert, key=made.key)], made
+
+
+def _wanted(settings: Settings, *, development: bool, open_to: Collection[str]) -> list[Endpoint]:
+    """Return where to listen; https without a certificate where one is still to be made."""
+    if development and settings.host not in _LOOPBACK and not open_to:
         raise UsageError(
             f"--dev gives a token to anybody who asks, and {settings.host} is not this machine alone.",
             remedy="Leave --host out, or name the hosts it may be reached at with --dev-open.",
         )
-    found = [Endpoint(settings.host, settings.port)]
-    certificate, key, made = settings.tls_cert, settings.tls_key, None
+    plain = Endpoint(settings.host, settings.port)
+    certificate, key = settings.tls_cert, settings.tls_key
     if settings.https_port is None:
         if certificate is not None:
             raise UsageError("A certificate is of use for https only.", remedy="Give --https-port as well.")
-        return found, None
+        return [plain]
     if settings.https_port == settings.port and settings.port:
         raise UsageError(
             f"Port {settings.port} cannot be both for http and for https.",
@@ -84,13 +98,23 @@ def endpoints(service: Service) -> tuple[list[Endpoint], DevelopmentCertificate 
         )
     if certificate is not None and key is not None:
         check_certificate(certificate, key)
-    else:
-        if not service.development:
-            raise UsageError("https needs a certificate.", remedy="Give --tls-cert and --tls-key.")
-        made = development_certificate(settings.data, service.clocks.wall(), service.open_to)
-        certificate, key = made.cert, made.key
-    found.append(Endpoint(settings.host, settings.https_port, certificate, key))
-    return found, made
+    elif not development:
+        raise UsageError("https needs a certificate.", remedy="Give --tls-cert and --tls-key.")
+    return [plain, Endpoint(settings.host, settings.https_port, certificate, key)]
+
+
+def _doors(
+    settings: Settings, catalog: Catalog, clocks: Clocks, keys: AuthorityKeys
+) -> tuple[Authenticator, Audiences]:
+    """Return who tells callers apart and what tokens are for; raises UsageError where nobody could get in."""
+    audiences = Audiences.from_setting(settings.audience, development=keys.development)
+    authenticator = Authenticator.from_settings(settings, catalog, clocks, keys)
+    if not keys.development and not settings.issuer and not _has_client(catalog):
+        raise UsageError(
+            "Nobody could sign in to this server.",
+            remedy="Set COUNTERFOIL_ISSUER, add a client (`counterfoil clients add`), or use --dev to test.",
+        )
+    return authenticator, audiences
 
 
 def _has_client(catalog: Catalog) -> bool:

@@ -262,6 +262,12 @@ def _bind(endpoint: Endpoint) -> socket.socket:
     return bound
 
 
+def check_free(endpoints: Sequence[Endpoint]) -> None:
+    """Raise UsageError for what cannot be listened on now, before there is anything that listens."""
+    for endpoint in endpoints:
+        _bind(endpoint).close()
+
+
 @contextlib.contextmanager
 def running(app: Application, endpoints: Sequence[Endpoint], *, grace_s: int = GRACE_S) -> Iterator[Sequence[Bound]]:
     """Serve from another thread for as long as the context lasts; for tests, and for programs with other work."""

@@ -87,6 +87,11 @@ class Catalog:
         """Whether the catalog is still to be made."""
         return self._awaited is not None
 
+    def make(self) -> None:
+        """Make the catalog now, if it was awaited."""
+        with in_our_words():
+            self._make()
+
     def close(self) -> None:
         """Close all connections."""
         with in_our_words():

@@ -10,14 +10,19 @@ lies in another file has. So a kernel is stored under a name that tells the stat
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final, TypeVar, cast
 
 import numba
 import numpy as np
 from numba import types
+
+_LONG_S: Final = 0.2
+_log = logging.getLogger(__name__)
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -55,11 +60,14 @@ def kernel(result: Any, *arguments: Any) -> Callable[[Kernel], Kernel]:
 
     def compile_now(function: Kernel) -> Kernel:
         function.__qualname__ = f"{function.__name__}-{_state_of_sources()}"
-        signature = result(*arguments)
+        signature, began, kept = result(*arguments), monotonic(), True
         try:
             compiled = numba.njit(signature, **_OPTIONS, cache=True)(function)
         except (RuntimeError, OSError):  # neither place can be written to: compile at every start
             compiled = numba.njit(signature, **_OPTIONS)(function)
+            kept = False
+        if compiled.stats.cache_misses and monotonic() - began > _LONG_S:
+            _tell(kept=kept)
         return cast("Kernel", compiled)
 
     return compile_now
@@ -83,6 +91,18 @@ def words_of(text: np.ndarray) -> np.ndarray:
     """Return the eight bytes that begin at each place of a text, the last seven places aside, as integers."""
     # `as_strided` gives the same, and takes forty times as long: a few thousand calls to a publication.
     return np.ndarray((len(text) - 7,), dtype="<u8", buffer=text.data, strides=(1,))
+
+
+@cache  # once in a process, at the first of the kernels
+def _tell(*, kept: bool) -> None:
+    """Say why nothing seems to happen. Where nobody listens to the log, a warning goes to stderr as it is."""
+    if kept:
+        _log.warning("Compiling Counterfoil's inner loops: half a minute or so, once on this machine.")
+    else:
+        _log.warning(
+            "Compiling Counterfoil's inner loops, at every start: there is nowhere to keep them. "
+            "NUMBA_CACHE_DIR may name a folder that can be written to."
+        )
 
 
 @cache

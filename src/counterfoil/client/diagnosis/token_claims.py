@@ -1,0 +1,130 @@
+"""What a bearer token says of itself, and what of it will not do at a source.
+
+A token is read here, never verified: only its issuer's keys could do that, and the source does it anyway. What is
+looked at is what people get wrong - audience, permission, consent, lifetime, clock, tenant, second factor. What a
+newcomer would get wrong: an application's permissions are `roles`, a person's are in `scp`, and at Partner Center
+itself an application has neither: it is registered there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from counterfoil.client.diagnosis.findings import Finding, Health
+from counterfoil.client.protocol.addresses import shown
+from counterfoil.client.protocol.tokens import read_claims
+from counterfoil.periods import timestamp
+
+PERMISSION: Final = "PartnerBilling.Read.All"
+CLOCK_SKEW_S_MAX: Final = 120
+NO_MFA: Final = (
+    "Code 900421: a person's token must come from a sign-in with multi-factor authentication. Sign in again with it, "
+    "or use an application's own token (client_id and client_secret_env), which needs none."
+)
+PARTNER_CENTER: Final = "api.partnercenter.microsoft.com"
+_AUDIENCES: Final[Mapping[str, frozenset[str]]] = {
+    "graph.microsoft.com": frozenset({"https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000"}),
+    PARTNER_CENTER: frozenset({f"https://{PARTNER_CENTER}", "fa3d9a0c-3fb0-42cc-9193-47c7ecd2edbd"}),
+}
+
+
+def diagnose_token(token: str, host: str, now: datetime, tenant: str = "") -> list[Finding]:
+    """Say what a bearer token claims, and what of it will not do at a host; `tenant` is the one that is expected."""
+    claims = read_claims(token)
+    if claims is None:
+        told = "It is no JSON Web Token, so nothing can be told of it."
+        return [Finding("token", Health.WARNING, told, "If the source refuses it, fetch a new one.")]
+    return [
+        _owner(claims),
+        _lifetime(claims, now),
+        _audience(claims, host),
+        _permission(claims, host),
+        _tenant(claims, tenant),
+        *_second_factor(claims, host),
+    ]
+
+
+def _is_a_persons(claims: Mapping[str, Any]) -> bool:
+    return bool(claims.get("scp")) and claims.get("idtyp") != "app"
+
+
+def _owner(claims: Mapping[str, Any]) -> Finding:
+    whose = "a person's, through the application" if _is_a_persons(claims) else "the application's own,"
+    application = _said(claims.get("appid") or claims.get("azp"))
+    return Finding("token", Health.GOOD, f"It is {whose} {application}, issued by {_said(claims.get('iss'))}.")
+
+
+def _lifetime(claims: Mapping[str, Any], now: datetime) -> Finding:
+    about = "token: lifetime"
+    expires, begins = _moment(claims.get("exp")), _moment(claims.get("nbf") or claims.get("iat"))
+    if begins is not None and (begins - now).total_seconds() > CLOCK_SKEW_S_MAX:
+        told = f"It is good from {timestamp(begins)} on, and this machine's clock says {timestamp(now)}."
+        return Finding(about, Health.BAD, told, "Set this machine's clock: it is behind.")
+    if expires is None:
+        return Finding(about, Health.WARNING, "It does not say when it expires.")
+    left_s = (expires - now).total_seconds()
+    if left_s <= 0:
+        told = f"It expired at {timestamp(expires)}, and this machine's clock says {timestamp(now)}."
+        return Finding(about, Health.BAD, told, "Fetch a new one; if it is new, set this machine's clock.")
+    return Finding(about, Health.GOOD, f"It is good until {timestamp(expires)}, {left_s / 60:.0f} minutes more.")
+
+
+def _moment(seconds: object) -> datetime | None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e11:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _audience(claims: Mapping[str, Any], host: str) -> Finding:
+    audience, wanted = claims.get("aud"), _AUDIENCES.get(host)
+    if wanted is None or audience in wanted:
+        return Finding("token: audience", Health.GOOD, f"It is made for {_said(audience)}.")
+    told = f"It is made for {_said(audience)}, and not for {host}."
+    return Finding("token: audience", Health.BAD, told, f"Ask for the scope https://{host}/.default.")
+
+
+def _permission(claims: Mapping[str, Any], host: str) -> Finding:
+    about = "token: permission and consent"
+    roles = claims.get("roles")
+    held = [str(each) for each in roles] if isinstance(roles, list) else []
+    held += str(claims.get("scp") or "").split()
+    if PERMISSION in held:
+        return Finding(about, Health.GOOD, f"It holds {PERMISSION}.")
+    if host == PARTNER_CENTER:
+        told = "It names no permission; Partner Center has a list of its own of the applications that it lets in."
+        return Finding(
+            about, Health.WARNING, told, "If it is refused: add the application in Partner Center, App management."
+        )
+    if held:
+        told = f"It holds {shown(', '.join(held))}, and not {PERMISSION}."
+        remedy = f"Add the permission {PERMISSION} to the application and have an administrator consent to it."
+        return Finding(about, Health.BAD, told, remedy)
+    remedy = (
+        f"Add {PERMISSION} as an application permission, then Grant admin consent: without the consent a permission "
+        "that was added does not count. A token that was fetched before knows nothing of it."
+    )
+    return Finding(about, Health.BAD, "It holds no permission at all.", remedy)
+
+
+def _tenant(claims: Mapping[str, Any], expected: str) -> Finding:
+    about, tenant = "token: tenant", claims.get("tid")
+    if not tenant:
+        return Finding(about, Health.WARNING, "It names no tenant (tid).", "Sign in to a tenant of your own.")
+    is_id = expected.count("-") == 4  # a tenant may be named by a domain too, which cannot be compared
+    if is_id and str(tenant).lower() != expected.strip().lower():
+        told = f"It speaks for tenant {_said(tenant)}, and the profile names {expected}."
+        return Finding(about, Health.BAD, told, "Sign in to the partner's own tenant.")
+    return Finding(about, Health.GOOD, f"It speaks for tenant {_said(tenant)}.")
+
+
+def _second_factor(claims: Mapping[str, Any], host: str) -> Iterator[Finding]:
+    methods = claims.get("amr")
+    if host == PARTNER_CENTER and _is_a_persons(claims) and not (isinstance(methods, list) and "mfa" in methods):
+        told = "It comes from a sign-in without multi-factor authentication."
+        yield Finding("token: second factor", Health.BAD, told, NO_MFA)
+
+
+def _said(value: object) -> str:
+    return shown(str(value)) if value else "nobody it names"

@@ -1,0 +1,230 @@
+"""The folder a pull writes to: all of it appears, or nothing; and what an unfinished pull leaves in it.
+
+Everything is made in `.counterfoil-pull` inside the target and moved out when the last check has passed; the receipt
+is written last, so data without a receipt is no pull. What a newcomer would get wrong: a folder is read as a whole
+(`*.parquet`). Files of an older state left beside the new ones would be counted twice, so a pull of the same thing
+replaces what the former one brought, and a folder that holds anything else is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from counterfoil.client.disk.blobs import measured
+from counterfoil.client.disk.locking import FolderLock
+from counterfoil.client.disk.syncing import sync_folder, write_text
+from counterfoil.client.disk.tickets import Ticket
+from counterfoil.client.line_items.forms import Form
+from counterfoil.client.protocol.graph import SourceBlob
+from counterfoil.client.receipt import FILE_NAME, UNFINISHED, VERSION, Receipt, ReceiptFile, identity
+from counterfoil.errors import FullDiskError, UsageError
+
+STAGING: Final = ".counterfoil-pull"
+_LOCK: Final = "lock"
+_DATA_SUFFIXES: Final = (".gz", ".parquet", ".csv", ".xlsx")
+_NOBODYS: Final = frozenset({"desktop.ini", "thumbs.db"})  # put there by Windows, and by no person
+# What is written beside the blobs, measured against their gzip: Parquet is about as large and replaces them one by
+# one; a CSV file is inflated text, a workbook is not much smaller than Parquet.
+_BESIDE: Final = {Form.BLOBS: 0.0, Form.PARQUET: 0.25, Form.CSV: 12.0, Form.XLSX: 2.0}
+_SPARE_BYTES: Final = 16 << 20
+_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,250}", re.ASCII)
+
+
+class Folder:
+    """A target folder: `enter` it, then `keep` what was staged or `leave`."""
+
+    def __init__(self, path: Path, subject: Mapping[str, str]) -> None:
+        self.path = path
+        self.staging = path / STAGING
+        self._subject = dict(subject)
+        self._former: tuple[str, ...] = ()
+        self._made: list[Path] = []
+        self._lock = FolderLock(self.staging / _LOCK, str(path))
+        self.receipt: Receipt | None = None  # of the former pull
+        self.ticket: Ticket | None = None  # of an unfinished one
+
+    def enter(self) -> None:
+        """Make the folder ready; raises UsageError if it holds something else, LockedError if another pull is on."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"{self.path} is a file.", remedy="Name a folder with --to.")
+        self._check(self._read_former())
+        for each in (*reversed(self.path.parents), self.path, self.staging):
+            if not each.exists():
+                each.mkdir(exist_ok=True)
+                self._made.append(each)
+        self._lock.__enter__()
+        try:
+            self._former = self._read_former()  # another pull may have ended in between
+            self.ticket = self._read_ticket()
+        except BaseException:
+            self.leave()
+            raise
+
+    def _read_ticket(self) -> Ticket | None:
+        ticket = Ticket.read(self.staging)
+        if ticket is not None and ticket.subject != self._subject:
+            raise UsageError(
+                f"{self.path} holds an unfinished pull of something else: {_said(ticket.subject)}.",
+                remedy=f"Finish that one, or remove {self.staging}, or name another folder with --to.",
+            )
+        return ticket
+
+    def _check(self, former: tuple[str, ...]) -> None:
+        """Refuse a folder that holds what no pull brought there."""
+        if not self.path.exists():
+            return
+        entries = sorted(
+            each.name
+            for each in self.path.iterdir()
+            if not each.name.startswith(".") and each.name.lower() not in _NOBODYS
+        )
+        is_ours = FILE_NAME in entries
+        strangers = [
+            name
+            for name in entries
+            if name not in (*former, FILE_NAME) and (not is_ours or name.endswith(_DATA_SUFFIXES))
+        ]
+        if strangers:
+            raise UsageError(
+                f"{self.path} holds {strangers[0]}, which no pull brought there, and the two would be mixed up.",
+                remedy="Name an empty folder with --to.",
+            )
+
+    def held(self, etag: str, form: str) -> Receipt | None:
+        """Return the former receipt if it is of this eTag and form, and every file is there as it says."""
+        receipt = self.receipt
+        if receipt is None or not etag or (receipt.etag, receipt.format) != (etag, form):
+            return None
+        for file in receipt.files:
+            path = self.path / file.name
+            if not path.is_file() or path.stat().st_size != file.size_bytes or measured(path)[1] != file.sha256:
+                return None
+        return receipt
+
+    def check_partner(self, partner: str) -> None:
+        """Raise UsageError if the former pull is of another partner's data, as far as that is known."""
+        former = self.receipt.partner if self.receipt else ""
+        if partner and former and partner != former:
+            raise UsageError(
+                f"{self.path} holds data of the partner {former}, and this is the data of {partner}.",
+                remedy="Name another folder with --to.",
+            )
+
+    def find(self, file: ReceiptFile) -> Path | None:
+        """Return where a verified file lies: staged, or moved into place by a run that was killed then."""
+        for folder in (self.staging, self.path):
+            path = folder / file.name
+            if folder == self.path and (self.receipt is not None or file.name not in self._former):
+                return None
+            if path.is_file() and path.stat().st_size == file.size_bytes:
+                return path
+        return None
+
+    def clear(self) -> None:
+        """Throw away what an unfinished pull left."""
+        self.ticket = None
+        for each in self.staging.iterdir():
+            if each.name != _LOCK:
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+
+    def keep(self, receipt: Receipt) -> None:
+        """Move the staged files of the receipt into the folder in place of the former ones, and write the receipt."""
+        names = [each.name for each in receipt.files]
+        assert all(_SAFE_NAME.fullmatch(name) for name in names)
+        sync_folder(self.staging)
+        # From here a crash leaves an unfinished receipt that names every file, so that the next pull can clean up.
+        note = {
+            "receiptVersion": VERSION,
+            "source": receipt.source,
+            "api": receipt.api,
+            "request": dict(receipt.request),
+            "proof": UNFINISHED,
+            "files": [{"name": name} for name in dict.fromkeys([*self._former, *names])],
+        }
+        self._write(json.dumps(note, indent=2) + "\n")
+        for name in self._former:
+            if name not in names:
+                (self.path / name).unlink(missing_ok=True)
+        for name in names:
+            if (self.staging / name).exists():
+                (self.staging / name).replace(self.path / name)
+        sync_folder(self.path)
+        self._write(receipt.text())
+        self.clear()
+
+    @property
+    def has_fetched(self) -> bool:
+        """Whether something was fetched that a next run need not fetch again."""
+        return any(any(self.staging.glob(pattern)) for pattern in ("*.part", "*.gz.json", "items-*"))
+
+    def leave(self) -> None:
+        """Let go of the folder. What can be gone on with stays; otherwise nothing does that was not there before."""
+        if Ticket.read(self.staging) is not None:
+            self._lock.__exit__()
+            return
+        if self._lock.is_held:
+            self.clear()
+            self._lock.remove()
+        self._made = [*self._made, self.staging] if self.staging not in self._made else self._made
+        for each in reversed(self._made):
+            try:
+                each.rmdir()
+            except OSError:  # it is not empty, or another pull is there by now
+                return
+
+    def _write(self, text: str) -> None:
+        fresh = self.staging / FILE_NAME
+        write_text(fresh, text)
+        fresh.replace(self.path / FILE_NAME)
+        sync_folder(self.path)
+
+    def _read_former(self) -> tuple[str, ...]:
+        path = self.path / FILE_NAME
+        self.receipt = Receipt.read(self.path)
+        try:
+            body: Any = json.loads(path.read_text(encoding="utf-8"))
+            names = tuple(str(each["name"]) for each in body["files"])
+            subject = identity(body["source"], body["api"], body["request"])
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UsageError(
+                f"{path} is not a receipt that can be read.", remedy="Name an empty folder with --to."
+            ) from None
+        if subject != self._subject:
+            raise UsageError(
+                f"{self.path} holds another pull: {_said(subject)}.", remedy="Name another folder with --to."
+            )
+        if not all(_SAFE_NAME.fullmatch(name) for name in names):  # it names what is to be deleted
+            raise UsageError(f"{path} names files that no pull writes.", remedy="Name an empty folder with --to.")
+        return names
+
+
+def _said(subject: Mapping[str, Any]) -> str:
+    return ", ".join(str(value) for value in subject.values())
+
+
+def check_space(folder: Path, blobs: Sequence[SourceBlob], form: Form) -> None:
+    """Raise FullDiskError if the blobs that are still to come will not fit; unknown sizes count as nothing."""
+    size = sum(max(0, (blob.size_bytes or 0) - _there(folder, blob)) for blob in blobs)
+    check_room(folder, int(size * (1 + _BESIDE[form])))
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raise FullDiskError if so many bytes will not fit."""
+    free = shutil.disk_usage(folder).free
+    if needed and needed + _SPARE_BYTES > free:
+        raise FullDiskError(
+            f"About {needed / 1e6:,.0f} MB are to come, and {folder.parent} has room for {free / 1e6:,.0f} MB.",
+            remedy="Make room, or name another folder with --to. Trying again is safe.",
+        )
+
+
+def _there(folder: Path, blob: SourceBlob) -> int:
+    part = folder / f"{blob.name}.part"
+    return part.stat().st_size if part.exists() else 0

@@ -1,0 +1,159 @@
+"""The asynchronous driver: runs flows with httpx.AsyncClient, and flows side by side as tasks.
+
+It decides nothing that the blocking one does not. Work on this machine goes to threads, so that the loop stays free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import httpx
+
+from counterfoil.client.drivers.blocking import processors
+from counterfoil.client.drivers.http import ERROR_BYTES_MAX, Body, lower, outgoing, unanswered
+from counterfoil.client.drivers.signing import Signer
+from counterfoil.client.flows.steps import (
+    Alone,
+    Do,
+    Fetch,
+    Fetched,
+    Flow,
+    Send,
+    Sign,
+    Step,
+    Together,
+    Unanswered,
+    Wait,
+    place_of,
+)
+from counterfoil.client.protocol.messages import Answer
+from counterfoil.client.protocol.retries import Patience
+from counterfoil.errors import ProofError
+
+Result = TypeVar("Result")
+
+
+class AsyncDriver:
+    """Runs flows in an event loop; see `Driver`."""
+
+    def __init__(
+        self, source: httpx.AsyncClient, storage: httpx.AsyncClient, signer: Signer, patience: Patience, parallel: int
+    ) -> None:
+        self._source = source
+        self._storage = storage
+        self._signer = signer
+        self._patience = patience
+        self._parallel = parallel
+        self._processors = processors()
+        self._downloads = asyncio.Semaphore(parallel)
+        self._heavy = asyncio.Semaphore(self._processors)
+        self._locks: dict[object, asyncio.Lock] = {}
+
+    async def run(self, flow: Flow[Result]) -> Result:
+        """Run a flow to its end; returns its result or raises its error."""
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    result = await self._perform(step)
+                except BaseException as error:  # noqa: BLE001 - the flow decides, and most often raises it again
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(result)
+        except StopIteration as ended:
+            return ended.value  # type: ignore[no-any-return]
+
+    async def _perform(self, step: Step) -> Any:
+        match step:
+            case Send():
+                return await self._send(step)
+            case Fetch():
+                async with self._downloads:
+                    return await self._fetch(step)
+            case Sign():
+                if self._signer.is_asynchronous:
+                    return await self._signer.token_async(step.refused)
+                return await asyncio.to_thread(self._signer.token, step.refused)
+            case Wait():
+                return await self._patience.async_sleep(step.seconds)
+            case Do(heavy=True):
+                async with self._heavy:
+                    return await _done(step.work)
+            case Do():
+                return await _done(step.work)
+            case Alone():
+                async with self._locks.setdefault(step.key, asyncio.Lock()):
+                    return await self.run(step.flow)
+            case Together():
+                return await self._together(step.flows)
+
+    async def _together(self, flows: Sequence[Flow[Any]]) -> None:
+        waiting = iter(flows)
+        running: set[asyncio.Task[Any]] = set()
+        done: set[asyncio.Task[Any]] = set()
+        try:
+            while True:
+                while len(running) < self._parallel + self._processors and (flow := next(waiting, None)) is not None:
+                    running.add(asyncio.create_task(self.run(flow)))
+                if not running:
+                    return
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            # Also what is done: where several fail at once one is raised, and asyncio complains of errors nobody saw.
+            await asyncio.gather(*running, *done, return_exceptions=True)
+
+    async def _send(self, send: Send) -> Answer | Unanswered:
+        call = outgoing(send)
+        try:
+            async with self._source.stream(
+                call.method, call.url, headers=call.headers, content=call.content
+            ) as response:
+                body = Body(send.request)
+                async for piece in response.aiter_bytes():
+                    body.add(piece)
+                return Answer(send.request, response.status_code, lower(response.headers), body.whole())
+        except httpx.RequestError as error:
+            return unanswered(error)
+
+    async def _fetch(self, fetch: Fetch) -> Fetched | Unanswered:
+        received = 0
+        try:
+            async with self._storage.stream("GET", fetch.request.url, headers=dict(fetch.request.headers)) as response:
+                headers = lower(response.headers)
+                at = place_of(fetch, response.status_code, headers)
+                if at is None:
+                    beginning = await anext(response.aiter_bytes(ERROR_BYTES_MAX), b"")
+                    return Fetched(response.status_code, headers, beginning)
+                fetch.on_begin(at, headers)
+                size = at
+                with fetch.part.open("r+b" if fetch.part.exists() else "xb") as file:
+                    file.truncate(at)
+                    file.seek(at)
+                    async for chunk in response.aiter_raw():
+                        file.write(chunk)
+                        size += len(chunk)
+                        received += len(chunk)
+                        fetch.on_bytes(len(chunk))
+                        if fetch.size_max is not None and size > fetch.size_max:
+                            break
+                return Fetched(response.status_code, headers, b"", size, received, is_blob=True)
+        except httpx.InvalidURL:
+            raise ProofError("A blob's link is no address that can be asked.") from None
+        except httpx.RequestError as error:
+            return unanswered(error, received)
+
+
+async def _done(work: Callable[[], Any]) -> Any:
+    """Work in a thread, and be done when this returns: what was cancelled still has its files open."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

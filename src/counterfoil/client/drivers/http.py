@@ -1,0 +1,133 @@
+"""What both drivers need of httpx: clients that keep and log nothing, and the gate through which a token leaves.
+
+What a newcomer would get wrong: httpx follows no redirect by itself, but it keeps cookies and it logs every URL at
+level INFO, signed queries included; both are switched off here.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Final
+
+import httpx
+
+from counterfoil.client.flows.calls import host_of, is_at
+from counterfoil.client.flows.steps import Send, Unanswered
+from counterfoil.client.protocol.addresses import QUERY, Origin, shown, without_query
+from counterfoil.client.protocol.certificates import certificate_flaw
+from counterfoil.client.protocol.messages import Request
+from counterfoil.errors import ProofError
+
+USER_AGENT: Final = "counterfoil"
+ANSWER_BYTES_MAX: Final = 256 << 20
+ERROR_BYTES_MAX: Final = 65536
+_TALKATIVE: Final = ("httpx", "httpcore.http11")
+
+
+def system_trust() -> ssl.SSLContext:
+    """Return a context that trusts whom the system trusts, or whom SSL_CERT_FILE or SSL_CERT_DIR name.
+
+    Where the system names nobody, as some builds of Python have it, it trusts whom httpx trusts.
+    """
+    context = ssl.create_default_context()
+    return context if context.cert_store_stats()["x509_ca"] else httpx.create_ssl_context()
+
+
+def open_client(*, verify: ssl.SSLContext | bool = True, transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    """Return an httpx client that keeps no cookies, follows no redirects and logs no queries."""
+    client = httpx.Client(verify=system_trust() if verify is True else verify, transport=transport, **_settings())
+    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # httpx copies the cookies, not their policy
+    return client
+
+
+def open_async_client(
+    *, verify: ssl.SSLContext | bool = True, transport: httpx.AsyncBaseTransport | None = None
+) -> httpx.AsyncClient:
+    """Return the same for asyncio."""
+    client = httpx.AsyncClient(verify=system_trust() if verify is True else verify, transport=transport, **_settings())
+    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return client
+
+
+def _settings() -> dict[str, Any]:
+    # These loggers are the whole process's, and so the only place to take the signatures out of what they write.
+    for name in _TALKATIVE:
+        logging.getLogger(name).addFilter(_hide_queries)
+    return {
+        "follow_redirects": False,
+        "timeout": httpx.Timeout(60.0, connect=20.0, read=180.0, pool=None),
+        "headers": {"User-Agent": USER_AGENT},
+    }
+
+
+def _hide_queries(record: logging.LogRecord) -> bool:
+    record.msg = QUERY.sub("", str(record.msg))
+    if isinstance(record.args, tuple):
+        record.args = tuple(without_query(str(each)) if isinstance(each, httpx.URL) else each for each in record.args)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A call as httpx takes it."""
+
+    method: str
+    url: httpx.URL
+    headers: dict[str, str]
+    content: bytes | None
+
+
+def outgoing(send: Send) -> Outgoing:
+    """Return the call with its token; raises ProofError rather than let one out to another origin.
+
+    Both readings of the URL must agree: the standard library's, and that of the library that sends.
+    """
+    try:
+        url = httpx.URL(send.request.url)
+        sent_to = Origin.of(f"{url.scheme}://{url.netloc.decode('ascii')}")
+    except (httpx.InvalidURL, ValueError):
+        raise ProofError(f"{shown(send.request.url)!r} is no address that can be asked.") from None
+    if not is_at(send.base, send.request.url) or sent_to != send.base.origin:
+        raise ProofError(f"{host_of(send.request.url)} is not {send.base.origin}; nothing was sent there.")
+    headers = dict(send.request.headers)
+    if send.token:
+        headers["Authorization"] = f"Bearer {send.token}"
+    return Outgoing(send.request.method, url, headers, send.request.body or None)
+
+
+def lower(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers by lower-case name."""
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def unanswered(error: httpx.RequestError, received: int = 0) -> Unanswered:
+    """Return what a flow is told of a call that got no whole answer."""
+    if (flaw := certificate_flaw(str(error))) is not None:
+        return Unanswered(flaw.told, hopeless=True, received=received, remedy=flaw.remedy)
+    hopeless = isinstance(error, httpx.UnsupportedProtocol)
+    return Unanswered(shown(str(error)) or type(error).__name__, hopeless, received)
+
+
+class Body:
+    """An answer's body as it arrives, which may not be without end."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def add(self, piece: bytes) -> None:
+        """Take some more; raises ProofError where it is too much."""
+        self._size += len(piece)
+        if self._size > ANSWER_BYTES_MAX:
+            where = without_query(self._request.url)
+            raise ProofError(f"{where} answers with more than {ANSWER_BYTES_MAX >> 20} MiB.")
+        self._pieces.append(piece)
+
+    def whole(self) -> bytes:
+        """Return all of it."""
+        return b"".join(self._pieces)

@@ -1,0 +1,160 @@
+"""Calls to one source, as flows: who gets the token, what is tried again, and which redirect is followed.
+
+What a newcomer would get wrong: every call of these APIs only reads, the submit of an export too (it bears an
+Idempotency-Key), so each may be repeated as it is, with the ids it has. A redirect of the source to itself is
+followed, one to anywhere else is refused before anything is sent.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from urllib.parse import urljoin
+
+from counterfoil.client.flows.steps import Flow, Send, Sign, Unanswered, Wait
+from counterfoil.client.protocol.addresses import Base, Origin, shown, without_query
+from counterfoil.client.protocol.messages import Answer, Request, own_ids, request_ids, retry_after_s
+from counterfoil.client.protocol.promises import GarbledError
+from counterfoil.client.protocol.refusals import RETRIED, refused
+from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.protocol.tokens import tenant_of
+from counterfoil.errors import CounterfoilError, NoAnswerError, ProofError, RefusedError
+
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+REDIRECTS_MAX: Final = 3
+_UNREADABLE_MAX: Final = 3
+
+Read = TypeVar("Read")
+
+
+class CallLog:
+    """The ids of every call that was made, in order, each once, and whose token they bore; threads may share it."""
+
+    def __init__(self, earlier: Iterable[str] = ()) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[str, None] = dict.fromkeys(earlier)
+        self.tenant = ""  # that the token speaks for, if it says so
+
+    def note(self, request: Request) -> None:
+        """Keep the ids that a call bears."""
+        with self._lock:
+            self._seen.update(dict.fromkeys(own_ids(request)))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids."""
+        with self._lock:
+            return tuple(self._seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Calls to the source at `base`. Nothing it sends leaves that origin."""
+
+    base: Base
+    patience: Patience
+    log: CallLog
+    signs: bool = True  # whether calls bear a token
+
+    def call(self, request: Request) -> Flow[Answer]:
+        """Return the answer of a call that succeeded; raises NoAnswerError, RefusedError or ProofError.
+
+        What may pass is tried again, within the bounds of `Patience`; a 401 once, with a new token.
+        """
+        self.log.note(request)
+        attempts = 0
+        token = (yield Sign()) if self.signs else ""
+        self.log.tenant = tenant_of(token) or self.log.tenant
+        refreshed = not self.signs
+        while True:
+            attempts += 1
+            answer = yield from self._follow(request, token)
+            if isinstance(answer, Answer) and 200 <= answer.status < 300:
+                return answer
+            failure, asked_s, again = self._judged(request, answer)
+            if isinstance(answer, Answer) and answer.status == 401 and not refreshed:
+                refreshed = True
+                if fresh := (yield Sign(refused=answer.headers.get("www-authenticate", ""))):
+                    token = fresh
+                    continue
+            wait_s = self.patience.wait_s(attempts, asked_s) if again else None
+            if wait_s is None:
+                raise given_up(failure, attempts, asked_s) if again else failure
+            yield Wait(wait_s)
+
+    def read(self, make: Callable[[], Request], reader: Callable[[Answer], Read]) -> Flow[Read]:
+        """Make a call and read its answer; one that cannot be read is asked for again, as a new call."""
+        unreadable = 0
+        while True:
+            answer = yield from self.call(make())
+            try:
+                return reader(answer)
+            except GarbledError:
+                unreadable += 1
+                wait_s = self.patience.wait_s(unreadable, None)
+                if unreadable >= _UNREADABLE_MAX or wait_s is None:
+                    raise
+                yield Wait(wait_s)
+
+    def _judged(self, request: Request, answer: Answer | Unanswered) -> tuple[CounterfoilError, float | None, bool]:
+        """Return the error for what is no success, how long the source asks to wait, and whether to try again."""
+        if isinstance(answer, Unanswered):
+            return no_answer(request, answer), None, not answer.hopeless
+        asked_s = retry_after_s(answer.headers, self.patience.now())
+        return refused(answer), asked_s, answer.status in RETRIED
+
+    def _follow(self, request: Request, token: str) -> Flow[Answer | Unanswered]:
+        url = request.url
+        for _ in range(REDIRECTS_MAX + 1):
+            answer: Answer | Unanswered = yield Send(
+                Request(request.method, url, request.headers, request.body), self.base, token
+            )
+            if isinstance(answer, Unanswered) or answer.status not in REDIRECTS:
+                return answer
+            location = urljoin(url, answer.headers.get("location", ""))
+            if not is_at(self.base, location):
+                raise RefusedError(
+                    f"{self.base.origin} redirects to {host_of(location)}, and the token is for {self.base.origin} "
+                    f"only ({answer.request_ids}).",
+                    status=answer.status,
+                    request_ids=answer.request_ids,
+                    remedy="Nothing was sent there. If that host is the source's own, use it as the base URL.",
+                )
+            if request.method != "GET":
+                raise refused(answer)
+            url = location
+        raise ProofError(f"{without_query(request.url)} redirects in a circle ({request_ids(request)}).")
+
+
+def no_answer(request: Request, failed: Unanswered) -> NoAnswerError:
+    """Return the error for a call that got no whole answer."""
+    ids = request_ids(request)
+    where = f"{request.method} {without_query(request.url)}"
+    return NoAnswerError(
+        f"{where} got no answer: {failed.reason}" + (f" ({ids})." if ids else "."), remedy=failed.remedy
+    )
+
+
+def given_up(failure: CounterfoilError, attempts: int, asked_s: float | None) -> CounterfoilError:
+    """Say in an error how often it was tried."""
+    asked = f" The source asks to wait {asked_s:.0f} s." if asked_s else ""
+    failure.message = f"{failure.message.rstrip('.')}, after {attempts} attempts.{asked}"
+    return failure
+
+
+def is_at(base: Base, url: str) -> bool:
+    """Whether a URL is of the base's own origin."""
+    try:
+        return Origin.of(url) == base.origin
+    except ValueError:
+        return False
+
+
+def host_of(url: str) -> str:
+    """Return the origin of any text, as it may be shown."""
+    try:
+        return str(Origin.of(url))
+    except ValueError:
+        return shown(url) or "nowhere"

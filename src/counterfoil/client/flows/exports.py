@@ -1,0 +1,133 @@
+"""A Graph export, from the submit to the manifest, as flows.
+
+What a newcomer would get wrong: an export that does not end in time may still end later, and a crash does not stop
+it. So the address of the operation is handed out as soon as it is known, and a later run waits for the same one.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from counterfoil.client.flows.calls import Caller
+from counterfoil.client.flows.steps import Do, Flow, Wait
+from counterfoil.client.protocol import graph
+from counterfoil.client.protocol.graph import SourceManifest, SourceOperation, Status
+from counterfoil.client.protocol.messages import Answer, Request, retry_after_s
+from counterfoil.errors import OperationTimeoutError, ProofError, RefusedError
+from counterfoil.wire.graph import ExportRequest
+
+POLL_DEFAULT_S: Final = 10.0
+POLL_MAX_S: Final = 300.0
+_FORGOTTEN: Final = frozenset({404, 410})
+
+
+@dataclass(slots=True)
+class Export:
+    """A finished export: its operation, its manifest, and the ids of the calls so far."""
+
+    operation: str
+    operation_url: str
+    manifest: SourceManifest
+    request_ids: list[str] = field(default_factory=list)
+
+
+class Exporter:
+    """Submits exports and waits for them."""
+
+    def __init__(self, caller: Caller, version: str, wait_s_max: float) -> None:
+        self._caller = caller
+        self._root = graph.root_of(caller.base, version)
+        self._wait_s_max = wait_s_max
+
+    def export(
+        self,
+        ask: ExportRequest,
+        on_wait: Callable[[float], None] = lambda _: None,
+        *,
+        url: str = "",
+        accepted: Callable[[str], None] = lambda _: None,
+    ) -> Flow[Export]:
+        """Return the finished export; raises OperationFailedError, OperationTimeoutError and other SourceErrors.
+
+        `on_wait` is told before each wait how long the export has taken so far. With `url` it is the operation there
+        that is waited for, unless the source has forgotten it; `accepted` is given the address of a new one.
+        """
+        forgotten = 0
+        while True:
+            if not url:
+                url = yield from self._submit(ask)
+                yield Do(lambda given=url: accepted(given))  # type: ignore[misc]
+            try:
+                operation = yield from self._ended(url, on_wait)
+            except RefusedError as error:
+                if error.status not in _FORGOTTEN or forgotten:
+                    raise
+                forgotten, url = 1, ""
+                continue
+            manifest = yield from self._manifest_of(operation)
+            return Export(operation.id, url, manifest, list(self._caller.log.ids))
+
+    def manifest_again(self, export: Export) -> Flow[SourceManifest]:
+        """Ask the operation again: that renews the links of the same data."""
+        operation = yield from self._operation(export.operation_url)
+        if operation[0].status is not Status.SUCCEEDED:
+            raise ProofError(f"The operation {export.operation} had succeeded, and is under way again.")
+        return (yield from self._manifest_of(operation[0]))
+
+    def _submit(self, ask: ExportRequest) -> Flow[str]:
+        key = str(uuid.uuid4())
+        return (
+            yield from self._caller.read(
+                lambda: graph.submit_request(self._root, ask, client_request_id=_new_id(), idempotency_key=key),
+                lambda answer: graph.read_location(self._caller.base, answer),
+            )
+        )
+
+    def _ended(self, url: str, on_wait: Callable[[float], None]) -> Flow[SourceOperation]:
+        started_s = self._caller.patience.monotonic()
+        while True:
+            operation, answer = yield from self._operation(url)
+            if operation.status is Status.SUCCEEDED:
+                return operation
+            so_far_s = self._caller.patience.monotonic() - started_s
+            wait_s = self._wait_s(answer, so_far_s)
+            on_wait(so_far_s)
+            yield Wait(wait_s)
+
+    def _operation(self, url: str) -> Flow[tuple[SourceOperation, Answer]]:
+        return (
+            yield from self._caller.read(
+                lambda: _get(url),
+                lambda answer: (graph.read_operation(self._caller.base, self._root, answer), answer),
+            )
+        )
+
+    def _manifest_of(self, operation: SourceOperation) -> Flow[SourceManifest]:
+        if operation.manifest is not None:
+            return operation.manifest
+        return (yield from self._caller.read(lambda: _get(operation.manifest_url), graph.read_manifest))
+
+    def _wait_s(self, answer: Answer, so_far_s: float) -> float:
+        asked_s = retry_after_s(answer.headers, self._caller.patience.now())
+        wait_s = min(POLL_DEFAULT_S if asked_s is None else asked_s, POLL_MAX_S)
+        if asked_s is None or asked_s == 0:
+            wait_s = max(wait_s, 0.2)  # never a hot loop
+        left_s = self._wait_s_max - so_far_s
+        if left_s <= 0:
+            raise OperationTimeoutError(
+                f"The export did not end within {self._wait_s_max:.0f} s (operation {answer.request.url}, "
+                f"{answer.request_ids}).",
+                remedy="It may still end. Trying again is safe; --wait sets a longer bound.",
+            )
+        return min(wait_s, left_s)
+
+
+def _get(url: str) -> Request:
+    return graph.get_request(url, client_request_id=_new_id())
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())

@@ -1,0 +1,154 @@
+"""Blobs on their way to the disk: each fetched to its end, by ranges where a run before had begun it.
+
+What a newcomer would get wrong: a blob request is not a call to the source. It goes to a storage host under a signed
+link, so it bears no token and no cookie. A link that is no longer good is renewed by asking the operation again; the
+data must be the same then. And the rest of a blob is the rest of *that* blob only under the same ETag: `If-Match`
+goes with every range.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urljoin
+
+from counterfoil.client.disk.blobs import forget, remember, resume_point
+from counterfoil.client.flows.calls import REDIRECTS, REDIRECTS_MAX, CallLog, given_up, no_answer
+from counterfoil.client.flows.steps import Alone, Do, Fetch, Fetched, Flow, Unanswered, Wait
+from counterfoil.client.protocol.addresses import Base, check_blob_url
+from counterfoil.client.protocol.graph import SourceBlob, SourceManifest, blob_url, check_same_data
+from counterfoil.client.protocol.messages import Answer, Request, retry_after_s
+from counterfoil.client.protocol.refusals import RETRIED, refused
+from counterfoil.client.protocol.retries import Patience
+from counterfoil.errors import CounterfoilError, LinkExpiredError, ProofError, RefusedError
+
+_EXPIRED: Final = frozenset({401, 403, 404, 410, 412})
+_MISFIT: Final = frozenset({206, 412, 416})  # 206: at another offset, or else it is a blob
+_PROGRESS_BYTES: Final = 64 << 10
+
+
+class Links:
+    """The signed links of one export, renewed when they expire."""
+
+    def __init__(self, base: Base, manifest: SourceManifest, renew: Callable[[], Flow[SourceManifest]]) -> None:
+        self._base = base
+        self._manifest = manifest
+        self._renew = renew
+        self._edition = 0
+
+    def of(self, blob: SourceBlob) -> tuple[str, int]:
+        """Return a blob's link, and the edition of the manifest it comes from."""
+        edition = self._edition
+        return blob_url(self._base, self._manifest, blob), edition
+
+    def renew(self, edition: int) -> Flow[None]:
+        """Ask for fresh links, unless another flow has done so since `edition`.
+
+        Raises LinkExpiredError when the source has none, and ChangedError when they are of other data.
+        """
+        yield Alone(self, self._renewed(edition))
+
+    def _renewed(self, edition: int) -> Flow[None]:
+        if edition != self._edition:
+            return
+        try:
+            renewed = yield from self._renew()
+        except RefusedError as error:
+            raise LinkExpiredError(
+                f"The signed links expired, and the source gives no new ones: {error.message}",
+                remedy="Pull again, which makes a new export.",
+            ) from error
+        check_same_data(self._manifest, renewed)
+        self._manifest = renewed
+        self._edition += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Fetches blobs under signed links."""
+
+    base: Base
+    links: Links
+    patience: Patience
+    log: CallLog
+    on_bytes: Callable[[int], None] = field(default=lambda _: None)
+
+    def fetch(self, blob: SourceBlob, part: Path) -> Flow[None]:
+        """Bring a blob to `part`, all of it; raises a SourceError. What is in it is for the caller to prove."""
+        attempts, renewed = 0, False
+        while True:
+            attempts += 1
+            offset, etag = yield Do(lambda: resume_point(part, blob))
+            if offset and offset == blob.size_bytes:
+                return
+            link, edition = self.links.of(blob)
+            request = self._request(link, offset, etag)
+            outcome = yield from self._once(blob, request, part, offset)
+            if isinstance(outcome, Fetched) and (_is_whole(outcome) or _says_all_is_there(outcome, offset)):
+                return
+            if outcome.received >= _PROGRESS_BYTES:
+                attempts, renewed = 1, False
+            failure, asked_s, again = self._judged(request, outcome)
+            if isinstance(outcome, Fetched) and outcome.status in _MISFIT and not outcome.is_blob:
+                yield Do(lambda: forget(part))  # a rest that does not fit, or a blob that is another one now
+            if isinstance(outcome, Fetched) and outcome.status in _EXPIRED and not renewed:
+                renewed = True
+                yield from self.links.renew(edition)
+                continue
+            wait_s = self.patience.wait_s(attempts, asked_s) if again else None
+            if wait_s is None:
+                raise given_up(failure, attempts, asked_s) if again else failure
+            yield Wait(wait_s)
+
+    def _request(self, link: str, offset: int, etag: str) -> Request:
+        # Identity: a proxy or server that compresses on the way would make size and hash mean something else.
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity", "x-ms-client-request-id": str(uuid.uuid4())}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+            if etag:
+                headers["If-Match"] = etag
+        request = Request("GET", link, headers)
+        self.log.note(request)
+        return request
+
+    def _once(self, blob: SourceBlob, request: Request, part: Path, offset: int) -> Flow[Fetched | Unanswered]:
+        for _ in range(REDIRECTS_MAX + 1):
+            outcome: Fetched | Unanswered = yield Fetch(
+                request,
+                part,
+                offset,
+                blob.size_bytes,
+                self.on_bytes,
+                lambda at, headers: None if at else remember(part, headers),
+            )
+            if isinstance(outcome, Unanswered) or outcome.status not in REDIRECTS:
+                return outcome
+            # Object stores answer with a link of their own.
+            location = urljoin(request.url, outcome.headers.get("location", ""))
+            request = Request("GET", check_blob_url(self.base, location), request.headers)
+        raise ProofError(f"The link of {blob.name} redirects in a circle.")
+
+    def _judged(self, request: Request, outcome: Fetched | Unanswered) -> tuple[CounterfoilError, float | None, bool]:
+        """Return the error for what is not the whole blob, how long is asked to wait, and whether to try again."""
+        if isinstance(outcome, Unanswered):
+            return no_answer(request, outcome), None, not outcome.hopeless
+        if outcome.is_blob:
+            return no_answer(request, Unanswered("only a part of what was asked for")), None, True
+        answer = Answer(request, outcome.status, outcome.headers, outcome.body)
+        again = outcome.status in RETRIED or outcome.status in _MISFIT
+        return refused(answer), retry_after_s(outcome.headers, self.patience.now()), again
+
+
+def _is_whole(outcome: Fetched) -> bool:
+    """Whether a partial answer went to the end of the blob, as far as it says where that is."""
+    total = outcome.headers.get("content-range", "").rpartition("/")[2]
+    if not outcome.is_blob:
+        return False
+    return outcome.status == 200 or not total.isdecimal() or int(total) <= outcome.size
+
+
+def _says_all_is_there(outcome: Fetched, offset: int) -> bool:
+    return outcome.status == 416 and outcome.headers.get("content-range", "").replace(" ", "") == f"bytes*/{offset}"

@@ -1,0 +1,151 @@
+"""Line items as a stream: fetched piece by piece, proven as they come, and held against the promise at the end.
+
+What a newcomer would get wrong: what a stream gave is proven only when it ended without an error. A blob is checked
+by size and SHA-256 before anything of it is given; counts and sums of the whole can be known only at the end.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from counterfoil.client.disk.blobs import check_blob, forget, measured
+from counterfoil.client.flows.calls import Caller, CallLog
+from counterfoil.client.flows.fetching import Fetcher, Links
+from counterfoil.client.flows.plans import Plan
+from counterfoil.client.flows.steps import Do, Flow, Wait
+from counterfoil.client.line_items.files import batches_of
+from counterfoil.client.line_items.reading import Dialect, LineReader, tally_of
+from counterfoil.client.protocol import v1
+from counterfoil.client.protocol.asking import Api
+from counterfoil.client.protocol.graph import SourceBlob
+from counterfoil.client.protocol.messages import Answer
+from counterfoil.client.protocol.promises import ChangedError, Promise, Tally
+from counterfoil.errors import ProofError
+from counterfoil.lake import batch_to_lake
+from counterfoil.model import Kind
+from counterfoil.wire.graph import ExportRequest
+
+_MISMATCHES_MAX: Final = 3
+
+Batches = Iterator[pa.RecordBatch]  # columns of text
+
+
+@contextmanager
+def streamed(plan: Plan, ask: ExportRequest, api: Api) -> Iterator[Iterator[Flow[Batches]]]:
+    """Give flows, each of which gives some of the line items; raises ProofError after the last where they are wrong."""
+    caller = plan.caller(CallLog())
+    if api is Api.V1:
+        yield _pages(plan, ask, caller)
+        return
+    with tempfile.TemporaryDirectory(prefix="counterfoil-stream-") as folder:
+        yield _blobs(plan, ask, caller, Path(folder))
+
+
+def items_of(batch: pa.RecordBatch) -> Iterator[dict[str, str | None]]:
+    """Yield the rows of a batch of text columns."""
+    names = batch.schema.names
+    for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+        yield dict(zip(names, values, strict=True))
+
+
+def lake_of(kind: Kind, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch of text columns with the lake's columns."""
+    return batch_to_lake(kind, batch)[0]
+
+
+def _blobs(plan: Plan, ask: ExportRequest, caller: Caller, folder: Path) -> Iterator[Flow[Batches]]:
+    tally = Tally()
+    reader = LineReader(ask.kind, Dialect.GRAPH)
+    exporter = plan.exporter(caller)
+    found: list[tuple[Fetcher, tuple[SourceBlob, ...], Promise]] = []
+
+    def begin() -> Flow[Batches]:
+        export = yield from exporter.export(ask)
+        links = Links(plan.base, export.manifest, lambda: exporter.manifest_again(export))
+        fetcher = Fetcher(plan.base, links, plan.patience, caller.log)
+        found.append((fetcher, export.manifest.blobs, export.manifest.promise))
+        return iter(())
+
+    def one(fetcher: Fetcher, blob: SourceBlob) -> Flow[Batches]:
+        part = folder / f"{blob.name}.part"
+        yield from _checked(plan, fetcher, blob, part)
+        return _read(part, blob, ask.kind, reader, tally)
+
+    yield begin()
+    [(fetcher, blobs, promise)] = found
+    for blob in blobs:
+        yield one(fetcher, blob)
+    promise.check(tally)
+
+
+def _checked(plan: Plan, fetcher: Fetcher, blob: SourceBlob, part: Path) -> Flow[None]:
+    """Fetch a blob until it has the size and SHA-256 that were promised."""
+    mismatches = 0
+    while True:
+        yield from fetcher.fetch(blob, part)
+        size, sha256 = yield Do(lambda: measured(part), heavy=True)
+        try:
+            return check_blob(blob, size, sha256)
+        except ProofError:
+            yield Do(lambda: forget(part))
+            mismatches += 1
+            wait_s = plan.patience.wait_s(mismatches, None)
+            if mismatches >= _MISMATCHES_MAX or wait_s is None:
+                raise
+            yield Wait(wait_s)
+
+
+def _read(part: Path, blob: SourceBlob, kind: Kind, reader: LineReader, tally: Tally) -> Generator[pa.RecordBatch]:
+    before = tally.line_items
+    for batch in batches_of(part, blob.name, reader):
+        tally_of(kind, batch, tally)
+        yield batch
+    forget(part)
+    had = tally.line_items - before
+    if blob.line_items is not None and blob.line_items != had:
+        raise ProofError(f"The blob {blob.name} has {had:,} line items, and {blob.line_items:,} were promised.")
+
+
+def _pages(plan: Plan, ask: ExportRequest, caller: Caller) -> Iterator[Flow[Batches]]:
+    tally = Tally()
+    reader = LineReader(ask.kind, Dialect.V1)
+    first = v1.first_link(plan.base, ask, plan.page_size_items)
+    correlation_id = str(uuid.uuid4())
+    taken: set[bytes] = set()
+    page: v1.SourcePage | None = None
+    said: v1.Annotations | None = None
+
+    def one(link: v1.PageLink) -> Flow[Batches]:
+        nonlocal page
+
+        def read(answer: Answer) -> v1.SourcePage:
+            return v1.read_page(plan.base, first, answer)
+
+        page = yield from caller.read(
+            lambda: v1.page_request(link, correlation_id=correlation_id, request_id=str(uuid.uuid4())), read
+        )
+        if not page.items:
+            return iter(())
+        batch = reader.read(page.items, f"Page {len(taken)}")
+        tally_of(ask.kind, batch, tally)
+        return iter((batch,))
+
+    link: v1.PageLink | None = first
+    while link is not None:
+        if link.fingerprint in taken:
+            raise ProofError(f"Page {len(taken) + 1} leads back to a page that was had already.")
+        taken.add(link.fingerprint)
+        yield one(link)
+        assert page is not None
+        if said is not None and page.annotations != said:
+            raise ChangedError(f"Page {len(taken)} is of other data than the pages before.")
+        said, link = page.annotations, page.following
+    if said is not None:
+        said.promise.check(tally)

@@ -1,0 +1,171 @@
+"""A Partner Center v1 walk, from the first page to the last, as a flow that goes on where a run before ended.
+
+What a newcomer would get wrong: pages are not numbered, so a page that is repeated, left out or out of order looks
+like any other. Here each page is held against the ones before: the link that led to it, its items, and what a
+Counterfoil says of the whole on every page. What only the end can tell, the count and the sums, is checked there.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from counterfoil.client.disk.blobs import Facts
+from counterfoil.client.disk.folder import Folder, check_room
+from counterfoil.client.disk.journal import Journal, Walk, digest_of
+from counterfoil.client.disk.tickets import Ticket
+from counterfoil.client.flows.calls import Caller
+from counterfoil.client.flows.outcomes import Outcome, rounded, together, verdict, written
+from counterfoil.client.flows.steps import Do, Flow
+from counterfoil.client.flows.watching import Watching
+from counterfoil.client.line_items.forms import Form, check_rows
+from counterfoil.client.line_items.reading import Dialect
+from counterfoil.client.protocol import v1
+from counterfoil.client.protocol.addresses import shown
+from counterfoil.client.protocol.messages import Answer, Request
+from counterfoil.client.protocol.promises import ChangedError, GarbledError, Promise
+from counterfoil.client.protocol.v1 import PageLink, SourcePage
+from counterfoil.client.receipt import Receipt
+from counterfoil.errors import ProofError, RefusedError
+from counterfoil.wire.graph import ExportRequest
+
+PAGES_MAX: Final = 10_000_000
+_NO_LONGER_GOOD: Final = frozenset({400, 404, 410})
+
+
+@dataclass(frozen=True, slots=True)
+class WalkPull:
+    """One pull by pages."""
+
+    caller: Caller
+    ask: ExportRequest
+    folder: Folder
+    form: Form
+    watching: Watching
+    page_size_items: int
+
+    def run(self, ticket: Ticket) -> Flow[Outcome | Receipt]:
+        """Return what was pulled, or the former receipt where the source has nothing new.
+
+        Raises ChangedError where the pages are no longer of the data that the walk began with.
+        """
+        try:
+            return (yield from self._once(ticket))
+        except ChangedError:
+            raise
+        except ProofError:
+            yield Do(self.folder.clear)  # going on from here would end here again
+            raise
+
+    def _once(self, ticket: Ticket) -> Flow[Outcome | Receipt]:
+        first = v1.first_link(self.caller.base, self.ask, self.page_size_items)
+        journal = Journal(self.folder.staging, self.ask.kind)
+        walk: Walk = yield Do(journal.read)
+        wrong: bool = yield Do(lambda: self._is_of_another_form(journal, walk))
+        if wrong:
+            raise ChangedError(f"The unfinished pull is not in the form {self.form.value}.")
+        if walk.pages:
+            self.watching.remark(f"Going on after page {walk.pages}, with {walk.tally.line_items:,} line items.")
+            self.watching.advance(walk.tally.line_items)
+        begun = walk.pages
+        correlation_id = str(uuid.uuid4())
+        while not walk.is_over:
+            link = walk.following or first
+            page = yield from self._page(first, link, walk, begun, correlation_id)
+            if not walk.pages:
+                etag = page.annotations.etag or ""
+                held = yield Do(lambda given=etag: self.folder.held(given, self.form.value))  # type: ignore[misc]
+                if held is not None:
+                    return held  # type: ignore[no-any-return]
+                yield Do(lambda given=page: self._begin(ticket, given))  # type: ignore[misc]
+                self.watching.expect("fetching", line_items=page.annotations.promise.line_items)
+            where = f"Page {walk.pages + 1}"
+            yield Do(lambda a=link, b=page, c=where: journal.add(walk, a, b, c), heavy=True)  # type: ignore[misc]
+            self.watching.finished_blob()
+            self.watching.advance(len(page.items))
+            yield from self._close(journal, walk)
+        yield from self._close(journal, walk)
+        return (yield from self._sum(journal, walk, ticket))
+
+    def _begin(self, ticket: Ticket, page: SourcePage) -> None:
+        """Check that there is room, and leave word of what is begun here."""
+        count = page.annotations.promise.line_items
+        check_rows(self.form, count)
+        if count is not None and page.items:
+            check_room(self.folder.staging, count * sum(map(len, page.items)) // len(page.items) // 4)
+        ticket.partner = self.caller.log.tenant  # no page says whose data it is
+        self.folder.check_partner(ticket.partner)
+        ticket.etag = page.annotations.etag
+        ticket.keep(self.folder.staging)
+
+    def _page(self, first: PageLink, link: PageLink, walk: Walk, begun: int, correlation_id: str) -> Flow[SourcePage]:
+        number = walk.pages + 1
+        if link.fingerprint in walk.taken or number > PAGES_MAX:
+            raise ProofError(
+                f"Page {number} leads back to a page that was had already (MS-CorrelationId {correlation_id}).",
+                remedy="Nothing was kept. Trying again is safe; if it stays so, the source's paging is broken.",
+            )
+
+        def request() -> Request:
+            return v1.page_request(link, correlation_id=correlation_id, request_id=str(uuid.uuid4()))
+
+        def read(answer: Answer) -> SourcePage:
+            page = v1.read_page(self.caller.base, first, answer)
+            _check_new(page, number, walk, answer)
+            return page
+
+        try:
+            page = yield from self.caller.read(request, read)
+        except RefusedError as error:
+            if not begun or error.status not in _NO_LONGER_GOOD:
+                raise
+            raise ChangedError(f"The walk cannot go on from page {begun}: {error.message}") from error
+        if walk.annotations is not None and page.annotations != walk.annotations:
+            raise ChangedError(
+                f"Page {number} is of other data than the pages before: its eTag is "
+                f"{shown(str(page.annotations.etag))}, and was {shown(str(walk.annotations.etag))}.",
+                remedy="Nothing was kept. Trying again is safe.",
+            )
+        return page
+
+    def _is_of_another_form(self, journal: Journal, walk: Walk) -> bool:
+        as_parquet = self.form is Form.PARQUET
+        return any((each.file.name != each.blob.name) is not as_parquet for each in journal.facts(walk))
+
+    def _close(self, journal: Journal, walk: Walk) -> Flow[None]:
+        as_parquet = self.form is Form.PARQUET
+        parts: list[int] = yield Do(lambda: journal.full_parts(walk))
+        for part in parts:
+            yield Do(lambda given=part: journal.close(given, as_parquet=as_parquet), heavy=True)  # type: ignore[misc]
+
+    def _sum(self, journal: Journal, walk: Walk, ticket: Ticket) -> Flow[Outcome]:
+        facts: list[Facts] = yield Do(lambda: journal.facts(walk))
+        tally = together(facts)
+        promise = walk.annotations.promise if walk.annotations else Promise()
+        promise.check(tally)
+        if tally.line_items != walk.tally.line_items:
+            raise ProofError(f"{walk.tally.line_items:,} line items were had, and {tally.line_items:,} are here.")
+        etag = (walk.annotations.etag if walk.annotations else None) or ""
+        checked, unchecked = verdict(self.ask.kind, promise, {"one eTag over the whole walk": bool(etag)})
+        files = yield from written(self.form, self.ask.kind, Dialect.V1, self.folder, facts, self.watching)
+        return Outcome(
+            operation="",
+            partner=ticket.partner,
+            etag=etag,
+            tally=tally,
+            checked=("the walk ended, and no page was had twice", *checked),
+            unchecked=unchecked,
+            blobs=(),
+            files=files,
+            inexact=rounded(facts),
+        )
+
+
+def _check_new(page: SourcePage, number: int, walk: Walk, answer: Answer) -> None:
+    """Refuse a page whose items are those of an earlier one. A single line item may well be had twice."""
+    if len(page.items) > 1 and (earlier := walk.digests.get(digest_of(page))) is not None:
+        raise GarbledError(
+            f"Page {number} holds the line items of page {earlier} again ({answer.request_ids}).",
+            remedy="Nothing was kept. Trying again is safe; if it stays so, the source's paging is broken.",
+        )

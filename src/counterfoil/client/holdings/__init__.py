@@ -1,0 +1,1 @@
+"""What is held, what a profile expects, and how it stands with each."""

@@ -1,0 +1,119 @@
+"""What a profile expects, by when, and where in its folder it lies.
+
+Each invoice, and each month and currency, of each kind has a folder of its own: `usage/G016907411`,
+`usage/2026-10-EUR`. What a newcomer would get wrong: the folder bears the month and never the word `last`, because
+next month that word means something else. And what was not yet invoiced of a month is there for a time only: it is
+due some days into the month, and when the invoice has come, nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from counterfoil.client.protocol.asking import Ask, ask_billed, ask_unbilled, month_of
+from counterfoil.model import AttributeSet, Kind
+from counterfoil.periods import BillingPeriod
+from counterfoil.profiles import Profile
+from counterfoil.wire.graph import ExportRequest
+
+PULLS_FOLDER: Final = Path("counterfoil-pulls")
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]([A-Za-z0-9._-]*[A-Za-z0-9_-])?", re.ASCII)
+_TAKEN_BY_WINDOWS: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """One thing that should be held: an invoice, or a month in one currency; of one kind.
+
+    From `due_at` on it is overdue if it is not there; after `over_at` nobody waits for it any more.
+    """
+
+    kind: Kind
+    attributes: AttributeSet
+    invoice: str = ""
+    month: BillingPeriod | None = None
+    currency: str = ""
+    due_at: datetime | None = None
+    over_at: datetime | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} of invoice {self.invoice}" if self.invoice else f"{self.kind} of {self.what}"
+
+    @property
+    def what(self) -> str:
+        """The invoice, or the month and currency."""
+        return self.invoice or f"{self.month} {self.currency}"
+
+    @property
+    def place(self) -> Path:
+        """Where it lies below the profile's folder."""
+        return _place(self.kind, self.invoice, str(self.month or ""), self.currency)
+
+    def ask(self, now: datetime) -> Ask:
+        """Return the request for it; raises UsageError for a month that sources no longer offer."""
+        if self.invoice:
+            return ask_billed(self.kind, self.invoice, self.attributes)
+        return ask_unbilled(self.kind, str(self.month), self.currency, self.attributes, now=now)
+
+
+def expected_of(profile: Profile, now: datetime) -> list[Expected]:
+    """Return everything that a profile lists, each thing once: invoices first, then months, the newest last."""
+    attributes = AttributeSet(profile.attribute_set)
+    kinds = [Kind(each) for each in profile.kinds]
+    listed = list(_invoices(profile, kinds, attributes))
+    this_month = BillingPeriod.containing(now)
+    words = {"current": this_month, "last": this_month.last}
+    months = sorted({words.get(each) or BillingPeriod.parse(each) for each in profile.periods})
+    for month in months:
+        due_at = _days_after(_begin(month), profile.unbilled_due_days)
+        over_at = _days_after(_end(month), profile.billed_due_days)
+        for currency in profile.currencies:
+            listed += [Expected(kind, attributes, "", month, currency, due_at, over_at) for kind in kinds]
+    return listed
+
+
+def _invoices(profile: Profile, kinds: list[Kind], attributes: AttributeSet) -> Iterator[Expected]:
+    for invoice in profile.invoices:
+        due_at = _days_after(_end(invoice.month), profile.billed_due_days) if invoice.month else None
+        for kind in kinds:
+            yield Expected(kind, attributes, invoice.id, invoice.month, "", due_at)
+
+
+def place_of(ask: ExportRequest, now: datetime) -> Path:
+    """Return where a pull lies below a profile's folder."""
+    return _place(ask.kind, ask.invoice, "" if ask.invoice else month_of(ask, now), ask.currency)
+
+
+def root_of(profile: Profile) -> Path:
+    """Return the folder below which a profile keeps its pulls."""
+    return profile.to or PULLS_FOLDER / folder_name(profile.name)
+
+
+def folder_name(text: str) -> str:
+    """Return a name that any system takes for one folder, and no two texts share: the text itself, if it can be."""
+    if _PLAIN_NAME.fullmatch(text) and not _TAKEN_BY_WINDOWS.fullmatch(text):
+        return text
+    quoted = quote(text, safe="").replace(".", "%2E").replace("~", "%7E") or "%"
+    return quoted if quoted.startswith("%") else f"%{ord(quoted[0]):02X}{quoted[1:]}"
+
+
+def _place(kind: Kind, invoice: str, month: str, currency: str) -> Path:
+    return Path(kind.value) / (folder_name(invoice) if invoice else f"{month}-{currency}")
+
+
+def _begin(month: BillingPeriod) -> datetime:
+    return datetime(month.year, month.month, 1, tzinfo=UTC)
+
+
+def _end(month: BillingPeriod) -> datetime:
+    return _begin(BillingPeriod.containing(_begin(month) + timedelta(days=31)))
+
+
+def _days_after(moment: datetime, days: int) -> datetime:
+    return moment + timedelta(days=days)

@@ -1,0 +1,182 @@
+"""What is held below a folder, and whether it still is what its receipts say.
+
+A receipt makes a pull: a folder without one holds nothing, or a pull that was not finished. What a newcomer would
+get wrong: verifying asks nobody. Sizes, hashes, line counts and exact sums are computed again from the files alone,
+and held against the receipt beside them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from counterfoil.client.disk.blobs import measured
+from counterfoil.client.disk.folder import STAGING
+from counterfoil.client.disk.tickets import Ticket
+from counterfoil.client.line_items.files import batches_of
+from counterfoil.client.line_items.forms import Form
+from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns, tally_of
+from counterfoil.client.protocol.asking import Api
+from counterfoil.client.protocol.promises import Tally
+from counterfoil.client.receipt import FILE_NAME, Receipt, ReceiptFile
+from counterfoil.columns import Type, table_of
+from counterfoil.errors import ProofError, UsageError
+from counterfoil.lake import TEXT_SUFFIX
+from counterfoil.model import Kind
+
+_DATA_SUFFIXES: Final = (".gz", ".parquet", ".csv", ".xlsx")
+_COUNTED: Final = {Form.BLOBS.value, Form.PARQUET.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A folder with a pull. `receipt` is None where none was finished, `told` says what is the matter then."""
+
+    folder: Path
+    receipt: Receipt | None
+    unfinished: bool = False  # a pull was begun there, and can be gone on with
+    told: str = ""
+
+    @property
+    def what(self) -> str:
+        """The invoice, or the month and currency, as far as it is known."""
+        request = self.receipt.request if self.receipt else {}
+        month = request.get("month", request.get("billingPeriod", ""))
+        return request.get("invoiceId") or f"{month} {request.get('currencyCode', '')}".strip()
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What verifying one holding found: nothing, if all is as the receipt says."""
+
+    holding: Holding
+    files: int = 0
+    line_items: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def holding_at(folder: Path) -> Holding | None:
+    """Return what a folder holds, or None if it is no pull's."""
+    ticket = Ticket.read(folder / STAGING)
+    try:
+        receipt = Receipt.read(folder)
+    except UsageError as error:
+        return Holding(folder, None, ticket is not None, error.message)
+    begun = ticket is not None or (receipt is None and (folder / FILE_NAME).exists())
+    if receipt is None and not begun:
+        return None
+    return Holding(folder, receipt, begun)
+
+
+def holdings_below(root: Path) -> Iterator[Holding]:
+    """Yield what is held in a folder and below it, by name; raises UsageError if there is no such folder."""
+    if not root.is_dir():
+        raise UsageError(f"There is no folder {root}.", remedy="Name the folder of a pull, one above it, or a profile.")
+    for path, folders, _ in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if (holding := holding_at(Path(path))) is not None:
+            yield holding
+
+
+def files_missing(holding: Holding) -> list[str]:
+    """Return the files of the receipt that are not there in their size; a quick look, which reads none of them."""
+    assert holding.receipt is not None
+    return [each.name for each in holding.receipt.files if _size_of(holding.folder / each.name) != each.size_bytes]
+
+
+def verify(holding: Holding, advance: Callable[[int], None] = lambda _: None) -> Verdict:
+    """Compute everything again from the files, and hold it against the receipt."""
+    verdict = Verdict(holding)
+    receipt = holding.receipt
+    if receipt is None:
+        verdict.faults.append(holding.told or "no pull was finished here")
+        return verdict
+    tally = Tally()
+    for file in receipt.files:
+        verdict.files += 1
+        verdict.faults += _file_faults(holding.folder, file, receipt, tally, advance)
+    verdict.line_items = tally.line_items
+    named = {file.name for file in receipt.files}
+    verdict.faults += [
+        f"{each.name} lies there, and the receipt does not name it"
+        for each in sorted(holding.folder.iterdir())
+        if each.name.endswith(_DATA_SUFFIXES) and each.name not in named
+    ]
+    if receipt.format in _COUNTED and not verdict.faults:
+        verdict.faults += _sum_faults(receipt, tally)
+    return verdict
+
+
+def _file_faults(
+    folder: Path, file: ReceiptFile, receipt: Receipt, tally: Tally, advance: Callable[[int], None]
+) -> Iterator[str]:
+    if not file.name or Path(file.name).name != file.name:
+        yield f"the receipt names {file.name!r}, which is no file beside it"
+        return
+    path = folder / file.name
+    try:
+        kind = Kind(receipt.request.get("kind", ""))
+        size_bytes, sha256 = measured(path)
+        if size_bytes != file.size_bytes:
+            yield f"{file.name} has {size_bytes:,} bytes, and the receipt says {file.size_bytes:,}"
+            return
+        if sha256 != file.sha256:
+            yield f"{file.name} has other bytes than the receipt says (SHA-256 {sha256})"
+            return
+        if receipt.format not in _COUNTED:
+            return
+        before = tally.line_items
+        for batch in _batches(path, receipt, kind):
+            tally_of(kind, batch, tally)
+            advance(batch.num_rows)
+    except FileNotFoundError:
+        yield f"{file.name} is missing"
+        return
+    except (OSError, ValueError, ProofError, pa.ArrowException) as error:
+        yield f"{file.name} cannot be read: {getattr(error, 'message', error)}"
+        return
+    if tally.line_items - before != file.line_items:
+        counted = tally.line_items - before
+        yield f"{file.name} has {counted:,} line items, and the receipt says {file.line_items:,}"
+
+
+def _batches(path: Path, receipt: Receipt, kind: Kind) -> Iterator[pa.RecordBatch]:
+    """Yield the columns that are summed, as exact texts."""
+    wanted = tally_columns(kind)
+    if receipt.format == Form.BLOBS.value:
+        dialect = Dialect.V1 if receipt.api == Api.V1.value else Dialect.GRAPH
+        yield from batches_of(path, path.name, LineReader(kind, dialect, only=wanted))
+        return
+    texts = [name + TEXT_SUFFIX if table_of(kind).by_name[name].type is Type.NUMBER else name for name in wanted]
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=texts):
+            yield batch.select(texts).rename_columns(list(wanted))
+
+
+def _sum_faults(receipt: Receipt, tally: Tally) -> Iterator[str]:
+    if tally.line_items != receipt.line_items:
+        yield f"there are {tally.line_items:,} line items, and the receipt says {receipt.line_items:,}"
+    try:
+        promised = Tally.of(receipt.line_items, receipt.totals)
+    except (ArithmeticError, TypeError, AttributeError):
+        yield "the totals of the receipt are no numbers"
+        return
+    for currency in sorted({*tally.totals, *promised.totals}):
+        mine, theirs = tally.totals.get(currency, {}), promised.totals.get(currency, {})
+        for column in sorted({*mine, *theirs}):
+            if mine.get(column) != theirs.get(column):
+                said = receipt.totals.get(currency, {}).get(column, "nothing")
+                yield f"the exact sum of {column} in {currency} is {mine.get(column)}, and the receipt says {said}"
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1

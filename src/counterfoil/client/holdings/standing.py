@@ -1,0 +1,184 @@
+"""How it stands with what a profile expects: held, newer there, not there yet, overdue.
+
+A source is asked one harmless thing for each: an export whose manifest is looked at and not downloaded, or in v1 one
+page of one line item. What a newcomer would get wrong: "not there" and "could not be asked" are different answers,
+and only the first can be overdue.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from counterfoil.client.api import Client
+from counterfoil.client.drivers.blocking import Driver
+from counterfoil.client.drivers.http import open_client
+from counterfoil.client.drivers.signing import Credential, Signer, scope_for
+from counterfoil.client.flows.calls import Caller, CallLog
+from counterfoil.client.holdings.expected import Expected
+from counterfoil.client.holdings.held import Holding, files_missing, holding_at
+from counterfoil.client.protocol.addresses import Base
+from counterfoil.client.protocol.asking import Api
+from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.protocol.v1 import first_link, page_request, read_page
+from counterfoil.client.receipt import Receipt, identity, request_facts
+from counterfoil.errors import CounterfoilError, NoAnswerError, OperationFailedError, RefusedError, UsageError
+from counterfoil.wire.graph import NO_DATA_CODE, ExportRequest
+
+_SHUT: Final = frozenset({401, 403})
+
+
+class State(StrEnum):
+    """How it stands with one expected thing."""
+
+    HELD = "held"
+    NEWER = "newer there"
+    THERE = "there, not held"
+    AWAITED = "not there yet"
+    OVERDUE = "overdue"
+    OVER = "no longer there"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One expected thing: how it stands with it, what is held of it, and what there is to say."""
+
+    expected: Expected
+    folder: Path
+    state: State
+    holding: Holding | None = None
+    told: str = ""
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """The receipt of what is held."""
+        return self.holding.receipt if self.holding else None
+
+
+class Source:
+    """A source that is asked for its states only."""
+
+    def __init__(
+        self, url: str, api: Api, credential: Credential, *, wait_s_max: float, patience: Patience | None = None
+    ) -> None:
+        self.base = Base.parse(url)
+        self.api = api
+        self._credential = credential
+        self._wait_s_max = wait_s_max
+        self._patience = patience or Patience()
+
+    def etag_of(self, ask: ExportRequest) -> str | None:
+        """Return the eTag of what is there now, '' where the source tells none, None where nothing is there.
+
+        Raises a CounterfoilError where it cannot be asked.
+        """
+        if self.api is Api.V1:
+            return self._etag_of_walk(ask)
+        with Client(str(self.base), self._credential, wait_s_max=self._wait_s_max, patience=self._patience) as client:
+            try:
+                return client.export(ask).manifest.etag
+            except OperationFailedError as error:
+                if error.code == NO_DATA_CODE:
+                    return None
+                raise
+
+    def _etag_of_walk(self, ask: ExportRequest) -> str | None:
+        first = first_link(self.base, ask, 1)
+        signer = Signer(self._credential, scope_for(self.base.origin.host))
+        with open_client() as client:
+            driver = Driver(client, client, signer, self._patience)
+            request = page_request(first, correlation_id=str(uuid.uuid4()), request_id=str(uuid.uuid4()))
+            page = read_page(self.base, first, driver.run(Caller(self.base, self._patience, CallLog()).call(request)))
+        if not page.items and page.following is None:
+            return None
+        return page.annotations.etag or ""
+
+
+def standings(
+    expected: list[Expected],
+    root: Path,
+    source: Source,
+    now: datetime,
+    *,
+    offline: bool = False,
+    asking: Callable[[Expected], None] = lambda _: None,
+) -> Iterator[Standing]:
+    """Yield how it stands with each expected thing. A source that does not let us in is not asked again."""
+    shut = "the source was not asked" if offline else ""
+    for each in expected:
+        folder = root / each.place
+        holding, flaw = held_of(each, folder, source.base, source.api, now)
+        try:
+            ask = each.ask(now)
+        except UsageError:
+            state = State.HELD if holding and holding.receipt and not flaw else State.OVER
+            yield Standing(each, folder, state, holding, flaw or "sources no longer offer this month")
+            continue
+        if shut:
+            yield _unasked(each, folder, holding, flaw, shut)
+            continue
+        asking(each)
+        try:
+            etag = source.etag_of(ask)
+        except CounterfoilError as error:
+            if isinstance(error, NoAnswerError) or (isinstance(error, RefusedError) and error.status in _SHUT):
+                shut = error.message
+            yield _unasked(each, folder, holding, flaw, error.message)
+            continue
+        yield _asked(each, folder, holding, flaw, etag, now)
+
+
+def held_of(expected: Expected, folder: Path, base: Base, api: Api, now: datetime) -> tuple[Holding | None, str]:
+    """Return what is held of an expected thing, and what is wrong with it: '' if it can be counted as held."""
+    holding = holding_at(folder)
+    if holding is None or holding.receipt is None:
+        return holding, holding.told if holding else ""
+    receipt = holding.receipt
+    mine = identity(receipt.source, receipt.api, receipt.request)
+    try:
+        wanted = identity(str(base), api.value, request_facts(expected.ask(now), api.value, now))
+    except UsageError:  # a month that is no longer offered: by its folder it is the right one
+        wanted = mine
+    if mine != wanted:
+        return holding, "the folder holds another pull"
+    if missing := files_missing(holding):
+        return holding, f"{missing[0]} is not there as the receipt says"
+    return holding, ""
+
+
+def _unasked(each: Expected, folder: Path, holding: Holding | None, flaw: str, why: str) -> Standing:
+    if holding is not None and holding.receipt is not None and not flaw:
+        return Standing(each, folder, State.HELD, holding, f"whether there is newer is unknown: {why}")
+    return Standing(each, folder, State.UNKNOWN, holding, flaw or why)
+
+
+def _asked(
+    each: Expected, folder: Path, holding: Holding | None, flaw: str, etag: str | None, now: datetime
+) -> Standing:
+    receipt = holding.receipt if holding and not flaw else None
+    begun = "an unfinished pull can be gone on with" if holding and holding.unfinished else flaw
+    if receipt is None:
+        state = absent_state(each, now) if etag is None else State.THERE
+        return Standing(each, folder, state, holding, begun)
+    if etag is None:
+        return Standing(each, folder, State.HELD, holding, "it is no longer there")
+    if not etag or not receipt.etag:
+        return Standing(each, folder, State.HELD, holding, "whether there is newer is unknown: no eTag is told")
+    if etag != receipt.etag:
+        return Standing(each, folder, State.NEWER, holding, begun or f"eTag {etag} there")
+    return Standing(each, folder, State.HELD, holding, begun)
+
+
+def absent_state(expected: Expected, now: datetime) -> State:
+    """Return how it stands with something of which the source has nothing, and we neither."""
+    if expected.over_at is not None and now >= expected.over_at:
+        return State.OVER
+    if expected.due_at is not None and now >= expected.due_at:
+        return State.OVERDUE
+    return State.AWAITED

@@ -1,0 +1,70 @@
+"""What to ask a source for, checked before anything is sent.
+
+Both APIs know two unbilled periods, the running month and the one before, and no other. A month given as `YYYY-MM`
+is turned into one of these words by the business clock; which month the source then takes, its own clock decides.
+What a newcomer would get wrong: `last` names another month each month, so an `Ask` remembers which one it meant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from counterfoil.errors import UsageError
+from counterfoil.model import AttributeSet, Kind, Scope
+from counterfoil.periods import BillingPeriod
+from counterfoil.wire.graph import ExportRequest, Period
+
+
+class Api(StrEnum):
+    """The two APIs that a source may speak."""
+
+    GRAPH = "graph"
+    V1 = "v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(ExportRequest):
+    """What is asked for, and of an unbilled period the month (`YYYY-MM`) that it meant when it was asked for."""
+
+    month: str = ""
+
+
+def ask_billed(kind: Kind, invoice: str, attributes: AttributeSet = AttributeSet.FULL) -> Ask:
+    """Ask for the line items of one invoice; raises UsageError."""
+    return Ask(kind, attributes, invoice=Scope.billed(invoice).invoice)
+
+
+def ask_unbilled(
+    kind: Kind, period: str, currency: str, attributes: AttributeSet = AttributeSet.FULL, *, now: datetime
+) -> Ask:
+    """Ask for what was not yet invoiced of `current`, `last` (or `previous`), or a month; raises UsageError."""
+    this_month = BillingPeriod.containing(now)
+    scope = Scope.unbilled(this_month, currency)
+    word = _period(period, this_month)
+    month = this_month if word is Period.CURRENT else this_month.last
+    return Ask(kind, attributes, period=word, currency=scope.currency, month=str(month))
+
+
+def month_of(ask: ExportRequest, now: datetime) -> str:
+    """Return the month (`YYYY-MM`) that an unbilled request means."""
+    if isinstance(ask, Ask) and ask.month:
+        return ask.month
+    this_month = BillingPeriod.containing(now)
+    return str(this_month if ask.period is Period.CURRENT else this_month.last)
+
+
+def _period(text: str, this_month: BillingPeriod) -> Period:
+    words = {"current": Period.CURRENT, "last": Period.LAST, "previous": Period.LAST}
+    if (word := words.get(text.lower())) is not None:
+        return word
+    month = BillingPeriod.parse(text)
+    if month == this_month:
+        return Period.CURRENT
+    if month == this_month.last:
+        return Period.LAST
+    raise UsageError(
+        f"Unbilled line items of {month} cannot be asked for.",
+        remedy=f"Sources offer {this_month} (current) and {this_month.last} (last) only.",
+    )

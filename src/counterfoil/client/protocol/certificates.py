@@ -1,0 +1,49 @@
+"""What is wrong with a server's certificate, in words that say what to do about it.
+
+OpenSSL tells it in one line of text, and Python passes that on. What a newcomer would get wrong: most of these are not
+the source's fault. A clock that is off makes any certificate look expired, and a proxy that looks into https signs for
+everybody.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_MARK: Final = "CERTIFICATE_VERIFY_FAILED"
+_OTHER_NAME: Final = re.compile(r"certificate is not valid for '([^']{1,253})'")
+_UNTRUSTED: Final = (
+    "Something signs for it whom this machine does not trust, most often a proxy that looks into https. Name the "
+    "file of its certificate authority in SSL_CERT_FILE."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is wrong, and what to do."""
+
+    told: str
+    remedy: str
+
+
+def certificate_flaw(error: str) -> Flaw | None:
+    """Return what is wrong with a certificate, from the text of an error; None if the error is about something else."""
+    if _MARK not in error:
+        return None
+    if "certificate has expired" in error:
+        return Flaw(
+            "its certificate has expired",
+            "Its operator has to renew it. If that was done, this machine's clock is ahead: set it.",
+        )
+    if "certificate is not yet valid" in error:
+        return Flaw(
+            "its certificate is not valid yet",
+            "Most often this machine's clock is behind: set it. If it is right, its operator has to mend it.",
+        )
+    if (name := _OTHER_NAME.search(error)) is not None:
+        return Flaw(
+            f"its certificate is for other names, and not for {name[1]}",
+            "Use a name that the certificate bears as the address. If the address is right, something else answers.",
+        )
+    return Flaw("its certificate is not trusted here", _UNTRUSTED)

@@ -1,0 +1,266 @@
+"""The Graph export protocol as a client sees it: what to send, and how to read what came. No I/O.
+
+What a newcomer would get wrong: the manifest comes in four ways (inside the operation, as a link in text, as an
+OData annotation, or by its id), success has two names, and nothing that the source says about names, counts or
+addresses is believed before it was checked here. A blob's name becomes a file's name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from counterfoil.client.protocol.addresses import Base, check_blob_url, shown
+from counterfoil.client.protocol.messages import Answer, Request
+from counterfoil.client.protocol.promises import ChangedError, GarbledError, Promise, read_totals
+from counterfoil.client.protocol.tokens import as_tenant
+from counterfoil.errors import OperationFailedError, ProofError, UsageError
+from counterfoil.wire.graph import BILLING, NO_DATA_CODE, VERSIONS, ExportRequest
+
+BLOBS_MAX: Final = 100_000
+_BLOB_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}\.gz", re.ASCII)
+_SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_SUCCEEDED: Final = frozenset({"succeeded", "completed"})
+_UNDER_WAY: Final = frozenset({"notstarted", "running"})
+
+
+class Status(Enum):
+    """How far an export has come."""
+
+    UNDER_WAY = "under way"
+    SUCCEEDED = "succeeded"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBlob:
+    """One gzip file of line items as a manifest lists it; None for what the source does not tell."""
+
+    name: str
+    line_items: int | None = None
+    size_bytes: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceManifest:
+    """What an export holds and where."""
+
+    id: str
+    etag: str
+    partner: str
+    root_directory: str
+    sas_token: str
+    blobs: tuple[SourceBlob, ...]
+    counted: bool  # whether the manifest said how many blobs there are
+    promise: Promise
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOperation:
+    """An operation as it stands: the manifest if it came along, otherwise where to fetch it."""
+
+    status: Status
+    id: str
+    manifest: SourceManifest | None = None
+    manifest_url: str = ""
+
+
+def root_of(base: Base, version: str) -> str:
+    """Return the base URL with the version; raises UsageError."""
+    if version not in VERSIONS:
+        raise UsageError(f"{version!r} is no version of Graph.", remedy=f"There are {' and '.join(VERSIONS)}.")
+    return base.join(version)
+
+
+def submit_request(root: str, ask: ExportRequest, *, client_request_id: str, idempotency_key: str) -> Request:
+    """Return the call that starts an export. Repeated with the same key, it starts none a second time."""
+    body: dict[str, str] = {"attributeSet": ask.attributes.value}
+    if ask.invoice:
+        scope = "billed"
+        body["invoiceId"] = ask.invoice
+    else:
+        assert ask.period is not None
+        scope = "unbilled"
+        body |= {"currencyCode": ask.currency, "billingPeriod": ask.period.value}
+    return Request(
+        "POST",
+        f"{root}/{BILLING}/{ask.kind.value}/{scope}/export",
+        {
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "client-request-id": client_request_id,
+            "Idempotency-Key": idempotency_key,
+        },
+        json.dumps(body).encode(),
+    )
+
+
+def get_request(url: str, *, client_request_id: str) -> Request:
+    """Return the call that asks for an operation or a manifest."""
+    return Request("GET", url, {"Accept": "application/json", "client-request-id": client_request_id})
+
+
+def read_location(base: Base, answer: Answer) -> str:
+    """Return where the operation is; raises ProofError if it is nowhere, or at another host."""
+    location = answer.headers.get("location", "")
+    if not location:
+        raise ProofError(
+            f"The export was accepted without a Location, so its operation cannot be found ({answer.request_ids}).",
+            remedy="Trying again is safe; if it stays so, the source does not speak this API.",
+        )
+    return base.own(location, "The operation's address")
+
+
+def read_operation(base: Base, root: str, answer: Answer) -> SourceOperation:
+    """Read an operation; raises OperationFailedError when the export failed, ProofError when it makes no sense."""
+    body = read_object(answer, "operation")
+    status = str(body.get("status") or "").lower()
+    operation_id = _text(body.get("id")) or answer.request.url.rstrip("/").rpartition("/")[2]
+    if status == "failed":
+        raise _failure(body, operation_id, answer)
+    if status in _UNDER_WAY:
+        return SourceOperation(Status.UNDER_WAY, operation_id)
+    if status not in _SUCCEEDED:
+        raise ProofError(f"The operation has the unknown status {shown(status)!r} ({answer.request_ids}).")
+    place = body.get("resourceLocation")
+    if isinstance(place, dict) and "blobs" in place:
+        return SourceOperation(Status.SUCCEEDED, operation_id, manifest=_read_manifest(place, answer))
+    if isinstance(place, dict) and _text(place.get("id")):
+        url = f"{root}/{BILLING}/manifests/{_path_part(_text(place['id']))}"
+        return SourceOperation(Status.SUCCEEDED, operation_id, manifest_url=url)
+    link = _text(place) or _text(body.get("resourceLocation@odata.navigationLink"))
+    if not link:
+        raise ProofError(f"The export succeeded, and its operation names no manifest ({answer.request_ids}).")
+    return SourceOperation(Status.SUCCEEDED, operation_id, manifest_url=base.own(link, "The manifest's address"))
+
+
+def read_manifest(answer: Answer) -> SourceManifest:
+    """Read a manifest; raises ProofError for anything in it that cannot be right."""
+    return _read_manifest(read_object(answer, "manifest"), answer)
+
+
+def blob_url(base: Base, manifest: SourceManifest, blob: SourceBlob) -> str:
+    """Return the signed link of a blob; raises ProofError if it leads where it must not."""
+    url = f"{manifest.root_directory.rstrip('/')}/{blob.name}"
+    token = manifest.sas_token.removeprefix("?")
+    return check_blob_url(base, f"{url}?{token}" if token else url)
+
+
+def read_object(answer: Answer, what: str) -> dict[str, Any]:
+    """Return the JSON object of an answer; raises ProofError."""
+    try:
+        body = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise GarbledError(
+            f"What should be the {what} is not a JSON object ({answer.request_ids}).",
+            remedy="Trying again is safe; if it stays so, the source does not speak this API.",
+        )
+    return body
+
+
+def check_same_data(first: SourceManifest, renewed: SourceManifest) -> None:
+    """Check that a manifest asked for again is of the same data; raises ProofError."""
+    if (renewed.etag, renewed.blobs) != (first.etag, first.blobs):
+        raise ChangedError(
+            f"The export changed while it was downloaded: its eTag was {shown(first.etag)} and is "
+            f"{shown(renewed.etag)}.",
+            remedy="Pull again; nothing of the first state was kept.",
+        )
+
+
+def _failure(body: Mapping[str, Any], operation_id: str, answer: Answer) -> OperationFailedError:
+    error = body.get("error")
+    error = error if isinstance(error, dict) else {}
+    code, message = shown(_text(error.get("code"))), shown(_text(error.get("message")))
+    said = ": ".join(part for part in (code, message) if part) or "no reason given"
+    failure = OperationFailedError(
+        f"The export ran and failed with {said} (operation {shown(operation_id)}, {answer.request_ids}).", code=code
+    )
+    failure.remedy = (
+        "The source has no line items for this; check the invoice, or period and currency. Trying again is safe."
+        if code == NO_DATA_CODE
+        else "Trying again is safe."
+    )
+    return failure
+
+
+def _read_manifest(body: Mapping[str, Any], answer: Answer) -> SourceManifest:
+    listed = body.get("blobs")
+    if not isinstance(listed, list) or len(listed) > BLOBS_MAX:
+        raise GarbledError(f"The manifest has no list of blobs that can be right ({answer.request_ids}).")
+    blobs = tuple(_read_blob(each) for each in listed)
+    count = body.get("blobCount")
+    if count is not None and _count(count, "blobCount") != len(blobs):
+        raise GarbledError(f"The manifest lists {len(blobs)} blobs and says that there are {count}.")
+    seen: set[str] = set()
+    for blob in blobs:
+        if blob.name.lower() in seen:  # case-blind, as some file systems are
+            raise GarbledError(f"The manifest lists the blob {blob.name} twice.")
+        seen.add(blob.name.lower())
+    totals, currency = read_totals(body.get("@counterfoil.totals"))
+    line_items = _optional_count(body, "@counterfoil.lineItemCount")
+    by_blob = [blob.line_items for blob in blobs if blob.line_items is not None]
+    if line_items is not None and len(by_blob) == len(blobs) and sum(by_blob) != line_items:
+        raise GarbledError(f"The manifest says {line_items} line items, and {sum(by_blob)} over its blobs.")
+    root = _text(body.get("rootDirectory"))
+    if not root and blobs:
+        raise ProofError(f"The manifest has no rootDirectory ({answer.request_ids}).")
+    return SourceManifest(
+        id=_text(body.get("id")),
+        etag=_text(body.get("eTag")),
+        partner=as_tenant(body.get("partnerTenantId")),
+        root_directory=root,
+        sas_token=_text(body.get("sasToken")),
+        blobs=blobs,
+        counted=count is not None,
+        promise=Promise(line_items, currency, totals),
+    )
+
+
+def _read_blob(listed: object) -> SourceBlob:
+    if not isinstance(listed, dict):
+        raise ProofError("The manifest lists a blob that is no object.")
+    name = listed.get("name")
+    if not isinstance(name, str) or _BLOB_NAME.fullmatch(name) is None:
+        raise ProofError(
+            f"The manifest lists a blob named {shown(str(name))!r}, which is no safe file name.",
+            remedy="Names are of A-Z a-z 0-9 . _ -, do not begin with a dot and end in .gz.",
+        )
+    sha256 = listed.get("@counterfoil.sha256")
+    if sha256 is not None and (not isinstance(sha256, str) or _SHA256.fullmatch(sha256.lower()) is None):
+        raise ProofError(f"The manifest gives {name} a SHA-256 that is none.")
+    return SourceBlob(
+        name,
+        line_items=_optional_count(listed, "@counterfoil.lineItemCount"),
+        size_bytes=_optional_count(listed, "@counterfoil.sizeBytes"),
+        sha256=None if sha256 is None else sha256.lower(),
+    )
+
+
+def _optional_count(body: Mapping[str, Any], name: str) -> int | None:
+    value = body.get(name)
+    return None if value is None else _count(value, name)
+
+
+def _count(value: object, name: str) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 19:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ProofError(f"The manifest's {name} is {shown(str(value))!r}, and not a count.")
+    return value
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _path_part(identifier: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9._~-]{1,100}", identifier) is None or not identifier.strip("."):
+        raise ProofError(f"The manifest's id {shown(identifier)!r} cannot stand in an address.")
+    return identifier

@@ -1,0 +1,133 @@
+"""What a source sends wrong is found before anything is put in place."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from counterfoil.client import Client, Form, Proof, ask_billed
+from counterfoil.errors import (
+    ProofError,
+)
+from counterfoil.model import Kind
+from tests.client.folders import left_in
+from tests.client.hostile_source import Canned, HostileSource
+
+ASK = ask_billed(Kind.USAGE, "G016907411")
+TOTAL = "0.9999840002559959040655"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "wrong", "said"),
+    [
+        ("@counterfoil.sizeBytes", 5, "arrived more than 5 bytes"),
+        ("@counterfoil.sizeBytes", 5000, "of 5,000 bytes"),
+        ("@counterfoil.sha256", "0" * 64, "SHA-256"),
+    ],
+)
+def test_a_blob_that_is_not_as_annotated_is_fetched_again_and_then_refused(
+    source: HostileSource, client: Client, tmp_path: Path, annotation: str, wrong: Any, said: str
+) -> None:
+    source.blob_changes[1] = {annotation: wrong}
+    with pytest.raises(ProofError, match=said):
+        client.pull(ASK, tmp_path)
+    assert [call.path for call in source.calls_of("blob")].count(f"/blobs/root/{source.blob(1)[0]}") == 3
+    assert left_in(tmp_path) == []
+
+
+def test_a_bit_that_flipped_on_the_way_is_mended_by_fetching_again(
+    source: HostileSource, client: Client, tmp_path: Path
+) -> None:
+    name, body = source.blob(0)
+    source.parts = source.parts[:1]
+    source.canned["blob"].append(Canned(200, {}, body[:-1] + bytes([body[-1] ^ 1])))
+    assert client.pull(ASK, tmp_path).proof is Proof.PROVEN
+    assert (tmp_path / name).read_bytes() == body
+
+
+@pytest.mark.parametrize("form", [Form.BLOBS, Form.PARQUET])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "no gzip"])
+def test_a_damaged_blob_is_found_without_any_annotation(
+    source: HostileSource, client: Client, tmp_path: Path, damage: str, form: Form
+) -> None:
+    source.annotated = False
+    name, body = source.blob(0)
+    flipped = body[:-6] + bytes([body[-6] ^ 1]) + body[-5:]
+    source.bodies[name] = {"cut": body[:-9], "flipped": flipped, "no gzip": b"<html>"}[damage]
+    with pytest.raises(ProofError, match="cut or corrupt"):
+        client.pull(ASK, tmp_path, form=form)
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"blobCount": 3}, "lists 2 blobs and says that there are 3"),
+        ({"@counterfoil.lineItemCount": 6}, "says 6 line items, and 5"),
+        ({"@counterfoil.totals": {"currency": "EUR", "BillingPreTaxTotal": "1"}}, "exact sum of BillingPreTaxTotal"),
+        ({"@counterfoil.totals": {"currency": "USD", "BillingPreTaxTotal": TOTAL}}, "arrived in EUR"),
+        ({"@counterfoil.totals": {"BillingPreTaxTotal": "NaN"}}, "not a number"),
+        ({"rootDirectory": "ftp://x/y"}, "no http address"),
+        ({"rootDirectory": "http://198.51.100.7/x"}, "plain http"),
+        ({"blobs": "none"}, "no list of blobs"),
+    ],
+)
+def test_a_manifest_that_cannot_be_right_is_refused(
+    source: HostileSource, client: Client, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    source.manifest_changes = changes
+    with pytest.raises(ProofError, match=said):
+        client.pull(ASK, tmp_path)
+    assert left_in(tmp_path) == []
+
+
+def test_a_count_that_differs_from_the_blob_is_refused(source: HostileSource, client: Client, tmp_path: Path) -> None:
+    source.blob_changes[0] = {"@counterfoil.lineItemCount": 2}
+    source.blob_changes[1] = {"@counterfoil.lineItemCount": 3}
+    with pytest.raises(ProofError, match="line items, and"):
+        client.pull(ASK, tmp_path)
+
+
+@pytest.mark.parametrize("case", [str, str.upper])
+def test_a_blob_listed_twice_is_refused(source: HostileSource, client: Client, tmp_path: Path, case: Any) -> None:
+    source.blob_changes[1] = {"name": case(source.blob(0)[0]).replace(".JSON.GZ", ".json.gz")}
+    with pytest.raises(ProofError, match="twice"):
+        client.pull(ASK, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["../x.gz", "a/b.gz", "a\\b.gz", ".hidden.gz", "x.json", "x.gz\n", "", "C:x.gz", "x%2f.gz", "..gz", None]
+)
+def test_a_blob_name_that_is_no_plain_file_name_never_reaches_the_disk(
+    source: HostileSource, client: Client, tmp_path: Path, name: Any
+) -> None:
+    source.blob_changes[0] = {"name": name}
+    with pytest.raises(ProofError, match="safe file name"):
+        client.pull(ASK, tmp_path / "inside")
+    assert source.calls_of("blob") == []
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("form", [Form.BLOBS, Form.PARQUET])
+@pytest.mark.parametrize("bad", [b"[1]", b'{"BillingPreTaxTotal":"1_0"}', b'{"BillingPreTaxTotal":NaN}', b"\xff", b"{"])
+def test_a_line_that_cannot_be_read_exactly_is_refused(
+    source: HostileSource, client: Client, tmp_path: Path, bad: bytes, form: Form
+) -> None:
+    source.annotated = False
+    source.parts = [[*source.parts[0], bad]]
+    with pytest.raises(ProofError, match=f"The blob {source.blob(0)[0]}"):
+        client.pull(ASK, tmp_path, form=form)
+    assert left_in(tmp_path) == []
+
+
+def test_a_blob_of_several_members_with_a_mark_and_blank_lines_is_read(
+    source: HostileSource, client: Client, tmp_path: Path
+) -> None:
+    source.annotated = False
+    name, _ = source.blob(0)
+    lines = source.parts[0]
+    source.bodies[name] = gzip.compress(b"\xef\xbb\xbf" + lines[0] + b"\r\n\r\n") + gzip.compress(lines[1])
+    assert client.pull(ASK, tmp_path).line_items == 4
