@@ -176,11 +176,15 @@ def test_rejects_are_never_written_over_what_is_in_the_data_folder(rejects: str)
     assert {path: path.read_bytes() for path in Path("data").rglob("*") if path.is_file()} == before
 
 
-def test_a_closed_standard_input_is_told_in_a_sentence() -> None:
-    command = [sys.executable, "-m", "counterfoil", "publish", "-"]
+PULL_WITH_TOKEN = "pull http://127.0.0.1:1 --kind usage --invoice G1 --to x --token -"
+
+
+@pytest.mark.parametrize(("arguments", "remedy"), [("publish -", b"Name a file"), (PULL_WITH_TOKEN, b"Pipe the token")])
+def test_a_closed_standard_input_is_told_in_a_sentence(arguments: str, remedy: bytes) -> None:
+    command = [sys.executable, "-m", "counterfoil", *arguments.split()]
     done = subprocess.run(["/bin/sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (2, b"")
-    assert b"Error: Standard input is closed. Name a file" in done.stderr
+    assert b"Error: Standard input is closed. " + remedy in done.stderr
 
 
 def test_rejects_that_cannot_be_written_name_their_file_and_publish_nothing() -> None:

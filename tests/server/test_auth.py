@@ -210,6 +210,9 @@ def test_the_command_lines_token_is_good_on_its_own_data_folder_only(door: Place
         assert "not known" in refusal(two, token, api)
     with pytest.raises(UsageError):
         mint_development_token(tmp_path / "one", "contoso", "graph", NOW)
+    for audience in ("", "api://x\n", "a b"):
+        with pytest.raises(UsageError, match="is not an audience"):
+            mint_development_token(tmp_path / "one", PARTNER, audience, NOW)
 
 
 def test_signing_keys_are_private_files_and_a_damaged_one_is_told(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ def token_source(profile: Profile, given: str | None, environ: Mapping[str, str]
     from counterfoil.client.credentials import of_profile
 
     if given is not None:
+        if given == "-" and sys.stdin is None:
+            raise UsageError("Standard input is closed.", remedy="Pipe the token into this command.")
         token = (sys.stdin.readline() if given == "-" else given).strip()
         if not token:
             raise UsageError("--token is empty.")

@@ -46,6 +46,12 @@ def is_microsofts(audience: str) -> bool:
     return any(host == name or host.endswith(f".{name}") for name in _MICROSOFT_HOSTS)
 
 
+def check_form(audience: str) -> None:
+    """Raise UsageError for a text that is no audience, whoever's."""
+    if not audience or any(not "!" <= char <= "~" for char in audience):
+        raise UsageError(f"{audience!r} is not an audience.", remedy="It is printable, without spaces.")
+
+
 @dataclass(frozen=True, slots=True)
 class Audiences:
     """The audiences that are good here. Build it with `from_setting`."""
@@ -58,8 +64,7 @@ class Audiences:
         """Read the AUDIENCE setting: one audience, or several parted by commas; raises UsageError."""
         own = tuple(filter(None, (part.strip() for part in setting.split(",")))) or (DEFAULT_AUDIENCE,)
         for audience in own:
-            if any(not "!" <= char <= "~" for char in audience):
-                raise UsageError(f"{audience!r} is not an audience.", remedy="It is printable, without spaces.")
+            check_form(audience)
             if is_microsofts(audience) and not development:
                 raise UsageError(
                     f"The audience {audience} is Microsoft's, and a token for it is good at Microsoft.",

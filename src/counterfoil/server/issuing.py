@@ -22,7 +22,7 @@ from jwt.utils import to_base64url_uint
 
 from counterfoil.errors import DataFolderError
 from counterfoil.model import tenant_id
-from counterfoil.server.audiences import GRAPH_AUDIENCE, PARTNER_CENTER_AUDIENCE
+from counterfoil.server.audiences import GRAPH_AUDIENCE, PARTNER_CENTER_AUDIENCE, check_form
 from counterfoil.storage.secrets import load_or_create_private, read_private
 
 PERMISSION: Final = "PartnerBilling.Read.All"
@@ -124,8 +124,9 @@ class AuthorityKeys:
 def mint_development_token(data: Path, partner: str, audience: str, now: datetime) -> str:
     """Return a token for any `serve --dev` on this data folder; `audience` is `graph`, `partner-center` or an audience.
 
-    Raises UsageError for a partner that is no tenant id, and DataFolderError.
+    Raises UsageError for a partner that is no tenant id and an audience that is none, and DataFolderError.
     """
+    check_form(audience)
     audiences = {"graph": GRAPH_AUDIENCE, "partner-center": PARTNER_CENTER_AUDIENCE}
     return (
         AuthorityKeys(data, development=True)
