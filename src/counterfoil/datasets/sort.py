@@ -24,7 +24,7 @@ from counterfoil.datasets.located import offsets_of
 from counterfoil.storage.failures import in_our_words
 
 RUN_SIZE_BYTES = 64 << 20
-_PIECE_SIZE_BYTES = 128 << 10
+_PIECE_SIZE_BYTES = 64 << 10
 _PIECES_TOGETHER = 64  # read and put in order at once
 _RECORD, _KEY = "record", "key"
 _SCHEMA = pa.schema([(_RECORD, pa.binary()), (_KEY, pa.binary())])
