@@ -11,10 +11,11 @@ from __future__ import annotations
 import functools
 import math
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TextIO, TypeVar
 
 import click
 
@@ -115,6 +116,13 @@ def with_settings(*own: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
         )(wrapped)
 
     return decorate
+
+
+def standard_input(remedy: str) -> TextIO:
+    """Return standard input; raises UsageError with the remedy where this process was started without one."""
+    if sys.stdin is None:
+        raise UsageError("Standard input is closed.", remedy=remedy)
+    return sys.stdin
 
 
 def current_output() -> Output:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import click
 
 from counterfoil.cli.data_folder import opened_to_publish, progress_of
-from counterfoil.cli.options import NamedPath, with_output, with_settings
+from counterfoil.cli.options import NamedPath, standard_input, with_output, with_settings
 from counterfoil.cli.output import Form, Output, counted
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.csv_lines import DateOrder
@@ -124,8 +123,8 @@ def _check_names(names: Sequence[str]) -> None:
     """Refuse what names no file, and one that is named twice, under whatever name: its line items would count twice."""
     if names.count("-") > 1:
         raise UsageError("Standard input can be read only once.")
-    if "-" in names and sys.stdin is None:
-        raise UsageError("Standard input is closed.", remedy="Name a file, or pipe one into this command.")
+    if "-" in names:
+        standard_input("Name a file, or pipe one into this command.")
     seen: dict[str, str] = {}
     for name in names:
         if name == "-":

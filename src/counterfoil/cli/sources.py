@@ -6,10 +6,10 @@ where its token or secret is, and has none there, is refused: another source's t
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from counterfoil.cli.options import standard_input
 from counterfoil.errors import UsageError
 from counterfoil.settings import Profile, Settings
 
@@ -29,9 +29,9 @@ def token_source(profile: Profile, given: str | None, environ: Mapping[str, str]
     from counterfoil.client.credentials import of_profile
 
     if given is not None:
-        if given == "-" and sys.stdin is None:
-            raise UsageError("Standard input is closed.", remedy="Pipe the token into this command.")
-        token = (sys.stdin.readline() if given == "-" else given).strip()
+        if given == "-":
+            given = standard_input("Pipe the token into this command.").readline()
+        token = given.strip()
         if not token:
             raise UsageError("--token is empty.")
         return token

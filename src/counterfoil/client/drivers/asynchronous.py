@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import httpx
 
 from counterfoil.client.drivers.blocking import processors
-from counterfoil.client.drivers.http import ERROR_BYTES_MAX, Body, lower, outgoing, unanswered
+from counterfoil.client.drivers.http import ERROR_BYTES_MAX, Arriving, Body, lower, outgoing, unanswered
 from counterfoil.client.drivers.signing import Signer
 from counterfoil.client.flows.steps import (
     Alone,
@@ -26,7 +26,6 @@ from counterfoil.client.flows.steps import (
     Together,
     Unanswered,
     Wait,
-    place_of,
 )
 from counterfoil.client.protocol.messages import Answer
 from counterfoil.client.protocol.retries import Patience
@@ -122,31 +121,22 @@ class AsyncDriver:
             return unanswered(error)
 
     async def _fetch(self, fetch: Fetch) -> Fetched | Unanswered:
-        received = 0
+        arriving = Arriving(fetch)
         try:
             async with self._storage.stream("GET", fetch.request.url, headers=dict(fetch.request.headers)) as response:
                 headers = lower(response.headers)
-                at = place_of(fetch, response.status_code, headers)
-                if at is None:
+                if not arriving.begin(response.status_code, headers):
                     beginning = await anext(response.aiter_bytes(ERROR_BYTES_MAX), b"")
                     return Fetched(response.status_code, headers, beginning)
-                fetch.on_begin(at, headers)
-                size = at
-                with fetch.part.open("r+b" if fetch.part.exists() else "xb") as file:
-                    file.truncate(at)
-                    file.seek(at)
+                with arriving.opened():
                     async for chunk in response.aiter_raw():
-                        file.write(chunk)
-                        size += len(chunk)
-                        received += len(chunk)
-                        fetch.on_bytes(len(chunk))
-                        if fetch.size_max is not None and size > fetch.size_max:
+                        if not arriving.add(chunk):
                             break
-                return Fetched(response.status_code, headers, b"", size, received, is_blob=True)
+                return arriving.fetched(response.status_code, headers)
         except httpx.InvalidURL:
             raise ProofError("A blob's link is no address that can be asked.") from None
         except httpx.RequestError as error:
-            return unanswered(error, received)
+            return unanswered(error, arriving.received)
 
 
 async def _done(work: Callable[[], Any]) -> Any:

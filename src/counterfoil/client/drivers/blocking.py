@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 import httpx
 
-from counterfoil.client.drivers.http import ERROR_BYTES_MAX, Body, lower, outgoing, unanswered
+from counterfoil.client.drivers.http import ERROR_BYTES_MAX, Arriving, Body, lower, outgoing, unanswered
 from counterfoil.client.drivers.signing import Signer, TokenSource
 from counterfoil.client.flows.calls import Caller, CallLog
 from counterfoil.client.flows.steps import (
@@ -32,7 +32,6 @@ from counterfoil.client.flows.steps import (
     Together,
     Unanswered,
     Wait,
-    place_of,
 )
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.messages import Answer, Request
@@ -161,7 +160,6 @@ class Driver:
             self._open.cut()
             raise
         finally:
-            stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _send(self, send: Send) -> Answer | Unanswered:
@@ -178,35 +176,26 @@ class Driver:
             return unanswered(error)
 
     def _fetch(self, fetch: Fetch, stop: threading.Event | None) -> Fetched | Unanswered:
-        received = 0
+        arriving = Arriving(fetch)
         try:
             with self._storage.stream(
                 "GET", fetch.request.url, headers=dict(fetch.request.headers), extensions=self._extensions
             ) as response:
                 headers = lower(response.headers)
-                at = place_of(fetch, response.status_code, headers)
-                if at is None:
+                if not arriving.begin(response.status_code, headers):
                     beginning = next(response.iter_bytes(ERROR_BYTES_MAX), b"")
                     return Fetched(response.status_code, headers, beginning)
-                fetch.on_begin(at, headers)
-                size = at
-                with fetch.part.open("r+b" if fetch.part.exists() else "xb") as file:
-                    file.truncate(at)
-                    file.seek(at)
+                with arriving.opened():
                     for chunk in response.iter_raw():
                         if stop is not None and stop.is_set():
                             raise StoppedError
-                        file.write(chunk)
-                        size += len(chunk)
-                        received += len(chunk)
-                        fetch.on_bytes(len(chunk))
-                        if fetch.size_max is not None and size > fetch.size_max:
+                        if not arriving.add(chunk):
                             break
-                return Fetched(response.status_code, headers, b"", size, received, is_blob=True)
+                return arriving.fetched(response.status_code, headers)
         except httpx.InvalidURL:
             raise ProofError("A blob's link is no address that can be asked.") from None
         except httpx.RequestError as error:
-            return unanswered(error, received)
+            return unanswered(error, arriving.received)
 
 
 class Connection:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
@@ -16,7 +17,7 @@ from typing import Any, Final
 import httpx
 
 from counterfoil.client.flows.calls import host_of, is_at
-from counterfoil.client.flows.steps import Send, Unanswered
+from counterfoil.client.flows.steps import Fetch, Fetched, Send, Unanswered, place_of
 from counterfoil.client.protocol.addresses import QUERY, Origin, shown, without_query
 from counterfoil.client.protocol.certificates import certificate_flaw
 from counterfoil.client.protocol.messages import Request
@@ -39,7 +40,7 @@ def system_trust() -> ssl.SSLContext:
 
 def open_client(*, verify: ssl.SSLContext | bool = True, transport: httpx.BaseTransport | None = None) -> httpx.Client:
     """Return an httpx client that keeps no cookies, follows no redirects and logs no queries."""
-    client = httpx.Client(verify=system_trust() if verify is True else verify, transport=transport, **_settings())
+    client = httpx.Client(transport=transport, **_settings(verify))
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # httpx copies the cookies, not their policy
     return client
 
@@ -48,16 +49,17 @@ def open_async_client(
     *, verify: ssl.SSLContext | bool = True, transport: httpx.AsyncBaseTransport | None = None
 ) -> httpx.AsyncClient:
     """Return the same for asyncio."""
-    client = httpx.AsyncClient(verify=system_trust() if verify is True else verify, transport=transport, **_settings())
+    client = httpx.AsyncClient(transport=transport, **_settings(verify))
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return client
 
 
-def _settings() -> dict[str, Any]:
+def _settings(verify: ssl.SSLContext | bool) -> dict[str, Any]:
     # These loggers are the whole process's, and so the only place to take the signatures out of what they write.
     for name in _TALKATIVE:
         logging.getLogger(name).addFilter(_hide_queries)
     return {
+        "verify": system_trust() if verify is True else verify,
         "follow_redirects": False,
         "timeout": httpx.Timeout(60.0, connect=20.0, read=180.0, pool=None),
         "headers": {"User-Agent": USER_AGENT},
@@ -131,3 +133,42 @@ class Body:
     def whole(self) -> bytes:
         """Return all of it."""
         return b"".join(self._pieces)
+
+
+class Arriving:
+    """A blob as it arrives, behind what is there of it: where its bytes go, and when they are enough."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self._size = 0
+        self.received = 0
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Take the head of an answer; returns whether a blob follows, and not what the source says instead."""
+        at = place_of(self._fetch, status, headers)
+        if at is None:
+            return False
+        self._fetch.on_begin(at, headers)
+        self._size = at
+        return True
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Have the part file open for `add`, with nothing behind the place where the blob goes on."""
+        part = self._fetch.part
+        with part.open("r+b" if part.exists() else "xb") as self._file:
+            self._file.truncate(self._size)
+            self._file.seek(self._size)
+            yield
+
+    def add(self, chunk: bytes) -> bool:
+        """Write some more; returns whether any more is wanted."""
+        self._file.write(chunk)
+        self._size += len(chunk)
+        self.received += len(chunk)
+        self._fetch.on_bytes(len(chunk))
+        return self._fetch.size_max is None or self._size <= self._fetch.size_max
+
+    def fetched(self, status: int, headers: Mapping[str, str]) -> Fetched:
+        """Return what a flow is told of it."""
+        return Fetched(status, headers, b"", self._size, self.received, is_blob=True)
