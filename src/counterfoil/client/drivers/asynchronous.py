@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 import httpx
 
-from counterfoil.client.drivers.blocking import processors
+from counterfoil.client.drivers.blocking import heavy_workers, processors
 from counterfoil.client.drivers.http import ERROR_BYTES_MAX, Arriving, Body, lower, outgoing, unanswered
 from counterfoil.client.drivers.signing import Signer
 from counterfoil.client.flows.steps import (
@@ -47,7 +48,7 @@ class AsyncDriver:
         self._parallel = parallel
         self._processors = processors()
         self._downloads = asyncio.Semaphore(parallel)
-        self._heavy = asyncio.Semaphore(self._processors)
+        self._heavy = heavy_workers(self._processors)
         self._locks: dict[object, asyncio.Lock] = {}
 
     async def run(self, flow: Flow[Result]) -> Result:
@@ -78,8 +79,7 @@ class AsyncDriver:
             case Wait():
                 return await self._patience.async_sleep(step.seconds)
             case Do(heavy=True):
-                async with self._heavy:
-                    return await _done(step.work)
+                return await _done(step.work, self._heavy)
             case Do():
                 return await _done(step.work)
             case Alone():
@@ -139,11 +139,11 @@ class AsyncDriver:
             return unanswered(error, arriving.received)
 
 
-async def _done(work: Callable[[], Any]) -> Any:
+async def _done(work: Callable[[], Any], workers: Executor | None = None) -> Any:
     """Work in a thread, and be done when this returns: what was cancelled still has its files open."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
+    future = asyncio.get_running_loop().run_in_executor(workers, work)
     try:
-        return await asyncio.shield(task)
+        return await asyncio.shield(future)
     except asyncio.CancelledError:
-        await asyncio.wait([task])
+        await asyncio.wait([future])
         raise

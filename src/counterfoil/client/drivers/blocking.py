@@ -47,6 +47,15 @@ def processors() -> int:
     return len(ask(0)) if ask else os.cpu_count() or 1
 
 
+def heavy_workers(processors: int) -> ThreadPoolExecutor:
+    """Return threads for heavy work, one for each processor; they end with whoever holds them.
+
+    The threads that download do none of it: what a thread freed stays with it, so they would all keep the memory that
+    a few of them use at a time.
+    """
+    return ThreadPoolExecutor(processors, thread_name_prefix="counterfoil-heavy")
+
+
 class StoppedError(Exception):
     """Another flow failed, so this one is given up."""
 
@@ -85,7 +94,7 @@ class Driver:
         self._parallel = parallel
         self._processors = processors()
         self._downloads = threading.Semaphore(parallel)
-        self._heavy = threading.Semaphore(self._processors)
+        self._heavy = heavy_workers(self._processors)
         self._guard = threading.Lock()
         self._locks: dict[object, threading.Lock] = {}
         self._open = OpenSockets()
@@ -119,9 +128,8 @@ class Driver:
                 return self._signer.token(step.refused)
             case Wait():
                 return self._wait(step.seconds, stop)
-            case Do(heavy=True):
-                with self._heavy:
-                    return step.work()
+            case Do(heavy=True) if stop is not None:  # else nothing goes on beside it
+                return self._heavy.submit(step.work).result()
             case Do():
                 return step.work()
             case Alone():
