@@ -121,7 +121,7 @@ def test_on_a_terminal_there_is_one_display_and_waiting_does_not_scroll(monkeypa
         display.remark("Above, with [brackets] and \x1b[2J.")
         display.progress(Progress("waiting"))
         for waited in range(0, 50, 10):
-            display.remark(f"Waiting for the export, {waited} s.")
+            display.remark(f"Waiting for the export, {waited} s so far.")
         display.progress(HALF)
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
     assert "Above, with [brackets] and \\x1b[2J." in shown

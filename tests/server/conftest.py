@@ -1,4 +1,4 @@
-"""What several files of tests stand on: a server of the Graph routes, and a data folder to sign in to."""
+"""What several files of tests stand on: servers of Graph, of v1 and of faults, and a data folder to sign in to."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from counterfoil.model import Dataset, Kind, Scope
+from counterfoil.periods import BillingPeriod
 from counterfoil.server.issuing import AuthorityKeys
 from counterfoil.storage.catalog import Catalog
 from tests.server import tokens
+from tests.server.fault_calls import Calls, calling
 from tests.server.graph_answers import LINES
-from tests.server.serving import BILLED, NOW, UNBILLED, Place, serving
+from tests.server.serving import BILLED, NOW, OTHER, UNBILLED, Place, serving
+from tests.server.v1_walks import items, publish_v1
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +31,36 @@ def graph(served_graph: Place) -> Place:
     """The server of all tests of one file, its clocks turned back."""
     served_graph.wall = served_graph.business = NOW
     return served_graph
+
+
+@pytest.fixture(scope="module")
+def served_v1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A served revision in blocks of four items, and one of the same line items for another partner."""
+    with serving(tmp_path_factory.mktemp("v1")) as place:
+        publish_v1(place, [items(30)], block_items=4)
+        other = Dataset(Kind.USAGE, OTHER, Scope.unbilled(BillingPeriod(2026, 11), "USD"))
+        publish_v1(place, [items(30)], dataset=other, block_items=4)
+        yield place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A server with nothing published, for one test."""
+    with serving(tmp_path) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def served_faults() -> Iterator[Calls]:
+    with calling() as calls:
+        yield calls
+
+
+@pytest.fixture
+def calls(served_faults: Calls) -> Iterator[Calls]:
+    """Calls to a server that misbehaves as a test says; all tests of one file share it."""
+    yield served_faults
+    served_faults.server.heal()
 
 
 @pytest.fixture(scope="session")

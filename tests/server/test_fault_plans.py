@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,7 @@ from counterfoil.server.faults.catalogue import BY_NAME, FAULTS
 from counterfoil.server.faults.plans import drawn, plan_of, read_plan, rule_of
 from counterfoil.server.faults.shapes import Outcome
 from counterfoil.server.faults.turns import Route
-from tests.server.fault_calls import Calls, calling
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Calls]:
-    with calling() as calls:
-        yield calls
-
-
-@pytest.fixture
-def calls(running: Calls) -> Iterator[Calls]:
-    yield running
-    running.server.heal()
+from tests.server.fault_calls import Calls
 
 
 def statuses(calls: Calls, *routes: Route) -> list[int]:

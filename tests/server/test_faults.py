@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from xml.etree import ElementTree as ET
@@ -17,21 +16,9 @@ from counterfoil.server.faults.catalogue import BY_NAME, FAULTS
 from counterfoil.server.faults.refusing import ERRORS, OUTAGES
 from counterfoil.server.faults.shapes import Fault
 from counterfoil.server.faults.turns import Route
-from tests.server.fault_calls import Calls, calling
+from tests.server.fault_calls import Calls
 
 NO_ANSWER = (httpx.RemoteProtocolError, httpx.ReadError)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Calls]:
-    with calling() as calls:
-        yield calls
-
-
-@pytest.fixture
-def calls(running: Calls) -> Iterator[Calls]:
-    yield running
-    running.server.heal()
 
 
 def on_each_route(faults: tuple[Fault, ...]) -> pytest.MarkDecorator:

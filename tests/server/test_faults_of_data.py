@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -16,23 +16,11 @@ import pytest
 from counterfoil.columns import Type, table_of
 from counterfoil.model import Kind
 from counterfoil.server.faults.catalogue import FAULTS
-from tests.server.fault_calls import LINE_ITEMS, PAGE_SIZE, Calls, calling
+from tests.server.fault_calls import LINE_ITEMS, PAGE_SIZE, Calls
 
 TABLE: Final = table_of(Kind.USAGE)
 PAGES: Final = LINE_ITEMS // PAGE_SIZE
 Item = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Calls]:
-    with calling() as calls:
-        yield calls
-
-
-@pytest.fixture
-def calls(running: Calls) -> Iterator[Calls]:
-    yield running
-    running.server.heal()
 
 
 def items(pages: list[dict[str, Any]]) -> list[list[Item]]:

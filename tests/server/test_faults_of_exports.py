@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -11,22 +11,10 @@ from typing import Any, Final
 import pytest
 
 from counterfoil.server.faults.catalogue import FAULTS
-from tests.server.fault_calls import LINE_ITEMS, Calls, calling
+from tests.server.fault_calls import LINE_ITEMS, Calls
 
 MARK: Final = "@counterfoil."
 GROUPS: Final = {"Operations", "Manifests", "Blobs"}
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Calls]:
-    with calling() as calls:
-        yield calls
-
-
-@pytest.fixture
-def calls(running: Calls) -> Iterator[Calls]:
-    yield running
-    running.server.heal()
 
 
 def statuses(calls: Calls, count: int) -> list[str]:

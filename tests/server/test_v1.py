@@ -5,17 +5,15 @@ import gzip
 import json
 import logging
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from counterfoil.errors import UnavailableError
-from counterfoil.model import Dataset, Kind, Rendering, Scope
-from counterfoil.periods import BillingPeriod
+from counterfoil.model import Rendering
 from counterfoil.server.v1 import openapi_paths
 from counterfoil.wire.v1_blocks import BlockFile
-from tests.server.serving import OTHER, Place, StubAuthenticator, serving
+from tests.server.serving import Place, StubAuthenticator, serving
 from tests.server.v1_walks import (
     LINE_ITEMS,
     NEXT,
@@ -29,23 +27,6 @@ from tests.server.v1_walks import (
     raw_get,
     texts,
 )
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A served revision in blocks of four items, and one of the same line items for another partner."""
-    with serving(tmp_path_factory.mktemp("v1")) as place:
-        publish_v1(place, [items(30)], block_items=4)
-        other = Dataset(Kind.USAGE, OTHER, Scope.unbilled(BillingPeriod(2026, 11), "USD"))
-        publish_v1(place, [items(30)], dataset=other, block_items=4)
-        yield place
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    with serving(tmp_path) as place:
-        yield place
-
 
 # Spellings
 
@@ -64,53 +45,53 @@ def place(tmp_path: Path) -> Iterator[Place]:
         f"/v1/invoices/unbilled/lineitems?{USAGE}&size=&seekOperation=&hasPartnerEarnedCredit=",
     ],
 )
-def test_every_spelling_of_a_request_gets_the_same_items(shared: Place, target: str) -> None:
-    status, body = raw_get(shared, target)
+def test_every_spelling_of_a_request_gets_the_same_items(served_v1: Place, target: str) -> None:
+    status, body = raw_get(served_v1, target)
     assert status == 200, body
     assert [item["n"] for item in json.loads(body)["items"]] == [0, 1, 2, 3]
 
 
-def test_both_forms_give_the_same_page_and_either_goes_on_with_the_others_token(shared: Place) -> None:
+def test_both_forms_give_the_same_page_and_either_goes_on_with_the_others_token(served_v1: Place) -> None:
     path_form = f"{LINE_ITEMS}/onetime/usagelineitems?currencycode=usd&period=current"
-    one, other = page(shared), shared.get(path_form)
+    one, other = page(served_v1), served_v1.get(path_form)
     assert one.json()["items"] == other.json()["items"]
     assert one.json()["links"]["self"] == other.json()["links"]["self"]
-    token = first_token(shared)
-    onwards = shared.get(path_form, **{"MS-ContinuationToken": token})
-    assert onwards.content == page(shared, NEXT, token).content
+    token = first_token(served_v1)
+    onwards = served_v1.get(path_form, **{"MS-ContinuationToken": token})
+    assert onwards.content == page(served_v1, NEXT, token).content
 
 
-def test_a_next_link_with_a_second_question_mark_works(shared: Place) -> None:
-    token = first_token(shared)
-    assert page(shared, USAGE + "?seekOperation=Next", token).content == page(shared, NEXT, token).content
+def test_a_next_link_with_a_second_question_mark_works(served_v1: Place) -> None:
+    token = first_token(served_v1)
+    assert page(served_v1, USAGE + "?seekOperation=Next", token).content == page(served_v1, NEXT, token).content
 
 
-def test_a_token_goes_on_without_a_seek_operation(shared: Place) -> None:
-    assert [item["n"] for item in page(shared, USAGE, first_token(shared)).json()["items"]] == [4, 5, 6, 7]
+def test_a_token_goes_on_without_a_seek_operation(served_v1: Place) -> None:
+    assert [item["n"] for item in page(served_v1, USAGE, first_token(served_v1)).json()["items"]] == [4, 5, 6, 7]
 
 
 # Refusals
 
 
-def test_no_token_is_401_and_no_permission_403(shared: Place) -> None:
-    anonymous = shared.client.get(f"{shared.url}{LINE_ITEMS}?{USAGE}")
+def test_no_token_is_401_and_no_permission_403(served_v1: Place) -> None:
+    anonymous = served_v1.client.get(f"{served_v1.url}{LINE_ITEMS}?{USAGE}")
     assert anonymous.status_code == 401
     check_error(anonymous.json())
     assert anonymous.json()["code"] == "400"
     assert anonymous.headers["WWW-Authenticate"].startswith("Bearer")
-    assert page(shared, partner="no-permission", status=403).json()["code"] == "2032"
+    assert page(served_v1, partner="no-permission", status=403).json()["code"] == "2032"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_line_items_can_only_be_read(shared: Place, method: str) -> None:
-    refused = shared.client.request(method, f"{shared.url}{LINE_ITEMS}?{USAGE}", headers=shared.headers())
+def test_line_items_can_only_be_read(served_v1: Place, method: str) -> None:
+    refused = served_v1.client.request(method, f"{served_v1.url}{LINE_ITEMS}?{USAGE}", headers=served_v1.headers())
     assert refused.status_code == 405
     assert refused.headers["Allow"] == "GET"
     check_error(refused.json())
 
 
-def test_head_is_refused_without_a_body(shared: Place) -> None:
-    assert raw_get(shared, f"{LINE_ITEMS}?{USAGE}", "HEAD") == (405, b"")
+def test_head_is_refused_without_a_body(served_v1: Place) -> None:
+    assert raw_get(served_v1, f"{LINE_ITEMS}?{USAGE}", "HEAD") == (405, b"")
 
 
 @pytest.mark.parametrize(
@@ -125,8 +106,8 @@ def test_head_is_refused_without_a_body(shared: Place) -> None:
         ("/v1/invoices/unbilled/lineitems/onetime", 404, "1000"),
     ],
 )
-def test_other_routes_are_refused_in_the_same_dialect(shared: Place, path: str, status: int, code: str) -> None:
-    refused = shared.get(path)
+def test_other_routes_are_refused_in_the_same_dialect(served_v1: Place, path: str, status: int, code: str) -> None:
+    refused = served_v1.get(path)
     assert refused.status_code == status
     check_error(refused.json())
     assert refused.json()["code"] == code
@@ -135,19 +116,19 @@ def test_other_routes_are_refused_in_the_same_dialect(shared: Place, path: str, 
 @pytest.mark.parametrize(
     "query", ["", USAGE.replace("onetime", "azure"), USAGE + "&size=0", USAGE + "&size=x", NEXT.replace("Next", "Last")]
 )
-def test_a_wrong_query_is_400_with_code_3000(shared: Place, query: str) -> None:
-    for token in ("", first_token(shared)):
-        assert page(shared, query, token, status=400).json()["code"] == "3000"
+def test_a_wrong_query_is_400_with_code_3000(served_v1: Place, query: str) -> None:
+    for token in ("", first_token(served_v1)):
+        assert page(served_v1, query, token, status=400).json()["code"] == "3000"
 
 
-def test_an_accept_header_without_json_is_406(shared: Place) -> None:
-    assert page(shared, status=406, headers={"Accept": "application/pdf"}).json()["code"] == "3000"
-    page(shared, headers={"Accept": "application/pdf, application/*;q=0.1"})
+def test_an_accept_header_without_json_is_406(served_v1: Place) -> None:
+    assert page(served_v1, status=406, headers={"Accept": "application/pdf"}).json()["code"] == "3000"
+    page(served_v1, headers={"Accept": "application/pdf, application/*;q=0.1"})
 
 
 @pytest.mark.parametrize(("version", "status"), [("v1", 200), ("V1", 200), ("", 200), ("v2", 400), ("v1, v2", 400)])
-def test_the_contract_version_is_v1_or_nothing(shared: Place, version: str, status: int) -> None:
-    page(shared, status=status, headers={"MS-Contract-Version": version})
+def test_the_contract_version_is_v1_or_nothing(served_v1: Place, version: str, status: int) -> None:
+    page(served_v1, status=status, headers={"MS-Contract-Version": version})
 
 
 def test_a_service_that_is_not_ready_says_when_to_try_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,12 +145,12 @@ def test_a_service_that_is_not_ready_says_when_to_try_again(tmp_path: Path, monk
 # Headers
 
 
-def test_ids_come_back_or_are_made(shared: Place) -> None:
+def test_ids_come_back_or_are_made(served_v1: Place) -> None:
     ids = {"MS-RequestId": "1234ecb8-37af-45f4-a1a1-358de3ca2b9e", "MS-CorrelationId": "run-7", "X-Locale": "de-DE"}
     for query, status in ((USAGE, 200), ("", 400)):
-        answer = page(shared, query, status=status, headers=ids)
+        answer = page(served_v1, query, status=status, headers=ids)
         assert {name: answer.headers[name] for name in ids} == ids
-    made = [page(shared).headers for _ in range(2)]
+    made = [page(served_v1).headers for _ in range(2)]
     assert made[0]["MS-RequestId"] != made[1]["MS-RequestId"]
     assert len(made[0]["MS-RequestId"]) == 36
     assert made[0]["MS-CorrelationId"]
@@ -181,8 +162,8 @@ def test_ids_come_back_or_are_made(shared: Place) -> None:
 
 
 @pytest.mark.parametrize("sent", ["<script>", "a b", "x" * 500])
-def test_an_id_that_is_not_sane_is_replaced(shared: Place, sent: str) -> None:
-    answer = page(shared, headers={"MS-RequestId": sent, "MS-CorrelationId": sent, "X-Locale": sent})
+def test_an_id_that_is_not_sane_is_replaced(served_v1: Place, sent: str) -> None:
+    answer = page(served_v1, headers={"MS-RequestId": sent, "MS-CorrelationId": sent, "X-Locale": sent})
     assert sent not in {answer.headers[name] for name in ("MS-RequestId", "MS-CorrelationId", "X-Locale")}
 
 
@@ -259,8 +240,8 @@ def test_a_revision_whose_files_are_not_all_there_is_not_walked(
 # The document
 
 
-def test_every_status_is_documented_and_both_forms_are_there(shared: Place) -> None:
-    document = shared.client.get(f"{shared.url}/openapi.json").json()
+def test_every_status_is_documented_and_both_forms_are_there(served_v1: Place) -> None:
+    document = served_v1.client.get(f"{served_v1.url}/openapi.json").json()
     mine = {path: item for path, item in document["paths"].items() if path.startswith("/v1/")}
     assert mine == json.loads(json.dumps(openapi_paths()))
     assert len(mine) == 2

@@ -2,14 +2,10 @@
 
 import random
 import string
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from counterfoil.model import Dataset, Kind, Scope
-from counterfoil.periods import BillingPeriod
-from tests.server.serving import OTHER, PARTNER, Place, serving
+from tests.server.serving import OTHER, PARTNER, Place
 from tests.server.v1_walks import (
     LINE_ITEMS,
     NEXT,
@@ -26,39 +22,23 @@ from tests.server.v1_walks import (
 GONE = "Start over with the first page"
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A served revision in blocks of four items, and one of the same line items for another partner."""
-    with serving(tmp_path_factory.mktemp("v1")) as place:
-        publish_v1(place, [items(30)], block_items=4)
-        other = Dataset(Kind.USAGE, OTHER, Scope.unbilled(BillingPeriod(2026, 11), "USD"))
-        publish_v1(place, [items(30)], dataset=other, block_items=4)
-        yield place
+def test_a_token_gives_the_same_page_every_time(served_v1: Place) -> None:
+    token = first_token(served_v1)
+    assert len({page(served_v1, NEXT, token).content for _ in range(5)}) == 1
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    with serving(tmp_path) as place:
-        yield place
-
-
-def test_a_token_gives_the_same_page_every_time(shared: Place) -> None:
-    token = first_token(shared)
-    assert len({page(shared, NEXT, token).content for _ in range(5)}) == 1
-
-
-def test_a_token_is_short_and_of_plain_characters(shared: Place) -> None:
-    token = first_token(shared)
+def test_a_token_is_short_and_of_plain_characters(served_v1: Place) -> None:
+    token = first_token(served_v1)
     assert len(token) <= 250
     assert set(token) <= set(string.ascii_letters + string.digits + "-_")
 
 
-def test_a_forged_token_is_refused_wherever_it_was_changed(shared: Place) -> None:
-    token = first_token(shared)
+def test_a_forged_token_is_refused_wherever_it_was_changed(served_v1: Place) -> None:
+    token = first_token(served_v1)
     chance = random.Random(1)
     for at in range(len(token)):
         other = chance.choice([char for char in string.ascii_letters + string.digits if char != token[at]])
-        refused = page(shared, NEXT, token[:at] + other + token[at + 1 :], status=400)
+        refused = page(served_v1, NEXT, token[:at] + other + token[at + 1 :], status=400)
         assert GONE in refused.json()["description"]
 
 
@@ -73,27 +53,27 @@ def test_a_forged_token_is_refused_wherever_it_was_changed(shared: Place) -> Non
         "null",
     ],
 )
-def test_what_is_no_token_of_ours_is_refused(shared: Place, token: str) -> None:
+def test_what_is_no_token_of_ours_is_refused(served_v1: Place, token: str) -> None:
     headers = {b"MS-ContinuationToken": token.encode("latin-1"), b"Authorization": f"Bearer {PARTNER}".encode()}
-    refused = shared.client.get(f"{shared.url}{LINE_ITEMS}?{NEXT}", headers=headers)
+    refused = served_v1.client.get(f"{served_v1.url}{LINE_ITEMS}?{NEXT}", headers=headers)
     assert refused.status_code == 400
     check_error(refused.json())
     assert refused.json()["code"] == "3000"
     assert GONE in refused.json()["description"]
 
 
-def test_two_tokens_in_one_request_are_none(shared: Place) -> None:
-    token = first_token(shared)
+def test_two_tokens_in_one_request_are_none(served_v1: Place) -> None:
+    token = first_token(served_v1)
     header = f"MS-ContinuationToken: {token}\r\n"
-    assert raw_get(shared, f"{LINE_ITEMS}?{NEXT}", more=header + header)[0] == 400
-    assert raw_get(shared, f"{LINE_ITEMS}?{NEXT}", more=header)[0] == 200
+    assert raw_get(served_v1, f"{LINE_ITEMS}?{NEXT}", more=header + header)[0] == 400
+    assert raw_get(served_v1, f"{LINE_ITEMS}?{NEXT}", more=header)[0] == 200
 
 
-def test_another_partners_token_answers_as_a_forged_one_does(shared: Place) -> None:
-    token = first_token(shared)
-    page(shared, NEXT, token)  # so that the page is at hand, for its own partner
-    foreign = page(shared, NEXT, token, partner=OTHER, status=400)
-    forged = page(shared, NEXT, token[:-1] + ("A" if token[-1] != "A" else "Q"), partner=OTHER, status=400)
+def test_another_partners_token_answers_as_a_forged_one_does(served_v1: Place) -> None:
+    token = first_token(served_v1)
+    page(served_v1, NEXT, token)  # so that the page is at hand, for its own partner
+    foreign = page(served_v1, NEXT, token, partner=OTHER, status=400)
+    forged = page(served_v1, NEXT, token[:-1] + ("A" if token[-1] != "A" else "Q"), partner=OTHER, status=400)
     assert foreign.content == forged.content
 
 
@@ -107,11 +87,11 @@ def test_another_partners_token_answers_as_a_forged_one_does(shared: Place) -> N
         NEXT + "&hasPartnerEarnedCredit=false",
     ],
 )
-def test_a_token_used_with_other_filters_is_refused(shared: Place, query: str) -> None:
-    refused = page(shared, query, first_token(shared), status=400)
+def test_a_token_used_with_other_filters_is_refused(served_v1: Place, query: str) -> None:
+    refused = page(served_v1, query, first_token(served_v1), status=400)
     assert "other parameters" in refused.json()["description"]
-    filtered = first_token(shared, USAGE + "&hasPartnerEarnedCredit=true")
-    page(shared, NEXT, filtered, status=400)
+    filtered = first_token(served_v1, USAGE + "&hasPartnerEarnedCredit=true")
+    page(served_v1, NEXT, filtered, status=400)
 
 
 def test_a_token_lives_24_hours_from_page_1_on(place: Place) -> None:
@@ -128,7 +108,7 @@ def test_a_token_lives_24_hours_from_page_1_on(place: Place) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"MS-ContinuationToken": ""}])
-def test_seek_operation_next_needs_a_token(shared: Place, headers: dict[str, str]) -> None:
-    refused = page(shared, NEXT, status=400, headers=headers)
+def test_seek_operation_next_needs_a_token(served_v1: Place, headers: dict[str, str]) -> None:
+    refused = page(served_v1, NEXT, status=400, headers=headers)
     assert "MS-ContinuationToken" in refused.json()["description"]
     assert refused.json()["code"] == "3000"

@@ -36,12 +36,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield place
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    with serving(tmp_path) as place:
-        yield place
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 12), st.sampled_from([None, True, False]), st.sampled_from(["gzip", "identity"]))
 def test_a_walk_equals_a_scan(published: Place, size: int, credit: bool | None, encoding: str) -> None:

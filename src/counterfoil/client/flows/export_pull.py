@@ -85,7 +85,8 @@ class ExportPull:
 
         def waiting(so_far_s: float) -> None:
             self.watching.expect("waiting")
-            self.watching.remark(f"Waiting for the export, {so_far_s:.0f} s.")
+            so_far = f", {so_far_s:.0f} s so far" if so_far_s >= 1 else ""
+            self.watching.remark(f"Waiting for the export{so_far}.")
 
         begun_url = ticket.operation_url
         export = yield from self.exporter.export(self.ask, waiting, url=begun_url, accepted=accepted)
