@@ -216,3 +216,32 @@ def test_no_answer_is_the_same_error(tmp_path: Path) -> None:
     nowhere.url = "http://127.0.0.1:1"
     with pytest.raises(NoAnswerError, match="Trying again is safe"):
         run(nowhere, lambda other: other.pull(ASK, tmp_path))
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_cancelling_at_once_leaves_the_folder_to_the_next_pull(
+    source: HostileSource, tmp_path: Path, turns: int
+) -> None:
+    async def cancelled(client: AsyncClient) -> Any:
+        task = asyncio.create_task(client.pull(ASK, tmp_path / "to"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return await client.pull(ASK, tmp_path / "to")
+
+    assert run(source, cancelled).proof is Proof.PROVEN
+
+
+def test_a_stream_refuses_what_comes_twice_as_a_pull_does(
+    source: HostileSource, walked: HostileSource, client: Client
+) -> None:
+    walked.annotated = False
+    twice = walked.lines[:2]
+    walked.parts = [[*twice, *twice, *walked.lines[2:]]]
+    with pytest.raises(ProofError, match="Page 2 holds the line items of page 1 again"):
+        list(client.line_items(PERIOD, api=Api.V1))
+    source.parts = [source.lines[:3], source.lines[:3]]
+    with pytest.raises(ProofError, match="hold the same 3 line items"):
+        list(client.line_items(ASK))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import json
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from counterfoil.client import Client, Form, Proof, ask_billed
-from counterfoil.errors import (
-    ProofError,
-)
+from counterfoil.client.protocol.retries import Patience
+from counterfoil.errors import ProofError
 from counterfoil.model import Kind
 from tests.client.folders import left_in
-from tests.client.hostile_source import Canned, HostileSource
+from tests.client.hostile_source import TOKEN, Canned, HostileSource, number, usage_line, written
 
 ASK = ask_billed(Kind.USAGE, "G016907411")
 TOTAL = "0.9999840002559959040655"
@@ -131,3 +132,43 @@ def test_a_blob_of_several_members_with_a_mark_and_blank_lines_is_read(
     lines = source.parts[0]
     source.bodies[name] = gzip.compress(b"\xef\xbb\xbf" + lines[0] + b"\r\n\r\n") + gzip.compress(lines[1])
     assert client.pull(ASK, tmp_path).line_items == 4
+
+
+def test_without_an_etag_what_was_fetched_is_not_mixed_with_another_operations(
+    source: HostileSource, tmp_path: Path
+) -> None:
+    """Not either where the run that began the other operation was interrupted while it waited."""
+    source.annotated, source.etag = False, ""
+    names = [{"name": "a.json.gz"}, {"name": "b.json.gz"}]
+    source.blob_changes = defaultdict(dict, enumerate(names))
+    source.bodies = {"a.json.gz": source.blob(0)[1], "b.json.gz": b"spoilt"}
+    quick = Patience(sleep=lambda _: None)
+    with Client(source.url, TOKEN, patience=quick, parallel=1) as client, pytest.raises(ProofError):
+        client.pull(ASK, tmp_path)
+
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    source.parts = [[written(usage_line(n, Quantity=number("7"))) for n in part] for part in ((10, 11, 12), (13,))]
+    source.bodies = {"a.json.gz": source.blob(0)[1], "b.json.gz": source.blob(1)[1]}
+    running = json.dumps({"id": "other", "status": "running"}).encode()
+    source.canned["operation"].extend([Canned(410), Canned(200, {}, running)])
+    with Client(source.url, TOKEN, patience=Patience(sleep=interrupt)) as client, pytest.raises(KeyboardInterrupt):
+        client.pull(ASK, tmp_path)
+    with Client(source.url, TOKEN, patience=quick) as client:
+        receipt = client.pull(ASK, tmp_path)
+        assert receipt.line_items == 4
+    assert b"customer-10" in gzip.decompress((tmp_path / "a.json.gz").read_bytes())
+
+
+def test_a_csv_that_cannot_be_written_of_what_came_does_not_hold_the_next_pull_up(
+    source: HostileSource, client: Client, tmp_path: Path
+) -> None:
+    """A flaw where neither counting nor adding up looks is met when the file is written."""
+    source.annotated = False
+    good = list(source.parts)
+    source.parts = [[line.replace(b'"customer-1"', b'""customer-1"') for line in part] for part in good]
+    with pytest.raises(ProofError):
+        client.pull(ASK, tmp_path, form=Form.CSV)
+    source.parts = good
+    assert client.pull(ASK, tmp_path, form=Form.CSV).line_items == 5

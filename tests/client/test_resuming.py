@@ -190,6 +190,31 @@ def test_a_held_file_that_was_damaged_since_is_pulled_again(
     assert (tmp_path / name).read_bytes() == body
 
 
+@pytest.mark.parametrize("edited", [{"lineItems": 4}, {"totals": {"EUR": {"BillingPreTaxTotal": "1.00"}}}])
+def test_a_receipt_that_says_other_than_the_source_is_not_held(
+    source: HostileSource, client: Client, tmp_path: Path, edited: dict[str, Any]
+) -> None:
+    right = client.pull(ASK, tmp_path)
+    receipt = tmp_path / "receipt.json"
+    receipt.write_text(json.dumps(json.loads(receipt.read_text()) | edited))
+    again = client.pull(ASK, tmp_path)
+    assert (again.already_held, again.line_items, again.totals) == (False, right.line_items, right.totals)
+
+
+@pytest.mark.parametrize("status", [401, 403, 429])
+def test_a_refusal_while_waiting_does_not_give_the_export_up(
+    source: HostileSource, client: Client, tmp_path: Path, status: int
+) -> None:
+    source.statuses = ["running", "running", "succeeded"]
+    running = json.dumps({"id": "the-operation", "status": "running"}).encode()
+    source.canned["operation"].extend([Canned(200, {}, running), *[Canned(status)] * 4])
+    with pytest.raises(RefusedError, match="goes on from there"):
+        client.pull(ASK, tmp_path)
+    source.canned["operation"].clear()
+    assert client.pull(ASK, tmp_path).proof is Proof.PROVEN
+    assert len(source.calls_of("export")) == 1
+
+
 def test_two_pulls_into_one_folder_do_not_collide(source: HostileSource, client: Client, tmp_path: Path) -> None:
     (tmp_path / STAGING).mkdir()
     with FolderLock(tmp_path / STAGING / "lock", "it"), pytest.raises(LockedError) as caught:
@@ -277,6 +302,26 @@ def test_a_walk_goes_on_after_its_last_kept_page(source: HostileSource, client: 
     had = len(source.calls)
     assert client.pull(ask, tmp_path, api=Api.V1).line_items == 5
     assert len(source.calls) == had + 1
+
+
+def test_sign_in_pages_in_the_middle_of_a_walk_do_not_throw_it_away(
+    source: HostileSource, client: Client, tmp_path: Path
+) -> None:
+    ask = ask_unbilled(Kind.USAGE, "current", "EUR", now=NOVEMBER)
+    source.parts = [[line.replace(b"PartnerId", b"partnerId") for line in source.lines]]
+    original = source.page
+
+    def signing_in(call: Any) -> Canned:
+        is_second = call.headers.get("ms-continuationtoken") == "token-1"
+        return Canned(200, {}, b"<html>Sign in</html>") if is_second else original(call)
+
+    source.page = signing_in  # type: ignore[method-assign]
+    with pytest.raises(ProofError, match="goes on from there"):
+        client.pull(ask, tmp_path, api=Api.V1)
+    source.page = original  # type: ignore[method-assign]
+    had = len(source.calls)
+    assert client.pull(ask, tmp_path, api=Api.V1).line_items == 5
+    assert len(source.calls) == had + 2
 
 
 def test_a_page_that_comes_twice_is_asked_for_again_and_then_refused(

@@ -158,6 +158,11 @@ class Folder:
         self.clear()
 
     @property
+    def is_held(self) -> bool:
+        """Whether it was entered and is not left yet: nobody else may touch what is in it."""
+        return self._lock.is_held
+
+    @property
     def has_fetched(self) -> bool:
         """Whether something was fetched that a next run need not fetch again."""
         return any(any(self.staging.glob(pattern)) for pattern in ("*.part", "*.gz.json", "items-*"))

@@ -31,6 +31,7 @@ class Ticket:
     blobs: tuple[SourceBlob, ...] = ()
     request_ids: tuple[str, ...] = ()
     partner: str = ""
+    period: str = ""  # the word by which the pages of a walk are asked for
 
     def keep(self, folder: Path) -> None:
         """Write the ticket."""
@@ -51,6 +52,7 @@ class Ticket:
                 tuple(SourceBlob(**each) for each in body["blobs"]),
                 tuple(body["request_ids"]),
                 str(body.get("partner", "")),
+                str(body.get("period", "")),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -7,7 +7,6 @@ The manifest tells: its eTag and its list of blobs. Where either changed, this p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from counterfoil.client.disk.blobs import Facts, prove
 from counterfoil.client.disk.folder import Folder, check_space
@@ -15,18 +14,17 @@ from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.flows.calls import Caller
 from counterfoil.client.flows.exports import Export, Exporter
 from counterfoil.client.flows.fetching import Fetcher, Links
-from counterfoil.client.flows.outcomes import Outcome, rounded, together, verdict, written
-from counterfoil.client.flows.steps import Do, Flow, Together, Wait
+from counterfoil.client.flows.outcomes import Outcome, agrees, rounded, together, verdict, written
+from counterfoil.client.flows.proving import Doubles, until_it_fits
+from counterfoil.client.flows.steps import Do, Flow, Together
 from counterfoil.client.flows.watching import Watching
 from counterfoil.client.line_items.forms import Form, check_rows
 from counterfoil.client.line_items.reading import Dialect
 from counterfoil.client.protocol.graph import SourceBlob, SourceManifest
-from counterfoil.client.protocol.promises import TRY_AGAIN, ChangedError
+from counterfoil.client.protocol.promises import ChangedError
 from counterfoil.client.receipt import Receipt
 from counterfoil.errors import ProofError
 from counterfoil.wire.graph import ExportRequest
-
-MISMATCHES_MAX: Final = 3  # a bit may flip on the way; what arrives wrong as often as this is wrong there
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +46,9 @@ class ExportPull:
         watching = self.watching
         export = yield from self._exported(ticket)
         manifest = export.manifest
-        held = yield Do(lambda: self.folder.held(manifest.etag, self.form.value))
-        if held is not None:
-            return held  # type: ignore[no-any-return]
+        held: Receipt | None = yield Do(lambda: self.folder.held(manifest.etag, self.form.value))
+        if held is not None and agrees(held, manifest.promise):
+            return held
         check_rows(self.form, manifest.promise.line_items)
         facts: dict[str, Facts] = yield Do(self._verified)
         watching.remark(
@@ -79,6 +77,8 @@ class ExportPull:
         """Wait for the operation begun before, or for a new one; raises ChangedError where its data is not the same."""
 
         def accepted(url: str) -> None:
+            if ticket.etag == "":  # nothing tells whether the new operation has the data of the one before
+                ticket.blobs = ()
             ticket.operation_url = url
             ticket.request_ids = self.caller.log.ids
             ticket.keep(self.folder.staging)
@@ -116,28 +116,15 @@ class ExportPull:
 
     def _blob(self, fetcher: Fetcher, blob: SourceBlob, facts: dict[str, Facts]) -> Flow[None]:
         part = self.folder.staging / f"{blob.name}.part"
-        as_parquet = self.form is Form.PARQUET
-        mismatches = 0
         kept = self.folder.staging / blob.name  # as it came, by a run that wanted another form
-        while True:
-            yield Do(lambda: kept.replace(part) if kept.exists() else None)
-            yield from fetcher.fetch(blob, part)
-            try:
-                facts[blob.name] = yield Do(
-                    lambda: prove(
-                        part, blob, self.ask.kind, as_parquet=as_parquet, on_line_items=self.watching.advance
-                    ),
-                    heavy=True,
-                )
-            except ProofError:
-                mismatches += 1
-                wait_s = self.caller.patience.wait_s(mismatches, None)
-                if mismatches >= MISMATCHES_MAX or wait_s is None:
-                    raise
-                yield Wait(wait_s)
-                continue
-            self.watching.finished_blob()
-            return
+
+        def proven() -> Facts:
+            as_parquet = self.form is Form.PARQUET
+            return prove(part, blob, self.ask.kind, as_parquet=as_parquet, on_line_items=self.watching.advance)
+
+        yield Do(lambda: kept.replace(part) if kept.exists() else None)
+        facts[blob.name] = yield from until_it_fits(fetcher, blob, part, proven)
+        self.watching.finished_blob()
 
     def _sum(self, export: Export, facts: list[Facts]) -> Flow[Outcome]:
         manifest = export.manifest
@@ -145,6 +132,7 @@ class ExportPull:
         try:
             manifest.promise.check(tally)
             _check_doubled(manifest, facts)
+            files = yield from written(self.form, self.ask.kind, Dialect.GRAPH, self.folder, facts, self.watching)
         except ProofError:
             yield Do(self.folder.clear)  # going on from here would end here again
             raise
@@ -158,7 +146,6 @@ class ExportPull:
                 "the line items of every blob": all(blob.line_items is not None for blob in manifest.blobs),
             },
         )
-        files = yield from written(self.form, self.ask.kind, Dialect.GRAPH, self.folder, facts, self.watching)
         return Outcome(
             operation=export.operation,
             partner=manifest.partner or self.caller.log.tenant,
@@ -182,13 +169,7 @@ def _told(etag: str | None) -> str:
 
 
 def _check_doubled(manifest: SourceManifest, facts: list[Facts]) -> None:
-    """Refuse two blobs with the same bytes, unless the source vouches for each of them."""
-    seen: dict[str, str] = {}
+    doubles = Doubles()
     for blob, each in zip(manifest.blobs, facts, strict=True):
-        if blob.sha256 is None and each.blob.line_items > 1 and each.blob.sha256 in seen:
-            raise ProofError(
-                f"The blobs {seen[each.blob.sha256]} and {blob.name} hold the same "
-                f"{each.blob.line_items:,} line items.",
-                remedy=TRY_AGAIN,
-            )
-        seen[each.blob.sha256] = blob.name
+        doubles.check(blob, each.blob.sha256)
+        doubles.note(blob, each.blob.sha256, each.blob.line_items)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from counterfoil.client.flows.calls import Caller
+from counterfoil.client.flows.months import asked_now, still_means
 from counterfoil.client.flows.steps import Do, Flow, Wait
 from counterfoil.client.protocol import graph
 from counterfoil.client.protocol.graph import SourceManifest, SourceOperation, Status
@@ -78,10 +79,17 @@ class Exporter:
         return (yield from self._manifest_of(operation[0]))
 
     def _submit(self, ask: ExportRequest) -> Flow[str]:
-        key = str(uuid.uuid4())
+        while True:
+            asked: ExportRequest = yield from asked_now(ask, self._caller.patience)
+            url = yield from self._submitted(asked)
+            if still_means(asked, ask, self._caller.patience):
+                return url
+
+    def _submitted(self, asked: ExportRequest) -> Flow[str]:
+        key = _new_id()
         return (
             yield from self._caller.read(
-                lambda: graph.submit_request(self._root, ask, client_request_id=_new_id(), idempotency_key=key),
+                lambda: graph.submit_request(self._root, asked, client_request_id=_new_id(), idempotency_key=key),
                 lambda answer: graph.read_location(self._caller.base, answer),
             )
         )

@@ -13,8 +13,9 @@ from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.forms import Form, Proven, write_form
 from counterfoil.client.line_items.reading import Dialect, LineReader
 from counterfoil.client.protocol.promises import Promise, Tally
-from counterfoil.client.receipt import ReceiptBlob, ReceiptFile
+from counterfoil.client.receipt import Receipt, ReceiptBlob, ReceiptFile
 from counterfoil.columns import table_of
+from counterfoil.errors import ProofError
 from counterfoil.model import Kind
 
 
@@ -48,6 +49,16 @@ def rounded(facts: list[Facts]) -> dict[str, int]:
         for column, count in each.inexact.items():
             counts[column] = counts.get(column, 0) + count
     return counts
+
+
+def agrees(held: Receipt, promise: Promise) -> bool:
+    """Whether a receipt says of its data what the source says, and adds up; one that was edited does not."""
+    line_items = sum(each.line_items for each in held.files)
+    try:
+        promise.check(Tally.of(held.line_items, held.totals))
+    except ProofError:
+        return False
+    return line_items == held.line_items
 
 
 def verdict(kind: Kind, promise: Promise, vouched: dict[str, bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:

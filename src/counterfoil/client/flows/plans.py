@@ -34,7 +34,6 @@ from counterfoil.errors import (
     LinkExpiredError,
     OperationFailedError,
     ProofError,
-    RefusedError,
     UsageError,
 )
 from counterfoil.periods import timestamp
@@ -44,7 +43,7 @@ WAIT_S_DEFAULT: Final = 3600.0
 PARALLEL_DEFAULT: Final = 4
 PARALLEL_MAX: Final = 64
 BEGUN_ANEW_MAX: Final = 2
-_ANSWERED: Final = (OperationFailedError, ProofError, RefusedError, LinkExpiredError, UsageError)
+_ANSWERED: Final = (OperationFailedError, ProofError, LinkExpiredError, UsageError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +82,21 @@ class Plan:
             first_link(self.base, ask, self.page_size_items)  # refuses what v1 does not offer
         facts = request_facts(ask, api, self.patience.now())
         folder = Folder(to, identity(str(self.base), api.value, facts))
-        yield Do(folder.enter)
         try:
+            yield Do(folder.enter)
             receipt = yield from self._pulled(ask, facts, folder, api, form, Watching(watcher))
         except GeneratorExit:
             raise
         except BaseException as error:  # noqa: BLE001 - it is raised again, and whatever it is, the lock goes
-            # An operation that is still under way is worth waiting for again; an answer that will not do is not.
+            if not folder.is_held:  # what is there is another pull's
+                raise _told(error, to, kept=False) from error.__cause__
+            # An operation is worth asking again, also after a refusal; one whose answer will not do is not.
             answered = isinstance(error, _ANSWERED)
             if isinstance(error, OperationFailedError) or (answered and not folder.has_fetched):
                 yield Do(folder.clear)
             yield Do(folder.leave)
-            raise _told(error, folder) from None if isinstance(error, OSError) else error.__cause__
+            kept = Ticket.read(folder.staging) is not None
+            raise _told(error, to, kept=kept) from None if isinstance(error, OSError) else error.__cause__
         yield Do(folder.leave)
         return receipt
 
@@ -160,13 +162,16 @@ def _until_it_stays(
             ticket = Ticket(ticket.subject, ticket.started_at)
 
 
-def _told(error: BaseException, folder: Folder) -> BaseException:
-    """Return the error with what became of what was fetched; a full disk gets a name."""
-    kept = Ticket.read(folder.staging) is not None
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        error = FullDiskError(f"There is no room left in {folder.path}.", remedy="Make room, then pull again.")
+def _told(error: BaseException, to: Path, *, kept: bool) -> BaseException:
+    """Return the error with what became of what was fetched; what the disk refuses gets words."""
+    if isinstance(error, OSError):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            error = FullDiskError(f"There is no room left in {to}.", remedy="Make room, then pull again.")
+        else:
+            refused = f"{error.filename or to} cannot be used: {error.strerror or error}."
+            error = CounterfoilError(refused, remedy="Mend that, then pull again, or name another folder.")
     if kept and isinstance(error, CounterfoilError):
         remedy = error.remedy.replace(TRY_AGAIN, "Trying again is safe.")
-        said = f"What was fetched is kept: the same pull into {folder.path} goes on from there."
+        said = f"What was fetched is kept: the same pull into {to} goes on from there."
         error.remedy = f"{remedy} {said}".strip()
     return error

@@ -11,15 +11,17 @@ import uuid
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import pyarrow as pa
 
 from counterfoil.client.disk.blobs import check_blob, forget, measured
+from counterfoil.client.disk.journal import digest_of
 from counterfoil.client.flows.calls import Caller, CallLog
 from counterfoil.client.flows.fetching import Fetcher, Links
+from counterfoil.client.flows.months import asked_now, still_means
 from counterfoil.client.flows.plans import Plan
-from counterfoil.client.flows.steps import Do, Flow, Wait
+from counterfoil.client.flows.proving import Doubles, check_new, until_it_fits
+from counterfoil.client.flows.steps import Flow
 from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.reading import Dialect, LineReader, tally_of
 from counterfoil.client.protocol import v1
@@ -31,8 +33,6 @@ from counterfoil.errors import ProofError
 from counterfoil.lake import batch_to_lake
 from counterfoil.model import Kind
 from counterfoil.wire.graph import ExportRequest
-
-_MISMATCHES_MAX: Final = 3
 
 Batches = Iterator[pa.RecordBatch]  # columns of text
 
@@ -64,6 +64,7 @@ def _blobs(plan: Plan, ask: ExportRequest, caller: Caller, folder: Path) -> Iter
     tally = Tally()
     reader = LineReader(ask.kind, Dialect.GRAPH)
     exporter = plan.exporter(caller)
+    doubles = Doubles()
     found: list[tuple[Fetcher, tuple[SourceBlob, ...], Promise]] = []
 
     def begin() -> Flow[Batches]:
@@ -75,8 +76,20 @@ def _blobs(plan: Plan, ask: ExportRequest, caller: Caller, folder: Path) -> Iter
 
     def one(fetcher: Fetcher, blob: SourceBlob) -> Flow[Batches]:
         part = folder / f"{blob.name}.part"
-        yield from _checked(plan, fetcher, blob, part)
-        return _read(part, blob, ask.kind, reader, tally)
+        sha256 = yield from until_it_fits(fetcher, blob, part, lambda: _checked(part, blob))
+        doubles.check(blob, sha256)
+        return read(part, blob, sha256)
+
+    def read(part: Path, blob: SourceBlob, sha256: str) -> Generator[pa.RecordBatch]:
+        before = tally.line_items
+        for batch in batches_of(part, blob.name, reader):
+            tally_of(ask.kind, batch, tally)
+            yield batch
+        forget(part)
+        had = tally.line_items - before
+        if blob.line_items is not None and blob.line_items != had:
+            raise ProofError(f"The blob {blob.name} has {had:,} line items, and {blob.line_items:,} were promised.")
+        doubles.note(blob, sha256, had)
 
     yield begin()
     [(fetcher, blobs, promise)] = found
@@ -85,58 +98,54 @@ def _blobs(plan: Plan, ask: ExportRequest, caller: Caller, folder: Path) -> Iter
     promise.check(tally)
 
 
-def _checked(plan: Plan, fetcher: Fetcher, blob: SourceBlob, part: Path) -> Flow[None]:
-    """Fetch a blob until it has the size and SHA-256 that were promised."""
-    mismatches = 0
-    while True:
-        yield from fetcher.fetch(blob, part)
-        size, sha256 = yield Do(lambda: measured(part), heavy=True)
-        try:
-            return check_blob(blob, size, sha256)
-        except ProofError:
-            yield Do(lambda: forget(part))
-            mismatches += 1
-            wait_s = plan.patience.wait_s(mismatches, None)
-            if mismatches >= _MISMATCHES_MAX or wait_s is None:
-                raise
-            yield Wait(wait_s)
-
-
-def _read(part: Path, blob: SourceBlob, kind: Kind, reader: LineReader, tally: Tally) -> Generator[pa.RecordBatch]:
-    before = tally.line_items
-    for batch in batches_of(part, blob.name, reader):
-        tally_of(kind, batch, tally)
-        yield batch
-    forget(part)
-    had = tally.line_items - before
-    if blob.line_items is not None and blob.line_items != had:
-        raise ProofError(f"The blob {blob.name} has {had:,} line items, and {blob.line_items:,} were promised.")
+def _checked(part: Path, blob: SourceBlob) -> str:
+    """Return the SHA-256 of a blob that has the size and SHA-256 that were promised; one that has not is gone."""
+    size, sha256 = measured(part)
+    try:
+        check_blob(blob, size, sha256)
+    except ProofError:
+        forget(part)
+        raise
+    return sha256
 
 
 def _pages(plan: Plan, ask: ExportRequest, caller: Caller) -> Iterator[Flow[Batches]]:
     tally = Tally()
     reader = LineReader(ask.kind, Dialect.V1)
-    first = v1.first_link(plan.base, ask, plan.page_size_items)
     correlation_id = str(uuid.uuid4())
     taken: set[bytes] = set()
+    digests: dict[str, int] = {}
+    begun: list[tuple[ExportRequest, v1.PageLink]] = []
     page: v1.SourcePage | None = None
     said: v1.Annotations | None = None
+
+    def begin() -> Flow[Batches]:
+        asked = yield from asked_now(ask, plan.patience)
+        begun.append((asked, v1.first_link(plan.base, asked, plan.page_size_items)))
+        return iter(())
 
     def one(link: v1.PageLink) -> Flow[Batches]:
         nonlocal page
 
         def read(answer: Answer) -> v1.SourcePage:
-            return v1.read_page(plan.base, first, answer)
+            page = v1.read_page(plan.base, first, answer)
+            check_new(page, len(taken), digests, answer)
+            return page
 
         page = yield from caller.read(
             lambda: v1.page_request(link, correlation_id=correlation_id, request_id=str(uuid.uuid4())), read
         )
+        if not still_means(asked, ask, plan.patience):
+            raise ChangedError("The month ended while its pages were asked for.")
         if not page.items:
             return iter(())
+        digests[digest_of(page)] = len(taken)
         batch = reader.read(page.items, f"Page {len(taken)}")
         tally_of(ask.kind, batch, tally)
         return iter((batch,))
 
+    yield begin()
+    [(asked, first)] = begun
     link: v1.PageLink | None = first
     while link is not None:
         if link.fingerprint in taken:

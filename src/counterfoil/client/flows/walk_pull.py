@@ -13,10 +13,12 @@ from typing import Final
 
 from counterfoil.client.disk.blobs import Facts
 from counterfoil.client.disk.folder import Folder, check_room
-from counterfoil.client.disk.journal import Journal, Walk, digest_of
+from counterfoil.client.disk.journal import Journal, Walk
 from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.flows.calls import Caller
-from counterfoil.client.flows.outcomes import Outcome, rounded, together, verdict, written
+from counterfoil.client.flows.months import asked_now, still_means
+from counterfoil.client.flows.outcomes import Outcome, agrees, rounded, together, verdict, written
+from counterfoil.client.flows.proving import RepeatedPageError, check_new
 from counterfoil.client.flows.steps import Do, Flow
 from counterfoil.client.flows.watching import Watching
 from counterfoil.client.line_items.forms import Form, check_rows
@@ -52,14 +54,17 @@ class WalkPull:
         """
         try:
             return (yield from self._once(ticket))
-        except ChangedError:
-            raise
-        except ProofError:
-            yield Do(self.folder.clear)  # going on from here would end here again
+        except ProofError as error:
+            unreadable = isinstance(error, GarbledError) and not isinstance(error, RepeatedPageError)
+            if not unreadable and not isinstance(error, ChangedError):
+                yield Do(self.folder.clear)  # going on from here would end here again
             raise
 
     def _once(self, ticket: Ticket) -> Flow[Outcome | Receipt]:
-        first = v1.first_link(self.caller.base, self.ask, self.page_size_items)
+        asked: ExportRequest = yield from asked_now(self.ask, self.caller.patience)
+        first = v1.first_link(self.caller.base, asked, self.page_size_items)
+        if ticket.period and ticket.period != asked.period:
+            raise ChangedError("The month ended since this walk began, so its pages go by another word.")
         journal = Journal(self.folder.staging, self.ask.kind)
         walk: Walk = yield Do(journal.read)
         wrong: bool = yield Do(lambda: self._is_of_another_form(journal, walk))
@@ -73,11 +78,14 @@ class WalkPull:
         while not walk.is_over:
             link = walk.following or first
             page = yield from self._page(first, link, walk, begun, correlation_id)
+            if not still_means(asked, self.ask, self.caller.patience):
+                raise ChangedError("The month ended while its pages were asked for.")
             if not walk.pages:
                 etag = page.annotations.etag or ""
-                held = yield Do(lambda given=etag: self.folder.held(given, self.form.value))  # type: ignore[misc]
-                if held is not None:
-                    return held  # type: ignore[no-any-return]
+                held: Receipt | None = yield Do(lambda given=etag: self.folder.held(given, self.form.value))  # type: ignore[misc]
+                if held is not None and agrees(held, page.annotations.promise):
+                    return held
+                ticket.period = str(asked.period)
                 yield Do(lambda given=page: self._begin(ticket, given))  # type: ignore[misc]
                 self.watching.expect("fetching", line_items=page.annotations.promise.line_items)
             where = f"Page {walk.pages + 1}"
@@ -112,7 +120,7 @@ class WalkPull:
 
         def read(answer: Answer) -> SourcePage:
             page = v1.read_page(self.caller.base, first, answer)
-            _check_new(page, number, walk, answer)
+            check_new(page, number, walk.digests, answer)
             return page
 
         try:
@@ -144,8 +152,10 @@ class WalkPull:
         tally = together(facts)
         promise = walk.annotations.promise if walk.annotations else Promise()
         promise.check(tally)
-        if tally.line_items != walk.tally.line_items:
-            raise ProofError(f"{walk.tally.line_items:,} line items were had, and {tally.line_items:,} are here.")
+        if tally != walk.tally:
+            raise ProofError(
+                f"{walk.tally.line_items:,} line items were had, and the {tally.line_items:,} here differ."
+            )
         etag = (walk.annotations.etag if walk.annotations else None) or ""
         checked, unchecked = verdict(self.ask.kind, promise, {"one eTag over the whole walk": bool(etag)})
         files = yield from written(self.form, self.ask.kind, Dialect.V1, self.folder, facts, self.watching)
@@ -159,13 +169,4 @@ class WalkPull:
             blobs=(),
             files=files,
             inexact=rounded(facts),
-        )
-
-
-def _check_new(page: SourcePage, number: int, walk: Walk, answer: Answer) -> None:
-    """Refuse a page whose items are those of an earlier one. A single line item may well be had twice."""
-    if len(page.items) > 1 and (earlier := walk.digests.get(digest_of(page))) is not None:
-        raise GarbledError(
-            f"Page {number} holds the line items of page {earlier} again ({answer.request_ids}).",
-            remedy="Nothing was kept. Trying again is safe; if it stays so, the source's paging is broken.",
         )

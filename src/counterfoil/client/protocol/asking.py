@@ -7,13 +7,13 @@ What a newcomer would get wrong: `last` names another month each month, so an `A
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from counterfoil.errors import UsageError
 from counterfoil.model import AttributeSet, Kind, Scope
-from counterfoil.periods import BillingPeriod
+from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.wire.graph import ExportRequest, Period
 
 
@@ -26,9 +26,13 @@ class Api(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ask(ExportRequest):
-    """What is asked for, and of an unbilled period the month (`YYYY-MM`) that it meant when it was asked for."""
+    """What is asked for, and of an unbilled period the month (`YYYY-MM`) that it meant when it was asked for.
+
+    `ahead` is how far the clock it was asked by is before this machine's, which is not at all but in tests.
+    """
 
     month: str = ""
+    ahead: timedelta = field(default=timedelta(), compare=False, repr=False)
 
 
 def ask_billed(kind: Kind, invoice: str, attributes: AttributeSet = AttributeSet.FULL) -> Ask:
@@ -44,7 +48,21 @@ def ask_unbilled(
     scope = Scope.unbilled(this_month, currency)
     word = _period(period, this_month)
     month = this_month if word is Period.CURRENT else this_month.last
-    return Ask(kind, attributes, period=word, currency=scope.currency, month=str(month))
+    return Ask(
+        kind, attributes, period=word, currency=scope.currency, month=str(month), ahead=now.astimezone(UTC) - utc_now()
+    )
+
+
+def business_now(ask: ExportRequest, now: datetime) -> datetime:
+    """Return the time by the clock that an ask was made by; `now` is by this machine's."""
+    return now + ask.ahead if isinstance(ask, Ask) else now
+
+
+def as_of(ask: ExportRequest, now: datetime) -> ExportRequest:
+    """Return the request with the word that means its month by now; raises UsageError where none does any more."""
+    if not isinstance(ask, Ask) or not ask.month:
+        return ask
+    return replace(ask, period=_period(ask.month, BillingPeriod.containing(business_now(ask, now))))
 
 
 def month_of(ask: ExportRequest, now: datetime) -> str:
