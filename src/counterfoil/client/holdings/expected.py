@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import quote
 
 from counterfoil.client.protocol.asking import Ask, ask_billed, ask_unbilled, month_of
+from counterfoil.client.protocol.names import is_taken_by_windows
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.periods import BillingPeriod
 from counterfoil.profiles import Profile
@@ -24,7 +25,6 @@ from counterfoil.wire.graph import ExportRequest
 
 PULLS_FOLDER: Final = Path("counterfoil-pulls")
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]([A-Za-z0-9._-]*[A-Za-z0-9_-])?", re.ASCII)
-_TAKEN_BY_WINDOWS: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def root_of(profile: Profile) -> Path:
 
 def folder_name(text: str) -> str:
     """Return a name that any system takes for one folder, and no two texts share: the text itself, if it can be."""
-    if _PLAIN_NAME.fullmatch(text) and not _TAKEN_BY_WINDOWS.fullmatch(text):
+    if _PLAIN_NAME.fullmatch(text) and not is_taken_by_windows(text):
         return text
     quoted = quote(text, safe="").replace(".", "%2E").replace("~", "%7E") or "%"
     return quoted if quoted.startswith("%") else f"%{ord(quoted[0]):02X}{quoted[1:]}"

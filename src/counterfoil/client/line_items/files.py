@@ -42,6 +42,8 @@ def read_blocks(path: Path, name: str) -> Iterator[bytes]:
 
     A byte order mark and a missing last newline are tolerated, as are several gzip members.
     """
+    if not path.stat().st_size:  # gzip of nothing has some twenty bytes; its readers take no bytes for the same
+        raise ProofError(f"The blob {name} is cut or corrupt: it has no bytes.", remedy=TRY_AGAIN)
     carry, first = b"", True
     with path.open("rb") as file, _gunzip(file) as stream:
         while True:

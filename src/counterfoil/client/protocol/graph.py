@@ -16,13 +16,13 @@ from typing import Any, Final
 
 from counterfoil.client.protocol.addresses import Base, check_blob_url, shown
 from counterfoil.client.protocol.messages import Answer, Request
+from counterfoil.client.protocol.names import is_blob_name, stem_of
 from counterfoil.client.protocol.promises import ChangedError, GarbledError, Promise, read_totals
 from counterfoil.client.protocol.tokens import as_tenant
 from counterfoil.errors import OperationFailedError, ProofError, UsageError
 from counterfoil.wire.graph import BILLING, NO_DATA_CODE, VERSIONS, ExportRequest
 
 BLOBS_MAX: Final = 100_000
-_BLOB_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}\.gz", re.ASCII)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SUCCEEDED: Final = frozenset({"succeeded", "completed"})
 _UNDER_WAY: Final = frozenset({"notstarted", "running"})
@@ -200,9 +200,9 @@ def _read_manifest(body: Mapping[str, Any], answer: Answer) -> SourceManifest:
         raise GarbledError(f"The manifest lists {len(blobs)} blobs and says that there are {count}.")
     seen: set[str] = set()
     for blob in blobs:
-        if blob.name.lower() in seen:  # case-blind, as some file systems are
-            raise GarbledError(f"The manifest lists the blob {blob.name} twice.")
-        seen.add(blob.name.lower())
+        if stem_of(blob.name) in seen:
+            raise GarbledError(f"The manifest lists the blob {blob.name} twice, as names of files go.")
+        seen.add(stem_of(blob.name))
     totals, currency = read_totals(body.get("@counterfoil.totals"))
     line_items = _optional_count(body, "@counterfoil.lineItemCount")
     by_blob = [blob.line_items for blob in blobs if blob.line_items is not None]
@@ -227,10 +227,10 @@ def _read_blob(listed: object) -> SourceBlob:
     if not isinstance(listed, dict):
         raise ProofError("The manifest lists a blob that is no object.")
     name = listed.get("name")
-    if not isinstance(name, str) or _BLOB_NAME.fullmatch(name) is None:
+    if not isinstance(name, str) or not is_blob_name(name):
         raise ProofError(
             f"The manifest lists a blob named {shown(str(name))!r}, which is no safe file name.",
-            remedy="Names are of A-Z a-z 0-9 . _ -, do not begin with a dot and end in .gz.",
+            remedy="Names are of A-Z a-z 0-9 . _ -, do not begin with a dot, end in .gz and are no device of Windows.",
         )
     sha256 = listed.get("@counterfoil.sha256")
     if sha256 is not None and (not isinstance(sha256, str) or _SHA256.fullmatch(sha256.lower()) is None):
