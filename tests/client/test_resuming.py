@@ -74,6 +74,17 @@ def test_a_blob_that_was_cut_goes_on_where_it_ended_under_its_etag(
     assert (tmp_path / name).read_bytes() == body
 
 
+def test_a_source_that_sends_the_same_beginning_again_and_again_is_given_up(
+    one_blob: HostileSource, client: Client, tmp_path: Path
+) -> None:
+    beginning = {"ETag": '"first"', "Content-Length": "200000"}
+    one_blob.blob_changes[0] = {"@counterfoil.sizeBytes": 200_000}
+    one_blob.canned["blob"].extend([Canned(200, beginning, b"x" * 100_000)] * 20)
+    with pytest.raises(NoAnswerError, match="after 4 attempts"):
+        client.pull(ASK, tmp_path)
+    assert len(one_blob.calls_of("blob")) == 4
+
+
 def test_a_later_run_goes_on_inside_a_blob(one_blob: HostileSource, tmp_path: Path) -> None:
     name, body = one_blob.blob(0)
     one_blob.cut_at[name] = 40

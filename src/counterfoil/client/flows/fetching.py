@@ -78,10 +78,11 @@ class Fetcher:
 
     def fetch(self, blob: SourceBlob, part: Path) -> Flow[None]:
         """Bring a blob to `part`, all of it; raises a SourceError. What is in it is for the caller to prove."""
-        attempts, renewed = 0, False
+        attempts, renewed, longest = 0, False, -1
         while True:
             attempts += 1
             offset, etag = yield Do(lambda: resume_point(part, blob))
+            longest = max(longest, offset)
             if offset and offset == blob.size_bytes:
                 return
             link, edition = self.links.of(blob)
@@ -89,8 +90,10 @@ class Fetcher:
             outcome = yield from self._once(blob, request, part, offset)
             if isinstance(outcome, Fetched) and (_is_whole(outcome) or _says_all_is_there(outcome, offset)):
                 return
-            if outcome.received >= _PROGRESS_BYTES:
-                attempts, renewed = 1, False
+            # More than ever was there: a source without ranges may send the same beginning for ever.
+            size = yield Do(lambda: _size_of(part))
+            if size >= longest + _PROGRESS_BYTES:
+                attempts, renewed, longest = 1, False, size
             failure, asked_s, again = self._judged(request, outcome)
             if isinstance(outcome, Fetched) and outcome.status in _MISFIT and not outcome.is_blob:
                 yield Do(lambda: forget(part))  # a rest that does not fit, or a blob that is another one now
@@ -140,6 +143,13 @@ class Fetcher:
         answer = Answer(request, outcome.status, outcome.headers, outcome.body)
         again = outcome.status in RETRIED or outcome.status in _MISFIT
         return refused(answer), retry_after_s(outcome.headers, self.patience.now()), again
+
+
+def _size_of(part: Path) -> int:
+    try:
+        return part.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _is_whole(outcome: Fetched) -> bool:
