@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from counterfoil.client import Client, ask_billed
+from counterfoil.client import Client, Form, Proof, ask_billed
+from counterfoil.client.disk import folder as module_of_folder
+from counterfoil.client.disk import locking
+from counterfoil.client.disk.folder import Folder
+from counterfoil.client.disk.tickets import Ticket
+from counterfoil.client.receipt import Receipt, ReceiptFile, identity
 from counterfoil.errors import (
+    DataFolderError,
+    LockedError,
     ProofError,
     UsageError,
 )
@@ -75,7 +84,7 @@ def test_an_interrupted_switch_is_cleaned_up_by_the_next_pull(
     replace = Path.replace
 
     def stop_at_second_blob(self: Path, target: Path) -> Path:
-        if self.name.startswith("part-") and target.parent == tmp_path:
+        if self.name.startswith("part-") and self.parent != target.parent == tmp_path:
             moved.append(self.name)
             if len(moved) == 2:
                 raise KeyboardInterrupt
@@ -91,3 +100,150 @@ def test_an_interrupted_switch_is_cleaned_up_by_the_next_pull(
     client.pull(ASK, tmp_path)
     assert len(source.calls_of("blob")) == fetched, "a verified blob was fetched again"
     assert left_in(tmp_path) == sorted([source.blob(0)[0], source.blob(1)[0], "receipt.json"])
+
+
+def test_a_former_file_that_is_open_is_named_and_the_former_pull_stays_whole(
+    source: HostileSource, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.pull(ASK, tmp_path, form=Form.CSV)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    source.parts, source.etag = [[written(usage_line(1))]], "new"
+    replace = Path.replace
+
+    def refuse_what_is_open(self: Path, target: Path) -> Path:
+        if target == tmp_path / "usage.csv":
+            raise PermissionError(errno.EACCES, "The process cannot access the file")
+        return replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", refuse_what_is_open)
+        with pytest.raises(LockedError, match=r"usage\.csv cannot be replaced.*Close the program"):
+            client.pull(ASK, tmp_path, form=Form.CSV)
+    assert {name: (tmp_path / name).read_bytes() for name in left_in(tmp_path)} == before
+    client.pull(ASK, tmp_path, form=Form.CSV)
+    assert (tmp_path / "usage.csv").read_bytes() != before["usage.csv"]
+
+
+def receipt_of(*files: ReceiptFile) -> Receipt:
+    return Receipt(
+        source="https://source.example",
+        api="graph",
+        request={},
+        operation="",
+        etag="",
+        started_at="",
+        finished_at="",
+        format="blobs",
+        line_items=0,
+        totals={},
+        proof=Proof.PROVEN,
+        checked=(),
+        unchecked=(),
+        blobs=(),
+        files=files,
+        request_ids=(),
+        inexact={},
+        notes=(),
+        partner="",
+    )
+
+
+SUBJECT = identity("https://source.example", "graph", {})
+
+
+@pytest.mark.parametrize("second", ["a.gz", "A.gz", "gone.gz"])
+def test_no_receipt_names_a_file_twice_or_one_that_is_not_there(tmp_path: Path, second: str) -> None:
+    folder = Folder(tmp_path / "to", SUBJECT)
+    folder.enter()
+    (folder.staging / "a.gz").write_bytes(b"12")
+    with pytest.raises(ProofError):
+        folder.keep(receipt_of(ReceiptFile("a.gz", 2, "", 0), ReceiptFile(second, 2, "", 0)))
+    folder.leave()
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_new_name_in_other_letters_takes_the_place_of_the_former_one(tmp_path: Path) -> None:
+    for name in ("A.gz", "a.gz", "a.gz"):
+        folder = Folder(tmp_path, SUBJECT)
+        folder.enter()
+        (folder.staging / name).write_bytes(b"12")
+        folder.keep(receipt_of(ReceiptFile(name, 2, "", 0)))
+        folder.leave()
+        assert left_in(tmp_path) == [name, "receipt.json"]
+
+
+def test_a_folder_that_another_pull_takes_away_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, folder = Folder(tmp_path / "to", SUBJECT), Folder(tmp_path / "to", SUBJECT)
+    other.enter()
+    opened = os.open
+    left: list[bool] = []
+
+    def leave_first(path: Path, flags: int, mode: int = 0o777) -> int:
+        if path.name == "lock" and not left:
+            left.append(True)
+            other.leave()
+        return opened(path, flags, mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", leave_first)
+        folder.enter()
+    assert left
+    assert folder.staging.is_dir()
+    folder.leave()
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_pull_that_is_about_to_end_is_another_pull_and_no_stranger(tmp_path: Path) -> None:
+    other = Folder(tmp_path, SUBJECT)
+    other.enter()
+    (tmp_path / "new.gz").write_bytes(b"")  # moved there, and the receipt was read before it named it
+    with pytest.raises(LockedError, match="Another pull"):
+        Folder(tmp_path, SUBJECT).enter()
+    other.leave()
+
+
+def test_a_stranger_is_refused_and_no_folder_of_ours_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine.gz").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"mine\.gz"):
+        Folder(tmp_path, SUBJECT).enter()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.gz"]
+
+
+def test_a_disk_without_locks_is_not_another_pull(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(_: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locking, "_lock", no_locks)
+    with pytest.raises(DataFolderError, match=r"cannot be locked: No locks available\. Name a folder") as caught:
+        Folder(tmp_path, SUBJECT).enter()
+    assert not isinstance(caught.value, LockedError)
+
+
+def test_an_unfinished_pull_of_another_partner_is_not_gone_on_with(tmp_path: Path) -> None:
+    first = Folder(tmp_path, SUBJECT)
+    first.enter()
+    Ticket(SUBJECT, "2026-11-05T00:00:00Z", partner="the first").keep(first.staging)
+    first.leave()
+    folder = Folder(tmp_path, SUBJECT)
+    folder.enter()
+    assert folder.ticket is not None
+    folder.ticket.partner = "the second"
+    with pytest.raises(UsageError, match=r"unfinished pull .* the first, .* of the second\. Remove .*--to"):
+        folder.check_partner("the second")
+    folder.check_partner("the first")
+    folder.clear()
+    folder.check_partner("the second")
+    with pytest.raises(UsageError, match="unfinished"):
+        folder.check_partner("the first")
+    folder.leave()
+
+
+def test_the_names_of_folders_that_are_made_are_brought_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(module_of_folder, "sync_folder", synced.append)
+    folder = Folder(tmp_path / "a" / "b", SUBJECT)
+    folder.enter()
+    assert synced[:3] == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    folder.leave()

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,14 +20,14 @@ from counterfoil.client.disk.blobs import measured
 from counterfoil.client.disk.locking import FolderLock
 from counterfoil.client.disk.syncing import sync_folder, write_text
 from counterfoil.client.disk.tickets import Ticket
-from counterfoil.client.line_items.forms import Form
+from counterfoil.client.line_items.forms import DATA_SUFFIXES, Form
 from counterfoil.client.protocol.graph import SourceBlob
 from counterfoil.client.receipt import FILE_NAME, UNFINISHED, VERSION, Receipt, ReceiptFile, identity
-from counterfoil.errors import FullDiskError, UsageError
+from counterfoil.errors import FullDiskError, LockedError, ProofError, UsageError
 
 STAGING: Final = ".counterfoil-pull"
 _LOCK: Final = "lock"
-_DATA_SUFFIXES: Final = (".gz", ".parquet", ".csv", ".xlsx")
+_ENTERED_MAX: Final = 100
 _NOBODYS: Final = frozenset({"desktop.ini", "thumbs.db"})  # put there by Windows, and by no person
 # What is written beside the blobs, measured against their gzip: Parquet is about as large and replaces them one by
 # one; a CSV file is inflated text, a workbook is not much smaller than Parquet.
@@ -44,6 +45,7 @@ class Folder:
         self._subject = dict(subject)
         self._former: tuple[str, ...] = ()
         self._made: list[Path] = []
+        self._partner = ""  # whose data an unfinished pull, or this one, has staged
         self._lock = FolderLock(self.staging / _LOCK, str(path))
         self.receipt: Receipt | None = None  # of the former pull
         self.ticket: Ticket | None = None  # of an unfinished one
@@ -52,18 +54,29 @@ class Folder:
         """Make the folder ready; raises UsageError if it holds something else, LockedError if another pull is on."""
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path} is a file.", remedy="Name a folder with --to.")
-        self._check(self._read_former())
-        for each in (*reversed(self.path.parents), self.path, self.staging):
-            if not each.exists():
-                each.mkdir(exist_ok=True)
-                self._made.append(each)
-        self._lock.__enter__()
-        try:
-            self._former = self._read_former()  # another pull may have ended in between
+        self._lock_up()
+        try:  # not before it is locked: another pull that is about to end would look like a stranger
+            self._former = self._read_former()
+            self._check(self._former)
             self.ticket = self._read_ticket()
         except BaseException:
             self.leave()
             raise
+        self._partner = self.ticket.partner if self.ticket else ""
+
+    def _lock_up(self) -> None:
+        for _ in range(_ENTERED_MAX):
+            with suppress(FileNotFoundError):  # another pull that leaves takes its folders away
+                for each in (*reversed(self.path.parents), self.path, self.staging):
+                    if not each.exists():
+                        each.mkdir(exist_ok=True)
+                        sync_folder(each.parent)
+                        self._made = [*(made for made in self._made if made != each), each]
+                self._lock.__enter__()
+                return
+        raise LockedError(
+            f"Other pulls come and go in {self.path}.", remedy="Try again when they are done; it is safe."
+        )
 
     def _read_ticket(self) -> Ticket | None:
         ticket = Ticket.read(self.staging)
@@ -87,7 +100,7 @@ class Folder:
         strangers = [
             name
             for name in entries
-            if name not in (*former, FILE_NAME) and (not is_ours or name.endswith(_DATA_SUFFIXES))
+            if name not in (*former, FILE_NAME) and (not is_ours or name.endswith(DATA_SUFFIXES))
         ]
         if strangers:
             raise UsageError(
@@ -107,13 +120,20 @@ class Folder:
         return receipt
 
     def check_partner(self, partner: str) -> None:
-        """Raise UsageError if the former pull is of another partner's data, as far as that is known."""
+        """Raise UsageError if what is here is another partner's data, as far as that is known."""
+        if partner and self._partner and partner != self._partner:
+            raise UsageError(
+                f"{self.path} holds an unfinished pull of data of the partner {self._partner}, and this is the data "
+                f"of {partner}.",
+                remedy=f"Remove {self.staging} to begin anew, or name another folder with --to.",
+            )
         former = self.receipt.partner if self.receipt else ""
         if partner and former and partner != former:
             raise UsageError(
                 f"{self.path} holds data of the partner {former}, and this is the data of {partner}.",
                 remedy="Name another folder with --to.",
             )
+        self._partner = self._partner or partner
 
     def find(self, file: ReceiptFile) -> Path | None:
         """Return where a verified file lies: staged, or moved into place by a run that was killed then."""
@@ -121,21 +141,25 @@ class Folder:
             path = folder / file.name
             if folder == self.path and (self.receipt is not None or file.name not in self._former):
                 return None
-            if path.is_file() and path.stat().st_size == file.size_bytes:
+            if _is_there(path, file):
                 return path
         return None
 
     def clear(self) -> None:
         """Throw away what an unfinished pull left."""
-        self.ticket = None
+        self.ticket, self._partner = None, ""
         for each in self.staging.iterdir():
             if each.name != _LOCK:
                 shutil.rmtree(each) if each.is_dir() else each.unlink()
 
     def keep(self, receipt: Receipt) -> None:
-        """Move the staged files of the receipt into the folder in place of the former ones, and write the receipt."""
+        """Move the staged files of the receipt into the folder in place of the former ones, and write the receipt.
+
+        Raises ProofError where they are not all there, and LockedError where a file cannot be replaced; before the
+        first step that cannot be taken back, where that is possible.
+        """
         names = [each.name for each in receipt.files]
-        assert all(_SAFE_NAME.fullmatch(name) for name in names)
+        self._check_ready(receipt)
         sync_folder(self.staging)
         # From here a crash leaves an unfinished receipt that names every file, so that the next pull can clean up.
         note = {
@@ -147,15 +171,41 @@ class Folder:
             "files": [{"name": name} for name in dict.fromkeys([*self._former, *names])],
         }
         self._write(json.dumps(note, indent=2) + "\n")
-        for name in self._former:
-            if name not in names:
-                (self.path / name).unlink(missing_ok=True)
-        for name in names:
-            if (self.staging / name).exists():
-                (self.staging / name).replace(self.path / name)
-        sync_folder(self.path)
+        self._replace_former(names)
+        if lost := [file.name for file in receipt.files if not _is_there(self.path / file.name, file)]:
+            raise ProofError(f"{lost[0]} did not arrive in {self.path}.", remedy="Trying again is safe.")
         self._write(receipt.text())
         self.clear()
+
+    def _check_ready(self, receipt: Receipt) -> None:
+        """Refuse, before anything is replaced, what can be told by then."""
+        names = {each.name.lower() for each in receipt.files}
+        assert all(_SAFE_NAME.fullmatch(name) for name in names)
+        if len(names) != len(receipt.files):
+            raise ProofError("Two files of this pull would have the same name.", remedy="Nothing was replaced.")
+        if lost := [file.name for file in receipt.files if self.find(file) is None]:
+            raise ProofError(f"{lost[0]} is no longer as it was written.", remedy="Trying again is safe.")
+        for name in (FILE_NAME, *self._former):
+            with _told_if_in_use(self.path / name), suppress(FileNotFoundError):
+                (self.path / name).replace(self.path / name)  # to itself: it fails where a program has the file open
+
+    def _replace_former(self, names: Sequence[str]) -> None:
+        by_letters = {name.lower(): name for name in names}
+        for former in self._former:
+            new = by_letters.get(former.lower(), "")
+            if former != new and not (new and self._is_moved(former, new)):
+                with _told_if_in_use(self.path / former):
+                    (self.path / former).unlink(missing_ok=True)
+        for name in names:
+            if (self.staging / name).exists():
+                with _told_if_in_use(self.path / name):
+                    (self.staging / name).replace(self.path / name)
+        sync_folder(self.path)
+
+    def _is_moved(self, former: str, new: str) -> bool:
+        """Whether a former file is the new one by now: some disks do not tell the cases of letters apart."""
+        old, fresh = self.path / former, self.path / new
+        return not (self.staging / new).exists() and old.exists() and fresh.exists() and old.samefile(fresh)
 
     @property
     def is_held(self) -> bool:
@@ -185,7 +235,8 @@ class Folder:
     def _write(self, text: str) -> None:
         fresh = self.staging / FILE_NAME
         write_text(fresh, text)
-        fresh.replace(self.path / FILE_NAME)
+        with _told_if_in_use(self.path / FILE_NAME):
+            fresh.replace(self.path / FILE_NAME)
         sync_folder(self.path)
 
     def _read_former(self) -> tuple[str, ...]:
@@ -208,6 +259,22 @@ class Folder:
         if not all(_SAFE_NAME.fullmatch(name) for name in names):  # it names what is to be deleted
             raise UsageError(f"{path} names files that no pull writes.", remedy="Name an empty folder with --to.")
         return names
+
+
+def _is_there(path: Path, file: ReceiptFile) -> bool:
+    return path.is_file() and path.stat().st_size == file.size_bytes
+
+
+@contextmanager
+def _told_if_in_use(path: Path) -> Iterator[None]:
+    """Raise LockedError where a file cannot be replaced. Windows replaces none that a program has open."""
+    try:
+        yield
+    except PermissionError as error:
+        raise LockedError(
+            f"{path} cannot be replaced: {error.strerror}.",
+            remedy="Close the program that has it open, and see that you may write there. Trying again is safe.",
+        ) from error
 
 
 def _said(subject: Mapping[str, Any]) -> str:

@@ -7,17 +7,23 @@ is imported before it is used. And a lock file that was removed in the meantime 
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from counterfoil.errors import LockedError
+from counterfoil.errors import DataFolderError, LockedError
+
+_TAKEN: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
 
 
 class FolderLock:
-    """An exclusive lock on a file; a context manager. Raises LockedError, and waits for nobody."""
+    """An exclusive lock on a file; a context manager. Raises LockedError, and waits for nobody.
+
+    Raises DataFolderError where the disk knows no locks, and FileNotFoundError where the file's folder is gone.
+    """
 
     def __init__(self, path: Path, what: str) -> None:
         self._path = path
@@ -29,11 +35,9 @@ class FolderLock:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 _lock(descriptor)
-            except OSError:
+            except OSError as error:
                 os.close(descriptor)
-                raise LockedError(
-                    f"Another pull is writing to {self._what}.", remedy="Try again when it is done; it is safe."
-                ) from None
+                raise _refusal(self._what, error) from None
             if _is_still(self._path, descriptor):
                 self._descriptor = descriptor
             else:
@@ -67,6 +71,16 @@ def _lock(descriptor: int) -> None:
         posix.flock(descriptor, posix.LOCK_EX | posix.LOCK_NB)
     else:
         windows.locking(descriptor, windows.LK_NBLCK, 1)
+
+
+def _refusal(what: str, error: OSError) -> DataFolderError:
+    """Return what to say of a lock that was not had. A disk without locks would look like another pull for ever."""
+    if error.errno in _TAKEN:
+        return LockedError(f"Another pull is writing to {what}.", remedy="Try again when it is done; it is safe.")
+    return DataFolderError(
+        f"{what} cannot be locked: {error.strerror}.",
+        remedy="Name a folder on a disk that knows file locks; a disk of this machine does.",
+    )
 
 
 def _is_still(path: Path, descriptor: int) -> bool:

@@ -20,7 +20,7 @@ from counterfoil.client.disk.blobs import measured
 from counterfoil.client.disk.folder import STAGING
 from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.line_items.files import batches_of
-from counterfoil.client.line_items.forms import Form
+from counterfoil.client.line_items.forms import DATA_SUFFIXES, Form
 from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns, tally_of
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.protocol.promises import Tally
@@ -30,7 +30,6 @@ from counterfoil.errors import ProofError, UsageError
 from counterfoil.lake import TEXT_SUFFIX
 from counterfoil.model import Kind
 
-_DATA_SUFFIXES: Final = (".gz", ".parquet", ".csv", ".xlsx")
 _COUNTED: Final = {Form.BLOBS.value, Form.PARQUET.value}
 
 
@@ -106,7 +105,7 @@ def verify(holding: Holding, advance: Callable[[int], None] = lambda _: None) ->
     verdict.faults += [
         f"{each.name} lies there, and the receipt does not name it"
         for each in sorted(holding.folder.iterdir())
-        if each.name.endswith(_DATA_SUFFIXES) and each.name not in named
+        if each.name.endswith(DATA_SUFFIXES) and each.name not in named
     ]
     if receipt.format in _COUNTED and not verdict.faults:
         verdict.faults += _sum_faults(receipt, tally)
