@@ -74,6 +74,9 @@ def test_a_damaged_blob_is_found_without_any_annotation(
         ({"rootDirectory": "ftp://x/y"}, "no http address"),
         ({"rootDirectory": "http://198.51.100.7/x"}, "plain http"),
         ({"blobs": "none"}, "no list of blobs"),
+        ({"@counterfoil.lineItemCount": 10**18}, "not a count"),
+        ({"eTag": "\ud800"}, "half a surrogate pair"),
+        ({"rootDirectory": "https://xn--/"}, "no http address"),
     ],
 )
 def test_a_manifest_that_cannot_be_right_is_refused(
@@ -83,6 +86,27 @@ def test_a_manifest_that_cannot_be_right_is_refused(
     with pytest.raises(ProofError, match=said):
         client.pull(ASK, tmp_path)
     assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["@counterfoil.sizeBytes", "@counterfoil.lineItemCount"])
+def test_a_count_that_nothing_can_have_is_refused(
+    source: HostileSource, client: Client, tmp_path: Path, name: str
+) -> None:
+    source.blob_changes[0] = {name: 10**400}
+    with pytest.raises(ProofError, match="not a count"):
+        client.pull(ASK, tmp_path)
+
+
+@pytest.mark.parametrize("span", [f"bytes {'0' * 5000}-1/9", f"bytes 40-41/{'9' * 5000}"])
+def test_a_range_of_thousands_of_digits_is_no_range(
+    source: HostileSource, client: Client, tmp_path: Path, span: str
+) -> None:
+    source.parts, source.blob_etag = source.parts[:1], '"first"'
+    name, body = source.blob(0)
+    source.cut_at[name] = 40
+    source.canned["blob"].append(Canned(200, {"ETag": '"first"', "Content-Length": str(len(body))}, body[:40]))
+    source.canned["blob"].append(Canned(206, {"ETag": '"first"', "Content-Range": span}, body[40:]))
+    assert client.pull(ASK, tmp_path).proof is Proof.PROVEN
 
 
 def test_a_count_that_differs_from_the_blob_is_refused(source: HostileSource, client: Client, tmp_path: Path) -> None:

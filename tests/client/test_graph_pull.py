@@ -67,7 +67,8 @@ def test_the_manifest_is_found_in_each_of_its_four_ways(
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "wait_s"), [("7", 7.0), ("2.128", 2.128), ("", 10.0), ("soon", 10.0), ("0", 0.2), ("9999", 100.0)]
+    ("retry_after", "wait_s"),
+    [("7", 7.0), ("2.128", 2.128), ("", 10.0), ("soon", 10.0), ("0", 0.2), ("0.0001", 0.2), ("9999", 100.0)],
 )
 def test_polling_waits_as_long_as_the_source_asks_within_the_bound(
     source: HostileSource, client: Client, tmp_path: Path, waits: list[float], retry_after: str, wait_s: float

@@ -195,6 +195,9 @@ def test_an_empty_dataset_is_an_empty_pull(source: HostileSource, client: Client
         ({"Counterfoil-ETag": "another"}, "other data"),
         ({"Counterfoil-Line-Item-Count": "6"}, "other data"),
         ({"Counterfoil-Totals": "{"}, "not JSON"),
+        ({"Counterfoil-Totals": "[" * 20_000}, "not JSON"),
+        ({"Counterfoil-Totals": '{"currency":"\\ud800"}'}, "not a text"),
+        ({"Counterfoil-Totals": '{"\\ud800":"1"}'}, "half a surrogate pair"),
         ({"Counterfoil-Line-Item-Count": "many"}, "not a count"),
     ],
 )
@@ -202,6 +205,15 @@ def test_headers_that_change_or_make_no_sense_are_refused(
     source: HostileSource, client: Client, tmp_path: Path, headers: dict[str, str], said: str
 ) -> None:
     source.page_headers[1] = headers
+    with pytest.raises(ProofError, match=said):
+        walk(client, tmp_path)
+
+
+@pytest.mark.parametrize(("uri", "said"), [("http://[x", "no http address"), ("/x\ud800", "surrogate pair")])
+def test_a_link_that_is_no_address_is_refused(
+    source: HostileSource, client: Client, tmp_path: Path, uri: str, said: str
+) -> None:
+    source.page_changes[0] = {"links": {"next": {"uri": uri}}}
     with pytest.raises(ProofError, match=said):
         walk(client, tmp_path)
 

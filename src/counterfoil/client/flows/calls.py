@@ -11,10 +11,9 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeVar
-from urllib.parse import urljoin
 
 from counterfoil.client.flows.steps import Flow, Send, Sign, Unanswered, Wait
-from counterfoil.client.protocol.addresses import Base, Origin, shown, without_query
+from counterfoil.client.protocol.addresses import Base, Origin, redirected, shown, without_query
 from counterfoil.client.protocol.messages import Answer, Request, own_ids, request_ids, retry_after_s
 from counterfoil.client.protocol.promises import GarbledError
 from counterfoil.client.protocol.refusals import RETRIED, refused
@@ -113,7 +112,7 @@ class Caller:
             )
             if isinstance(answer, Unanswered) or answer.status not in REDIRECTS:
                 return answer
-            location = urljoin(url, answer.headers.get("location", ""))
+            location = redirected(url, answer.headers.get("location", ""))
             if not is_at(self.base, location):
                 raise RefusedError(
                     f"{self.base.origin} redirects to {host_of(location)}, and the token is for {self.base.origin} "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from counterfoil.client.flows.calls import Caller
@@ -21,18 +21,18 @@ from counterfoil.errors import OperationTimeoutError, ProofError, RefusedError
 from counterfoil.wire.graph import ExportRequest
 
 POLL_DEFAULT_S: Final = 10.0
+POLL_MIN_S: Final = 0.2  # whatever the source says, never a hot loop
 POLL_MAX_S: Final = 300.0
 _FORGOTTEN: Final = frozenset({404, 410})
 
 
 @dataclass(slots=True)
 class Export:
-    """A finished export: its operation, its manifest, and the ids of the calls so far."""
+    """A finished export: its operation and its manifest."""
 
     operation: str
     operation_url: str
     manifest: SourceManifest
-    request_ids: list[str] = field(default_factory=list)
 
 
 class Exporter:
@@ -56,7 +56,7 @@ class Exporter:
         `on_wait` is told before each wait how long the export has taken so far. With `url` it is the operation there
         that is waited for, unless the source has forgotten it; `accepted` is given the address of a new one.
         """
-        forgotten = 0
+        forgotten = False
         while True:
             if not url:
                 url = yield from self._submit(ask)
@@ -66,10 +66,10 @@ class Exporter:
             except RefusedError as error:
                 if error.status not in _FORGOTTEN or forgotten:
                     raise
-                forgotten, url = 1, ""
+                forgotten, url = True, ""
                 continue
             manifest = yield from self._manifest_of(operation)
-            return Export(operation.id, url, manifest, list(self._caller.log.ids))
+            return Export(operation.id, url, manifest)
 
     def manifest_again(self, export: Export) -> Flow[SourceManifest]:
         """Ask the operation again: that renews the links of the same data."""
@@ -120,9 +120,7 @@ class Exporter:
 
     def _wait_s(self, answer: Answer, so_far_s: float) -> float:
         asked_s = retry_after_s(answer.headers, self._caller.patience.now())
-        wait_s = min(POLL_DEFAULT_S if asked_s is None else asked_s, POLL_MAX_S)
-        if asked_s is None or asked_s == 0:
-            wait_s = max(wait_s, 0.2)  # never a hot loop
+        wait_s = max(POLL_MIN_S, min(POLL_DEFAULT_S if asked_s is None else asked_s, POLL_MAX_S))
         left_s = self._wait_s_max - so_far_s
         if left_s <= 0:
             raise OperationTimeoutError(

@@ -13,14 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urljoin
 
 from counterfoil.client.disk.blobs import forget, remember, resume_point
 from counterfoil.client.flows.calls import REDIRECTS, REDIRECTS_MAX, CallLog, given_up, no_answer
 from counterfoil.client.flows.steps import Alone, Do, Fetch, Fetched, Flow, Unanswered, Wait
-from counterfoil.client.protocol.addresses import Base, check_blob_url
+from counterfoil.client.protocol.addresses import Base, check_blob_url, redirected
 from counterfoil.client.protocol.graph import SourceBlob, SourceManifest, blob_url, check_same_data
-from counterfoil.client.protocol.messages import Answer, Request, retry_after_s
+from counterfoil.client.protocol.messages import Answer, Request, retry_after_s, whole_number
 from counterfoil.client.protocol.refusals import RETRIED, refused
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import CounterfoilError, LinkExpiredError, ProofError, RefusedError
@@ -130,7 +129,7 @@ class Fetcher:
             if isinstance(outcome, Unanswered) or outcome.status not in REDIRECTS:
                 return outcome
             # Object stores answer with a link of their own.
-            location = urljoin(request.url, outcome.headers.get("location", ""))
+            location = redirected(request.url, outcome.headers.get("location", ""))
             request = Request("GET", check_blob_url(self.base, location), request.headers)
         raise ProofError(f"The link of {blob.name} redirects in a circle.")
 
@@ -154,10 +153,10 @@ def _size_of(part: Path) -> int:
 
 def _is_whole(outcome: Fetched) -> bool:
     """Whether a partial answer went to the end of the blob, as far as it says where that is."""
-    total = outcome.headers.get("content-range", "").rpartition("/")[2]
+    total = whole_number(outcome.headers.get("content-range", "").rpartition("/")[2])
     if not outcome.is_blob:
         return False
-    return outcome.status == 200 or not total.isdecimal() or int(total) <= outcome.size
+    return outcome.status == 200 or total is None or total <= outcome.size
 
 
 def _says_all_is_there(outcome: Fetched, offset: int) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from counterfoil.client.protocol.addresses import Base
-from counterfoil.client.protocol.messages import Request
+from counterfoil.client.protocol.messages import Request, whole_number
 
 Result = TypeVar("Result")
 
@@ -119,6 +119,5 @@ def place_of(fetch: Fetch, status: int, headers: Mapping[str, str]) -> int | Non
     if status != 206:
         return None
     unit, _, span = headers.get("content-range", "").partition(" ")
-    first = span.partition("-")[0]
-    right = unit == "bytes" and first.isascii() and first.isdecimal() and int(first) == fetch.offset
+    right = unit == "bytes" and whole_number(span.partition("-")[0]) == fetch.offset
     return fetch.offset if right else None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Final, Self
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -24,6 +25,9 @@ _SECRET: Final = re.compile(
     r"(?i)\b(bearer|basic)\s+[^\s\"'<>]+|\b(sig|sig%3d|client_secret|access_token)=[^\s&\"'<>]+|\beyJ[\w-]{8,}[\w.-]*"
 )
 _TEXT_LENGTH_MAX: Final = 300
+_HOST: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.ASCII)
+_NUMERIC: Final = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # an IPv4 address follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Origin:
         """Return the origin of an absolute http or https URL; raises ValueError."""
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".").lower()
-        if parts.scheme not in _DEFAULT_PORTS or not host:
+        if parts.scheme not in _DEFAULT_PORTS or not _is_host(host):
             raise ValueError(url)
         return cls(parts.scheme, host, parts.port or _DEFAULT_PORTS[parts.scheme])
 
@@ -94,8 +98,8 @@ class Base:
 
     def own(self, url: str, what: str) -> str:
         """Return an address the source gave us, made absolute; raises ProofError if it leads to another origin."""
-        absolute = urljoin(f"{self}/", url)
         try:
+            absolute = urljoin(f"{self}/", url)
             origin = Origin.of(absolute)
         except ValueError:
             raise ProofError(f"{what} of {self.origin} is no http address: {shown(url)!r}.") from None
@@ -131,6 +135,17 @@ def check_blob_url(base: Base, url: str) -> str:
     return url
 
 
+def redirected(url: str, location: str) -> str:
+    """Return where a redirect leads; raises ProofError where that is no address."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise ProofError(
+            f"{without_query(url)} redirects to {shown(location)!r}, which is no http address.",
+            remedy="Nothing was sent there.",
+        ) from None
+
+
 def without_query(url: str) -> str:
     """Return a URL as it may be shown: a query can hold a signature."""
     return url.partition("?")[0]
@@ -148,5 +163,21 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+        return address.ipv4_mapped or address.sixtofour or address
+    return address
+
+
+def _is_host(host: str) -> bool:
+    """Whether a name or address can be asked, and means the same to whoever resolves it; may raise ValueError."""
+    if ":" in host:
+        return _address(host) is not None
+    if _HOST.fullmatch(host) is None:
+        return False
+    if any(label.startswith("xn--") for label in host.split(".")):
+        # httpx reads such a name where it is sent, and says no with an error of its own.
+        import_module("httpx").URL(f"https://{host}").host  # noqa: B018
+    # Systems read `127.1`, `2130706433` and `0x7f000001` as addresses, and they are one of this machine.
+    return _NUMERIC.fullmatch(host.rpartition(".")[2]) is None or _address(host) is not None

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any, Final
 
 from counterfoil.client.protocol.addresses import Base, check_blob_url, shown
-from counterfoil.client.protocol.messages import Answer, Request
+from counterfoil.client.protocol.messages import DIGITS_MAX, Answer, Request, is_whole_text, whole_number
 from counterfoil.client.protocol.names import is_blob_name, stem_of
 from counterfoil.client.protocol.promises import ChangedError, GarbledError, Promise, read_totals
 from counterfoil.client.protocol.tokens import as_tenant
@@ -49,7 +49,6 @@ class SourceBlob:
 class SourceManifest:
     """What an export holds and where."""
 
-    id: str
     etag: str
     partner: str
     root_directory: str
@@ -177,7 +176,7 @@ def check_same_data(first: SourceManifest, renewed: SourceManifest) -> None:
 def _failure(body: Mapping[str, Any], operation_id: str, answer: Answer) -> OperationFailedError:
     error = body.get("error")
     error = error if isinstance(error, dict) else {}
-    code, message = shown(_text(error.get("code"))), shown(_text(error.get("message")))
+    code, message = (shown(text) if isinstance(text := error.get(name), str) else "" for name in ("code", "message"))
     said = ": ".join(part for part in (code, message) if part) or "no reason given"
     failure = OperationFailedError(
         f"The export ran and failed with {said} (operation {shown(operation_id)}, {answer.request_ids}).", code=code
@@ -212,7 +211,6 @@ def _read_manifest(body: Mapping[str, Any], answer: Answer) -> SourceManifest:
     if not root and blobs:
         raise ProofError(f"The manifest has no rootDirectory ({answer.request_ids}).")
     return SourceManifest(
-        id=_text(body.get("id")),
         etag=_text(body.get("eTag")),
         partner=as_tenant(body.get("partnerTenantId")),
         root_directory=root,
@@ -249,14 +247,15 @@ def _optional_count(body: Mapping[str, Any], name: str) -> int | None:
 
 
 def _count(value: object, name: str) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 19:
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    count = whole_number(value) if isinstance(value, str) else value
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 10**DIGITS_MAX:
         raise ProofError(f"The manifest's {name} is {shown(str(value))!r}, and not a count.")
-    return value
+    return count
 
 
 def _text(value: object) -> str:
+    if isinstance(value, str) and not is_whole_text(value):
+        raise ProofError(f"The source answers with {shown(value)!r}, which holds half a surrogate pair.")
     return value if isinstance(value, str) else ""
 
 

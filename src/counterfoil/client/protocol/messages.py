@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+DIGITS_MAX: Final = 18
 _OWN_ID_HEADERS: Final = ("client-request-id", "ms-requestid", "ms-correlationid", "x-ms-client-request-id")
 _ID_HEADERS: Final = ("request-id", *_OWN_ID_HEADERS, "x-ms-request-id")
 
@@ -61,8 +62,22 @@ def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
         return float(text[:12])
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - now).total_seconds())
+    except (ValueError, OverflowError):  # the latter for a zone of many digits
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
+
+
+def whole_number(text: str) -> int | None:
+    """Read a count in a header or a body; None where it is none, or has more digits than anything we count."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= DIGITS_MAX else None
+
+
+def is_whole_text(text: str) -> bool:
+    """Whether a text can be written: JSON can hold half a surrogate pair, and no file and no address can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

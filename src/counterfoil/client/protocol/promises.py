@@ -1,7 +1,7 @@
 """Counting and summing what arrived, and holding it against what was promised.
 
-The sums are exact, of the texts as they came, and kept apart by currency. What was not promised cannot be proven:
-`unproven` lists it, and the receipt says so.
+The sums are exact, of the texts as they came, and kept apart by currency. What was not promised cannot be proven, and
+the receipt says so.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final
 
 from counterfoil import numbers
 from counterfoil.client.protocol.addresses import shown
+from counterfoil.client.protocol.messages import is_whole_text
 from counterfoil.errors import ProofError
 
 _TOTAL_LENGTH_MAX: Final = 200
@@ -124,7 +125,9 @@ def read_totals(listed: object) -> tuple[dict[str, str] | None, str | None]:
     for name, text in totals.items():
         if not _is_total(text):
             raise ProofError(f"The source's total of {shown(name)} is {shown(str(text))!r}, and not a number.")
-    if not isinstance(currency, str):
+    if not all(map(is_whole_text, totals)):
+        raise ProofError("The source's totals have a name that holds half a surrogate pair.")
+    if not isinstance(currency, str) or not is_whole_text(currency):
         raise ProofError("The currency of the source's totals is not a text.")
     return totals, currency
 

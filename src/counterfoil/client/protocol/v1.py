@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from counterfoil.client.protocol.addresses import Base, shown
-from counterfoil.client.protocol.messages import Answer, Request
+from counterfoil.client.protocol.messages import Answer, Request, whole_number
 from counterfoil.client.protocol.promises import GarbledError, Promise, read_totals
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.model import AttributeSet, Kind
@@ -171,13 +171,12 @@ def _header(text: str) -> str:
 
 def _annotations(answer: Answer) -> Annotations:
     count = answer.headers.get(LINE_ITEMS_HEADER)
-    if count is not None and not (count.isascii() and count.isdecimal() and len(count) < 19):
+    line_items = None if count is None else whole_number(count)
+    if count is not None and line_items is None:
         raise ProofError(f"The header {LINE_ITEMS_HEADER} is {shown(count)!r}, and not a count.")
     text = answer.headers.get(TOTALS_HEADER)
     try:
         totals, currency = read_totals(None if text is None else json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ProofError(f"The header {TOTALS_HEADER} is not JSON.") from None
-    return Annotations(
-        answer.headers.get(ETAG_HEADER), Promise(None if count is None else int(count), currency, totals)
-    )
+    return Annotations(answer.headers.get(ETAG_HEADER), Promise(line_items, currency, totals))
