@@ -19,9 +19,10 @@ from typing import Any, Final
 import msgspec
 
 from counterfoil.client.disk.blobs import Facts
+from counterfoil.client.disk.syncing import sync_folder
 from counterfoil.client.line_items.files import LINES_PER_FILE_MAX, LakeFile, LinesFile
 from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns, tally_of
-from counterfoil.client.protocol.promises import Promise, Tally
+from counterfoil.client.protocol.promises import ChangedError, Promise, Tally
 from counterfoil.client.protocol.v1 import Annotations, PageLink, SourcePage
 from counterfoil.client.receipt import ReceiptBlob
 from counterfoil.model import Kind
@@ -60,11 +61,16 @@ class Journal:
         self._tallier = LineReader(kind, Dialect.V1, only=tally_columns(kind))
 
     def read(self) -> Walk:
-        """Return where the walk stands, and cut off what no journal line vouches for."""
+        """Return where the walk stands, and cut off what no journal line vouches for.
+
+        Raises ChangedError where the items of a page are no longer there: then nothing can be gone on with.
+        """
         walk = Walk()
         good = 0
         with suppress(FileNotFoundError), self._path.open("rb") as file:
             for line in file:
+                if not line.endswith(b"\n"):
+                    break  # the next line would be glued to it
                 try:
                     _replay(walk, json.loads(line))
                 except (ValueError, KeyError, TypeError):
@@ -73,11 +79,20 @@ class Journal:
         if self._path.exists():
             with self._path.open("r+b") as file:
                 file.truncate(good)
+        self._check_items(walk)
         items = self._items(walk.part)
         if items.exists():
             with items.open("r+b") as file:
                 file.truncate(walk.part_bytes)
         return walk
+
+    def _check_items(self, walk: Walk) -> None:
+        for part in range(walk.part + 1):
+            items = self._items(part)
+            size = items.stat().st_size if items.exists() else 0
+            wanted = walk.part_bytes if part == walk.part else 1
+            if size < wanted and Facts.read(self._folder, part_name(part)) is None:
+                raise ChangedError(f"The items of part {part} of the unfinished pull are no longer all there.")
 
     def add(self, walk: Walk, link: PageLink, page: SourcePage, where: str) -> None:
         """Keep a page: its items, then the line that vouches for them; raises ProofError for items that are none."""
@@ -90,12 +105,15 @@ class Journal:
             part, items, size = part + 1, 0, 0
         data = b"".join(line + b"\n" for line in lines)
         path = self._items(part)
-        with path.open("r+b" if path.exists() else "xb") as file:
+        is_new = not path.exists()
+        with path.open("xb" if is_new else "r+b") as file:
             file.seek(size)
             file.truncate()
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if is_new:  # its name, before anything vouches for what is in it
+            sync_folder(self._folder)
         entry = {
             "part": part,
             "partItems": items + len(lines),
@@ -107,10 +125,13 @@ class Journal:
             "next": asdict(page.following) if page.following else None,
             "annotations": asdict(page.annotations),
         }
+        is_new = not self._path.exists()
         with self._path.open("ab") as file:
             file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        if is_new:
+            sync_folder(self._folder)
         _replay(walk, entry)
 
     def full_parts(self, walk: Walk) -> list[int]:
