@@ -11,6 +11,7 @@ import pytest
 
 from counterfoil.client.diagnosis.findings import Finding, Health
 from counterfoil.client.diagnosis.source import diagnose_source
+from counterfoil.errors import UsageError
 from counterfoil.periods import utc_now
 from counterfoil.testing import PARTNER, Server
 from tests.cli.pulling import House, run
@@ -96,12 +97,19 @@ def test_a_clock_that_goes_wrong_is_found_by_the_sources(house: House, hours: in
     assert (clock.health, f"seconds {way} of the source's" in clock.told) == (Health.BAD, True), clock
 
 
-def test_a_proxy_in_between_is_named_without_its_password(house: House) -> None:
-    proxies = {"http": "http://name:hush@proxy.example:3128", "no": "example.com"}
-    finding = look(house.server, proxies=proxies)["proxy"]
-    assert finding.told == f"Calls to {house.server.url} go through the proxy proxy.example:3128."
-    assert "proxy" not in look(house.server, proxies={**proxies, "no": "example.com, 127.0.0.1"})
-    assert "proxy" not in look(house.server, proxies={"https": "http://proxy.example:3128"})
+def test_a_proxy_in_between_is_named_without_its_password() -> None:
+    def no_token() -> str:
+        raise UsageError("There is none, so that nothing is asked.")
+
+    def about(proxies: dict[str, str], url: str = "https://source.example") -> dict[str, str]:
+        return {each.about: each.told for each in diagnose_source(url, "graph", no_token, utc_now(), proxies=proxies)}
+
+    proxies = {"https": "http://name:hush@proxy.example:3128", "no": "example.com"}
+    assert about(proxies)["proxy"] == "Calls to https://source.example go through the proxy proxy.example:3128."
+    assert "proxy" not in about({**proxies, "no": "example.com, source.example"})
+    assert "proxy" not in about({"http": "http://proxy.example:3128"})
+    assert "proxy" not in about(proxies, "https://127.0.0.1:8443")
+    assert "its address cannot be read" in about({"https": "http://proxy.example:port"})["proxy"]
 
 
 def test_a_certificate_that_is_not_trusted_here_is_told_apart_from_no_line() -> None:

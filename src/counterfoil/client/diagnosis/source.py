@@ -72,10 +72,16 @@ def diagnose_source(
 
 
 def _proxy(base: Base, proxies: Mapping[str, str]) -> Iterator[Finding]:
-    proxy = proxies.get(base.origin.scheme) or proxies.get("all")
+    proxy = "" if base.origin.is_loopback else proxies.get(base.origin.scheme) or proxies.get("all")
     if proxy and not _is_exempt(base.origin.host, proxies.get("no", "")):
-        parts = urlsplit(proxy)
-        where = f"{parts.hostname}:{parts.port}" if parts.hostname and parts.port else parts.hostname or "somewhere"
+        try:
+            parts = urlsplit(proxy)
+            port = parts.port
+        except ValueError:
+            told = f"Calls to {base.origin} would go through a proxy, and its address cannot be read."
+            yield Finding("proxy", Health.BAD, told, "Write it as http://HOST:PORT.")
+            return
+        where = f"{parts.hostname}:{port}" if parts.hostname and port else parts.hostname or "somewhere"
         yield Finding("proxy", Health.GOOD, f"Calls to {base.origin} go through the proxy {where}.")
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import httpx
 
+from counterfoil.client.drivers.proxies import AsyncProxied, Proxied, proxy_mounts
 from counterfoil.client.flows.calls import host_of, is_at
 from counterfoil.client.flows.steps import Fetch, Fetched, Send, Unanswered, place_of
 from counterfoil.client.protocol.addresses import QUERY, Origin, shown, without_query
@@ -39,8 +40,13 @@ def system_trust() -> ssl.SSLContext:
 
 
 def open_client(*, verify: ssl.SSLContext | bool = True, transport: httpx.BaseTransport | None = None) -> httpx.Client:
-    """Return an httpx client that keeps no cookies, follows no redirects and logs no queries."""
-    client = httpx.Client(transport=transport, **_settings(verify))
+    """Return an httpx client that keeps no cookies, follows no redirects and logs no queries.
+
+    It goes through the proxies that the environment names, but never to this machine.
+    """
+    settings = _settings(verify)
+    mounts = proxy_mounts(Proxied, settings["verify"]) if transport is None else None
+    client = httpx.Client(transport=transport, mounts=mounts, **settings)
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # httpx copies the cookies, not their policy
     return client
 
@@ -49,7 +55,9 @@ def open_async_client(
     *, verify: ssl.SSLContext | bool = True, transport: httpx.AsyncBaseTransport | None = None
 ) -> httpx.AsyncClient:
     """Return the same for asyncio."""
-    client = httpx.AsyncClient(transport=transport, **_settings(verify))
+    settings = _settings(verify)
+    mounts = proxy_mounts(AsyncProxied, settings["verify"]) if transport is None else None
+    client = httpx.AsyncClient(transport=transport, mounts=mounts, **settings)
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return client
 
