@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import httpx
 
 from counterfoil.client.drivers.blocking import heavy_workers, processors
-from counterfoil.client.drivers.http import ERROR_BYTES_MAX, Arriving, Body, lower, outgoing, unanswered
+from counterfoil.client.drivers.bodies import ERROR_BYTES_MAX, Body, beginning
+from counterfoil.client.drivers.http import Arriving, lower, outgoing, unanswered
 from counterfoil.client.drivers.signing import Signer
 from counterfoil.client.flows.steps import (
     Alone,
@@ -113,9 +114,10 @@ class AsyncDriver:
             async with self._source.stream(
                 call.method, call.url, headers=call.headers, content=call.content
             ) as response:
-                body = Body(send.request)
-                async for piece in response.aiter_bytes():
-                    body.add(piece)
+                body = Body(send.request, response)
+                if not body.is_whole:
+                    async for piece in response.aiter_raw():
+                        body.add(piece)
                 return Answer(send.request, response.status_code, lower(response.headers), body.whole())
         except httpx.RequestError as error:
             return unanswered(error)
@@ -126,8 +128,10 @@ class AsyncDriver:
             async with self._storage.stream("GET", fetch.request.url, headers=dict(fetch.request.headers)) as response:
                 headers = lower(response.headers)
                 if not arriving.begin(response.status_code, headers):
-                    beginning = await anext(response.aiter_bytes(ERROR_BYTES_MAX), b"")
-                    return Fetched(response.status_code, headers, beginning)
+                    if response.is_stream_consumed:
+                        return Fetched(response.status_code, headers, response.content[:ERROR_BYTES_MAX])
+                    piece = await anext(response.aiter_raw(ERROR_BYTES_MAX), b"")
+                    return Fetched(response.status_code, headers, beginning(headers, piece))
                 with arriving.opened():
                     async for chunk in response.aiter_raw():
                         if not arriving.add(chunk):

@@ -17,7 +17,8 @@ from weakref import WeakSet
 
 import httpx
 
-from counterfoil.client.drivers.http import ERROR_BYTES_MAX, Arriving, Body, lower, outgoing, unanswered
+from counterfoil.client.drivers.bodies import ERROR_BYTES_MAX, Body, beginning
+from counterfoil.client.drivers.http import Arriving, lower, outgoing, unanswered
 from counterfoil.client.drivers.signing import Signer, TokenSource
 from counterfoil.client.flows.calls import Caller, CallLog
 from counterfoil.client.flows.steps import (
@@ -176,9 +177,10 @@ class Driver:
             with self._source.stream(
                 call.method, call.url, headers=call.headers, content=call.content, extensions=self._extensions
             ) as response:
-                body = Body(send.request)
-                for piece in response.iter_bytes():
-                    body.add(piece)
+                body = Body(send.request, response)
+                if not body.is_whole:
+                    for piece in response.iter_raw():
+                        body.add(piece)
                 return Answer(send.request, response.status_code, lower(response.headers), body.whole())
         except httpx.RequestError as error:
             return unanswered(error)
@@ -191,8 +193,10 @@ class Driver:
             ) as response:
                 headers = lower(response.headers)
                 if not arriving.begin(response.status_code, headers):
-                    beginning = next(response.iter_bytes(ERROR_BYTES_MAX), b"")
-                    return Fetched(response.status_code, headers, beginning)
+                    if response.is_stream_consumed:
+                        return Fetched(response.status_code, headers, response.content[:ERROR_BYTES_MAX])
+                    piece = next(response.iter_raw(ERROR_BYTES_MAX), b"")
+                    return Fetched(response.status_code, headers, beginning(headers, piece))
                 with arriving.opened():
                     for chunk in response.iter_raw():
                         if stop is not None and stop.is_set():

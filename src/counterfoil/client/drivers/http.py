@@ -16,17 +16,15 @@ from typing import Any, Final
 
 import httpx
 
+from counterfoil.client.drivers.bodies import ACCEPTED
 from counterfoil.client.drivers.proxies import AsyncProxied, Proxied, proxy_mounts
 from counterfoil.client.flows.calls import host_of, is_at
 from counterfoil.client.flows.steps import Fetch, Fetched, Send, Unanswered, place_of
 from counterfoil.client.protocol.addresses import QUERY, Origin, shown, without_query
 from counterfoil.client.protocol.certificates import certificate_flaw
-from counterfoil.client.protocol.messages import Request
 from counterfoil.errors import ProofError
 
 USER_AGENT: Final = "counterfoil"
-ANSWER_BYTES_MAX: Final = 256 << 20
-ERROR_BYTES_MAX: Final = 65536
 _TALKATIVE: Final = ("httpx", "httpcore.http11")
 
 
@@ -70,7 +68,7 @@ def _settings(verify: ssl.SSLContext | bool) -> dict[str, Any]:
         "verify": system_trust() if verify is True else verify,
         "follow_redirects": False,
         "timeout": httpx.Timeout(60.0, connect=20.0, read=180.0, pool=None),
-        "headers": {"User-Agent": USER_AGENT},
+        "headers": {"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPTED},
     }
 
 
@@ -120,27 +118,6 @@ def unanswered(error: httpx.RequestError, received: int = 0) -> Unanswered:
         return Unanswered(flaw.told, hopeless=True, received=received, remedy=flaw.remedy)
     hopeless = isinstance(error, httpx.UnsupportedProtocol)
     return Unanswered(shown(str(error)) or type(error).__name__, hopeless, received)
-
-
-class Body:
-    """An answer's body as it arrives, which may not be without end."""
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def add(self, piece: bytes) -> None:
-        """Take some more; raises ProofError where it is too much."""
-        self._size += len(piece)
-        if self._size > ANSWER_BYTES_MAX:
-            where = without_query(self._request.url)
-            raise ProofError(f"{where} answers with more than {ANSWER_BYTES_MAX >> 20} MiB.")
-        self._pieces.append(piece)
-
-    def whole(self) -> bytes:
-        """Return all of it."""
-        return b"".join(self._pieces)
 
 
 class Arriving:
