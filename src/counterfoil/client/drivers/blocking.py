@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -68,18 +69,25 @@ class OpenSockets:
         self._sockets: WeakSet[socket.socket] = WeakSet()
         self._lock = threading.Lock()
 
-    def traced(self, event: str, info: Mapping[str, Any]) -> None:
-        """Take note of a connection that was made; httpcore tells it."""
+    def traced(self, stop: threading.Event | None, event: str, info: Mapping[str, Any]) -> None:
+        """Take note of a connection that was made, and end it if `stop` came first; httpcore tells of it."""
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            made = info["return_value"].get_extra_info("socket")
             with self._lock:
-                self._sockets.add(info["return_value"].get_extra_info("socket"))
+                self._sockets.add(made)
+                if stop is not None and stop.is_set():  # else `cut` comes later, and finds it
+                    _end(made)
 
     def cut(self) -> None:
         """End what is under way on all of them. Another pull over them is not lost: it fetches the rest anew."""
         with self._lock:
             for each in self._sockets:
-                with suppress(OSError):  # it was closed already
-                    socket.socket.shutdown(each, socket.SHUT_RDWR)  # not SSL's own, which the reading thread needs
+                _end(each)
+
+
+def _end(made: socket.socket) -> None:
+    with suppress(OSError):  # it was closed already
+        socket.socket.shutdown(made, socket.SHUT_RDWR)  # not SSL's own, which the reading thread needs
 
 
 class Driver:
@@ -99,7 +107,6 @@ class Driver:
         self._guard = threading.Lock()
         self._locks: dict[object, threading.Lock] = {}
         self._open = OpenSockets()
-        self._extensions = {"trace": self._open.traced}
 
     def run(self, flow: Flow[Result], stop: threading.Event | None = None) -> Result:
         """Run a flow to its end; returns its result or raises its error."""
@@ -116,13 +123,13 @@ class Driver:
             return ended.value  # type: ignore[no-any-return]
 
     def _perform(self, step: Step, stop: threading.Event | None) -> Any:
-        if stop is not None and stop.is_set():
-            raise StoppedError
+        _check_going_on(stop)
         match step:
             case Send():
-                return self._send(step)
+                return self._send(step, stop)
             case Fetch():
                 with self._downloads:
+                    _check_going_on(stop)  # this wait may have been a long one
                     return self._fetch(step, stop)
             case Sign():
                 assert self._signer is not None
@@ -171,11 +178,14 @@ class Driver:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _send(self, send: Send) -> Answer | Unanswered:
+    def _traced(self, stop: threading.Event | None) -> dict[str, Any]:
+        return {"trace": partial(self._open.traced, stop)}
+
+    def _send(self, send: Send, stop: threading.Event | None) -> Answer | Unanswered:
         call = outgoing(send)
         try:
             with self._source.stream(
-                call.method, call.url, headers=call.headers, content=call.content, extensions=self._extensions
+                call.method, call.url, headers=call.headers, content=call.content, extensions=self._traced(stop)
             ) as response:
                 body = Body(send.request, response)
                 if not body.is_whole:
@@ -189,7 +199,7 @@ class Driver:
         arriving = Arriving(fetch)
         try:
             with self._storage.stream(
-                "GET", fetch.request.url, headers=dict(fetch.request.headers), extensions=self._extensions
+                "GET", fetch.request.url, headers=dict(fetch.request.headers), extensions=self._traced(stop)
             ) as response:
                 headers = lower(response.headers)
                 if not arriving.begin(response.status_code, headers):
@@ -199,8 +209,7 @@ class Driver:
                     return Fetched(response.status_code, headers, beginning(headers, piece))
                 with arriving.opened():
                     for chunk in response.iter_raw():
-                        if stop is not None and stop.is_set():
-                            raise StoppedError
+                        _check_going_on(stop)
                         if not arriving.add(chunk):
                             break
                 return arriving.fetched(response.status_code, headers)
@@ -208,6 +217,11 @@ class Driver:
             raise ProofError("A blob's link is no address that can be asked.") from None
         except httpx.RequestError as error:
             return unanswered(error, arriving.received)
+
+
+def _check_going_on(stop: threading.Event | None) -> None:
+    if stop is not None and stop.is_set():
+        raise StoppedError
 
 
 class Connection:
