@@ -97,6 +97,22 @@ def test_an_asynchronous_credential_is_for_the_asynchronous_client(source: Hosti
     assert sent(source) == ["Bearer token-1"] * 2
 
 
+def test_a_function_that_turns_out_to_be_asynchronous_is_for_the_asynchronous_client(
+    source: HostileSource, tmp_path: Path
+) -> None:
+    async def get_token(token: str) -> str:
+        return token
+
+    async def pull() -> None:
+        async with AsyncClient(source.url, lambda: get_token("late")) as client:
+            await client.pull(ASK, tmp_path / "async")
+
+    asyncio.run(pull())
+    assert sent(source) == ["Bearer late"] * 2
+    with Client(source.url, lambda: get_token("late")) as client, pytest.raises(UsageError, match="AsyncClient"):
+        client.pull(ASK, tmp_path / "sync")
+
+
 @pytest.mark.parametrize("given", ["", "two words", "line\n", 7])
 def test_what_cannot_be_a_credential_is_refused_before_a_call(source: HostileSource, given: Any) -> None:
     with pytest.raises(UsageError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
 import threading
 import time
@@ -9,14 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 
+from counterfoil.client import AsyncClient, ask_billed
 from counterfoil.client.drivers.blocking import Driver, OpenSockets
 from counterfoil.client.drivers.http import open_client
 from counterfoil.client.flows.steps import Do, Fetch, Fetched, Flow, Together
+from counterfoil.client.line_items.files import batches_of
+from counterfoil.client.line_items.reading import LineReader
 from counterfoil.client.protocol.messages import Request
 from counterfoil.client.protocol.retries import Patience
-from tests.client.hostile_source import Canned, HostileSource
+from counterfoil.model import Kind
+from tests.client.hostile_source import TOKEN, Canned, HostileSource
+
+ASK = ask_billed(Kind.USAGE, "G016907411")
 
 
 class Silent:
@@ -100,3 +109,69 @@ def test_a_connection_that_was_being_made_when_its_pull_was_given_up_is_ended(st
         else:
             with pytest.raises(BlockingIOError):
                 theirs.recv(1)
+
+
+async def _taken_one(client: AsyncClient) -> None:
+    stream = client.line_items(ASK)
+    await anext(stream)
+    await stream.aclose()  # type: ignore[attr-defined]  # it is a generator
+
+
+async def _cancelled_as_it_reads(client: AsyncClient, reading: threading.Event) -> None:
+    task = asyncio.ensure_future(anext(client.batches(ASK)))
+    await asyncio.to_thread(reading.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_a_stream_that_is_left_closes_its_file_before_the_folder_goes(
+    source: HostileSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    reading, was_there = threading.Event(), []
+
+    def watched(part: Path, name: str, reader: LineReader) -> Iterator[pa.RecordBatch]:
+        reading.set()
+        time.sleep(0.2 if cancelled else 0)
+        try:
+            yield from batches_of(part, name, reader)
+        finally:
+            was_there.append(part.exists())
+
+    async def leave() -> list[str]:
+        async with AsyncClient(source.url, TOKEN) as client:
+            await (_cancelled_as_it_reads(client, reading) if cancelled else _taken_one(client))
+            return os.listdir(tmp_path)
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("counterfoil.client.flows.streams.batches_of", watched)
+    assert asyncio.run(leave()) == []
+    assert was_there == [True]
+
+
+@pytest.mark.parametrize("heavy", [True, False])
+def test_a_task_that_is_cancelled_twice_still_waits_for_what_writes(heavy: bool) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        time.sleep(0.3)
+        ended.set()
+        raise OSError("nobody is left to hear of this")
+
+    def working() -> Flow[None]:
+        yield Do(work, heavy=heavy)
+
+    async def cancel() -> bool:
+        async with AsyncClient("http://127.0.0.1:1", TOKEN) as client:
+            task = asyncio.create_task(client._driver.run(working()))
+            await asyncio.to_thread(begun.wait, 10)
+            for _ in range(2):
+                task.cancel()
+                await asyncio.sleep(0.05)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return ended.is_set()
+
+    assert asyncio.run(cancel())

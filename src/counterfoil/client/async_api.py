@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
@@ -82,18 +83,24 @@ class AsyncClient:
 
     async def line_items(self, ask: ExportRequest, *, api: Api = Api.GRAPH) -> AsyncIterator[dict[str, str | None]]:
         """Yield the line items by Graph's names, every value the exact text it came as; see `Client.line_items`."""
-        async for batch in self._batches(ask, api):
-            for item in items_of(batch):
-                yield item
+        async with aclosing(self._batches(ask, api)) as batches:
+            async for batch in batches:
+                for item in items_of(batch):
+                    yield item
 
     async def batches(self, ask: ExportRequest, *, api: Api = Api.GRAPH) -> AsyncIterator[pa.RecordBatch]:
         """Yield the line items as record batches with the lake's columns; see `Client.batches`."""
-        async for batch in self._batches(ask, api):
-            yield await asyncio.to_thread(lake_of, ask.kind, batch)
+        async with aclosing(self._batches(ask, api)) as batches:
+            async for batch in batches:
+                yield await self._driver.work(partial(lake_of, ask.kind, batch))
 
-    async def _batches(self, ask: ExportRequest, api: Api) -> AsyncIterator[pa.RecordBatch]:
+    async def _batches(self, ask: ExportRequest, api: Api) -> AsyncGenerator[pa.RecordBatch]:
         with streamed(self._plan, ask, api) as parts:
             for flow in parts:
                 batches = await self._driver.run(flow)
-                while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-                    yield batch
+                try:
+                    while (batch := await self._driver.work(partial(next, batches, None))) is not None:
+                        yield batch
+                finally:
+                    if isinstance(batches, Generator):  # it reads a file of the folder that goes
+                        batches.close()

@@ -66,6 +66,10 @@ class AsyncDriver:
         except StopIteration as ended:
             return ended.value  # type: ignore[no-any-return]
 
+    async def work(self, work: Callable[[], Result]) -> Result:
+        """Work in a thread; where this is cancelled, it ends when the work does."""
+        return await _done(work)
+
     async def _perform(self, step: Step) -> Any:
         match step:
             case Send():
@@ -74,15 +78,13 @@ class AsyncDriver:
                 async with self._downloads:
                     return await self._fetch(step)
             case Sign():
-                if self._signer.is_asynchronous:
-                    return await self._signer.token_async(step.refused)
-                return await asyncio.to_thread(self._signer.token, step.refused)
+                return await self._signer.token_async(step.refused)
             case Wait():
                 return await self._patience.async_sleep(step.seconds)
             case Do(heavy=True):
                 return await _done(step.work, self._heavy)
             case Do():
-                return await _done(step.work)
+                return await self.work(step.work)
             case Alone():
                 async with self._locks.setdefault(step.key, asyncio.Lock()):
                     return await self.run(step.flow)
@@ -143,11 +145,16 @@ class AsyncDriver:
             return unanswered(error, arriving.received)
 
 
-async def _done(work: Callable[[], Any], workers: Executor | None = None) -> Any:
-    """Work in a thread, and be done when this returns: what was cancelled still has its files open."""
+async def _done(work: Callable[[], Result], workers: Executor | None = None) -> Result:
+    """Work in a thread, and be done when this returns: what was cancelled, however often, still has its files open."""
     future = asyncio.get_running_loop().run_in_executor(workers, work)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait([future])
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return future.result()
+    future.exception()  # asyncio complains of errors nobody saw
+    raise cancelled

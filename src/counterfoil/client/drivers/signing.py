@@ -8,13 +8,15 @@ is given the claims of the challenge.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import inspect
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from counterfoil.client.protocol.addresses import shown
@@ -65,38 +67,33 @@ class Signer:
         """
         if isinstance(self._credential, str):
             return self._credential if refused is None else ""
-        with self._lock:
-            try:
-                given = self._asked(refused)
-            except CounterfoilError:
-                raise
-            except Exception as error:
-                raise _not_signed_in(error) from error
-            return self._taken(given)
+        with _in_our_words(), self._lock:
+            return self._taken(self._asked(refused))
 
     async def token_async(self, refused: str | None = None) -> str:
-        """Return a token from a credential that may be asynchronous."""
+        """Return a token from a credential that may be asynchronous; one that is not is asked in a thread."""
         if isinstance(self._credential, str):
             return self._credential if refused is None else ""
-        try:
+        with _in_our_words():
+            given = self._asked(refused) if self.is_asynchronous else await asyncio.to_thread(self._begun, refused)
+            return self._taken(await given) if inspect.isawaitable(given) else self._taken(given)
+
+    def _begun(self, refused: str | None) -> Any:
+        """Return a token, or the awaitable of one: nobody can tell of `lambda: get_token()` before it was called."""
+        with self._lock:
             given = self._asked(refused)
-            given = await given if inspect.isawaitable(given) else given
-        except CounterfoilError:
-            raise
-        except Exception as error:
-            raise _not_signed_in(error) from error
-        return self._taken(given)
+            return given if inspect.isawaitable(given) else self._taken(given)
 
     @property
     def is_asynchronous(self) -> bool:
-        """Whether asking gives an awaitable, which only `AsyncClient` can wait for."""
+        """Whether asking is known to give an awaitable, which only `AsyncClient` can wait for."""
         ask = getattr(self._credential, "get_token", self._credential)
         return inspect.iscoroutinefunction(ask) or inspect.iscoroutinefunction(getattr(ask, "__call__", None))  # noqa: B004
 
     def check_blocking(self) -> None:
         """Refuse a credential that only an event loop can ask."""
         if self.is_asynchronous:
-            raise UsageError("An asynchronous credential is for AsyncClient.", remedy="Use the blocking one here.")
+            raise _for_the_other_client()
 
     def _asked(self, refused: str | None) -> Any:
         """Ask the credential: a text, an AccessToken, or an awaitable of either."""
@@ -115,17 +112,31 @@ class Signer:
             self._token = _checked(given.token)
             self._good_until_s = float(given.expires_on) - _EARLY_S
             return self._token
+        if inspect.isawaitable(given):
+            if inspect.iscoroutine(given):
+                given.close()  # Python complains of those that nobody awaits
+            raise _for_the_other_client()
         if not isinstance(given, str):
             raise UsageError(f"The credential gave a {type(given).__name__}, and not a token.")
         return _checked(given)
 
 
-def _not_signed_in(error: Exception) -> SourceError:
-    """Return our error for whatever a credential raised: each library has its own, and a function any."""
-    said = shown(str(error)) or type(error).__name__
-    return SourceError(
-        f"The credential gave no token: {said}.", remedy="Nothing was asked of the source. Trying again is safe."
-    )
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """Raise an error of ours for whatever a credential raises: each library has its own, and a function any."""
+    try:
+        yield
+    except CounterfoilError:
+        raise
+    except Exception as error:
+        said = shown(str(error)) or type(error).__name__
+        raise SourceError(
+            f"The credential gave no token: {said}.", remedy="Nothing was asked of the source. Trying again is safe."
+        ) from error
+
+
+def _for_the_other_client() -> UsageError:
+    return UsageError("An asynchronous credential is for AsyncClient.", remedy="Use the blocking one here.")
 
 
 def _checked(token: str) -> str:
