@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -14,16 +15,18 @@ from typing import Any
 import pytest
 import trustme
 
-from counterfoil.client import Client, ask_billed
+from counterfoil.client import AsyncClient, Client, ask_billed
 from counterfoil.client.diagnosis.findings import Health
 from counterfoil.client.diagnosis.source import diagnose_source
 from counterfoil.client.drivers.http import system_trust
 from counterfoil.client.protocol.certificates import certificate_flaw
 from counterfoil.client.protocol.retries import Patience
-from counterfoil.errors import NoAnswerError
+from counterfoil.errors import NoAnswerError, RefusedError
 from counterfoil.model import Kind
+from counterfoil.settings import Profile
 
 NOW = datetime.now(UTC)
+ASK = ask_billed(Kind.USAGE, "G016907411")
 YEAR = timedelta(days=365)
 BAD = {
     "expired": ("its certificate has expired", "clock is ahead"),
@@ -116,3 +119,23 @@ def test_a_system_that_names_nobody_is_helped_out(monkeypatch: pytest.MonkeyPatc
 
 def test_another_error_is_none_of_a_certificate() -> None:
     assert certificate_flaw("[SSL: WRONG_VERSION_NUMBER] wrong version number") is None
+
+
+def test_a_profiles_sign_in_trusts_whom_its_client_trusts() -> None:
+    authority = trustme.CA()
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+
+    async def export(profile: Profile) -> None:
+        async with AsyncClient.from_profile(profile, verify=context, patience=Patience(attempts_max=1)) as client:
+            await client.export(ASK)
+
+    with serving(authority.issue_cert("127.0.0.1")) as url:
+        profile = Profile("contoso", url=url, tenant="t", client_id="c", client_secret="s")
+        with (
+            Client.from_profile(profile, verify=context, patience=Patience(attempts_max=1)) as client,
+            pytest.raises(RefusedError, match="token was refused with 404"),
+        ):
+            client.export(ASK)
+        with pytest.raises(RefusedError, match="token was refused with 404"):
+            asyncio.run(export(profile))

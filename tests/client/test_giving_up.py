@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import threading
 import time
@@ -14,10 +13,10 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
-from counterfoil.client import AsyncClient, ask_billed
+from counterfoil.client import AsyncClient, Client, ask_billed
 from counterfoil.client.drivers.blocking import Driver, OpenSockets
 from counterfoil.client.drivers.http import open_client
-from counterfoil.client.flows.steps import Do, Fetch, Fetched, Flow, Together
+from counterfoil.client.flows.steps import Alone, Do, Fetch, Fetched, Flow, Together
 from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.reading import LineReader
 from counterfoil.client.protocol.messages import Request
@@ -139,10 +138,13 @@ def test_a_stream_that_is_left_closes_its_file_before_the_folder_goes(
         finally:
             was_there.append(part.exists())
 
-    async def leave() -> list[str]:
+    def left() -> list[Path]:
+        return list(tmp_path.iterdir())
+
+    async def leave() -> list[Path]:
         async with AsyncClient(source.url, TOKEN) as client:
             await (_cancelled_as_it_reads(client, reading) if cancelled else _taken_one(client))
-            return os.listdir(tmp_path)
+            return left()
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("counterfoil.client.flows.streams.batches_of", watched)
@@ -175,3 +177,42 @@ def test_a_task_that_is_cancelled_twice_still_waits_for_what_writes(heavy: bool)
             return ended.is_set()
 
     assert asyncio.run(cancel())
+
+
+def test_a_client_that_is_closed_leaves_no_threads(source: HostileSource, tmp_path: Path) -> None:
+    async def pull() -> None:
+        async with AsyncClient(source.url, TOKEN) as client:
+            await client.pull(ASK, tmp_path / "async")
+            kept.append(client)
+
+    kept: list[object] = []  # what is held must not keep threads either
+    before = set(threading.enumerate())
+    with Client(source.url, TOKEN) as client:
+        client.pull(ASK, tmp_path / "sync")
+    asyncio.run(pull())
+    until = time.monotonic() + 10
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert left == set()
+
+
+def test_a_lock_lasts_no_longer_than_somebody_holds_it() -> None:
+    def alone() -> Flow[int]:
+        count: int = yield Do(lambda: 1)
+        return count
+
+    def flow() -> Flow[int]:
+        count: int = yield Alone("the key", alone())
+        return count
+
+    with open_client() as http:
+        driver = Driver(http, http, None, Patience())
+        assert driver.run(flow()) == 1
+        assert len(driver._locks) == 0
+
+    async def run() -> None:
+        async with AsyncClient("http://127.0.0.1:1", TOKEN) as client:
+            assert await client._driver.run(flow()) == 1
+            assert len(client._driver._locks) == 0
+
+    asyncio.run(run())

@@ -55,12 +55,13 @@ class Client:
     def from_profile(cls, profile: Profile, **options: Unpack[Options]) -> Self:
         """Return a client for a profile of counterfoil.toml; raises UsageError if it has no credential."""
         options.setdefault("scope", profile.scope)
-        return cls(profile.url, of_profile(profile), **options)
+        return cls(profile.url, of_profile(profile, options.get("verify", True)), **options)
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Let go of all connections and threads."""
         self._source_http.close()
         self._blob_http.close()
+        self._driver.close()
 
     def __enter__(self) -> Self:
         return self

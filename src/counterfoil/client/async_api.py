@@ -50,12 +50,13 @@ class AsyncClient:
     def from_profile(cls, profile: Profile, **options: Unpack[Options]) -> Self:
         """Return a client for a profile of counterfoil.toml; raises UsageError if it has no credential."""
         options.setdefault("scope", profile.scope)
-        return cls(profile.url, of_profile(profile), **options)
+        return cls(profile.url, of_profile(profile, options.get("verify", True)), **options)
 
     async def aclose(self) -> None:
-        """Let go of all connections."""
+        """Let go of all connections and threads."""
         await self._source_http.aclose()
         await self._blob_http.aclose()
+        self._driver.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -89,16 +89,19 @@ class ClientCredentials:
         try:
             body = json.loads(answer.body)
             token, lasts_s = body["access_token"], float(body.get("expires_in", 0))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise ProofError(f"{self._authority.origin} answered the sign-in with no token.") from None
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+            token, lasts_s = "", 0.0
         if not isinstance(token, str) or not token:
-            raise ProofError(f"{self._authority.origin} answered the sign-in with no token.")
+            raise ProofError(f"{self._authority.origin} answered the sign-in with no token that makes sense.")
         self._token = token
         self._good_until_s = self._monotonic() + max(0.0, lasts_s - _EARLY_S)
 
 
-def of_profile(profile: Profile) -> str | ClientCredentials:
-    """Return what a profile signs in with: its token, or its client id and secret; raises UsageError."""
+def of_profile(profile: Profile, verify: ssl.SSLContext | bool = True) -> str | ClientCredentials:
+    """Return what a profile signs in with: its token, or its client id and secret; raises UsageError.
+
+    `verify` is for its sign-in, which may be at a host that only a private authority vouches for, as the source is.
+    """
     if profile.token:
         return profile.token
     if profile.client_id:
@@ -109,6 +112,7 @@ def of_profile(profile: Profile) -> str | ClientCredentials:
             client_secret=profile.client_secret,
             authority=profile.authority,
             scope=profile.scope,
+            verify=verify,
         )
     raise UsageError(
         f"The profile {profile.name!r} has neither a token nor a client id.",

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import httpx
 
@@ -50,7 +51,11 @@ class AsyncDriver:
         self._processors = processors()
         self._downloads = asyncio.Semaphore(parallel)
         self._heavy = heavy_workers(self._processors)
-        self._locks: dict[object, asyncio.Lock] = {}
+        self._locks: WeakValueDictionary[object, asyncio.Lock] = WeakValueDictionary()  # those that somebody holds
+
+    def close(self) -> None:
+        """End the threads that were kept, without waiting; those who hold the clients close them."""
+        self._heavy.shutdown(wait=False)
 
     async def run(self, flow: Flow[Result]) -> Result:
         """Run a flow to its end; returns its result or raises its error."""
@@ -86,7 +91,8 @@ class AsyncDriver:
             case Do():
                 return await self.work(step.work)
             case Alone():
-                async with self._locks.setdefault(step.key, asyncio.Lock()):
+                lock = self._locks.setdefault(step.key, asyncio.Lock())
+                async with lock:
                     return await self.run(step.flow)
             case Together():
                 return await self._together(step.flows)

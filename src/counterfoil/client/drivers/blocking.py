@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 import httpx
 
@@ -105,8 +105,12 @@ class Driver:
         self._downloads = threading.Semaphore(parallel)
         self._heavy = heavy_workers(self._processors)
         self._guard = threading.Lock()
-        self._locks: dict[object, threading.Lock] = {}
+        self._locks: WeakValueDictionary[object, threading.Lock] = WeakValueDictionary()  # those that somebody holds
         self._open = OpenSockets()
+
+    def close(self) -> None:
+        """End the threads that were kept; those who hold the clients close them."""
+        self._heavy.shutdown()
 
     def run(self, flow: Flow[Result], stop: threading.Event | None = None) -> Result:
         """Run a flow to its end; returns its result or raises its error."""
