@@ -304,3 +304,17 @@ def test_windows_is_told_to_use_wsl_for_what_needs_file_locks() -> None:
         2,
         "Error: `counterfoil verify` runs on Linux and macOS only. On Windows, use it within WSL.",
     )
+
+
+@pytest.mark.parametrize(
+    ("blocked", "told"),
+    [
+        ({"fcntl"}, "counterfoil.testing runs on Linux and macOS only; on Windows, use it in WSL"),
+        ({"fastapi"}, 'counterfoil.testing needs the server: pip install "counterfoil[server]"'),
+    ],
+)
+def test_the_server_for_tests_says_what_it_lacks(blocked: set[str], told: str) -> None:
+    script = BLOCKED.replace("from counterfoil.cli import main", "from counterfoil.testing import Server")
+    command = [sys.executable, "-c", script, ",".join(blocked)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == f"ImportError: {told}"

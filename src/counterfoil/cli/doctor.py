@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.request import getproxies
 
 import click
@@ -59,6 +60,10 @@ def _diagnose_setup(settings: Settings) -> Iterator[Finding]:
         told = f"The client is installed; the server is not ({', '.join(missing)} missing)."
         yield Finding("installation", Health.WARNING, told, 'To publish and serve: pip install "counterfoil[server]"')
         return
+    if not _importable("fcntl"):
+        told = "The client is installed; what publishes and serves runs on Linux and macOS only."
+        yield Finding("installation", Health.WARNING, told, "On Windows, publish and serve within WSL.")
+        return
     yield Finding("installation", Health.GOOD, "Client and server are installed.")
     if not settings.data.exists():
         told = f"There is no data folder {settings.data} yet."
@@ -73,13 +78,15 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
     from counterfoil.server.opening import opened as opened_service
     from counterfoil.storage.catalog import Catalog
     from counterfoil.storage.files import Files
-    from counterfoil.storage.secrets import load_or_create_keyring
+    from counterfoil.storage.secrets import KEYRING_FILE, load_or_create_keyring
+    from counterfoil.wire.tokens import Keyring
 
     try:
         with Catalog.open(settings.data, settings.database_url or None, create=False) as catalog:
             datasets = catalog.datasets()
             known = catalog.publications_known()
-        load_or_create_keyring(settings.data, settings.secret or None)
+        if settings.secret or (settings.data / KEYRING_FILE).exists():
+            load_or_create_keyring(settings.data, settings.secret or None)
     except CounterfoilError as error:
         yield Finding("data folder", Health.BAD, error.message, error.remedy)
         return
@@ -89,8 +96,10 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
     if orphans:
         told = f"{counted(len(orphans), 'publication')} at work, or dead half-way."
         yield Finding("leftovers", Health.WARNING, told, "If none is at work now: counterfoil sweep")
+    # Opened with a secret for the moment, a folder that has none yet gets none: this only looks.
+    for_now = replace(settings, secret=settings.secret or Keyring.fresh_text())
     try:
-        with opened_service(settings, Clocks(), development=False):
+        with opened_service(for_now, Clocks(), development=False):
             yield Finding("serving", Health.GOOD, "`counterfoil serve` can start, and callers can sign in.")
     except CounterfoilError as error:
         yield Finding("serving", Health.WARNING, error.message, error.remedy)

@@ -29,4 +29,8 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module("counterfoil.testing.server"), name)
     except ModuleNotFoundError as error:
+        if error.name == "fcntl":
+            raise ImportError("counterfoil.testing runs on Linux and macOS only; on Windows, use it in WSL") from error
+        if (error.name or "").partition(".")[0] == "counterfoil":
+            raise
         raise ImportError('counterfoil.testing needs the server: pip install "counterfoil[server]"') from error

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from counterfoil.testing.server import Server
+    from counterfoil.testing import Server
 
 
 @pytest.fixture(scope="session")
 def counterfoil_session_server() -> Iterator[Server]:
     """One server for the whole run. Tests ask for `counterfoil_server`, which is empty each time."""
-    from counterfoil.testing.server import Server  # noqa: PLC0415 - pytest loads this module in every run
+    from counterfoil.testing import Server  # noqa: PLC0415 - pytest loads this module in every run
 
     with Server() as server:
         yield server
