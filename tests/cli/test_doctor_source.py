@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from counterfoil.client import ClientCredentials
 from counterfoil.client.diagnosis.findings import Finding, Health
 from counterfoil.client.diagnosis.source import diagnose_source
 from counterfoil.errors import UsageError
@@ -117,3 +120,44 @@ def test_a_certificate_that_is_not_trusted_here_is_told_apart_from_no_line() -> 
         token = server.token()
         found = {e.about: e for e in diagnose_source(server.https_url, "graph", lambda: token, utc_now())}
     assert (found["source"].health, "SSL_CERT_FILE" in found["source"].remedy) == (Health.BAD, True)
+
+
+def test_a_token_that_cannot_be_sent_is_a_finding(house: House) -> None:
+    done = run("doctor", "contoso", "--token", "\u00e9", "--output", "json")
+    [row] = json.loads(done.stdout)
+    assert (done.exit_code, row["about"], row["health"]) == (1, "signing in", "bad")
+    assert "characters that none has" in row["told"]
+
+
+class Odd(BaseHTTPRequestHandler):
+    """A source and its sign-in, with a clock and a lifetime that are beyond all numbers."""
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"access_token":"x","expires_in":%s}' % (b"9" * 400))
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return "Mon, 1 Jan 2024 00:00:00 +99999999999999999999"
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+def test_numbers_beyond_all_bounds_are_findings_and_no_errors() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Odd) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            signing_in = ClientCredentials(url, tenant="t", client_id="c", client_secret="s")
+            found = diagnose_source(url, "graph", signing_in, utc_now())
+            assert (found[-1].about, "no token that makes sense" in found[-1].told) == ("signing in", True)
+            found = diagnose_source(url, "graph", lambda: "opaque", utc_now())
+            assert (found[-1].about, found[-1].health) == ("clock", Health.WARNING)
+        finally:
+            server.shutdown()
+            thread.join()

@@ -57,6 +57,20 @@ def test_what_will_not_do_is_named(about: str, changes: dict[str, object], told:
     assert (finding.health, told in finding.told, remedy in finding.remedy) == (Health.BAD, True, True), finding
 
 
+@pytest.mark.parametrize("named", [[f"https://{GRAPH}"], ["api://other", f"https://{GRAPH}", 7]])
+def test_a_token_may_be_made_for_several(named: list[object]) -> None:
+    finding = found({"aud": named})["token: audience"]
+    assert (finding.health, f"https://{GRAPH}" in finding.told) == (Health.GOOD, True)
+
+
+@pytest.mark.parametrize("odd", [["api://other"], [], [[]], {}, 7, True])
+def test_an_odd_claim_is_told_and_no_error(odd: object) -> None:
+    finding = found({"aud": odd})["token: audience"]
+    assert (finding.health, f"and not for {GRAPH}" in finding.told) == (Health.BAD, True)
+    for name in ("roles", "scp", "tid", "iss", "appid", "amr", "exp", "nbf"):
+        assert found({name: odd})
+
+
 def test_a_permission_of_a_person_stands_in_scp() -> None:
     findings = found({"roles": None, "scp": "openid PartnerBilling.Read.All"})
     assert findings["token: permission and consent"].health is Health.GOOD

@@ -26,7 +26,7 @@ from counterfoil.client.diagnosis.token_claims import (
 )
 from counterfoil.client.drivers.blocking import Driver
 from counterfoil.client.drivers.http import open_client
-from counterfoil.client.drivers.signing import TokenSource
+from counterfoil.client.drivers.signing import TokenSource, checked_token
 from counterfoil.client.flows.calls import REDIRECTS, host_of
 from counterfoil.client.flows.steps import Flow, Send, Unanswered
 from counterfoil.client.protocol.addresses import Base, shown
@@ -64,7 +64,7 @@ def diagnose_source(
     base = Base.parse(url)
     findings = list(_proxy(base, proxies or {}))
     try:
-        text = token()
+        text = checked_token(token())
     except CounterfoilError as error:
         return [*findings, Finding("signing in", Health.BAD, error.message, _sign_in_remedy(error))]
     findings += diagnose_token(text, base.origin.host, now, tenant)
@@ -169,9 +169,9 @@ def _clock(answer: Answer, now: datetime) -> Finding:
     try:
         theirs = parsedate_to_datetime(answer.headers.get("date", ""))
         theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
-    except (TypeError, ValueError):
+        skew_s = (theirs - now).total_seconds()
+    except (TypeError, ValueError, OverflowError):
         return Finding("clock", Health.WARNING, "The source does not say what time it has.")
-    skew_s = (theirs - now).total_seconds()
     if abs(skew_s) <= CLOCK_SKEW_S_MAX:
         return Finding("clock", Health.GOOD, "The source and this machine have the same time.")
     way = "behind" if skew_s > 0 else "ahead"

@@ -79,17 +79,18 @@ def _moment(seconds: object) -> datetime | None:
 
 def _audience(claims: Mapping[str, Any], host: str) -> Finding:
     audience, wanted = claims.get("aud"), _AUDIENCES.get(host)
-    if wanted is None or audience in wanted:
-        return Finding("token: audience", Health.GOOD, f"It is made for {_said(audience)}.")
-    told = f"It is made for {_said(audience)}, and not for {host}."
+    named = [audience] if isinstance(audience, str) else _texts(audience)  # one, or several
+    made_for = _said(", ".join(named))
+    if wanted is None or wanted.intersection(named):
+        return Finding("token: audience", Health.GOOD, f"It is made for {made_for}.")
+    told = f"It is made for {made_for}, and not for {host}."
     return Finding("token: audience", Health.BAD, told, f"Ask for the scope https://{host}/.default.")
 
 
 def _permission(claims: Mapping[str, Any], host: str) -> Finding:
     about = "token: permission and consent"
-    roles = claims.get("roles")
-    held = [str(each) for each in roles] if isinstance(roles, list) else []
-    held += str(claims.get("scp") or "").split()
+    scopes = claims.get("scp")
+    held = [*_texts(claims.get("roles")), *(scopes.split() if isinstance(scopes, str) else ())]
     if PERMISSION in held:
         return Finding(about, Health.GOOD, f"It holds {PERMISSION}.")
     if host == PARTNER_CENTER:
@@ -110,10 +111,10 @@ def _permission(claims: Mapping[str, Any], host: str) -> Finding:
 
 def _tenant(claims: Mapping[str, Any], expected: str) -> Finding:
     about, tenant = "token: tenant", claims.get("tid")
-    if not tenant:
+    if not isinstance(tenant, str) or not tenant:
         return Finding(about, Health.WARNING, "It names no tenant (tid).", "Sign in to a tenant of your own.")
     is_id = expected.count("-") == 4  # a tenant may be named by a domain too, which cannot be compared
-    if is_id and str(tenant).lower() != expected.strip().lower():
+    if is_id and tenant.lower() != expected.strip().lower():
         told = f"It speaks for tenant {_said(tenant)}, and the profile names {expected}."
         return Finding(about, Health.BAD, told, "Sign in to the partner's own tenant.")
     return Finding(about, Health.GOOD, f"It speaks for tenant {_said(tenant)}.")
@@ -126,5 +127,9 @@ def _second_factor(claims: Mapping[str, Any], host: str) -> Iterator[Finding]:
         yield Finding("token: second factor", Health.BAD, told, NO_MFA)
 
 
+def _texts(value: object) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
 def _said(value: object) -> str:
-    return shown(str(value)) if value else "nobody it names"
+    return shown(value) if isinstance(value, str) and value else "nobody it names"

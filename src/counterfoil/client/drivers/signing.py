@@ -53,7 +53,7 @@ class Signer:
 
     def __init__(self, credential: Credential, scope: str) -> None:
         self._scope = scope
-        self._credential: Any = _checked(credential) if isinstance(credential, str) else credential
+        self._credential: Any = checked_token(credential) if isinstance(credential, str) else credential
         self._lock = threading.Lock()
         self._token = ""
         self._good_until_s = 0.0
@@ -109,7 +109,7 @@ class Signer:
 
     def _taken(self, given: Any) -> str:
         if not isinstance(given, str) and hasattr(given, "token"):
-            self._token = _checked(given.token)
+            self._token = checked_token(given.token)
             self._good_until_s = float(given.expires_on) - _EARLY_S
             return self._token
         if inspect.isawaitable(given):
@@ -118,7 +118,7 @@ class Signer:
             raise _for_the_other_client()
         if not isinstance(given, str):
             raise UsageError(f"The credential gave a {type(given).__name__}, and not a token.")
-        return _checked(given)
+        return checked_token(given)
 
 
 @contextmanager
@@ -139,7 +139,8 @@ def _for_the_other_client() -> UsageError:
     return UsageError("An asynchronous credential is for AsyncClient.", remedy="Use the blocking one here.")
 
 
-def _checked(token: str) -> str:
+def checked_token(token: str) -> str:
+    """Return a token as it may be sent; raises UsageError for what is none."""
     if not token:
         raise UsageError(
             "There is no token to send.", remedy="Give --token, COUNTERFOIL_TOKEN, or a profile that signs in."
