@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
-from typing import Any, Self, TypedDict
+from typing import Any, Final, Self, TypedDict
 
 from counterfoil.client.drivers.http import system_trust
 from counterfoil.client.drivers.signing import Credential, Signer, scope_for
 from counterfoil.client.flows.plans import Plan
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.retries import Patience
+from counterfoil.errors import UsageError
+
+VERSIONS: Final = ("v1.0", "beta")
 
 
 class Options(TypedDict, total=False):
@@ -44,9 +47,15 @@ class Parts:
 
     @classmethod
     def of(cls, url: str, credential: Credential, options: Options) -> Self:
-        """Check and settle everything; raises UsageError for what cannot be right."""
+        """Check and settle everything; raises UsageError for what cannot be right, TypeError for no option of ours."""
+        for name in options:
+            if name not in Options.__annotations__:
+                known = ", ".join(Options.__annotations__)
+                raise TypeError(f"Client and AsyncClient have no option {name!r}; theirs are: {known}.")
         chosen: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
         scope, verify = chosen.pop("scope", ""), chosen.pop("verify", True)
+        if (version := chosen.get("version", VERSIONS[0])) not in VERSIONS:
+            raise UsageError(f"Microsoft Graph has the versions {' and '.join(VERSIONS)}, and not {version!r}.")
         verify = system_trust() if verify is True else verify  # once for both of a client's connections
         plan = Plan(Base.parse(url), **chosen)
         return cls(plan, Signer(credential, scope or scope_for(plan.base.origin.host)), verify)

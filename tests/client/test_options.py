@@ -1,0 +1,32 @@
+"""What both clients can be told, and how it is refused where it cannot be right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from counterfoil.client import AsyncClient, Client
+from counterfoil.errors import UsageError
+
+BOTH = pytest.mark.parametrize("made", [Client, AsyncClient])
+URL = "http://127.0.0.1:1"
+
+
+@BOTH
+@pytest.mark.parametrize("version", ["v7", "V1.0", "", "v1.0/../x", 1])
+def test_a_version_that_graph_does_not_have_is_refused(made: Any, version: object) -> None:
+    with pytest.raises(UsageError, match=r"v1\.0 and beta"):
+        made(URL, "token", version=version)
+
+
+@BOTH
+@pytest.mark.parametrize("version", ["v1.0", "beta", None])
+def test_a_version_that_graph_has_is_taken_and_none_is_the_usual(made: Any, version: str | None) -> None:
+    made(URL, "token", version=version)
+
+
+@BOTH
+def test_a_misspelt_option_is_told_with_those_there_are(made: Any) -> None:
+    with pytest.raises(TypeError, match=r"Client .*no option 'paralel'; theirs are: version, .*parallel"):
+        made(URL, "token", paralel=2)
