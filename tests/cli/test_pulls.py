@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -70,6 +71,51 @@ def test_list_names_a_receipt_that_cannot_be_read(house: House) -> None:
     _, [row] = rows("pulls", "list")
     assert (row["state"], "is not a receipt" in row["told"]) == ("damaged", True)
     assert faults() == (1, [f"{FOLDER / 'receipt.json'} is not a receipt that can be read."])
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("lineItems", "many"),
+        ("lineItems", -1),
+        ("totals", None),
+        ("totals", {"EUR": {"BillingPreTaxTotal": 1.5}}),
+        ("request", ["usage"]),
+        ("request", {"kind": "usage"}),
+        ("request", {"kind": "refund", "invoiceId": "G1"}),
+        ("request", {"kind": "usage", "month": "last", "currencyCode": "EUR"}),
+        ("format", "doc"),
+        ("api", 1),
+        ("finishedAt", "yesterday"),
+        ("startedAt", "2026-11-21"),
+        ("files", [{"name": 1, "sizeBytes": 1, "sha256": "0" * 64, "lineItems": 3}]),
+        ("files", [{"name": "a.gz", "sizeBytes": "1", "sha256": "0" * 64, "lineItems": 3}]),
+        ("files", [{"name": "a.gz", "sizeBytes": 1, "sha256": "0" * 64, "lineItems": None}]),
+        ("files", ["a.gz"]),
+        ("blobs", {}),
+        ("notes", "none"),
+        ("eTag", None),
+    ],
+)
+def test_a_field_of_another_form_makes_a_receipt_that_cannot_be_read_and_spoils_no_other(
+    held_receipt: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str, wrong: object
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, receipt in (("a", held_receipt | {field: wrong}), ("b", held_receipt)):
+        Path("pulls", name).mkdir(parents=True)
+        Path("pulls", name, "receipt.json").write_text(json.dumps(receipt))
+    code, found = rows("pulls", "list", "pulls")
+    assert (code, [row["state"] for row in found]) == (0, ["damaged", "held"])
+    told = f"{Path('pulls/a/receipt.json')} is not a receipt that can be read."
+    assert found[0]["told"] == told
+    code, [first, *_] = faults("pulls")
+    assert (code, first) == (1, told)
+    assert told in run("pulls", "show", "pulls/a").stderr
+
+
+@pytest.fixture
+def held_receipt(house: House) -> dict[str, Any]:
+    return receipt_in(pulled(house))
 
 
 def test_a_folder_that_is_named_and_not_there_is_no_empty_list(house: House) -> None:

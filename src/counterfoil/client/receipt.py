@@ -9,19 +9,26 @@ get wrong: `last` is another month each month, so a receipt always says which mo
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
-from counterfoil.client.protocol.asking import month_of
+from counterfoil import numbers
+from counterfoil.client.protocol.asking import Api, month_of
 from counterfoil.errors import UsageError
+from counterfoil.model import Kind
+from counterfoil.profiles import FORMS
 from counterfoil.wire.graph import ExportRequest
 
 FILE_NAME: Final = "receipt.json"
 VERSION: Final = 1
+_TOTAL_LENGTH_MAX: Final = 200
+_MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])", re.ASCII)
+_SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SPELLED: Final = {"etag": "eTag", "partner": "partnerTenantId"}  # as the manifest spells it; all else in camel case
 
 
@@ -43,8 +50,8 @@ class _Written:
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Self:
-        """Read it; raises KeyError or TypeError where something is missing."""
-        return cls(**{each.name: body[_camel(each.name)] for each in fields(cls)})  # type: ignore[arg-type]
+        """Read it; raises KeyError, TypeError or ValueError where something is missing or is no such thing."""
+        return cls(**{each.name: _READ[each.name](body[_camel(each.name)]) for each in fields(cls)})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +124,8 @@ class Receipt:
         """Read a receipt; raises ValueError, KeyError or TypeError if it is none."""
         if body["receiptVersion"] != VERSION:
             raise ValueError(body["receiptVersion"])
-        given = {each.name: body[_camel(each.name)] for each in fields(cls) if _camel(each.name) in body}
-        given |= {name: tuple(given[name]) for name in ("checked", "unchecked", "request_ids", "notes")}
-        given["proof"] = Proof(given["proof"])
-        given["blobs"] = tuple(ReceiptBlob.from_json(each) for each in given["blobs"])
-        given["files"] = tuple(ReceiptFile.from_json(each) for each in given["files"])
-        return cls(**given)
+        spelled = {each.name: _camel(each.name) for each in fields(cls) if each.name != "already_held"}
+        return cls(**{name: _READ[name](body[key]) for name, key in spelled.items() if key in body})
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -130,13 +133,16 @@ class Receipt:
         path = folder / FILE_NAME
         try:
             body = json.loads(path.read_text(encoding="utf-8"))
-            return None if body["proof"] == UNFINISHED else cls.from_json(body)
+            if body["proof"] != UNFINISHED:
+                return cls.from_json(body)
+            _check_note(body)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise UsageError(
                 f"{path} is not a receipt that can be read.", remedy="Name an empty folder with --to."
             ) from None
+        return None
 
     def as_held(self) -> Self:
         """Return this receipt as the answer of a pull that found nothing new."""
@@ -167,6 +173,115 @@ def identity(source: str, api: str, request: Mapping[str, str]) -> dict[str, str
     """Return what two pulls have in common that are of the same thing. A month may be `current` and later `last`."""
     facts = {name: value for name, value in request.items() if name != "billingPeriod" or "month" not in request}
     return {"source": source, "api": api, **facts}
+
+
+def _check_note(body: Mapping[str, Any]) -> None:
+    """Raise ValueError, KeyError or TypeError for what `Folder.keep` leaves of no pull that it moves into place."""
+    for name in ("source", "api", "request"):
+        _READ[name](body[name])
+    for each in _listed(body["files"]):
+        _text(each["name"])
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(value)
+    return value
+
+
+def _listed(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(_text, _listed(value)))
+
+
+def _table(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(value)
+    return value
+
+
+def _request(value: object) -> Mapping[str, str]:
+    """Read what was asked: a kind, and an invoice or a month and its currency."""
+    facts = {name: _text(each) for name, each in _table(value).items()}
+    Kind(facts["kind"])
+    if "invoiceId" in facts:
+        wrong = not facts["invoiceId"]
+    else:
+        wrong = _MONTH.fullmatch(facts["month"]) is None or not facts["currencyCode"]
+    if wrong:
+        raise ValueError(facts)
+    return facts
+
+
+def _time(value: object) -> str:
+    if datetime.fromisoformat(_text(value)).utcoffset() is None:
+        raise ValueError(value)
+    return _text(value)
+
+
+def _one_of(words: tuple[str, ...]) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if value not in words:
+            raise ValueError(value)
+        return _text(value)
+
+    return read
+
+
+def _sha256(value: object) -> str:
+    if _SHA256.fullmatch(_text(value)) is None:
+        raise ValueError(value)
+    return _text(value)
+
+
+def _totals(value: object) -> Mapping[str, Mapping[str, str]]:
+    """Read exact sums, by currency and column."""
+    totals = {
+        currency: {column: _text(text) for column, text in _table(sums).items()}
+        for currency, sums in _table(value).items()
+    }
+    for text in (text for sums in totals.values() for text in sums.values()):
+        if len(text) > _TOTAL_LENGTH_MAX or numbers.NUMBER.fullmatch(text) is None:
+            raise ValueError(text)
+    return totals
+
+
+# How each field is read. Whoever edits a receipt, or cuts it off, has a receipt that cannot be read, and no crash.
+_READ: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "source": _text,
+    "api": _one_of(tuple(Api)),
+    "request": _request,
+    "operation": _text,
+    "etag": _text,
+    "started_at": _time,
+    "finished_at": _time,
+    "format": _one_of(FORMS),
+    "line_items": _count,
+    "totals": _totals,
+    "proof": Proof,
+    "checked": _texts,
+    "unchecked": _texts,
+    "blobs": lambda value: tuple(ReceiptBlob.from_json(_table(each)) for each in _listed(value)),
+    "files": lambda value: tuple(ReceiptFile.from_json(_table(each)) for each in _listed(value)),
+    "request_ids": _texts,
+    "inexact": lambda value: {_text(name): _count(count) for name, count in _table(value).items()},
+    "notes": _texts,
+    "partner": _text,
+    "name": _text,
+    "size_bytes": _count,
+    "sha256": _sha256,
+}
 
 
 def _camel(name: str) -> str:

@@ -177,5 +177,5 @@ def _sum_faults(receipt: Receipt, tally: Tally) -> Iterator[str]:
 def _size_of(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return -1
