@@ -14,10 +14,13 @@ from counterfoil.cli.pull_all import one_at_a_time
 from counterfoil.client import Client, Receipt
 from counterfoil.errors import LockedError
 from counterfoil.model import Kind
+from counterfoil.testing import PARTNER
 from counterfoil.wire.graph import ExportRequest
 from tests.cli.pulling import INVOICE, House, receipt_in, rows, run, this_month
 
 ALL = ("pull", "contoso", "--all")
+OTHER_PARTNER = "11111111-2222-3333-4444-555555555555"
+OTHER_PARTNER = "11111111-2222-3333-4444-555555555555"
 ROOT = Path("counterfoil-pulls/contoso")
 
 
@@ -32,7 +35,7 @@ def test_it_pulls_everything_that_is_expected_and_there_and_exits_with_0(house: 
     house.month(3)
     house.month(4, last=True)
     now, last = this_month(), this_month().last
-    assert states() == (0, {f"usage {what}": "pulled" for what in (INVOICE, f"{last} EUR", f"{now} EUR")})
+    assert states() == (0, {f"usage {what}": "pulled" for what in (INVOICE, f"{now} EUR", f"{last} EUR")})
     places = [f"usage/{INVOICE}", f"usage/{now}-EUR", f"usage/{last}-EUR"]
     assert [receipt_in(ROOT / place)["lineItems"] for place in places] == [2, 3, 4]
 
@@ -72,8 +75,11 @@ def test_an_invoice_whose_files_are_not_as_they_were_is_pulled_again(house: Hous
     house.invoice()
     assert states()[0] == 0
     [blob] = (ROOT / "usage" / INVOICE).glob("*.gz")
-    blob.write_bytes(b"")
-    assert states() == (0, {f"usage {INVOICE}": "pulled"})
+    whole = blob.read_bytes()
+    for damage in (b"", whole[:-1] + bytes([whole[-1] ^ 1])):
+        blob.write_bytes(damage)
+        assert states() == (0, {f"usage {INVOICE}": "pulled"})
+        assert blob.read_bytes() == whole
 
 
 def test_another_form_in_the_profile_is_pulled_anew(house: House) -> None:
@@ -97,9 +103,56 @@ def test_an_invoice_of_a_month_long_past_is_overdue(house: House) -> None:
     assert states() == (4, {f"usage {INVOICE}": "overdue"})
 
 
-def test_a_month_that_is_no_longer_offered_is_no_reason_to_run_again(house: House) -> None:
+def test_a_month_that_is_no_longer_offered_and_was_never_held_fails_and_says_what_to_do(house: House) -> None:
     house.profile('kinds = ["usage"]', 'currencies = ["EUR"]', 'periods = ["2024-01"]')
-    assert states() == (0, {"usage 2024-01 EUR": "no longer there"})
+    assert states() == (1, {"usage 2024-01 EUR": "never held"})
+    assert "Take it out of the profile." in run(*ALL).stderr
+
+
+def test_a_month_that_has_not_begun_is_refused_before_anything_is_asked(house: House) -> None:
+    house.profile('kinds = ["usage"]', 'currencies = ["EUR"]', 'periods = ["2999-05"]')
+    for command in (ALL, ("pulls", "status", "contoso")):
+        done = run(*command)
+        assert (done.exit_code, "The profile 'contoso' has '2999-05' in its periods" in done.stderr) == (2, True)
+
+
+def test_a_currency_of_which_nothing_is_there_and_nothing_held_is_no_success(house: House) -> None:
+    house.profile('kinds = ["usage"]', 'currencies = ["EUR", "EUX"]', 'periods = ["last"]', "billed_due_days = 0")
+    house.month(last=True)
+    month = this_month().last
+    assert states() == (1, {f"usage {month} EUR": "pulled", f"usage {month} EUX": "never held"})
+    assert "Check the currency, or take it out of the profile." in run(*ALL).stderr
+
+
+def test_a_month_without_line_items_of_a_currency_that_others_have_is_no_failure(house: House) -> None:
+    house.profile('kinds = ["usage"]', 'currencies = ["EUR"]', "billed_due_days = 0")
+    house.month()
+    now, last = this_month(), this_month().last
+    assert states() == (0, {f"usage {now} EUR": "pulled", f"usage {last} EUR": "no longer there"})
+
+
+def test_the_data_of_another_partner_does_not_count_as_held(house: House) -> None:
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]')
+    house.invoice()
+    assert states()[0] == 0
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]', f'tenant = "{OTHER_PARTNER}"')
+    assert states() == (1, {f"usage {INVOICE}": "failed"})
+    told = f"it is the data of the partner {PARTNER}, and the profile's tenant is {OTHER_PARTNER}"
+    assert f"{told}. Move the folder away, or correct the tenant." in run(*ALL).stderr
+    code, [row] = rows("pulls", "status", "contoso", "--offline")
+    assert (code, row["state"], row["told"]) == (3, "damaged", told)
+    code, [row] = rows("pulls", "list", "contoso")
+    assert (code, row["state"], row["told"]) == (1, "damaged", told)
+    assert rows("pulls", "verify", "contoso") == (1, [{"folder": str(ROOT / "usage" / INVOICE), "fault": told}])
+    house.profile(f'tenant = "{PARTNER.upper()}"')
+    assert rows("pulls", "list", "contoso")[0] == 0
+
+
+def test_what_is_pulled_of_another_partner_than_the_profiles_is_no_success(house: House) -> None:
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]', f'tenant = "{OTHER_PARTNER}"')
+    house.invoice()
+    code, [row] = rows(*ALL)
+    assert (code, row["state"], PARTNER in row["told"]) == (1, "failed", True)
 
 
 def test_one_that_fails_exits_with_1_and_the_rest_is_pulled(house: House) -> None:

@@ -104,8 +104,9 @@ def test_a_field_of_another_form_makes_a_receipt_that_cannot_be_read_and_spoils_
     for name, receipt in (("a", held_receipt | {field: wrong}), ("b", held_receipt)):
         Path("pulls", name).mkdir(parents=True)
         Path("pulls", name, "receipt.json").write_text(json.dumps(receipt))
+        Path("pulls", name, held_receipt["files"][0]["name"]).write_bytes(bytes(held_receipt["files"][0]["sizeBytes"]))
     code, found = rows("pulls", "list", "pulls")
-    assert (code, [row["state"] for row in found]) == (0, ["damaged", "held"])
+    assert (code, [row["state"] for row in found]) == (1, ["damaged", "held"])
     told = f"{Path('pulls/a/receipt.json')} is not a receipt that can be read."
     assert found[0]["told"] == told
     code, [first, *_] = faults("pulls")
@@ -165,6 +166,19 @@ def test_verify_finds_a_file_that_is_missing_longer_or_altered(house: House) -> 
     assert faults()[1][0].startswith(f"{file.name} has other bytes than the receipt says (SHA-256 ")
     file.unlink()
     assert faults("contoso") == (1, [f"{file.name} is missing"])
+
+
+def test_list_tells_a_file_that_is_cut_from_one_that_is_missing(house: House) -> None:
+    file = data_file(pulled(house))
+    size = file.stat().st_size
+    file.write_bytes(b"cut")
+    code, [row] = rows("pulls", "list")
+    assert (code, row["state"], row["lineItems"]) == (1, "damaged", 3)
+    assert row["told"] == f"{file.name} has 3 bytes, and the receipt says {size:,}"
+    file.unlink()
+    code, [row] = rows("pulls", "list")
+    assert (code, row["state"], row["told"]) == (1, "damaged", f"{file.name} is missing")
+    assert f"{FOLDER} does not hold what it should: {file.name} is missing. `counterfoil" in run("pulls", "list").stderr
 
 
 def test_verify_finds_a_file_that_no_receipt_names_since_a_folder_is_read_as_a_whole(house: House) -> None:

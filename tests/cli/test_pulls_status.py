@@ -94,7 +94,7 @@ def test_files_that_are_gone_are_not_held(house: House) -> None:
     [blob] = Path("counterfoil-pulls/contoso/usage", INVOICE).glob("*.gz")
     blob.unlink()
     _, [row] = rows(*STATUS)
-    assert (row["state"], row["told"]) == ("there, not held", f"{blob.name} is not there as the receipt says")
+    assert (row["state"], row["told"]) == ("damaged", f"{blob.name} is missing")
 
 
 @pytest.mark.parametrize("annotated", [True, False])

@@ -29,14 +29,14 @@ def test_every_kind_of_every_invoice_and_of_every_month_and_currency_is_expected
     assert [str(each) for each in expected_of(profile, NOW)] == [
         "reconciliation of invoice G1",
         "usage of invoice G1",
-        "reconciliation of 2026-10 EUR",
-        "usage of 2026-10 EUR",
-        "reconciliation of 2026-10 USD",
-        "usage of 2026-10 USD",
         "reconciliation of 2026-11 EUR",
         "usage of 2026-11 EUR",
         "reconciliation of 2026-11 USD",
         "usage of 2026-11 USD",
+        "reconciliation of 2026-10 EUR",
+        "usage of 2026-10 EUR",
+        "reconciliation of 2026-10 USD",
+        "usage of 2026-10 USD",
     ]
 
 
@@ -49,20 +49,34 @@ def test_an_invoice_is_due_some_days_after_its_month_and_without_a_month_never()
     dated, undated = expected_of(profile, NOW)
     due_at = datetime(2026, 11, 11, tzinfo=UTC)
     assert dated.due_at == due_at
-    assert absent_state(dated, due_at - timedelta(seconds=1)) is State.AWAITED
-    assert absent_state(dated, due_at) is State.OVERDUE
-    assert absent_state(undated, datetime(2030, 1, 1, tzinfo=UTC)) is State.AWAITED
+    assert absent_state(dated, Path("none"), due_at - timedelta(seconds=1)) is State.AWAITED
+    assert absent_state(dated, Path("none"), due_at) is State.OVERDUE
+    assert absent_state(undated, Path("none"), datetime(2030, 1, 1, tzinfo=UTC)) is State.AWAITED
 
 
-def test_unbilled_line_items_are_due_early_in_their_month_and_until_the_invoice_is_due() -> None:
+def test_a_month_that_has_not_begun_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"The profile 'p' has '2026-12' in its periods.*not begun.*2026-11 \(current"):
+        expected_of(Profile("p", currencies=("EUR",), periods=("current", "2026-12")), NOW)
+
+
+def test_unbilled_line_items_are_due_early_in_their_month_and_until_the_invoice_is_due(tmp_path: Path) -> None:
     [october] = expected_of(Profile("p", kinds=("usage",), currencies=("EUR",), periods=("last",)), NOW)
     for day, state in (
         (datetime(2026, 10, 3, 23, 59, 59, tzinfo=UTC), State.AWAITED),
         (datetime(2026, 10, 4, tzinfo=UTC), State.OVERDUE),
         (datetime(2026, 11, 10, 23, 59, 59, tzinfo=UTC), State.OVERDUE),
-        (datetime(2026, 11, 11, tzinfo=UTC), State.OVER),
+        (datetime(2026, 11, 11, tzinfo=UTC), State.NEVER),
     ):
-        assert absent_state(october, day) is state, day
+        assert absent_state(october, tmp_path / "2026-10-EUR", day) is state, day
+
+
+def test_a_month_that_is_over_is_no_longer_there_only_if_its_currency_is_held_in_other_months(tmp_path: Path) -> None:
+    [october] = expected_of(Profile("p", kinds=("usage",), currencies=("EUR",), periods=("last",)), NOW)
+    day = datetime(2026, 11, 11, tzinfo=UTC)
+    for other, state in (("2026-11-USD", State.NEVER), ("2026-11-EUR", State.OVER)):
+        (tmp_path / other).mkdir()
+        (tmp_path / other / "receipt.json").write_text("{}")
+        assert absent_state(october, tmp_path / "2026-10-EUR", day) is state
 
 
 @pytest.mark.parametrize(("month", "due"), [("2026-12", "2027-01-06"), ("2024-02", "2024-03-06")])

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 HEADINGS: Final = {"kind": "Kind", "what": "What", "state": "State", "lineItems": "Line items", "told": "Remark"}
 DONE: Final = frozenset({"held", "pulled", "no longer there"})
 FAILED: Final = "failed"
+_HOPELESS: Final = frozenset({FAILED, "never held", "damaged"})  # whatever it is, running again will not mend it
+_TAKE_OUT: Final = "Take it out of the profile."
 _SHUT: Final = frozenset({401, 403})
 
 
@@ -92,8 +95,8 @@ def pull_all(profile: Profile, client: Client, publishing: Publishing | None, ou
 
 
 def _judge(profile: Profile, results: list[Result]) -> None:
-    failed = sum(each.state == FAILED for each in results)
-    open_ones = [each for each in results if each.state not in {*DONE, FAILED}]
+    failed = sum(each.state in _HOPELESS for each in results)
+    open_ones = [each for each in results if each.state not in DONE | _HOPELESS]
     again = f"counterfoil pull {profile.name} --all"
     if failed:
         raise CounterfoilError(
@@ -148,41 +151,64 @@ def _result(
     now: datetime,
 ) -> Result:
     from counterfoil.client import Api, Form
-    from counterfoil.client.holdings.standing import absent_state, held_of
+    from counterfoil.client.holdings.held import is_strangers
+    from counterfoil.client.holdings.standing import held_of
     from counterfoil.client.protocol.addresses import Base
     from counterfoil.wire.graph import NO_DATA_CODE
 
+    kept = partial(_kept, each, folder, publishing, output)
     api, form = Api(profile.api), Form(profile.form)
-    holding, flaw = held_of(each, folder, Base.parse(profile.url), api, now)
+    holding, flaw = held_of(each, folder, Base.parse(profile.url), api, now, profile.tenant, read=True)
+    if holding and holding.receipt and is_strangers(holding.receipt, profile.tenant):
+        return Result(each, folder, FAILED, told=f"{folder}: {flaw}. Move the folder away, or correct the tenant.")
     receipt = holding.receipt if holding and not flaw else None
     try:
         ask = each.ask(now)
     except UsageError as error:
-        if receipt is not None:
-            return _kept(each, folder, "held", receipt, publishing, output)
-        return Result(each, folder, "no longer there", told=error.remedy)
+        return _no_longer_offered(each, folder, flaw, error) if receipt is None else kept(receipt)
     if receipt is not None and each.invoice and receipt.format == form.value:
-        return _kept(each, folder, "held", receipt, publishing, output)
+        return kept(receipt)
     try:
         with displayed(output, title) as display:
             pulled = client.pull(ask, folder, api=api, form=form, watcher=display)
     except OperationFailedError as error:
         if error.code != NO_DATA_CODE:
             raise
-        if receipt is not None:
-            return _kept(each, folder, "held", receipt, publishing, output, "It is no longer there.")
-        return Result(each, folder, absent_state(each, now).value, told="The source has nothing for it.")
-    return _kept(each, folder, "held" if pulled.already_held else "pulled", pulled, publishing, output)
+        return _absent(each, folder, flaw, now) if receipt is None else kept(receipt, "It is no longer there.")
+    if is_strangers(pulled, profile.tenant):
+        told = f"It is the data of the partner {pulled.partner}, and the profile's tenant is {profile.tenant}."
+        return Result(each, folder, FAILED, told=told)
+    return kept(pulled, state="held" if pulled.already_held else "pulled")
+
+
+def _no_longer_offered(each: Expected, folder: Path, flaw: str, error: UsageError) -> Result:
+    from counterfoil.client.holdings.standing import State
+
+    state = State.DAMAGED if flaw else State.NEVER
+    return Result(each, folder, state.value, told=f"{flaw or error.remedy} {_TAKE_OUT}")
+
+
+def _absent(each: Expected, folder: Path, flaw: str, now: datetime) -> Result:
+    """Return the result for what the source has nothing of, and we have nothing whole."""
+    from counterfoil.client.holdings.standing import NEVER_REMARK, State, absent_state
+
+    if flaw:
+        told = f"{flaw}, and the source has nothing for it any more. {_TAKE_OUT}"
+        return Result(each, folder, State.DAMAGED.value, told=told)
+    state = absent_state(each, folder, now)
+    told = NEVER_REMARK if state is State.NEVER else "The source has nothing for it."
+    return Result(each, folder, state.value, told=told)
 
 
 def _kept(
     each: Expected,
     folder: Path,
-    state: str,
-    receipt: Receipt,
     publishing: Publishing | None,
     output: Output,
+    receipt: Receipt,
     told: str = "",
+    *,
+    state: str = "held",
 ) -> Result:
     """Return the result for what is held; it is published if it is to be and was not before."""
     if publishing is not None:

@@ -53,9 +53,19 @@ def pulls() -> None:
 @click.argument("places", nargs=-1, metavar="[PROFILE|DIR]...")
 @with_output
 def list_pulls(places: Sequence[str], output: Output) -> None:
-    """List what is held below folders, or in the folder of a profile.  Without one: all of ./counterfoil-pulls."""
-    rows = [_row(each) for each in _holdings(places)]
+    """List what is held below folders, or in the folder of a profile.  Without one: all of ./counterfoil-pulls.
+
+    Exit code 1 if something is damaged: a receipt that cannot be read, or a file that is missing or of another size.
+    """
+    rows = [_row(each, tenant) for each, tenant in _holdings(places)]
     output.rows(_LISTED_IN_JSON if output.form is Form.JSON else _LISTED, rows, none="Nothing is held there.")
+    damaged = [row for row in rows if row["state"] == "damaged"]
+    if damaged:
+        more = f", and {counted(len(damaged) - 1, 'more')}" if len(damaged) > 1 else ""
+        raise CounterfoilError(
+            f"{damaged[0]['folder']} does not hold what it should: {damaged[0]['told']}{more}.",
+            remedy="`counterfoil pulls verify` names every fault.",
+        )
 
 
 @pulls.command()
@@ -89,10 +99,10 @@ def verify(places: Sequence[str], output: Output) -> None:
 
     rows: list[dict[str, object]] = []
     files = line_items = 0
-    held = [each for each in _holdings(places) if each.receipt is not None or not each.unfinished]
+    held = [each for each in _holdings(places) if each[0].receipt or each[0].told or not each[0].unfinished]
     with output.progress("Line items") as progress:
-        for holding in held:
-            verdict = verify_holding(holding, progress.advance)
+        for holding, tenant in held:
+            verdict = verify_holding(holding, tenant, progress.advance)
             files, line_items = files + verdict.files, line_items + verdict.line_items
             rows += [{"folder": holding.folder, "fault": fault} for fault in verdict.faults]
     output.rows({"folder": "Folder", "fault": "Fault"}, rows)
@@ -117,7 +127,8 @@ def status(profile_name: str, offline: bool, token: str | None, wait_s: float, o
     """Tell for each invoice, kind and currency that a profile expects: held, newer there, not there yet, overdue.
 
     The source is asked one harmless thing for each: for an export, of which nothing is downloaded. Exit code 3 if
-    something is there that is not held, or is overdue; 4 if the source could not be asked; else 0.
+    something is there that is not held, or is overdue, damaged or was never held; 4 if the source could not be asked;
+    else 0.
     """
     from counterfoil.client.holdings.expected import expected_of, root_of
     from counterfoil.client.holdings.standing import Source, standings
@@ -130,7 +141,7 @@ def status(profile_name: str, offline: bool, token: str | None, wait_s: float, o
     found: list[Standing] = []
     with output.progress("Asked") as progress:
         listed = expected_of(profile, now)
-        for each in standings(listed, root_of(profile), source, now, offline=offline):
+        for each in standings(listed, root_of(profile), source, now, tenant=profile.tenant, offline=offline):
             found.append(each)
             progress.advance(1)
     rows = [_standing_row(each) for each in found]
@@ -143,11 +154,13 @@ def _end_with_what_they_say(profile: Profile, found: Sequence[Standing], *, offl
     from counterfoil.client.holdings.standing import State
 
     states = Counter(each.state for each in found)
-    wanting = [state for state in (State.NEWER, State.THERE, State.OVERDUE) if states[state]]
+    wanting = [
+        state for state in (State.NEWER, State.THERE, State.OVERDUE, State.NEVER, State.DAMAGED) if states[state]
+    ]
     if wanting:
         told = CounterfoilError(
             f"Of {len(found)} expected: {', '.join(f'{states[state]} {state}' for state in wanting)}.",
-            remedy=f"To pull what is there: counterfoil pull {profile.name} --all",
+            remedy=f"The remarks say why. To pull what is there: counterfoil pull {profile.name} --all",
         )
         told.exit_code = 3
         raise told
@@ -175,7 +188,8 @@ def _standing_row(each: Standing) -> dict[str, object]:
     }
 
 
-def _holdings(places: Sequence[str]) -> Iterator[Holding]:
+def _holdings(places: Sequence[str]) -> Iterator[tuple[Holding, str]]:
+    """Yield what is held in some places, and the tenant whose data it should be, where a profile tells."""
     from counterfoil.client.holdings.expected import PULLS_FOLDER
     from counterfoil.client.holdings.held import holdings_below
 
@@ -183,10 +197,11 @@ def _holdings(places: Sequence[str]) -> Iterator[Holding]:
     seen: set[Path] = set()
     usual = [str(PULLS_FOLDER)] if PULLS_FOLDER.is_dir() else []
     for place in places or usual:
+        tenant = settings.profiles[place].tenant if place in settings.profiles else ""
         for holding in holdings_below(_folder(settings, place)):
             if (real := holding.folder.resolve()) not in seen:
                 seen.add(real)
-                yield holding
+                yield holding, tenant
 
 
 def _folder(settings: Settings, place: str) -> Path:
@@ -198,13 +213,15 @@ def _folder(settings: Settings, place: str) -> Path:
     return root_of(find_profile(settings, place)) if place in settings.profiles else Path(place)
 
 
-def _row(holding: Holding) -> dict[str, object]:
+def _row(holding: Holding, tenant: str) -> dict[str, object]:
+    from counterfoil.client.holdings.held import flaw_of
+
     receipt = holding.receipt
-    begun = "unfinished" if holding.unfinished else "held"
+    told = flaw_of(holding, tenant)
     return {
         "kind": receipt.request.get("kind", "") if receipt else "",
         "what": holding.what,
-        "state": "damaged" if holding.told else begun if receipt is None else "held",
+        "state": "damaged" if told else "held" if receipt else "unfinished",
         "lineItems": receipt.line_items if receipt else None,
         "proof": receipt.proof.value if receipt else "",
         "format": receipt.format if receipt else "",
@@ -215,5 +232,5 @@ def _row(holding: Holding) -> dict[str, object]:
         "request": dict(receipt.request) if receipt else {},
         "eTag": receipt.etag if receipt else "",
         "totals": dict(receipt.totals) if receipt else {},
-        "told": holding.told,
+        "told": told,
     }

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from counterfoil.client.protocol.asking import Ask, ask_billed, ask_unbilled, month_of
 from counterfoil.client.protocol.names import is_taken_by_windows
+from counterfoil.errors import UsageError
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.periods import BillingPeriod
 from counterfoil.profiles import Profile
@@ -63,13 +64,21 @@ class Expected:
 
 
 def expected_of(profile: Profile, now: datetime) -> list[Expected]:
-    """Return everything that a profile lists, each thing once: invoices first, then months, the newest last."""
+    """Return everything that a profile lists, each thing once: invoices first, then months, the newest first.
+
+    Raises UsageError for a month that has not begun.
+    """
     attributes = AttributeSet(profile.attribute_set)
     kinds = [Kind(each) for each in profile.kinds]
     listed = list(_invoices(profile, kinds, attributes))
     this_month = BillingPeriod.containing(now)
     words = {"current": this_month, "last": this_month.last}
-    months = sorted({words.get(each) or BillingPeriod.parse(each) for each in profile.periods})
+    months = sorted({words.get(each) or BillingPeriod.parse(each) for each in profile.periods}, reverse=True)
+    if months and months[0] > this_month:
+        raise UsageError(
+            f"The profile {profile.name!r} has {str(months[0])!r} in its periods, a month that has not begun.",
+            remedy=f"Unbilled line items are offered of {this_month} (current) and {this_month.last} (last) only.",
+        )
     for month in months:
         due_at = _days_after(_begin(month), profile.unbilled_due_days)
         over_at = _days_after(_end(month), profile.billed_due_days)

@@ -28,7 +28,7 @@ from counterfoil.client.receipt import FILE_NAME, Receipt, ReceiptFile
 from counterfoil.columns import Type, table_of
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.lake import TEXT_SUFFIX
-from counterfoil.model import Kind
+from counterfoil.model import Kind, tenant_id
 
 _COUNTED: Final = {Form.BLOBS.value, Form.PARQUET.value}
 
@@ -83,19 +83,42 @@ def holdings_below(root: Path) -> Iterator[Holding]:
             yield holding
 
 
-def files_missing(holding: Holding) -> list[str]:
-    """Return the files of the receipt that are not there in their size; a quick look, which reads none of them."""
-    assert holding.receipt is not None
-    return [each.name for each in holding.receipt.files if _size_of(holding.folder / each.name) != each.size_bytes]
+def flaw_of(holding: Holding, tenant: str = "", *, read: bool = False) -> str:
+    """Return what keeps a pull from counting as held, '' if nothing does.
+
+    Without `read` it is a quick look at the files' sizes. `tenant` is whose data it should be, where that is known.
+    """
+    receipt = holding.receipt
+    if receipt is None:
+        return holding.told
+    if is_strangers(receipt, tenant):
+        return _of_strangers(receipt, tenant)
+    differences = (_difference(holding.folder, file, read=read) for file in receipt.files)
+    return next(filter(None, differences), "")
 
 
-def verify(holding: Holding, advance: Callable[[int], None] = lambda _: None) -> Verdict:
-    """Compute everything again from the files, and hold it against the receipt."""
+def _of_strangers(receipt: Receipt, tenant: str) -> str:
+    return f"it is the data of the partner {receipt.partner}, and the profile's tenant is {tenant}"
+
+
+def is_strangers(receipt: Receipt, tenant: str) -> bool:
+    """Whether a receipt is of another partner's data; a tenant that is named by its domain cannot be compared."""
+    try:
+        wanted = tenant_id(tenant)
+    except UsageError:
+        return False
+    return bool(receipt.partner) and receipt.partner.lower() != wanted
+
+
+def verify(holding: Holding, tenant: str = "", advance: Callable[[int], None] = lambda _: None) -> Verdict:
+    """Compute everything again from the files, and hold it against the receipt; and it against the `tenant`, if any."""
     verdict = Verdict(holding)
     receipt = holding.receipt
     if receipt is None:
         verdict.faults.append(holding.told or "no pull was finished here")
         return verdict
+    if is_strangers(receipt, tenant):
+        verdict.faults.append(_of_strangers(receipt, tenant))
     tally = Tally()
     for file in receipt.files:
         verdict.files += 1
@@ -118,25 +141,17 @@ def _file_faults(
     if not file.name or Path(file.name).name != file.name:
         yield f"the receipt names {file.name!r}, which is no file beside it"
         return
-    path = folder / file.name
+    if different := _difference(folder, file, read=True):
+        yield different
+        return
+    if receipt.format not in _COUNTED:
+        return
+    kind = Kind(receipt.request["kind"])
+    before = tally.line_items
     try:
-        kind = Kind(receipt.request.get("kind", ""))
-        size_bytes, sha256 = measured(path)
-        if size_bytes != file.size_bytes:
-            yield f"{file.name} has {size_bytes:,} bytes, and the receipt says {file.size_bytes:,}"
-            return
-        if sha256 != file.sha256:
-            yield f"{file.name} has other bytes than the receipt says (SHA-256 {sha256})"
-            return
-        if receipt.format not in _COUNTED:
-            return
-        before = tally.line_items
-        for batch in _batches(path, receipt, kind):
+        for batch in _batches(folder / file.name, receipt, kind):
             tally_of(kind, batch, tally)
             advance(batch.num_rows)
-    except FileNotFoundError:
-        yield f"{file.name} is missing"
-        return
     except (OSError, ValueError, ProofError, pa.ArrowException) as error:
         yield f"{file.name} cannot be read: {getattr(error, 'message', error)}"
         return
@@ -174,8 +189,16 @@ def _sum_faults(receipt: Receipt, tally: Tally) -> Iterator[str]:
                 yield f"the exact sum of {column} in {currency} is {mine.get(column)}, and the receipt says {said}"
 
 
-def _size_of(path: Path) -> int:
+def _difference(folder: Path, file: ReceiptFile, *, read: bool) -> str:
+    """Return how a file differs from what the receipt says of it, '' if it does not."""
+    path = folder / file.name
     try:
-        return path.stat().st_size
-    except (OSError, ValueError):  # ValueError: a name that no file can have
-        return -1
+        size_bytes = path.stat().st_size
+        if size_bytes != file.size_bytes:
+            return f"{file.name} has {size_bytes:,} bytes, and the receipt says {file.size_bytes:,}"
+        sha256 = measured(path)[1] if read else file.sha256
+    except FileNotFoundError:
+        return f"{file.name} is missing"
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        return f"{file.name} cannot be read: {getattr(error, 'strerror', None) or error}"
+    return "" if sha256 == file.sha256 else f"{file.name} has other bytes than the receipt says (SHA-256 {sha256})"

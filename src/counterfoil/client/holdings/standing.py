@@ -1,8 +1,9 @@
-"""How it stands with what a profile expects: held, newer there, not there yet, overdue.
+"""How it stands with what a profile expects: held, newer there, not there yet, overdue, never held.
 
 A source is asked one harmless thing for each: an export whose manifest is looked at and not downloaded, or in v1 one
 page of one line item. What a newcomer would get wrong: "not there" and "could not be asked" are different answers,
-and only the first can be overdue.
+and only the first can be overdue. And a month that is over and of which a source has nothing was invoiced meanwhile,
+or there never was anything: only that other months in its currency are held tells that the currency is no mistake.
 """
 
 from __future__ import annotations
@@ -21,15 +22,19 @@ from counterfoil.client.drivers.http import open_client
 from counterfoil.client.drivers.signing import Credential, Signer, scope_for
 from counterfoil.client.flows.calls import Caller, CallLog
 from counterfoil.client.holdings.expected import Expected
-from counterfoil.client.holdings.held import Holding, files_missing, holding_at
+from counterfoil.client.holdings.held import Holding, flaw_of, holding_at
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.protocol.v1 import first_link, page_request, read_page
-from counterfoil.client.receipt import Receipt, identity, request_facts
+from counterfoil.client.receipt import FILE_NAME, Receipt, identity, request_facts
 from counterfoil.errors import CounterfoilError, NoAnswerError, OperationFailedError, RefusedError, UsageError
 from counterfoil.wire.graph import NO_DATA_CODE, ExportRequest
 
+NEVER_REMARK: Final = (
+    "The source has nothing for it, and nothing in this currency is held. Check the currency, or take it out of the "
+    "profile."
+)
 _SHUT: Final = frozenset({401, 403})
 
 
@@ -42,6 +47,8 @@ class State(StrEnum):
     AWAITED = "not there yet"
     OVERDUE = "overdue"
     OVER = "no longer there"
+    NEVER = "never held"
+    DAMAGED = "damaged"
     UNKNOWN = "unknown"
 
 
@@ -106,6 +113,7 @@ def standings(
     source: Source,
     now: datetime,
     *,
+    tenant: str = "",
     offline: bool = False,
     asking: Callable[[Expected], None] = lambda _: None,
 ) -> Iterator[Standing]:
@@ -113,15 +121,18 @@ def standings(
     shut = "the source was not asked" if offline else ""
     for each in expected:
         folder = root / each.place
-        holding, flaw = held_of(each, folder, source.base, source.api, now)
+        holding, flaw = held_of(each, folder, source.base, source.api, now, tenant)
+        if flaw:
+            yield Standing(each, folder, State.DAMAGED, holding, flaw)
+            continue
         try:
             ask = each.ask(now)
         except UsageError:
-            state = State.HELD if holding and holding.receipt and not flaw else State.OVER
-            yield Standing(each, folder, state, holding, flaw or "sources no longer offer this month")
+            state = State.HELD if holding and holding.receipt else State.NEVER
+            yield Standing(each, folder, state, holding, "sources no longer offer this month")
             continue
         if shut:
-            yield _unasked(each, folder, holding, flaw, shut)
+            yield _unasked(each, folder, holding, shut)
             continue
         asking(each)
         try:
@@ -129,13 +140,18 @@ def standings(
         except CounterfoilError as error:
             if isinstance(error, NoAnswerError) or (isinstance(error, RefusedError) and error.status in _SHUT):
                 shut = error.message
-            yield _unasked(each, folder, holding, flaw, error.message)
+            yield _unasked(each, folder, holding, error.message)
             continue
-        yield _asked(each, folder, holding, flaw, etag, now)
+        yield _asked(each, folder, holding, etag, now)
 
 
-def held_of(expected: Expected, folder: Path, base: Base, api: Api, now: datetime) -> tuple[Holding | None, str]:
-    """Return what is held of an expected thing, and what is wrong with it: '' if it can be counted as held."""
+def held_of(
+    expected: Expected, folder: Path, base: Base, api: Api, now: datetime, tenant: str = "", *, read: bool = False
+) -> tuple[Holding | None, str]:
+    """Return what is held of an expected thing, and what is wrong with it: '' if it can be counted as held.
+
+    `tenant` and `read` are those of `flaw_of`.
+    """
     holding = holding_at(folder)
     if holding is None or holding.receipt is None:
         return holding, holding.told if holding else ""
@@ -147,25 +163,21 @@ def held_of(expected: Expected, folder: Path, base: Base, api: Api, now: datetim
         wanted = mine
     if mine != wanted:
         return holding, "the folder holds another pull"
-    if missing := files_missing(holding):
-        return holding, f"{missing[0]} is not there as the receipt says"
-    return holding, ""
+    return holding, flaw_of(holding, tenant, read=read)
 
 
-def _unasked(each: Expected, folder: Path, holding: Holding | None, flaw: str, why: str) -> Standing:
-    if holding is not None and holding.receipt is not None and not flaw:
+def _unasked(each: Expected, folder: Path, holding: Holding | None, why: str) -> Standing:
+    if holding is not None and holding.receipt is not None:
         return Standing(each, folder, State.HELD, holding, f"whether there is newer is unknown: {why}")
-    return Standing(each, folder, State.UNKNOWN, holding, flaw or why)
+    return Standing(each, folder, State.UNKNOWN, holding, why)
 
 
-def _asked(
-    each: Expected, folder: Path, holding: Holding | None, flaw: str, etag: str | None, now: datetime
-) -> Standing:
-    receipt = holding.receipt if holding and not flaw else None
-    begun = "an unfinished pull can be gone on with" if holding and holding.unfinished else flaw
+def _asked(each: Expected, folder: Path, holding: Holding | None, etag: str | None, now: datetime) -> Standing:
+    receipt = holding.receipt if holding else None
+    begun = "an unfinished pull can be gone on with" if holding and holding.unfinished else ""
     if receipt is None:
-        state = absent_state(each, now) if etag is None else State.THERE
-        return Standing(each, folder, state, holding, begun)
+        state = absent_state(each, folder, now) if etag is None else State.THERE
+        return Standing(each, folder, state, holding, NEVER_REMARK if state is State.NEVER else begun)
     if etag is None:
         return Standing(each, folder, State.HELD, holding, "it is no longer there")
     if not etag or not receipt.etag:
@@ -175,10 +187,11 @@ def _asked(
     return Standing(each, folder, State.HELD, holding, begun)
 
 
-def absent_state(expected: Expected, now: datetime) -> State:
-    """Return how it stands with something of which the source has nothing, and we neither."""
+def absent_state(expected: Expected, folder: Path, now: datetime) -> State:
+    """Return how it stands with something of which the source has nothing, and we neither. `folder` is its own."""
     if expected.over_at is not None and now >= expected.over_at:
-        return State.OVER
+        of_other_months = folder.parent.glob(f"*-{expected.currency}/{FILE_NAME}")
+        return State.OVER if any(of_other_months) else State.NEVER
     if expected.due_at is not None and now >= expected.due_at:
         return State.OVERDUE
     return State.AWAITED
