@@ -138,7 +138,7 @@ def test_show_tells_what_was_asked_what_came_and_what_is_certain(house: House) -
     }
 
 
-@pytest.mark.parametrize("form", ["blobs", "parquet"])
+@pytest.mark.parametrize("form", ["blobs", "parquet", "csv"])
 @pytest.mark.parametrize("kind", list(Kind))
 def test_verify_counts_and_sums_again_and_finds_what_was_pulled_sound(house: House, kind: Kind, form: str) -> None:
     pulled(house, form, kind=kind)
@@ -146,7 +146,7 @@ def test_verify_counts_and_sums_again_and_finds_what_was_pulled_sound(house: Hou
     assert (done.exit_code, done.stderr.splitlines()[-1]) == (0, "Sound: 1 pull, 1 file, 3 line items counted.")
 
 
-@pytest.mark.parametrize("form", ["blobs", "parquet"])
+@pytest.mark.parametrize("form", ["blobs", "parquet", "csv"])
 def test_verify_does_so_for_v1_too(house: House, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     monkeypatch.setenv("CONTOSO_TOKEN", house.server.token("partner-center"))
     house.profile(f'form = "{form}"', api="v1")
@@ -204,6 +204,36 @@ def test_verify_counts_so_a_line_item_taken_away_together_with_its_hash_is_found
     pq.write_table(pq.read_table(file).slice(1), file)
     vouch_for(folder)
     assert faults() == (1, [f"{file.name} has 2 line items, and the receipt says 3"])
+
+
+def test_verify_sums_csv_too_so_a_receipt_or_file_edited_by_hand_is_found(house: House) -> None:
+    folder = pulled(house, "csv")
+    whole = receipt_in(folder)
+    (folder / "receipt.json").write_text(json.dumps(whole).replace("0.5999904001535975424393", "9.5"))
+    sums = "0.5999904001535975424393, and the receipt says 9.5"
+    assert faults() == (1, [f"the exact sum of BillingPreTaxTotal in EUR is {sums}"])
+    file = data_file(folder)
+    text = file.read_bytes()
+    for damaged, fault in (
+        (text.replace(AMOUNT.encode(), b"0", 1), "the exact sum of BillingPreTaxTotal in EUR is 0.39"),
+        (text.replace(AMOUNT.encode(), b"many", 1), "usage.csv has an amount that is no number"),
+        (text.replace(AMOUNT.encode(), b'"', 1), "usage.csv cannot be read: "),
+        (text[: text.rindex(b"\r\n", 0, -2) + 2], "usage.csv has 2 line items, and the receipt says 3"),
+    ):
+        (folder / "receipt.json").write_text(json.dumps(whole))
+        file.write_bytes(damaged)
+        vouch_for(folder)
+        code, [found] = faults()
+        assert (code, found[: len(fault)]) == (1, fault)
+
+
+@pytest.mark.parametrize("form", ["blobs", "parquet", "csv", "xlsx"])
+def test_verify_holds_the_receipt_against_itself(house: House, form: str) -> None:
+    folder = pulled(house, form)
+    receipt = receipt_in(folder)
+    (folder / "receipt.json").write_text(json.dumps(receipt | {"lineItems": 4}))
+    of = "the receipt says 4 line items, and 3 of its"
+    assert faults() == (1, [f"{of} files together", f"{of} blobs together"])
 
 
 def test_verify_reads_nothing_outside_of_the_folder_whatever_a_receipt_says(house: House) -> None:

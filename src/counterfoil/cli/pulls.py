@@ -93,7 +93,7 @@ def show(folder: Path, output: Output) -> None:
 def verify(places: Sequence[str], output: Output) -> None:
     """Compute sizes, hashes, line counts and exact totals again from the files, and hold them against the receipts.
 
-    Of CSV and Excel files, size and hash are compared. Nobody is asked. Exit code 1 if anything is not as it was.
+    Of Excel files, size and hash are compared. Nobody is asked. Exit code 1 if anything is not as it was.
     """
     from counterfoil.client.holdings.held import verify as verify_holding
 

@@ -11,26 +11,19 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from counterfoil.client.disk.blobs import measured
 from counterfoil.client.disk.folder import STAGING
 from counterfoil.client.disk.tickets import Ticket
-from counterfoil.client.line_items.files import batches_of
-from counterfoil.client.line_items.forms import DATA_SUFFIXES, Form
-from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns, tally_of
-from counterfoil.client.protocol.asking import Api
+from counterfoil.client.holdings.counting import COUNTED, summed_columns
+from counterfoil.client.line_items.forms import DATA_SUFFIXES
+from counterfoil.client.line_items.reading import tally_of
 from counterfoil.client.protocol.promises import Tally
 from counterfoil.client.receipt import FILE_NAME, Receipt, ReceiptFile
-from counterfoil.columns import Type, table_of
 from counterfoil.errors import ProofError, UsageError
-from counterfoil.lake import TEXT_SUFFIX
 from counterfoil.model import Kind, tenant_id
-
-_COUNTED: Final = {Form.BLOBS.value, Form.PARQUET.value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +117,14 @@ def verify(holding: Holding, tenant: str = "", advance: Callable[[int], None] = 
         verdict.files += 1
         verdict.faults += _file_faults(holding.folder, file, receipt, tally, advance)
     verdict.line_items = tally.line_items
+    verdict.faults += _own_faults(receipt)
     named = {file.name for file in receipt.files}
     verdict.faults += [
         f"{each.name} lies there, and the receipt does not name it"
         for each in sorted(holding.folder.iterdir())
         if each.name.endswith(DATA_SUFFIXES) and each.name not in named
     ]
-    if receipt.format in _COUNTED and not verdict.faults:
+    if receipt.format in COUNTED and not verdict.faults:
         verdict.faults += _sum_faults(receipt, tally)
     return verdict
 
@@ -144,14 +138,17 @@ def _file_faults(
     if different := _difference(folder, file, read=True):
         yield different
         return
-    if receipt.format not in _COUNTED:
+    if receipt.format not in COUNTED:
         return
     kind = Kind(receipt.request["kind"])
     before = tally.line_items
     try:
-        for batch in _batches(folder / file.name, receipt, kind):
+        for batch in summed_columns(folder / file.name, receipt, kind):
             tally_of(kind, batch, tally)
             advance(batch.num_rows)
+    except ArithmeticError:
+        yield f"{file.name} has an amount that is no number"
+        return
     except (OSError, ValueError, ProofError, pa.ArrowException) as error:
         yield f"{file.name} cannot be read: {getattr(error, 'message', error)}"
         return
@@ -160,17 +157,13 @@ def _file_faults(
         yield f"{file.name} has {counted:,} line items, and the receipt says {file.line_items:,}"
 
 
-def _batches(path: Path, receipt: Receipt, kind: Kind) -> Iterator[pa.RecordBatch]:
-    """Yield the columns that are summed, as exact texts."""
-    wanted = tally_columns(kind)
-    if receipt.format == Form.BLOBS.value:
-        dialect = Dialect.V1 if receipt.api == Api.V1.value else Dialect.GRAPH
-        yield from batches_of(path, path.name, LineReader(kind, dialect, only=wanted))
-        return
-    texts = [name + TEXT_SUFFIX if table_of(kind).by_name[name].type is Type.NUMBER else name for name in wanted]
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(columns=texts):
-            yield batch.select(texts).rename_columns(list(wanted))
+def _own_faults(receipt: Receipt) -> Iterator[str]:
+    """Yield where a receipt contradicts itself; that can be told of every form."""
+    for what, parts in (("files", receipt.files), ("blobs", receipt.blobs)):
+        added = sum(part.line_items for part in parts)
+        walked = what == "blobs" and not parts  # pages are no blobs
+        if added != receipt.line_items and not walked:
+            yield f"the receipt says {receipt.line_items:,} line items, and {added:,} of its {what} together"
 
 
 def _sum_faults(receipt: Receipt, tally: Tally) -> Iterator[str]:
