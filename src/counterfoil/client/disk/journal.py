@@ -44,6 +44,7 @@ class Walk:
     tally: Tally = field(default_factory=Tally)
     taken: set[bytes] = field(default_factory=set)  # fingerprints of the links followed
     digests: dict[str, int] = field(default_factory=dict)  # of the items of each page: which page it was
+    request_ids: list[str] = field(default_factory=list)  # of the calls so far
 
     @property
     def is_over(self) -> bool:
@@ -94,8 +95,11 @@ class Journal:
             if size < wanted and Facts.read(self._folder, part_name(part)) is None:
                 raise ChangedError(f"The items of part {part} of the unfinished pull are no longer all there.")
 
-    def add(self, walk: Walk, link: PageLink, page: SourcePage, where: str) -> None:
-        """Keep a page: its items, then the line that vouches for them; raises ProofError for items that are none."""
+    def add(self, walk: Walk, link: PageLink, page: SourcePage, where: str, request_ids: Sequence[str] = ()) -> None:
+        """Keep a page: its items, then the line that vouches for them; raises ProofError for items that are none.
+
+        `request_ids` are of the calls since the page before.
+        """
         lines = [_one_line(item) for item in page.items]
         tally = Tally()
         if lines:
@@ -124,6 +128,7 @@ class Journal:
             "digest": digest_of(page) if len(lines) > 1 else "",
             "next": asdict(page.following) if page.following else None,
             "annotations": asdict(page.annotations),
+            "requestIds": list(request_ids),
         }
         is_new = not self._path.exists()
         with self._path.open("ab") as file:
@@ -193,6 +198,7 @@ def _replay(walk: Walk, entry: Mapping[str, Any]) -> None:
     walk.tally.merge(Tally.of(entry["lineItems"], entry["totals"]))
     walk.part, walk.part_items, walk.part_bytes = entry["part"], entry["partItems"], entry["partBytes"]
     walk.taken.add(bytes.fromhex(entry["link"]))
+    walk.request_ids += entry["requestIds"]
     walk.pages += 1
     if entry["digest"]:
         walk.digests[entry["digest"]] = walk.pages

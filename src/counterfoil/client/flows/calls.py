@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, TypeVar
 
 from counterfoil.client.flows.steps import Flow, Send, Sign, Unanswered, Wait
@@ -41,11 +42,20 @@ class CallLog:
         with self._lock:
             self._seen.update(dict.fromkeys(own_ids(request)))
 
+    def remember(self, earlier: Iterable[str]) -> None:
+        """Keep the ids of calls that an earlier run made."""
+        with self._lock:
+            self._seen.update(dict.fromkeys(earlier))
+
     @property
     def ids(self) -> tuple[str, ...]:
         """The ids."""
+        return self.since(0)
+
+    def since(self, count: int) -> tuple[str, ...]:
+        """The ids but for the first `count`."""
         with self._lock:
-            return tuple(self._seen)
+            return tuple(islice(self._seen, count, None))
 
 
 @dataclass(frozen=True, slots=True)

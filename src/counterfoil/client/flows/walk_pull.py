@@ -73,6 +73,8 @@ class WalkPull:
         if walk.pages:
             self.watching.remark(f"Going on after page {walk.pages}, with {walk.tally.line_items:,} line items.")
             self.watching.advance(walk.tally.line_items)
+        log = self.caller.log
+        log.remember(walk.request_ids)
         begun = walk.pages
         correlation_id = str(uuid.uuid4())
         while not walk.is_over:
@@ -89,7 +91,8 @@ class WalkPull:
                 yield Do(lambda given=page: self._begin(ticket, given))  # type: ignore[misc]
                 self.watching.expect("fetching", line_items=page.annotations.promise.line_items)
             where = f"Page {walk.pages + 1}"
-            yield Do(lambda a=link, b=page, c=where: journal.add(walk, a, b, c), heavy=True)  # type: ignore[misc]
+            ids = log.since(len(walk.request_ids))
+            yield Do(lambda a=link, b=page, c=where, d=ids: journal.add(walk, a, b, c, d), heavy=True)  # type: ignore[misc]
             self.watching.finished_blob()
             self.watching.advance(len(page.items))
             yield from self._close(journal, walk)
