@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
+from counterfoil import client
 from counterfoil.client import AsyncClient, Client
 from counterfoil.errors import UsageError
 
@@ -30,3 +31,12 @@ def test_a_version_that_graph_has_is_taken_and_none_is_the_usual(made: Any, vers
 def test_a_misspelt_option_is_told_with_those_there_are(made: Any) -> None:
     with pytest.raises(TypeError, match=r"Client .*no option 'paralel'; theirs are: version, .*parallel"):
         made(URL, "token", paralel=2)
+
+
+def test_what_an_export_gives_can_be_named() -> None:
+    export = get_type_hints(Client.export)["return"]
+    manifest = get_type_hints(export)["manifest"]
+    blobs = get_type_hints(manifest)["blobs"]
+    for each in (export, manifest, *(part for part in get_args(blobs) if part is not Ellipsis)):
+        assert getattr(client, each.__name__) is each
+        assert each.__name__ in client.__all__
