@@ -19,12 +19,14 @@ import httpx
 
 from counterfoil.client import Api, Client, Proof, ask_billed, ask_unbilled
 from counterfoil.client.disk.blobs import check_blob
-from counterfoil.client.drivers.blocking import Connection
+from counterfoil.client.drivers.blocking import Driver
 from counterfoil.client.drivers.http import open_client
-from counterfoil.client.drivers.signing import TokenSource
+from counterfoil.client.drivers.signing import Signer, TokenSource
+from counterfoil.client.flows.calls import Caller, CallLog
 from counterfoil.client.flows.exports import Export
 from counterfoil.client.protocol import graph, v1
 from counterfoil.client.protocol.addresses import Base
+from counterfoil.client.protocol.messages import Answer, Request
 from counterfoil.client.protocol.promises import Promise
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.model import Dataset
@@ -107,9 +109,12 @@ class Begun:
         self._ask = ask_for(dataset)
         self._stack = ExitStack()
         self._http = self._stack.enter_context(open_client())
-        self._sources = {api: tokens(data, partner, api) for api in Api}
+        sources = {api: tokens(data, partner, api) for api in Api}
+        self._drivers = {
+            api: Driver(self._http, self._http, Signer(source, ""), Patience()) for api, source in sources.items()
+        }
         self._at(url)
-        self._client = self._stack.enter_context(Client(url, self._sources[Api.GRAPH]))
+        self._client = self._stack.enter_context(Client(url, sources[Api.GRAPH]))
         self.export: Export = self._client.export(self._ask)
         self._first: v1.PageLink | None = None
         if not dataset.scope.is_billed:
@@ -120,9 +125,9 @@ class Begun:
     def _at(self, url: str) -> None:
         self._url = url
         self._base = Base.parse(url)
-        self._connections = {
-            api: Connection(self._http, self._base, source, Patience()) for api, source in self._sources.items()
-        }
+
+    def _call(self, api: Api, request: Request) -> Answer:
+        return self._drivers[api].run(Caller(self._base, Patience(), CallLog()).call(request))
 
     def move(self, url: str) -> None:
         """Go on at another server of the same data."""
@@ -140,7 +145,7 @@ class Begun:
     def end(self) -> dict[Api, Reading]:
         """Walk to the last page, download under the links of before, and under renewed ones."""
         readings = {Api.GRAPH: self._download(self.export.manifest)}
-        answer = self._connections[Api.GRAPH].call(graph.get_request(self.export.operation_url, client_request_id="0"))
+        answer = self._call(Api.GRAPH, graph.get_request(self.export.operation_url, client_request_id="0"))
         again = graph.read_operation(self._base, graph.root_of(self._base, "v1.0"), answer).manifest
         assert again is not None
         assert self._download(again) == readings[Api.GRAPH]
@@ -177,7 +182,7 @@ class Begun:
     def _next_page(self, step: v1.PageLink) -> v1.SourcePage:
         assert self._first is not None
         request = v1.page_request(step, correlation_id=str(uuid.uuid4()), request_id=str(uuid.uuid4()))
-        return v1.read_page(self._base, self._first, self._connections[Api.V1].call(request))
+        return v1.read_page(self._base, self._first, self._call(Api.V1, request))
 
     def close(self) -> None:
         """Let go of all connections."""

@@ -85,7 +85,7 @@ class ClientCredentials:
             urlencode(self._form).encode(),
         )
         with open_client(verify=self._verify, transport=self._transport) as client:
-            answer = Connection(client, self._authority, None, self._patience).call(request)
+            answer = Connection(client, self._authority, self._patience).call(request)
         try:
             body = json.loads(answer.body)
             token, lasts_s = body["access_token"], float(body.get("expires_in", 0))

@@ -20,7 +20,7 @@ import httpx
 
 from counterfoil.client.drivers.bodies import ERROR_BYTES_MAX, Body, beginning
 from counterfoil.client.drivers.http import Arriving, lower, outgoing, unanswered
-from counterfoil.client.drivers.signing import Signer, TokenSource
+from counterfoil.client.drivers.signing import Signer
 from counterfoil.client.flows.calls import Caller, CallLog
 from counterfoil.client.flows.steps import (
     Alone,
@@ -229,12 +229,11 @@ def _check_going_on(stop: threading.Event | None) -> None:
 
 
 class Connection:
-    """Single calls to one source, for whoever needs no more. Nothing it sends leaves the origin of `base`."""
+    """Single calls without a token, as a sign-in makes them. Nothing it sends leaves the origin of `base`."""
 
-    def __init__(self, client: httpx.Client, base: Base, token: TokenSource | None, patience: Patience) -> None:
-        self._caller = Caller(base, patience, CallLog(), signs=token is not None)
-        signer = Signer(token, "") if token is not None else None
-        self._driver = Driver(client, client, signer, patience)
+    def __init__(self, client: httpx.Client, base: Base, patience: Patience) -> None:
+        self._caller = Caller(base, patience, CallLog(), signs=False)
+        self._driver = Driver(client, client, None, patience)
 
     def call(self, request: Request) -> Answer:
         """Return the answer of a call that succeeded; raises NoAnswerError, RefusedError or ProofError.
