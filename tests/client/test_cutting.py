@@ -67,6 +67,43 @@ def test_both_ways_agree_on_any_block(block: bytes) -> None:
     assert read(block, quick=True) == read(block, quick=False)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"UnitPrice":1,"UnitPrice":2}',
+        b'{"UnitPrice":1,"Tags":"a\\":b","UnitPrice":2}',
+        b'{"UnitPrice" :1,"UnitPrice":2}',
+        b'{"UnitPrice":1,"UnitPrice"\t:2}',
+        b'{"UnitPrice":1,"Unit\\u0050rice":2}',
+        b'{"UnitPrice":1,"New":1,"New":2}',
+        b'{"UnitPrice":1,"New\\\\":1,"UnitPrice":2}',
+        b'{"UnitPrice":1,"Tags":{"a":1},"UnitPrice":2}',
+    ],
+)
+def test_an_attribute_that_is_there_twice_is_refused_either_way(line: bytes) -> None:
+    for quick in (True, False):
+        assert read(line + b"\n", quick=quick) is None
+        assert read(b'{"UnitPrice":1,"Quantity":2}\n' + line + b"\n", quick=quick) is None
+
+
+def test_an_amount_that_is_there_twice_is_refused_where_only_the_sums_are_wanted() -> None:
+    right = b'{"BillingPreTaxTotal":1,"BillingCurrency":"EUR","UnitPrice":1}\n'
+    twice = b'{"BillingPreTaxTotal":1,"BillingCurrency":"EUR","BillingPreTaxTotal":2}\n'
+    for block in (twice, right + twice):
+        for quick in (True, False):
+            assert read(block, quick=quick, only=tally_columns(Kind.USAGE)) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b'{"UnitPrice":1,"AdditionalInfo":"{\\"a\\":1}"}', b'{"UnitPrice":1,"Tags":"a : b"}', b'{"UnitPrice" : 1}\r'],
+)
+def test_what_only_looks_like_more_attributes_is_read(line: bytes) -> None:
+    quick = read(line + b"\n", quick=True)
+    assert quick is not None
+    assert quick == read(line + b"\n", quick=False)
+
+
 @pytest.mark.parametrize("kind", list(Kind))
 def test_generated_lines_are_cut_and_not_read_one_by_one(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     # What a server gives has every attribute in one order; so has what the generator writes, but for absent ones.

@@ -1,1 +1,1 @@
-"""Line items: read from what came, summed, and written as Parquet, JSON lines, CSV or a workbook; as a stream."""
+"""Line items: read from what came, summed, and written as Parquet, JSON lines, CSV or a workbook."""

@@ -26,7 +26,7 @@ from counterfoil.errors import ProofError
 
 _MARK: Final = b"\x01"
 _PLAIN_TEXT: Final = r'^"[^"\\\x00-\x1f\x7f]*"$'
-_PLAIN_NUMBER: Final = r"^-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,40})?$"
+PLAIN_NUMBER: Final = r"^-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,40})?$"
 _CODES: Final = pa.dictionary(pa.int32(), pa.string())
 _FEW_DISTINCT: Final = 300
 _MANY_DISTINCT: Final = 0.4
@@ -57,6 +57,8 @@ class Cutter:
         kinds = {str(at): pa.string() if at in self._plain else _CODES for at in self._chosen()}
         try:
             table = self._table(block, kinds)
+            if self._wanted and not self._are_single(block, table.num_rows):
+                return None
             return {self._spellings[at].column.name: self._column(at, table[str(at)]) for at in self._chosen()}
         except (pa.ArrowException, ValueError, msgspec.MsgspecError, ProofError, RecursionError):
             return None  # the slow way finds the words for it
@@ -79,6 +81,10 @@ class Cutter:
         self._keys, self._spellings, self._plain = keys, spellings, set()
         self._known = [{} for _ in keys]
         return True
+
+    def _are_single(self, block: bytes, lines: int) -> bool:
+        """Whether each line has each wanted key once; in the place of a column that nobody wants may be another."""
+        return all(block.count(f'"{self._keys[at]}":'.encode()) == lines for at in self._chosen())
 
     def _chosen(self) -> list[int]:
         if not self._wanted:
@@ -134,7 +140,7 @@ class Cutter:
         spelling = self._spellings[at]
         is_number = spelling.column.type is Type.NUMBER
         raw = _slice(texts, len(before), len(after))
-        plain = pc.match_substring_regex(raw, _PLAIN_NUMBER if is_number else _PLAIN_TEXT)
+        plain = pc.match_substring_regex(raw, PLAIN_NUMBER if is_number else _PLAIN_TEXT)
         if spelling.column.type is Type.FLAG:
             plain = pc.and_(plain, False)  # noqa: FBT003 - every flag is for the reference
         kept = raw if is_number else _slice(raw, 1, 1)

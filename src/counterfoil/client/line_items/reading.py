@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from counterfoil import numbers
-from counterfoil.client.line_items.cutting import Cutter
+from counterfoil.client.line_items.cutting import PLAIN_NUMBER, Cutter
 from counterfoil.client.protocol.addresses import shown
 from counterfoil.client.protocol.promises import Tally
 from counterfoil.columns import EXTRA, Codec, Column, LineItemTable, Spelling, Type, table_of
@@ -28,8 +28,8 @@ from counterfoil.errors import ProofError
 from counterfoil.lake import text_schema
 from counterfoil.model import Kind
 
-_PLAIN_NUMBER: Final = r"^-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,40})?$"
 _SUMMED: Final = pa.decimal256(76, 40)  # 13 digits before the point, 40 after, and room for 10**23 of them
+_KEY_ENDS: Final = b'":'
 _Unset = msgspec.UnsetType
 
 
@@ -50,6 +50,7 @@ class LineReader:
         self._wanted = [column for column in columns if not only or column.name in only]
         self._spellings = [self._table.spellings[_name(column, dialect).lower()] for column in self._wanted]
         self._all = not only
+        self._keys = [f'"{_name(column, dialect)}":'.encode() for column in self._wanted]
         names = {_name(column, dialect): self._table.spellings[_name(column, dialect).lower()] for column in columns}
         self._cutter = Cutter(names.get, _stored_quickly, only) if dialect is Dialect.GRAPH else None
         self._decode = _compile(self._wanted, dialect, forbid_unknown=self._all)
@@ -66,12 +67,21 @@ class LineReader:
                 row = msgspec.structs.astuple(self._decode(line))
                 if not self._all and msgspec.UNSET in row:
                     raise msgspec.ValidationError  # perhaps spelled in another letter case
+                if self._may_double(line, row):
+                    _check_doubled(line, _place(where, number))
                 rows.append(row)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                odd.append((number, _read_odd(self._table, line, f"{where}, line item {number + 1} of this part")))
+                odd.append((number, _read_odd(self._table, line, _place(where, number))))
         if not odd:
             return self._batch(rows, where)
         return self._mixed(rows, odd, where)
+
+    def _may_double(self, line: bytes, row: tuple[Any, ...]) -> bool:
+        """Whether a key may be there twice: of those the decoder keeps the last, and publishing refuses them."""
+        if not self._all:
+            return any(line.count(key) > 1 for key in self._keys) or _is_spaced(line)
+        last = bytes(row[-1]) if isinstance(row[-1], msgspec.Raw) else b""  # v1's `attributes`, an object
+        return _is_doubtful(line, len(row) - row.count(msgspec.UNSET) + last.count(_KEY_ENDS))
 
     def read_block(self, block: bytes, where: str, *, coded: bool = False) -> pa.RecordBatch:
         """Return the same of a block of whole lines, by the quickest way that it can be read.
@@ -135,7 +145,7 @@ def _sums(columns: dict[str, pa.Array]) -> dict[str, Decimal] | None:
     sums: dict[str, Decimal] = {}
     for name, array in columns.items():
         texts = array.cast(pa.string())
-        if not pc.all(pc.match_substring_regex(texts, _PLAIN_NUMBER), min_count=0).as_py():
+        if not pc.all(pc.match_substring_regex(texts, PLAIN_NUMBER), min_count=0).as_py():
             return None
         total = pc.sum(texts.cast(_SUMMED)).as_py() or Decimal(0)
         # As many decimals as the longest addend has: that is how adding the texts one by one would write it.
@@ -208,7 +218,7 @@ def _array(spelling: Spelling, values: Sequence[Any], where: str) -> pa.Array:
 
 def _numbers(spelling: Spelling, values: list[bytes | None], where: str) -> pa.Array:
     array = pa.array(values, pa.binary()).cast(pa.string())
-    plain = pc.fill_null(pc.match_substring_regex(array, _PLAIN_NUMBER), fill_value=True)
+    plain = pc.fill_null(pc.match_substring_regex(array, PLAIN_NUMBER), fill_value=True)
     is_rate = spelling.from_v1 and spelling.column.codec is Codec.RATE
     if pc.all(plain, min_count=0).as_py() and not is_rate:
         return array
@@ -223,6 +233,9 @@ def _read_odd(table: LineItemTable, line: bytes, where: str) -> dict[str, str]:
         pairs = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProofError(f"{where} is not a JSON object ({shown(str(error))}).") from error
+    inside = sum(value.count(_KEY_ENDS) for value in map(bytes, pairs.values()) if value[:1] in b"{[")
+    if _is_doubtful(line, len(pairs) + inside):
+        _check_doubled(line, where)
     item: dict[str, str] = {}
     extra: list[str] = []
     for key, raw in pairs.items():
@@ -238,6 +251,36 @@ def _read_odd(table: LineItemTable, line: bytes, where: str) -> dict[str, str]:
     if extra:
         item[EXTRA] = "{" + ",".join(extra) + "}"
     return item
+
+
+def _place(where: str, number: int) -> str:
+    return f"{where}, line item {number + 1} of this part"
+
+
+def _is_doubtful(line: bytes, keys: int) -> bool:
+    """Whether a line may have more keys than so many: where it has not, there are as many ends of keys."""
+    ends = line.count(_KEY_ENDS)
+    if ends != keys and b'\\\\":' not in line:
+        ends -= line.count(b'\\":')  # JSON in a text
+    return ends != keys or _is_spaced(line)
+
+
+def _is_spaced(line: bytes) -> bool:
+    """Whether a key may end otherwise. JSON texts hold no tabs and no returns."""
+    return b" :" in line or b"\t" in line or line.find(b"\r", 0, -1) >= 0
+
+
+def _check_doubled(line: bytes, where: str) -> None:
+    """Raise ProofError for a line item that has a key twice."""
+    try:
+        pairs = json.loads(line.decode(), object_pairs_hook=list, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError) as error:
+        raise ProofError(f"{where} is not a JSON object ({shown(str(error))}).") from error
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise ProofError(f"{where} has {shown(key)} twice.")
+        seen.add(key)
 
 
 def _stored(spelling: Spelling, raw: bytes, where: str) -> str | None:
