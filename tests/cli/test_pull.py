@@ -103,7 +103,9 @@ def test_ctrl_c_says_which_command_goes_on_and_exits_with_130(house: House) -> N
         stdout, stderr = running.communicate()
     again = f"counterfoil pull contoso --kind usage --period {this_month().last} --currency EUR --format parquet"
     assert first.startswith("Waiting for the export")
-    assert (running.returncode, stdout, f"To go on: {again}\n" in stderr) == (130, "", True), stderr
+    assert (running.returncode, stdout, f"To go on, with the same --token: {again}\n" in stderr) == (130, "", True), (
+        stderr
+    )
     assert options[-1] not in stderr
     house.server.heal()
     done = run(*again.split()[1:])
@@ -121,7 +123,9 @@ def test_ctrl_c_does_not_wait_for_a_source_that_has_gone_silent(house: House, fa
         running.send_signal(signal.SIGINT)
         stderr = running.communicate(timeout=30)[1].decode()
     house.server.heal()
-    assert (running.returncode, "To go on: counterfoil pull contoso" in stderr) == (130, True), stderr
+    assert (running.returncode, "To go on, with the same --token: counterfoil pull contoso" in stderr) == (130, True), (
+        stderr
+    )
     assert run(*USAGE, *options).exit_code == 0
 
 
@@ -137,12 +141,44 @@ def test_an_export_that_takes_too_long_exits_with_4_and_is_gone_on_with(house: H
     assert (done.exit_code, "Going on with the pull that began at" in done.stderr) == (0, True), done.stderr
 
 
-def test_a_refusal_says_which_command_to_give_again_and_leaves_no_folder(house: House) -> None:
+def test_a_refusal_says_which_command_to_give_when_it_is_mended_and_leaves_no_folder(house: House) -> None:
     house.server.fail("graph-denied", on="submit")
     done = run(*USAGE, "--invoice", INVOICE)
     assert (done.exit_code, "PartnerBilling.Read.All" in done.stderr) == (1, True)
-    assert f"To go on: counterfoil pull contoso --kind usage --invoice {INVOICE}" in done.stderr
+    assert f"When that is mended: counterfoil pull contoso --kind usage --invoice {INVOICE}" in done.stderr
     assert not Path("counterfoil-pulls").exists()
+
+
+def test_no_command_is_named_that_would_fail_the_same_way(house: House) -> None:
+    done = run(*USAGE, "--invoice", "G000000000")
+    assert (done.exit_code, "No data available" in done.stderr, "counterfoil pull" in done.stderr) == (1, True, False)
+
+
+def test_the_command_that_goes_on_has_all_that_was_given_but_the_token(house: House) -> None:
+    house.invoice()
+    house.server.fail("operation-stuck")
+    token = house.server.token()
+    options = ["--token", token, "--output", "json", "--wait", "0", "--publish", "--data", "mirror"]
+    done = run("--config", "counterfoil.toml", *USAGE, "--invoice", INVOICE, *options)
+    remedy = json.loads(done.stderr.splitlines()[-1])["error"]["remedy"]
+    assert token not in done.stderr
+    assert remedy.endswith(
+        "To go on, with the same --token: counterfoil --config counterfoil.toml pull contoso --kind usage --invoice "
+        f"{INVOICE} --publish --data mirror --output json"
+    )
+
+
+def test_a_folder_of_a_profile_that_holds_something_else_is_to_be_moved_away(house: House) -> None:
+    house.invoice()
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]')
+    folder = Path("counterfoil-pulls/contoso/usage", INVOICE)
+    folder.mkdir(parents=True)
+    (folder / "receipt.json").write_text("{")
+    for command in ([*USAGE, "--invoice", INVOICE], ["pull", "contoso", "--all"]):
+        done = run(*command)
+        assert (f"Move {folder} away, and pull again." in done.stderr, "--to" in done.stderr) == (True, False)
+    folder.rename("away")
+    assert run("pull", "contoso", "--all").exit_code == 0
 
 
 @pytest.mark.parametrize(

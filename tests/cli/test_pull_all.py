@@ -96,6 +96,9 @@ def test_what_is_not_there_yet_exits_with_4_and_does_not_keep_the_rest_from_bein
     code, found = states()
     assert (code, found) == (4, {f"reconciliation {INVOICE}": "not there yet", f"usage {INVOICE}": "pulled"})
     assert "Run it again later: counterfoil pull contoso --all" in run(*ALL).stderr
+    done = run("--config", "counterfoil.toml", *ALL, "--publish", "--data", "mirror", "--token", house.server.token())
+    again = "counterfoil --config counterfoil.toml pull contoso --all --publish --data mirror"
+    assert f"Run it again later, with the same --token: {again}\n" in done.stderr
 
 
 def test_an_invoice_of_a_month_long_past_is_overdue(house: House) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from counterfoil.cli.options import NamedPath, frame, load_settings, with_output, with_token, with_wait
+from counterfoil.cli.options import NamedPath, load_settings, with_output, with_token, with_wait
 from counterfoil.cli.output import Output
 from counterfoil.cli.publishing import Publishing, publishing_in
+from counterfoil.cli.pull_again import Again, advise_for_profile, again_for_all, again_for_one
 from counterfoil.cli.pull_display import displayed
 from counterfoil.cli.receipts import show_receipt
 from counterfoil.cli.sources import TOKEN_VARIABLE, find_profile, token_source
@@ -134,12 +133,13 @@ def pull(
         _refuse_single(profile, single)
         credential = token_source(profile, token, os.environ)
         with Client(profile.url, credential, wait_s_max=wait_s, parallel=parallel) as client:
-            pull_all(profile, client, publishing, output, now)
+            pull_all(profile, client, publishing, output, now, again_for_all(source, publishing, token, output))
         return
     ask, to = _what_and_where(profile, single, now)
     credential = token_source(profile, token, os.environ)
+    again = again_for_one(source, ask, single, publishing, token, output)
     with Client(profile.url, credential, wait_s_max=wait_s, parallel=parallel) as client:
-        _pull_one(client, profile, ask, to, single, publishing, output, _again(source, ask, single, publishing))
+        _pull_one(client, profile, ask, to, single, publishing, output, again)
 
 
 def _pull_one(
@@ -150,7 +150,7 @@ def _pull_one(
     single: Mapping[str, Any],
     publishing: Publishing | None,
     output: Output,
-    again: str,
+    again: Again,
 ) -> None:
     from counterfoil.client import Api, Form
 
@@ -159,11 +159,12 @@ def _pull_one(
         with displayed(output, ask.kind.value) as display:
             receipt = client.pull(ask, to, api=api, form=form, watcher=display)
     except KeyboardInterrupt:
-        output.note(f"To go on: {again}")
+        output.note(again.said("To go on"))
         raise
     except CounterfoilError as error:
-        if not isinstance(error, UsageError):
-            error.remedy = f"{error.remedy} To go on: {again}".strip()
+        if single["to"] is None:
+            advise_for_profile(error, to)
+        again.advise(error)
         raise
     if publishing is not None:
         publishing(receipt, to, output)
@@ -212,16 +213,3 @@ def what_to_ask(wanted: Wanted, now: datetime) -> Ask:
     if wanted.period is None or wanted.currency is None:
         raise UsageError("Say what to pull.", remedy="Give --invoice ID, or --period and --currency.")
     return ask_unbilled(wanted.kind, wanted.period, wanted.currency, wanted.attribute_set, now=now)
-
-
-def _again(source: str, ask: Ask, single: Mapping[str, Any], publishing: Publishing | None) -> str:
-    """Return the command that goes on with a pull. It names the month, which `last` will not mean for ever."""
-    config = frame().config
-    words = ["counterfoil", *(["--config", str(config)] if config else []), "pull", source, "--kind", ask.kind.value]
-    words += ["--invoice", ask.invoice] if ask.invoice else ["--period", ask.month, "--currency", ask.currency]
-    for name, option in {"api": "--api", "attribute_set": "--attribute-set", "to": "--to", "form": "--format"}.items():
-        if single[name] is not None:
-            words += [option, str(single[name])]
-    if publishing is not None:
-        words += ["--publish", "--data", str(publishing.settings.data)]
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)

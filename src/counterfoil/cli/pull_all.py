@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from counterfoil.cli.output import Output, counted
 from counterfoil.cli.publishing import Publishing
+from counterfoil.cli.pull_again import Again, advise_for_profile
 from counterfoil.cli.pull_display import displayed
 from counterfoil.errors import (
     CounterfoilError,
@@ -56,7 +57,9 @@ class Result:
     told: str = ""
 
 
-def pull_all(profile: Profile, client: Client, publishing: Publishing | None, output: Output, now: datetime) -> None:
+def pull_all(
+    profile: Profile, client: Client, publishing: Publishing | None, output: Output, now: datetime, again: Again
+) -> None:
     """Pull what is missing, print what became of each, and raise what the exit code should tell."""
     from counterfoil.client.holdings.expected import expected_of, root_of
 
@@ -77,7 +80,7 @@ def pull_all(profile: Profile, client: Client, publishing: Publishing | None, ou
                 )
                 output.note(f"{each.expected}: {each.state}{more}." + (f" {each.told}" if each.told else ""))
     except KeyboardInterrupt:
-        output.note(f"To go on: counterfoil pull {profile.name} --all")
+        output.note(again.said("To go on"))
         raise
     rows = [
         {
@@ -91,24 +94,23 @@ def pull_all(profile: Profile, client: Client, publishing: Publishing | None, ou
         for each in results
     ]
     output.rows(HEADINGS if output.form != "json" else {**HEADINGS, "folder": "Folder"}, rows)
-    _judge(profile, results)
+    _judge(results, again)
 
 
-def _judge(profile: Profile, results: list[Result]) -> None:
+def _judge(results: list[Result], again: Again) -> None:
     failed = sum(each.state in _HOPELESS for each in results)
     open_ones = [each for each in results if each.state not in DONE | _HOPELESS]
-    again = f"counterfoil pull {profile.name} --all"
     if failed:
         raise CounterfoilError(
             f"{failed} of {counted(len(results), 'expected pull')} failed.",
-            remedy=f"Each says why. When that is mended: {again}",
+            remedy=f"Each says why. {again.said('When that is mended')}",
         )
     if open_ones:
         overdue = sum(each.state == "overdue" for each in open_ones)
         unfinished = CounterfoilError(
             f"{len(open_ones)} of {counted(len(results), 'expected pull')} are not here yet"
             + (f", {overdue} of them overdue." if overdue else "."),
-            remedy=f"Run it again later: {again}",
+            remedy=again.said("Run it again later"),
         )
         unfinished.exit_code = 4
         raise unfinished
@@ -136,6 +138,7 @@ def _results(
         except CounterfoilError as error:
             if isinstance(error, NoAnswerError) or (isinstance(error, RefusedError) and error.status in _SHUT):
                 shut = "the source did not let us in"
+            advise_for_profile(error, folder)
             state = "unfinished" if error.exit_code == LockedError.exit_code else FAILED
             yield Result(each, folder, state, told=str(error))
 

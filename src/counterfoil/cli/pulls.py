@@ -110,7 +110,7 @@ def verify(places: Sequence[str], output: Output) -> None:
     if rows:
         raise CounterfoilError(
             f"{counted(len(rows), 'fault')} found in {seen}.",
-            remedy="Pull what is damaged again: that replaces it. To keep it, move its folder away first.",
+            remedy="Move the folder of what is damaged away, and pull it again.",
         )
     if not held:
         raise UsageError("There is nothing to verify there.", remedy="`counterfoil pulls list` tells what is held.")
@@ -160,7 +160,8 @@ def _end_with_what_they_say(profile: Profile, found: Sequence[Standing], *, offl
     if wanting:
         told = CounterfoilError(
             f"Of {len(found)} expected: {', '.join(f'{states[state]} {state}' for state in wanting)}.",
-            remedy=f"The remarks say why. To pull what is there: counterfoil pull {profile.name} --all",
+            remedy=f"To pull what is there: counterfoil pull {profile.name} --all"
+            + (" (move the folder of what is damaged away first)." if states[State.DAMAGED] else ""),
         )
         told.exit_code = 3
         raise told
