@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,40 @@ def test_verify_reads_nothing_outside_of_the_folder_whatever_a_receipt_says(hous
     receipt["files"][0]["name"] = "../outside.json.gz"
     (folder / "receipt.json").write_text(json.dumps(receipt))
     assert faults()[1][0] == "the receipt names '../outside.json.gz', which is no file beside it"
+
+
+def test_data_of_a_profile_that_has_lost_its_receipt_is_not_sound(house: House) -> None:
+    folder = pulled(house)
+    file = data_file(folder)
+    (folder / "receipt.json").unlink()
+    told = f"{file.name} lies there without a receipt"
+    for places in ([], ["contoso"]):
+        assert faults(*places) == (1, [told])
+        assert rows("pulls", "list", *places)[0] == 1
+    assert rows("pulls", "list", "counterfoil-pulls") == (0, [])  # it may be anybody's
+
+
+def test_a_folder_that_may_not_be_read_is_no_empty_one(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def closed(path: Any) -> Any:
+        if str(path) == str(FOLDER):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    pulled(house)
+    monkeypatch.setattr(os, "scandir", closed)
+    for command in ("list", "verify"):
+        done = run("pulls", command, str(FOLDER))
+        assert (done.exit_code, f"{FOLDER} may not be read: Permission denied" in done.output) == (1, True)
+
+
+def test_a_receipt_that_may_not_be_read_says_so(house: House) -> None:
+    receipt = pulled(house) / "receipt.json"
+    receipt.unlink()
+    receipt.mkdir()
+    code, [fault] = faults()
+    assert (code, fault.startswith(f"{receipt} may not be read: ")) == (1, True)
 
 
 def test_verify_of_nothing_is_no_success(house: House) -> None:

@@ -93,7 +93,8 @@ def show(folder: Path, output: Output) -> None:
 def verify(places: Sequence[str], output: Output) -> None:
     """Compute sizes, hashes, line counts and exact totals again from the files, and hold them against the receipts.
 
-    Of Excel files, size and hash are compared. Nobody is asked. Exit code 1 if anything is not as it was.
+    Of Excel files, size and hash are compared. Below a profile's folder, data without a receipt is a fault. Nobody is
+    asked. Exit code 1 if anything is not as it was.
     """
     from counterfoil.client.holdings.held import verify as verify_holding
 
@@ -199,7 +200,8 @@ def _holdings(places: Sequence[str]) -> Iterator[tuple[Holding, str]]:
     usual = [str(PULLS_FOLDER)] if PULLS_FOLDER.is_dir() else []
     for place in places or usual:
         tenant = settings.profiles[place].tenant if place in settings.profiles else ""
-        for holding in holdings_below(_folder(settings, place)):
+        ours = place in settings.profiles or not places
+        for holding in holdings_below(_folder(settings, place), ours=ours):
             if (real := holding.folder.resolve()) not in seen:
                 seen.add(real)
                 yield holding, tenant

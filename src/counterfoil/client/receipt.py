@@ -138,7 +138,11 @@ class Receipt:
             _check_note(body)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except OSError as error:
+            raise UsageError(
+                f"{path} may not be read: {error.strerror}.", remedy="Give your user the right to read that folder."
+            ) from None
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise UsageError(
                 f"{path} is not a receipt that can be read.", remedy="Name an empty folder with --to."
             ) from None

@@ -66,14 +66,25 @@ def holding_at(folder: Path) -> Holding | None:
     return Holding(folder, receipt, begun)
 
 
-def holdings_below(root: Path) -> Iterator[Holding]:
-    """Yield what is held in a folder and below it, by name; raises UsageError if there is no such folder."""
+def holdings_below(root: Path, *, ours: bool = False) -> Iterator[Holding]:
+    """Yield what is held in a folder and below it, by name; raises UsageError if there is no such folder.
+
+    `ours` is a folder with nothing but pulls: data without a receipt has lost it there. A folder that may not be read
+    may hold anything, so it is yielded too.
+    """
     if not root.is_dir():
         raise UsageError(f"There is no folder {root}.", remedy="Name the folder of a pull, one above it, or a profile.")
-    for path, folders, _ in os.walk(root):
+    closed: list[OSError] = []
+    for path, folders, files in os.walk(root, onerror=closed.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        data = sorted(name for name in files if ours and name.endswith(_DATA_SUFFIXES))
         if (holding := holding_at(Path(path))) is not None:
             yield holding
+        elif data:
+            yield Holding(Path(path), None, told=f"{data[0]} lies there without a receipt")
+    for error in closed:
+        folder = Path(str(error.filename))
+        yield Holding(folder, None, told=f"{folder} may not be read: {error.strerror}")
 
 
 def flaw_of(holding: Holding, tenant: str = "", *, read: bool = False) -> str:
