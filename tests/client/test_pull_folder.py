@@ -128,11 +128,11 @@ def receipt_of(*files: ReceiptFile) -> Receipt:
     return Receipt(
         source="https://source.example",
         api="graph",
-        request={},
+        request={"kind": "usage", "invoiceId": "G016907411"},
         operation="",
         etag="",
-        started_at="",
-        finished_at="",
+        started_at="2026-11-21T12:00:00Z",
+        finished_at="2026-11-21T12:00:01Z",
         format="blobs",
         line_items=0,
         totals={},
@@ -148,7 +148,7 @@ def receipt_of(*files: ReceiptFile) -> Receipt:
     )
 
 
-SUBJECT = identity("https://source.example", "graph", {})
+SUBJECT = identity("https://source.example", "graph", {"kind": "usage", "invoiceId": "G016907411"})
 
 
 @pytest.mark.parametrize("second", ["a.gz", "A.gz", "gone.gz"])
@@ -167,7 +167,7 @@ def test_a_new_name_in_other_letters_takes_the_place_of_the_former_one(tmp_path:
         folder = Folder(tmp_path, SUBJECT)
         folder.enter()
         (folder.staging / name).write_bytes(b"12")
-        folder.keep(receipt_of(ReceiptFile(name, 2, "", 0)))
+        folder.keep(receipt_of(ReceiptFile(name, 2, "0" * 64, 0)))
         folder.leave()
         assert left_in(tmp_path) == [name, "receipt.json"]
 

@@ -31,7 +31,7 @@ from counterfoil.errors import (
     RefusedError,
     UsageError,
 )
-from counterfoil.periods import timestamp
+from counterfoil.periods import timestamp, utc_now
 from counterfoil.profiles import Profile
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def pull_all(
     results: list[Result] = []
     try:
         with one_at_a_time(root, profile.name, now):
-            for each in _results(profile, client, expected, root, publishing, output, now):
+            for each in _results(profile, client, expected, root, publishing, output):
                 results.append(each)
                 more = (
                     f", {counted(each.line_items, 'line item')}" if each.state == "pulled" and each.line_items else ""
@@ -123,7 +123,6 @@ def _results(
     root: Path,
     publishing: Publishing | None,
     output: Output,
-    now: datetime,
 ) -> Iterator[Result]:
     shut = ""
     for number, each in enumerate(expected, 1):
@@ -132,9 +131,9 @@ def _results(
             yield Result(each, folder, "not tried", told=shut)
             continue
         try:
-            yield _result(
-                profile, client, each, folder, publishing, output, f"{number} of {len(expected)}, {each}", now
-            )
+            title = f"{number} of {len(expected)}, {each}"
+            # The time by now: the pulls before may have taken hours, and a month may have ended meanwhile.
+            yield _result(profile, client, each, folder, publishing, output, title, utc_now())
         except CounterfoilError as error:
             if isinstance(error, NoAnswerError) or (isinstance(error, RefusedError) and error.status in _SHUT):
                 shut = "the source did not let us in"

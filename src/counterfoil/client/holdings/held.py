@@ -77,7 +77,7 @@ def holdings_below(root: Path, *, ours: bool = False) -> Iterator[Holding]:
     closed: list[OSError] = []
     for path, folders, files in os.walk(root, onerror=closed.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        data = sorted(name for name in files if ours and name.endswith(_DATA_SUFFIXES))
+        data = sorted(name for name in files if ours and name.endswith(DATA_SUFFIXES))
         if (holding := holding_at(Path(path))) is not None:
             yield holding
         elif data:
