@@ -21,7 +21,7 @@ from counterfoil.client.diagnosis.source import diagnose_source
 from counterfoil.client.drivers.http import system_trust
 from counterfoil.client.protocol.certificates import certificate_flaw
 from counterfoil.client.protocol.retries import Patience
-from counterfoil.errors import NoAnswerError, RefusedError
+from counterfoil.errors import NoAnswerError, RefusedError, UsageError
 from counterfoil.model import Kind
 from counterfoil.settings import Profile
 
@@ -139,3 +139,16 @@ def test_a_profiles_sign_in_trusts_whom_its_client_trusts() -> None:
             client.export(ASK)
         with pytest.raises(RefusedError, match="token was refused with 404"):
             asyncio.run(export(profile))
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_authorities_that_cannot_be_read_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    file = tmp_path / "authorities.pem"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    with pytest.raises(UsageError, match="SSL_CERT_FILE="):
+        Client("https://source.example", "token")

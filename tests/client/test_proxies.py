@@ -81,3 +81,10 @@ def test_a_proxy_that_is_none_is_told(proxy: HostileSource, monkeypatch: pytest.
     monkeypatch.setenv("http_proxy", text)
     with pytest.raises(UsageError, match="HTTP_PROXY"):
         open_client()
+
+
+def test_a_no_proxy_that_cannot_be_right_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "[::1")
+    with pytest.raises(UsageError, match="NO_PROXY"):
+        Client("https://source.example", TOKEN)

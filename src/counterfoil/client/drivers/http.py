@@ -7,6 +7,7 @@ level INFO, signed queries included; both are switched off here.
 from __future__ import annotations
 
 import logging
+import os
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,24 +18,33 @@ from typing import Any, Final
 import httpx
 
 from counterfoil.client.drivers.bodies import ACCEPTED
-from counterfoil.client.drivers.proxies import AsyncProxied, Proxied, proxy_mounts
+from counterfoil.client.drivers.proxies import AsyncProxied, Proxied, no_proxy_said, proxy_mounts
 from counterfoil.client.flows.calls import host_of, is_at
 from counterfoil.client.flows.steps import Fetch, Fetched, Send, Unanswered, place_of
 from counterfoil.client.protocol.addresses import QUERY, Origin, shown, without_query
 from counterfoil.client.protocol.certificates import certificate_flaw
-from counterfoil.errors import ProofError
+from counterfoil.errors import ProofError, UsageError
 
 USER_AGENT: Final = "counterfoil"
+_AUTHORITIES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _TALKATIVE: Final = ("httpx", "httpcore.http11")
 
 
 def system_trust() -> ssl.SSLContext:
     """Return a context that trusts whom the system trusts, or whom SSL_CERT_FILE or SSL_CERT_DIR name.
 
-    Where the system names nobody, as some builds of Python have it, it trusts whom httpx trusts.
+    Where the system names nobody, as some builds of Python have it, it trusts whom httpx trusts. Raises UsageError
+    where what is named cannot be read.
     """
-    context = ssl.create_default_context()
-    return context if context.cert_store_stats()["x509_ca"] else httpx.create_ssl_context()
+    try:
+        context = ssl.create_default_context()
+        return context if context.cert_store_stats()["x509_ca"] else httpx.create_ssl_context()
+    except OSError as error:
+        named = " and ".join(f"{name}={os.environ[name]}" for name in _AUTHORITIES if os.environ.get(name))
+        raise UsageError(
+            f"{named or 'This system'} names no certificate authorities that can be read ({error}).",
+            remedy="Let SSL_CERT_FILE name a file of certificates in PEM form, or unset it.",
+        ) from None
 
 
 def open_client(*, verify: ssl.SSLContext | bool = True, transport: httpx.BaseTransport | None = None) -> httpx.Client:
@@ -44,7 +54,8 @@ def open_client(*, verify: ssl.SSLContext | bool = True, transport: httpx.BaseTr
     """
     settings = _settings(verify)
     mounts = proxy_mounts(Proxied, settings["verify"]) if transport is None else None
-    client = httpx.Client(transport=transport, mounts=mounts, **settings)
+    with no_proxy_said():
+        client = httpx.Client(transport=transport, mounts=mounts, **settings)
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # httpx copies the cookies, not their policy
     return client
 
@@ -55,7 +66,8 @@ def open_async_client(
     """Return the same for asyncio."""
     settings = _settings(verify)
     mounts = proxy_mounts(AsyncProxied, settings["verify"]) if transport is None else None
-    client = httpx.AsyncClient(transport=transport, mounts=mounts, **settings)
+    with no_proxy_said():
+        client = httpx.AsyncClient(transport=transport, mounts=mounts, **settings)
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return client
 

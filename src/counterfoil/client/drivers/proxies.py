@@ -7,7 +7,8 @@ token. A proxy is somebody on the way, and HTTP_PROXY alone makes httpx send it 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 from urllib.request import getproxies
 
@@ -76,6 +77,17 @@ def proxy_mounts(
                     remedy=f"Write {scheme.upper()}_PROXY as http://HOST:PORT, or unset it.",
                 ) from None
     return mounts
+
+
+@contextmanager
+def no_proxy_said() -> Iterator[None]:
+    """Tell in words of ours what httpx makes of a NO_PROXY that cannot be right, as UsageError."""
+    try:
+        yield
+    except (ValueError, httpx.InvalidURL):
+        raise UsageError(
+            "NO_PROXY does not list hosts.", remedy="Write it as host,host:port,.domain, or unset it."
+        ) from None
 
 
 def _is_here(url: httpx.URL) -> bool:
