@@ -247,3 +247,15 @@ def test_the_names_of_folders_that_are_made_are_brought_to_the_disk(
     folder.enter()
     assert synced[:3] == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
     folder.leave()
+
+
+def test_a_file_that_was_moved_is_not_removed_under_its_former_name(tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(b"12")
+    os.link(tmp_path / "a.gz", tmp_path / "A.gz")  # one file by both names, as disks have it that fold cases
+    note = {"source": "https://source.example", "api": "graph", "request": {}, "proof": "unfinished"}
+    (tmp_path / "receipt.json").write_text(json.dumps({**note, "files": [{"name": "A.gz"}, {"name": "a.gz"}]}))
+    folder = Folder(tmp_path, SUBJECT)
+    folder.enter()
+    folder.keep(receipt_of(ReceiptFile("a.gz", 2, "", 0)))
+    folder.leave()
+    assert left_in(tmp_path) == ["A.gz", "a.gz", "receipt.json"]
