@@ -50,7 +50,11 @@ def test_invoices_may_bear_their_month(tmp_path: Path) -> None:
     [
         ("kinds = ['license']", "kinds must list 'reconciliation' or 'usage', not ['license']."),
         ("kinds = 1", "kinds must be a list of texts, not 1."),
-        ("currencies = ['EURO']", "currencies is wrong: 'EURO' is not a currency. Use three letters, such as EUR, not"),
+        ("currencies = ['EURO']", "currencies is wrong: 'EURO' is not a currency. Use three letters, such as EUR."),
+        (
+            "periods = ['lst']",
+            "periods is wrong: 'lst' is not a billing period. Did you mean 'last'? Write",
+        ),
         ("periods = ['2026-13']", "periods is wrong: '2026-13' is not a billing period."),
         ("invoices = ['G 1']", "invoices is wrong: 'G 1' is not an invoice id."),
         ("invoices = ['G1', 'g1']", "invoices must list each invoice once, and G1 is there twice, not"),

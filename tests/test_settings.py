@@ -108,6 +108,32 @@ def test_a_file_with_a_byte_order_mark_is_read_and_one_that_is_not_utf8_is_refus
         load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (b"[profile.contoso]\nurl = 'http://a'", "no setting 'profile'. Write a profile as [profiles.contoso]."),
+        (b"[contoso]\nurl = 'http://a'", "no setting 'contoso'. Write a profile as [profiles.contoso]."),
+        (b'[profiles.a]\nto = "C:\\Billing"', "Write a Windows path in single quotes: 'C:\\Billing'."),
+        ("[profiles.a]".encode("utf-16"), "is not UTF-8. Save it again as UTF-8"),
+        ("[profiles.a]".encode("utf-16-le"), "is not UTF-8. Save it again as UTF-8"),
+    ],
+)
+def test_likely_mistakes_in_the_file_are_told_with_what_to_do(tmp_path: Path, written: bytes, said: str) -> None:
+    (tmp_path / "counterfoil.toml").write_bytes(written)
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path)
+    assert said in str(caught.value)
+
+
+def test_a_profile_without_a_settings_file_says_where_that_was_looked_for(tmp_path: Path) -> None:
+    for remedy in ("Go to the folder where it lies", "There is a counterfoil.toml.txt: rename it"):
+        with pytest.raises(UsageError) as caught:
+            load(tmp_path).profile("contoso")
+        told = f"There is no profile 'contoso', for there is no counterfoil.toml in {tmp_path}. {remedy}"
+        assert str(caught.value).startswith(told)
+        (tmp_path / "counterfoil.toml.txt").write_text("")
+
+
 def test_paths_in_the_file_are_relative_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/c.toml").write_text("data = 'd'")

@@ -7,7 +7,7 @@ its month, so whoever wants to be told that an invoice is overdue writes the mon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +17,9 @@ from counterfoil.errors import UsageError
 from counterfoil.model import AttributeSet, Kind, Scope
 from counterfoil.periods import BillingPeriod
 from counterfoil.setting_values import (
+    NamedValueError,
     WrongValueError,
+    did_you_mean,
     one_of,
     read_base_url,
     read_optional_path,
@@ -60,7 +62,7 @@ def _checked(read: Callable[[str], str], given: str) -> str:
     try:
         return read(given)
     except UsageError as error:
-        raise WrongValueError(f"is wrong: {error.message} {error.remedy}".rstrip(" .")) from None
+        raise NamedValueError(f"is wrong: {error.message} {error.remedy}".rstrip(" .")) from None
 
 
 def _kind(given: str) -> str:
@@ -75,7 +77,14 @@ def _currency(given: str) -> str:
 
 def _period(given: str) -> str:
     word = {"previous": "last"}.get(given.lower(), given.lower())
-    return word if word in PERIODS else str(BillingPeriod.parse(given))
+    if word in PERIODS:
+        return word
+    if not word[:1].isdigit():
+        raise UsageError(
+            f"{given!r} is not a billing period.{did_you_mean(word, PERIODS)}",
+            remedy="Write current, last, or a month as YYYY-MM.",
+        )
+    return str(BillingPeriod.parse(given))
 
 
 def _invoices(value: object) -> tuple[ListedInvoice, ...]:
@@ -175,11 +184,44 @@ class Profile:
     )
 
 
-def read_profiles(tables: object, file: Path, environ: Mapping[str, str]) -> Mapping[str, Profile]:
+class Profiles(Mapping[str, Profile]):
+    """The profiles of a settings file, by name. It remembers the file, whether that is there or not."""
+
+    def __init__(self, named: Mapping[str, Profile] = MappingProxyType({}), file: Path | None = None) -> None:
+        self._named = dict(named)
+        self.file = file
+
+    def __getitem__(self, name: str) -> Profile:
+        return self._named[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._named)
+
+    def __len__(self) -> int:
+        return len(self._named)
+
+    def named(self, name: str) -> Profile:
+        """Return the profile of that name; raises UsageError that says where it was looked for."""
+        if name in self._named:
+            return self._named[name]
+        if self.file is None or self.file.is_file():
+            raise UsageError(
+                f"There is no profile {name!r}.{did_you_mean(name, self._named)}",
+                remedy=f"Profiles are the [profiles.NAME] tables of {self.file or 'the settings file'}.",
+            )
+        remedy = "Go to the folder where it lies, or name it: counterfoil --config FILE ..."
+        if self.file.with_name(f"{self.file.name}.txt").is_file():
+            remedy = f"There is a {self.file.name}.txt: rename it to {self.file.name}."
+        raise UsageError(
+            f"There is no profile {name!r}, for there is no {self.file.name} in {self.file.parent}.", remedy=remedy
+        )
+
+
+def read_profiles(tables: object, file: Path, environ: Mapping[str, str]) -> Profiles:
     """Read the `profiles` of a settings file; raises UsageError."""
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         raise UsageError(f"{file.name}: profiles are written as [profiles.NAME] tables.")
-    return MappingProxyType({name: _profile(name, table, file, environ) for name, table in tables.items()})
+    return Profiles({name: _profile(name, table, file, environ) for name, table in tables.items()}, file)
 
 
 def _profile(name: str, table: Mapping[str, object], file: Path, environ: Mapping[str, str]) -> Profile:

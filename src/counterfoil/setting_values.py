@@ -23,6 +23,10 @@ class WrongValueError(ValueError):
     """What a value must be. The sentence around it is made where the value's origin is known."""
 
 
+class NamedValueError(WrongValueError):
+    """The same, where it names the part of the value that is wrong."""
+
+
 def read_text(value: object) -> str:
     """Read a text."""
     if not isinstance(value, str):
@@ -109,7 +113,7 @@ def read_value(setting: Field[Any], value: object, origin: str) -> Any:
     try:
         return setting.metadata["read"](value)
     except WrongValueError as wrong:
-        said = f", not {_shortened(value)}" if setting.repr else ""
+        said = f", not {_shortened(value)}" if setting.repr and not isinstance(wrong, NamedValueError) else ""
         raise UsageError(f"{origin} {wrong}{said}.", remedy=remedy_for(origin, value)) from None
 
 
@@ -121,11 +125,12 @@ def remedy_for(origin: str, value: object) -> str:
     return ""
 
 
-def refuse_unknown(table: Mapping[str, object], known: Mapping[str, object], where: str) -> None:
+def refuse_unknown(table: Mapping[str, object], known: Iterable[str], where: str) -> None:
     """Raise UsageError for the first key that nobody knows."""
+    names = list(known)
     for key in table:
-        if key not in known:
-            raise UsageError(f"{where}there is no setting {key!r}.{did_you_mean(key, known)}")
+        if key not in names:
+            raise UsageError(f"{where}there is no setting {key!r}.{did_you_mean(key, names)}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

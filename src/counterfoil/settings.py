@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final, Self
 
 from counterfoil.errors import UsageError
-from counterfoil.profiles import Profile, read_profiles
+from counterfoil.profiles import Profile, Profiles, read_profiles
 from counterfoil.setting_values import (
     PREFIX,
     did_you_mean,
@@ -98,7 +98,7 @@ class Settings:
         repr=False,
         metadata=told("The keys that sign links and continuation tokens. Empty: a file in the data folder."),
     )
-    profiles: Mapping[str, Profile] = field(default_factory=lambda: MappingProxyType({}))
+    profiles: Profiles = field(default_factory=Profiles)
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -121,7 +121,8 @@ class Settings:
         file, table = _read_file(environ, directory, config)
         profiles = read_profiles(table.pop("profiles", {}), file, environ)
         known = {each.name: each for each in fields(cls) if each.name != "profiles"}
-        refuse_unknown(table, known, f"{file.name}: ")
+        _refuse_tables(table, file)
+        refuse_unknown(table, [*known, "profiles"], f"{file.name}: ")
         _refuse_unknown_variables(environ, known, profiles.values())
         values: dict[str, Any] = {}
         for name, value in table.items():
@@ -138,12 +139,7 @@ class Settings:
 
     def profile(self, name: str) -> Profile:
         """Return the profile of that name; raises UsageError."""
-        if name not in self.profiles:
-            raise UsageError(
-                f"There is no profile {name!r}.{did_you_mean(name, self.profiles)}",
-                remedy=f"Profiles are [profiles.NAME] tables of {FILE_NAME}.",
-            )
-        return self.profiles[name]
+        return self.profiles.named(name)
 
 
 def _read_file(environ: Mapping[str, str], directory: Path, config: Path | None) -> tuple[Path, dict[str, Any]]:
@@ -153,13 +149,36 @@ def _read_file(environ: Mapping[str, str], directory: Path, config: Path | None)
     if named is None and not path.exists():
         return path, {}
     try:
-        return path, tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = _read_text(path)
+        return path, tomllib.loads(text)
     except OSError as error:
-        raise UsageError(f"The settings file {path} cannot be read: {error.strerror}.") from None
+        raise UsageError(
+            f"The settings file {path} cannot be read: {error.strerror}.", remedy="Check its name, and who may read it."
+        ) from None
     except UnicodeDecodeError:
-        raise UsageError(f"The settings file {path} is not UTF-8.") from None
+        raise UsageError(
+            f"The settings file {path} is not UTF-8.", remedy="Save it again as UTF-8; editors ask for the encoding."
+        ) from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"The settings file {path} is not TOML: {error}.") from None
+        remedy = "Write a Windows path in single quotes: 'C:\\Billing'." if "\\" in text else ""
+        raise UsageError(f"The settings file {path} is not TOML: {error}.", remedy=remedy) from None
+
+
+def _read_text(path: Path) -> str:
+    written = path.read_bytes()
+    if b"\0" in written:  # UTF-16 without its mark is UTF-8 too, of a sort
+        raise UnicodeDecodeError("utf-8", written, 0, 1, "null characters")
+    return written.decode("utf-8-sig").replace("\r\n", "\n")
+
+
+def _refuse_tables(table: Mapping[str, object], file: Path) -> None:
+    """Raise UsageError for a table: only profiles are written as such."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            meant = next(iter(value), "NAME") if did_you_mean(name, ["profiles"]) else name
+            raise UsageError(
+                f"{file.name}: there is no setting {name!r}.", remedy=f"Write a profile as [profiles.{meant}]."
+            )
 
 
 def _refuse_unknown_variables(

@@ -124,6 +124,8 @@ def test_a_folder_that_is_named_and_not_there_is_no_empty_list(house: House) -> 
     assert rows("pulls", "list") == (0, [])
     done = run("pulls", "list", "nowhere")
     assert (done.exit_code, "There is no folder nowhere." in done.stderr) == (2, True)
+    done = run("pulls", "show", "nowhere")
+    assert (done.exit_code, "There is no folder nowhere." in done.stderr) == (2, True)
 
 
 def test_show_tells_what_was_asked_what_came_and_what_is_certain(house: House) -> None:

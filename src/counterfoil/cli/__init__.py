@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from counterfoil.cli.options import Frame, NamedPath
-from counterfoil.cli.output import Output
+from counterfoil.cli.output import Form, Output
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.settings import did_you_mean
 
@@ -119,6 +119,8 @@ class CommandLine(click.Group):
                 f"There is no command {args[0]!r}.{did_you_mean(args[0], COMMANDS)}",
                 remedy="`counterfoil --help` lists them.",
             )
+        if args:
+            ctx.ensure_object(Frame).command = args[0]
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -181,13 +183,13 @@ def _report(error: BaseException, frame: Frame) -> int:
         case click.Abort() if isinstance(error.__cause__, EOFError):
             output.error(CounterfoilError("The input ended where an answer was expected."))
         case click.Abort() | KeyboardInterrupt():
-            output.note("Interrupted. What was finished before stays; the rest was not done.")
+            _say_interrupted(output)
             return EXIT_INTERRUPTED
         case click.exceptions.NoArgsIsHelpError():
             error.show()
             return error.exit_code
         case click.ClickException():
-            output.error(_as_usage_error(error))
+            output.error(_as_usage_error(error, frame))
             return error.exit_code
         case CounterfoilError():
             output.error(error)
@@ -199,10 +201,21 @@ def _report(error: BaseException, frame: Frame) -> int:
     return 1
 
 
-def _as_usage_error(error: click.ClickException) -> CounterfoilError:
+def _say_interrupted(output: Output) -> None:
+    message = "Interrupted. What was finished before stays; the rest was not done."
+    if output.form is not Form.JSON:
+        output.note(message)
+        return
+    interrupted = CounterfoilError(message)
+    interrupted.exit_code = EXIT_INTERRUPTED
+    output.error(interrupted)
+
+
+def _as_usage_error(error: click.ClickException, frame: Frame) -> CounterfoilError:
     if not isinstance(error, click.UsageError):
         return CounterfoilError(error.format_message())
-    command = error.ctx.command_path if error.ctx else "counterfoil"
+    # A missing value is found before click has made the command's own context.
+    command = error.ctx.command_path if error.ctx else f"counterfoil {frame.command}".rstrip()
     return UsageError(error.format_message(), remedy=f"`{command} --help` tells more.")
 
 

@@ -50,6 +50,7 @@ class Frame:
     config: Path | None = None
     debug: bool = False
     output: Output | None = None
+    command: str = ""  # as far as it is known when something goes wrong
 
 
 def frame() -> Frame:

@@ -77,6 +77,8 @@ def show(folder: Path, output: Output) -> None:
     from counterfoil.client.receipt import FILE_NAME
 
     folder = folder.parent if folder.name == FILE_NAME else folder
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}.", remedy="`counterfoil pulls list` lists what is held.")
     holding = holding_at(folder)
     if holding is None or holding.receipt is None:
         told = holding.told if holding else ""
