@@ -12,11 +12,9 @@ from typing import Any
 
 import pytest
 
-from counterfoil.client import Api, Client, Form, Progress, Proof, ask_billed, ask_unbilled
-from counterfoil.client.disk import journal
+from counterfoil.client import Client, Form, Progress, Proof, ask_billed, ask_unbilled
 from counterfoil.client.disk.folder import STAGING
 from counterfoil.client.disk.locking import FolderLock
-from counterfoil.client.protocol.asking import Ask
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import (
     FullDiskError,
@@ -297,84 +295,3 @@ def test_progress_is_told_to_the_last_byte(source: HostileSource, client: Client
     size = sum(len(source.blob(index)[1]) for index in (0, 1))
     assert told.last == Progress("fetching", 2, 2, size, size, 5, 5)
     assert told.line_items == 5
-
-
-@pytest.fixture
-def walk_cut_short(source: HostileSource, client: Client, tmp_path: Path) -> Ask:
-    """What was asked for; two of its three pages are kept."""
-    ask = ask_unbilled(Kind.USAGE, "current", "EUR", now=NOVEMBER)
-    source.parts = [[line.replace(b"PartnerId", b"partnerId") for line in source.lines]]
-    original = source.page
-
-    def failing(call: Any) -> Canned:
-        return Canned(503) if call.headers.get("ms-continuationtoken") == "token-2" else original(call)
-
-    source.page = failing  # type: ignore[method-assign]
-    with pytest.raises(RefusedError, match="goes on from there"):
-        client.pull(ask, tmp_path, api=Api.V1)
-    source.page = original  # type: ignore[method-assign]
-    source.calls.clear()
-    return ask
-
-
-def test_a_walk_goes_on_after_its_last_kept_page(
-    source: HostileSource, client: Client, tmp_path: Path, walk_cut_short: Ask
-) -> None:
-    assert client.pull(walk_cut_short, tmp_path, api=Api.V1).line_items == 5
-    assert len(source.calls) == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "cut_bytes", "pages"), [("walk.jsonl", 1, 2), ("items-00000", 1, 3), ("items-00000", None, 3)]
-)
-def test_a_walk_of_which_a_power_cut_took_something_fetches_it_again(
-    source: HostileSource, client: Client, tmp_path: Path, walk_cut_short: Ask, name: str, cut_bytes: int, pages: int
-) -> None:
-    path = tmp_path / STAGING / name
-    path.write_bytes(path.read_bytes()[:-cut_bytes]) if cut_bytes else path.unlink()
-    receipt = client.pull(walk_cut_short, tmp_path, api=Api.V1)
-    assert (receipt.line_items, receipt.proof) == (5, Proof.PROVEN)
-    assert len(source.calls) == pages
-
-
-def test_the_names_of_a_walks_files_are_brought_to_the_disk(
-    source: HostileSource, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[list[str]] = []
-    monkeypatch.setattr(journal, "sync_folder", lambda path: seen.append(sorted(each.name for each in path.iterdir())))
-    source.parts = [[line.replace(b"PartnerId", b"partnerId") for line in source.lines]]
-    client.pull(ask_unbilled(Kind.USAGE, "current", "EUR", now=NOVEMBER), tmp_path, api=Api.V1)
-    assert [("items-00000" in names, "walk.jsonl" in names) for names in seen] == [(True, False), (True, True)]
-
-
-def test_sign_in_pages_in_the_middle_of_a_walk_do_not_throw_it_away(
-    source: HostileSource, client: Client, tmp_path: Path
-) -> None:
-    ask = ask_unbilled(Kind.USAGE, "current", "EUR", now=NOVEMBER)
-    source.parts = [[line.replace(b"PartnerId", b"partnerId") for line in source.lines]]
-    original = source.page
-
-    def signing_in(call: Any) -> Canned:
-        is_second = call.headers.get("ms-continuationtoken") == "token-1"
-        return Canned(200, {}, b"<html>Sign in</html>") if is_second else original(call)
-
-    source.page = signing_in  # type: ignore[method-assign]
-    with pytest.raises(ProofError, match="goes on from there"):
-        client.pull(ask, tmp_path, api=Api.V1)
-    source.page = original  # type: ignore[method-assign]
-    had = len(source.calls)
-    assert client.pull(ask, tmp_path, api=Api.V1).line_items == 5
-    assert len(source.calls) == had + 2
-
-
-def test_a_page_that_comes_twice_is_asked_for_again_and_then_refused(
-    source: HostileSource, client: Client, tmp_path: Path
-) -> None:
-    source.annotated = False
-    ask = ask_unbilled(Kind.USAGE, "current", "EUR", now=NOVEMBER)
-    again = [written(usage_line(n)) for n in range(2)]
-    source.parts = [[*again, *again, written(usage_line(2))]]
-    with pytest.raises(ProofError, match="Page 2 holds the line items of page 1 again"):
-        client.pull(ask, tmp_path, api=Api.V1)
-    assert len(source.calls) == 1 + 3
-    assert list(tmp_path.iterdir()) == []

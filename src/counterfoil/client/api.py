@@ -72,10 +72,10 @@ class Client:
     def pull(
         self,
         ask: ExportRequest,
-        to: Path,
+        to: Path | str,
         *,
-        api: Api = Api.GRAPH,
-        form: Form = Form.BLOBS,
+        api: Api | str = Api.GRAPH,
+        form: Form | str = Form.BLOBS,
         watcher: Watcher | None = None,
     ) -> Receipt:
         """Fetch, prove and write the line items asked for; returns the receipt, which also lies beside them.
@@ -91,7 +91,7 @@ class Client:
         """Submit a Graph export and wait for it; returns its manifest, with nothing downloaded."""
         return self._driver.run(self._plan.export(ask, on_wait))
 
-    def line_items(self, ask: ExportRequest, *, api: Api = Api.GRAPH) -> Iterator[dict[str, str | None]]:
+    def line_items(self, ask: ExportRequest, *, api: Api | str = Api.GRAPH) -> Iterator[dict[str, str | None]]:
         """Yield the line items by Graph's names, every value the exact text it came as; memory stays flat.
 
         What was promised is held against what came at the end: raises ProofError in place of ending.
@@ -99,7 +99,7 @@ class Client:
         for batch in self._batches(ask, api):
             yield from items_of(batch)
 
-    def batches(self, ask: ExportRequest, *, api: Api = Api.GRAPH) -> Iterator[pa.RecordBatch]:
+    def batches(self, ask: ExportRequest, *, api: Api | str = Api.GRAPH) -> Iterator[pa.RecordBatch]:
         """Yield the line items as record batches with the lake's columns: numbers as DECIMAL and as exact text.
 
         Raises ProofError in place of ending, as `line_items` does.
@@ -107,7 +107,7 @@ class Client:
         for batch in self._batches(ask, api):
             yield lake_of(ask.kind, batch)
 
-    def _batches(self, ask: ExportRequest, api: Api) -> Iterator[pa.RecordBatch]:
+    def _batches(self, ask: ExportRequest, api: Api | str) -> Iterator[pa.RecordBatch]:
         with streamed(self._plan, ask, api) as parts:
             flow: Flow[Iterator[pa.RecordBatch]]
             for flow in parts:

@@ -69,10 +69,10 @@ class AsyncClient:
     async def pull(
         self,
         ask: ExportRequest,
-        to: Path,
+        to: Path | str,
         *,
-        api: Api = Api.GRAPH,
-        form: Form = Form.BLOBS,
+        api: Api | str = Api.GRAPH,
+        form: Form | str = Form.BLOBS,
         watcher: Watcher | None = None,
     ) -> Receipt:
         """Fetch, prove and write the line items asked for; see `Client.pull`. A task that is cancelled can go on."""
@@ -82,20 +82,22 @@ class AsyncClient:
         """Submit a Graph export and wait for it; returns its manifest, with nothing downloaded."""
         return await self._driver.run(self._plan.export(ask, on_wait))
 
-    async def line_items(self, ask: ExportRequest, *, api: Api = Api.GRAPH) -> AsyncIterator[dict[str, str | None]]:
+    async def line_items(
+        self, ask: ExportRequest, *, api: Api | str = Api.GRAPH
+    ) -> AsyncIterator[dict[str, str | None]]:
         """Yield the line items by Graph's names, every value the exact text it came as; see `Client.line_items`."""
         async with aclosing(self._batches(ask, api)) as batches:
             async for batch in batches:
                 for item in items_of(batch):
                     yield item
 
-    async def batches(self, ask: ExportRequest, *, api: Api = Api.GRAPH) -> AsyncIterator[pa.RecordBatch]:
+    async def batches(self, ask: ExportRequest, *, api: Api | str = Api.GRAPH) -> AsyncIterator[pa.RecordBatch]:
         """Yield the line items as record batches with the lake's columns; see `Client.batches`."""
         async with aclosing(self._batches(ask, api)) as batches:
             async for batch in batches:
                 yield await self._driver.work(partial(lake_of, ask.kind, batch))
 
-    async def _batches(self, ask: ExportRequest, api: Api) -> AsyncGenerator[pa.RecordBatch]:
+    async def _batches(self, ask: ExportRequest, api: Api | str) -> AsyncGenerator[pa.RecordBatch]:
         with streamed(self._plan, ask, api) as parts:
             for flow in parts:
                 batches = await self._driver.run(flow)

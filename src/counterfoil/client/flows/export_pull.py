@@ -92,9 +92,7 @@ class ExportPull:
         export = yield from self.exporter.export(self.ask, waiting, url=begun_url, accepted=accepted)
         manifest = export.manifest
         if ticket.etag is not None and not _goes_on(ticket, manifest, begun_url, export.operation_url):
-            raise ChangedError(
-                f"The data changed since this pull began: {_told(ticket.etag)} is {_told(manifest.etag)}."
-            )
+            raise ChangedError(_difference(ticket.etag, manifest.etag))
         ticket.partner = manifest.partner or self.caller.log.tenant
         self.folder.check_partner(ticket.partner)
         ticket.operation_url, ticket.etag, ticket.blobs = export.operation_url, manifest.etag, manifest.blobs
@@ -164,8 +162,10 @@ def _goes_on(ticket: Ticket, manifest: SourceManifest, begun_url: str, url: str)
     return same and bool(manifest.etag or begun_url == url)
 
 
-def _told(etag: str | None) -> str:
-    return f"eTag {etag}" if etag else "no eTag"
+def _difference(begun: str, found: str) -> str:
+    if not begun and not found:
+        return "The source gives no eTag, and nothing tells whether it has the data that this pull began with."
+    return f"The data changed since this pull began: eTag {begun or 'none'} is eTag {found or 'none'}."
 
 
 def _check_doubled(manifest: SourceManifest, facts: list[Facts]) -> None:

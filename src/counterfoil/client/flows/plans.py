@@ -23,7 +23,7 @@ from counterfoil.client.flows.walk_pull import WalkPull
 from counterfoil.client.flows.watching import Watcher, Watching
 from counterfoil.client.line_items.forms import Form
 from counterfoil.client.protocol.addresses import Base
-from counterfoil.client.protocol.asking import Api
+from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.promises import TRY_AGAIN, ChangedError
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.protocol.v1 import PAGE_SIZE_ITEMS_MAX, first_link
@@ -76,8 +76,11 @@ class Plan:
         """Submit an export and wait for it."""
         return self.exporter(self.caller(CallLog())).export(ask, on_wait)
 
-    def pull(self, ask: ExportRequest, to: Path, api: Api, form: Form, watcher: Watcher | None) -> Flow[Receipt]:
+    def pull(
+        self, ask: ExportRequest, to: Path | str, api: Api | str, form: Form | str, watcher: Watcher | None
+    ) -> Flow[Receipt]:
         """Fetch, prove and write; see `Client.pull`."""
+        to, api, form = Path(to), word_of(Api, api), word_of(Form, form)
         if api is Api.V1:
             first_link(self.base, ask, self.page_size_items)  # refuses what v1 does not offer
         facts = request_facts(ask, api, self.patience.now())

@@ -25,7 +25,7 @@ from counterfoil.client.flows.steps import Flow
 from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.reading import Dialect, LineReader, tally_of
 from counterfoil.client.protocol import v1
-from counterfoil.client.protocol.asking import Api
+from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.graph import SourceBlob
 from counterfoil.client.protocol.messages import Answer
 from counterfoil.client.protocol.promises import ChangedError, Promise, Tally
@@ -38,10 +38,10 @@ Batches = Iterator[pa.RecordBatch]  # columns of text
 
 
 @contextmanager
-def streamed(plan: Plan, ask: ExportRequest, api: Api) -> Iterator[Iterator[Flow[Batches]]]:
+def streamed(plan: Plan, ask: ExportRequest, api: Api | str) -> Iterator[Iterator[Flow[Batches]]]:
     """Give flows, each of which gives some of the line items; raises ProofError after the last where they are wrong."""
     caller = plan.caller(CallLog())
-    if api is Api.V1:
+    if word_of(Api, api) is Api.V1:
         yield _pages(plan, ask, caller)
         return
     with tempfile.TemporaryDirectory(prefix="counterfoil-stream-") as folder:

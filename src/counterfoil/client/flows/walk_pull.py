@@ -82,6 +82,7 @@ class WalkPull:
             page = yield from self._page(first, link, walk, begun, correlation_id)
             if not still_means(asked, self.ask, self.caller.patience):
                 raise ChangedError("The month ended while its pages were asked for.")
+            self.folder.check_partner(log.tenant)
             if not walk.pages:
                 etag = page.annotations.etag or ""
                 held: Receipt | None = yield Do(lambda given=etag: self.folder.held(given, self.form.value))  # type: ignore[misc]

@@ -10,11 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import TypeVar
 
 from counterfoil.errors import UsageError
 from counterfoil.model import AttributeSet, Kind, Scope
 from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.wire.graph import ExportRequest, Period
+
+Word = TypeVar("Word", bound=StrEnum)
 
 
 class Api(StrEnum):
@@ -35,13 +38,21 @@ class Ask(ExportRequest):
     ahead: timedelta = field(default=timedelta(), compare=False, repr=False)
 
 
-def ask_billed(kind: Kind, invoice: str, attributes: AttributeSet = AttributeSet.FULL) -> Ask:
+def word_of(words: type[Word], given: str) -> Word:
+    """Return one of an enumeration's words, given as it is or as its text; raises UsageError."""
+    try:
+        return words(given)
+    except ValueError:
+        raise UsageError(f"{given!r} is none of {', '.join(words)}.") from None
+
+
+def ask_billed(kind: Kind | str, invoice: str, attributes: AttributeSet | str = AttributeSet.FULL) -> Ask:
     """Ask for the line items of one invoice; raises UsageError."""
-    return Ask(kind, attributes, invoice=Scope.billed(invoice).invoice)
+    return Ask(word_of(Kind, kind), word_of(AttributeSet, attributes), invoice=Scope.billed(invoice).invoice)
 
 
 def ask_unbilled(
-    kind: Kind, period: str, currency: str, attributes: AttributeSet = AttributeSet.FULL, *, now: datetime
+    kind: Kind | str, period: str, currency: str, attributes: AttributeSet | str = AttributeSet.FULL, *, now: datetime
 ) -> Ask:
     """Ask for what was not yet invoiced of `current`, `last` (or `previous`), or a month; raises UsageError."""
     this_month = BillingPeriod.containing(now)
@@ -49,7 +60,12 @@ def ask_unbilled(
     word = _period(period, this_month)
     month = this_month if word is Period.CURRENT else this_month.last
     return Ask(
-        kind, attributes, period=word, currency=scope.currency, month=str(month), ahead=now.astimezone(UTC) - utc_now()
+        word_of(Kind, kind),
+        word_of(AttributeSet, attributes),
+        period=word,
+        currency=scope.currency,
+        month=str(month),
+        ahead=now.astimezone(UTC) - utc_now(),
     )
 
 
