@@ -38,7 +38,7 @@ from counterfoil.client import (
 )
 from counterfoil.columns import Codec, Column, LineItemTable, table_of
 from counterfoil.errors import CounterfoilError, FullDiskError, LockedError, SourceError, UsageError
-from counterfoil.model import Kind
+from counterfoil.model import AttributeSet, Kind
 from counterfoil.server.faults.catalogue import FAULTS
 from counterfoil.server.faults.shapes import Fault
 from counterfoil.server.faults.turns import Route
@@ -53,6 +53,8 @@ REFERENCE: tuple[Callable[..., object], ...] = (
     ask_billed,
     ask_unbilled,
     ClientCredentials,
+    Kind,
+    AttributeSet,
     Api,
     Form,
     Receipt,

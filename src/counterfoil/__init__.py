@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     from counterfoil.client import (
         Api,
         AsyncClient,
+        AttributeSet,
         Client,
         ClientCredentials,
         Form,
+        Kind,
+        Patience,
+        Progress,
         Proof,
         Receipt,
+        Watcher,
         ask_billed,
         ask_unbilled,
     )
@@ -26,11 +31,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Api",
     "AsyncClient",
+    "AttributeSet",
     "Client",
     "ClientCredentials",
     "Form",
+    "Kind",
+    "Patience",
+    "Progress",
     "Proof",
     "Receipt",
+    "Watcher",
     "ask_billed",
     "ask_unbilled",
 ]

@@ -38,6 +38,8 @@ request id, and logged in full under that id.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class CounterfoilError(Exception):
     """Anything Counterfoil refuses or cannot do, told in one sentence."""
@@ -51,6 +53,16 @@ class CounterfoilError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".rstrip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes whole: what each error's own `__init__` wants is not known to pickle."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[CounterfoilError], args: tuple[object, ...], facts: dict[str, object]) -> CounterfoilError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
 
 
 class UsageError(CounterfoilError):

@@ -14,15 +14,18 @@ from counterfoil.client.protocol.asking import Api, Ask, ask_billed, ask_unbille
 from counterfoil.client.protocol.graph import SourceBlob, SourceManifest
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.receipt import Proof, Receipt
+from counterfoil.model import AttributeSet, Kind
 
 __all__ = [
     "Api",
     "Ask",
     "AsyncClient",
+    "AttributeSet",
     "Client",
     "ClientCredentials",
     "Export",
     "Form",
+    "Kind",
     "Options",
     "Patience",
     "Progress",
