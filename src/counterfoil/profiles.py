@@ -163,7 +163,11 @@ class Profile:
     )
     to: Path | None = field(
         default=None,
-        metadata=told("The folder below which pulls are kept. Empty: `counterfoil-pulls/NAME`.", read_optional_path),
+        metadata=told(
+            "The folder below which pulls are kept, beside this file. Empty: `counterfoil-pulls/NAME` in the folder in "
+            "which the command is started, wherever this file lies.",
+            read_optional_path,
+        ),
     )
     form: str = field(
         default="blobs",

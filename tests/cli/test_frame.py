@@ -106,6 +106,11 @@ except SystemExit:
         (["probe", "full"], 1, "Error: No space left on device: '/data/x'."),
         (["probe", "surprise"], 1, "Error: Something unexpected happened (ZeroDivisionError: what)."),
         (["probe", "interrupt"], 130, "Interrupted."),
+        (
+            ["probe", "interrupt", "--output", "json"],
+            130,
+            '{"error": {"type": "CounterfoilError", "message": "Interrupt',
+        ),
         (["probe", "--port", "x"], 2, "Error: Invalid value for '--port': 'x' is not a valid integer."),
         (["probe", "--prot", "1"], 2, "--port"),
         (["prob"], 2, "Error: There is no command 'prob'. Did you mean 'probe'? `counterfoil --help` lists them."),

@@ -19,6 +19,12 @@ DOCS = Path(__file__).parent.parent.parent / "docs"
 PAGES = ("testing-your-software.md", "testing-your-client.md")
 FENCED = re.compile(r"<!-- run -->\n```python\n(.*?)```", re.DOTALL)
 EXAMPLES = [example for page in PAGES for example in FENCED.findall((DOCS / page).read_text(encoding="utf-8"))]
+# The examples are run on what the page tells to generate, and on nothing else.
+[INVOICE_ARGUMENTS, USAGE_ARGUMENTS] = re.findall(
+    r"^\$ counterfoil generate --kind (\w+) --line-items (\d+) .* -o (\S+)$",
+    (DOCS / PAGES[0]).read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
 TIMEOUT_S = 120
 # Other packages' plugins take longer to load than ours takes to work.
 WITHOUT = ("cacheprovider", "hypothesispytest", "schemathesis", "xdist")
@@ -83,10 +89,9 @@ def test_the_pages_have_examples() -> None:
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_the_examples_of_the_pages_run(pytester: pytest.Pytester, number: int) -> None:
-    usage = Scope.unbilled(BillingPeriod(2026, 11), "EUR")
-    write(generate(Kind.USAGE, 100, partner=PARTNER, scope=usage), pytester.path / "usage.jsonl.gz")
-    invoice = Scope.billed("G016907411")
-    write(generate(Kind.RECONCILIATION, 100, partner=PARTNER, scope=invoice), pytester.path / "invoice.jsonl.gz")
+    usage, invoice = Scope.unbilled(BillingPeriod(2026, 11), "EUR"), Scope.billed("G016907411")
+    for scope, (kind, count, name) in ((invoice, INVOICE_ARGUMENTS), (usage, USAGE_ARGUMENTS)):
+        write(generate(Kind(kind), int(count), partner=PARTNER, scope=scope), pytester.path / name)
     if "def test_" in EXAMPLES[number]:
         pytester.makepyfile(EXAMPLES[number])
         result = pytester.runpytest_subprocess(*ALONE, timeout=TIMEOUT_S)
