@@ -195,6 +195,14 @@ def test_a_second_run_of_the_same_profile_is_kept_out_and_told_who_is_at_work(ho
     assert not list(ROOT.glob(".counterfoil-all*"))
 
 
+def test_a_folder_that_cannot_be_made_is_named_with_what_to_do(house: House) -> None:
+    Path("file").write_text("")
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]', 'to = "file/sub"')
+    done = run(*ALL)
+    told = f"{Path('file/sub')} cannot be made: "
+    assert (done.exit_code, told in done.stderr, "another folder, `to`" in done.stderr) == (2, True, True), done.stderr
+
+
 def test_whoever_died_at_work_keeps_nobody_out(house: House) -> None:
     ROOT.mkdir(parents=True)
     (ROOT / ".counterfoil-all.lock").write_bytes(b"")

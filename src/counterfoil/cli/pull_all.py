@@ -227,7 +227,12 @@ def one_at_a_time(root: Path, name: str, now: datetime) -> Iterator[None]:
     """
     from counterfoil.client.disk.locking import FolderLock
 
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"The folder {root} cannot be made: {error.strerror}.", remedy="Give the profile another folder, `to`."
+        ) from None
     holder = root / ".counterfoil-all.json"
     lock = FolderLock(root / ".counterfoil-all.lock", str(root))
     try:
