@@ -28,6 +28,7 @@ from counterfoil.errors import FullDiskError, LockedError, ProofError, UsageErro
 STAGING: Final = ".counterfoil-pull"
 _LOCK: Final = "lock"
 _ENTERED_MAX: Final = 100
+_OPEN_IN_OFFICE: Final = "~$"  # begins the name of what lies beside a file while Excel has it open
 _NOBODYS: Final = frozenset({"desktop.ini", "thumbs.db"})  # put there by Windows, and by no person
 # What is written beside the blobs, measured against their gzip: Parquet is about as large and replaces them one by
 # one; a CSV file is inflated text, a workbook is not much smaller than Parquet.
@@ -94,7 +95,7 @@ class Folder:
         entries = sorted(
             each.name
             for each in self.path.iterdir()
-            if not each.name.startswith(".") and each.name.lower() not in _NOBODYS
+            if not each.name.startswith((".", _OPEN_IN_OFFICE)) and each.name.lower() not in _NOBODYS
         )
         is_ours = FILE_NAME in entries
         strangers = [

@@ -149,7 +149,7 @@ def no_answer(request: Request, failed: Unanswered) -> NoAnswerError:
 def given_up(failure: CounterfoilError, attempts: int, asked_s: float | None) -> CounterfoilError:
     """Say in an error how often it was tried."""
     asked = f" The source asks to wait {asked_s:.0f} s." if asked_s else ""
-    failure.message = f"{failure.message.rstrip('.')}, after {attempts} attempts.{asked}"
+    failure.message = f"{failure.message.rstrip('.')}, after {attempts} attempt{'s' * (attempts != 1)}.{asked}"
     return failure
 
 

@@ -28,7 +28,7 @@ _FORGOTTEN: Final = frozenset({404, 410})
 
 @dataclass(slots=True)
 class Export:
-    """A finished export: its operation and its manifest."""
+    """A finished export: the id and the address of its operation, and its manifest."""
 
     operation: str
     operation_url: str

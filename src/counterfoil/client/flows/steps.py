@@ -3,7 +3,7 @@
 A *flow* is a generator. It decides everything - what to send, whether to try again, what to keep - and does nothing
 by itself: it yields a step, and is sent the step's result. `Client` runs flows with blocking calls and threads,
 `AsyncClient` with tasks, and neither decides anything. What a newcomer would get wrong: a flow must not touch the
-network, the disk or the clock between two yields; what must, goes into a `Do`.
+network, the disk or the clock between two yields; what must, goes into a `Do`. Only a `Fetch` writes as it goes.
 """
 
 from __future__ import annotations

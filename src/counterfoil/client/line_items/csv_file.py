@@ -49,9 +49,10 @@ def write_csv(path: Path, kind: Kind, batches: Iterable[pa.RecordBatch], note: N
         raise
     left_out.tell(note)
     if like_formulas:
+        begin = "values begin" if like_formulas != 1 else "value begins"
         note(
-            f"{like_formulas:,} values begin as a formula does. Import the CSV as text (Power Query does); a "
-            "spreadsheet that opens the file itself may compute them."
+            f"{like_formulas:,} {begin} as a formula does. Import the CSV as text (Power Query does); a spreadsheet "
+            "that opens the file itself may compute them."
         )
     return file.receipt(line_items)
 

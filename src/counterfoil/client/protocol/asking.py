@@ -93,7 +93,10 @@ def _period(text: str, this_month: BillingPeriod) -> Period:
     words = {"current": Period.CURRENT, "last": Period.LAST, "previous": Period.LAST}
     if (word := words.get(text.lower())) is not None:
         return word
-    month = BillingPeriod.parse(text)
+    try:
+        month = BillingPeriod.parse(text)
+    except UsageError as error:
+        raise UsageError(error.message, remedy="There are current, last, and months as YYYY-MM.") from None
     if month == this_month:
         return Period.CURRENT
     if month == this_month.last:

@@ -47,14 +47,20 @@ class SourceBlob:
 
 @dataclass(frozen=True, slots=True)
 class SourceManifest:
-    """What an export holds and where."""
+    """What an export holds and where.
+
+    - `etag`: what the source calls this state of the data; `partner`: the tenant whose data it is.
+    - `root_directory`, `sas_token`: where the blobs are, and the secret that opens them for a while.
+    - `blobs`: what is there; `promise`: what the source says of all of it together.
+    - `counted`: whether the manifest said how many blobs there are.
+    """
 
     etag: str
     partner: str
     root_directory: str
     sas_token: str
     blobs: tuple[SourceBlob, ...]
-    counted: bool  # whether the manifest said how many blobs there are
+    counted: bool
     promise: Promise
 
 
@@ -182,7 +188,7 @@ def _failure(body: Mapping[str, Any], operation_id: str, answer: Answer) -> Oper
         f"The export ran and failed with {said} (operation {shown(operation_id)}, {answer.request_ids}).", code=code
     )
     failure.remedy = (
-        "The source has no line items for this; check the invoice, or period and currency. Trying again is safe."
+        "The source has no line items for this: check the invoice, or period and currency, or wait until it has."
         if code == NO_DATA_CODE
         else "Trying again is safe."
     )
