@@ -124,11 +124,14 @@ def test_a_former_file_that_is_open_is_named_and_the_former_pull_stays_whole(
     assert (tmp_path / "usage.csv").read_bytes() != before["usage.csv"]
 
 
+REQUEST = {"kind": "usage", "invoiceId": "G016907411"}
+
+
 def receipt_of(*files: ReceiptFile) -> Receipt:
     return Receipt(
         source="https://source.example",
         api="graph",
-        request={"kind": "usage", "invoiceId": "G016907411"},
+        request=REQUEST,
         operation="",
         etag="",
         started_at="2026-11-21T12:00:00Z",
@@ -148,7 +151,7 @@ def receipt_of(*files: ReceiptFile) -> Receipt:
     )
 
 
-SUBJECT = identity("https://source.example", "graph", {"kind": "usage", "invoiceId": "G016907411"})
+SUBJECT = identity("https://source.example", "graph", REQUEST)
 
 
 @pytest.mark.parametrize("second", ["a.gz", "A.gz", "gone.gz"])
@@ -157,7 +160,7 @@ def test_no_receipt_names_a_file_twice_or_one_that_is_not_there(tmp_path: Path, 
     folder.enter()
     (folder.staging / "a.gz").write_bytes(b"12")
     with pytest.raises(ProofError):
-        folder.keep(receipt_of(ReceiptFile("a.gz", 2, "", 0), ReceiptFile(second, 2, "", 0)))
+        folder.keep(receipt_of(ReceiptFile("a.gz", 2, "0" * 64, 0), ReceiptFile(second, 2, "", 0)))
     folder.leave()
     assert not (tmp_path / "to").exists()
 
@@ -252,10 +255,10 @@ def test_the_names_of_folders_that_are_made_are_brought_to_the_disk(
 def test_a_file_that_was_moved_is_not_removed_under_its_former_name(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(b"12")
     os.link(tmp_path / "a.gz", tmp_path / "A.gz")  # one file by both names, as disks have it that fold cases
-    note = {"source": "https://source.example", "api": "graph", "request": {}, "proof": "unfinished"}
+    note = {"source": "https://source.example", "api": "graph", "request": REQUEST, "proof": "unfinished"}
     (tmp_path / "receipt.json").write_text(json.dumps({**note, "files": [{"name": "A.gz"}, {"name": "a.gz"}]}))
     folder = Folder(tmp_path, SUBJECT)
     folder.enter()
-    folder.keep(receipt_of(ReceiptFile("a.gz", 2, "", 0)))
+    folder.keep(receipt_of(ReceiptFile("a.gz", 2, "0" * 64, 0)))
     folder.leave()
     assert left_in(tmp_path) == ["A.gz", "a.gz", "receipt.json"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import socket
 import ssl
 import subprocess
@@ -242,15 +241,13 @@ def test_outside_its_context_it_says_what_is_missing() -> None:
         server.token()
 
 
-def test_the_work_up_to_ready_is_short() -> None:
-    """About a second and a half on an idle machine. What a busy one adds is waiting, so the processor's time counts."""
+def test_nothing_is_compiled_before_it_is_ready() -> None:
+    """Numba alone takes longer to load than all the rest, and only publishing needs it."""
     program = (
-        "import time; from counterfoil.testing import Server\n"
-        "with Server() as server: print(server.url, time.process_time())"
+        "import sys; from counterfoil.testing import Server\n"
+        "with Server() as server: print(server.url, 'numba' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ}
-    )
-    url, spent_s = done.stdout.split()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    url, loaded = done.stdout.split()
     assert url.startswith("http://127.0.0.1:")
-    assert float(spent_s) < 4
+    assert loaded == "False"
