@@ -108,3 +108,22 @@ def test_a_lifetime_that_is_none_is_said_to_be_so(exp: object) -> None:
 def test_what_is_no_json_web_token_can_still_be_a_token(token: str) -> None:
     [finding] = diagnose_token(token, GRAPH, NOW + timedelta(0))
     assert (finding.about, finding.health) == ("token", Health.WARNING)
+
+
+@pytest.mark.parametrize(
+    ("api", "audience", "health"),
+    [
+        ("graph", f"https://{GRAPH}", Health.GOOD),
+        ("graph", f"https://{PARTNER_CENTER}", Health.BAD),
+        ("v1", f"https://{PARTNER_CENTER}", Health.GOOD),
+        ("v1", f"https://{GRAPH}", Health.BAD),
+        ("v1", "api://counterfoil", Health.GOOD),
+    ],
+)
+def test_a_counterfoil_takes_the_tokens_for_microsofts_api_of_the_same_name(
+    api: str, audience: str, health: Health
+) -> None:
+    body = base64.urlsafe_b64encode(json.dumps({**GOOD, "aud": audience}).encode()).decode().rstrip("=")
+    findings = {each.about: each for each in diagnose_token(f"e30.{body}.x", "billing.example", NOW, api=api)}
+    assert findings["token: audience"].health is health
+    assert health is Health.GOOD or "api://counterfoil/.default" in findings["token: audience"].remedy

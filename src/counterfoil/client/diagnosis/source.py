@@ -67,7 +67,7 @@ def diagnose_source(
         text = checked_token(token())
     except CounterfoilError as error:
         return [*findings, Finding("signing in", Health.BAD, error.message, _sign_in_remedy(error))]
-    findings += diagnose_token(text, base.origin.host, now, tenant)
+    findings += diagnose_token(text, base.origin.host, now, tenant, api)
     return [*findings, *_call(base, api, text, now)]
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from counterfoil.client.diagnosis.findings import Finding, Health
+from counterfoil.client.drivers.signing import scope_for
 from counterfoil.client.protocol.addresses import shown
 from counterfoil.client.protocol.tokens import read_claims
 from counterfoil.periods import timestamp
@@ -23,15 +24,20 @@ NO_MFA: Final = (
     "Code 900421: a person's token must come from a sign-in with multi-factor authentication. Sign in again with it, "
     "or use an application's own token (client_id and client_secret_env), which needs none."
 )
+GRAPH: Final = "graph.microsoft.com"
 PARTNER_CENTER: Final = "api.partnercenter.microsoft.com"
+_HOSTS: Final[Mapping[str, str]] = {"graph": GRAPH, "v1": PARTNER_CENTER}
 _AUDIENCES: Final[Mapping[str, frozenset[str]]] = {
-    "graph.microsoft.com": frozenset({"https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000"}),
+    GRAPH: frozenset({f"https://{GRAPH}", "00000003-0000-0000-c000-000000000000"}),
     PARTNER_CENTER: frozenset({f"https://{PARTNER_CENTER}", "fa3d9a0c-3fb0-42cc-9193-47c7ecd2edbd"}),
 }
 
 
-def diagnose_token(token: str, host: str, now: datetime, tenant: str = "") -> list[Finding]:
-    """Say what a bearer token claims, and what of it will not do at a host; `tenant` is the one that is expected."""
+def diagnose_token(token: str, host: str, now: datetime, tenant: str = "", api: str = "") -> list[Finding]:
+    """Say what a bearer token claims, and what of it will not do at a host, for one of the two APIs.
+
+    `tenant` is the one that is expected.
+    """
     claims = read_claims(token)
     if claims is None:
         told = "It is no JSON Web Token, so nothing can be told of it."
@@ -39,7 +45,7 @@ def diagnose_token(token: str, host: str, now: datetime, tenant: str = "") -> li
     return [
         _owner(claims),
         _lifetime(claims, now),
-        _audience(claims, host),
+        _audience(claims, host, api),
         _permission(claims, host),
         _tenant(claims, tenant),
         *_second_factor(claims, host),
@@ -77,14 +83,18 @@ def _moment(seconds: object) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _audience(claims: Mapping[str, Any], host: str) -> Finding:
-    audience, wanted = claims.get("aud"), _AUDIENCES.get(host)
+def _audience(claims: Mapping[str, Any], host: str, api: str) -> Finding:
+    audience = claims.get("aud")
     named = [audience] if isinstance(audience, str) else _texts(audience)  # one, or several
     made_for = _said(", ".join(named))
-    if wanted is None or wanted.intersection(named):
+    # A Counterfoil has an audience of its own, and takes Microsoft's for the API that is theirs.
+    wanted_host = host if host in _AUDIENCES else _HOSTS.get(api, host)
+    wanted = _AUDIENCES.get(wanted_host, frozenset())
+    others = frozenset().union(*_AUDIENCES.values()) - wanted
+    if wanted.intersection(named) or (host not in _AUDIENCES and not others.intersection(named)):
         return Finding("token: audience", Health.GOOD, f"It is made for {made_for}.")
-    told = f"It is made for {made_for}, and not for {host}."
-    return Finding("token: audience", Health.BAD, told, f"Ask for the scope https://{host}/.default.")
+    told = f"It is made for {made_for}, and not for {wanted_host}."
+    return Finding("token: audience", Health.BAD, told, f"Ask for the scope {scope_for(host)}.")
 
 
 def _permission(claims: Mapping[str, Any], host: str) -> Finding:
