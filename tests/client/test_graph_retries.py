@@ -8,10 +8,7 @@ from typing import Any
 import pytest
 
 from counterfoil.client import Client, Proof, ask_billed
-from counterfoil.errors import (
-    NoAnswerError,
-    RefusedError,
-)
+from counterfoil.errors import NoAnswerError, ProofError, RefusedError
 from counterfoil.model import Kind
 from tests.client.hostile_source import TOKEN, Canned, HostileSource
 
@@ -76,3 +73,11 @@ def test_no_answer_names_the_call_and_that_trying_again_is_safe(tmp_path: Path, 
     assert "client-request-id" in str(caught.value)
     assert "safe" in str(caught.value)
     assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize("what", ["export", "operation"])
+def test_a_sign_in_page_is_called_what_it_is(source: HostileSource, client: Client, tmp_path: Path, what: str) -> None:
+    source.canned[what].extend([Canned(200, {"Content-Type": "text/html"}, b"<html>Sign in</html>")] * 3)
+    with pytest.raises(ProofError, match="a page for people") as caught:
+        client.pull(ASK, tmp_path)
+    assert "let through" in str(caught.value)

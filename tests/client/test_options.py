@@ -30,6 +30,13 @@ def test_a_version_that_graph_has_is_taken_and_none_is_the_usual(made: Any, vers
 
 
 @BOTH
+@pytest.mark.parametrize("wrong", [{"wait_s_max": -1}, {"wait_s_max": float("nan")}, {"parallel": 0}])
+def test_bounds_that_cannot_be_right_are_refused(made: Any, wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        made(URL, "token", **wrong)
+
+
+@BOTH
 def test_a_misspelt_option_is_told_with_those_there_are(made: Any) -> None:
     with pytest.raises(TypeError, match=r"Client .*no option 'paralel'; theirs are: version, .*parallel"):
         made(URL, "token", paralel=2)

@@ -63,6 +63,8 @@ class Plan:
             raise UsageError(f"A page has 1 to {PAGE_SIZE_ITEMS_MAX} line items, not {self.page_size_items}.")
         if not 1 <= self.parallel <= PARALLEL_MAX:
             raise UsageError(f"1 to {PARALLEL_MAX} blobs can be fetched side by side, not {self.parallel}.")
+        if not self.wait_s_max >= 0:  # which a NaN is not either
+            raise UsageError(f"An export is waited for so many seconds, and not {self.wait_s_max}.")
 
     def caller(self, log: CallLog) -> Caller:
         """Return what makes the calls to the source."""

@@ -15,7 +15,14 @@ from enum import Enum
 from typing import Any, Final
 
 from counterfoil.client.protocol.addresses import Base, check_blob_url, shown
-from counterfoil.client.protocol.messages import DIGITS_MAX, Answer, Request, is_whole_text, whole_number
+from counterfoil.client.protocol.messages import (
+    DIGITS_MAX,
+    NOT_THE_SOURCE,
+    Answer,
+    Request,
+    is_whole_text,
+    whole_number,
+)
 from counterfoil.client.protocol.names import is_blob_name, stem_of
 from counterfoil.client.protocol.promises import ChangedError, GarbledError, Promise, read_totals
 from counterfoil.client.protocol.tokens import as_tenant
@@ -113,6 +120,9 @@ def read_location(base: Base, answer: Answer) -> str:
     """Return where the operation is; raises ProofError if it is nowhere, or at another host."""
     location = answer.headers.get("location", "")
     if not location:
+        if answer.is_for_people:
+            told = f"The export was answered with {answer.status} and a page for people ({answer.request_ids})."
+            raise ProofError(told, remedy=NOT_THE_SOURCE)
         raise ProofError(
             f"The export was accepted without a Location, so its operation cannot be found ({answer.request_ids}).",
             remedy="Trying again is safe; if it stays so, the source does not speak this API.",
@@ -162,6 +172,9 @@ def read_object(answer: Answer, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
+        if answer.is_for_people:
+            told = f"What should be the {what} is a page for people ({answer.request_ids})."
+            raise GarbledError(told, remedy=NOT_THE_SOURCE)
         raise GarbledError(
             f"What should be the {what} is not a JSON object ({answer.request_ids}).",
             remedy="Trying again is safe; if it stays so, the source does not speak this API.",

@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+NOT_THE_SOURCE: Final = (
+    "A sign-in or a proxy answers in the source's name: have the address let through. Trying again is safe."
+)
 DIGITS_MAX: Final = 18
 _OWN_ID_HEADERS: Final = ("client-request-id", "ms-requestid", "ms-correlationid", "x-ms-client-request-id")
 _ID_HEADERS: Final = ("request-id", *_OWN_ID_HEADERS, "x-ms-request-id")
@@ -36,6 +39,11 @@ class Answer:
     def request_ids(self) -> str:
         """The ids that name this call in the source's logs and ours."""
         return request_ids(self.request, self.headers)
+
+    @property
+    def is_for_people(self) -> bool:
+        """Whether it is a page of HTML. No source answers so: it is a sign-in's, or a proxy's in between."""
+        return self.headers.get("content-type", "").lower().startswith("text/html") or self.body.lstrip()[:1] == b"<"
 
 
 def request_ids(request: Request, headers: Mapping[str, str] | None = None) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from counterfoil.client.protocol.addresses import Base, shown
-from counterfoil.client.protocol.messages import Answer, Request, whole_number
+from counterfoil.client.protocol.messages import NOT_THE_SOURCE, Answer, Request, whole_number
 from counterfoil.client.protocol.promises import GarbledError, Promise, read_totals
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.model import AttributeSet, Kind
@@ -129,6 +129,9 @@ def read_page(base: Base, first: PageLink, answer: Answer) -> SourcePage:
     try:
         envelope = msgspec.json.decode(body, type=_Envelope)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if answer.is_for_people:
+            told = f"What should be a page of line items is a page for people ({answer.request_ids})."
+            raise GarbledError(told, remedy=NOT_THE_SOURCE) from error
         raise GarbledError(
             f"What should be a page of line items is not ({shown(str(error))}; {answer.request_ids}).",
             remedy="Trying again is safe; if it stays so, the source does not speak this API.",
