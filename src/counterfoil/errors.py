@@ -235,6 +235,11 @@ class RefusedError(SourceError):
         self.code = code
         self.request_ids = request_ids
 
+    @property
+    def is_about_who_asks(self) -> bool:
+        """Whether the same token would be refused whatever it asks for."""
+        return self.status in (401, 403)
+
 
 class OperationFailedError(SourceError):
     """The export itself ended in failure; `code` is the server's own."""

@@ -81,6 +81,7 @@ def test_list_names_a_receipt_that_cannot_be_read(house: House) -> None:
         ("lineItems", -1),
         ("totals", None),
         ("totals", {"EUR": {"BillingPreTaxTotal": 1.5}}),
+        ("totals", {"EUR": {"BillingPreTaxTotal": "1E999999999"}}),
         ("request", ["usage"]),
         ("request", {"kind": "usage"}),
         ("request", {"kind": "refund", "invoiceId": "G1"}),

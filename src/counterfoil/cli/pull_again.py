@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from counterfoil.client import Ask
 
 _OPTIONS: Final = {"api": "--api", "attribute_set": "--attribute-set", "to": "--to", "form": "--format"}
-_SHUT: Final = frozenset({401, 403})
 _WRONG: Final = frozenset({400, 404})
 
 
@@ -50,7 +49,7 @@ class Again:
         if isinstance(error, RefusedError):
             if error.status in _WRONG:
                 return
-            when = "When that is mended" if error.status in _SHUT else when
+            when = "When that is mended" if error.is_about_who_asks else when
         error.remedy = f"{error.remedy} {self.said(when)}".strip()
 
 

@@ -43,7 +43,6 @@ DONE: Final = frozenset({"held", "pulled", "no longer there"})
 FAILED: Final = "failed"
 _HOPELESS: Final = frozenset({FAILED, "never held", "damaged"})  # whatever it is, running again will not mend it
 _TAKE_OUT: Final = "Take it out of the profile."
-_SHUT: Final = frozenset({401, 403})
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ def _results(
             # The time by now: the pulls before may have taken hours, and a month may have ended meanwhile.
             yield _result(profile, client, each, folder, publishing, output, title, utc_now())
         except CounterfoilError as error:
-            if isinstance(error, NoAnswerError) or (isinstance(error, RefusedError) and error.status in _SHUT):
+            if isinstance(error, NoAnswerError) or (isinstance(error, RefusedError) and error.is_about_who_asks):
                 shut = "the source did not let us in"
             advise_for_profile(error, folder)
             state = "unfinished" if error.exit_code == LockedError.exit_code else FAILED

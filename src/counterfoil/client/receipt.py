@@ -17,8 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
-from counterfoil import numbers
 from counterfoil.client.protocol.asking import Api, month_of
+from counterfoil.client.protocol.promises import is_total
 from counterfoil.errors import UsageError
 from counterfoil.model import Kind
 from counterfoil.profiles import FORMS
@@ -26,7 +26,6 @@ from counterfoil.wire.graph import ExportRequest
 
 FILE_NAME: Final = "receipt.json"
 VERSION: Final = 1
-_TOTAL_LENGTH_MAX: Final = 200
 _MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])", re.ASCII)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SPELLED: Final = {"etag": "eTag", "partner": "partnerTenantId"}  # as the manifest spells it; all else in camel case
@@ -256,7 +255,7 @@ def _totals(value: object) -> Mapping[str, Mapping[str, str]]:
         for currency, sums in _table(value).items()
     }
     for text in (text for sums in totals.values() for text in sums.values()):
-        if len(text) > _TOTAL_LENGTH_MAX or numbers.NUMBER.fullmatch(text) is None:
+        if not is_total(text):
             raise ValueError(text)
     return totals
 

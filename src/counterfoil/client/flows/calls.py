@@ -24,7 +24,6 @@ from counterfoil.errors import CounterfoilError, NoAnswerError, ProofError, Refu
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 REDIRECTS_MAX: Final = 3
-_UNREADABLE_MAX: Final = 3
 
 Read = TypeVar("Read")
 
@@ -102,8 +101,8 @@ class Caller:
                 return reader(answer)
             except GarbledError:
                 unreadable += 1
-                wait_s = self.patience.wait_s(unreadable, None)
-                if unreadable >= _UNREADABLE_MAX or wait_s is None:
+                wait_s = self.patience.wait_if_wrong_s(unreadable)
+                if wait_s is None:
                     raise
                 yield Wait(wait_s)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from counterfoil.client.disk.journal import digest_of
 from counterfoil.client.flows.fetching import Fetcher
@@ -18,8 +18,6 @@ from counterfoil.client.protocol.messages import Answer
 from counterfoil.client.protocol.promises import TRY_AGAIN, GarbledError
 from counterfoil.client.protocol.v1 import SourcePage
 from counterfoil.errors import ProofError
-
-MISMATCHES_MAX: Final = 3  # a bit may flip on the way; what arrives wrong as often as this is wrong there
 
 Result = TypeVar("Result")
 
@@ -40,8 +38,8 @@ def until_it_fits(fetcher: Fetcher, blob: SourceBlob, part: Path, check: Callabl
             return (yield Do(check, heavy=True))  # type: ignore[no-any-return]
         except ProofError:
             mismatches += 1
-            wait_s = fetcher.patience.wait_s(mismatches, None)
-            if mismatches >= MISMATCHES_MAX or wait_s is None:
+            wait_s = fetcher.patience.wait_if_wrong_s(mismatches)
+            if wait_s is None:
                 raise
             yield Wait(wait_s)
 

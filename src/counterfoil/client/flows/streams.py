@@ -18,7 +18,7 @@ from counterfoil.client.disk.blobs import check_blob, forget, measured
 from counterfoil.client.disk.journal import digest_of
 from counterfoil.client.flows.calls import Caller, CallLog
 from counterfoil.client.flows.fetching import Fetcher, Links
-from counterfoil.client.flows.months import asked_now, still_means
+from counterfoil.client.flows.months import asked_now, check_means
 from counterfoil.client.flows.plans import Plan
 from counterfoil.client.flows.proving import Doubles, check_new, until_it_fits
 from counterfoil.client.flows.steps import Flow
@@ -135,8 +135,7 @@ def _pages(plan: Plan, ask: ExportRequest, caller: Caller) -> Iterator[Flow[Batc
         page = yield from caller.read(
             lambda: v1.page_request(link, correlation_id=correlation_id, request_id=str(uuid.uuid4())), read
         )
-        if not still_means(asked, ask, plan.patience):
-            raise ChangedError("The month ended while its pages were asked for.")
+        check_means(asked, ask, plan.patience)
         if not page.items:
             return iter(())
         digests[digest_of(page)] = len(taken)

@@ -16,7 +16,7 @@ from counterfoil.client.disk.folder import Folder, check_room
 from counterfoil.client.disk.journal import Journal, Walk
 from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.flows.calls import Caller
-from counterfoil.client.flows.months import asked_now, still_means
+from counterfoil.client.flows.months import asked_now, check_means
 from counterfoil.client.flows.outcomes import Outcome, agrees, rounded, together, verdict, written
 from counterfoil.client.flows.proving import RepeatedPageError, check_new
 from counterfoil.client.flows.steps import Do, Flow
@@ -80,8 +80,7 @@ class WalkPull:
         while not walk.is_over:
             link = walk.following or first
             page = yield from self._page(first, link, walk, begun, correlation_id)
-            if not still_means(asked, self.ask, self.caller.patience):
-                raise ChangedError("The month ended while its pages were asked for.")
+            check_means(asked, self.ask, self.caller.patience)
             self.folder.check_partner(log.tenant)
             if not walk.pages:
                 etag = page.annotations.etag or ""
@@ -107,7 +106,6 @@ class WalkPull:
         if count is not None and page.items:
             check_room(self.folder.staging, count * sum(map(len, page.items)) // len(page.items) // 4)
         ticket.partner = self.caller.log.tenant  # no page says whose data it is
-        self.folder.check_partner(ticket.partner)
         ticket.etag = page.annotations.etag
         ticket.keep(self.folder.staging)
 

@@ -35,7 +35,6 @@ NEVER_REMARK: Final = (
     "The source has nothing for it, and nothing in this currency is held. Check the currency, or take it out of the "
     "profile."
 )
-_SHUT: Final = frozenset({401, 403})
 
 
 class State(StrEnum):
@@ -138,7 +137,7 @@ def standings(
         try:
             etag = source.etag_of(ask)
         except CounterfoilError as error:
-            if isinstance(error, NoAnswerError) or (isinstance(error, RefusedError) and error.status in _SHUT):
+            if isinstance(error, NoAnswerError) or (isinstance(error, RefusedError) and error.is_about_who_asks):
                 shut = error.message
             yield _unasked(each, folder, holding, error.message)
             continue

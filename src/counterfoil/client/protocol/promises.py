@@ -123,7 +123,7 @@ def read_totals(listed: object) -> tuple[dict[str, str] | None, str | None]:
     totals = {str(name): value for name, value in listed.items()}
     currency = totals.pop("currency", "")
     for name, text in totals.items():
-        if not _is_total(text):
+        if not is_total(text):
             raise ProofError(f"The source's total of {shown(name)} is {shown(str(text))!r}, and not a number.")
     if not all(map(is_whole_text, totals)):
         raise ProofError("The source's totals have a name that holds half a surrogate pair.")
@@ -132,7 +132,8 @@ def read_totals(listed: object) -> tuple[dict[str, str] | None, str | None]:
     return totals, currency
 
 
-def _is_total(text: object) -> bool:
+def is_total(text: object) -> bool:
+    """Whether a value is the text of an exact sum."""
     # Not why_not_a_number: a sum may be larger and longer than any amount.
     if not isinstance(text, str) or len(text) > _TOTAL_LENGTH_MAX or numbers.NUMBER.fullmatch(text) is None:
         return False

@@ -13,8 +13,11 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from counterfoil.periods import utc_now
+
+WRONG_MAX: Final = 3  # a bit may flip on the way; what arrives wrong as often as this is wrong there
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +45,7 @@ class Patience:
         if retry_after_s > self.wait_s_max:
             return None
         return retry_after_s + self.draw() * min(backoff_s, 1.0)
+
+    def wait_if_wrong_s(self, times: int) -> float | None:
+        """Return how long to wait before asking again for what came wrong so many times, or None to give up."""
+        return None if times >= WRONG_MAX else self.wait_s(times, None)
