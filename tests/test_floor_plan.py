@@ -14,7 +14,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
-GROUND = {"errors", "numbers", "periods", "model", "columns", "setting_values", "profiles", "settings", "lake"}
+GROUND = {
+    "line_items",
+    "lake_files",
+    "errors",
+    "numbers",
+    "periods",
+    "model",
+    "columns",
+    "setting_values",
+    "profiles",
+    "settings",
+    "lake",
+}
 ALLOWED = {
     "errors": set[str](),
     "numbers": set[str](),
@@ -25,6 +37,8 @@ ALLOWED = {
     "profiles": {"errors", "model", "periods", "setting_values"},
     "settings": {"errors", "profiles", "setting_values"},
     "lake": {"numbers", "model", "columns"},
+    "line_items": {"columns", "errors", "numbers", "model"},
+    "lake_files": {"errors", "columns", "lake", "line_items", "model"},
     "wire": GROUND,
     "storage": GROUND | {"wire"},
     "datasets": GROUND | {"wire", "storage"},
