@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from isal import igzip, isal_zlib
 
 from counterfoil.client.line_items.reading import LineReader
-from counterfoil.client.protocol.promises import TRY_AGAIN
+from counterfoil.client.protocol.promised_totals import TRY_AGAIN
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.errors import ProofError
 from counterfoil.lake import batch_to_lake, lake_schema

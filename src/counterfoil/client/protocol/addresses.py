@@ -96,6 +96,13 @@ class Base:
         """Return the URL of a path below this base; doubled slashes at the seam become one."""
         return f"{self}/{path.lstrip('/')}"
 
+    def is_at(self, url: str) -> bool:
+        """Whether a URL is of the base's own origin."""
+        try:
+            return Origin.of(url) == self.origin
+        except ValueError:
+            return False
+
     def own(self, url: str, what: str) -> str:
         """Return an address the source gave us, made absolute; raises ProofError if it leads to another origin."""
         try:
@@ -144,6 +151,14 @@ def redirected(url: str, location: str) -> str:
             f"{without_query(url)} redirects to {shown(location)!r}, which is no http address.",
             remedy="Nothing was sent there.",
         ) from None
+
+
+def host_of(url: str) -> str:
+    """Return the origin of any text, as it may be shown."""
+    try:
+        return str(Origin.of(url))
+    except ValueError:
+        return shown(url) or "nowhere"
 
 
 def without_query(url: str) -> str:

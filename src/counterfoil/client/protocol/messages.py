@@ -27,7 +27,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SourceAnswer:
     """What a source said, all of it. Header names are in lower case."""
 
     request: Request
@@ -44,6 +44,35 @@ class Answer:
     def is_for_people(self) -> bool:
         """Whether it is a page of HTML. No source answers so: it is a sign-in's, or a proxy's in between."""
         return self.headers.get("content-type", "").lower().startswith("text/html") or self.body.lstrip()[:1] == b"<"
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A call that got no whole answer, and why.
+
+    `hopeless`: repeating the call cannot help. `remedy`: what would. `received`: how many bytes came before it broke.
+    """
+
+    reason: str
+    hopeless: bool = False
+    received: int = 0
+    remedy: str = "Trying again is safe."
+    wants_proxy_sign_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a blob's address answered: the blob, which is then in its part file, or something else.
+
+    `body`: the beginning of an answer that is not the blob. `size`: of the part file. `received`: bytes of this call.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+    size: int = 0
+    received: int = 0
+    is_blob: bool = False
 
 
 def request_ids(request: Request, headers: Mapping[str, str] | None = None) -> str:

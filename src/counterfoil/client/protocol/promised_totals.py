@@ -111,7 +111,7 @@ class Promise:
         return self.totals is not None and set(columns) <= set(self.totals)
 
 
-TRY_AGAIN: Final = "Nothing was kept. Trying again is safe."
+TRY_AGAIN: Final = "Trying again is safe."
 
 
 def read_totals(listed: object) -> tuple[dict[str, str] | None, str | None]:

@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from counterfoil.client.protocol.addresses import shown, without_query
-from counterfoil.client.protocol.messages import Answer
+from counterfoil.client.protocol.messages import SourceAnswer
 from counterfoil.errors import RefusedError
 
 RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -28,7 +28,7 @@ _REMEDIES: Final = {
 }
 
 
-def refused(answer: Answer) -> RefusedError:
+def refused(answer: SourceAnswer) -> RefusedError:
     """Return the error for an answer that is no success."""
     code, message = read_error(answer.body)
     where = f"{answer.request.method} {without_query(answer.request.url)}"

@@ -15,17 +15,17 @@ from enum import Enum
 from typing import Any, Final
 
 from counterfoil.client.protocol.addresses import Base, check_blob_url, shown
+from counterfoil.client.protocol.blob_names import is_blob_name, stem_of
+from counterfoil.client.protocol.jwt_claims import as_tenant
 from counterfoil.client.protocol.messages import (
     DIGITS_MAX,
     NOT_THE_SOURCE,
-    Answer,
     Request,
+    SourceAnswer,
     is_whole_text,
     whole_number,
 )
-from counterfoil.client.protocol.names import is_blob_name, stem_of
-from counterfoil.client.protocol.promises import ChangedError, GarbledError, Promise, read_totals
-from counterfoil.client.protocol.tokens import as_tenant
+from counterfoil.client.protocol.promised_totals import ChangedError, GarbledError, Promise, read_totals
 from counterfoil.errors import OperationFailedError, ProofError, UsageError
 from counterfoil.wire.graph import BILLING, NO_DATA_CODE, VERSIONS, ExportRequest
 
@@ -35,7 +35,7 @@ _SUCCEEDED: Final = frozenset({"succeeded", "completed"})
 _UNDER_WAY: Final = frozenset({"notstarted", "running"})
 
 
-class Status(Enum):
+class ExportStatus(Enum):
     """How far an export has come."""
 
     UNDER_WAY = "under way"
@@ -75,7 +75,7 @@ class SourceManifest:
 class SourceOperation:
     """An operation as it stands: the manifest if it came along, otherwise where to fetch it."""
 
-    status: Status
+    status: ExportStatus
     id: str
     manifest: SourceManifest | None = None
     manifest_url: str = ""
@@ -116,7 +116,7 @@ def get_request(url: str, *, client_request_id: str) -> Request:
     return Request("GET", url, {"Accept": "application/json", "client-request-id": client_request_id})
 
 
-def read_location(base: Base, answer: Answer) -> str:
+def read_location(base: Base, answer: SourceAnswer) -> str:
     """Return where the operation is; raises ProofError if it is nowhere, or at another host."""
     location = answer.headers.get("location", "")
     if not location:
@@ -130,7 +130,7 @@ def read_location(base: Base, answer: Answer) -> str:
     return base.own(location, "The operation's address")
 
 
-def read_operation(base: Base, root: str, answer: Answer) -> SourceOperation:
+def read_operation(base: Base, root: str, answer: SourceAnswer) -> SourceOperation:
     """Read an operation; raises OperationFailedError when the export failed, ProofError when it makes no sense."""
     body = read_object(answer, "operation")
     status = str(body.get("status") or "").lower()
@@ -138,22 +138,22 @@ def read_operation(base: Base, root: str, answer: Answer) -> SourceOperation:
     if status == "failed":
         raise _failure(body, operation_id, answer)
     if status in _UNDER_WAY:
-        return SourceOperation(Status.UNDER_WAY, operation_id)
+        return SourceOperation(ExportStatus.UNDER_WAY, operation_id)
     if status not in _SUCCEEDED:
         raise ProofError(f"The operation has the unknown status {shown(status)!r} ({answer.request_ids}).")
     place = body.get("resourceLocation")
     if isinstance(place, dict) and "blobs" in place:
-        return SourceOperation(Status.SUCCEEDED, operation_id, manifest=_read_manifest(place, answer))
+        return SourceOperation(ExportStatus.SUCCEEDED, operation_id, manifest=_read_manifest(place, answer))
     if isinstance(place, dict) and _text(place.get("id")):
         url = f"{root}/{BILLING}/manifests/{_path_part(_text(place['id']))}"
-        return SourceOperation(Status.SUCCEEDED, operation_id, manifest_url=url)
+        return SourceOperation(ExportStatus.SUCCEEDED, operation_id, manifest_url=url)
     link = _text(place) or _text(body.get("resourceLocation@odata.navigationLink"))
     if not link:
         raise ProofError(f"The export succeeded, and its operation names no manifest ({answer.request_ids}).")
-    return SourceOperation(Status.SUCCEEDED, operation_id, manifest_url=base.own(link, "The manifest's address"))
+    return SourceOperation(ExportStatus.SUCCEEDED, operation_id, manifest_url=base.own(link, "The manifest's address"))
 
 
-def read_manifest(answer: Answer) -> SourceManifest:
+def read_manifest(answer: SourceAnswer) -> SourceManifest:
     """Read a manifest; raises ProofError for anything in it that cannot be right."""
     return _read_manifest(read_object(answer, "manifest"), answer)
 
@@ -165,7 +165,7 @@ def blob_url(base: Base, manifest: SourceManifest, blob: SourceBlob) -> str:
     return check_blob_url(base, f"{url}?{token}" if token else url)
 
 
-def read_object(answer: Answer, what: str) -> dict[str, Any]:
+def read_object(answer: SourceAnswer, what: str) -> dict[str, Any]:
     """Return the JSON object of an answer; raises ProofError."""
     try:
         body = json.loads(answer.body)
@@ -188,11 +188,11 @@ def check_same_data(first: SourceManifest, renewed: SourceManifest) -> None:
         raise ChangedError(
             f"The export changed while it was downloaded: its eTag was {shown(first.etag)} and is "
             f"{shown(renewed.etag)}.",
-            remedy="Pull again; nothing of the first state was kept.",
+            remedy="Pull again.",
         )
 
 
-def _failure(body: Mapping[str, Any], operation_id: str, answer: Answer) -> OperationFailedError:
+def _failure(body: Mapping[str, Any], operation_id: str, answer: SourceAnswer) -> OperationFailedError:
     error = body.get("error")
     error = error if isinstance(error, dict) else {}
     code, message = (shown(text) if isinstance(text := error.get(name), str) else "" for name in ("code", "message"))
@@ -208,7 +208,7 @@ def _failure(body: Mapping[str, Any], operation_id: str, answer: Answer) -> Oper
     return failure
 
 
-def _read_manifest(body: Mapping[str, Any], answer: Answer) -> SourceManifest:
+def _read_manifest(body: Mapping[str, Any], answer: SourceAnswer) -> SourceManifest:
     listed = body.get("blobs")
     if not isinstance(listed, list) or len(listed) > BLOBS_MAX:
         raise GarbledError(f"The manifest has no list of blobs that can be right ({answer.request_ids}).")

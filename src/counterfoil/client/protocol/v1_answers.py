@@ -17,8 +17,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from counterfoil.client.protocol.addresses import Base, shown
-from counterfoil.client.protocol.messages import NOT_THE_SOURCE, Answer, Request, whole_number
-from counterfoil.client.protocol.promises import GarbledError, Promise, read_totals
+from counterfoil.client.protocol.messages import NOT_THE_SOURCE, Request, SourceAnswer, whole_number
+from counterfoil.client.protocol.promised_totals import GarbledError, Promise, read_totals
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.wire.graph import ExportRequest, Period
@@ -123,7 +123,7 @@ def page_request(link: PageLink, *, correlation_id: str, request_id: str) -> Req
     )
 
 
-def read_page(base: Base, first: PageLink, answer: Answer) -> SourcePage:
+def read_page(base: Base, first: PageLink, answer: SourceAnswer) -> SourcePage:
     """Read a page; raises ProofError if it is none, or if its next link leads away from the source."""
     body = answer.body.removeprefix(b"\xef\xbb\xbf")
     try:
@@ -172,7 +172,7 @@ def _header(text: str) -> str:
     return text
 
 
-def _annotations(answer: Answer) -> Annotations:
+def _annotations(answer: SourceAnswer) -> Annotations:
     count = answer.headers.get(LINE_ITEMS_HEADER)
     line_items = None if count is None else whole_number(count)
     if count is not None and line_items is None:
