@@ -134,7 +134,7 @@ class AsyncClient:
             while (batch := await session.run(partial(next, batches, None))) is not None:
                 yield batch
         finally:
-            await session.run(batches.close)
+            batches.close()  # here, as the client may be closed by now; it deletes one file at most
 
     def _session(self) -> LoopSession:
         return LoopSession(

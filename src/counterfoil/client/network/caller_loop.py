@@ -23,6 +23,7 @@ from counterfoil.client.protocol.retries import Patience
 Result = TypeVar("Result")
 
 _LOOK_S: Final = 1.0
+_LOOKS_MAX: Final = 3  # a loop may rest between two calls of `run_until_complete`
 
 
 class LoopSession(Session):
@@ -84,13 +85,18 @@ class LoopSession(Session):
         async def made() -> Result:
             return await make()
 
-        if not self._loop.is_running():
-            raise StoppedError
-        return asyncio.run_coroutine_threadsafe(made(), self._loop)
+        coroutine = made()
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:  # the loop is closed
+            coroutine.close()
+            raise StoppedError from None
 
     def _result(self, future: Future[Result]) -> Result:
+        looks_in_vain = 0
         while not wait([future], _LOOK_S).done:
-            if not self._loop.is_running():
+            looks_in_vain = 0 if self._loop.is_running() else looks_in_vain + 1
+            if looks_in_vain == _LOOKS_MAX:
                 raise StoppedError
         try:
             return future.result()
