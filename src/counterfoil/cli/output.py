@@ -28,7 +28,7 @@ from counterfoil.periods import timestamp
 PLAIN_PROGRESS_EVERY_S: Final = 5.0
 MESSAGE_CHARACTERS_MAX: Final = 2_000
 # Options whose name is not the parameter's.
-_OPTION_NAMES: Final = {"form": "format", "wait_s_max": "wait"}
+_OPTION_NAMES: Final = {"attributes": "attribute-set", "form": "format", "wait_s_max": "wait"}
 
 
 class Form(StrEnum):

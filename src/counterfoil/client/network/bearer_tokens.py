@@ -149,7 +149,7 @@ def checked_token(token: str) -> str:
             parameter="token",
         )
     if not all("!" <= char <= "~" for char in token):
-        raise UsageError("The token holds characters that no token has.", remedy="Copy it again, without line ends.")
+        raise UsageError("The token holds characters that none has.", remedy="Copy it again, without line ends.")
     return token
 
 

@@ -3,8 +3,7 @@
 A bearer token opens everything that its partner has. So it goes to one origin only - the scheme, host and port of
 the base URL - whatever a `Location`, a link or a redirect says. A signed link is a smaller secret, good for some
 hours: it may point to another host (Azure does), but not over plain http, and not into a private network that the
-source itself is no part of. What a newcomer would get wrong: an error text is logged and pasted into tickets, so
-no URL in it keeps its query.
+source itself is not in. Error texts are logged and pasted into tickets, so no URL in them keeps its query.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What is wrong with a server's certificate, in words that say what to do about it.
+"""Faults of a server's certificate, in words that say what to do about them.
 
-OpenSSL tells it in one line of text, and Python passes that on. What a newcomer would get wrong: most of these are not
-the source's fault. A clock that is off makes any certificate look expired, and a proxy that looks into https signs for
-everybody.
+OpenSSL describes them in one line of text, and Python passes that on. Most are not the source's fault: a wrong clock
+makes any certificate look expired, and a proxy that inspects https signs for every host.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ def certificate_flaw(error: str) -> Flaw | None:
     if "certificate is not yet valid" in error:
         return Flaw(
             "its certificate is not valid yet",
-            "Most often this machine's clock is behind: set it. If it is right, its operator has to mend it.",
+            "Most often this machine's clock is behind: set it. If it is right, its operator has to replace it.",
         )
     if (name := _OTHER_NAME.search(error)) is not None:
         return Flaw(
             f"its certificate is for other names, and not for {name[1]}",
-            "Use a name that the certificate bears as the address. If the address is right, something else answers.",
+            "Use a name that is in the certificate as the address. If the address is right, something else answers.",
         )
     return Flaw("its certificate is not trusted here", _UNTRUSTED)

@@ -1,8 +1,8 @@
-"""The Graph export protocol as a client sees it: what to send, and how to read what came. No I/O.
+"""Graph's operations and manifests as a client sees them: what to send, and how to read the answers. No I/O.
 
-What a newcomer would get wrong: the manifest comes in four ways (inside the operation, as a link in text, as an
-OData annotation, or by its id), success has two names, and nothing that the source says about names, counts or
-addresses is believed before it was checked here. A blob's name becomes a file's name.
+The manifest comes in four ways: inside the operation, as a link in text, as an OData annotation, or by its id.
+Success has two names. Names, counts and addresses are checked here before they are used: a blob's name becomes a
+file's name.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _UNDER_WAY: Final = frozenset({"notstarted", "running"})
 
 
 class ExportStatus(Enum):
-    """How far an export has come."""
+    """Whether an export is finished; a failed one raises OperationFailedError."""
 
     UNDER_WAY = "under way"
     SUCCEEDED = "succeeded"
@@ -44,7 +44,7 @@ class ExportStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SourceBlob:
-    """One gzip file of line items as a manifest lists it; None for what the source does not tell."""
+    """One gzip file of line items as a manifest lists it; None for what the source does not say."""
 
     name: str
     line_items: int | None = None
@@ -54,11 +54,11 @@ class SourceBlob:
 
 @dataclass(frozen=True, slots=True)
 class SourceManifest:
-    """What an export holds and where.
+    """The content of an export, and where its blobs are.
 
-    - `etag`: what the source calls this state of the data; `partner`: the tenant whose data it is.
+    - `etag`: the source's name of this state of the data; `partner`: the tenant whose data it is.
     - `root_directory`, `sas_token`: where the blobs are, and the secret that opens them for a while.
-    - `blobs`: what is there; `promise`: what the source says of all of it together.
+    - `blobs`: the files; `promise`: the count and totals that the source gives for all of them together.
     - `counted`: whether the manifest said how many blobs there are.
     """
 
@@ -73,7 +73,7 @@ class SourceManifest:
 
 @dataclass(frozen=True, slots=True)
 class SourceOperation:
-    """An operation as it stands: the manifest if it came along, otherwise where to fetch it."""
+    """An operation: its status, and once it succeeded its manifest, or the URL of that."""
 
     status: ExportStatus
     id: str
@@ -117,7 +117,7 @@ def get_request(url: str, *, client_request_id: str) -> Request:
 
 
 def read_location(base: Base, answer: SourceAnswer) -> str:
-    """Return where the operation is; raises ProofError if it is nowhere, or at another host."""
+    """Return the URL of the operation; raises ProofError if there is none, or if it is at another host."""
     location = answer.headers.get("location", "")
     if not location:
         if answer.is_for_people:
@@ -131,7 +131,7 @@ def read_location(base: Base, answer: SourceAnswer) -> str:
 
 
 def read_operation(base: Base, root: str, answer: SourceAnswer) -> SourceOperation:
-    """Read an operation; raises OperationFailedError when the export failed, ProofError when it makes no sense."""
+    """Read an operation; raises OperationFailedError if the export failed, ProofError if the answer makes no sense."""
     body = read_object(answer, "operation")
     status = str(body.get("status") or "").lower()
     operation_id = _text(body.get("id")) or answer.request.url.rstrip("/").rpartition("/")[2]
@@ -242,16 +242,16 @@ def _read_manifest(body: Mapping[str, Any], answer: SourceAnswer) -> SourceManif
 
 def _read_blob(listed: object) -> SourceBlob:
     if not isinstance(listed, dict):
-        raise ProofError("The manifest lists a blob that is no object.")
+        raise ProofError("The manifest lists a blob that is not a JSON object.")
     name = listed.get("name")
     if not isinstance(name, str) or not is_blob_name(name):
         raise ProofError(
-            f"The manifest lists a blob named {shown(str(name))!r}, which is no safe file name.",
+            f"The manifest lists a blob named {shown(str(name))!r}, which is not a safe file name.",
             remedy="Names are of A-Z a-z 0-9 . _ -, do not begin with a dot, end in .gz and are no device of Windows.",
         )
     sha256 = listed.get("@counterfoil.sha256")
     if sha256 is not None and (not isinstance(sha256, str) or _SHA256.fullmatch(sha256.lower()) is None):
-        raise ProofError(f"The manifest gives {name} a SHA-256 that is none.")
+        raise ProofError(f"The manifest gives {name} a SHA-256 that is not one.")
     return SourceBlob(
         name,
         line_items=_optional_count(listed, "@counterfoil.lineItemCount"),

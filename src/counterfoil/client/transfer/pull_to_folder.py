@@ -149,12 +149,12 @@ def _explained(error: BaseException, to: Path, *, kept: bool = False) -> BaseExc
             error = FullDiskError(f"There is no room left in {to}.", remedy="Make room, then pull again.")
         else:
             refused = f"{error.filename or to} cannot be used: {error.strerror or error}."
-            remedy = "Mend that, then pull again, or name another folder."
-            error = CounterfoilError(refused, remedy=remedy, parameter="to")
+            remedy = "Correct that, then pull again, or name another folder."
+            error = CounterfoilError(refused, remedy=remedy)
     if isinstance(error, CounterfoilError):
         if kept:
             what = f"What was fetched is kept: the same pull into {to} goes on from there."
-            error.remedy = f"{error.remedy} {what}".strip()
+            error.remedy = f"{what} {error.remedy}".strip()
         elif isinstance(error, ProofError):
             error.remedy = f"Nothing was kept. {error.remedy}".strip()
     return error
