@@ -189,3 +189,15 @@ def test_a_client_that_is_closed_leaves_no_threads(source: HostileSource, tmp_pa
     while (left := set(threading.enumerate()) - before) and time.monotonic() < until:
         time.sleep(0.01)
     assert left == set()
+
+
+def test_threads_whose_links_expired_ask_for_new_ones_once(source: HostileSource, tmp_path: Path) -> None:
+    async def pull() -> None:
+        async with AsyncClient(source.url, TOKEN) as client:
+            await client.pull(ASK, tmp_path / "async")
+
+    with Client(source.url, TOKEN) as client:
+        for asked, use in ((2, lambda: client.pull(ASK, tmp_path / "sync")), (4, lambda: asyncio.run(pull()))):
+            source.expired, source.sas = {source.blob(0)[0], source.blob(1)[0]}, 1
+            use()
+            assert len(source.calls_of("operation")) == asked

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import CancelledError, Executor, Future, wait
+from concurrent import futures
+from concurrent.futures import Executor, Future
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -94,13 +95,14 @@ class LoopSession(Session):
 
     def _result(self, future: Future[Result]) -> Result:
         looks_in_vain = 0
-        while not wait([future], _LOOK_S).done:
+        while not futures.wait([future], _LOOK_S).done:
             looks_in_vain = 0 if self._loop.is_running() else looks_in_vain + 1
             if looks_in_vain == _LOOKS_MAX:
+                future.cancel()
                 raise StoppedError
         try:
             return future.result()
-        except CancelledError:
+        except futures.CancelledError:
             raise StoppedError from None
 
     @property

@@ -10,7 +10,8 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
@@ -163,7 +164,7 @@ class Session:
                     running.add(pool.submit(task))
                 if not running:
                     return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
+                done, running = futures.wait(running, return_when=futures.FIRST_COMPLETED)
                 for future in done:
                     future.result()
         except BaseException:

@@ -43,6 +43,6 @@ def certificate_flaw(error: str) -> Flaw | None:
     if (name := _OTHER_NAME.search(error)) is not None:
         return Flaw(
             f"its certificate is for other names, and not for {name[1]}",
-            "Use a name that is in the certificate as the address. If the address is right, something else answers.",
+            "Use a name that the certificate bears as the address. If the address is right, something else answers.",
         )
     return Flaw("its certificate is not trusted here", _UNTRUSTED)
