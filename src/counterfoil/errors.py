@@ -245,9 +245,16 @@ class SourceError(CounterfoilError):
 
 
 class NoAnswerError(SourceError):
-    """The server could not be reached or stopped answering; asking again is safe."""
+    """The server could not be reached or stopped answering; asking again is safe.
+
+    `hopeless`: asking again cannot help before something is changed, such as a certificate.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, *, remedy: str = "", hopeless: bool = False) -> None:
+        super().__init__(message, remedy=remedy)
+        self.hopeless = hopeless
 
 
 class RefusedError(SourceError):

@@ -19,7 +19,7 @@ import pyarrow as pa
 from isal import igzip, isal_zlib
 
 from counterfoil.client.line_items.reading import LineReader
-from counterfoil.client.protocol.promises import TRY_AGAIN
+from counterfoil.client.protocol.promised_totals import TRY_AGAIN
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.errors import ProofError
 from counterfoil.lake import text_schema

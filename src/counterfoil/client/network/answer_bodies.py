@@ -1,8 +1,7 @@
-"""The body of an answer, taken as it comes and inflated here, so that its size has a bound.
+"""Bodies of answers, inflated here, so that their size has a bound.
 
-What a newcomer would get wrong: httpx inflates whatever arrived before anybody sees it, and a few thousand bytes can
-become gigabytes, all the more where one coding lies within another. So one coding is taken, gzip, and inflated no
-further than what may be kept.
+httpx inflates whatever arrives before anybody sees it, and a few thousand bytes can become gigabytes, all the more
+where one coding is inside another. So one coding is accepted, gzip, and inflated no further than the bound.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _GZIP_NAMES: Final = (["gzip"], ["x-gzip"])
 
 
 class Body:
-    """An answer's body as it arrives, which may not be without end."""
+    """An answer's body as it arrives, of a bounded size; raises ProofError for a coding that was not asked for."""
 
     def __init__(self, request: Request, response: httpx.Response) -> None:
         self._where = without_query(request.url)
@@ -36,19 +35,19 @@ class Body:
         self._gzip = _Gzip() if self._codings in _GZIP_NAMES else None
         self._arrived = self._size = 0
         self._pieces: list[bytes] = []
-        self.is_whole = response.is_stream_consumed  # as a transport of a test gives it
+        self.is_whole = response.is_stream_consumed  # as a test's transport gives it
         if self.is_whole:
             self._pieces.append(response.content)
 
     def add(self, piece: bytes) -> None:
-        """Take some more; raises ProofError where it is too much, DecodingError where it is no gzip and should be."""
+        """Take some more; raises ProofError where it is too much, DecodingError for gzip that is not."""
         self._arrived += len(piece)
         if self._gzip is not None:
             piece = self._gzip.inflated(piece, ANSWER_BYTES_MAX + 1 - self._size)
         self._size += len(piece)
         if max(self._size, self._arrived) > ANSWER_BYTES_MAX:
             raise ProofError(f"{self._where} answers with more than {ANSWER_BYTES_MAX >> 20} MiB.")
-        if self._is_wanted:  # else it is an error's, of which the status says enough
+        if self._is_wanted:  # otherwise it is an error's, and the status says enough
             self._pieces.append(piece)
 
     def whole(self) -> bytes:
@@ -75,7 +74,7 @@ def _codings(headers: Mapping[str, str]) -> list[str]:
 
 
 class _Gzip:
-    """The members of a gzip stream, one behind the other."""
+    """The members of a gzip stream, one after the other."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(wbits=31)
@@ -93,9 +92,9 @@ class _Gzip:
                 size_max -= len(had[-1])
                 piece = self._member.unused_data
         except zlib.error:
-            raise httpx.DecodingError("what came is no gzip, though it is said to be") from None
+            raise httpx.DecodingError("the body is not gzip, as its header says") from None
         return b"".join(had)
 
     def check_ended(self) -> None:
         if self._has_begun and not self._member.eof:
-            raise httpx.DecodingError("the gzip that it came as ends too early")
+            raise httpx.DecodingError("the gzip body ends too early")

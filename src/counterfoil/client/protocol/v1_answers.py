@@ -1,8 +1,7 @@
-"""The Partner Center v1 walk as a client sees it: what to send, and how to read what came. No I/O.
+"""The pages of a Partner Center v1 walk as a client sees them: what to send, and how to read the answers. No I/O.
 
-A walk is a chain: each page says how to ask for the next one. What a newcomer would get wrong: `totalCount` is the
-number of items in this page and ends nothing; the token travels in the link's headers, not in its uri; and an empty
-page with a next link is not the end.
+Each page says how to ask for the next one. `totalCount` is the number of items in this page and does not end the
+walk; the continuation token is in the link's headers, not in its uri; an empty page with a next link is not the end.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from counterfoil.client.protocol.addresses import Base, shown
-from counterfoil.client.protocol.messages import NOT_THE_SOURCE, Answer, Request, whole_number
-from counterfoil.client.protocol.promises import GarbledError, Promise, read_totals
+from counterfoil.client.protocol.messages import NOT_THE_SOURCE, Request, SourceAnswer, whole_number
+from counterfoil.client.protocol.promised_totals import GarbledError, Promise, read_totals
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.wire.graph import ExportRequest, Period
@@ -29,7 +28,7 @@ LINE_ITEMS_HEADER: Final = "counterfoil-line-item-count"
 TOTALS_HEADER: Final = "counterfoil-totals"
 ETAG_HEADER: Final = "counterfoil-etag"
 _LINK_HEADERS_MAX: Final = 20
-# A link may set the headers of the next call, and these are not its business.
+# A link may set headers of the next call, but none of these.
 _NOT_BY_LINK: Final = frozenset(
     {"authorization", "cookie", "host", "content-length", "transfer-encoding", "connection", "proxy-authorization"}
 )
@@ -39,21 +38,21 @@ _PERIODS: Final = {Period.CURRENT: "current", Period.LAST: "previous"}
 
 @dataclass(frozen=True, slots=True)
 class PageLink:
-    """How to ask for a page: an address of the source's own, and the headers that go with it."""
+    """The request for a page: a URL of the source's own, and headers."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> bytes:
-        """A short digest: two links with the same one lead to the same page. A token is a place, whatever its link."""
+        """A digest of the page it leads to: of its continuation token, or else of its URL."""
         tokens = [value for name, value in self.headers.items() if name.lower() == TOKEN_HEADER.lower()]
         return hashlib.sha256("\0".join(tokens or [self.url]).encode(errors="replace")).digest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """What a Counterfoil says about the whole walk on each of its pages; other sources say nothing."""
+    """The eTag, count and totals of the whole walk, which a Counterfoil gives on each page; other sources give none."""
 
     etag: str | None = None
     promise: Promise = field(default_factory=Promise)
@@ -61,7 +60,7 @@ class Annotations:
 
 @dataclass(frozen=True, slots=True)
 class SourcePage:
-    """One page: its items as the bytes they came in, and how to go on, if at all."""
+    """One page: its items as the bytes they came in, and the link to the next page, if any."""
 
     items: tuple[bytes, ...]
     following: PageLink | None
@@ -90,13 +89,17 @@ class _Envelope(msgspec.Struct):
 
 
 def first_link(base: Base, ask: ExportRequest, page_size_items: int = PAGE_SIZE_ITEMS_MAX) -> PageLink:
-    """Return how to ask for page 1; raises UsageError for what v1 does not offer."""
+    """Return the link of page 1; raises UsageError for what v1 does not offer."""
     if ask.invoice:
         raise UsageError(
-            "Partner Center v1 is asked for unbilled line items only.", remedy="Pull an invoice with --api graph."
+            "Partner Center v1 has unbilled line items only.",
+            remedy="Pull an invoice over Graph.",
+            parameter="api=graph",
         )
     if ask.attributes is not AttributeSet.FULL:
-        raise UsageError("Partner Center v1 knows no attribute sets.", remedy="Leave out --attribute-set.")
+        raise UsageError(
+            "Partner Center v1 has no attribute sets.", remedy="Ask for all attributes.", parameter="attributes=full"
+        )
     assert ask.period is not None
     query = {
         "provider": "onetime",
@@ -109,7 +112,7 @@ def first_link(base: Base, ask: ExportRequest, page_size_items: int = PAGE_SIZE_
 
 
 def page_request(link: PageLink, *, correlation_id: str, request_id: str) -> Request:
-    """Return the call for one page. The correlation id stays for the walk, the request id is of this page."""
+    """Return the call for one page. The correlation id is the same for the whole walk, the request id for one page."""
     return Request(
         "GET",
         link.url,
@@ -123,8 +126,8 @@ def page_request(link: PageLink, *, correlation_id: str, request_id: str) -> Req
     )
 
 
-def read_page(base: Base, first: PageLink, answer: Answer) -> SourcePage:
-    """Read a page; raises ProofError if it is none, or if its next link leads away from the source."""
+def read_page(base: Base, first: PageLink, answer: SourceAnswer) -> SourcePage:
+    """Read a page; raises GarbledError if it is not one, ProofError if its next link leads away from the source."""
     body = answer.body.removeprefix(b"\xef\xbb\xbf")
     try:
         envelope = msgspec.json.decode(body, type=_Envelope)
@@ -172,7 +175,7 @@ def _header(text: str) -> str:
     return text
 
 
-def _annotations(answer: Answer) -> Annotations:
+def _annotations(answer: SourceAnswer) -> Annotations:
     count = answer.headers.get(LINE_ITEMS_HEADER)
     line_items = None if count is None else whole_number(count)
     if count is not None and line_items is None:

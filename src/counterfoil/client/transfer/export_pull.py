@@ -1,103 +1,105 @@
-"""Pulling a Graph export into a folder, as a flow: submit or go on, download and prove side by side, add up.
+"""A pull of a Graph export into a folder: submit or resume, download and prove side by side, add up.
 
-What a newcomer would get wrong: a run goes on from what an earlier one proved only if the data is still the same.
-The manifest tells: its eTag and its list of blobs. Where either changed, this pull is over, and `plans` begins another.
+A run resumes from what an earlier one proved only if the data is still the same, by the manifest's eTag and list of
+blobs. Where either changed, this pull is over, and `pull_to_folder` begins another.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from counterfoil.client.disk.blobs import Facts, prove
 from counterfoil.client.disk.folder import Folder, check_space
 from counterfoil.client.disk.tickets import Ticket
-from counterfoil.client.flows.calls import Caller
-from counterfoil.client.flows.exports import Export, Exporter
-from counterfoil.client.flows.fetching import Fetcher, Links
-from counterfoil.client.flows.outcomes import Outcome, agrees, rounded, together, verdict, written
-from counterfoil.client.flows.proving import Doubles, until_it_fits
-from counterfoil.client.flows.steps import Do, Flow, Together
-from counterfoil.client.flows.watching import Watching
 from counterfoil.client.line_items.forms import Form, check_rows
 from counterfoil.client.line_items.reading import Dialect
-from counterfoil.client.protocol.graph import SourceBlob, SourceManifest
-from counterfoil.client.protocol.promises import ChangedError
+from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest
+from counterfoil.client.protocol.promised_totals import ChangedError
 from counterfoil.client.receipt import Receipt
+from counterfoil.client.transfer.blob_downloads import BlobDownloads, Links
+from counterfoil.client.transfer.graph_exports import Export, Exporter
+from counterfoil.client.transfer.progress import ProgressReport
+from counterfoil.client.transfer.pull_results import PullResult, agrees, rounded, together, verdict, written
+from counterfoil.client.transfer.repeated_data import RepeatedBlobs
+from counterfoil.client.transfer.source_calls import SourceCalls
 from counterfoil.errors import ProofError
 from counterfoil.wire.graph import ExportRequest
 
 
 @dataclass(frozen=True, slots=True)
 class ExportPull:
-    """One pull by exports. `ticket` is of this run, or of the one that it goes on from."""
+    """One pull of an export."""
 
-    caller: Caller
+    calls: SourceCalls
     exporter: Exporter
     ask: ExportRequest
     folder: Folder
     form: Form
-    watching: Watching
+    progress: ProgressReport
 
-    def run(self, ticket: Ticket) -> Flow[Outcome | Receipt]:
+    def run(self, ticket: Ticket) -> PullResult | Receipt:
         """Return what was pulled, or the former receipt where the source has nothing new.
 
-        Raises ChangedError where what an earlier run, or this one, began with is no longer what the source has.
+        `ticket` is of this run, or of the one that it resumes. Raises ChangedError where the source no longer has the
+        data that the pull began with.
         """
-        watching = self.watching
-        export = yield from self._exported(ticket)
+        progress = self.progress
+        export = self._exported(ticket)
         manifest = export.manifest
-        held: Receipt | None = yield Do(lambda: self.folder.held(manifest.etag, self.form.value))
+        held = self.folder.held(manifest.etag, self.form.value)
         if held is not None and agrees(held, manifest.promise):
             return held
         check_rows(self.form, manifest.promise.line_items)
-        facts: dict[str, Facts] = yield Do(self._verified)
-        watching.remark(
+        facts = self._verified()
+        progress.remark(
             f"The export has {len(manifest.blobs)} blob{'s' * (len(manifest.blobs) != 1)}, eTag {manifest.etag}."
             + (f" {len(facts)} of them are here already." if facts else "")
         )
         sizes = [blob.size_bytes for blob in manifest.blobs]
         missing = [blob for blob in manifest.blobs if blob.name not in facts]
-        yield Do(lambda: check_space(self.folder.staging, missing, self.form))
-        watching.expect(
+        check_space(self.folder.staging, missing, self.form)
+        progress.expect(
             "fetching",
             blobs=len(sizes),
             size_bytes=None if None in sizes else sum(size or 0 for size in sizes),
             line_items=manifest.promise.line_items,
         )
         for each in facts.values():
-            watching.received(each.blob.size_bytes)
-            watching.advance(each.blob.line_items)
-            watching.finished_blob()
-        links = Links(self.caller.base, manifest, lambda: self.exporter.manifest_again(export))
-        fetcher = Fetcher(self.caller.base, links, self.caller.patience, self.caller.log, watching.received)
-        yield Together([self._blob(fetcher, blob, facts) for blob in missing])
-        return (yield from self._sum(export, [facts[blob.name] for blob in manifest.blobs]))
+            progress.received(each.blob.size_bytes)
+            progress.advance(each.blob.line_items)
+            progress.finished_blob()
+        calls, session = self.calls, self.calls.session
+        links = Links(calls.base, manifest, lambda: self.exporter.manifest_again(export))
+        downloads = BlobDownloads(session, calls.base, links, calls.log, progress.received)
+        session.side_by_side(partial(self._pull_blob, downloads, blob, facts) for blob in missing)
+        return self._sum(export, [facts[blob.name] for blob in manifest.blobs])
 
-    def _exported(self, ticket: Ticket) -> Flow[Export]:
+    def _exported(self, ticket: Ticket) -> Export:
         """Wait for the operation begun before, or for a new one; raises ChangedError where its data is not the same."""
 
         def accepted(url: str) -> None:
             if ticket.etag == "":  # nothing tells whether the new operation has the data of the one before
                 ticket.blobs = ()
             ticket.operation_url = url
-            ticket.request_ids = self.caller.log.ids
+            ticket.request_ids = self.calls.log.ids
             ticket.keep(self.folder.staging)
 
         def waiting(so_far_s: float) -> None:
-            self.watching.expect("waiting")
+            self.progress.expect("waiting")
             so_far = f", {so_far_s:.0f} s so far" if so_far_s >= 1 else ""
-            self.watching.remark(f"Waiting for the export{so_far}.")
+            self.progress.remark(f"Waiting for the export{so_far}.")
 
         begun_url = ticket.operation_url
-        export = yield from self.exporter.export(self.ask, waiting, url=begun_url, accepted=accepted)
+        export = self.exporter.export(self.ask, waiting, url=begun_url, accepted=accepted)
         manifest = export.manifest
         if ticket.etag is not None and not _goes_on(ticket, manifest, begun_url, export.operation_url):
             raise ChangedError(_difference(ticket.etag, manifest.etag))
-        ticket.partner = manifest.partner or self.caller.log.tenant
+        ticket.partner = manifest.partner or self.calls.log.tenant
         self.folder.check_partner(ticket.partner)
         ticket.operation_url, ticket.etag, ticket.blobs = export.operation_url, manifest.etag, manifest.blobs
-        ticket.request_ids = self.caller.log.ids
-        yield Do(lambda: ticket.keep(self.folder.staging))
+        ticket.request_ids = self.calls.log.ids
+        ticket.keep(self.folder.staging)
         return export
 
     def _verified(self) -> dict[str, Facts]:
@@ -112,27 +114,30 @@ class ExportPull:
                 found[facts.blob.name] = facts
         return found
 
-    def _blob(self, fetcher: Fetcher, blob: SourceBlob, facts: dict[str, Facts]) -> Flow[None]:
+    def _pull_blob(self, downloads: BlobDownloads, blob: SourceBlob, facts: dict[str, Facts]) -> None:
         part = self.folder.staging / f"{blob.name}.part"
         kept = self.folder.staging / blob.name  # as it came, by a run that wanted another form
 
         def proven() -> Facts:
             as_parquet = self.form is Form.PARQUET
-            return prove(part, blob, self.ask.kind, as_parquet=as_parquet, on_line_items=self.watching.advance)
+            return prove(part, blob, self.ask.kind, as_parquet=as_parquet, on_line_items=self.progress.advance)
 
-        yield Do(lambda: kept.replace(part) if kept.exists() else None)
-        facts[blob.name] = yield from until_it_fits(fetcher, blob, part, proven)
-        self.watching.finished_blob()
+        if kept.exists():
+            kept.replace(part)
+        facts[blob.name] = downloads.until_it_fits(blob, part, proven)
+        self.progress.finished_blob()
 
-    def _sum(self, export: Export, facts: list[Facts]) -> Flow[Outcome]:
+    def _sum(self, export: Export, facts: list[Facts]) -> PullResult:
         manifest = export.manifest
         tally = together(facts)
         try:
             manifest.promise.check(tally)
-            _check_doubled(manifest, facts)
-            files = yield from written(self.form, self.ask.kind, Dialect.GRAPH, self.folder, facts, self.watching)
+            _check_repeated(manifest, facts)
+            files = written(
+                self.calls.session, self.form, self.ask.kind, Dialect.GRAPH, self.folder, facts, self.progress
+            )
         except ProofError:
-            yield Do(self.folder.clear)  # going on from here would end here again
+            self.folder.clear()  # resuming from here would end here again
             raise
         checked, unchecked = verdict(
             self.ask.kind,
@@ -144,9 +149,9 @@ class ExportPull:
                 "the line items of every blob": all(blob.line_items is not None for blob in manifest.blobs),
             },
         )
-        return Outcome(
+        return PullResult(
             operation=export.operation,
-            partner=manifest.partner or self.caller.log.tenant,
+            partner=manifest.partner or self.calls.log.tenant,
             etag=manifest.etag,
             tally=tally,
             checked=("no blob is listed twice", "gzip integrity of every blob", *checked),
@@ -168,8 +173,8 @@ def _difference(begun: str, found: str) -> str:
     return f"The data changed since this pull began: eTag {begun or 'none'} is eTag {found or 'none'}."
 
 
-def _check_doubled(manifest: SourceManifest, facts: list[Facts]) -> None:
-    doubles = Doubles()
+def _check_repeated(manifest: SourceManifest, facts: list[Facts]) -> None:
+    blobs = RepeatedBlobs()
     for blob, each in zip(manifest.blobs, facts, strict=True):
-        doubles.check(blob, each.blob.sha256)
-        doubles.note(blob, each.blob.sha256, each.blob.line_items)
+        blobs.check(blob, each.blob.sha256)
+        blobs.note(blob, each.blob.sha256, each.blob.line_items)

@@ -1,7 +1,7 @@
-"""A "no" in any of the dialects, turned into one error that says what to do.
+"""Error answers of all dialects, turned into one error that says what to do.
 
-Five bodies occur for real: Graph's, Partner Center's, its gateway's, Azure storage's XML, and none or HTML. What a
-newcomer would get wrong: Partner Center's throttling body is not its error body, and its codes are texts of digits.
+Five bodies occur in practice: Graph's, Partner Center's, its gateway's, Azure storage's XML, and none or HTML. Partner
+Center's throttling body is not its error body, and its codes are texts of digits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from counterfoil.client.protocol.addresses import shown, without_query
-from counterfoil.client.protocol.messages import Answer
+from counterfoil.client.protocol.messages import SourceAnswer
 from counterfoil.errors import RefusedError
 
 RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -20,16 +20,16 @@ _XML_CODE: Final = re.compile(r"<Code>([^<]*)</Code>")
 _XML_MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
 _MFA_CODE: Final = "900421"
 _REMEDIES: Final = {
-    400: "The source finds the request wrong; trying again as it is does not help.",
+    400: "The source rejects the request; repeating it unchanged does not help.",
     401: "The token is missing, expired or for another audience: get a new one and try again.",
     403: "The application or user lacks the permission PartnerBilling.Read.All, or consent to it.",
-    404: "The source knows no such thing: check the base URL and the API; an operation may have been forgotten.",
-    410: "Its time is over: pull again, which makes a new export.",
+    404: "Check the base URL and the API; the source may also have forgotten the operation.",
+    410: "It has expired: pull again, which makes a new export.",
 }
 
 
-def refused(answer: Answer) -> RefusedError:
-    """Return the error for an answer that is no success."""
+def refused(answer: SourceAnswer) -> RefusedError:
+    """Return the error for an answer that is not a success."""
     code, message = read_error(answer.body)
     where = f"{answer.request.method} {without_query(answer.request.url)}"
     said = ": ".join(part for part in (shown(code), shown(message)) if part)
@@ -48,11 +48,11 @@ def _remedy(status: int, code: str) -> str:
         return "Code 900421: the user signed in without multi-factor authentication; sign in again with it."
     if status in RETRIED:
         return "Trying again later is safe."
-    return _REMEDIES.get(status, "Trying again is safe, but as it is will hardly help.")
+    return _REMEDIES.get(status, "Trying again is safe, but unlikely to help.")
 
 
 def read_error(body: bytes) -> tuple[str, str]:
-    """Return the code and message of an error body in any dialect; '' for what it does not say."""
+    """Return the code and message of an error body in any dialect; '' for what it lacks."""
     text = body[:65536].decode(errors="replace")
     try:
         parsed = json.loads(text)

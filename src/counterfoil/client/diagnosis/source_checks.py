@@ -1,8 +1,8 @@
 """What is wrong with a source, a sign-in or a token, found by looking at the token and making one harmless call.
 
-The call asks for an operation that nobody has (or, in v1, for one line item): whoever may pull is told that there is
-none, and whoever may not is refused. What a newcomer would get wrong: between us and a source may sit a proxy that
-answers in its name. What a source says is JSON and bears its request ids; a page for people is somebody else's.
+The call asks for an operation that nobody has (or, in v1, for one line item): whoever may pull is answered that there
+is none, and whoever may not is refused. A proxy may answer in the source's name: a source answers in JSON with its
+request ids, and a page for people is somebody else's.
 """
 
 from __future__ import annotations
@@ -24,16 +24,14 @@ from counterfoil.client.diagnosis.token_claims import (
     PERMISSION,
     diagnose_token,
 )
-from counterfoil.client.drivers.blocking import Driver
-from counterfoil.client.drivers.http import open_client
-from counterfoil.client.drivers.signing import TokenSource, checked_token
-from counterfoil.client.flows.calls import REDIRECTS, host_of
-from counterfoil.client.flows.steps import Flow, Send, Unanswered
-from counterfoil.client.protocol.addresses import Base, shown
-from counterfoil.client.protocol.graph import get_request, root_of
-from counterfoil.client.protocol.messages import Answer, Request
-from counterfoil.client.protocol.refusals import RETRIED, read_error, refused
-from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.network.bearer_tokens import TokenSource, checked_token
+from counterfoil.client.network.http_client import open_client
+from counterfoil.client.network.session import Session
+from counterfoil.client.protocol.addresses import Base, host_of, shown
+from counterfoil.client.protocol.error_answers import RETRIED, read_error, refused
+from counterfoil.client.protocol.graph_answers import get_request, root_of
+from counterfoil.client.protocol.messages import Request, SourceAnswer, Unanswered
+from counterfoil.client.transfer.source_calls import REDIRECTS
 from counterfoil.errors import CounterfoilError, NoAnswerError
 from counterfoil.wire.graph import BILLING
 
@@ -93,26 +91,20 @@ def _is_exempt(host: str, listed: str) -> bool:
 def _sign_in_remedy(error: CounterfoilError) -> str:
     code = _ENTRA_CODE.search(error.message)
     if isinstance(error, NoAnswerError):
-        return error.remedy if "certificate" in error.message else _NO_LINE
+        return error.remedy if error.hopeless else _NO_LINE
     return _SIGN_IN_REMEDIES.get(code[1], error.remedy) if code else error.remedy
 
 
 def _call(base: Base, api: str, token: str, now: datetime) -> Iterator[Finding]:
-    request = _harmless(base, api)
-
-    def once() -> Flow[Answer | Unanswered]:
-        answer: Answer | Unanswered = yield Send(request, base, token)
-        return answer
-
     try:
         with open_client() as client:
-            answer = Driver(client, client, None, Patience()).run(once())
+            answer = Session(client, client).send(_harmless(base, api), base, token)
     except CounterfoilError as error:
         yield Finding("source", Health.BAD, error.message, error.remedy)
         return
     if isinstance(answer, Unanswered):
         remedy = answer.remedy if answer.hopeless else _NO_LINE
-        if "407" in answer.reason:
+        if answer.wants_proxy_sign_in:
             remedy = "The proxy wants a sign-in: write it as HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT."
         yield Finding("source", Health.BAD, f"{base.origin} gave no answer: {shown(answer.reason)}.", remedy)
         return
@@ -127,7 +119,7 @@ def _harmless(base: Base, api: str) -> Request:
     return get_request(f"{root_of(base, 'v1.0')}/{BILLING}/operations/{_NOBODYS}", client_request_id=str(uuid.uuid4()))
 
 
-def _judged(base: Base, answer: Answer) -> Finding:
+def _judged(base: Base, answer: SourceAnswer) -> Finding:
     status = answer.status
     code, _ = read_error(answer.body)
     if status in REDIRECTS:
@@ -165,7 +157,7 @@ def _remedy_for(base: Base, status: int, code: str, otherwise: str) -> str:
             return otherwise
 
 
-def _clock(answer: Answer, now: datetime) -> Finding:
+def _clock(answer: SourceAnswer, now: datetime) -> Finding:
     try:
         theirs = parsedate_to_datetime(answer.headers.get("date", ""))
         theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)

@@ -1,109 +1,128 @@
-"""Blobs on their way to the disk: each fetched to its end, by ranges where a run before had begun it.
+"""Downloads of blobs to the disk: each to its end, and by ranges where an earlier run had begun it.
 
-What a newcomer would get wrong: a blob request is not a call to the source. It goes to a storage host under a signed
-link, so it bears no token and no cookie. A link that is no longer good is renewed by asking the operation again; the
-data must be the same then. And the rest of a blob is the rest of *that* blob only under the same ETag: `If-Match`
-goes with every range.
+A blob request is not a call to the source: it goes to a storage host under a signed link, without token or cookie. An
+expired link is renewed by asking the operation again, and the data must be the same then. The rest of a blob is the
+rest of *that* blob only under the same ETag, so `If-Match` goes with every range.
 """
 
 from __future__ import annotations
 
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from counterfoil.client.disk.blobs import forget, remember, resume_point
-from counterfoil.client.flows.calls import REDIRECTS, REDIRECTS_MAX, CallLog, given_up, no_answer
-from counterfoil.client.flows.steps import Alone, Do, Fetch, Fetched, Flow, Unanswered, Wait
+from counterfoil.client.network.http_calls import BlobRequest
+from counterfoil.client.network.session import Session
 from counterfoil.client.protocol.addresses import Base, check_blob_url, redirected
-from counterfoil.client.protocol.graph import SourceBlob, SourceManifest, blob_url, check_same_data
-from counterfoil.client.protocol.messages import Answer, Request, retry_after_s, whole_number
-from counterfoil.client.protocol.refusals import RETRIED, refused
-from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.protocol.error_answers import RETRIED, refused
+from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest, blob_url, check_same_data
+from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, retry_after_s, whole_number
+from counterfoil.client.transfer.source_calls import REDIRECTS, REDIRECTS_MAX, CallLog, given_up, no_answer
 from counterfoil.errors import CounterfoilError, LinkExpiredError, ProofError, RefusedError
 
 _EXPIRED: Final = frozenset({401, 403, 404, 410, 412})
 _MISFIT: Final = frozenset({206, 412, 416})  # 206: at another offset, or else it is a blob
 _PROGRESS_BYTES: Final = 64 << 10
 
+Result = TypeVar("Result")
+
 
 class Links:
-    """The signed links of one export, renewed when they expire."""
+    """The signed links of one export, renewed when they expire; threads may share it."""
 
-    def __init__(self, base: Base, manifest: SourceManifest, renew: Callable[[], Flow[SourceManifest]]) -> None:
+    def __init__(self, base: Base, manifest: SourceManifest, renew: Callable[[], SourceManifest]) -> None:
         self._base = base
         self._manifest = manifest
         self._renew = renew
         self._edition = 0
+        self._renewing = threading.Lock()
 
     def of(self, blob: SourceBlob) -> tuple[str, int]:
         """Return a blob's link, and the edition of the manifest it comes from."""
         edition = self._edition
         return blob_url(self._base, self._manifest, blob), edition
 
-    def renew(self, edition: int) -> Flow[None]:
-        """Ask for fresh links, unless another flow has done so since `edition`.
+    def renew(self, edition: int) -> None:
+        """Ask for fresh links, unless another thread has done so since `edition`.
 
         Raises LinkExpiredError when the source has none, and ChangedError when they are of other data.
         """
-        yield Alone(self, self._renewed(edition))
-
-    def _renewed(self, edition: int) -> Flow[None]:
-        if edition != self._edition:
-            return
-        try:
-            renewed = yield from self._renew()
-        except RefusedError as error:
-            raise LinkExpiredError(
-                f"The signed links expired, and the source gives no new ones: {error.message}",
-                remedy="Pull again, which makes a new export.",
-            ) from error
-        check_same_data(self._manifest, renewed)
-        self._manifest = renewed
-        self._edition += 1
+        with self._renewing:
+            if edition != self._edition:
+                return
+            try:
+                renewed = self._renew()
+            except RefusedError as error:
+                raise LinkExpiredError(
+                    f"The signed links expired, and the source gives no new ones: {error.message}",
+                    remedy="Pull again, which makes a new export.",
+                ) from error
+            check_same_data(self._manifest, renewed)
+            self._manifest = renewed
+            self._edition += 1
 
 
 @dataclass(frozen=True, slots=True)
-class Fetcher:
-    """Fetches blobs under signed links."""
+class BlobDownloads:
+    """Downloads blobs under signed links. `on_bytes` is given the number of bytes of each piece that arrives."""
 
+    session: Session
     base: Base
     links: Links
-    patience: Patience
     log: CallLog
     on_bytes: Callable[[int], None] = field(default=lambda _: None)
 
-    def fetch(self, blob: SourceBlob, part: Path) -> Flow[None]:
+    def until_it_fits(self, blob: SourceBlob, part: Path, check: Callable[[], Result]) -> Result:
+        """Download a blob until it passes `check`, and return what that gives.
+
+        `check` is heavy work that deletes a blob which does not fit. Raises its ProofError once that was often enough.
+        """
+        mismatches = 0
+        while True:
+            self.fetch(blob, part)
+            try:
+                return self.session.work(check)
+            except ProofError:
+                mismatches += 1
+                wait_s = self.session.patience.wait_if_wrong_s(mismatches)
+                if wait_s is None:
+                    raise
+            self.session.wait(wait_s)
+
+    def fetch(self, blob: SourceBlob, part: Path) -> None:
         """Bring a blob to `part`, all of it; raises a SourceError. What is in it is for the caller to prove."""
         attempts, renewed, longest = 0, False, -1
         while True:
             attempts += 1
-            offset, etag = yield Do(lambda: resume_point(part, blob))
+            offset, etag = resume_point(part, blob)
             longest = max(longest, offset)
             if offset and offset == blob.size_bytes:
                 return
             link, edition = self.links.of(blob)
             request = self._request(link, offset, etag)
-            outcome = yield from self._once(blob, request, part, offset)
+            outcome = self._once(blob, request, part, offset)
             if isinstance(outcome, Fetched) and (_is_whole(outcome) or _says_all_is_there(outcome, offset)):
                 return
             # More than ever was there: a source without ranges may send the same beginning for ever.
-            size = yield Do(lambda: _size_of(part))
+            size = _size_of(part)
             if size >= longest + _PROGRESS_BYTES:
                 attempts, renewed, longest = 1, False, size
             failure, asked_s, again = self._judged(request, outcome)
             if isinstance(outcome, Fetched) and outcome.status in _MISFIT and not outcome.is_blob:
-                yield Do(lambda: forget(part))  # a rest that does not fit, or a blob that is another one now
+                forget(part)  # a rest that does not fit, or a blob that is another one now
             if isinstance(outcome, Fetched) and outcome.status in _EXPIRED and not renewed:
                 renewed = True
-                yield from self.links.renew(edition)
+                self.links.renew(edition)
                 continue
-            wait_s = self.patience.wait_s(attempts, asked_s) if again else None
+            wait_s = self.session.patience.wait_s(attempts, asked_s) if again else None
             if wait_s is None:
                 raise given_up(failure, attempts, asked_s) if again else failure
-            yield Wait(wait_s)
+            self.session.wait(wait_s)
 
     def _request(self, link: str, offset: int, etag: str) -> Request:
         # Identity: a proxy or server that compresses on the way would make size and hash mean something else.
@@ -116,15 +135,10 @@ class Fetcher:
         self.log.note(request)
         return request
 
-    def _once(self, blob: SourceBlob, request: Request, part: Path, offset: int) -> Flow[Fetched | Unanswered]:
+    def _once(self, blob: SourceBlob, request: Request, part: Path, offset: int) -> Fetched | Unanswered:
         for _ in range(REDIRECTS_MAX + 1):
-            outcome: Fetched | Unanswered = yield Fetch(
-                request,
-                part,
-                offset,
-                blob.size_bytes,
-                self.on_bytes,
-                lambda at, headers: None if at else remember(part, headers),
+            outcome = self.session.fetch(
+                BlobRequest(request, part, offset, blob.size_bytes, self.on_bytes, partial(_remember_new, part))
             )
             if isinstance(outcome, Unanswered) or outcome.status not in REDIRECTS:
                 return outcome
@@ -139,9 +153,14 @@ class Fetcher:
             return no_answer(request, outcome), None, not outcome.hopeless
         if outcome.is_blob:
             return no_answer(request, Unanswered("only a part of what was asked for")), None, True
-        answer = Answer(request, outcome.status, outcome.headers, outcome.body)
+        answer = SourceAnswer(request, outcome.status, outcome.headers, outcome.body)
         again = outcome.status in RETRIED or outcome.status in _MISFIT
-        return refused(answer), retry_after_s(outcome.headers, self.patience.now()), again
+        return refused(answer), retry_after_s(outcome.headers, self.session.patience.now()), again
+
+
+def _remember_new(part: Path, offset: int, headers: Mapping[str, str]) -> None:
+    if not offset:
+        remember(part, headers)
 
 
 def _size_of(part: Path) -> int:

@@ -1,7 +1,7 @@
-"""Names that a source gives, as names of files. What a newcomer would get wrong: a name is not yet a file.
+"""Names of blobs, as names of files on any system.
 
 A disk may not tell `A.gz` from `a.gz`, a blob gets another ending where it becomes Parquet, and Windows keeps names
-like `con.gz` for its devices. So names are compared as they will lie on the disk, on whatever system it is.
+like `con.gz` for its devices. So names are compared as they will be on the disk.
 """
 
 from __future__ import annotations
@@ -24,5 +24,5 @@ def is_taken_by_windows(name: str) -> bool:
 
 
 def stem_of(blob_name: str) -> str:
-    """Return what is left of a blob's name where endings and letter case do not count: each has its own."""
+    """Return the lower-case name without .gz and .json, to detect names that collide on disk."""
     return blob_name.lower().removesuffix(".gz").removesuffix(".json")

@@ -1,7 +1,7 @@
-"""The proxies that the environment names, and who is never asked through one: this machine.
+"""The proxies that the environment names; calls to this machine never go through one.
 
-What a newcomer would get wrong: plain http is allowed to this machine because nobody is on the way who could read a
-token. A proxy is somebody on the way, and HTTP_PROXY alone makes httpx send it what is meant for 127.0.0.1.
+Plain http is allowed to this machine because nobody on the way could read a token. A proxy could, and HTTP_PROXY alone
+makes httpx send it what is meant for 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ _Transport = TypeVar("_Transport")
 
 
 class Proxied(httpx.BaseTransport):
-    """Goes through a proxy, but to this machine goes straight."""
+    """A transport through a proxy, except to this machine."""
 
     def __init__(self, proxy: str, verify: ssl.SSLContext | bool) -> None:
         self._straight = httpx.HTTPTransport(verify=verify)
         self._proxied = httpx.HTTPTransport(verify=verify, proxy=proxy)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request the way it is to go."""
+        """Send a request through the proxy, or directly to this machine."""
         way = self._straight if _is_here(request.url) else self._proxied
         return way.handle_request(request)
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         self._straight.close()
         self._proxied.close()
 
 
 class AsyncProxied(httpx.AsyncBaseTransport):
-    """The same for asyncio."""
+    """The same for an event loop."""
 
     def __init__(self, proxy: str, verify: ssl.SSLContext | bool) -> None:
         self._straight = httpx.AsyncHTTPTransport(verify=verify)
         self._proxied = httpx.AsyncHTTPTransport(verify=verify, proxy=proxy)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request the way it is to go."""
+        """Send a request through the proxy, or directly to this machine."""
         way = self._straight if _is_here(request.url) else self._proxied
         return await way.handle_async_request(request)
 
     async def aclose(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         await self._straight.aclose()
         await self._proxied.aclose()
 
@@ -59,7 +59,7 @@ class AsyncProxied(httpx.AsyncBaseTransport):
 def proxy_mounts(
     make: Callable[[str, ssl.SSLContext | bool], _Transport], verify: ssl.SSLContext | bool
 ) -> dict[str, _Transport | None]:
-    """Return what takes the place of httpx's own proxies; raises UsageError for one that cannot be used.
+    """Return transports in place of httpx's own for proxies; raises UsageError for a proxy that cannot be used.
 
     NO_PROXY is left to httpx, but for `*`: with that it would have none of its own.
     """
@@ -81,7 +81,7 @@ def proxy_mounts(
 
 @contextmanager
 def no_proxy_said() -> Iterator[None]:
-    """Tell in words of ours what httpx makes of a NO_PROXY that cannot be right, as UsageError."""
+    """Raise UsageError where httpx cannot read NO_PROXY."""
     try:
         yield
     except (ValueError, httpx.InvalidURL):

@@ -1,8 +1,8 @@
-"""The Graph export protocol as a client sees it: what to send, and how to read what came. No I/O.
+"""Graph's operations and manifests as a client sees them: what to send, and how to read the answers. No I/O.
 
-What a newcomer would get wrong: the manifest comes in four ways (inside the operation, as a link in text, as an
-OData annotation, or by its id), success has two names, and nothing that the source says about names, counts or
-addresses is believed before it was checked here. A blob's name becomes a file's name.
+The manifest comes in four ways: inside the operation, as a link in text, as an OData annotation, or by its id.
+Success has two names. Names, counts and addresses are checked here before they are used: a blob's name becomes a
+file's name.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from enum import Enum
 from typing import Any, Final
 
 from counterfoil.client.protocol.addresses import Base, check_blob_url, shown
+from counterfoil.client.protocol.blob_names import is_blob_name, stem_of
+from counterfoil.client.protocol.jwt_claims import as_tenant
 from counterfoil.client.protocol.messages import (
     DIGITS_MAX,
     NOT_THE_SOURCE,
-    Answer,
     Request,
+    SourceAnswer,
     is_whole_text,
     whole_number,
 )
-from counterfoil.client.protocol.names import is_blob_name, stem_of
-from counterfoil.client.protocol.promises import ChangedError, GarbledError, Promise, read_totals
-from counterfoil.client.protocol.tokens import as_tenant
+from counterfoil.client.protocol.promised_totals import ChangedError, GarbledError, Promise, read_totals
 from counterfoil.errors import OperationFailedError, ProofError, UsageError
 from counterfoil.wire.graph import BILLING, NO_DATA_CODE, VERSIONS, ExportRequest
 
@@ -35,8 +35,8 @@ _SUCCEEDED: Final = frozenset({"succeeded", "completed"})
 _UNDER_WAY: Final = frozenset({"notstarted", "running"})
 
 
-class Status(Enum):
-    """How far an export has come."""
+class ExportStatus(Enum):
+    """Whether an export is finished; a failed one raises OperationFailedError."""
 
     UNDER_WAY = "under way"
     SUCCEEDED = "succeeded"
@@ -44,7 +44,7 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SourceBlob:
-    """One gzip file of line items as a manifest lists it; None for what the source does not tell."""
+    """One gzip file of line items as a manifest lists it; None for what the source does not say."""
 
     name: str
     line_items: int | None = None
@@ -54,11 +54,11 @@ class SourceBlob:
 
 @dataclass(frozen=True, slots=True)
 class SourceManifest:
-    """What an export holds and where.
+    """The content of an export, and where its blobs are.
 
-    - `etag`: what the source calls this state of the data; `partner`: the tenant whose data it is.
+    - `etag`: the source's name of this state of the data; `partner`: the tenant whose data it is.
     - `root_directory`, `sas_token`: where the blobs are, and the secret that opens them for a while.
-    - `blobs`: what is there; `promise`: what the source says of all of it together.
+    - `blobs`: the files; `promise`: the count and totals that the source gives for all of them together.
     - `counted`: whether the manifest said how many blobs there are.
     """
 
@@ -73,9 +73,9 @@ class SourceManifest:
 
 @dataclass(frozen=True, slots=True)
 class SourceOperation:
-    """An operation as it stands: the manifest if it came along, otherwise where to fetch it."""
+    """An operation: its status, and once it succeeded its manifest, or the URL of that."""
 
-    status: Status
+    status: ExportStatus
     id: str
     manifest: SourceManifest | None = None
     manifest_url: str = ""
@@ -116,8 +116,8 @@ def get_request(url: str, *, client_request_id: str) -> Request:
     return Request("GET", url, {"Accept": "application/json", "client-request-id": client_request_id})
 
 
-def read_location(base: Base, answer: Answer) -> str:
-    """Return where the operation is; raises ProofError if it is nowhere, or at another host."""
+def read_location(base: Base, answer: SourceAnswer) -> str:
+    """Return the URL of the operation; raises ProofError if there is none, or if it is at another host."""
     location = answer.headers.get("location", "")
     if not location:
         if answer.is_for_people:
@@ -130,30 +130,30 @@ def read_location(base: Base, answer: Answer) -> str:
     return base.own(location, "The operation's address")
 
 
-def read_operation(base: Base, root: str, answer: Answer) -> SourceOperation:
-    """Read an operation; raises OperationFailedError when the export failed, ProofError when it makes no sense."""
+def read_operation(base: Base, root: str, answer: SourceAnswer) -> SourceOperation:
+    """Read an operation; raises OperationFailedError if the export failed, ProofError if the answer makes no sense."""
     body = read_object(answer, "operation")
     status = str(body.get("status") or "").lower()
     operation_id = _text(body.get("id")) or answer.request.url.rstrip("/").rpartition("/")[2]
     if status == "failed":
         raise _failure(body, operation_id, answer)
     if status in _UNDER_WAY:
-        return SourceOperation(Status.UNDER_WAY, operation_id)
+        return SourceOperation(ExportStatus.UNDER_WAY, operation_id)
     if status not in _SUCCEEDED:
         raise ProofError(f"The operation has the unknown status {shown(status)!r} ({answer.request_ids}).")
     place = body.get("resourceLocation")
     if isinstance(place, dict) and "blobs" in place:
-        return SourceOperation(Status.SUCCEEDED, operation_id, manifest=_read_manifest(place, answer))
+        return SourceOperation(ExportStatus.SUCCEEDED, operation_id, manifest=_read_manifest(place, answer))
     if isinstance(place, dict) and _text(place.get("id")):
         url = f"{root}/{BILLING}/manifests/{_path_part(_text(place['id']))}"
-        return SourceOperation(Status.SUCCEEDED, operation_id, manifest_url=url)
+        return SourceOperation(ExportStatus.SUCCEEDED, operation_id, manifest_url=url)
     link = _text(place) or _text(body.get("resourceLocation@odata.navigationLink"))
     if not link:
         raise ProofError(f"The export succeeded, and its operation names no manifest ({answer.request_ids}).")
-    return SourceOperation(Status.SUCCEEDED, operation_id, manifest_url=base.own(link, "The manifest's address"))
+    return SourceOperation(ExportStatus.SUCCEEDED, operation_id, manifest_url=base.own(link, "The manifest's address"))
 
 
-def read_manifest(answer: Answer) -> SourceManifest:
+def read_manifest(answer: SourceAnswer) -> SourceManifest:
     """Read a manifest; raises ProofError for anything in it that cannot be right."""
     return _read_manifest(read_object(answer, "manifest"), answer)
 
@@ -165,7 +165,7 @@ def blob_url(base: Base, manifest: SourceManifest, blob: SourceBlob) -> str:
     return check_blob_url(base, f"{url}?{token}" if token else url)
 
 
-def read_object(answer: Answer, what: str) -> dict[str, Any]:
+def read_object(answer: SourceAnswer, what: str) -> dict[str, Any]:
     """Return the JSON object of an answer; raises ProofError."""
     try:
         body = json.loads(answer.body)
@@ -188,11 +188,11 @@ def check_same_data(first: SourceManifest, renewed: SourceManifest) -> None:
         raise ChangedError(
             f"The export changed while it was downloaded: its eTag was {shown(first.etag)} and is "
             f"{shown(renewed.etag)}.",
-            remedy="Pull again; nothing of the first state was kept.",
+            remedy="Pull again.",
         )
 
 
-def _failure(body: Mapping[str, Any], operation_id: str, answer: Answer) -> OperationFailedError:
+def _failure(body: Mapping[str, Any], operation_id: str, answer: SourceAnswer) -> OperationFailedError:
     error = body.get("error")
     error = error if isinstance(error, dict) else {}
     code, message = (shown(text) if isinstance(text := error.get(name), str) else "" for name in ("code", "message"))
@@ -208,7 +208,7 @@ def _failure(body: Mapping[str, Any], operation_id: str, answer: Answer) -> Oper
     return failure
 
 
-def _read_manifest(body: Mapping[str, Any], answer: Answer) -> SourceManifest:
+def _read_manifest(body: Mapping[str, Any], answer: SourceAnswer) -> SourceManifest:
     listed = body.get("blobs")
     if not isinstance(listed, list) or len(listed) > BLOBS_MAX:
         raise GarbledError(f"The manifest has no list of blobs that can be right ({answer.request_ids}).")
@@ -242,16 +242,16 @@ def _read_manifest(body: Mapping[str, Any], answer: Answer) -> SourceManifest:
 
 def _read_blob(listed: object) -> SourceBlob:
     if not isinstance(listed, dict):
-        raise ProofError("The manifest lists a blob that is no object.")
+        raise ProofError("The manifest lists a blob that is not a JSON object.")
     name = listed.get("name")
     if not isinstance(name, str) or not is_blob_name(name):
         raise ProofError(
-            f"The manifest lists a blob named {shown(str(name))!r}, which is no safe file name.",
+            f"The manifest lists a blob named {shown(str(name))!r}, which is not a safe file name.",
             remedy="Names are of A-Z a-z 0-9 . _ -, do not begin with a dot, end in .gz and are no device of Windows.",
         )
     sha256 = listed.get("@counterfoil.sha256")
     if sha256 is not None and (not isinstance(sha256, str) or _SHA256.fullmatch(sha256.lower()) is None):
-        raise ProofError(f"The manifest gives {name} a SHA-256 that is none.")
+        raise ProofError(f"The manifest gives {name} a SHA-256 that is not one.")
     return SourceBlob(
         name,
         line_items=_optional_count(listed, "@counterfoil.lineItemCount"),

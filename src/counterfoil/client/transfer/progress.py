@@ -1,4 +1,4 @@
-"""Telling somebody how a pull comes along."""
+"""The progress of a pull, and reporting it to the caller."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a pull has come. What a source does not tell beforehand is None."""
+    """How far a pull has come; totals that the source does not give beforehand are None."""
 
     stage: str = "asking"  # asking, waiting, fetching, writing
-    blobs: int | None = None  # or pages, of a walk: then nobody knows how many there will be
+    blobs: int | None = None  # or pages of a walk, whose number is never known beforehand
     blobs_done: int = 0
     size_bytes: int | None = None
     bytes_done: int = 0
@@ -21,20 +21,20 @@ class Progress:
 
 
 class Watcher(Protocol):
-    """Somebody who is told how a pull comes along. Calls come from several threads, one at a time.
+    """An object of the caller's that hears how a pull comes along. Calls come from several threads, one at a time.
 
-    A watcher that has a method `progress` too is given a `Progress` whenever something of it changed.
+    If it has a method `progress` too, that is given a `Progress` at every change.
     """
 
     def remark(self, message: str) -> None:
-        """Something worth saying happened."""
+        """Take a sentence about something that happened."""
 
     def advance(self, line_items: int) -> None:
-        """So many more line items were read and counted."""
+        """Take the number of line items that were read and counted since the last call."""
 
 
-class Watching:
-    """Passes on to a watcher, if there is one, what the flows have to tell; safe to share between threads."""
+class ProgressReport:
+    """Reports to a watcher, if there is one, and collects the receipt's notes; safe to share between threads."""
 
     def __init__(self, watcher: Watcher | None) -> None:
         self._watcher = watcher
@@ -44,20 +44,20 @@ class Watching:
         self.notes: list[str] = []
 
     def remark(self, message: str) -> None:
-        """Say what happened."""
+        """Tell the watcher what happened."""
         with self._lock:
             if self._watcher is not None:
                 self._watcher.remark(message)
 
     def note(self, message: str) -> None:
-        """Say what happened, and have the receipt say it too."""
+        """Tell the watcher what happened, and put it into the receipt."""
         self.notes.append(message)
         self.remark(message)
 
     def expect(
         self, stage: str, *, blobs: int | None = None, size_bytes: int | None = None, line_items: int | None = None
     ) -> None:
-        """Say what comes next, and how much of it."""
+        """Begin a stage, with as much of its size as is known."""
         self._tell(replace(self._now, stage=stage, blobs=blobs, size_bytes=size_bytes, line_items=line_items))
 
     def received(self, size_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""What one way of pulling found, before the receipt is written; and how certain it is."""
+"""The result of a pull before its receipt is written: totals, files, and what of it was checked."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass, field
 
 from counterfoil.client.disk.blobs import Facts
 from counterfoil.client.disk.folder import Folder
-from counterfoil.client.flows.steps import Do, Flow
-from counterfoil.client.flows.watching import Watching
 from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.forms import Form, Proven, write_form
 from counterfoil.client.line_items.reading import Dialect, LineReader
-from counterfoil.client.protocol.promises import Promise, Tally
+from counterfoil.client.network.session import Session
+from counterfoil.client.protocol.promised_totals import Promise, Tally
 from counterfoil.client.receipt import Receipt, ReceiptBlob, ReceiptFile
+from counterfoil.client.transfer.progress import ProgressReport
 from counterfoil.columns import table_of
 from counterfoil.errors import ProofError
 from counterfoil.model import Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a pull brought: the data, and what could be said for it."""
+class PullResult:
+    """What a pull brought, and what was and was not checked; the fields are those of `Receipt`."""
 
     operation: str
     partner: str
@@ -75,16 +75,21 @@ def verdict(kind: Kind, promise: Promise, vouched: dict[str, bool]) -> tuple[tup
 
 
 def written(
-    form: Form, kind: Kind, dialect: Dialect, folder: Folder, facts: Sequence[Facts], watching: Watching
-) -> Flow[tuple[ReceiptFile, ...]]:
-    """Return the files of a pull, as they lie staged; a form that is one file of everything is written now."""
+    session: Session,
+    form: Form,
+    kind: Kind,
+    dialect: Dialect,
+    folder: Folder,
+    facts: Sequence[Facts],
+    progress: ProgressReport,
+) -> tuple[ReceiptFile, ...]:
+    """Return the staged files of a pull; a form that is one file of everything is written now."""
     if form not in (Form.CSV, Form.XLSX):
         return tuple(each.file for each in facts)
     line_items = sum(each.file.line_items for each in facts)
-    watching.expect("writing", line_items=line_items)
+    progress.expect("writing", line_items=line_items)
     reader = LineReader(kind, dialect)
     paths = [folder.staging / each.file.name for each in facts]
     batches = (batch for path in paths for batch in batches_of(path, path.name, reader))
-    lines = Proven(kind, batches, line_items, watching.note)
-    file: ReceiptFile = yield Do(lambda: write_form(form, folder.staging, lines), heavy=True)
-    return (file,)
+    lines = Proven(kind, batches, line_items, progress.note)
+    return (session.work(lambda: write_form(form, folder.staging, lines)),)

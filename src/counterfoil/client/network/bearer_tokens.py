@@ -1,9 +1,8 @@
-"""Where the token of a call comes from: a text, a function, a sign-in of our own, or an azure-identity credential.
+"""The bearer token of a call: from a text, a function, a sign-in of our own, or an azure-identity credential.
 
-A credential is asked before every call, so that one that ages is renewed in time; each kind keeps its own token as
-long as it is good. When a source refuses a token, the credential is asked once more, and told to forget the old one
-where it can be told. What a newcomer would get wrong: an azure-identity credential answers from its cache until it
-is given the claims of the challenge.
+A credential is asked before every call, so that a token that ages is renewed in time; each kind caches its own. When
+a source refuses a token, the credential is asked once more: a function's `forget` is called first, and an
+azure-identity credential is given the claims of the challenge, without which it answers from its cache.
 """
 
 from __future__ import annotations
@@ -32,24 +31,24 @@ COUNTERFOIL_SCOPE: Final = "api://counterfoil/.default"
 
 
 class TokenCredential(Protocol):
-    """What azure-identity calls a credential; its asynchronous ones are for `AsyncClient` alone."""
+    """A credential of azure-identity; its asynchronous ones are for `AsyncClient` alone."""
 
     @property
     def get_token(self) -> Callable[..., Any]:
-        """Return a token for a scope."""
+        """Return a token for a scope, or an awaitable of one."""
 
 
-TokenSource = Callable[[], str]  # one with a method `forget()` is told so before it is asked again after a 401
+TokenSource = Callable[[], str]  # if it has a method `forget()`, that is called before it is asked again after a 401
 Credential = str | Callable[[], Any] | TokenCredential
 
 
 def scope_for(host: str) -> str:
-    """Return the scope to ask for at a source."""
+    """Return the scope to ask a credential for, by the source's host."""
     return MICROSOFT_SCOPES.get(host, COUNTERFOIL_SCOPE)
 
 
-class Signer:
-    """A credential of any kind, asked for the token of a call; safe to share between threads."""
+class BearerTokens:
+    """The tokens of one credential of any kind; threads may share it."""
 
     def __init__(self, credential: Credential, scope: str) -> None:
         self._scope = scope
@@ -58,12 +57,14 @@ class Signer:
         self._token = ""
         self._good_until_s = 0.0
         if not isinstance(credential, str) and not callable(credential) and not hasattr(credential, "get_token"):
-            raise UsageError(f"A {type(credential).__name__} is no credential.", remedy="Give a token or a function.")
+            raise UsageError(
+                f"A {type(credential).__name__} is not a credential.", remedy="Give a token or a function."
+            )
 
     def token(self, refused: str | None = None) -> str:
-        """Return a token; `refused` is the challenge of a source that does not take the last one.
+        """Return a token, or '' where there is no other; `refused` is the challenge of a source that refused the last.
 
-        A text is all there is: '' where it was refused.
+        Raises UsageError for what is not a token, SourceError for whatever a credential raises.
         """
         if isinstance(self._credential, str):
             return self._credential if refused is None else ""
@@ -71,7 +72,7 @@ class Signer:
             return self._taken(self._asked(refused))
 
     async def token_async(self, refused: str | None = None) -> str:
-        """Return a token from a credential that may be asynchronous; one that is not is asked in a thread."""
+        """Return what `token` does, of an asynchronous credential too; a blocking one is asked in a thread."""
         if isinstance(self._credential, str):
             return self._credential if refused is None else ""
         with _in_our_words():
@@ -79,19 +80,19 @@ class Signer:
             return self._taken(await given) if inspect.isawaitable(given) else self._taken(given)
 
     def _begun(self, refused: str | None) -> Any:
-        """Return a token, or the awaitable of one: nobody can tell of `lambda: get_token()` before it was called."""
+        """Return a token, or the awaitable of one: what `lambda: get_token()` gives is known only once it is called."""
         with self._lock:
             given = self._asked(refused)
             return given if inspect.isawaitable(given) else self._taken(given)
 
     @property
     def is_asynchronous(self) -> bool:
-        """Whether asking is known to give an awaitable, which only `AsyncClient` can wait for."""
+        """Whether the credential is known to give awaitables, which only `AsyncClient` can await."""
         ask = getattr(self._credential, "get_token", self._credential)
         return inspect.iscoroutinefunction(ask) or inspect.iscoroutinefunction(getattr(ask, "__call__", None))  # noqa: B004
 
     def check_blocking(self) -> None:
-        """Refuse a credential that only an event loop can ask."""
+        """Raise UsageError for a credential that only `AsyncClient` can use."""
         if self.is_asynchronous:
             raise _for_the_other_client()
 
@@ -114,7 +115,7 @@ class Signer:
             return self._token
         if inspect.isawaitable(given):
             if inspect.iscoroutine(given):
-                given.close()  # Python complains of those that nobody awaits
+                given.close()  # Python warns of coroutines that nobody awaits
             raise _for_the_other_client()
         if not isinstance(given, str):
             raise UsageError(f"The credential gave a {type(given).__name__}, and not a token.")
@@ -123,7 +124,7 @@ class Signer:
 
 @contextmanager
 def _in_our_words() -> Iterator[None]:
-    """Raise an error of ours for whatever a credential raises: each library has its own, and a function any."""
+    """Raise an error of ours for whatever a credential raises: each library has its own errors."""
     try:
         yield
     except CounterfoilError:
@@ -136,14 +137,16 @@ def _in_our_words() -> Iterator[None]:
 
 
 def _for_the_other_client() -> UsageError:
-    return UsageError("An asynchronous credential is for AsyncClient.", remedy="Use the blocking one here.")
+    return UsageError("An asynchronous credential is for AsyncClient.", remedy="Use its blocking counterpart here.")
 
 
 def checked_token(token: str) -> str:
-    """Return a token as it may be sent; raises UsageError for what is none."""
+    """Return a token as it may be sent; raises UsageError for anything else."""
     if not token:
         raise UsageError(
-            "There is no token to send.", remedy="Give --token, COUNTERFOIL_TOKEN, or a profile that signs in."
+            "There is no token to send.",
+            remedy="Give a token, set COUNTERFOIL_TOKEN, or use a profile that signs in.",
+            parameter="token",
         )
     if not all("!" <= char <= "~" for char in token):
         raise UsageError("The token holds characters that none has.", remedy="Copy it again, without line ends.")
@@ -151,7 +154,7 @@ def checked_token(token: str) -> str:
 
 
 def _claims(challenge: str) -> str:
-    """Return the claims that a challenge asks for, or nothing."""
+    """Return the claims that a challenge asks for, or an empty text."""
     found = _CLAIMS.search(challenge)
     if found is None:
         return ""

@@ -1,8 +1,8 @@
-"""Asking for a month by a word, `current` or `last`, that names another month when the month ends.
+"""The words `current` and `last`, by which a source is asked for a month: they name another one when the month ends.
 
-What a newcomer would get wrong: it is the source's clock that decides which month a word means, and an ask may be sent
-long after it was made - after waiting, on going on, by a scheduler at midnight. So the word is chosen anew for each
-submit and each walk, from the month that was meant; and not while two clocks may disagree on which month it is.
+The source's clock decides which month a word means, and an ask may be sent long after it was made: after a wait, when
+a pull resumes, by a scheduler at midnight. So the word is chosen anew for each submit and each walk, from the month
+that was meant, and not while two clocks may disagree on the month.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from counterfoil.client.flows.steps import Flow, Wait
+from counterfoil.client.network.session import Session
 from counterfoil.client.protocol.asking import as_of, business_now
-from counterfoil.client.protocol.promises import ChangedError
+from counterfoil.client.protocol.promised_totals import ChangedError
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.periods import BillingPeriod
 from counterfoil.wire.graph import ExportRequest
@@ -20,14 +20,14 @@ from counterfoil.wire.graph import ExportRequest
 CLOCKS_DIFFER_S: Final = 60.0
 
 
-def asked_now(ask: ExportRequest, patience: Patience) -> Flow[ExportRequest]:
+def asked_now(ask: ExportRequest, session: Session) -> ExportRequest:
     """Return the request with the word that means its month now; raises UsageError where no word does any more.
 
     Within a minute of the end of a month, in UTC, it waits until that is over.
     """
-    if ask.period is not None and (wait_s := _until_clear_s(business_now(ask, patience.now()))):
-        yield Wait(wait_s)
-    return as_of(ask, patience.now())
+    if ask.period is not None and (wait_s := _until_clear_s(business_now(ask, session.patience.now()))):
+        session.wait(wait_s)
+    return as_of(ask, session.patience.now())
 
 
 def still_means(asked: ExportRequest, ask: ExportRequest, patience: Patience) -> bool:

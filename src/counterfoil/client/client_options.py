@@ -1,4 +1,4 @@
-"""What both clients are made of, and the options that they share: each is named, typed and defaulted once."""
+"""The options that both clients share: each is named, typed and given its default once."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import ssl
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypedDict
 
-from counterfoil.client.drivers.http import system_trust
-from counterfoil.client.drivers.signing import Credential, Signer, scope_for
-from counterfoil.client.flows.plans import Plan
+from counterfoil.client.network.bearer_tokens import BearerTokens, Credential, scope_for
+from counterfoil.client.network.http_client import system_trust
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.transfer.client_settings import ClientSettings
 from counterfoil.errors import UsageError
 
 VERSIONS: Final = ("v1.0", "beta")
 
 
 class Options(TypedDict, total=False):
-    """How a client goes about it; every one of them may be left out.
+    """How a client works; every option may be left out, and None means the default.
 
     - `version`: of Microsoft Graph, `v1.0` (the default) or `beta`.
     - `wait_s_max`: how many seconds an export may take; an hour by default.
-    - `parallel`: how many blobs are fetched side by side, 1 to 64; 4 by default.
-    - `page_size_items`: how many line items to ask for in a page of v1; 2,000 by default, and at most.
-    - `patience`: how often a call is made, and how long is waited in between.
-    - `scope`: for which scope a credential is asked, where it is not the source's own.
+    - `parallel`: how many blobs all pulls of this client download at a time, 1 to 64; 4 by default.
+    - `page_size_items`: how many line items to ask for in a page of v1, 1 to 2,000; 2,000 by default.
+    - `patience`: how often a call is made, and how many seconds to wait in between.
+    - `scope`: the scope that a credential is asked for; by default the source's own.
     - `verify`: an `ssl.SSLContext` in place of one that trusts whom the system trusts.
     """
 
@@ -38,16 +38,16 @@ class Options(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What both clients are made of. Build it with `of`."""
+class CheckedOptions:
+    """What a client is made of, checked. Build it with `of`."""
 
-    plan: Plan
-    signer: Signer
+    settings: ClientSettings
+    tokens: BearerTokens
     verify: ssl.SSLContext | bool
 
     @classmethod
     def of(cls, url: str, credential: Credential, options: Options) -> Self:
-        """Check and settle everything; raises UsageError for what cannot be right, TypeError for no option of ours."""
+        """Check everything; raises UsageError for a value that cannot be right, TypeError for an unknown option."""
         for name in options:
             if name not in Options.__annotations__:
                 known = ", ".join(Options.__annotations__)
@@ -57,5 +57,5 @@ class Parts:
         if (version := chosen.get("version", VERSIONS[0])) not in VERSIONS:
             raise UsageError(f"Microsoft Graph has the versions {' and '.join(VERSIONS)}, and not {version!r}.")
         verify = system_trust() if verify is True else verify  # once for both of a client's connections
-        plan = Plan(Base.parse(url), **chosen)
-        return cls(plan, Signer(credential, scope or scope_for(plan.base.origin.host)), verify)
+        settings = ClientSettings(Base.parse(url), **chosen)
+        return cls(settings, BearerTokens(credential, scope or scope_for(settings.base.origin.host)), verify)

@@ -1,8 +1,8 @@
-"""Calls to one source, as flows: who gets the token, what is tried again, and which redirect is followed.
+"""Calls to one source: which token goes along, what is tried again, and which redirect is followed.
 
-What a newcomer would get wrong: every call of these APIs only reads, the submit of an export too (it bears an
-Idempotency-Key), so each may be repeated as it is, with the ids it has. A redirect of the source to itself is
-followed, one to anywhere else is refused before anything is sent.
+Every call of these APIs only reads, the submit of an export too (it has an Idempotency-Key), so each may be repeated
+as it is, with the same ids. A redirect of the source to itself is followed; one to anywhere else is refused before
+anything is sent there.
 """
 
 from __future__ import annotations
@@ -13,13 +13,19 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TypeVar
 
-from counterfoil.client.flows.steps import Flow, Send, Sign, Unanswered, Wait
-from counterfoil.client.protocol.addresses import Base, Origin, redirected, shown, without_query
-from counterfoil.client.protocol.messages import Answer, Request, own_ids, request_ids, retry_after_s
-from counterfoil.client.protocol.promises import GarbledError
-from counterfoil.client.protocol.refusals import RETRIED, refused
-from counterfoil.client.protocol.retries import Patience
-from counterfoil.client.protocol.tokens import tenant_of
+from counterfoil.client.network.session import Session
+from counterfoil.client.protocol.addresses import Base, host_of, redirected, without_query
+from counterfoil.client.protocol.error_answers import RETRIED, refused
+from counterfoil.client.protocol.jwt_claims import tenant_of
+from counterfoil.client.protocol.messages import (
+    Request,
+    SourceAnswer,
+    Unanswered,
+    own_ids,
+    request_ids,
+    retry_after_s,
+)
+from counterfoil.client.protocol.promised_totals import GarbledError
 from counterfoil.errors import CounterfoilError, NoAnswerError, ProofError, RefusedError
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -29,15 +35,15 @@ Read = TypeVar("Read")
 
 
 class CallLog:
-    """The ids of every call that was made, in order, each once, and whose token they bore; threads may share it."""
+    """The ids of every call, in order, each once, and the tenant of the token; threads may share it."""
 
     def __init__(self, earlier: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
         self._seen: dict[str, None] = dict.fromkeys(earlier)
-        self.tenant = ""  # that the token speaks for, if it says so
+        self.tenant = ""  # of the token, if it names one
 
     def note(self, request: Request) -> None:
-        """Keep the ids that a call bears."""
+        """Keep the ids of a call."""
         with self._lock:
             self._seen.update(dict.fromkeys(own_ids(request)))
 
@@ -48,7 +54,7 @@ class CallLog:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids."""
+        """All ids so far."""
         return self.since(0)
 
     def since(self, count: int) -> tuple[str, ...]:
@@ -58,71 +64,73 @@ class CallLog:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Calls to the source at `base`. Nothing it sends leaves that origin."""
+class SourceCalls:
+    """Calls to the source at `base`, with a token unless `signs` is false. Nothing it sends leaves that origin."""
 
+    session: Session
     base: Base
-    patience: Patience
     log: CallLog
-    signs: bool = True  # whether calls bear a token
+    signs: bool = True
 
-    def call(self, request: Request) -> Flow[Answer]:
+    def call(self, request: Request) -> SourceAnswer:
         """Return the answer of a call that succeeded; raises NoAnswerError, RefusedError or ProofError.
 
         What may pass is tried again, within the bounds of `Patience`; a 401 once, with a new token.
         """
+        session = self.session
         self.log.note(request)
         attempts = 0
-        token = (yield Sign()) if self.signs else ""
+        token = session.token() if self.signs else ""
         self.log.tenant = tenant_of(token) or self.log.tenant
         refreshed = not self.signs
         while True:
             attempts += 1
-            answer = yield from self._follow(request, token)
-            if isinstance(answer, Answer) and 200 <= answer.status < 300:
+            answer = self._follow(request, token)
+            if isinstance(answer, SourceAnswer) and 200 <= answer.status < 300:
                 return answer
             failure, asked_s, again = self._judged(request, answer)
-            if isinstance(answer, Answer) and answer.status == 401 and not refreshed:
+            if isinstance(answer, SourceAnswer) and answer.status == 401 and not refreshed:
                 refreshed = True
-                if fresh := (yield Sign(refused=answer.headers.get("www-authenticate", ""))):
+                if fresh := session.token(refused=answer.headers.get("www-authenticate", "")):
                     token = fresh
                     continue
-            wait_s = self.patience.wait_s(attempts, asked_s) if again else None
+            wait_s = session.patience.wait_s(attempts, asked_s) if again else None
             if wait_s is None:
                 raise given_up(failure, attempts, asked_s) if again else failure
-            yield Wait(wait_s)
+            session.wait(wait_s)
 
-    def read(self, make: Callable[[], Request], reader: Callable[[Answer], Read]) -> Flow[Read]:
+    def read(self, make: Callable[[], Request], reader: Callable[[SourceAnswer], Read]) -> Read:
         """Make a call and read its answer; one that cannot be read is asked for again, as a new call."""
         unreadable = 0
         while True:
-            answer = yield from self.call(make())
+            answer = self.call(make())
             try:
                 return reader(answer)
             except GarbledError:
                 unreadable += 1
-                wait_s = self.patience.wait_if_wrong_s(unreadable)
+                wait_s = self.session.patience.wait_if_wrong_s(unreadable)
                 if wait_s is None:
                     raise
-                yield Wait(wait_s)
+            self.session.wait(wait_s)
 
-    def _judged(self, request: Request, answer: Answer | Unanswered) -> tuple[CounterfoilError, float | None, bool]:
-        """Return the error for what is no success, how long the source asks to wait, and whether to try again."""
+    def _judged(
+        self, request: Request, answer: SourceAnswer | Unanswered
+    ) -> tuple[CounterfoilError, float | None, bool]:
+        """Return the error for an answer, how long the source asks to wait, and whether to try again."""
         if isinstance(answer, Unanswered):
             return no_answer(request, answer), None, not answer.hopeless
-        asked_s = retry_after_s(answer.headers, self.patience.now())
+        asked_s = retry_after_s(answer.headers, self.session.patience.now())
         return refused(answer), asked_s, answer.status in RETRIED
 
-    def _follow(self, request: Request, token: str) -> Flow[Answer | Unanswered]:
+    def _follow(self, request: Request, token: str) -> SourceAnswer | Unanswered:
         url = request.url
         for _ in range(REDIRECTS_MAX + 1):
-            answer: Answer | Unanswered = yield Send(
-                Request(request.method, url, request.headers, request.body), self.base, token
-            )
+            asked = Request(request.method, url, request.headers, request.body)
+            answer = self.session.send(asked, self.base, token)
             if isinstance(answer, Unanswered) or answer.status not in REDIRECTS:
                 return answer
             location = redirected(url, answer.headers.get("location", ""))
-            if not is_at(self.base, location):
+            if not self.base.is_at(location):
                 raise RefusedError(
                     f"{self.base.origin} redirects to {host_of(location)}, and the token is for {self.base.origin} "
                     f"only ({answer.request_ids}).",
@@ -140,9 +148,8 @@ def no_answer(request: Request, failed: Unanswered) -> NoAnswerError:
     """Return the error for a call that got no whole answer."""
     ids = request_ids(request)
     where = f"{request.method} {without_query(request.url)}"
-    return NoAnswerError(
-        f"{where} got no answer: {failed.reason}" + (f" ({ids})." if ids else "."), remedy=failed.remedy
-    )
+    told = f"{where} got no answer: {failed.reason}" + (f" ({ids})." if ids else ".")
+    return NoAnswerError(told, remedy=failed.remedy, hopeless=failed.hopeless)
 
 
 def given_up(failure: CounterfoilError, attempts: int, asked_s: float | None) -> CounterfoilError:
@@ -150,19 +157,3 @@ def given_up(failure: CounterfoilError, attempts: int, asked_s: float | None) ->
     asked = f" The source asks to wait {asked_s:.0f} s." if asked_s else ""
     failure.message = f"{failure.message.rstrip('.')}, after {attempts} attempt{'s' * (attempts != 1)}.{asked}"
     return failure
-
-
-def is_at(base: Base, url: str) -> bool:
-    """Whether a URL is of the base's own origin."""
-    try:
-        return Origin.of(url) == base.origin
-    except ValueError:
-        return False
-
-
-def host_of(url: str) -> str:
-    """Return the origin of any text, as it may be shown."""
-    try:
-        return str(Origin.of(url))
-    except ValueError:
-        return shown(url) or "nowhere"

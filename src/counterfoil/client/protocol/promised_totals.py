@@ -1,7 +1,7 @@
-"""Counting and summing what arrived, and holding it against what was promised.
+"""Count and exact totals of what arrived, checked against those that a manifest or a page promises.
 
-The sums are exact, of the texts as they came, and kept apart by currency. What was not promised cannot be proven, and
-the receipt says so.
+The sums are exact, of the texts as they came, and separate for each currency. What was not promised cannot be proven,
+and the receipt says so.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _COLUMNS_MAX: Final = 20
 
 
 class GarbledError(ProofError):
-    """What came makes no sense; it may have been spoilt on the way, so it is asked for again."""
+    """The answer makes no sense; it may have been damaged on the way, so it is asked for again."""
 
 
 class ChangedError(ProofError):
-    """The source has other data than when the pull began; it can begin again with them."""
+    """The source has other data than when the pull began; the pull can start over."""
 
 
 @dataclass(slots=True)
@@ -77,14 +77,14 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What a source says about everything it delivers; None for what it does not say."""
+    """The count and totals that a source gives for everything it delivers; None for what it does not give."""
 
     line_items: int | None = None
     currency: str | None = None
     totals: Mapping[str, str] | None = None
 
     def check(self, tally: Tally) -> None:
-        """Hold what arrived against the promise; raises ProofError naming the first difference."""
+        """Compare what arrived with the promise; raises ProofError that names the first difference."""
         if self.line_items is not None and self.line_items != tally.line_items:
             raise ProofError(
                 f"{tally.line_items:,} line items arrived, and {self.line_items:,} were promised.", remedy=TRY_AGAIN
@@ -111,7 +111,7 @@ class Promise:
         return self.totals is not None and set(columns) <= set(self.totals)
 
 
-TRY_AGAIN: Final = "Nothing was kept. Trying again is safe."
+TRY_AGAIN: Final = "Trying again is safe."
 
 
 def read_totals(listed: object) -> tuple[dict[str, str] | None, str | None]:

@@ -1,4 +1,4 @@
-"""What a bearer token says of itself. It is read here and never verified: only the source can do that."""
+"""The claims of a bearer token. They are read here and never verified: only the source can do that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from counterfoil.model import tenant_id
 
 
 def read_claims(token: str) -> dict[str, Any] | None:
-    """Return the claims of a JSON Web Token, unverified; None if it is none."""
+    """Return the claims of a JSON Web Token, unverified; None for any other text."""
     parts = token.split(".")
     if len(parts) != 3:
         return None
@@ -23,14 +23,14 @@ def read_claims(token: str) -> dict[str, Any] | None:
 
 
 def tenant_of(token: str) -> str:
-    """Return the tenant that a token speaks for, which is the partner whose data it opens; '' if it names none."""
+    """Return the tenant in a token, which is the partner whose data it opens; '' if it names none."""
     claims = read_claims(token)
     return as_tenant((claims or {}).get("tid"))
 
 
-def as_tenant(told: object) -> str:
-    """Return a tenant's id as it is written everywhere, in lower case; '' for what is none."""
+def as_tenant(value: object) -> str:
+    """Return a tenant's id as it is written everywhere, in lower case; '' for anything else."""
     try:
-        return tenant_id(told) if isinstance(told, str) else ""
+        return tenant_id(value) if isinstance(value, str) else ""
     except UsageError:
         return ""
