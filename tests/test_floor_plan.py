@@ -14,8 +14,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
-GROUND = {"errors", "numbers", "periods", "model", "columns", "setting_values", "profiles", "settings", "lake"}
+GROUND = {"disk", "errors", "numbers", "periods", "model", "columns", "setting_values", "profiles", "settings", "lake"}
 ALLOWED = {
+    "disk": set[str](),
     "errors": set[str](),
     "numbers": set[str](),
     "periods": {"errors"},
@@ -25,7 +26,7 @@ ALLOWED = {
     "profiles": {"errors", "model", "periods", "setting_values"},
     "settings": {"errors", "profiles", "setting_values"},
     "lake": {"numbers", "model", "columns"},
-    "wire": GROUND,
+    "wire": GROUND - {"disk"},
     "storage": GROUND | {"wire"},
     "datasets": GROUND | {"wire", "storage"},
     "exports": GROUND | {"wire", "storage"},
@@ -42,14 +43,14 @@ IN_THE_CLIENT = {
     "protocol": set[str](),
     "receipt": {"protocol"},
     "line_items": {"protocol", "receipt"},
-    "disk": {"protocol", "receipt", "line_items"},
-    "flows": {"protocol", "receipt", "line_items", "disk"},
+    "pull_folder": {"protocol", "receipt", "line_items"},
+    "flows": {"protocol", "receipt", "line_items", "pull_folder"},
     "drivers": {"protocol", "flows"},
     "credentials": {"protocol", "drivers"},
     "options": {"protocol", "flows", "drivers"},
     "api": {"protocol", "receipt", "line_items", "flows", "drivers", "credentials", "options"},
     "async_api": {"protocol", "receipt", "line_items", "flows", "drivers", "credentials", "options"},
-    "holdings": {"protocol", "receipt", "line_items", "disk", "flows", "drivers", "api"},
+    "holdings": {"protocol", "receipt", "line_items", "pull_folder", "flows", "drivers", "api"},
     "diagnosis": {"protocol", "flows", "drivers"},
     "__init__": {"protocol", "receipt", "line_items", "flows", "credentials", "options", "api", "async_api"},
 }

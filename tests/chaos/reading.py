@@ -18,7 +18,6 @@ from typing import Final, Self
 import httpx
 
 from counterfoil.client import Api, Client, Proof, ask_billed, ask_unbilled
-from counterfoil.client.disk.blobs import check_blob
 from counterfoil.client.drivers.blocking import Driver
 from counterfoil.client.drivers.http import open_client
 from counterfoil.client.drivers.signing import Signer, TokenSource
@@ -29,6 +28,7 @@ from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.messages import Answer, Request
 from counterfoil.client.protocol.promises import Promise
 from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.pull_folder.verified import check_blob
 from counterfoil.model import Dataset
 from counterfoil.periods import utc_now
 from counterfoil.server.issuing import mint_development_token

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from counterfoil.client.disk.blobs import measured
+from counterfoil.disk.hashing import measured
 from counterfoil.model import Kind
 from tests.cli.pulling import AMOUNT, INVOICE, House, receipt_in, rows, run, this_month
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from counterfoil.client.disk.folder import STAGING
+from counterfoil.client.pull_folder.target import STAGING
 
 
 def left_in(folder: Path) -> list[str]:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from counterfoil.client import Client, Form, Proof, ask_billed
-from counterfoil.client.disk import folder as module_of_folder
-from counterfoil.client.disk import locking
-from counterfoil.client.disk.folder import Folder
-from counterfoil.client.disk.tickets import Ticket
+from counterfoil.client.pull_folder import target as module_of_folder
+from counterfoil.client.pull_folder.target import Folder
+from counterfoil.client.pull_folder.unfinished import Ticket
 from counterfoil.client.receipt import Receipt, ReceiptFile, identity
+from counterfoil.disk import file_lock
 from counterfoil.errors import (
     DataFolderError,
     LockedError,
@@ -213,10 +213,10 @@ def test_a_stranger_is_refused_and_no_folder_of_ours_stays(tmp_path: Path) -> No
 
 
 def test_a_disk_without_locks_is_not_another_pull(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_locks(_: int) -> None:
+    def no_locks(_: int, *, wait: bool) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(locking, "_lock", no_locks)
+    monkeypatch.setattr(file_lock, "_lock", no_locks)
     with pytest.raises(DataFolderError, match=r"cannot be locked: No locks available\. Name a folder") as caught:
         Folder(tmp_path, SUBJECT).enter()
     assert not isinstance(caught.value, LockedError)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publish import Input, publish
 from counterfoil.datasets.publish import Receipt as Published
 from counterfoil.datasets.sweep import sweep
+from counterfoil.disk.hashing import measured
 from counterfoil.errors import CounterfoilError, DamagedError, UsageError
 from counterfoil.lake import TEXT_SUFFIX
 from counterfoil.model import Kind
@@ -73,8 +73,7 @@ def check_files(receipt: Receipt, folder: Path) -> None:
     for file in receipt.files:
         path = folder / file.name
         try:
-            with path.open("rb") as opened:
-                sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+            sha256 = measured(path).sha256
         except OSError as error:
             raise DamagedError(f"{path} cannot be read: {error.strerror}.", remedy="Pull it again.") from None
         if sha256 != file.sha256:

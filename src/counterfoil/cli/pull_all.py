@@ -224,7 +224,7 @@ def one_at_a_time(root: Path, name: str, now: datetime) -> Iterator[None]:
     The lock frees itself when its process dies. Who holds it stands in a file of its own: on Windows nobody else can
     read a locked one.
     """
-    from counterfoil.client.disk.locking import FolderLock
+    from counterfoil.client.pull_folder.target import lock_pulls
 
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -233,9 +233,8 @@ def one_at_a_time(root: Path, name: str, now: datetime) -> Iterator[None]:
             f"The folder {root} cannot be made: {error.strerror}.", remedy="Give the profile another folder, `to`."
         ) from None
     holder = root / ".counterfoil-all.json"
-    lock = FolderLock(root / ".counterfoil-all.lock", str(root))
     try:
-        lock.__enter__()
+        lock = lock_pulls(root / ".counterfoil-all.lock", str(root))
     except LockedError as error:
         raise LockedError(
             f"Another `counterfoil pull {name} --all` is at work{_who(holder)}.", remedy=error.remedy

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from counterfoil.client.disk.blobs import Facts, prove
-from counterfoil.client.disk.folder import Folder, check_space
-from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.flows.calls import Caller
 from counterfoil.client.flows.exports import Export, Exporter
 from counterfoil.client.flows.fetching import Fetcher, Links
@@ -22,6 +19,9 @@ from counterfoil.client.line_items.forms import Form, check_rows
 from counterfoil.client.line_items.reading import Dialect
 from counterfoil.client.protocol.graph import SourceBlob, SourceManifest
 from counterfoil.client.protocol.promises import ChangedError
+from counterfoil.client.pull_folder.target import Folder, check_space
+from counterfoil.client.pull_folder.unfinished import Ticket
+from counterfoil.client.pull_folder.verified import Facts, prove
 from counterfoil.client.receipt import Receipt
 from counterfoil.errors import ProofError
 from counterfoil.wire.graph import ExportRequest

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from counterfoil.client.disk.blobs import forget, remember, resume_point
 from counterfoil.client.flows.calls import REDIRECTS, REDIRECTS_MAX, CallLog, given_up, no_answer
 from counterfoil.client.flows.steps import Alone, Do, Fetch, Fetched, Flow, Unanswered, Wait
 from counterfoil.client.protocol.addresses import Base, check_blob_url, redirected
@@ -22,6 +21,7 @@ from counterfoil.client.protocol.graph import SourceBlob, SourceManifest, blob_u
 from counterfoil.client.protocol.messages import Answer, Request, retry_after_s, whole_number
 from counterfoil.client.protocol.refusals import RETRIED, refused
 from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.pull_folder.verified import forget, remember, resume_point
 from counterfoil.errors import CounterfoilError, LinkExpiredError, ProofError, RefusedError
 
 _EXPIRED: Final = frozenset({401, 403, 404, 410, 412})

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from counterfoil.client.disk.blobs import Facts
-from counterfoil.client.disk.folder import Folder
 from counterfoil.client.flows.steps import Do, Flow
 from counterfoil.client.flows.watching import Watching
 from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.forms import Form, Proven, write_form
 from counterfoil.client.line_items.reading import Dialect, LineReader
 from counterfoil.client.protocol.promises import Promise, Tally
+from counterfoil.client.pull_folder.target import Folder
+from counterfoil.client.pull_folder.verified import Facts
 from counterfoil.client.receipt import Receipt, ReceiptBlob, ReceiptFile
 from counterfoil.columns import table_of
 from counterfoil.errors import ProofError

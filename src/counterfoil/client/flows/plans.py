@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from counterfoil.client.disk.folder import Folder
-from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.flows.calls import Caller, CallLog
 from counterfoil.client.flows.export_pull import ExportPull
 from counterfoil.client.flows.exports import Export, Exporter
@@ -27,6 +25,8 @@ from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.promises import TRY_AGAIN, ChangedError
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.protocol.v1 import PAGE_SIZE_ITEMS_MAX, first_link
+from counterfoil.client.pull_folder.target import Folder
+from counterfoil.client.pull_folder.unfinished import Ticket
 from counterfoil.client.receipt import Proof, Receipt, identity, request_facts
 from counterfoil.errors import (
     CounterfoilError,

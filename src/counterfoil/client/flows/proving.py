@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from counterfoil.client.disk.journal import digest_of
 from counterfoil.client.flows.fetching import Fetcher
 from counterfoil.client.flows.steps import Do, Flow, Wait
 from counterfoil.client.protocol.graph import SourceBlob
 from counterfoil.client.protocol.messages import Answer
 from counterfoil.client.protocol.promises import TRY_AGAIN, GarbledError
 from counterfoil.client.protocol.v1 import SourcePage
+from counterfoil.client.pull_folder.walk_journal import digest_of
 from counterfoil.errors import ProofError
 
 Result = TypeVar("Result")

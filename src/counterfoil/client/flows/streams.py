@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from counterfoil.client.disk.blobs import check_blob, forget, measured
-from counterfoil.client.disk.journal import digest_of
 from counterfoil.client.flows.calls import Caller, CallLog
 from counterfoil.client.flows.fetching import Fetcher, Links
 from counterfoil.client.flows.months import asked_now, check_means
@@ -29,6 +27,9 @@ from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.graph import SourceBlob
 from counterfoil.client.protocol.messages import Answer
 from counterfoil.client.protocol.promises import ChangedError, Promise, Tally
+from counterfoil.client.pull_folder.verified import check_blob, forget
+from counterfoil.client.pull_folder.walk_journal import digest_of
+from counterfoil.disk.hashing import measured
 from counterfoil.errors import ProofError
 from counterfoil.lake import batch_to_lake
 from counterfoil.model import Kind

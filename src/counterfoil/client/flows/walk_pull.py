@@ -11,10 +11,6 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
-from counterfoil.client.disk.blobs import Facts
-from counterfoil.client.disk.folder import Folder, check_room
-from counterfoil.client.disk.journal import Journal, Walk
-from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.flows.calls import Caller
 from counterfoil.client.flows.months import asked_now, check_means
 from counterfoil.client.flows.outcomes import Outcome, agrees, rounded, together, verdict, written
@@ -28,6 +24,10 @@ from counterfoil.client.protocol.addresses import shown
 from counterfoil.client.protocol.messages import Answer, Request
 from counterfoil.client.protocol.promises import ChangedError, GarbledError, Promise
 from counterfoil.client.protocol.v1 import PageLink, SourcePage
+from counterfoil.client.pull_folder.target import Folder, check_room
+from counterfoil.client.pull_folder.unfinished import Ticket
+from counterfoil.client.pull_folder.verified import Facts
+from counterfoil.client.pull_folder.walk_journal import Journal, Walk
 from counterfoil.client.receipt import Receipt
 from counterfoil.errors import ProofError, RefusedError
 from counterfoil.wire.graph import ExportRequest

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from counterfoil.client.disk.blobs import measured
-from counterfoil.client.disk.folder import STAGING
-from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.holdings.counting import COUNTED, summed_columns
 from counterfoil.client.line_items.forms import DATA_SUFFIXES
 from counterfoil.client.line_items.reading import tally_of
 from counterfoil.client.protocol.promises import Tally
+from counterfoil.client.pull_folder.target import STAGING
+from counterfoil.client.pull_folder.unfinished import Ticket
 from counterfoil.client.receipt import FILE_NAME, Receipt, ReceiptFile
+from counterfoil.disk.hashing import measured
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.model import Kind, tenant_id
 

@@ -15,10 +15,11 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from counterfoil.client.line_items.files import HashedFile
+from counterfoil.client.line_items.files import receipt_of
 from counterfoil.client.line_items.headings import LeftOut, Note, columns_of, quietly, texts_of
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.columns import Type
+from counterfoil.disk.hashing import HashedFile
 from counterfoil.model import Kind
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -54,7 +55,7 @@ def write_csv(path: Path, kind: Kind, batches: Iterable[pa.RecordBatch], note: N
             f"{like_formulas:,} {begin} as a formula does. Import the CSV as text (Power Query does); a spreadsheet "
             "that opens the file itself may compute them."
         )
-    return file.receipt(line_items)
+    return receipt_of(file, line_items)
 
 
 def _write(file: HashedFile, kind: Kind, batch: pa.RecordBatch) -> int:

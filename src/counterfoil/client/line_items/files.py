@@ -7,8 +7,6 @@ when it was read to the end, not before.
 from __future__ import annotations
 
 import gzip
-import hashlib
-import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +20,7 @@ from isal import igzip, isal_zlib
 from counterfoil.client.line_items.reading import LineReader
 from counterfoil.client.protocol.promises import TRY_AGAIN
 from counterfoil.client.receipt import ReceiptFile
+from counterfoil.disk.hashing import HashedFile
 from counterfoil.errors import ProofError
 from counterfoil.lake import batch_to_lake, lake_schema
 from counterfoil.model import Kind
@@ -83,44 +82,9 @@ def _gzip(file: HashedFile) -> Any:
     return igzip.IGzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0)  # type: ignore[no-untyped-call]
 
 
-class HashedFile:
-    """A file that is written from start to end, and knows its size and SHA-256 when it is closed."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.size_bytes = 0
-        self._digest = hashlib.sha256()
-        self._file = path.open("xb")
-
-    def write(self, data: bytes) -> int:
-        """Append some bytes."""
-        self._digest.update(data)
-        self.size_bytes += memoryview(data).nbytes
-        return self._file.write(data)
-
-    def tell(self) -> int:
-        """Return how much was written."""
-        return self.size_bytes
-
-    def flush(self) -> None:
-        """Hand everything to the system."""
-        self._file.flush()
-
-    def close(self) -> None:
-        """Bring everything to the disk; closing again does nothing."""
-        if not self._file.closed:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-
-    @property
-    def closed(self) -> bool:
-        """Whether it is closed."""
-        return self._file.closed
-
-    def receipt(self, line_items: int) -> ReceiptFile:
-        """Return what the receipt says of this file."""
-        return ReceiptFile(self.path.name, self.size_bytes, self._digest.hexdigest(), line_items)
+def receipt_of(file: HashedFile, line_items: int) -> ReceiptFile:
+    """Return what a receipt says of a file that was written."""
+    return ReceiptFile(file.path.name, file.size_bytes, file.measured.sha256, line_items)
 
 
 class LakeFile:
@@ -160,7 +124,7 @@ class LakeFile:
         """Bring the file to the disk and return what the receipt says of it."""
         self._flush()
         self.close()
-        return self._file.receipt(self.line_items)
+        return receipt_of(self._file, self.line_items)
 
     def close(self) -> None:
         """Let go of the file, finished or not."""
@@ -191,7 +155,7 @@ class LinesFile:
     def finish(self) -> ReceiptFile:
         """Bring the file to the disk and return what the receipt says of it."""
         self.close()
-        return self._file.receipt(self.line_items)
+        return receipt_of(self._file, self.line_items)
 
     def close(self) -> None:
         """Let go of the file, finished or not."""

@@ -7,8 +7,6 @@ with `=` is a formula only to those who write it as one, and a GUID or `0002` mu
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -25,6 +23,8 @@ from counterfoil.client.line_items.forms import Form, check_rows
 from counterfoil.client.line_items.headings import Headed, LeftOut, Note, columns_of, quietly, texts_of
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.columns import Type, table_of
+from counterfoil.disk.durability import sync_file
+from counterfoil.disk.hashing import measured
 from counterfoil.errors import UsageError
 from counterfoil.model import Kind
 
@@ -184,7 +184,5 @@ def date_cell(text: str) -> Cell:
 
 
 def _receipt(path: Path, line_items: int) -> ReceiptFile:
-    with path.open("rb+") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-    return ReceiptFile(path.name, path.stat().st_size, sha256, line_items)
+    sync_file(path)
+    return ReceiptFile(path.name, *measured(path), line_items)

@@ -6,24 +6,21 @@ facts are written last, so after a crash a blob either has them, and is never fe
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from counterfoil.client.disk.syncing import write_json
 from counterfoil.client.line_items.files import LakeFile, batches_of
 from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns, tally_of
 from counterfoil.client.protocol.graph import SourceBlob
 from counterfoil.client.protocol.promises import TRY_AGAIN, Tally
 from counterfoil.client.receipt import ReceiptBlob, ReceiptFile
+from counterfoil.disk.durability import sync_file, write_durably
+from counterfoil.disk.hashing import measured
 from counterfoil.errors import ProofError
 from counterfoil.model import Kind
-
-_HASH_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class Facts:
             "totals": self.totals,
             "inexact": self.inexact,
         }
-        write_json(_path(folder, self.blob.name), body)
+        write_durably(_path(folder, self.blob.name), json.dumps(body, ensure_ascii=False).encode())
 
     @classmethod
     def read(cls, folder: Path, name: str) -> Facts | None:
@@ -118,19 +115,9 @@ def _proven(
     return Facts(ReceiptBlob(blob.name, size, sha256, tally.line_items), file, tally.plain_totals(), inexact)
 
 
-def measured(path: Path) -> tuple[int, str]:
-    """Return the size and SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_HASH_BYTES):
-            digest.update(piece)
-        return file.tell(), digest.hexdigest()
-
-
 def settle(part: Path, target: Path) -> None:
     """Bring a file to the disk and give it the name it keeps."""
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
+    sync_file(part)
     part.replace(target)
 
 

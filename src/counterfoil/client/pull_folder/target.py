@@ -16,14 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from counterfoil.client.disk.blobs import measured
-from counterfoil.client.disk.locking import FolderLock
-from counterfoil.client.disk.syncing import sync_folder, write_text
-from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.line_items.forms import DATA_SUFFIXES, Form
 from counterfoil.client.protocol.graph import SourceBlob
+from counterfoil.client.pull_folder.unfinished import Ticket
 from counterfoil.client.receipt import FILE_NAME, UNFINISHED, VERSION, Receipt, ReceiptFile, identity
-from counterfoil.errors import FullDiskError, LockedError, ProofError, UsageError
+from counterfoil.disk.durability import sync_folder, write_durably
+from counterfoil.disk.file_lock import NO_LOCKS, FileLock
+from counterfoil.disk.hashing import measured
+from counterfoil.errors import DataFolderError, FullDiskError, LockedError, ProofError, UsageError
 
 STAGING: Final = ".counterfoil-pull"
 _LOCK: Final = "lock"
@@ -47,7 +47,7 @@ class Folder:
         self._former: tuple[str, ...] = ()
         self._made: list[Path] = []
         self._partner = ""  # whose data an unfinished pull, or this one, has staged
-        self._lock = FolderLock(self.staging / _LOCK, str(path))
+        self._lock: FileLock | None = None
         self.receipt: Receipt | None = None  # of the former pull
         self.ticket: Ticket | None = None  # of an unfinished one
 
@@ -73,7 +73,7 @@ class Folder:
                         each.mkdir(exist_ok=True)
                         sync_folder(each.parent)
                         self._made = [*(made for made in self._made if made != each), each]
-                self._lock.__enter__()
+                self._lock = lock_pulls(self.staging / _LOCK, str(self.path))
                 return
         raise LockedError(
             f"Other pulls come and go in {self.path}.", remedy="Try again when they are done; it is safe."
@@ -211,7 +211,7 @@ class Folder:
     @property
     def is_held(self) -> bool:
         """Whether it was entered and is not left yet: nobody else may touch what is in it."""
-        return self._lock.is_held
+        return self._lock is not None
 
     @property
     def has_fetched(self) -> bool:
@@ -220,12 +220,14 @@ class Folder:
 
     def leave(self) -> None:
         """Let go of the folder. What can be gone on with stays; otherwise nothing does that was not there before."""
+        lock, self._lock = self._lock, None
         if Ticket.read(self.staging) is not None:
-            self._lock.__exit__()
+            if lock is not None:
+                lock.release()
             return
-        if self._lock.is_held:
+        if lock is not None:
             self.clear()
-            self._lock.remove()
+            lock.remove()
         self._made = [*self._made, self.staging] if self.staging not in self._made else self._made
         for each in reversed(self._made):
             try:
@@ -235,7 +237,7 @@ class Folder:
 
     def _write(self, text: str) -> None:
         fresh = self.staging / FILE_NAME
-        write_text(fresh, text)
+        write_durably(fresh, text.encode())
         with _told_if_in_use(self.path / FILE_NAME):
             fresh.replace(self.path / FILE_NAME)
         sync_folder(self.path)
@@ -260,6 +262,27 @@ class Folder:
         if not all(_SAFE_NAME.fullmatch(name) for name in names):  # it names what is to be deleted
             raise UsageError(f"{path} names files that no pull writes.", remedy="Name an empty folder with --to.")
         return names
+
+
+def lock_pulls(path: Path, what: str) -> FileLock:
+    """Take the lock that keeps other pulls out of `what`; waits for nobody.
+
+    Raises LockedError if another pull holds it, DataFolderError if the disk has no locks, and FileNotFoundError if
+    the folder of the lock does not exist.
+    """
+    try:
+        return FileLock.take(path)
+    except BlockingIOError:
+        raise LockedError(
+            f"Another pull is writing to {what}.", remedy="Try again when it is done; it is safe."
+        ) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise DataFolderError(
+            f"{what} cannot be locked: {error.strerror}.",
+            remedy="Name a folder on a disk that has file locks; a disk of this machine has.",
+        ) from None
 
 
 def _is_there(path: Path, file: ReceiptFile) -> bool:

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from counterfoil.client.disk.syncing import write_json
 from counterfoil.client.protocol.graph import SourceBlob
+from counterfoil.disk.durability import write_durably
 
 FILE_NAME: Final = "pull.json"
 _VERSION: Final = 1
@@ -35,7 +35,8 @@ class Ticket:
 
     def keep(self, folder: Path) -> None:
         """Write the ticket."""
-        write_json(folder / FILE_NAME, {"version": _VERSION, **asdict(self)})
+        body = {"version": _VERSION, **asdict(self)}
+        write_durably(folder / FILE_NAME, json.dumps(body, ensure_ascii=False).encode())
 
     @classmethod
     def read(cls, folder: Path) -> Ticket | None:
