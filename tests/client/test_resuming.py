@@ -26,6 +26,7 @@ from counterfoil.errors import (
     UsageError,
 )
 from counterfoil.model import Kind
+from tests.client.folders import seal
 from tests.client.hostile_source import TOKEN, Canned, HostileSource, usage_line, written
 
 ASK = ask_billed(Kind.USAGE, "G016907411")
@@ -207,7 +208,7 @@ def test_a_receipt_that_says_other_than_the_source_is_not_held(
 ) -> None:
     right = client.pull(ASK, tmp_path)
     receipt = tmp_path / "receipt.json"
-    receipt.write_text(json.dumps(json.loads(receipt.read_text()) | edited))
+    seal(tmp_path, json.loads(receipt.read_text()) | edited)
     again = client.pull(ASK, tmp_path)
     assert (again.already_held, again.line_items, again.totals) == (False, right.line_items, right.totals)
 

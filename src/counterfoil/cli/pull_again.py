@@ -81,7 +81,10 @@ def _again(source: str, what: list[str], publishing: Publishing | None, token: s
 
 
 def advise_for_profile(error: CounterfoilError, folder: Path) -> None:
-    """Have the remedy be one that a profile leaves: it has its folder, and `--to` would make it lie elsewhere."""
-    if isinstance(error, UsageError) and "--to" in error.remedy:
-        error.remedy = f"Move {folder} away, and pull again."
-    error.remedy = error.remedy.replace("name another folder with --to", "give the profile another folder, `to`")
+    """Give the error a remedy that fits a profile, which has a folder of its own: naming another would not help."""
+    if "to" not in error.parameter.split():
+        return
+    error.parameter = ""
+    error.remedy = f"Move {folder} away, and pull again."
+    if not isinstance(error, UsageError):
+        error.remedy = "Trying again is safe: make room, or give the profile another folder, `to`."

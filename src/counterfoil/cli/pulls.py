@@ -95,16 +95,17 @@ def show(folder: Path, output: Output) -> None:
 def verify(places: Sequence[str], output: Output) -> None:
     """Compute sizes, hashes, line counts and exact totals again from the files, and hold them against the receipts.
 
-    Of Excel files, size and hash are compared. Below a profile's folder, data without a receipt is a fault. Nobody is
-    asked. Exit code 1 if anything is not as it was.
+    Of Excel files, size and hash are compared. Of a pull that is not finished, what it wrote down to go on from. Below
+    a profile's folder, data without a receipt is a fault. Nobody is asked. Exit code 1 if anything is not as it was.
     """
     from counterfoil.client.holdings.held import verify as verify_holding
 
     rows: list[dict[str, object]] = []
     files = line_items = 0
-    held = [each for each in _holdings(places) if each[0].receipt or each[0].told or not each[0].unfinished]
+    found = list(_holdings(places))
+    held = [holding for holding, _ in found if holding.receipt or holding.told or not holding.unfinished]
     with output.progress("Line items") as progress:
-        for holding, tenant in held:
+        for holding, tenant in found:
             verdict = verify_holding(holding, tenant, progress.advance)
             files, line_items = files + verdict.files, line_items + verdict.line_items
             rows += [{"folder": holding.folder, "fault": fault} for fault in verdict.faults]

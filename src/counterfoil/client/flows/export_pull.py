@@ -19,9 +19,9 @@ from counterfoil.client.line_items.forms import Form, check_rows
 from counterfoil.client.line_items.reading import Dialect
 from counterfoil.client.protocol.graph import SourceBlob, SourceManifest
 from counterfoil.client.protocol.promises import ChangedError
-from counterfoil.client.pull_folder.target import Folder, check_space
-from counterfoil.client.pull_folder.unfinished import Ticket
-from counterfoil.client.pull_folder.verified import Facts, prove
+from counterfoil.client.pull_folder.target import PullFolder, check_space
+from counterfoil.client.pull_folder.unfinished import UnfinishedPull
+from counterfoil.client.pull_folder.verified import VerifiedBlob, prove
 from counterfoil.client.receipt import Receipt
 from counterfoil.errors import ProofError
 from counterfoil.wire.graph import ExportRequest
@@ -34,11 +34,11 @@ class ExportPull:
     caller: Caller
     exporter: Exporter
     ask: ExportRequest
-    folder: Folder
+    folder: PullFolder
     form: Form
     watching: Watching
 
-    def run(self, ticket: Ticket) -> Flow[Outcome | Receipt]:
+    def run(self, ticket: UnfinishedPull) -> Flow[Outcome | Receipt]:
         """Return what was pulled, or the former receipt where the source has nothing new.
 
         Raises ChangedError where what an earlier run, or this one, began with is no longer what the source has.
@@ -50,7 +50,7 @@ class ExportPull:
         if held is not None and agrees(held, manifest.promise):
             return held
         check_rows(self.form, manifest.promise.line_items)
-        facts: dict[str, Facts] = yield Do(self._verified)
+        facts: dict[str, VerifiedBlob] = yield Do(self._verified)
         watching.remark(
             f"The export has {len(manifest.blobs)} blob{'s' * (len(manifest.blobs) != 1)}, eTag {manifest.etag}."
             + (f" {len(facts)} of them are here already." if facts else "")
@@ -73,7 +73,7 @@ class ExportPull:
         yield Together([self._blob(fetcher, blob, facts) for blob in missing])
         return (yield from self._sum(export, [facts[blob.name] for blob in manifest.blobs]))
 
-    def _exported(self, ticket: Ticket) -> Flow[Export]:
+    def _exported(self, ticket: UnfinishedPull) -> Flow[Export]:
         """Wait for the operation begun before, or for a new one; raises ChangedError where its data is not the same."""
 
         def accepted(url: str) -> None:
@@ -100,11 +100,11 @@ class ExportPull:
         yield Do(lambda: ticket.keep(self.folder.staging))
         return export
 
-    def _verified(self) -> dict[str, Facts]:
+    def _verified(self) -> dict[str, VerifiedBlob]:
         """Return the facts of the blobs that an earlier run verified, and whose files serve this form."""
-        found: dict[str, Facts] = {}
+        found: dict[str, VerifiedBlob] = {}
         for path in self.folder.staging.glob("*.gz.json"):
-            facts = Facts.read(self.folder.staging, path.name.removesuffix(".json"))
+            facts = VerifiedBlob.read(self.folder.staging, path.name.removesuffix(".json"))
             if facts is None:
                 continue
             is_parquet = facts.file.name != facts.blob.name
@@ -112,11 +112,11 @@ class ExportPull:
                 found[facts.blob.name] = facts
         return found
 
-    def _blob(self, fetcher: Fetcher, blob: SourceBlob, facts: dict[str, Facts]) -> Flow[None]:
+    def _blob(self, fetcher: Fetcher, blob: SourceBlob, facts: dict[str, VerifiedBlob]) -> Flow[None]:
         part = self.folder.staging / f"{blob.name}.part"
         kept = self.folder.staging / blob.name  # as it came, by a run that wanted another form
 
-        def proven() -> Facts:
+        def proven() -> VerifiedBlob:
             as_parquet = self.form is Form.PARQUET
             return prove(part, blob, self.ask.kind, as_parquet=as_parquet, on_line_items=self.watching.advance)
 
@@ -124,7 +124,7 @@ class ExportPull:
         facts[blob.name] = yield from until_it_fits(fetcher, blob, part, proven)
         self.watching.finished_blob()
 
-    def _sum(self, export: Export, facts: list[Facts]) -> Flow[Outcome]:
+    def _sum(self, export: Export, facts: list[VerifiedBlob]) -> Flow[Outcome]:
         manifest = export.manifest
         tally = together(facts)
         try:
@@ -157,7 +157,7 @@ class ExportPull:
         )
 
 
-def _goes_on(ticket: Ticket, manifest: SourceManifest, begun_url: str, url: str) -> bool:
+def _goes_on(ticket: UnfinishedPull, manifest: SourceManifest, begun_url: str, url: str) -> bool:
     same = ticket.etag == manifest.etag and ticket.blobs == manifest.blobs
     return same and bool(manifest.etag or begun_url == url)
 
@@ -168,7 +168,7 @@ def _difference(begun: str, found: str) -> str:
     return f"The data changed since this pull began: eTag {begun or 'none'} is eTag {found or 'none'}."
 
 
-def _check_doubled(manifest: SourceManifest, facts: list[Facts]) -> None:
+def _check_doubled(manifest: SourceManifest, facts: list[VerifiedBlob]) -> None:
     doubles = Doubles()
     for blob, each in zip(manifest.blobs, facts, strict=True):
         doubles.check(blob, each.blob.sha256)

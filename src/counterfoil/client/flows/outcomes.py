@@ -11,9 +11,9 @@ from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.forms import Form, Proven, write_form
 from counterfoil.client.line_items.reading import Dialect, LineReader
 from counterfoil.client.protocol.promises import Promise, Tally
-from counterfoil.client.pull_folder.target import Folder
-from counterfoil.client.pull_folder.verified import Facts
-from counterfoil.client.receipt import Receipt, ReceiptBlob, ReceiptFile
+from counterfoil.client.pull_folder.target import PullFolder
+from counterfoil.client.pull_folder.verified import VerifiedBlob
+from counterfoil.client.receipt import Receipt, ReceiptFile
 from counterfoil.columns import table_of
 from counterfoil.errors import ProofError
 from counterfoil.model import Kind
@@ -29,12 +29,12 @@ class Outcome:
     tally: Tally
     checked: tuple[str, ...]
     unchecked: tuple[str, ...]
-    blobs: tuple[ReceiptBlob, ...]
+    blobs: tuple[ReceiptFile, ...]
     files: tuple[ReceiptFile, ...]
     inexact: Mapping[str, int] = field(default_factory=dict)
 
 
-def together(facts: list[Facts]) -> Tally:
+def together(facts: list[VerifiedBlob]) -> Tally:
     """Return the tally of all."""
     tally = Tally()
     for each in facts:
@@ -42,7 +42,7 @@ def together(facts: list[Facts]) -> Tally:
     return tally
 
 
-def rounded(facts: list[Facts]) -> dict[str, int]:
+def rounded(facts: list[VerifiedBlob]) -> dict[str, int]:
     """Return how many decimals of each column had to be rounded, in all."""
     counts: dict[str, int] = {}
     for each in facts:
@@ -75,7 +75,7 @@ def verdict(kind: Kind, promise: Promise, vouched: dict[str, bool]) -> tuple[tup
 
 
 def written(
-    form: Form, kind: Kind, dialect: Dialect, folder: Folder, facts: Sequence[Facts], watching: Watching
+    form: Form, kind: Kind, dialect: Dialect, folder: PullFolder, facts: Sequence[VerifiedBlob], watching: Watching
 ) -> Flow[tuple[ReceiptFile, ...]]:
     """Return the files of a pull, as they lie staged; a form that is one file of everything is written now."""
     if form not in (Form.CSV, Form.XLSX):

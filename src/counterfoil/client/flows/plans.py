@@ -25,8 +25,8 @@ from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.promises import TRY_AGAIN, ChangedError
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.protocol.v1 import PAGE_SIZE_ITEMS_MAX, first_link
-from counterfoil.client.pull_folder.target import Folder
-from counterfoil.client.pull_folder.unfinished import Ticket
+from counterfoil.client.pull_folder.target import PullFolder
+from counterfoil.client.pull_folder.unfinished import UnfinishedPull
 from counterfoil.client.receipt import Proof, Receipt, identity, request_facts
 from counterfoil.errors import (
     CounterfoilError,
@@ -86,7 +86,7 @@ class Plan:
         if api is Api.V1:
             first_link(self.base, ask, self.page_size_items)  # refuses what v1 does not offer
         facts = request_facts(ask, api, self.patience.now())
-        folder = Folder(to, identity(str(self.base), api.value, facts))
+        folder = PullFolder(to, identity(str(self.base), api.value, facts))
         try:
             yield Do(folder.enter)
             receipt = yield from self._pulled(ask, facts, folder, api, form, Watching(watcher))
@@ -100,18 +100,18 @@ class Plan:
             if isinstance(error, OperationFailedError) or (answered and not folder.has_fetched):
                 yield Do(folder.clear)
             yield Do(folder.leave)
-            kept = Ticket.read(folder.staging) is not None
+            kept = UnfinishedPull.read(folder.staging) is not None
             raise _told(error, to, kept=kept) from None if isinstance(error, OSError) else error.__cause__
         yield Do(folder.leave)
         return receipt
 
     def _pulled(
-        self, ask: ExportRequest, facts: dict[str, str], folder: Folder, api: Api, form: Form, watching: Watching
+        self, ask: ExportRequest, facts: dict[str, str], folder: PullFolder, api: Api, form: Form, watching: Watching
     ) -> Flow[Receipt]:
         ticket = folder.ticket
         if ticket is None:
             yield Do(folder.clear)
-            ticket = Ticket(identity(str(self.base), api.value, facts), timestamp(self.patience.now()))
+            ticket = UnfinishedPull(identity(str(self.base), api.value, facts), timestamp(self.patience.now()))
         else:
             watching.remark(f"Going on with the pull that began at {ticket.started_at}.")
         caller = self.caller(CallLog(ticket.request_ids))
@@ -151,7 +151,7 @@ class Plan:
 
 
 def _until_it_stays(
-    pull: ExportPull | WalkPull, ticket: Ticket, folder: Folder, watching: Watching
+    pull: ExportPull | WalkPull, ticket: UnfinishedPull, folder: PullFolder, watching: Watching
 ) -> Flow[Outcome | Receipt]:
     """Pull, and begin anew where the source has other data than when it was begun; not for ever."""
     anew = 0
@@ -164,7 +164,7 @@ def _until_it_stays(
             if anew > BEGUN_ANEW_MAX:
                 raise
             watching.note(f"{error.message} Starting over.")
-            ticket = Ticket(ticket.subject, ticket.started_at)
+            ticket = UnfinishedPull(ticket.subject, ticket.started_at)
 
 
 def _told(error: BaseException, to: Path, *, kept: bool) -> BaseException:

@@ -24,10 +24,10 @@ from counterfoil.client.protocol.addresses import shown
 from counterfoil.client.protocol.messages import Answer, Request
 from counterfoil.client.protocol.promises import ChangedError, GarbledError, Promise
 from counterfoil.client.protocol.v1 import PageLink, SourcePage
-from counterfoil.client.pull_folder.target import Folder, check_room
-from counterfoil.client.pull_folder.unfinished import Ticket
-from counterfoil.client.pull_folder.verified import Facts
-from counterfoil.client.pull_folder.walk_journal import Journal, Walk
+from counterfoil.client.pull_folder.target import PullFolder, check_room
+from counterfoil.client.pull_folder.unfinished import UnfinishedPull
+from counterfoil.client.pull_folder.verified import VerifiedBlob
+from counterfoil.client.pull_folder.walk_journal import WalkJournal, WalkState
 from counterfoil.client.receipt import Receipt
 from counterfoil.errors import ProofError, RefusedError
 from counterfoil.wire.graph import ExportRequest
@@ -42,12 +42,12 @@ class WalkPull:
 
     caller: Caller
     ask: ExportRequest
-    folder: Folder
+    folder: PullFolder
     form: Form
     watching: Watching
     page_size_items: int
 
-    def run(self, ticket: Ticket) -> Flow[Outcome | Receipt]:
+    def run(self, ticket: UnfinishedPull) -> Flow[Outcome | Receipt]:
         """Return what was pulled, or the former receipt where the source has nothing new.
 
         Raises ChangedError where the pages are no longer of the data that the walk began with.
@@ -60,13 +60,13 @@ class WalkPull:
                 yield Do(self.folder.clear)  # going on from here would end here again
             raise
 
-    def _once(self, ticket: Ticket) -> Flow[Outcome | Receipt]:
+    def _once(self, ticket: UnfinishedPull) -> Flow[Outcome | Receipt]:
         asked: ExportRequest = yield from asked_now(self.ask, self.caller.patience)
         first = v1.first_link(self.caller.base, asked, self.page_size_items)
         if ticket.period and ticket.period != asked.period:
             raise ChangedError("The month ended since this walk began, so its pages go by another word.")
-        journal = Journal(self.folder.staging, self.ask.kind)
-        walk: Walk = yield Do(journal.read)
+        journal = WalkJournal(self.folder.staging, self.ask.kind)
+        walk: WalkState = yield Do(journal.read)
         wrong: bool = yield Do(lambda: self._is_of_another_form(journal, walk))
         if wrong:
             raise ChangedError(f"The unfinished pull is not in the form {self.form.value}.")
@@ -99,7 +99,7 @@ class WalkPull:
         yield from self._close(journal, walk)
         return (yield from self._sum(journal, walk, ticket))
 
-    def _begin(self, ticket: Ticket, page: SourcePage) -> None:
+    def _begin(self, ticket: UnfinishedPull, page: SourcePage) -> None:
         """Check that there is room, and leave word of what is begun here."""
         count = page.annotations.promise.line_items
         check_rows(self.form, count)
@@ -109,7 +109,9 @@ class WalkPull:
         ticket.etag = page.annotations.etag
         ticket.keep(self.folder.staging)
 
-    def _page(self, first: PageLink, link: PageLink, walk: Walk, begun: int, correlation_id: str) -> Flow[SourcePage]:
+    def _page(
+        self, first: PageLink, link: PageLink, walk: WalkState, begun: int, correlation_id: str
+    ) -> Flow[SourcePage]:
         number = walk.pages + 1
         if link.fingerprint in walk.taken or number > PAGES_MAX:
             raise ProofError(
@@ -139,18 +141,18 @@ class WalkPull:
             )
         return page
 
-    def _is_of_another_form(self, journal: Journal, walk: Walk) -> bool:
+    def _is_of_another_form(self, journal: WalkJournal, walk: WalkState) -> bool:
         as_parquet = self.form is Form.PARQUET
         return any((each.file.name != each.blob.name) is not as_parquet for each in journal.facts(walk))
 
-    def _close(self, journal: Journal, walk: Walk) -> Flow[None]:
+    def _close(self, journal: WalkJournal, walk: WalkState) -> Flow[None]:
         as_parquet = self.form is Form.PARQUET
         parts: list[int] = yield Do(lambda: journal.full_parts(walk))
         for part in parts:
             yield Do(lambda given=part: journal.close(given, as_parquet=as_parquet), heavy=True)  # type: ignore[misc]
 
-    def _sum(self, journal: Journal, walk: Walk, ticket: Ticket) -> Flow[Outcome]:
-        facts: list[Facts] = yield Do(lambda: journal.facts(walk))
+    def _sum(self, journal: WalkJournal, walk: WalkState, ticket: UnfinishedPull) -> Flow[Outcome]:
+        facts: list[VerifiedBlob] = yield Do(lambda: journal.facts(walk))
         tally = together(facts)
         promise = walk.annotations.promise if walk.annotations else Promise()
         promise.check(tally)

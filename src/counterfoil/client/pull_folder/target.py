@@ -8,18 +8,25 @@ replaces what the former one brought, and a folder that holds anything else is r
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from counterfoil.client.line_items.forms import DATA_SUFFIXES, Form
 from counterfoil.client.protocol.graph import SourceBlob
-from counterfoil.client.pull_folder.unfinished import Ticket
-from counterfoil.client.receipt import FILE_NAME, UNFINISHED, VERSION, Receipt, ReceiptFile, identity
+from counterfoil.client.pull_folder.unfinished import UnfinishedPull
+from counterfoil.client.receipt import (
+    FILE_NAME,
+    NamedFile,
+    Receipt,
+    ReceiptFile,
+    UnfinishedReceipt,
+    identity,
+    read_receipt,
+)
 from counterfoil.disk.durability import sync_folder, write_durably
 from counterfoil.disk.file_lock import NO_LOCKS, FileLock
 from counterfoil.disk.hashing import measured
@@ -34,10 +41,10 @@ _NOBODYS: Final = frozenset({"desktop.ini", "thumbs.db"})  # put there by Window
 # one; a CSV file is inflated text, a workbook is not much smaller than Parquet.
 _BESIDE: Final = {Form.BLOBS: 0.0, Form.PARQUET: 0.25, Form.CSV: 12.0, Form.XLSX: 2.0}
 _SPARE_BYTES: Final = 16 << 20
-_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,250}", re.ASCII)
+_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,250}", re.ASCII)
 
 
-class Folder:
+class PullFolder:
     """A target folder: `enter` it, then `keep` what was staged or `leave`."""
 
     def __init__(self, path: Path, subject: Mapping[str, str]) -> None:
@@ -49,12 +56,12 @@ class Folder:
         self._partner = ""  # whose data an unfinished pull, or this one, has staged
         self._lock: FileLock | None = None
         self.receipt: Receipt | None = None  # of the former pull
-        self.ticket: Ticket | None = None  # of an unfinished one
+        self.ticket: UnfinishedPull | None = None  # of an unfinished one
 
     def enter(self) -> None:
         """Make the folder ready; raises UsageError if it holds something else, LockedError if another pull is on."""
         if self.path.exists() and not self.path.is_dir():
-            raise UsageError(f"{self.path} is a file.", remedy="Name a folder with --to.")
+            raise UsageError(f"{self.path} is a file.", remedy="Name a folder.", parameter="to")
         self._lock_up()
         try:  # not before it is locked: another pull that is about to end would look like a stranger
             self._former = self._read_former()
@@ -79,12 +86,13 @@ class Folder:
             f"Other pulls come and go in {self.path}.", remedy="Try again when they are done; it is safe."
         )
 
-    def _read_ticket(self) -> Ticket | None:
-        ticket = Ticket.read(self.staging)
+    def _read_ticket(self) -> UnfinishedPull | None:
+        ticket = UnfinishedPull.read(self.staging)
         if ticket is not None and ticket.subject != self._subject:
             raise UsageError(
                 f"{self.path} holds an unfinished pull of something else: {_said(ticket.subject)}.",
-                remedy=f"Finish that one, or remove {self.staging}, or name another folder with --to.",
+                remedy=f"Finish that one, or remove {self.staging}, or name another folder.",
+                parameter="to",
             )
         return ticket
 
@@ -106,7 +114,8 @@ class Folder:
         if strangers:
             raise UsageError(
                 f"{self.path} holds {strangers[0]}, which no pull brought there, and the two would be mixed up.",
-                remedy="Name an empty folder with --to.",
+                remedy="Name an empty folder.",
+                parameter="to",
             )
 
     def held(self, etag: str, form: str) -> Receipt | None:
@@ -116,7 +125,7 @@ class Folder:
             return None
         for file in receipt.files:
             path = self.path / file.name
-            if not path.is_file() or path.stat().st_size != file.size_bytes or measured(path)[1] != file.sha256:
+            if not _is_there(path, file) or measured(path).sha256 != file.sha256:
                 return None
         return receipt
 
@@ -126,18 +135,32 @@ class Folder:
             raise UsageError(
                 f"{self.path} holds an unfinished pull of data of the partner {self._partner}, and this is the data "
                 f"of {partner}.",
-                remedy=f"Remove {self.staging} to begin anew, or name another folder with --to.",
+                remedy=f"Remove {self.staging} to begin anew, or name another folder.",
+                parameter="to",
             )
         former = self.receipt.partner if self.receipt else ""
         if partner and former and partner != former:
             raise UsageError(
                 f"{self.path} holds data of the partner {former}, and this is the data of {partner}.",
-                remedy="Name another folder with --to.",
+                remedy="Name another folder.",
+                parameter="to",
             )
         self._partner = self._partner or partner
 
     def find(self, file: ReceiptFile) -> Path | None:
-        """Return where a verified file lies: staged, or moved into place by a run that was killed then."""
+        """Return where a verified file is: staged, or moved into place by a run that was killed then.
+
+        The file is hashed: an earlier run verified it, and the disk may have damaged it since. A staged file that is
+        damaged is deleted, so that it is fetched again. Raises OSError.
+        """
+        path = self._find(file)
+        if path is None or measured(path) == (file.size_bytes, file.sha256):
+            return path
+        if path.parent == self.staging:
+            path.unlink()
+        return None
+
+    def _find(self, file: ReceiptFile) -> Path | None:
         for folder in (self.staging, self.path):
             path = folder / file.name
             if folder == self.path and (self.receipt is not None or file.name not in self._former):
@@ -163,19 +186,13 @@ class Folder:
         self._check_ready(receipt)
         sync_folder(self.staging)
         # From here a crash leaves an unfinished receipt that names every file, so that the next pull can clean up.
-        note = {
-            "receiptVersion": VERSION,
-            "source": receipt.source,
-            "api": receipt.api,
-            "request": dict(receipt.request),
-            "proof": UNFINISHED,
-            "files": [{"name": name} for name in dict.fromkeys([*self._former, *names])],
-        }
-        self._write(json.dumps(note, indent=2) + "\n")
+        moved = tuple(NamedFile(name) for name in dict.fromkeys([*self._former, *names]))
+        note = UnfinishedReceipt(source=receipt.source, api=receipt.api, request=receipt.request, files=moved)
+        self._write(note.encoded())
         self._replace_former(names)
         if lost := [file.name for file in receipt.files if not _is_there(self.path / file.name, file)]:
             raise ProofError(f"{lost[0]} did not arrive in {self.path}.", remedy="Trying again is safe.")
-        self._write(receipt.text())
+        self._write(receipt.encoded())
         self.clear()
 
     def _check_ready(self, receipt: Receipt) -> None:
@@ -184,7 +201,7 @@ class Folder:
         assert all(_SAFE_NAME.fullmatch(name) for name in names)
         if len(names) != len(receipt.files):
             raise ProofError("Two files of this pull would have the same name.", remedy="Nothing was replaced.")
-        if lost := [file.name for file in receipt.files if self.find(file) is None]:
+        if lost := [file.name for file in receipt.files if self._find(file) is None]:
             raise ProofError(f"{lost[0]} is no longer as it was written.", remedy="Trying again is safe.")
         for name in (FILE_NAME, *self._former):
             with _told_if_in_use(self.path / name), suppress(FileNotFoundError):
@@ -221,7 +238,7 @@ class Folder:
     def leave(self) -> None:
         """Let go of the folder. What can be gone on with stays; otherwise nothing does that was not there before."""
         lock, self._lock = self._lock, None
-        if Ticket.read(self.staging) is not None:
+        if self._is_unfinished():
             if lock is not None:
                 lock.release()
             return
@@ -235,32 +252,36 @@ class Folder:
             except OSError:  # it is not empty, or another pull is there by now
                 return
 
-    def _write(self, text: str) -> None:
+    def _is_unfinished(self) -> bool:
+        try:
+            return UnfinishedPull.read(self.staging) is not None
+        except UsageError:  # a newer Counterfoil's: nothing here is ours to remove
+            return True
+
+    def _write(self, data: bytes) -> None:
         fresh = self.staging / FILE_NAME
-        write_durably(fresh, text.encode())
+        write_durably(fresh, data)
         with _told_if_in_use(self.path / FILE_NAME):
             fresh.replace(self.path / FILE_NAME)
         sync_folder(self.path)
 
     def _read_former(self) -> tuple[str, ...]:
-        path = self.path / FILE_NAME
-        self.receipt = Receipt.read(self.path)
-        try:
-            body: Any = json.loads(path.read_text(encoding="utf-8"))
-            names = tuple(str(each["name"]) for each in body["files"])
-            subject = identity(body["source"], body["api"], body["request"])
-        except (FileNotFoundError, NotADirectoryError):
+        """Read the receipt in the folder, and return the names of the files that it has."""
+        found = read_receipt(self.path)
+        if found is None:
             return ()
-        except (OSError, ValueError, KeyError, TypeError):
+        if (subject := identity(found.source, found.api, found.request)) != self._subject:
             raise UsageError(
-                f"{path} is not a receipt that can be read.", remedy="Name an empty folder with --to."
-            ) from None
-        if subject != self._subject:
-            raise UsageError(
-                f"{self.path} holds another pull: {_said(subject)}.", remedy="Name another folder with --to."
+                f"{self.path} holds another pull: {_said(subject)}.", remedy="Name another folder.", parameter="to"
             )
+        names = tuple(file.name for file in found.files)
         if not all(_SAFE_NAME.fullmatch(name) for name in names):  # it names what is to be deleted
-            raise UsageError(f"{path} names files that no pull writes.", remedy="Name an empty folder with --to.")
+            raise UsageError(
+                f"{self.path / FILE_NAME} names files that no pull writes.",
+                remedy="Name an empty folder.",
+                parameter="to",
+            )
+        self.receipt = found if isinstance(found, Receipt) else None
         return names
 
 
@@ -301,8 +322,8 @@ def _told_if_in_use(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _said(subject: Mapping[str, Any]) -> str:
-    return ", ".join(str(value) for value in subject.values())
+def _said(subject: Mapping[str, str]) -> str:
+    return ", ".join(subject.values())
 
 
 def check_space(folder: Path, blobs: Sequence[SourceBlob], form: Form) -> None:
@@ -317,7 +338,8 @@ def check_room(folder: Path, needed: int) -> None:
     if needed and needed + _SPARE_BYTES > free:
         raise FullDiskError(
             f"About {needed / 1e6:,.0f} MB are to come, and {folder.parent} has room for {free / 1e6:,.0f} MB.",
-            remedy="Make room, or name another folder with --to. Trying again is safe.",
+            remedy="Trying again is safe: make room, or name another folder.",
+            parameter="to",
         )
 
 

@@ -1,59 +1,54 @@
-"""What an unfinished pull is of, and how far it came: `pull.json`, from which the next run goes on.
+"""An unfinished pull: what it is of, and how far it came. Stored as `pull.json`, from which the next run goes on.
 
-The links of the blobs are not in it: they are secrets that age, and the operation gives new ones. What a newcomer
-would get wrong: a ticket is there only where something was begun at the source, so a pull that was refused leaves
-none, and no folder either.
+The links of the blobs are not stored: they are secrets that expire, and the operation gives new ones. The file exists
+only where something was begun at the source, so a pull that was refused leaves no file, and no folder either.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from counterfoil.client.protocol.graph import SourceBlob
+from counterfoil.client.receipt import VERSION
+from counterfoil.disk import documents
 from counterfoil.disk.durability import write_durably
+from counterfoil.errors import UsageError
 
 FILE_NAME: Final = "pull.json"
-_VERSION: Final = 1
 
 
-@dataclass(slots=True)
-class Ticket:
+class UnfinishedPull(msgspec.Struct, forbid_unknown_fields=True):
     """What was asked for, the operation that answers it, and what its manifest listed."""
 
     subject: dict[str, str]
     started_at: str
     operation_url: str = ""
-    etag: str | None = None  # None: the manifest was not seen yet
+    etag: str | None = None  # None: no manifest was read yet
     blobs: tuple[SourceBlob, ...] = ()
     request_ids: tuple[str, ...] = ()
     partner: str = ""
     period: str = ""  # the word by which the pages of a walk are asked for
 
-    def keep(self, folder: Path) -> None:
-        """Write the ticket."""
-        body = {"version": _VERSION, **asdict(self)}
-        write_durably(folder / FILE_NAME, json.dumps(body, ensure_ascii=False).encode())
+    def keep(self, staging: Path) -> None:
+        """Store it."""
+        write_durably(staging / FILE_NAME, documents.encode(self, VERSION))
 
     @classmethod
-    def read(cls, folder: Path) -> Ticket | None:
-        """Return the ticket in a folder; None where there is none, or none that this version can read."""
+    def read(cls, staging: Path) -> UnfinishedPull | None:
+        """Return the unfinished pull of a folder, or None if there is none that can be gone on with.
+
+        Raises UsageError if a newer Counterfoil began it.
+        """
+        path = staging / FILE_NAME
         try:
-            body: Mapping[str, Any] = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
-            if body["version"] != _VERSION:
-                return None
-            return cls(
-                dict(body["subject"]),
-                str(body["started_at"]),
-                str(body["operation_url"]),
-                body["etag"],
-                tuple(SourceBlob(**each) for each in body["blobs"]),
-                tuple(body["request_ids"]),
-                str(body.get("partner", "")),
-                str(body.get("period", "")),
-            )
-        except (OSError, ValueError, KeyError, TypeError):
+            return documents.decode(path.read_bytes(), VERSION, cls)
+        except documents.NewerDocumentError:
+            raise UsageError(
+                f"{staging} holds an unfinished pull of a newer Counterfoil.",
+                remedy=f"Finish it with that version, or remove {staging}.",
+            ) from None
+        except (OSError, ValueError):
             return None
