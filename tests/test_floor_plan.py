@@ -33,8 +33,9 @@ ALLOWED = {
     "server": GROUND | {"wire", "storage", "datasets", "exports"},
     "client": GROUND | {"wire"},
     "generator": GROUND,
+    "mirror": GROUND | {"datasets", "client"},
     "testing": GROUND | {"wire", "storage", "datasets", "exports", "server", "client", "generator"},
-    "cli": GROUND | {"wire", "storage", "datasets", "exports", "server", "client", "generator", "testing"},
+    "cli": GROUND | {"wire", "storage", "datasets", "exports", "server", "client", "generator", "mirror", "testing"},
     "__init__": {"client", "errors", "model"},
     "__main__": {"cli"},
 }

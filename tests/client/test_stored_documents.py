@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from counterfoil.client import Api, Client, Form, Proof, Receipt, ask_unbilled
-from counterfoil.client.holdings.held import holding_at, verify
+from counterfoil.client.holdings.holding import holding_at, verify
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.pull_folder import walk_journal
 from counterfoil.client.pull_folder.target import STAGING

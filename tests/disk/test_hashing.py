@@ -47,5 +47,7 @@ def test_a_write_that_failed_is_told_once_and_later_ones_go_nowhere(
     file.write(b"ghi")
     monkeypatch.setattr(os, "fsync", full)
     file.close()
+    file.write(b"the end of an archive")
+    file.flush()
     assert (tmp_path / "file").read_bytes() == b"abc"
     assert file.measured.size_bytes == 3

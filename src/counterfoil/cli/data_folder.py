@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from counterfoil.cli.output import Output, Progress
 from counterfoil.datasets.publish import Workshop
+from counterfoil.datasets.sweep import sweep
 from counterfoil.errors import CounterfoilError
 from counterfoil.periods import utc_now
 from counterfoil.settings import Settings
@@ -45,6 +46,14 @@ def opened_to_publish(settings: Settings, progress: Callable[[str, int], None]) 
 def _workshop(settings: Settings, catalog: Catalog, progress: Callable[[str, int], None]) -> Workshop:
     files, locks = Files(settings.data / "files"), DatasetLocks(settings.data / "locks")
     return Workshop(catalog, files, locks, utc_now, progress)
+
+
+def swept(workshop: Workshop, output: Output) -> None:
+    """Delete what a publication made unreachable. The publication is in force by now, whether this fails or not."""
+    try:
+        sweep(workshop.catalog, workshop.files, workshop.now())
+    except CounterfoilError as error:
+        output.warning(f"Old files were not swept: {error} `counterfoil sweep` does it later.")
 
 
 @contextmanager

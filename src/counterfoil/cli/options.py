@@ -30,8 +30,8 @@ R = TypeVar("R")
 class NamedPath(click.Path):
     """The path of a file or folder. An empty one, such as `"$UNSET"`, is a mistake and not the working directory."""
 
-    def __init__(self, *, folder: bool = False) -> None:
-        super().__init__(file_okay=not folder, dir_okay=folder, path_type=Path)
+    def __init__(self, *, folder: bool = False, or_file: bool = False) -> None:
+        super().__init__(file_okay=not folder or or_file, dir_okay=folder, path_type=Path)
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
@@ -39,7 +39,7 @@ class NamedPath(click.Path):
         """Return the path; refuse an empty one, and one that no file can have."""
         text = os.fspath(value)
         if not text or "\0" in text:
-            self.fail(f"{text!r} names no {'folder' if not self.file_okay else 'file'}.", param, ctx)
+            self.fail(f"{text!r} names no {'folder' if self.dir_okay else 'file'}.", param, ctx)
         return super().convert(value, param, ctx)
 
 

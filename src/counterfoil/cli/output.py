@@ -101,6 +101,15 @@ class Output:
             return
         click.echo(click.style("Error: ", fg="red", bold=True) + f"{message} {remedy}".rstrip(), file=self.stderr)
 
+    def conclude(self, message: str, *, remedy: str, exit_code: int) -> int:
+        """Say on stderr how a command ended that did its work and found something; returns the exit code for it."""
+        if self.form is Form.JSON:
+            body = {"message": printable(message), "remedy": printable(remedy), "exitCode": exit_code}
+            click.echo(json.dumps({"conclusion": body}, ensure_ascii=False), file=self.stderr)
+        else:
+            self.note(f"{message} {remedy}".rstrip())
+        return exit_code
+
     @contextmanager
     def progress(
         self, what: str, total: int | None = None, *, clock: Callable[[], float] = time.monotonic
@@ -196,7 +205,8 @@ def printable(text: str) -> str:
 
 def as_option(name: str, value: str) -> str:
     """Spell a parameter as an option of the command line: `--attribute-set full`."""
-    return f"--{name.replace('_', '-')} {value}".rstrip()
+    option = "format" if name == "form" else name.replace("_", "-")  # `format` is a function of Python
+    return f"--{option} {value}".rstrip()
 
 
 def counted(count: int, what: str) -> str:

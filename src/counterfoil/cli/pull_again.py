@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.cli.options import frame
 from counterfoil.cli.output import Form, Output
-from counterfoil.cli.publishing import Publishing
+from counterfoil.cli.pull_publish import PullPublisher
 from counterfoil.errors import CounterfoilError, OperationFailedError, RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Again:
 
 
 def again_for_one(
-    source: str, ask: Ask, single: Mapping[str, Any], publishing: Publishing | None, token: str | None, output: Output
+    source: str, ask: Ask, single: Mapping[str, Any], publisher: PullPublisher | None, token: str | None, output: Output
 ) -> Again:
     """Return the command for one thing. It names the month, which `last` will not mean for ever."""
     words = ["--kind", ask.kind.value]
@@ -62,19 +62,19 @@ def again_for_one(
     for name, option in _OPTIONS.items():
         if single[name] is not None:
             words += [option, str(single[name])]
-    return _again(source, words, publishing, token, output)
+    return _again(source, words, publisher, token, output)
 
 
-def again_for_all(source: str, publishing: Publishing | None, token: str | None, output: Output) -> Again:
+def again_for_all(source: str, publisher: PullPublisher | None, token: str | None, output: Output) -> Again:
     """Return the command for all that a profile lists."""
-    return _again(source, ["--all"], publishing, token, output)
+    return _again(source, ["--all"], publisher, token, output)
 
 
-def _again(source: str, what: list[str], publishing: Publishing | None, token: str | None, output: Output) -> Again:
+def _again(source: str, what: list[str], publisher: PullPublisher | None, token: str | None, output: Output) -> Again:
     config = frame().config
     words = ["counterfoil", *(["--config", str(config)] if config else []), "pull", source, *what]
-    if publishing is not None:
-        words += ["--publish", "--data", str(publishing.settings.data)]
+    if publisher is not None:
+        words += ["--publish", "--data", str(publisher.settings.data)]
     if output.form is Form.JSON:
         words += ["--output", "json"]
     return Again(tuple(words), token is not None)

@@ -47,7 +47,7 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class PublicationReceipt:
     """What is in force for one dataset after a publication (or would be, for a dry run: then `revision` is None).
 
     `contents` are the whole dataset's. `warnings` count, for the segment, what deserves a look: line items with an
@@ -97,7 +97,7 @@ def publish(
     allow_rejects: int = 0,
     date_order: DateOrder | None = None,
     dry_run: bool = False,
-) -> list[Receipt]:
+) -> list[PublicationReceipt]:
     """Publish all inputs, which may belong to several datasets, as one transaction; returns a receipt for each.
 
     Raises InputError (nothing is published), LockedError, MovedError, FullDiskError.
@@ -250,7 +250,7 @@ def _in_force_already(catalog: Catalog, segment: _Segment) -> bool:
 
 def _foreseen(
     catalog: Catalog, segment: _Segment, segments: Sequence[_Segment], changed: Sequence[_Segment]
-) -> Receipt:
+) -> PublicationReceipt:
     """The receipt of a publication that changes nothing here: because it is a dry run, or because nothing is new."""
     dataset = segment.identity.dataset
     its = {other.name: other for other in segments if other.identity.dataset == dataset}
@@ -262,18 +262,18 @@ def _foreseen(
     contents = sum((other.contents for other in kept if other.name not in its), Contents())
     contents = sum((other.contents for other in its.values()), contents)
     warnings = dict(segment.warnings)
-    return Receipt(
+    return PublicationReceipt(
         dataset, segment.name, None, etag(dataset, contents), contents, segment.contents, warnings, segment in changed
     )
 
 
-def _receipt(catalog: Catalog, segment: _Segment, changed: bool) -> Receipt:
+def _receipt(catalog: Catalog, segment: _Segment, changed: bool) -> PublicationReceipt:
     """The receipt as the catalog tells it, so that a repeated publication prints the very same."""
     dataset = segment.identity.dataset
     revision = catalog.in_force(dataset)
     assert revision is not None
     stored = next(known for known in catalog.segments(revision.id) if known.name == segment.name)
-    return Receipt(
+    return PublicationReceipt(
         dataset,
         segment.name,
         revision,

@@ -72,6 +72,9 @@ class HashedFile(io.RawIOBase):
         """Drop what is still written to this file, and do not sync it."""
         self._whole = False
 
+    def flush(self) -> None:
+        """Do nothing: there is no buffer. Also of a file that was given up and closed, as `write` does nothing then."""
+
     def writable(self) -> bool:
         """Return True: it can only be written."""
         return True

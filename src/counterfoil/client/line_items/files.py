@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
@@ -127,15 +128,22 @@ class LakeFile:
         return receipt_of(self._file, self.line_items)
 
     def close(self) -> None:
-        """Let go of the file, finished or not."""
-        self._writer.close()
-        self._file.close()
+        """Close the file, finished or not; raises OSError if it cannot be written to its end."""
+        try:
+            self._writer.close()
+        finally:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+        if kind is None:
+            self.close()
+            return
+        self._file.give_up()  # the error on its way is the one to tell
+        with suppress(OSError, ValueError, pa.ArrowException):
+            self.close()
 
 
 class LinesFile:
@@ -158,12 +166,19 @@ class LinesFile:
         return receipt_of(self._file, self.line_items)
 
     def close(self) -> None:
-        """Let go of the file, finished or not."""
-        self._stream.close()
-        self._file.close()
+        """Close the file, finished or not; raises OSError if it cannot be written to its end."""
+        try:
+            self._stream.close()
+        finally:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+        if kind is None:
+            self.close()
+            return
+        self._file.give_up()  # the error on its way is the one to tell
+        with suppress(OSError, ValueError, pa.ArrowException):
+            self.close()

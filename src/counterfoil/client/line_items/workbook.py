@@ -18,13 +18,14 @@ from typing import Any, Final
 
 import pyarrow as pa
 import xlsxwriter
+from xlsxwriter.exceptions import XlsxFileError
 
+from counterfoil.client.line_items.files import receipt_of
 from counterfoil.client.line_items.forms import Form, check_rows
 from counterfoil.client.line_items.headings import Headed, LeftOut, Note, columns_of, quietly, texts_of
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.columns import Type, table_of
-from counterfoil.disk.durability import sync_file
-from counterfoil.disk.hashing import measured
+from counterfoil.disk.hashing import HashedFile
 from counterfoil.errors import UsageError
 from counterfoil.model import Kind
 
@@ -49,31 +50,34 @@ def write_workbook(path: Path, kind: Kind, batches: Iterable[pa.RecordBatch], no
     Raises UsageError for more of them than Excel has rows, and for a text longer than a cell. `note` is told what is
     text that could have been a number. Whatever fails leaves no file.
     """
+    path.unlink(missing_ok=True)
+    sheet: _Sheet | None = None
     try:
-        sheet = _Sheet(path, kind)
-        try:
+        with HashedFile(path) as file:
+            sheet = _Sheet(file, kind)
             for batch in batches:
                 check_rows(Form.XLSX, sheet.line_items + batch.num_rows)
                 sheet.add(batch)
             sheet.finish()
-        finally:
-            sheet.close()
     except BaseException:
+        if sheet is not None:
+            sheet.abandon()
         with suppress(OSError):
             path.unlink(missing_ok=True)
         raise
     sheet.tell(note)
-    return _receipt(path, sheet.line_items)
+    return receipt_of(file, sheet.line_items)
 
 
 class _Sheet:
     """The one sheet of a workbook while it is written, row by row."""
 
-    def __init__(self, path: Path, kind: Kind) -> None:
+    def __init__(self, file: HashedFile, kind: Kind) -> None:
+        self._file = file
         self._kind = kind
         self._columns = columns_of(kind)
         # Rows go to a file as they come; beside the workbook, where there is room for it.
-        self._book: Any = xlsxwriter.Workbook(str(path), {"constant_memory": True, "tmpdir": str(path.parent)})
+        self._book: Any = xlsxwriter.Workbook(file, {"constant_memory": True, "tmpdir": str(file.path.parent)})
         self._book.set_properties({"created": _MADE})
         self._formats = {name: self._book.add_format({"num_format": name}) for name in (_AMOUNT, _DAY, _SECOND)}
         self._sheet: Any = self._book.add_worksheet(kind.value)
@@ -139,12 +143,22 @@ class _Sheet:
         self._sheet.write_string(row, index, text)
 
     def finish(self) -> None:
-        """Have a filter on the headings."""
+        """Put a filter on the headings, and the workbook together; raises OSError."""
         self._sheet.autofilter(0, 0, self.line_items, len(self._columns) - 1)
+        try:
+            self._book.close()
+        except XlsxFileError as error:
+            cause = error.args[0] if error.args else error
+            raise cause if isinstance(cause, OSError) else OSError(str(error)) from None
 
-    def close(self) -> None:
-        """Put the workbook together."""
-        self._book.close()
+    def abandon(self) -> None:
+        """Close the files in which the rows were collected, whatever is wrong with them."""
+        self._file.give_up()  # the library writes the end of the archive when it is garbage-collected
+        for file in (self._sheet.row_data_fh, self._sheet.fh):
+            with suppress(OSError, ValueError):
+                file.close()
+        with suppress(OSError):
+            Path(self._sheet.row_data_filename).unlink(missing_ok=True)
 
     def tell(self, note: Note) -> None:
         """Say what is not as one might expect."""
@@ -181,8 +195,3 @@ def date_cell(text: str) -> Cell:
         return None
     passed = moment - _EPOCH
     return passed / timedelta(days=1), bool(passed.seconds)
-
-
-def _receipt(path: Path, line_items: int) -> ReceiptFile:
-    sync_file(path)
-    return ReceiptFile(path.name, *measured(path), line_items)

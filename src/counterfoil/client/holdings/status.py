@@ -21,8 +21,8 @@ from counterfoil.client.drivers.blocking import Driver
 from counterfoil.client.drivers.http import open_client
 from counterfoil.client.drivers.signing import Credential, Signer, scope_for
 from counterfoil.client.flows.calls import Caller, CallLog
-from counterfoil.client.holdings.expected import Expected
-from counterfoil.client.holdings.held import Holding, flaw_of, holding_at
+from counterfoil.client.holdings.expected import ExpectedPull
+from counterfoil.client.holdings.holding import Holding, flaw_of, holding_at
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.protocol.retries import Patience
@@ -51,11 +51,14 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
+WANTING: Final = (State.NEWER, State.THERE, State.OVERDUE, State.NEVER, State.DAMAGED)  # somebody has to act
+
+
 @dataclass(frozen=True, slots=True)
-class Standing:
+class HoldingStatus:
     """One expected thing: how it stands with it, what is held of it, and what there is to say."""
 
-    expected: Expected
+    expected: ExpectedPull
     folder: Path
     state: State
     holding: Holding | None = None
@@ -67,7 +70,7 @@ class Standing:
         return self.holding.receipt if self.holding else None
 
 
-class Source:
+class ProbedSource:
     """A source that is asked for its states only."""
 
     def __init__(
@@ -106,29 +109,29 @@ class Source:
         return page.annotations.etag or ""
 
 
-def standings(
-    expected: list[Expected],
+def statuses(
+    expected: list[ExpectedPull],
     root: Path,
-    source: Source,
+    source: ProbedSource,
     now: datetime,
     *,
     tenant: str = "",
     offline: bool = False,
-    asking: Callable[[Expected], None] = lambda _: None,
-) -> Iterator[Standing]:
+    asking: Callable[[ExpectedPull], None] = lambda _: None,
+) -> Iterator[HoldingStatus]:
     """Yield how it stands with each expected thing. A source that does not let us in is not asked again."""
     shut = "the source was not asked" if offline else ""
     for each in expected:
         folder = root / each.place
         holding, flaw = held_of(each, folder, source.base, source.api, now, tenant)
         if flaw:
-            yield Standing(each, folder, State.DAMAGED, holding, flaw)
+            yield HoldingStatus(each, folder, State.DAMAGED, holding, flaw)
             continue
         try:
             ask = each.ask(now)
         except UsageError:
             state = State.HELD if holding and holding.receipt else State.NEVER
-            yield Standing(each, folder, state, holding, "sources no longer offer this month")
+            yield HoldingStatus(each, folder, state, holding, "sources no longer offer this month")
             continue
         if shut:
             yield _unasked(each, folder, holding, shut)
@@ -145,7 +148,7 @@ def standings(
 
 
 def held_of(
-    expected: Expected, folder: Path, base: Base, api: Api, now: datetime, tenant: str = "", *, read: bool = False
+    expected: ExpectedPull, folder: Path, base: Base, api: Api, now: datetime, tenant: str = "", *, read: bool = False
 ) -> tuple[Holding | None, str]:
     """Return what is held of an expected thing, and what is wrong with it: '' if it can be counted as held.
 
@@ -165,28 +168,28 @@ def held_of(
     return holding, flaw_of(holding, tenant, read=read)
 
 
-def _unasked(each: Expected, folder: Path, holding: Holding | None, why: str) -> Standing:
+def _unasked(each: ExpectedPull, folder: Path, holding: Holding | None, why: str) -> HoldingStatus:
     if holding is not None and holding.receipt is not None:
-        return Standing(each, folder, State.HELD, holding, f"whether there is newer is unknown: {why}")
-    return Standing(each, folder, State.UNKNOWN, holding, why)
+        return HoldingStatus(each, folder, State.HELD, holding, f"whether there is newer is unknown: {why}")
+    return HoldingStatus(each, folder, State.UNKNOWN, holding, why)
 
 
-def _asked(each: Expected, folder: Path, holding: Holding | None, etag: str | None, now: datetime) -> Standing:
+def _asked(each: ExpectedPull, folder: Path, holding: Holding | None, etag: str | None, now: datetime) -> HoldingStatus:
     receipt = holding.receipt if holding else None
     begun = "an unfinished pull can be gone on with" if holding and holding.unfinished else ""
     if receipt is None:
         state = absent_state(each, folder, now) if etag is None else State.THERE
-        return Standing(each, folder, state, holding, NEVER_REMARK if state is State.NEVER else begun)
+        return HoldingStatus(each, folder, state, holding, NEVER_REMARK if state is State.NEVER else begun)
     if etag is None:
-        return Standing(each, folder, State.HELD, holding, "it is no longer there")
+        return HoldingStatus(each, folder, State.HELD, holding, "it is no longer there")
     if not etag or not receipt.etag:
-        return Standing(each, folder, State.HELD, holding, "whether there is newer is unknown: no eTag is told")
+        return HoldingStatus(each, folder, State.HELD, holding, "whether there is newer is unknown: no eTag is told")
     if etag != receipt.etag:
-        return Standing(each, folder, State.NEWER, holding, begun or f"eTag {etag} there")
-    return Standing(each, folder, State.HELD, holding, begun)
+        return HoldingStatus(each, folder, State.NEWER, holding, begun or f"eTag {etag} there")
+    return HoldingStatus(each, folder, State.HELD, holding, begun)
 
 
-def absent_state(expected: Expected, folder: Path, now: datetime) -> State:
+def absent_state(expected: ExpectedPull, folder: Path, now: datetime) -> State:
     """Return how it stands with something of which the source has nothing, and we neither. `folder` is its own."""
     if expected.over_at is not None and now >= expected.over_at:
         of_other_months = folder.parent.glob(f"*-{expected.currency}/{FILE_NAME}")
