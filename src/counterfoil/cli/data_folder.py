@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from counterfoil.cli.output import Output, Progress
+from counterfoil.cli.output import Output, ProgressCounter
 from counterfoil.datasets.publish import Workshop
 from counterfoil.datasets.sweep import sweep
 from counterfoil.errors import CounterfoilError
@@ -60,7 +60,7 @@ def swept(workshop: Workshop, output: Output) -> None:
 def progress_of(output: Output) -> Iterator[Callable[[str, int], None]]:
     """Show how many line items have come along; each stage, such as reading, has a count of its own."""
     with ExitStack() as shown:
-        bars: dict[str, Progress] = {}
+        bars: dict[str, ProgressCounter] = {}
         last: dict[str, int] = {}
 
         def report(stage: str, count: int) -> None:

@@ -19,7 +19,7 @@ from typing import ParamSpec, TextIO, TypeVar
 
 import click
 
-from counterfoil.cli.output import Form, Output
+from counterfoil.cli.output import Output, OutputForm
 from counterfoil.errors import UsageError
 from counterfoil.settings import Settings
 
@@ -67,8 +67,8 @@ def with_output(function: Callable[P, R]) -> Callable[P, R]:
     """Add `--output table|json`, and pass an `output: Output`."""
     return click.option(
         "--output",
-        type=click.Choice([form.value for form in Form], case_sensitive=False),
-        default=Form.TABLE.value,
+        type=click.Choice([form.value for form in OutputForm], case_sensitive=False),
+        default=OutputForm.TABLE.value,
         show_default=True,
         is_eager=True,  # so that a mistake in any other option is already told in the form that was asked for
         callback=_make_output,
@@ -138,6 +138,6 @@ def _refuse_nan(_: click.Context, __: click.Parameter, seconds: float) -> float:
 
 
 def _make_output(context: click.Context, _: click.Parameter, form: str) -> Output:
-    output = Output(Form(form))
+    output = Output(OutputForm(form))
     context.find_root().ensure_object(Frame).output = output
     return output

@@ -11,7 +11,7 @@ import click
 
 from counterfoil.cli.data_folder import opened_to_publish, progress_of, swept
 from counterfoil.cli.options import NamedPath, standard_input, with_output, with_settings
-from counterfoil.cli.output import Form, Output, counted
+from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.csv_lines import DateOrder
 from counterfoil.datasets.publish import Input, PublicationReceipt
@@ -150,7 +150,7 @@ def _check_rejects(rejects: Path | None, settings: Settings) -> None:
 def print_receipts(output: Output, receipts: list[PublicationReceipt]) -> None:
     """Print receipts, as facts for people and as one list for programs."""
     rows = [receipt_facts(receipt) for receipt in receipts]
-    if output.form is Form.JSON:
+    if output.form is OutputForm.JSON:
         output.rows(HEADINGS, rows)
         return
     for row in rows:

@@ -1,8 +1,7 @@
 """What a pull that ended early says: the command that goes on, and what to do about a folder.
 
-What a newcomer would get wrong: a token is never repeated, so the command alone would not do, and that is said. Where
-the same command would only fail the same way, none is named. And a profile has its folder, so advice to name another
-with `--to` is no help there.
+A token is never repeated, so the command says where one has to be added. If the same command would only fail the same
+way, none is named. A profile has a folder of its own, so advice to name another with `--to` would not help.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.cli.options import frame
-from counterfoil.cli.output import Form, Output
+from counterfoil.cli.output import Output, OutputForm
 from counterfoil.cli.pull_publish import PullPublisher
 from counterfoil.errors import CounterfoilError, OperationFailedError, RefusedError, UsageError
 
@@ -75,7 +74,7 @@ def _again(source: str, what: list[str], publisher: PullPublisher | None, token:
     words = ["counterfoil", *(["--config", str(config)] if config else []), "pull", source, *what]
     if publisher is not None:
         words += ["--publish", "--data", str(publisher.settings.data)]
-    if output.form is Form.JSON:
+    if output.form is OutputForm.JSON:
         words += ["--output", "json"]
     return Again(tuple(words), token is not None)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from counterfoil.cli.output import Form, Output, as_option, counted
+from counterfoil.cli.output import Output, OutputForm, as_option, counted
 from counterfoil.cli.pull_again import Again, advise_for_profile
 from counterfoil.cli.pull_display import displayed
 from counterfoil.cli.pull_publish import PullPublisher
@@ -43,7 +43,7 @@ def pull_all(profile: Profile, client: Client, publisher: PullPublisher | None, 
     except KeyboardInterrupt:
         output.note(again.said("To go on"))
         raise
-    output.rows(_HEADINGS if output.form is not Form.JSON else {**_HEADINGS, "folder": "Folder"}, rows)
+    output.rows(_HEADINGS if output.form is not OutputForm.JSON else {**_HEADINGS, "folder": "Folder"}, rows)
     return _conclude(results, output, again)
 
 

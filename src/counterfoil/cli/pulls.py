@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from counterfoil.cli.options import NamedPath, load_settings, with_output, with_token, with_wait
-from counterfoil.cli.output import Form, Output, counted
+from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.cli.receipts import show_receipt
 from counterfoil.cli.sources import find_profile, token_source
 from counterfoil.errors import CounterfoilError, UsageError
@@ -58,7 +58,7 @@ def list_pulls(places: Sequence[str], output: Output) -> None:
     Exit code 1 if something is damaged: a receipt that cannot be read, or a file that is missing or of another size.
     """
     rows = [_row(each, tenant) for each, tenant in _holdings(places)]
-    output.rows(_LISTED_IN_JSON if output.form is Form.JSON else _LISTED, rows, none="Nothing is held there.")
+    output.rows(_LISTED_IN_JSON if output.form is OutputForm.JSON else _LISTED, rows, none="Nothing is held there.")
     damaged = [row for row in rows if row["state"] == "damaged"]
     if damaged:
         more = f", and {counted(len(damaged) - 1, 'more')}" if len(damaged) > 1 else ""
@@ -149,7 +149,7 @@ def status(profile_name: str, offline: bool, token: str | None, wait_s: float, o
             found.append(each)
             progress.advance(1)
     rows = [_standing_row(each) for each in found]
-    headings = _STANDING if output.form is not Form.JSON else {**_STANDING, "eTag": "eTag", "folder": "Folder"}
+    headings = _STANDING if output.form is not OutputForm.JSON else {**_STANDING, "eTag": "eTag", "folder": "Folder"}
     output.rows(headings, rows, none="The profile lists neither invoices nor currencies, so nothing is expected.")
     return _conclude(profile, found, output, offline=offline)
 

@@ -1,8 +1,8 @@
 """Folders for what a test server works with: gone when it ends, and soon after when it was killed.
 
-A folder is locked by the process that made it, and the system takes a lock back when its holder dies, however it
-dies. So whoever makes the next folder can tell which of the others nobody needs any more. What a newcomer would get
-wrong: a process id in the folder's name tells nothing, for the system gives the id of a dead process to another.
+A folder is locked by the process that made it, and the system releases the lock when its holder dies, however it
+dies. So whoever makes the next folder can see which of the others are abandoned. A process id in the folder's name
+would not do: the system gives the id of a dead process to another.
 """
 
 from __future__ import annotations

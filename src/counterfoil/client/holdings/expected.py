@@ -1,9 +1,9 @@
-"""What a profile expects, by when, and where in its folder it lies.
+"""What a profile expects, by when, and in which folder it is kept.
 
 Each invoice, and each month and currency, of each kind has a folder of its own: `usage/G016907411`,
-`usage/2026-10-EUR`. What a newcomer would get wrong: the folder bears the month and never the word `last`, because
-next month that word means something else. And what was not yet invoiced of a month is there for a time only: it is
-due some days into the month, and when the invoice has come, nobody waits for it any more.
+`usage/2026-10-EUR`. The folder is named after the month and never `last`, because next month that word means another
+month. Unbilled line items of a month are offered for a time only: they are due some days into the month, and once the
+invoice is there, they are no longer expected.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What is held below a folder, and whether it still is what its receipts say.
+"""What is held below a folder, and whether it is still what its receipts say.
 
-A receipt makes a pull: a folder without one holds nothing, or a pull that was not finished. What a newcomer would
-get wrong: verifying asks nobody. Sizes, hashes, line counts and exact sums are computed again from the files alone,
-and held against the receipt beside them.
+A folder without a receipt holds nothing, or a pull that was not finished. Verifying makes no calls: sizes, hashes,
+line counts and exact sums are computed again from the files alone, and compared with the receipt beside them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How it stands with what a profile expects: held, newer there, not there yet, overdue, never held.
+"""The state of what a profile expects: held, newer there, not there yet, overdue, never held.
 
-A source is asked one harmless thing for each: an export whose manifest is looked at and not downloaded, or in v1 one
-page of one line item. What a newcomer would get wrong: "not there" and "could not be asked" are different answers,
-and only the first can be overdue. And a month that is over and of which a source has nothing was invoiced meanwhile,
-or there never was anything: only that other months in its currency are held tells that the currency is no mistake.
+A source is asked one harmless thing for each: an export of which only the manifest is read, or in v1 one page of one
+line item. "Not there" and "could not be asked" are different answers, and only the first can be overdue. If a month is
+over and the source has nothing for it, either it was invoiced meanwhile or there never was anything; held months in
+the same currency show that the currency is no mistake.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NEVER_REMARK: Final = (
 
 
 class State(StrEnum):
-    """How it stands with one expected thing."""
+    """The state of one expected pull."""
 
     HELD = "held"
     NEWER = "newer there"
@@ -56,7 +56,7 @@ WANTING: Final = (State.NEWER, State.THERE, State.OVERDUE, State.NEVER, State.DA
 
 @dataclass(frozen=True, slots=True)
 class HoldingStatus:
-    """One expected thing: how it stands with it, what is held of it, and what there is to say."""
+    """One expected pull: its state, what is held of it, and what else there is to say."""
 
     expected: ExpectedPull
     folder: Path
@@ -71,7 +71,7 @@ class HoldingStatus:
 
 
 class ProbedSource:
-    """A source that is asked for its states only."""
+    """A source that is asked only for the eTags of what it has."""
 
     def __init__(
         self, url: str, api: Api, credential: Credential, *, wait_s_max: float, patience: Patience | None = None
@@ -119,7 +119,7 @@ def statuses(
     offline: bool = False,
     asking: Callable[[ExpectedPull], None] = lambda _: None,
 ) -> Iterator[HoldingStatus]:
-    """Yield how it stands with each expected thing. A source that does not let us in is not asked again."""
+    """Yield the state of each expected pull. A source that refuses the token or does not answer is not asked again."""
     shut = "the source was not asked" if offline else ""
     for each in expected:
         folder = root / each.place
@@ -190,7 +190,7 @@ def _asked(each: ExpectedPull, folder: Path, holding: Holding | None, etag: str 
 
 
 def absent_state(expected: ExpectedPull, folder: Path, now: datetime) -> State:
-    """Return how it stands with something of which the source has nothing, and we neither. `folder` is its own."""
+    """Return the state of a pull that is not held and of which the source has nothing. `folder` is its own."""
     if expected.over_at is not None and now >= expected.over_at:
         of_other_months = folder.parent.glob(f"*-{expected.currency}/{FILE_NAME}")
         return State.OVER if any(of_other_months) else State.NEVER

@@ -1,8 +1,8 @@
 """CSV with Partner Center's own headings and order, so that queries made for its files go on working.
 
 UTF-8 with a byte order mark, for Excel takes it for something else without; CRLF; quotes only where they are needed.
-Every value is the text that came, digit for digit. What a newcomer would get wrong: no quoting keeps a spreadsheet
-from computing a text that begins with `=`, if it opens the file itself. Data is not bent for that; it is said.
+Every value is the text that came, digit for digit. No quoting keeps a spreadsheet that opens the file itself from
+computing a text that begins with `=`. The data is not changed for that; a note says so.
 """
 
 from __future__ import annotations

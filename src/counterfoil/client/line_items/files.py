@@ -1,7 +1,6 @@
-"""The files a pull leaves, and reading the blobs it fetched: streaming, so that memory stays flat.
+"""Writing the files of a pull and reading the blobs it fetched: streaming, so that memory stays flat.
 
-What a newcomer would get wrong: a gzip file tells only at its very end whether it is whole, so a blob is believed
-when it was read to the end, not before.
+A gzip file shows only at its very end whether it is whole, so a blob counts as read only when it was read to the end.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """An Excel workbook: ids as text, amounts and dates as numbers where Excel holds them exactly, nothing computed.
 
 Excel keeps 15 digits of a number. A number with more is written as text, digit for digit, and so is a date that has
-parts of a second or another zone than UTC; how many is noted. What a newcomer would get wrong: a text that begins
-with `=` is a formula only to those who write it as one, and a GUID or `0002` must never be taken for a number.
+parts of a second or another zone than UTC; how many is noted. A text that begins with `=` is written as text and never
+as a formula, and a GUID or `0002` never as a number.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ class _Sheet:
         if len(text) > TEXT_LENGTH_MAX // 2 and len(text.encode("utf-16-le")) // 2 > TEXT_LENGTH_MAX:
             raise UsageError(
                 f"{heading} of line item {row:,} has {len(text):,} characters, and a cell holds {TEXT_LENGTH_MAX:,}.",
-                remedy="Take --format parquet or csv.",
+                remedy="Take parquet or csv.",
+                parameter="form",
             )
         self._sheet.write_string(row, index, text)
 

@@ -1,7 +1,7 @@
-"""Names that a source gives, as names of files. What a newcomer would get wrong: a name is not yet a file.
+"""Names that a source gives to blobs, as names of files.
 
-A disk may not tell `A.gz` from `a.gz`, a blob gets another ending where it becomes Parquet, and Windows keeps names
-like `con.gz` for its devices. So names are compared as they will lie on the disk, on whatever system it is.
+A disk may not tell `A.gz` from `a.gz`, a blob gets another ending when it becomes Parquet, Windows keeps names like
+`con.gz` for its devices, and `-rf.gz` looks like an option. So names are compared as they will be on any system's disk.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_BLOB_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}\.gz", re.ASCII)  # none that looks like an option
+_BLOB_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}\.gz", re.ASCII)
 _TAKEN_BY_WINDOWS: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE | re.ASCII)
 
 
@@ -24,5 +24,5 @@ def is_taken_by_windows(name: str) -> bool:
 
 
 def stem_of(blob_name: str) -> str:
-    """Return what is left of a blob's name where endings and letter case do not count: each has its own."""
+    """Return the lower-case name without `.gz` and `.json`, to detect names that collide on a disk."""
     return blob_name.lower().removesuffix(".gz").removesuffix(".json")

@@ -1,9 +1,9 @@
-"""The folder a pull writes to: all of it appears, or nothing; and what an unfinished pull leaves in it.
+"""The folder a pull writes to: all files of the pull appear, or none; and what an unfinished pull leaves in it.
 
 Everything is made in `.counterfoil-pull` inside the target and moved out when the last check has passed; the receipt
-is written last, so data without a receipt is no pull. What a newcomer would get wrong: a folder is read as a whole
-(`*.parquet`). Files of an older state left beside the new ones would be counted twice, so a pull of the same thing
-replaces what the former one brought, and a folder that holds anything else is refused.
+is written last, so data without a receipt is no pull. Tools read a folder as a whole (`*.parquet`), and files of an
+older state left beside the new ones would be counted twice. So a pull of the same thing replaces what the former one
+brought, and a folder that holds anything else is refused.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class PullFolder:
         self.ticket: UnfinishedPull | None = None  # of an unfinished one
 
     def enter(self) -> None:
-        """Make the folder ready; raises UsageError if it holds something else, LockedError if another pull is on."""
+        """Make the folder ready; raises UsageError if it holds other things, LockedError if another pull is running."""
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path} is a file.", remedy="Name a folder.", parameter="to")
         self._lock_up()
@@ -170,7 +170,7 @@ class PullFolder:
         return None
 
     def clear(self) -> None:
-        """Throw away what an unfinished pull left."""
+        """Delete what an unfinished pull left."""
         self.ticket, self._partner = None, ""
         for each in self.staging.iterdir():
             if each.name != _LOCK:
@@ -196,7 +196,7 @@ class PullFolder:
         self.clear()
 
     def _check_ready(self, receipt: Receipt) -> None:
-        """Refuse, before anything is replaced, what can be told by then."""
+        """Refuse, before anything is replaced, what can be found by then."""
         names = {each.name.lower() for each in receipt.files}
         assert all(_SAFE_NAME.fullmatch(name) for name in names)
         if len(names) != len(receipt.files):
