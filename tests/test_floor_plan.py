@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
 GROUND = {
+    "disk",
     "line_items",
     "lake_files",
     "errors",
@@ -28,6 +29,7 @@ GROUND = {
     "lake",
 }
 ALLOWED = {
+    "disk": set[str](),
     "errors": set[str](),
     "numbers": set[str](),
     "periods": {"errors"},
@@ -39,15 +41,16 @@ ALLOWED = {
     "lake": {"numbers", "model", "columns"},
     "line_items": {"columns", "errors", "numbers", "model"},
     "lake_files": {"errors", "columns", "lake", "line_items", "model"},
-    "wire": GROUND,
+    "wire": GROUND - {"disk"},
     "storage": GROUND | {"wire"},
     "datasets": GROUND | {"wire", "storage"},
     "exports": GROUND | {"wire", "storage"},
     "server": GROUND | {"wire", "storage", "datasets", "exports"},
     "client": GROUND | {"wire"},
     "generator": GROUND,
+    "mirror": GROUND | {"datasets", "client"},
     "testing": GROUND | {"wire", "storage", "datasets", "exports", "server", "client", "generator"},
-    "cli": GROUND | {"wire", "storage", "datasets", "exports", "server", "client", "generator", "testing"},
+    "cli": GROUND | {"wire", "storage", "datasets", "exports", "server", "client", "generator", "mirror", "testing"},
     "__init__": {"client", "errors", "model"},
     "__main__": {"cli"},
 }
@@ -56,14 +59,14 @@ IN_THE_CLIENT = {
     "protocol": set[str](),
     "receipt": {"protocol"},
     "line_items": {"protocol", "receipt"},
-    "disk": {"protocol", "receipt", "line_items"},
+    "pull_folder": {"protocol", "receipt", "line_items"},
     "network": {"protocol"},
-    "transfer": {"protocol", "receipt", "line_items", "disk", "network"},
+    "transfer": {"protocol", "receipt", "line_items", "pull_folder", "network"},
     "credentials": {"protocol", "network", "transfer"},
     "client_options": {"protocol", "network", "transfer"},
     "api": {"protocol", "receipt", "line_items", "network", "transfer", "credentials", "client_options"},
     "async_api": {"protocol", "receipt", "line_items", "network", "transfer", "credentials", "client_options"},
-    "holdings": {"protocol", "receipt", "line_items", "disk", "network", "transfer", "api"},
+    "holdings": {"protocol", "receipt", "line_items", "pull_folder", "network", "transfer", "api"},
     "diagnosis": {"protocol", "network", "transfer"},
     "__init__": {"protocol", "receipt", "line_items", "transfer", "credentials", "client_options", "api", "async_api"},
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from counterfoil.client import Api, Form
-from counterfoil.client.disk.folder import STAGING
+from counterfoil.client.pull_folder.target import STAGING
 from counterfoil.server.service import Receive, Scope, Send
 from counterfoil.testing import Server
 

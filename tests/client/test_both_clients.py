@@ -15,8 +15,8 @@ import pytest
 
 import counterfoil
 from counterfoil.client import Api, AsyncClient, Client, Form, Progress, Proof, ask_billed, ask_unbilled
-from counterfoil.client.disk.folder import STAGING
 from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.pull_folder.target import STAGING
 from counterfoil.errors import NoAnswerError, ProofError, RefusedError
 from counterfoil.lake import lake_schema
 from counterfoil.model import Kind

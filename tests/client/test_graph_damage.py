@@ -129,7 +129,7 @@ def test_a_blob_listed_twice_as_names_of_files_go_is_refused(
     "name",
     [
         *("../x.gz", "a/b.gz", "a\\b.gz", ".hidden.gz", "x.json", "x.gz\n", "", "C:x.gz", "x%2f.gz", "..gz", None),
-        *("CON.gz", "nul.json.gz", "COM1.json.gz"),
+        *("-rf.json.gz", "-.gz", "CON.gz", "nul.json.gz", "COM1.json.gz"),
     ],
 )
 def test_a_blob_name_that_is_no_plain_file_name_never_reaches_the_disk(

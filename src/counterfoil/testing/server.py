@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
+from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
 from counterfoil.errors import UsageError
 from counterfoil.exports import Exports
 from counterfoil.model import WHOLE, Kind, tenant_id
@@ -116,7 +116,7 @@ class Server:
         period: str = "",
         currency: str = "",
         segment: str = WHOLE,
-    ) -> list[Receipt]:
+    ) -> list[PublicationReceipt]:
         """Publish files (paths), contents of files (bytes, gzip or not) or line items, as `counterfoil publish` does.
 
         Line items are mappings, or pieces of JSON lines such as `counterfoil.generator.generate` yields. Amounts may

@@ -1,8 +1,7 @@
 """Counting and summing the files of a pull again, whatever their form.
 
-Only the columns that are summed are read, as the exact texts they are, and in pieces, so that memory stays flat. What
-a newcomer would get wrong: a CSV file is read here as text and by its headings. No reader that guesses at types is let
-near, for it would make floats of amounts.
+Only the columns that are summed are read, as exact texts, and in pieces, so that memory stays flat. A CSV file is read
+as text and by its headings, never with guessed types, which would make floats of amounts.
 """
 
 from __future__ import annotations

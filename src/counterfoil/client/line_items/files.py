@@ -1,16 +1,14 @@
-"""The files a pull leaves, and reading the blobs it fetched: streaming, so that memory stays flat.
+"""Writing the files of a pull and reading the blobs it fetched: streaming, so that memory stays flat.
 
-What a newcomer would get wrong: a gzip file tells only at its very end whether it is whole, so a blob is believed
-when it was read to the end, not before.
+A gzip file shows only at its very end whether it is whole, so a blob counts as read only when it was read to the end.
 """
 
 from __future__ import annotations
 
 import gzip
-import hashlib
-import os
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
@@ -21,6 +19,7 @@ from isal import igzip, isal_zlib
 from counterfoil.client.line_items.reading import LineReader
 from counterfoil.client.protocol.promised_totals import TRY_AGAIN
 from counterfoil.client.receipt import ReceiptFile
+from counterfoil.disk.hashing import HashedFile
 from counterfoil.errors import ProofError
 from counterfoil.lake import text_schema
 from counterfoil.lake_files import LakeWriter
@@ -79,44 +78,9 @@ def _gzip(file: HashedFile) -> Any:
     return igzip.IGzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0)  # type: ignore[no-untyped-call]
 
 
-class HashedFile:
-    """A file that is written from start to end, and knows its size and SHA-256 when it is closed."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.size_bytes = 0
-        self._digest = hashlib.sha256()
-        self._file = path.open("xb")
-
-    def write(self, data: bytes) -> int:
-        """Append some bytes."""
-        self._digest.update(data)
-        self.size_bytes += memoryview(data).nbytes
-        return self._file.write(data)
-
-    def tell(self) -> int:
-        """Return how much was written."""
-        return self.size_bytes
-
-    def flush(self) -> None:
-        """Hand everything to the system."""
-        self._file.flush()
-
-    def close(self) -> None:
-        """Bring everything to the disk; closing again does nothing."""
-        if not self._file.closed:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-
-    @property
-    def closed(self) -> bool:
-        """Whether it is closed."""
-        return self._file.closed
-
-    def receipt(self, line_items: int) -> ReceiptFile:
-        """Return what the receipt says of this file."""
-        return ReceiptFile(self.path.name, self.size_bytes, self._digest.hexdigest(), line_items)
+def receipt_of(file: HashedFile, line_items: int) -> ReceiptFile:
+    """Return what a receipt says of a file that was written."""
+    return ReceiptFile(file.path.name, file.size_bytes, file.measured.sha256, line_items)
 
 
 class LakeFile:
@@ -148,7 +112,7 @@ class LakeFile:
         """Bring the file to the disk and return what the receipt says of it."""
         self._writer.finish()
         self._file.close()
-        return self._file.receipt(self.line_items)
+        return receipt_of(self._file, self.line_items)
 
     def close(self) -> None:
         """Let go of the file, finished or not."""
@@ -159,7 +123,12 @@ class LakeFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+        if kind is None:
+            self.close()
+            return
+        self._file.give_up()  # the error on its way is the one to tell
+        with suppress(OSError, ValueError, pa.ArrowException):
+            self.close()
 
 
 class LinesFile:
@@ -179,15 +148,22 @@ class LinesFile:
     def finish(self) -> ReceiptFile:
         """Bring the file to the disk and return what the receipt says of it."""
         self.close()
-        return self._file.receipt(self.line_items)
+        return receipt_of(self._file, self.line_items)
 
     def close(self) -> None:
-        """Let go of the file, finished or not."""
-        self._stream.close()
-        self._file.close()
+        """Close the file, finished or not; raises OSError if it cannot be written to its end."""
+        try:
+            self._stream.close()
+        finally:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+        if kind is None:
+            self.close()
+            return
+        self._file.give_up()  # the error on its way is the one to tell
+        with suppress(OSError, ValueError, pa.ArrowException):
+            self.close()

@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from counterfoil.client.disk.blobs import check_blob, forget, measured
-from counterfoil.client.disk.journal import digest_of
 from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.reading import Dialect, LineReader, tally_of
 from counterfoil.client.network.session import Session
@@ -24,12 +22,15 @@ from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.graph_answers import SourceBlob
 from counterfoil.client.protocol.messages import Request, SourceAnswer
 from counterfoil.client.protocol.promised_totals import ChangedError, Tally
+from counterfoil.client.pull_folder.verified import check_blob, forget
+from counterfoil.client.pull_folder.walk_journal import digest_of
 from counterfoil.client.transfer.blob_downloads import BlobDownloads, Links
 from counterfoil.client.transfer.client_settings import ClientSettings
 from counterfoil.client.transfer.graph_exports import Exporter
 from counterfoil.client.transfer.month_words import asked_now, check_means
 from counterfoil.client.transfer.repeated_data import RepeatedBlobs, check_new
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
+from counterfoil.disk.hashing import measured
 from counterfoil.errors import ProofError
 from counterfoil.lake import batch_to_lake
 from counterfoil.model import Kind

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from counterfoil.client.disk.blobs import Facts
-from counterfoil.client.disk.folder import Folder
 from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.forms import Form, Proven, write_form
 from counterfoil.client.line_items.reading import Dialect, LineReader
 from counterfoil.client.network.session import Session
 from counterfoil.client.protocol.promised_totals import Promise, Tally
-from counterfoil.client.receipt import Receipt, ReceiptBlob, ReceiptFile
+from counterfoil.client.pull_folder.target import PullFolder
+from counterfoil.client.pull_folder.verified import VerifiedBlob
+from counterfoil.client.receipt import Receipt, ReceiptFile
 from counterfoil.client.transfer.progress import ProgressReport
 from counterfoil.columns import table_of
 from counterfoil.errors import ProofError
@@ -29,12 +29,12 @@ class PullResult:
     tally: Tally
     checked: tuple[str, ...]
     unchecked: tuple[str, ...]
-    blobs: tuple[ReceiptBlob, ...]
+    blobs: tuple[ReceiptFile, ...]
     files: tuple[ReceiptFile, ...]
     inexact: Mapping[str, int] = field(default_factory=dict)
 
 
-def together(facts: list[Facts]) -> Tally:
+def together(facts: list[VerifiedBlob]) -> Tally:
     """Return the tally of all."""
     tally = Tally()
     for each in facts:
@@ -42,7 +42,7 @@ def together(facts: list[Facts]) -> Tally:
     return tally
 
 
-def rounded(facts: list[Facts]) -> dict[str, int]:
+def rounded(facts: list[VerifiedBlob]) -> dict[str, int]:
     """Return how many decimals of each column had to be rounded, in all."""
     counts: dict[str, int] = {}
     for each in facts:
@@ -79,8 +79,8 @@ def written(
     form: Form,
     kind: Kind,
     dialect: Dialect,
-    folder: Folder,
-    facts: Sequence[Facts],
+    folder: PullFolder,
+    facts: Sequence[VerifiedBlob],
     progress: ProgressReport,
 ) -> tuple[ReceiptFile, ...]:
     """Return the staged files of a pull; a form that is one file of everything is written now."""

@@ -1,8 +1,7 @@
-"""What is held below a folder, and whether it still is what its receipts say.
+"""What is held below a folder, and whether it is still what its receipts say.
 
-A receipt makes a pull: a folder without one holds nothing, or a pull that was not finished. What a newcomer would
-get wrong: verifying asks nobody. Sizes, hashes, line counts and exact sums are computed again from the files alone,
-and held against the receipt beside them.
+A folder without a receipt holds nothing, or a pull that was not finished. Verifying makes no calls: sizes, hashes,
+line counts and exact sums are computed again from the files alone, and compared with the receipt beside them.
 """
 
 from __future__ import annotations
@@ -14,14 +13,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from counterfoil.client.disk.blobs import measured
-from counterfoil.client.disk.folder import STAGING
-from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.holdings.counting import COUNTED, summed_columns
 from counterfoil.client.line_items.forms import DATA_SUFFIXES
 from counterfoil.client.line_items.reading import tally_of
 from counterfoil.client.protocol.promised_totals import Tally
+from counterfoil.client.pull_folder.inspection import staged_faults
+from counterfoil.client.pull_folder.target import STAGING
+from counterfoil.client.pull_folder.unfinished import FILE_NAME as UNFINISHED_NAME
 from counterfoil.client.receipt import FILE_NAME, Receipt, ReceiptFile
+from counterfoil.disk.hashing import measured
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.model import Kind, tenant_id
 
@@ -55,12 +55,12 @@ class Verdict:
 
 def holding_at(folder: Path) -> Holding | None:
     """Return what a folder holds, or None if it is no pull's."""
-    ticket = Ticket.read(folder / STAGING)
+    begun = (folder / STAGING / UNFINISHED_NAME).exists()
     try:
         receipt = Receipt.read(folder)
     except UsageError as error:
-        return Holding(folder, None, ticket is not None, error.message)
-    begun = ticket is not None or (receipt is None and (folder / FILE_NAME).exists())
+        return Holding(folder, None, begun, error.message)
+    begun = begun or (receipt is None and (folder / FILE_NAME).exists())
     if receipt is None and not begun:
         return None
     return Holding(folder, receipt, begun)
@@ -118,8 +118,10 @@ def verify(holding: Holding, tenant: str = "", advance: Callable[[int], None] = 
     """Compute everything again from the files, and hold it against the receipt; and it against the `tenant`, if any."""
     verdict = Verdict(holding)
     receipt = holding.receipt
+    if holding.unfinished:
+        verdict.faults += _staged_faults(holding.folder)
     if receipt is None:
-        verdict.faults.append(holding.told or "no pull was finished here")
+        verdict.faults += [holding.told] if holding.told else []
         return verdict
     if is_strangers(receipt, tenant):
         verdict.faults.append(_of_strangers(receipt, tenant))
@@ -138,6 +140,13 @@ def verify(holding: Holding, tenant: str = "", advance: Callable[[int], None] = 
     if receipt.format in COUNTED and not verdict.faults:
         verdict.faults += _sum_faults(receipt, tally)
     return verdict
+
+
+def _staged_faults(folder: Path) -> list[str]:
+    try:
+        return list(staged_faults(folder / STAGING))
+    except OSError as error:
+        return [f"the unfinished pull cannot be read: {error.strerror}"]
 
 
 def _file_faults(

@@ -1,72 +1,63 @@
-"""Proving a blob that lies on the disk: its bytes, its line items, its sums; and keeping what was found beside it.
+"""Verifying a blob that was fetched: its bytes, its line items, its sums; and storing what was found beside it.
 
-What a newcomer would get wrong: a blob is verified when its facts are written, not when its bytes are there. The
-facts are written last, so after a crash a blob either has them, and is never fetched or read again, or has not.
+A blob is verified when its facts are stored, not when its bytes are there. The facts are written last, so after a
+crash a blob either has facts, and is never fetched again, or has none.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
 
-from counterfoil.client.disk.syncing import write_json
+import msgspec
+
 from counterfoil.client.line_items.files import LakeFile, batches_of
 from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns, tally_of
 from counterfoil.client.protocol.graph_answers import SourceBlob
 from counterfoil.client.protocol.promised_totals import TRY_AGAIN, Tally
-from counterfoil.client.receipt import ReceiptBlob, ReceiptFile
+from counterfoil.client.receipt import VERSION, Count, ReceiptFile, Totals
+from counterfoil.disk import documents
+from counterfoil.disk.durability import sync_file, write_durably
+from counterfoil.disk.hashing import measured
 from counterfoil.errors import ProofError
 from counterfoil.model import Kind
 
-_HASH_BYTES: Final = 1 << 20
 
+class VerifiedBlob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A verified blob, or a finished part of a walk: what it was, the file it became, and its exact sums."""
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of a verified blob, or of a finished part of a walk, and the file it became."""
-
-    blob: ReceiptBlob
+    blob: ReceiptFile
     file: ReceiptFile
-    totals: Mapping[str, Mapping[str, str]]
-    inexact: Mapping[str, int] = field(default_factory=dict)
+    totals: Totals
+    inexact: Mapping[str, Count] = {}
 
     @property
     def tally(self) -> Tally:
         """Its line items and sums."""
         return Tally.of(self.blob.line_items, self.totals)
 
-    def keep(self, folder: Path) -> None:
-        """Write the facts beside the blob: from now on it is verified."""
-        body = {
-            "blob": self.blob.to_json(),
-            "file": self.file.to_json(),
-            "totals": self.totals,
-            "inexact": self.inexact,
-        }
-        write_json(_path(folder, self.blob.name), body)
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the blob became Parquet, and is not kept as it came."""
+        return self.file.name != self.blob.name
+
+    def keep(self, staging: Path) -> None:
+        """Store the facts beside the blob: from now on it is verified."""
+        write_durably(facts_path(staging, self.blob.name), documents.encode(self, VERSION))
 
     @classmethod
-    def read(cls, folder: Path, name: str) -> Facts | None:
-        """Return the facts of a blob, or None where it was not verified."""
+    def read(cls, staging: Path, name: str) -> VerifiedBlob | None:
+        """Return the facts of a blob, or None if it is not verified."""
         try:
-            body: Any = json.loads(_path(folder, name).read_text(encoding="utf-8"))
-            return cls(
-                ReceiptBlob.from_json(body["blob"]),
-                ReceiptFile.from_json(body["file"]),
-                body["totals"],
-                body["inexact"],
-            )
-        except (OSError, ValueError, KeyError, TypeError):
+            return documents.decode(facts_path(staging, name).read_bytes(), VERSION, cls)
+        except (OSError, ValueError):
             return None
 
 
-def _path(folder: Path, name: str) -> Path:
-    return folder / f"{name}.json"
+def facts_path(staging: Path, blob_name: str) -> Path:
+    """Return where the facts of a blob are stored."""
+    return staging / f"{blob_name}.json"
 
 
 def parquet_name(blob_name: str) -> str:
@@ -74,7 +65,9 @@ def parquet_name(blob_name: str) -> str:
     return f"{blob_name.removesuffix('.gz').removesuffix('.json')}.parquet"
 
 
-def prove(part: Path, blob: SourceBlob, kind: Kind, *, as_parquet: bool, on_line_items: Callable[[int], None]) -> Facts:
+def prove(
+    part: Path, blob: SourceBlob, kind: Kind, *, as_parquet: bool, on_line_items: Callable[[int], None]
+) -> VerifiedBlob:
     """Read a fetched blob to its end and keep it, as it is or as Parquet; raises ProofError, and then it is gone."""
     try:
         facts = _proven(part, blob, kind, as_parquet=as_parquet, on_line_items=on_line_items)
@@ -88,7 +81,7 @@ def prove(part: Path, blob: SourceBlob, kind: Kind, *, as_parquet: bool, on_line
 
 def _proven(
     part: Path, blob: SourceBlob, kind: Kind, *, as_parquet: bool, on_line_items: Callable[[int], None]
-) -> Facts:
+) -> VerifiedBlob:
     size, sha256 = measured(part)
     check_blob(blob, size, sha256)
     tally, inexact = Tally(), dict[str, int]()
@@ -115,22 +108,12 @@ def _proven(
         )
     if not as_parquet:
         settle(part, part.with_name(blob.name))
-    return Facts(ReceiptBlob(blob.name, size, sha256, tally.line_items), file, tally.plain_totals(), inexact)
-
-
-def measured(path: Path) -> tuple[int, str]:
-    """Return the size and SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_HASH_BYTES):
-            digest.update(piece)
-        return file.tell(), digest.hexdigest()
+    return VerifiedBlob(ReceiptFile(blob.name, size, sha256, tally.line_items), file, tally.plain_totals(), inexact)
 
 
 def settle(part: Path, target: Path) -> None:
     """Bring a file to the disk and give it the name it keeps."""
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
+    sync_file(part)
     part.replace(target)
 
 

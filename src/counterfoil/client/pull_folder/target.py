@@ -1,29 +1,36 @@
-"""The folder a pull writes to: all of it appears, or nothing; and what an unfinished pull leaves in it.
+"""The folder a pull writes to: all files of the pull appear, or none; and what an unfinished pull leaves in it.
 
 Everything is made in `.counterfoil-pull` inside the target and moved out when the last check has passed; the receipt
-is written last, so data without a receipt is no pull. What a newcomer would get wrong: a folder is read as a whole
-(`*.parquet`). Files of an older state left beside the new ones would be counted twice, so a pull of the same thing
-replaces what the former one brought, and a folder that holds anything else is refused.
+is written last, so data without a receipt is no pull. Tools read a folder as a whole (`*.parquet`), and files of an
+older state left beside the new ones would be counted twice. So a pull of the same thing replaces what the former one
+brought, and a folder that holds anything else is refused.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from counterfoil.client.disk.blobs import measured
-from counterfoil.client.disk.locking import FolderLock
-from counterfoil.client.disk.syncing import sync_folder, write_text
-from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.line_items.forms import DATA_SUFFIXES, Form
 from counterfoil.client.protocol.graph_answers import SourceBlob
-from counterfoil.client.receipt import FILE_NAME, UNFINISHED, VERSION, Receipt, ReceiptFile, identity
-from counterfoil.errors import FullDiskError, LockedError, ProofError, UsageError
+from counterfoil.client.pull_folder.unfinished import UnfinishedPull
+from counterfoil.client.receipt import (
+    FILE_NAME,
+    NamedFile,
+    Receipt,
+    ReceiptFile,
+    UnfinishedReceipt,
+    identity,
+    read_receipt,
+)
+from counterfoil.disk.durability import sync_folder, write_durably
+from counterfoil.disk.file_lock import NO_LOCKS, FileLock
+from counterfoil.disk.hashing import measured
+from counterfoil.errors import DataFolderError, FullDiskError, LockedError, ProofError, UsageError
 
 STAGING: Final = ".counterfoil-pull"
 _LOCK: Final = "lock"
@@ -34,10 +41,10 @@ _NOBODYS: Final = frozenset({"desktop.ini", "thumbs.db"})  # put there by Window
 # one; a CSV file is inflated text, a workbook is not much smaller than Parquet.
 _BESIDE: Final = {Form.BLOBS: 0.0, Form.PARQUET: 0.25, Form.CSV: 12.0, Form.XLSX: 2.0}
 _SPARE_BYTES: Final = 16 << 20
-_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,250}", re.ASCII)
+_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,250}", re.ASCII)
 
 
-class Folder:
+class PullFolder:
     """A target folder: `enter` it, then `keep` what was staged or `leave`."""
 
     def __init__(self, path: Path, subject: Mapping[str, str]) -> None:
@@ -47,14 +54,14 @@ class Folder:
         self._former: tuple[str, ...] = ()
         self._made: list[Path] = []
         self._partner = ""  # whose data an unfinished pull, or this one, has staged
-        self._lock = FolderLock(self.staging / _LOCK, str(path))
+        self._lock: FileLock | None = None
         self.receipt: Receipt | None = None  # of the former pull
-        self.ticket: Ticket | None = None  # of an unfinished one
+        self.ticket: UnfinishedPull | None = None  # of an unfinished one
 
     def enter(self) -> None:
-        """Make the folder ready; raises UsageError if it holds something else, LockedError if another pull is on."""
+        """Make the folder ready; raises UsageError if it holds other things, LockedError if another pull is running."""
         if self.path.exists() and not self.path.is_dir():
-            raise UsageError(f"{self.path} is a file.", remedy="Name a folder with --to.")
+            raise UsageError(f"{self.path} is a file.", remedy="Name a folder.", parameter="to")
         self._lock_up()
         try:  # not before it is locked: another pull that is about to end would look like a stranger
             self._former = self._read_former()
@@ -73,18 +80,19 @@ class Folder:
                         each.mkdir(exist_ok=True)
                         sync_folder(each.parent)
                         self._made = [*(made for made in self._made if made != each), each]
-                self._lock.__enter__()
+                self._lock = lock_pulls(self.staging / _LOCK, str(self.path))
                 return
         raise LockedError(
             f"Other pulls come and go in {self.path}.", remedy="Try again when they are done; it is safe."
         )
 
-    def _read_ticket(self) -> Ticket | None:
-        ticket = Ticket.read(self.staging)
+    def _read_ticket(self) -> UnfinishedPull | None:
+        ticket = UnfinishedPull.read(self.staging)
         if ticket is not None and ticket.subject != self._subject:
             raise UsageError(
                 f"{self.path} holds an unfinished pull of something else: {_said(ticket.subject)}.",
-                remedy=f"Finish that one, or remove {self.staging}, or name another folder with --to.",
+                remedy=f"Finish that one, or remove {self.staging}, or name another folder.",
+                parameter="to",
             )
         return ticket
 
@@ -106,7 +114,8 @@ class Folder:
         if strangers:
             raise UsageError(
                 f"{self.path} holds {strangers[0]}, which no pull brought there, and the two would be mixed up.",
-                remedy="Name an empty folder with --to.",
+                remedy="Name an empty folder.",
+                parameter="to",
             )
 
     def held(self, etag: str, form: str) -> Receipt | None:
@@ -116,7 +125,7 @@ class Folder:
             return None
         for file in receipt.files:
             path = self.path / file.name
-            if not path.is_file() or path.stat().st_size != file.size_bytes or measured(path)[1] != file.sha256:
+            if not _is_there(path, file) or measured(path).sha256 != file.sha256:
                 return None
         return receipt
 
@@ -126,18 +135,32 @@ class Folder:
             raise UsageError(
                 f"{self.path} holds an unfinished pull of data of the partner {self._partner}, and this is the data "
                 f"of {partner}.",
-                remedy=f"Remove {self.staging} to begin anew, or name another folder with --to.",
+                remedy=f"Remove {self.staging} to begin anew, or name another folder.",
+                parameter="to",
             )
         former = self.receipt.partner if self.receipt else ""
         if partner and former and partner != former:
             raise UsageError(
                 f"{self.path} holds data of the partner {former}, and this is the data of {partner}.",
-                remedy="Name another folder with --to.",
+                remedy="Name another folder.",
+                parameter="to",
             )
         self._partner = self._partner or partner
 
     def find(self, file: ReceiptFile) -> Path | None:
-        """Return where a verified file lies: staged, or moved into place by a run that was killed then."""
+        """Return where a verified file is: staged, or moved into place by a run that was killed then.
+
+        The file is hashed: an earlier run verified it, and the disk may have damaged it since. A staged file that is
+        damaged is deleted, so that it is fetched again. Raises OSError.
+        """
+        path = self._find(file)
+        if path is None or measured(path) == (file.size_bytes, file.sha256):
+            return path
+        if path.parent == self.staging:
+            path.unlink()
+        return None
+
+    def _find(self, file: ReceiptFile) -> Path | None:
         for folder in (self.staging, self.path):
             path = folder / file.name
             if folder == self.path and (self.receipt is not None or file.name not in self._former):
@@ -147,7 +170,7 @@ class Folder:
         return None
 
     def clear(self) -> None:
-        """Throw away what an unfinished pull left."""
+        """Delete what an unfinished pull left."""
         self.ticket, self._partner = None, ""
         for each in self.staging.iterdir():
             if each.name != _LOCK:
@@ -163,28 +186,22 @@ class Folder:
         self._check_ready(receipt)
         sync_folder(self.staging)
         # From here a crash leaves an unfinished receipt that names every file, so that the next pull can clean up.
-        note = {
-            "receiptVersion": VERSION,
-            "source": receipt.source,
-            "api": receipt.api,
-            "request": dict(receipt.request),
-            "proof": UNFINISHED,
-            "files": [{"name": name} for name in dict.fromkeys([*self._former, *names])],
-        }
-        self._write(json.dumps(note, indent=2) + "\n")
+        moved = tuple(NamedFile(name) for name in dict.fromkeys([*self._former, *names]))
+        note = UnfinishedReceipt(source=receipt.source, api=receipt.api, request=receipt.request, files=moved)
+        self._write(note.encoded())
         self._replace_former(names)
         if lost := [file.name for file in receipt.files if not _is_there(self.path / file.name, file)]:
             raise ProofError(f"{lost[0]} did not arrive in {self.path}.", remedy="Trying again is safe.")
-        self._write(receipt.text())
+        self._write(receipt.encoded())
         self.clear()
 
     def _check_ready(self, receipt: Receipt) -> None:
-        """Refuse, before anything is replaced, what can be told by then."""
+        """Refuse, before anything is replaced, what can be found by then."""
         names = {each.name.lower() for each in receipt.files}
         assert all(_SAFE_NAME.fullmatch(name) for name in names)
         if len(names) != len(receipt.files):
             raise ProofError("Two files of this pull would have the same name.", remedy="Nothing was replaced.")
-        if lost := [file.name for file in receipt.files if self.find(file) is None]:
+        if lost := [file.name for file in receipt.files if self._find(file) is None]:
             raise ProofError(f"{lost[0]} is no longer as it was written.", remedy="Trying again is safe.")
         for name in (FILE_NAME, *self._former):
             with _told_if_in_use(self.path / name), suppress(FileNotFoundError):
@@ -211,7 +228,7 @@ class Folder:
     @property
     def is_held(self) -> bool:
         """Whether it was entered and is not left yet: nobody else may touch what is in it."""
-        return self._lock.is_held
+        return self._lock is not None
 
     @property
     def has_fetched(self) -> bool:
@@ -220,12 +237,14 @@ class Folder:
 
     def leave(self) -> None:
         """Let go of the folder. What can be gone on with stays; otherwise nothing does that was not there before."""
-        if Ticket.read(self.staging) is not None:
-            self._lock.__exit__()
+        lock, self._lock = self._lock, None
+        if self._is_unfinished():
+            if lock is not None:
+                lock.release()
             return
-        if self._lock.is_held:
+        if lock is not None:
             self.clear()
-            self._lock.remove()
+            lock.remove()
         self._made = [*self._made, self.staging] if self.staging not in self._made else self._made
         for each in reversed(self._made):
             try:
@@ -233,33 +252,58 @@ class Folder:
             except OSError:  # it is not empty, or another pull is there by now
                 return
 
-    def _write(self, text: str) -> None:
+    def _is_unfinished(self) -> bool:
+        try:
+            return UnfinishedPull.read(self.staging) is not None
+        except UsageError:  # a newer Counterfoil's: nothing here is ours to remove
+            return True
+
+    def _write(self, data: bytes) -> None:
         fresh = self.staging / FILE_NAME
-        write_text(fresh, text)
+        write_durably(fresh, data)
         with _told_if_in_use(self.path / FILE_NAME):
             fresh.replace(self.path / FILE_NAME)
         sync_folder(self.path)
 
     def _read_former(self) -> tuple[str, ...]:
-        path = self.path / FILE_NAME
-        self.receipt = Receipt.read(self.path)
-        try:
-            body: Any = json.loads(path.read_text(encoding="utf-8"))
-            names = tuple(str(each["name"]) for each in body["files"])
-            subject = identity(body["source"], body["api"], body["request"])
-        except (FileNotFoundError, NotADirectoryError):
+        """Read the receipt in the folder, and return the names of the files that it has."""
+        found = read_receipt(self.path)
+        if found is None:
             return ()
-        except (OSError, ValueError, KeyError, TypeError):
+        if (subject := identity(found.source, found.api, found.request)) != self._subject:
             raise UsageError(
-                f"{path} is not a receipt that can be read.", remedy="Name an empty folder with --to."
-            ) from None
-        if subject != self._subject:
-            raise UsageError(
-                f"{self.path} holds another pull: {_said(subject)}.", remedy="Name another folder with --to."
+                f"{self.path} holds another pull: {_said(subject)}.", remedy="Name another folder.", parameter="to"
             )
+        names = tuple(file.name for file in found.files)
         if not all(_SAFE_NAME.fullmatch(name) for name in names):  # it names what is to be deleted
-            raise UsageError(f"{path} names files that no pull writes.", remedy="Name an empty folder with --to.")
+            raise UsageError(
+                f"{self.path / FILE_NAME} names files that no pull writes.",
+                remedy="Name an empty folder.",
+                parameter="to",
+            )
+        self.receipt = found if isinstance(found, Receipt) else None
         return names
+
+
+def lock_pulls(path: Path, what: str) -> FileLock:
+    """Take the lock that keeps other pulls out of `what`; waits for nobody.
+
+    Raises LockedError if another pull holds it, DataFolderError if the disk has no locks, and FileNotFoundError if
+    the folder of the lock does not exist.
+    """
+    try:
+        return FileLock.take(path)
+    except BlockingIOError:
+        raise LockedError(
+            f"Another pull is writing to {what}.", remedy="Try again when it is done; it is safe."
+        ) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise DataFolderError(
+            f"{what} cannot be locked: {error.strerror}.",
+            remedy="Name a folder on a disk that has file locks; a disk of this machine has.",
+        ) from None
 
 
 def _is_there(path: Path, file: ReceiptFile) -> bool:
@@ -278,8 +322,8 @@ def _told_if_in_use(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _said(subject: Mapping[str, Any]) -> str:
-    return ", ".join(str(value) for value in subject.values())
+def _said(subject: Mapping[str, str]) -> str:
+    return ", ".join(subject.values())
 
 
 def check_space(folder: Path, blobs: Sequence[SourceBlob], form: Form) -> None:
@@ -294,7 +338,8 @@ def check_room(folder: Path, needed: int) -> None:
     if needed and needed + _SPARE_BYTES > free:
         raise FullDiskError(
             f"About {needed / 1e6:,.0f} MB are to come, and {folder.parent} has room for {free / 1e6:,.0f} MB.",
-            remedy="Make room, or name another folder with --to. Trying again is safe.",
+            remedy="Trying again is safe: make room, or name another folder.",
+            parameter="to",
         )
 
 

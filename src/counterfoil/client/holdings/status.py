@@ -1,9 +1,9 @@
-"""How it stands with what a profile expects: held, newer there, not there yet, overdue, never held.
+"""The state of what a profile expects: held, newer there, not there yet, overdue, never held.
 
-A source is asked one harmless thing for each: an export whose manifest is looked at and not downloaded, or in v1 one
-page of one line item. What a newcomer would get wrong: "not there" and "could not be asked" are different answers,
-and only the first can be overdue. And a month that is over and of which a source has nothing was invoiced meanwhile,
-or there never was anything: only that other months in its currency are held tells that the currency is no mistake.
+A source is asked one harmless thing for each: an export of which only the manifest is read, or in v1 one page of one
+line item. "Not there" and "could not be asked" are different answers, and only the first can be overdue. If a month is
+over and the source has nothing for it, either it was invoiced meanwhile or there never was anything; held months in
+the same currency show that the currency is no mistake.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from counterfoil.client.api import Client
-from counterfoil.client.holdings.expected import Expected
-from counterfoil.client.holdings.held import Holding, flaw_of, holding_at
+from counterfoil.client.holdings.expected import ExpectedPull
+from counterfoil.client.holdings.holding import Holding, flaw_of, holding_at
 from counterfoil.client.network.bearer_tokens import BearerTokens, Credential, scope_for
 from counterfoil.client.network.http_client import open_client
 from counterfoil.client.network.session import Session
@@ -38,7 +38,7 @@ NEVER_REMARK: Final = (
 
 
 class State(StrEnum):
-    """How it stands with one expected thing."""
+    """The state of one expected pull."""
 
     HELD = "held"
     NEWER = "newer there"
@@ -51,11 +51,14 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """One expected thing: how it stands with it, what is held of it, and what there is to say."""
+WANTING: Final = (State.NEWER, State.THERE, State.OVERDUE, State.NEVER, State.DAMAGED)  # somebody has to act
 
-    expected: Expected
+
+@dataclass(frozen=True, slots=True)
+class HoldingStatus:
+    """One expected pull: its state, what is held of it, and what else there is to say."""
+
+    expected: ExpectedPull
     folder: Path
     state: State
     holding: Holding | None = None
@@ -67,8 +70,8 @@ class Standing:
         return self.holding.receipt if self.holding else None
 
 
-class Source:
-    """A source that is asked for its states only."""
+class ProbedSource:
+    """A source that is asked only for the eTags of what it has."""
 
     def __init__(
         self, url: str, api: Api, credential: Credential, *, wait_s_max: float, patience: Patience | None = None
@@ -106,29 +109,29 @@ class Source:
         return page.annotations.etag or ""
 
 
-def standings(
-    expected: list[Expected],
+def statuses(
+    expected: list[ExpectedPull],
     root: Path,
-    source: Source,
+    source: ProbedSource,
     now: datetime,
     *,
     tenant: str = "",
     offline: bool = False,
-    asking: Callable[[Expected], None] = lambda _: None,
-) -> Iterator[Standing]:
-    """Yield how it stands with each expected thing. A source that does not let us in is not asked again."""
+    asking: Callable[[ExpectedPull], None] = lambda _: None,
+) -> Iterator[HoldingStatus]:
+    """Yield the state of each expected pull. A source that refuses the token or does not answer is not asked again."""
     shut = "the source was not asked" if offline else ""
     for each in expected:
         folder = root / each.place
         holding, flaw = held_of(each, folder, source.base, source.api, now, tenant)
         if flaw:
-            yield Standing(each, folder, State.DAMAGED, holding, flaw)
+            yield HoldingStatus(each, folder, State.DAMAGED, holding, flaw)
             continue
         try:
             ask = each.ask(now)
         except UsageError:
             state = State.HELD if holding and holding.receipt else State.NEVER
-            yield Standing(each, folder, state, holding, "sources no longer offer this month")
+            yield HoldingStatus(each, folder, state, holding, "sources no longer offer this month")
             continue
         if shut:
             yield _unasked(each, folder, holding, shut)
@@ -145,7 +148,7 @@ def standings(
 
 
 def held_of(
-    expected: Expected, folder: Path, base: Base, api: Api, now: datetime, tenant: str = "", *, read: bool = False
+    expected: ExpectedPull, folder: Path, base: Base, api: Api, now: datetime, tenant: str = "", *, read: bool = False
 ) -> tuple[Holding | None, str]:
     """Return what is held of an expected thing, and what is wrong with it: '' if it can be counted as held.
 
@@ -165,29 +168,29 @@ def held_of(
     return holding, flaw_of(holding, tenant, read=read)
 
 
-def _unasked(each: Expected, folder: Path, holding: Holding | None, why: str) -> Standing:
+def _unasked(each: ExpectedPull, folder: Path, holding: Holding | None, why: str) -> HoldingStatus:
     if holding is not None and holding.receipt is not None:
-        return Standing(each, folder, State.HELD, holding, f"whether there is newer is unknown: {why}")
-    return Standing(each, folder, State.UNKNOWN, holding, why)
+        return HoldingStatus(each, folder, State.HELD, holding, f"whether there is newer is unknown: {why}")
+    return HoldingStatus(each, folder, State.UNKNOWN, holding, why)
 
 
-def _asked(each: Expected, folder: Path, holding: Holding | None, etag: str | None, now: datetime) -> Standing:
+def _asked(each: ExpectedPull, folder: Path, holding: Holding | None, etag: str | None, now: datetime) -> HoldingStatus:
     receipt = holding.receipt if holding else None
     begun = "an unfinished pull can be gone on with" if holding and holding.unfinished else ""
     if receipt is None:
         state = absent_state(each, folder, now) if etag is None else State.THERE
-        return Standing(each, folder, state, holding, NEVER_REMARK if state is State.NEVER else begun)
+        return HoldingStatus(each, folder, state, holding, NEVER_REMARK if state is State.NEVER else begun)
     if etag is None:
-        return Standing(each, folder, State.HELD, holding, "it is no longer there")
+        return HoldingStatus(each, folder, State.HELD, holding, "it is no longer there")
     if not etag or not receipt.etag:
-        return Standing(each, folder, State.HELD, holding, "whether there is newer is unknown: no eTag is told")
+        return HoldingStatus(each, folder, State.HELD, holding, "whether there is newer is unknown: no eTag is told")
     if etag != receipt.etag:
-        return Standing(each, folder, State.NEWER, holding, begun or f"eTag {etag} there")
-    return Standing(each, folder, State.HELD, holding, begun)
+        return HoldingStatus(each, folder, State.NEWER, holding, begun or f"eTag {etag} there")
+    return HoldingStatus(each, folder, State.HELD, holding, begun)
 
 
-def absent_state(expected: Expected, folder: Path, now: datetime) -> State:
-    """Return how it stands with something of which the source has nothing, and we neither. `folder` is its own."""
+def absent_state(expected: ExpectedPull, folder: Path, now: datetime) -> State:
+    """Return the state of a pull that is not held and of which the source has nothing. `folder` is its own."""
     if expected.over_at is not None and now >= expected.over_at:
         of_other_months = folder.parent.glob(f"*-{expected.currency}/{FILE_NAME}")
         return State.OVER if any(of_other_months) else State.NEVER
