@@ -132,7 +132,7 @@ def test_parquet_holds_every_digit_with_the_lakes_columns(
     ]
     assert left_in(tmp_path) == sorted([*(file.name for file in receipt.files), "receipt.json"])
     table = pq.read_table(tmp_path / receipt.files[0].name)
-    assert table.schema.equals(lake_schema(Kind.USAGE))
+    assert table.schema.equals(lake_schema(Kind.USAGE, digests=False))
     assert table["CustomerId"].to_pylist() == ["customer-7", "customer-8", "customer-9"]
     assert table["QuantityText"].to_pylist() == ["24.0", None, "0E-20"]
     assert table["BillingPreTaxTotalText"].to_pylist()[0] == "1E-7"
