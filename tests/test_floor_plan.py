@@ -151,7 +151,7 @@ def test_imported_libraries_are_declared(path: Path) -> None:
     third_party = foreign - sys.stdlib_module_names - {"_typeshed"}  # which exists for type checkers only
     if room == "testing":
         third_party -= {"pytest"}  # it offers a fixture; whoever uses that has pytest
-    assert third_party <= (libraries() if room in PLAIN_ROOMS else libraries("server") | {"starlette", "pydantic"})
+    assert third_party <= (libraries() if room in PLAIN_ROOMS else libraries("server"))
     assert not (room in PLAIN_ROOMS | {"cli"} and foreign & POSIX_ONLY)
 
 

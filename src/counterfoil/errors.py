@@ -23,6 +23,7 @@
     |   |-- UnsupportedMediaError     415
     |   |-- NotServedError            501
     |   `-- UnavailableError          503, with retry_after_s
+    |       `-- TooOftenError         429, with retry_after_s
     `-- SourceError                   what another server did to our client
         |-- NoAnswerError             it could not be reached, or stopped answering
         |-- RefusedError              it said no: status, code, request ids
@@ -211,9 +212,15 @@ class UnavailableError(RequestError):
 
     status = 503
 
-    def __init__(self, message: str, *, retry_after_s: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, retry_after_s: int, code: str = "") -> None:
+        super().__init__(message, code=code)
         self.retry_after_s = retry_after_s
+
+
+class TooOftenError(UnavailableError):
+    """The caller asked too often; try again in `retry_after_s` seconds."""
+
+    status = 429
 
 
 class SourceError(CounterfoilError):

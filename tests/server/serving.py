@@ -18,6 +18,9 @@ from counterfoil.exports import Exports
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
 from counterfoil.periods import BillingPeriod, Clocks
 from counterfoil.server.app import create_app
+from counterfoil.server.audiences import Audiences
+from counterfoil.server.authority import Authority
+from counterfoil.server.issuing import AuthorityKeys
 from counterfoil.server.run import Endpoint, running
 from counterfoil.server.service import Service
 from counterfoil.settings import Settings
@@ -145,6 +148,7 @@ def serving(
         files = Files(data / "files")
         place = Place(data, catalog, files, Keyring.from_text(Keyring.fresh_text()), client=client)
         clocks = Clocks(business=lambda: place.business, wall=lambda: place.wall)
+        audiences = Audiences.from_setting("", development=development)
         service = Service(
             settings=Settings(data=data, public_url=public_url),
             catalog=catalog,
@@ -153,6 +157,7 @@ def serving(
             clocks=clocks,
             exports=Exports(catalog, place.keyring, clocks, operation_delay_s),
             authenticator=StubAuthenticator(),
+            authority=Authority(catalog, clocks, AuthorityKeys(data, development=development), audiences),
             development=development,
             open_to=open_to,
         )

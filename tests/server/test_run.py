@@ -15,10 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
+from starlette.types import Receive, Scope, Send
 
 from counterfoil.errors import UsageError
 from counterfoil.server.run import Endpoint, running
-from counterfoil.server.service import Receive, Scope, Send
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from starlette.types import ASGIApp
 
 from counterfoil.cli.data_folder import opened_to_publish, progress_of
 from counterfoil.cli.options import NamedPath, with_output, with_settings
@@ -25,7 +26,7 @@ from counterfoil.server.faults.plans import Plan, plan_of
 from counterfoil.server.issuing import mint_development_token
 from counterfoil.server.opening import check, endpoints, opened
 from counterfoil.server.run import Bound, WebServer
-from counterfoil.server.service import Application, Service
+from counterfoil.server.service import Service
 from counterfoil.server.tls import DevelopmentCertificate, host_name
 from counterfoil.settings import Settings
 
@@ -107,7 +108,7 @@ def serve(
             output.warning("Development mode: anybody who can reach this server gets a token for any partner.")
             if names:
                 output.warning(f"It answers to {', '.join(names)} too, not only to this machine.")
-        app: Application = create_app(service)
+        app: ASGIApp = create_app(service)
         if plan is not None:
             app = FaultyApp(app, clocks.wall, plan)
             _warn_of_faults(output, plan)

@@ -1,42 +1,37 @@
 """The built-in authority: tokens for registered clients, and with --dev for whoever asks on behalf of a partner.
 
-Usable by plain form posts, msal and azure-identity. What a newcomer would get wrong: a wrong secret, an unknown
-client and a client of another tenant are one answer, for anything else would tell strangers who is served here.
+Usable by plain form posts, msal and azure-identity. A wrong secret, an unknown client and a client of another tenant
+get one answer: any difference would show strangers who is served here.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Annotated, Any, Final, Protocol
+from typing import Final, Protocol
 
-from fastapi import APIRouter, Path, Request
-from fastapi.responses import JSONResponse
-from limits import RateLimitItem, RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Scope
 
-from counterfoil.errors import RequestError, UnauthenticatedError, UsageError
+from counterfoil.errors import TooOftenError, UsageError
 from counterfoil.model import tenant_id
 from counterfoil.periods import Clocks
 from counterfoil.server.audiences import Audiences
 from counterfoil.server.issuing import TOKEN_LIFETIME_S, AuthorityKeys
+from counterfoil.server.lru_cache import LruCache
 from counterfoil.storage.records import RegisteredClient
 from counterfoil.wire import oauth
 
 WRONG_SECRETS_A_MINUTE: Final = 10
-_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-_TARGETS = {"scope": "The audience, followed by `/.default`.", "resource": "The audience."}
-_WRONG_CLIENT = "The client is not registered for this tenant, or its secret is not the right one."
-
-
-# Checked by hand, so that a wrong one is refused in the words of OAuth; the format is for the OpenAPI document.
-Tenant = Annotated[str, Path(description="The partner's tenant id.", json_schema_extra={"format": "uuid"})]
+_MINUTE_S: Final = 60
+_COUNTED_MAX: Final = 10_000  # clients and addresses whose wrong secrets are counted at once
+_WRONG_CLIENT = "The client is not registered for this tenant, or its secret is wrong."
 
 
 class ClientRegistry(Protocol):
@@ -49,21 +44,25 @@ class ClientRegistry(Protocol):
         """Return the client with this id and secret."""
 
 
-@dataclass(slots=True)
-class _Guesses:
-    """How often a client's secret was guessed wrong lately. Each process counts alone."""
+class _WrongSecrets:
+    """Counts wrong secrets by client id and peer address, minute by minute. Each process counts alone.
 
-    limit: RateLimitItem = field(default_factory=lambda: RateLimitItemPerMinute(WRONG_SECRETS_A_MINUTE))
-    counter: FixedWindowRateLimiter = field(default_factory=lambda: FixedWindowRateLimiter(MemoryStorage()))
+    The address is part of the key, so that a stranger's guesses say nothing about anybody else's.
+    """
 
-    def wait_s(self, client_id: str) -> int:
-        """Return for how long no more guesses are taken; 0 is now."""
-        if self.counter.test(self.limit, client_id):
-            return 0
-        return max(1, math.ceil(self.counter.get_window_stats(self.limit, client_id).reset_time - time.time()))
+    def __init__(self) -> None:
+        self._windows: LruCache[tuple[str, str], tuple[float, int]] = LruCache(_COUNTED_MAX)  # its begin, and the count
+        self._lock = threading.Lock()
 
-    def count(self, client_id: str) -> None:
-        self.counter.hit(self.limit, client_id)
+    def count(self, client_id: str, peer: str) -> int:
+        """Count one more; return for how many seconds that is too many, 0 if it is not."""
+        with self._lock:
+            now = time.monotonic()
+            began, wrong = self._windows.get((client_id, peer)) or (now, 0)
+            if now - began >= _MINUTE_S:
+                began, wrong = now, 0
+            self._windows.put((client_id, peer), (began, wrong + 1))
+        return 0 if wrong < WRONG_SECRETS_A_MINUTE else max(1, math.ceil(began + _MINUTE_S - now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,184 +73,100 @@ class Authority:
     clocks: Clocks
     keys: AuthorityKeys
     audiences: Audiences
-    _guesses: _Guesses = field(default_factory=_Guesses, init=False)
+    _wrong_secrets: _WrongSecrets = field(default_factory=_WrongSecrets, init=False)
 
-    def wait_s(self, client_id: str) -> int:
-        """Return for how many seconds this client's secret was guessed too often; 0 if it was not."""
-        return 0 if self.keys.development else self._guesses.wait_s(client_id)
-
-    def issue(self, tenant: str, asked: oauth.TokenRequest, *, resource: bool) -> dict[str, object]:
-        """Return the body with the token; raises RequestError with an OAuth code."""
-        partner = self._admit(_tenant(tenant), asked)
+    def issue(self, tenant: str, asked: oauth.TokenRequest, peer: str, *, resource: bool) -> dict[str, object]:
+        """Return the body with the token for a caller at the address `peer`; raises RequestError with an OAuth code."""
+        self._admit(tenant, asked, peer)
         if not self.audiences.may_be_asked_for(asked.audience):
             good = ", ".join(self.audiences.own)
             code = "invalid_resource" if resource else "invalid_scope"
-            raise oauth.refused(code, f"The audience is none of this service. Ask for: {good}.")
+            raise oauth.refused(code, f"The audience is not one of this service's. Ask for: {good}.")
         now = self.clocks.wall()
-        token = self.keys.signing().mint(partner=partner, audience=asked.audience, client_id=asked.client_id, now=now)
+        token = self.keys.signing().mint(partner=tenant, audience=asked.audience, client_id=asked.client_id, now=now)
         return oauth.token_answer(token, asked, now=now, lifetime_s=TOKEN_LIFETIME_S, resource=resource)
 
-    def _admit(self, tenant: str, asked: oauth.TokenRequest) -> str:
+    def _admit(self, tenant: str, asked: oauth.TokenRequest, peer: str) -> None:
         if self.keys.development:
             if not self.registry.has_partner(tenant):
                 raise oauth.refused(
                     "invalid_tenant",
                     f"Tenant '{tenant}' not found. Register it with: counterfoil partners add {tenant}.",
                 )
-            return tenant
+            return
+        # The secret is looked at first, however often it was wrong: whoever has the right one is let in.
         client = self.registry.check_client(asked.client_id, asked.secret)
         if client is None or client.partner != tenant or client.revoked_at is not None:
-            self._guesses.count(asked.client_id)
+            wait_s = self._wrong_secrets.count(asked.client_id, peer)
+            if wait_s:
+                why = "The secret of this client was wrong too often; wait before you try again."
+                raise TooOftenError(why, code="temporarily_unavailable", retry_after_s=wait_s)
             raise oauth.refused("invalid_client", _WRONG_CLIENT)
-        return tenant
 
 
 class _Endpoints:
-    """What answers. Every refusal of ours becomes an OAuth body here; anything else passes through."""
+    """What answers. Refusals are raised: by their code the front knows that they are OAuth's, and words them so."""
 
-    def __init__(self, authority: Authority, base_url: Callable[[Request], str]) -> None:
+    def __init__(self, authority: Authority, base_url: Callable[[Scope], str]) -> None:
         self._authority = authority
         self._base_url = base_url
 
-    async def token_for_scope(self, tenant: Tenant, request: Request) -> JSONResponse:
-        """Client credentials; the audience is asked for by a scope."""
-        return await self._token(tenant, request, resource=False)
+    async def token_for_scope(self, request: Request) -> Response:
+        """Answer client credentials; the audience is asked for by a scope."""
+        return await self._token(request, resource=False)
 
-    async def token_for_resource(self, tenant: Tenant, request: Request) -> JSONResponse:
-        """Client credentials in the older form; the audience is a resource."""
-        return await self._token(tenant, request, resource=True)
+    async def token_for_resource(self, request: Request) -> Response:
+        """Answer client credentials in the older form; the audience is a resource."""
+        return await self._token(request, resource=True)
 
-    async def describe(self, tenant: Tenant, request: Request) -> JSONResponse:
-        """The discovery document of the authority."""
-        return self._discovery(tenant, request, older=False)
+    async def discovery(self, request: Request) -> Response:
+        """Answer the discovery document of the authority."""
+        return self._discovery(request, older=False)
 
-    async def describe_older(self, tenant: Tenant, request: Request) -> JSONResponse:
-        """The discovery document of the authority in the older form."""
-        return self._discovery(tenant, request, older=True)
+    async def discovery_v1(self, request: Request) -> Response:
+        """Answer the discovery document of the authority in the older form."""
+        return self._discovery(request, older=True)
 
-    def keys(self, tenant: Tenant, request: Request) -> JSONResponse:
-        """The public keys of the authority."""
-        try:
-            _tenant(tenant)
-        except RequestError as error:
-            return self._refusal(request, error)
-        return JSONResponse({"keys": [key.public_jwk() for key in self._authority.keys.honoured()]})
+    async def keys(self, request: Request) -> Response:
+        """Answer the public keys of the authority."""
+        _tenant(request)
+        keys = await run_in_threadpool(self._authority.keys.honoured)
+        return JSONResponse({"keys": [key.public_jwk() for key in keys]})
 
-    async def _token(self, tenant: str, request: Request, *, resource: bool) -> JSONResponse:
-        try:
-            asked = oauth.parse_token_request(
-                await _body(request),
-                content_type=request.headers.get("content-type", ""),
-                authorization=request.headers.get("authorization", ""),
-                resource=resource,
-            )
-            wait_s = self._authority.wait_s(asked.client_id)
-            if wait_s:
-                return self._too_often(request, wait_s)
-            issue = partial(self._authority.issue, tenant, asked, resource=resource)
-            return JSONResponse(await run_in_threadpool(issue), headers=_NO_STORE)
-        except RequestError as error:
-            if error.code not in oauth.CODES:
-                raise
-            return self._refusal(request, error)
+    async def _token(self, request: Request, *, resource: bool) -> Response:
+        asked = oauth.parse_token_request(
+            await request.body(),
+            content_type=request.headers.get("content-type", ""),
+            authorization=request.headers.get("authorization", ""),
+            resource=resource,
+        )
+        peer = request.client.host if request.client is not None else ""
+        answer = await run_in_threadpool(self._authority.issue, _tenant(request), asked, peer, resource=resource)
+        return JSONResponse(answer, headers=oauth.NO_STORE)
 
-    def _discovery(self, tenant: str, request: Request, *, older: bool) -> JSONResponse:
-        try:
-            authority = f"{self._base_url(request)}/{_tenant(tenant)}"
-        except RequestError as error:
-            return self._refusal(request, error)
+    def _discovery(self, request: Request, *, older: bool) -> Response:
+        authority = f"{self._base_url(request.scope)}/{_tenant(request)}"
         return JSONResponse(oauth.discovery_document(authority, older=older))
 
-    def _refusal(self, request: Request, error: RequestError) -> JSONResponse:
-        headers = dict(_NO_STORE)
-        if isinstance(error, UnauthenticatedError):
-            headers["WWW-Authenticate"] = 'Basic realm="counterfoil"'
-        return self._told(request, error.status, error.code, error.message, headers)
 
-    def _too_often(self, request: Request, wait_s: int) -> JSONResponse:
-        why = "The secret of this client was wrong too often; wait before you try again."
-        headers = {**_NO_STORE, "Retry-After": str(wait_s)}
-        return self._told(request, 429, "temporarily_unavailable", why, headers)
-
-    def _told(self, request: Request, status: int, code: str, why: str, headers: dict[str, str]) -> JSONResponse:
-        try:
-            correlation_id = str(uuid.UUID(request.headers.get("client-request-id", "")))
-        except ValueError:
-            correlation_id = str(uuid.uuid4())
-        now, trace_id = self._authority.clocks.wall(), str(uuid.uuid4())
-        body = oauth.error_body(code, why, now=now, trace_id=trace_id, correlation_id=correlation_id)
-        return JSONResponse(body, status, headers)
-
-
-def authority_router(authority: Authority, base_url: Callable[[Request], str]) -> APIRouter:
+def authority_routes(authority: Authority, base_url: Callable[[Scope], str]) -> list[Route]:
     """Return the routes: two token endpoints, their discovery documents and the keys.
 
-    `base_url` tells the URL that callers use, without a slash at the end.
+    `base_url` returns the URL that callers use, without a slash at the end.
     """
     endpoints = _Endpoints(authority, base_url)
-    router = APIRouter(tags=["tokens"])
-    for path, endpoint, target in (
-        ("/{tenant}/oauth2/v2.0/token", endpoints.token_for_scope, "scope"),
-        ("/{tenant}/oauth2/token", endpoints.token_for_resource, "resource"),
-    ):
-        router.add_api_route(
-            path, endpoint, methods=["POST"], responses=_TOKEN_RESPONSES, openapi_extra=_form_schema(target)
-        )
-    for path, document in (
-        ("/{tenant}/v2.0/.well-known/openid-configuration", endpoints.describe),
-        ("/{tenant}/.well-known/openid-configuration", endpoints.describe_older),
-        ("/{tenant}/discovery/v2.0/keys", endpoints.keys),
-        ("/{tenant}/discovery/keys", endpoints.keys),
-    ):
-        router.add_api_route(path, document, methods=["GET"], responses=_DOCUMENT_RESPONSES)
-    return router
+    return [
+        Route("/{tenant}/oauth2/v2.0/token", endpoints.token_for_scope, methods=["POST"]),
+        Route("/{tenant}/oauth2/token", endpoints.token_for_resource, methods=["POST"]),
+        Route("/{tenant}/v2.0/.well-known/openid-configuration", endpoints.discovery),
+        Route("/{tenant}/.well-known/openid-configuration", endpoints.discovery_v1),
+        Route("/{tenant}/discovery/v2.0/keys", endpoints.keys),
+        Route("/{tenant}/discovery/keys", endpoints.keys),
+    ]
 
 
-async def _body(request: Request) -> bytes:
-    """Read the body, and no more of it than a form may have."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > oauth.FORM_BYTES_MAX:
-            break
-    return bytes(body)
-
-
-def _tenant(text: str) -> str:
+def _tenant(request: Request) -> str:
     try:
-        return tenant_id(text)
+        return tenant_id(request.path_params["tenant"])
     except UsageError:
         raise oauth.refused("invalid_tenant", "The tenant in the address must be a tenant id, a GUID.") from None
-
-
-def _refusals(told: dict[int, str]) -> dict[int | str, dict[str, Any]]:
-    body = {"application/json": {"schema": {"type": "object", "required": ["error"]}}}
-    also = {413: "The body, address or headers are too long.", 503: "Not now; `Retry-After` says when."}
-    return {status: {"description": about, "content": body} for status, about in (told | also).items()}
-
-
-_TOKEN: Final = {"type": "object", "required": ["token_type", "expires_in", "access_token"]}
-_DOCUMENT_RESPONSES: Final = _refusals({400: "The tenant is not a GUID."})
-_TOKEN_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "The token.", "content": {"application/json": {"schema": _TOKEN}}},
-    **_refusals(
-        {
-            400: "The form, tenant or audience is wrong; `error` tells which.",
-            401: "`invalid_client`: no such client, or not this secret.",
-            429: "The secret was guessed too often; see `Retry-After`.",
-        }
-    ),
-}
-
-
-def _form_schema(target: str) -> dict[str, Any]:
-    text = {"type": "string", "minLength": 1}
-    instead = "Or leave out id and secret, and send them in a Basic header."
-    properties = {
-        "grant_type": {"type": "string", "enum": ["client_credentials"]},
-        "client_id": text,
-        "client_secret": {**text, "description": instead},
-        target: {**text, "description": _TARGETS[target]},
-    }
-    schema = {"type": "object", "properties": properties, "required": [*properties]}
-    return {"requestBody": {"required": True, "content": {oauth.FORM_TYPE: {"schema": schema}}}}

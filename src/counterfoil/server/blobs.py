@@ -16,10 +16,12 @@ import os
 from http import HTTPStatus
 from typing import Final
 
+from starlette.types import Receive, Scope, Send
+
 from counterfoil.errors import DamagedError, MethodNotAllowedError, MissingError, NotFoundError
 from counterfoil.exports import BlobSet
 from counterfoil.server.refusals import RequestIds
-from counterfoil.server.service import Receive, Scope, Send, Service
+from counterfoil.server.service import Service
 from counterfoil.wire import blob_storage
 from counterfoil.wire.blob_storage import BlobPath
 from counterfoil.wire.graph import Blob

@@ -17,10 +17,11 @@ from typing import Final
 from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from counterfoil.errors import BadRequestError, TooLargeError
-from counterfoil.server.refusals import LOG, Dialect, RequestIds, as_refusal, dialect_of, header, refusal
-from counterfoil.server.service import Application, Message, Receive, Scope, Send, Service
+from counterfoil.server.refusals import LOG, Dialect, RequestIds, as_refusal, dialect_of, header, refusal, request_id_of
+from counterfoil.server.service import Service
 from counterfoil.wire.graph import BODY_BYTES_MAX
 from counterfoil.wire.graph_paths import canonical_path
 
@@ -34,7 +35,7 @@ _SLASHES: Final = re.compile(b"/{2,}")
 class Front:
     """Hands requests to the three applications behind it: `v1`, `blobs`, and `rest` for everything else."""
 
-    def __init__(self, service: Service, *, v1: Application, blobs: Application, rest: Application) -> None:
+    def __init__(self, service: Service, *, v1: ASGIApp, blobs: ASGIApp, rest: ASGIApp) -> None:
         self._v1 = v1
         self._blobs = blobs
         self._rest = rest
@@ -92,15 +93,11 @@ class Front:
 
     async def _refuse(self, error: Exception, scope: Scope, send: Send) -> None:
         told = as_refusal(error)
+        dialect = dialect_of(scope["path"])
         if told.status == 500:
-            LOG.error(
-                "request %s: %s %s failed",
-                RequestIds.of(scope).request_id,
-                scope["method"],
-                scope["path"],
-                exc_info=error,
-            )
-        answer = refusal(dialect_of(scope["path"]), told, scope, self._wall())
+            request_id = request_id_of(dialect, scope)
+            LOG.error("request %s: %s %s failed", request_id, scope["method"], ascii(scope["path"]), exc_info=error)
+        answer = refusal(dialect, told, scope, self._wall())
         try:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             await send({"type": "http.response.body", "body": answer.body})

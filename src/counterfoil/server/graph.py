@@ -12,12 +12,13 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from counterfoil.errors import BadRequestError, NotFoundError, NotServedError
 from counterfoil.model import Kind
-from counterfoil.server import graph_openapi
 from counterfoil.server.refusals import RequestIds, graph_headers
 from counterfoil.server.service import Service
 from counterfoil.storage.records import Operation
@@ -26,49 +27,39 @@ from counterfoil.wire.graph import BILLING, VERSIONS
 
 PAGE_SIZE: Final = 100  # elements of a collection; each may be a manifest of thousands of blobs
 _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-Endpoint = Callable[..., Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 
-def graph_router(service: Service) -> APIRouter:
+def graph_routes(service: Service) -> list[Route]:
     """Return all Graph routes of both versions."""
-    router = APIRouter()
-    for version in VERSIONS:
-        _add_routes(router, GraphRoutes(service, version))
-    return router
+    return [route for version in VERSIONS for route in _routes(GraphRoutes(service, version))]
 
 
-def _add_routes(router: APIRouter, routes: GraphRoutes) -> None:
+def _routes(routes: GraphRoutes) -> list[Route]:
     top = f"/{routes.version}"
     billing = f"{top}/{BILLING}"
-
-    def get(path: str, endpoint: Endpoint, about: str) -> None:
-        router.add_api_route(path, endpoint, methods=["GET"], **graph_openapi.describe(path, about))
-
-    for kind in Kind:
-        for billed in (True, False):
-            path = f"{billing}/{kind}/{'billed' if billed else 'unbilled'}/export"
-            router.add_api_route(
-                path,
-                routes.export_of(kind, billed=billed),
-                methods=["POST"],
-                **graph_openapi.describe_export(path, kind, billed=billed),
-            )
-    get(f"{billing}/operations", routes.list_operations, "List your exports of the last 24 hours, newest first")
-    get(f"{billing}/operations/$count", routes.count_operations, "Count your exports of the last 24 hours")
-    get(f"{billing}/operations/{{id}}", routes.get_operation, "Tell what became of an export")
-    get(f"{billing}/manifests", routes.list_manifests, "List the manifests of your exports, newest first")
-    get(f"{billing}/manifests/$count", routes.count_manifests, "Count the manifests of your exports")
-    get(f"{billing}/manifests/{{id}}", routes.get_manifest, "Get a manifest with a fresh link to its blobs")
     kinds = [f"{BILLING}/{kind}{rest}" for kind in Kind for rest in ("", "/billed", "/unbilled")]
-    for path in ("reports/partners", BILLING, *kinds):
-        get(f"{top}/{path}", routes.entity_at(path), "Get the entity that leads to the exports")
+    reads: dict[str, Handler] = {
+        f"{billing}/operations": routes.list_operations,
+        f"{billing}/operations/$count": routes.count_operations,
+        f"{billing}/operations/{{id}}": routes.get_operation,
+        f"{billing}/manifests": routes.list_manifests,
+        f"{billing}/manifests/$count": routes.count_manifests,
+        f"{billing}/manifests/{{id}}": routes.get_manifest,
+        **{f"{top}/{path}": routes.entity_at(path) for path in ("reports/partners", BILLING, *kinds)},
+    }
+    exports = {
+        f"{billing}/{kind}/{scope}/export": routes.export_of(kind, billed=scope == "billed")
+        for kind in Kind
+        for scope in ("billed", "unbilled")
+    }
     if routes.version == "beta":
         aggregated = f"{billing}/aggregatedUsage"
-        for path, method in ((aggregated, "GET"), (f"{aggregated}/billed", "GET")):
-            router.add_api_route(path, routes.not_served, methods=[method], include_in_schema=False)
-        router.add_api_route(
-            f"{aggregated}/billed/export", routes.not_served, methods=["POST"], include_in_schema=False
-        )
+        reads |= dict.fromkeys((aggregated, f"{aggregated}/billed"), routes.not_served)
+        exports[f"{aggregated}/billed/export"] = routes.not_served
+    return [Route(path, handler, methods=["GET"]) for path, handler in reads.items()] + [
+        Route(path, handler, methods=["POST"]) for path, handler in exports.items()
+    ]
 
 
 class GraphRoutes:
@@ -79,10 +70,9 @@ class GraphRoutes:
         self._exports = service.exports
         self.version = version
 
-    def export_of(self, kind: Kind, *, billed: bool) -> Endpoint:
-        """Return the route of one export."""
+    def export_of(self, kind: Kind, *, billed: bool) -> Handler:
+        """Return the handler of one export."""
 
-        # A closure and no partial: FastAPI would let callers set the other arguments by the query string.
         async def export(request: Request) -> Response:
             return await self._export(request, kind, billed=billed)
 
@@ -107,12 +97,12 @@ class GraphRoutes:
         headers["content-length"] = "0"
         return Response(status_code=202, headers=headers)
 
-    async def get_operation(self, request: Request, id: str) -> Response:  # noqa: A002 - the path says `id`
+    async def get_operation(self, request: Request) -> Response:
         """Tell what became of an export."""
         partner = await self._partner(request)
 
         def found() -> tuple[dict[str, object], int]:
-            operation = self._exports.operation(partner, _guid(id, "operation"))
+            operation = self._exports.operation(partner, _guid(request, "operation"))
             body = self._operation_body(request, operation)
             return body, self._exports.progress(operation).retry_after_s
 
@@ -120,12 +110,12 @@ class GraphRoutes:
         # Microsoft's sample client takes Retry-After for granted until the end, and must not see it after.
         return _json(request, body, {"retry-after": str(retry_after_s)} if body["status"] == "running" else None)
 
-    async def get_manifest(self, request: Request, id: str) -> Response:  # noqa: A002 - the path says `id`
+    async def get_manifest(self, request: Request) -> Response:
         """Answer a manifest with a fresh link to its blobs."""
         partner = await self._partner(request)
 
         def found() -> dict[str, object]:
-            operation = self._exports.operation_of_manifest(partner, _guid(id, "manifest"))
+            operation = self._exports.operation_of_manifest(partner, _guid(request, "manifest"))
             return self._manifest_body(request, operation)
 
         return _json(request, await run_in_threadpool(found))
@@ -146,8 +136,8 @@ class GraphRoutes:
         """Count the manifests of the caller's operations."""
         return await self._count(request, self._exports.succeeded_operations)
 
-    def entity_at(self, path: str) -> Endpoint:
-        """Return the route of one of the entities on the way to the actions."""
+    def entity_at(self, path: str) -> Handler:
+        """Return the handler of one of the entities on the way to the actions."""
 
         async def get_entity(request: Request) -> Response:
             await self._partner(request)
@@ -224,8 +214,9 @@ def _json(request: Request, body: dict[str, object], more: dict[str, str] | None
     return Response(json.dumps(body, ensure_ascii=False).encode(), headers=headers)
 
 
-def _guid(text: str, what: str) -> str:
-    """Return an object id; what cannot be one answers as one that is not there."""
+def _guid(request: Request, what: str) -> str:
+    """Return the object id in the path; what cannot be one answers as one that is not there."""
+    text: str = request.path_params["id"]
     if _GUID.fullmatch(text) is None:
         raise NotFoundError(f"There is no {what} with this id.")
     return text

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import secrets
+import socket
 import uuid
+import zlib
+from binascii import b2a_base64
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from counterfoil.errors import (
     BadRequestError,
@@ -26,12 +34,12 @@ from counterfoil.errors import (
     NotServedError,
     RequestError,
     TooLargeError,
+    TooOftenError,
     UnauthenticatedError,
     UnavailableError,
     UnsupportedMediaError,
 )
-from counterfoil.server.service import Scope
-from counterfoil.wire import blob_storage, graph, v1
+from counterfoil.wire import blob_storage, graph, oauth, v1
 
 LOG = logging.getLogger("counterfoil.server")
 RETRY_AFTER_S: Final = 30
@@ -90,6 +98,12 @@ class RequestIds:
         return ids
 
 
+def request_id_of(dialect: Dialect, scope: Scope) -> str:
+    """Return the id under which the caller sees the answer: in v1 its own, if it sent one."""
+    own = _echo(scope, b"ms-requestid") if dialect is Dialect.PARTNER_CENTER else b""
+    return own.decode("ascii") or RequestIds.of(scope).request_id
+
+
 def header(scope: Scope, name: bytes) -> str:
     """Return a request header, or an empty text."""
     for key, value in scope["headers"]:
@@ -107,6 +121,11 @@ def as_refusal(error: Exception) -> RequestError:
     """Return what a caller is told about an error, which is next to nothing unless it was raised for them."""
     if isinstance(error, RequestError):
         return error
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        allowed = (error.headers or {})["Allow"]
+        return MethodNotAllowedError(f"Use {allowed} here.", allow=allowed)
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        return NotFoundError("There is nothing at this address.")
     if isinstance(error, DataFolderError):  # no room left, or locked: it may work later, and nothing was done
         LOG.warning("%s", error)
         return UnavailableError("The service cannot store anything now; try again.", retry_after_s=RETRY_AFTER_S)
@@ -144,6 +163,7 @@ _GRAPH_CODES: Final[dict[type[RequestError], str]] = {
     TooLargeError: "RequestEntityTooLarge",
     UnsupportedMediaError: "UnsupportedMediaType",
     NotServedError: "NotImplemented",
+    TooOftenError: "TooManyRequests",
     UnavailableError: "ServiceUnavailable",
     InternalError: "InternalServerError",
 }
@@ -172,20 +192,29 @@ def graph_headers(ids: RequestIds) -> dict[str, str]:
 
 
 def _partner_center(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Told:  # noqa: ARG001
+    if error.status == 500:
+        error.message += f" Request id: {request_id_of(Dialect.PARTNER_CENTER, scope)}."
     status, own, body = v1.error_answer(error)
-    request_id = _echoed(scope, b"ms-requestid") or ids.request_id
-    headers = {
-        "content-type": "application/json; charset=utf-8",
-        "ms-requestid": request_id,
-        "ms-correlationid": _echoed(scope, b"ms-correlationid") or request_id,
-        "cache-control": "no-store",
-    }
-    return status, headers | {name.decode(): value.decode() for name, value in own}, body
+    return status, {name.decode(): value.decode() for name, value in (*own, *v1_headers(scope))}, body
 
 
-def _echoed(scope: Scope, name: bytes) -> str:
-    sent = header(scope, name)
-    return sent if _CLIENT_ID.fullmatch(sent) else ""
+def v1_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the headers that every v1 answer has."""
+    request_id = request_id_of(Dialect.PARTNER_CENTER, scope).encode("ascii")
+    process = zlib.crc32(f"{socket.gethostname()} {os.getpid()}".encode()) % 10**9
+    return [
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"cache-control", b"no-store"),
+        (b"ms-requestid", request_id),
+        (b"ms-correlationid", _echo(scope, b"ms-correlationid") or request_id),
+        (b"ms-cv", b2a_base64(secrets.token_bytes(12), newline=False) + b".0"),
+        (b"ms-serverid", b"%09d" % process),
+        (b"x-locale", _echo(scope, b"x-locale") or b"en-US"),
+    ]
+
+
+def _echo(scope: Scope, name: bytes) -> bytes:
+    return v1.echo(header(scope, name).encode("latin-1"))
 
 
 _STORAGE_CODES: Final[dict[type[RequestError], str]] = {
@@ -218,5 +247,19 @@ def _storage(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) 
 
 
 def _plain(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Told:  # noqa: ARG001
+    if error.code in oauth.CODES:
+        return _oauth(error, ids, now)
     body = {"error": {"message": str(error), "requestId": ids.request_id}}
     return error.status, {"content-type": "application/json", "request-id": ids.request_id}, json.dumps(body).encode()
+
+
+def _oauth(error: RequestError, ids: RequestIds, now: datetime) -> _Told:
+    try:
+        correlation_id = str(uuid.UUID(ids.client_request_id))
+    except ValueError:
+        correlation_id = ids.request_id
+    body = oauth.error_body(error.code, error.message, now=now, trace_id=ids.request_id, correlation_id=correlation_id)
+    headers = {"content-type": "application/json", **oauth.NO_STORE}
+    if isinstance(error, UnauthenticatedError):
+        headers["www-authenticate"] = 'Basic realm="counterfoil"'
+    return error.status, headers, json.dumps(body).encode()

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from counterfoil.errors import CounterfoilError, UsageError
-from counterfoil.server.service import Application
 
 HEAD_BYTES_MAX: Final = 64 * 1024  # of the request line and headers together
 REQUEST_S_MAX: Final = 60  # from a request's first byte to its last; bodies are small
@@ -154,7 +154,7 @@ class _Server(uvicorn.Server):
 class WebServer:
     """Serves one application at one or more endpoints until it is told to stop."""
 
-    def __init__(self, app: Application, endpoints: Sequence[Endpoint], *, grace_s: int = GRACE_S) -> None:
+    def __init__(self, app: ASGIApp, endpoints: Sequence[Endpoint], *, grace_s: int = GRACE_S) -> None:
         self._endpoints = endpoints
         self._servers = [_Server(_config(app, endpoint, grace_s)) for endpoint in endpoints]
         self._signalled = False
@@ -214,7 +214,7 @@ class WebServer:
         self.stop()
 
 
-def _config(app: Application, endpoint: Endpoint, grace_s: int) -> uvicorn.Config:
+def _config(app: ASGIApp, endpoint: Endpoint, grace_s: int) -> uvicorn.Config:
     options: dict[str, Any] = {}
     if endpoint.certificate is not None:
         options = {"ssl_certfile": endpoint.certificate, "ssl_keyfile": endpoint.key}
@@ -269,7 +269,7 @@ def check_free(endpoints: Sequence[Endpoint]) -> None:
 
 
 @contextlib.contextmanager
-def running(app: Application, endpoints: Sequence[Endpoint], *, grace_s: int = GRACE_S) -> Iterator[Sequence[Bound]]:
+def running(app: ASGIApp, endpoints: Sequence[Endpoint], *, grace_s: int = GRACE_S) -> Iterator[Sequence[Bound]]:
     """Serve from another thread for as long as the context lasts; for tests, and for programs with other work."""
     server = WebServer(app, endpoints, grace_s=grace_s)
     ready = threading.Event()

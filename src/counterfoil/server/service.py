@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
+
+from starlette.types import Scope
 
 from counterfoil.exports import Exports
 from counterfoil.periods import Clocks
@@ -13,12 +14,6 @@ from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files
 from counterfoil.wire.tokens import Keyring
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Caller(Protocol):
@@ -40,8 +35,7 @@ class Authenticates(Protocol):
 class Service:
     """The parts of a running server.
 
-    `authority` issues tokens, unless an outside issuer does. `open_to` are the host names that --dev answers to
-    besides loopback.
+    `open_to` are the host names that a development server answers to besides loopback.
     """
 
     settings: Settings
@@ -51,7 +45,7 @@ class Service:
     clocks: Clocks
     exports: Exports
     authenticator: Authenticates
-    authority: Authority | None = None
+    authority: Authority
     development: bool = False
     open_to: frozenset[str] = frozenset()
 

@@ -14,26 +14,24 @@ only a count of 0.
 from __future__ import annotations
 
 import asyncio
-import secrets
-from binascii import b2a_base64
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
+from starlette.types import Receive, Scope, Send
+
 from counterfoil.errors import DamagedError, NotAcceptableError
 from counterfoil.model import Dataset
 from counterfoil.model import Scope as DatasetScope
 from counterfoil.periods import BillingPeriod
-from counterfoil.server.refusals import LOG, RequestIds, as_refusal
-from counterfoil.server.service import Receive, Scope, Send, Service
-from counterfoil.server.v1_openapi import openapi_paths
-from counterfoil.server.v1_pages import BEGINNING, Kept, Listing, Page, Pages
+from counterfoil.server.lru_cache import LruCache
+from counterfoil.server.refusals import v1_headers
+from counterfoil.server.service import Service
+from counterfoil.server.v1_pages import BEGINNING, Listing, Page, Pages
 from counterfoil.wire import v1, v1_blocks
 from counterfoil.wire.tokens import Continuation, Position, decode_continuation, encode_continuation
-
-__all__ = ["V1App", "openapi_paths"]
 
 TOKEN_LIFETIME: Final = timedelta(hours=24)
 # A token's end is moved to the next full minute: walks begun in the same minute share their tokens and envelopes.
@@ -67,29 +65,23 @@ class V1App:
         self._keyring = service.keyring
         self._clocks = service.clocks
         self._pages = Pages(service.catalog, service.files)
-        self._prepared: Kept[tuple[object, ...], _Prepared] = Kept(_PREPARED)
+        self._prepared: LruCache[tuple[object, ...], _Prepared] = LruCache(_PREPARED)
         self._read_path = lru_cache(_REMEMBERED)(v1.read_path)
         self._read_query = lru_cache(_REMEMBERED)(v1.read_query)
         self._accepts_json = lru_cache(_REMEMBERED)(v1.accepts_json)
         self._accepts_gzip = lru_cache(_REMEMBERED)(v1.accepts_gzip)
-        self._server_id = b"%09d" % secrets.randbelow(10**9)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        headers = _headers(scope)
-        request_id = v1.echo(headers.get(b"ms-requestid", b"")) or RequestIds.of(scope).request_id.encode("ascii")
-        try:
-            status, own, pieces = await self._line_items(scope, headers)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets an error it can read
-            status, own, pieces = _refusal(error, scope, request_id)
+        """Answer one request; whatever is refused is raised."""
+        own, pieces = await self._line_items(scope, _headers(scope))
         length = (b"content-length", b"%d" % sum(map(len, pieces)))
-        answer_headers = [length, *own, *self._common_headers(headers, request_id)]
-        await send({"type": "http.response.start", "status": status, "headers": answer_headers})
+        answer_headers = [length, *own, *v1_headers(scope)]
+        await send({"type": "http.response.start", "status": 200, "headers": answer_headers})
         for piece in pieces[:-1]:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": pieces[-1]})
 
-    async def _line_items(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, Headers, Pieces]:
+    async def _line_items(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[Headers, Pieces]:
         path = self._read_path(scope["path"])
         v1.check_method(scope["method"])
         authorization = headers.get(b"authorization")
@@ -110,10 +102,10 @@ class V1App:
         prepared = self._prepared.get(key) if token else None
         if prepared is not None and now.timestamp() < prepared.expires_at:
             with suppress(DamagedError):  # looked at again below, and then told if it stays
-                return 200, prepared.headers, self._pieces(prepared)
+                return prepared.headers, self._pieces(prepared)
         at = self._where(caller.partner, token, query, now)
         if at is None:
-            return 200, v1.NOTHING_PUBLISHED, (v1.page_head(0, "") + v1.page_tail(query, ""),)
+            return v1.NOTHING_PUBLISHED, (v1.page_head(0, "") + v1.page_tail(query, ""),)
         listing = self._pages.kept(at.revision_id) or await self._load(at.revision_id)
         try:
             return self._answer(query, listing, at, key)
@@ -147,13 +139,13 @@ class V1App:
 
     def _answer(
         self, query: v1.Query, listing: Listing, at: Continuation, key: tuple[str, bytes, v1.Path, bytes, bool]
-    ) -> tuple[int, Headers, Pieces]:
+    ) -> tuple[Headers, Pieces]:
         proof = self._pages.proof(listing, query.credit)
         position: Position | None = at.position
         if position == BEGINNING:  # which no token holds
             position = self._pages.seek(listing, BEGINNING, query.credit)
         if position is None:
-            return 200, proof, (v1.page_head(0, "") + v1.page_tail(query, ""),)
+            return proof, (v1.page_head(0, "") + v1.page_tail(query, ""),)
         page = self._pages.cut(listing, position, query.size_items, query.credit)
         token = ""
         if page.next is not None:
@@ -163,7 +155,7 @@ class V1App:
         pieces = self._pieces(prepared)
         if key[1]:
             self._prepared.put(key, prepared)
-        return 200, prepared.headers, pieces
+        return prepared.headers, pieces
 
     def _pieces(self, prepared: _Prepared) -> Pieces:
         page = prepared.page
@@ -172,17 +164,6 @@ class V1App:
         if page.whole:
             return prepared.before, self._pages.deflated(page), prepared.behind
         return v1_blocks.to_gzip(prepared.before, self._pages.json(page), prepared.behind)
-
-    def _common_headers(self, headers: dict[bytes, bytes], request_id: bytes) -> Headers:
-        return (
-            (b"content-type", b"application/json; charset=utf-8"),
-            (b"cache-control", b"no-store"),
-            (b"ms-requestid", request_id),
-            (b"ms-correlationid", v1.echo(headers.get(b"ms-correlationid", b"")) or request_id),
-            (b"ms-cv", b2a_base64(secrets.token_bytes(12), newline=False) + b".0"),
-            (b"ms-serverid", self._server_id),
-            (b"x-locale", v1.echo(headers.get(b"x-locale", b"")) or b"en-US"),
-        )
 
 
 def _prepare(query: v1.Query, page: Page, token: str, expires_at: int, proof: Headers, *, gzip: bool) -> _Prepared:
@@ -199,19 +180,3 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     if len(headers) < len(sent):
         headers = {name: b", ".join(value for key, value in sent if key == name) for name in headers}
     return headers
-
-
-def _refusal(error: Exception, scope: Scope, request_id: bytes) -> tuple[int, Headers, Pieces]:
-    told = as_refusal(error)
-    if told.status == 500:
-        # Under the id that the caller sees, which is its own if it sent one.
-        told.message += f" Request id: {request_id.decode('ascii')}."
-        LOG.error(
-            "request %s: %s %s failed",
-            request_id.decode("ascii"),
-            scope["method"],
-            ascii(scope["path"]),
-            exc_info=error,
-        )
-    status, headers, body = v1.error_answer(told)
-    return status, tuple(headers), (body,)

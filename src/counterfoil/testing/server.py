@@ -18,6 +18,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
 from counterfoil.errors import UsageError
@@ -30,7 +32,7 @@ from counterfoil.server.faults.plans import rule_of
 from counterfoil.server.issuing import mint_development_token
 from counterfoil.server.opening import endpoints, opened
 from counterfoil.server.run import running
-from counterfoil.server.service import Application, Receive, Scope, Send, Service
+from counterfoil.server.service import Service
 from counterfoil.settings import Settings
 from counterfoil.storage.locks import DatasetLocks
 from counterfoil.testing.scratch import scratch_folder
@@ -74,7 +76,7 @@ class Server:
         self._stack = ExitStack()
         self._epoch = ExitStack()
         self._service: Service | None = None
-        self._app: Application | None = None
+        self._app: ASGIApp | None = None
         self._faults = FaultyApp(self._answer, utc_now)
 
     def __enter__(self) -> Self:

@@ -17,8 +17,8 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from counterfoil.errors import BadRequestError, RequestError, UnauthenticatedError
 
-FORM_BYTES_MAX: Final = 64 * 1024
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
+NO_STORE: Final[Mapping[str, str]] = MappingProxyType({"Cache-Control": "no-store", "Pragma": "no-cache"})
 _FIELDS_MAX = 50
 _CLIENT_ID_LENGTH_MAX = 128
 _SECRET_LENGTH_MAX = 1024
@@ -125,8 +125,6 @@ def discovery_document(authority: str, *, older: bool = False) -> dict[str, obje
 
 
 def _form(body: bytes) -> dict[str, str]:
-    if len(body) > FORM_BYTES_MAX:
-        raise refused("invalid_request", f"The request body may have {FORM_BYTES_MAX} bytes.")
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict")
     except ValueError:

@@ -19,6 +19,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil.errors import BadRequestError
 from counterfoil.server.faults.blobs import link_refused
@@ -30,7 +31,6 @@ from counterfoil.server.faults.shapes import LineItem
 from counterfoil.server.faults.spelling import packed
 from counterfoil.server.faults.turns import NUMBERED, Memory, Route, Turn, route_of
 from counterfoil.server.refusals import Dialect, header, refusal
-from counterfoil.server.service import Application, Receive, Scope, Send
 from counterfoil.wire import blob_storage
 
 _PART: Final = re.compile(r"part-([0-9]{5})-")
@@ -59,7 +59,7 @@ class _Armed:
 class FaultyApp:
     """An application with faults around it. `add` and `reset` may be called from any thread, while it serves."""
 
-    def __init__(self, app: Application, now: Callable[[], datetime], plan: Plan | None = None) -> None:
+    def __init__(self, app: ASGIApp, now: Callable[[], datetime], plan: Plan | None = None) -> None:
         self._app = app
         self._now = now
         self._seed = plan.seed if plan is not None else 0
@@ -97,7 +97,7 @@ class _Call:
 
     def __init__(
         self,
-        app: Application,
+        app: ASGIApp,
         armed: tuple[_Armed, ...],
         memory: Memory,
         now: Callable[[], datetime],

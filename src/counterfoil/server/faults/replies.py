@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from counterfoil.server.service import Application, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SLOW_PIECES: Final = 16
 
@@ -78,7 +78,7 @@ class Reply:
             return None
 
 
-async def ask(app: Application, scope: Scope, receive: Receive) -> Reply:
+async def ask(app: ASGIApp, scope: Scope, receive: Receive) -> Reply:
     """Have an application answer, and return all of it."""
     status, headers, body = 500, (), bytearray()
     whole = False

@@ -13,11 +13,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from starlette.types import Scope
+
 from counterfoil.errors import NotFoundError
 from counterfoil.server.faults.replies import Reply
+from counterfoil.server.lru_cache import LruCache
 from counterfoil.server.refusals import Dialect, RequestIds, dialect_of, header
-from counterfoil.server.service import Scope
-from counterfoil.server.v1_pages import Kept
 from counterfoil.wire.graph_paths import canonical_path
 
 REMEMBERED: Final = 100_000  # continuation tokens
@@ -63,7 +64,9 @@ class Memory:
     """What was seen since the last reset; a fault may add to it."""
 
     blobs: dict[str, list[str]] = field(default_factory=dict)  # root path -> the names in its manifest
-    pages: Kept[str, tuple[int, str]] = field(default_factory=lambda: Kept(REMEMBERED))  # token -> number, token before
+    pages: LruCache[str, tuple[int, str]] = field(
+        default_factory=lambda: LruCache(REMEMBERED)
+    )  # token -> number, token before
     exchanged: dict[str, str] = field(default_factory=dict)  # token -> that of the page whose items it gets
     remade: dict[str, bytes] = field(default_factory=dict)  # path of a blob -> other bytes for it
     refused_links: bool = False  # links are refused until an operation or manifest was asked for again
