@@ -29,7 +29,7 @@ ALLOWED = {
     "storage": GROUND | {"wire"},
     "datasets": GROUND | {"wire", "storage"},
     "exports": GROUND | {"wire", "storage"},
-    "server": GROUND | {"wire", "storage", "datasets", "exports"},
+    "server": GROUND | {"wire", "storage", "exports"},
     "client": GROUND | {"wire"},
     "generator": GROUND,
     "testing": GROUND | {"wire", "storage", "datasets", "exports", "server", "client", "generator"},

@@ -60,6 +60,11 @@ class CounterfoilError(Exception):
         return _restored, (type(self), self.args, self.__dict__)
 
 
+def shortened(text: str, length_max: int = 80) -> str:
+    """Return a text that fits into a message: at most `length_max` characters, with ... in place of what was cut."""
+    return text if len(text) <= length_max else text[: length_max - 3] + "..."
+
+
 def _restored(kind: type[CounterfoilError], args: tuple[object, ...], facts: dict[str, object]) -> CounterfoilError:
     error = kind.__new__(kind, *args)
     error.__dict__.update(facts)
@@ -92,7 +97,7 @@ class InputError(CounterfoilError):
         self.file = file
         self.line = line
         self.attribute = attribute
-        self.value = value if value is None or len(value) <= 80 else value[:77] + "..."
+        self.value = None if value is None else shortened(value)
         where = ", ".join(part for part in (file, f"line {line}" if line is not None else "", attribute) if part)
         said = f" ({self.value!r})" if self.value is not None else ""
         super().__init__(f"{where}: {reason}{said}." if where else f"{reason}{said}.", remedy=remedy)

@@ -21,14 +21,14 @@ from counterfoil.errors import InputError, UsageError
 from counterfoil.model import Dataset
 from counterfoil.periods import Clocks, business_clock, utc_now
 from counterfoil.server.app import create_app
-from counterfoil.server.faults.layer import FaultyApp
-from counterfoil.server.faults.plans import Plan, plan_of
 from counterfoil.server.issuing import mint_development_token
 from counterfoil.server.opening import check, endpoints, opened
 from counterfoil.server.run import Bound, WebServer
 from counterfoil.server.service import Service
 from counterfoil.server.tls import DevelopmentCertificate, host_name
 from counterfoil.settings import Settings
+from counterfoil.testing.faults.fault_plan import FaultPlan, plan_of
+from counterfoil.testing.faults.faulty_app import FaultyApp
 
 _YEARS = (2000, 2999)
 
@@ -117,7 +117,7 @@ def serve(
     output.note("Stopped.")
 
 
-def _warn_of_faults(output: Output, plan: Plan) -> None:
+def _warn_of_faults(output: Output, plan: FaultPlan) -> None:
     """Say what will go wrong, as a plan that can be kept in a file."""
     output.warning(f"It answers wrongly on purpose, by {counted(len(plan.rules), 'rule')}:")
     for line in plan.text().splitlines():

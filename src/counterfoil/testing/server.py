@@ -27,14 +27,14 @@ from counterfoil.exports import Exports
 from counterfoil.model import WHOLE, Kind, tenant_id
 from counterfoil.periods import BillingPeriod, Clocks, business_clock, utc_now
 from counterfoil.server.app import create_app
-from counterfoil.server.faults.layer import FaultyApp
-from counterfoil.server.faults.plans import rule_of
 from counterfoil.server.issuing import mint_development_token
 from counterfoil.server.opening import endpoints, opened
 from counterfoil.server.run import running
 from counterfoil.server.service import Service
 from counterfoil.settings import Settings
 from counterfoil.storage.locks import DatasetLocks
+from counterfoil.testing.faults.fault_plan import rule_of
+from counterfoil.testing.faults.faulty_app import FaultyApp
 from counterfoil.testing.scratch import scratch_folder
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"

@@ -23,6 +23,7 @@ from counterfoil.errors import (
     RequestError,
     UnauthenticatedError,
     UnavailableError,
+    shortened,
 )
 from counterfoil.model import Contents, Kind
 from counterfoil.wire.tokens import CONTINUATION_HEADER
@@ -217,7 +218,7 @@ def proof_headers(etag: str, line_items: int, contents: Contents | None) -> tupl
 
 def error_body(code: str, description: str) -> bytes:
     """Return an error as Partner Center writes it. The description is never empty and at most 1,024 characters."""
-    text = description if len(description) <= DESCRIPTION_LENGTH_MAX else description[:1_021] + "..."
+    text = shortened(description, DESCRIPTION_LENGTH_MAX)
     body = {"code": code, "description": text or "The request failed.", "data": [], "source": SOURCE}
     return json.dumps(body, separators=(",", ":")).encode("ascii")
 
@@ -325,6 +326,6 @@ def _folded(text: str) -> str:
 
 
 def _bad(parameter: str, must: str, value: str) -> BadRequestError:
-    shown = value if len(value) <= 80 else value[:77] + "..."
+    shown = shortened(value)
     said = f"; it is {shown!r}" if value else " and is missing"
     return BadRequestError(f"The parameter {parameter} {must}{said}.", code="3000", parameter=parameter)

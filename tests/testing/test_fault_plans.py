@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 
 from counterfoil.errors import UsageError
-from counterfoil.server.faults.catalogue import BY_NAME, FAULTS
-from counterfoil.server.faults.plans import drawn, plan_of, read_plan, rule_of
-from counterfoil.server.faults.shapes import Outcome
-from counterfoil.server.faults.turns import Route
-from tests.server.fault_calls import Calls
+from counterfoil.testing.faults.fault import ClientOutcome, Route
+from counterfoil.testing.faults.fault_plan import BY_NAME, FAULTS, drawn, plan_of, read_plan, rule_of
+from tests.testing.fault_calls import Calls
 
 
 def statuses(calls: Calls, *routes: Route) -> list[int]:
@@ -160,7 +158,7 @@ def test_a_fault_without_end_is_not_recoverable_from() -> None:
     assert not rule_of("throttled", {"times": None}).recoverable
     assert not rule_of("link-expired", {"times": 2}).recoverable, "a link that was just renewed is good, or never"
     assert rule_of("quoted-numbers", {}).recoverable
-    assert BY_NAME["page-looping"].outcome is Outcome.FAILS
+    assert BY_NAME["page-looping"].outcome is ClientOutcome.FAILS
 
 
 def test_faults_on_top_of_damage_leave_it_as_it_is(calls: Calls) -> None:

@@ -1,8 +1,8 @@
 """The same line items in every spelling that sources are known to use: quoted numbers, nulls, dates, loose files.
 
-What a newcomer would get wrong: nothing here may change a value, and no number may go through a float. A line item
-is a mapping to the JSON of each value, as it stands. Blobs that are spelled otherwise are other bytes, so their
-manifest is made to agree (see `layer`): these are not damaged, they are how another source writes them.
+Nothing here may change a value, and no number may go through a float: a line item maps names to the JSON of each
+value, as it stands. Blobs that are spelled differently are other bytes, so their manifest is made to agree (see
+`faulty_app`): they are not damaged, they are what another source writes.
 """
 
 from __future__ import annotations
@@ -18,11 +18,8 @@ import msgspec
 
 from counterfoil.columns import Type, table_of
 from counterfoil.model import Kind
-from counterfoil.server.faults.shapes import Fault, LineItem, Outcome, Repack, Respell
-from counterfoil.server.faults.turns import Route
+from counterfoil.testing.faults.fault import ClientOutcome, LineItem, Repack, Respell, Route, ServerFault
 
-_GROUP: Final = "Spellings of line items"
-_ROUTES: Final = (Route.BLOB, Route.PAGE)
 _BOM: Final = b"\xef\xbb\xbf"
 _WHOLE_SECOND: Final = re.compile(rb'"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})Z"')
 _NUMBER: Final = re.compile(rb"-?[0-9][0-9.]*")
@@ -99,11 +96,7 @@ def _with_unknown(item: LineItem) -> LineItem:
 
 def packed(lines: Sequence[bytes]) -> bytes:
     """Return lines as a blob, like ours."""
-    return _gzip(b"".join(line + b"\n" for line in lines))
-
-
-def _gzip(text: bytes) -> bytes:
-    return gzip.compress(text, 1, mtime=0)
+    return gzip.compress(b"".join(line + b"\n" for line in lines), 1, mtime=0)
 
 
 def _two_members(lines: Sequence[bytes]) -> bytes:
@@ -112,32 +105,30 @@ def _two_members(lines: Sequence[bytes]) -> bytes:
 
 
 def _loose(lines: Sequence[bytes]) -> bytes:
-    return _gzip(_BOM + b"\r\n\r\n".join(lines))
+    return gzip.compress(_BOM + b"\r\n\r\n".join(lines), 1, mtime=0)
 
 
-def _spelled(name: str, about: str, respell: Respell) -> Fault:
-    return Fault(name, _GROUP, about, _ROUTES, Outcome.RECOVERS, respell=respell)
+def _spelled(name: str, about: str, respell: Respell | None, repack: Repack | None = None) -> ServerFault:
+    routes = (Route.BLOB, Route.PAGE) if respell is not None else (Route.BLOB,)
+    group = "Spellings of line items"
+    return ServerFault(name, group, about, routes, ClientOutcome.RECOVERS, respell=respell, repack=repack)
 
 
-def _packed(name: str, about: str, repack: Repack) -> Fault:
-    return Fault(name, _GROUP, about, (Route.BLOB,), Outcome.RECOVERS, repack=repack)
+_SEVEN_DIGITS: Final = _each(Type.DATE, _dated(lambda second: second + b".0000000Z"))
+_WITH_OFFSET: Final = _each(Type.DATE, _dated(_in_the_west))
+_NO_ZONE: Final = _each(Type.DATE, _dated(lambda second: second))
 
-
-SPELLINGS: Final = (
+SPELLING_FAULTS: Final = (
     _spelled("quoted-numbers", 'numbers in quotes: `"24.0"`', _each(Type.NUMBER, _quoted)),
     _spelled("numbers-with-exponent", "numbers with an exponent: `24.0E0`", _each(Type.NUMBER, _with_exponent)),
     _spelled("nulls", '`null` where there would be `""`', _each(None, _null)),
-    _spelled(
-        "dates-with-seven-digits",
-        "`2026-11-20T00:00:00.0000000Z`",
-        _each(Type.DATE, _dated(lambda second: second + b".0000000Z")),
-    ),
-    _spelled(
-        "dates-with-offset", "`2026-11-19T16:00:00-08:00`, the same instant", _each(Type.DATE, _dated(_in_the_west))
-    ),
-    _spelled("dates-without-zone", "`2026-11-20T00:00:00`, in UTC", _each(Type.DATE, _dated(lambda second: second))),
+    _spelled("dates-with-seven-digits", "`2026-11-20T00:00:00.0000000Z`", _SEVEN_DIGITS),
+    _spelled("dates-with-offset", "`2026-11-19T16:00:00-08:00`, the same instant", _WITH_OFFSET),
+    _spelled("dates-without-zone", "`2026-11-20T00:00:00`, in UTC", _NO_ZONE),
     _spelled("dates-of-year-one", "`0001-01-01T00:00:00` where there is no date", _undated),
     _spelled("unknown-attribute", "an attribute that nobody has heard of", _with_unknown),
-    _packed("blob-of-two-members", "the gzip file has two members: many readers stop after the first", _two_members),
-    _packed("blob-loosely-written", "a byte order mark, CRLF, blank lines, no end of the last line", _loose),
+    _spelled(
+        "blob-of-two-members", "the gzip file has two members: many readers stop after the first", None, _two_members
+    ),
+    _spelled("blob-loosely-written", "a byte order mark, CRLF, blank lines, no end of the last line", None, _loose),
 )

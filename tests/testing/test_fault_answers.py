@@ -11,23 +11,22 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
-from counterfoil.server.faults.bodies import BODIES
-from counterfoil.server.faults.catalogue import BY_NAME, FAULTS
-from counterfoil.server.faults.refusing import ERRORS, OUTAGES
-from counterfoil.server.faults.shapes import Fault
-from counterfoil.server.faults.turns import Route
-from tests.server.fault_calls import Calls
+from counterfoil.testing.faults.delivery_faults import DELIVERY_FAULTS
+from counterfoil.testing.faults.error_faults import ERRORS, OUTAGES
+from counterfoil.testing.faults.fault import Route, ServerFault
+from counterfoil.testing.faults.fault_plan import BY_NAME, FAULTS
+from tests.testing.fault_calls import Calls
 
 NO_ANSWER = (httpx.RemoteProtocolError, httpx.ReadError)
 
 
-def on_each_route(faults: tuple[Fault, ...]) -> pytest.MarkDecorator:
+def on_each_route(faults: tuple[ServerFault, ...]) -> pytest.MarkDecorator:
     cases = [pytest.param(fault, route, id=f"{fault.name}-{route}") for fault in faults for route in fault.routes]
     return pytest.mark.parametrize(("fault", "route"), cases)
 
 
 @on_each_route(ERRORS)
-def test_every_error_body_comes_as_the_catalogue_describes_it(calls: Calls, fault: Fault, route: Route) -> None:
+def test_every_error_body_comes_as_the_catalogue_describes_it(calls: Calls, fault: ServerFault, route: Route) -> None:
     calls.server.fail(fault.name, on=route, times=1)
     answer = calls.of(route)
     described = re.fullmatch(r"(\d{3})(?: `(.*?)`)?(?:: (.*)| with the body `(.*)`| without a body)", fault.about)
@@ -54,7 +53,7 @@ def test_every_error_body_comes_as_the_catalogue_describes_it(calls: Calls, faul
 
 
 @on_each_route(OUTAGES)
-def test_an_outage_is_told_in_the_callers_dialect(calls: Calls, fault: Fault, route: Route) -> None:
+def test_an_outage_is_told_in_the_callers_dialect(calls: Calls, fault: ServerFault, route: Route) -> None:
     calls.server.fail(fault.name, on=route)
     answers = [calls.of(route) for _ in range(3)]
     status = 429 if "429" in fault.about else 503
@@ -84,7 +83,7 @@ _V1 = ("code", "description", "data", "source")
 
 
 @on_each_route((BY_NAME["late"], BY_NAME["slow"]))
-def test_late_and_slow_answers_are_right_in_the_end(calls: Calls, fault: Fault, route: Route) -> None:
+def test_late_and_slow_answers_are_right_in_the_end(calls: Calls, fault: ServerFault, route: Route) -> None:
     calls.server.fail(fault.name, on=route, seconds=0.2)
     began = time.monotonic()
     assert calls.of(route).is_success
@@ -105,7 +104,7 @@ def test_late_is_before_the_first_byte_and_slow_is_after_it(calls: Calls) -> Non
 
 
 @on_each_route((BY_NAME["cut"], BY_NAME["stalled"], BY_NAME["dropped"]))
-def test_connections_end_in_the_middle_or_before_the_answer(calls: Calls, fault: Fault, route: Route) -> None:
+def test_connections_end_in_the_middle_or_before_the_answer(calls: Calls, fault: ServerFault, route: Route) -> None:
     given = {"seconds": 0.1} if fault.name == "stalled" else {}
     calls.server.fail(fault.name, on=route, times=1, **given)
     with pytest.raises(NO_ANSWER) as raised:
@@ -124,14 +123,14 @@ def test_a_dropped_request_was_carried_out(calls: Calls) -> None:
 
 
 @on_each_route((BY_NAME["shortened"],))
-def test_a_shortened_body_looks_whole_to_http(calls: Calls, fault: Fault, route: Route) -> None:
+def test_a_shortened_body_looks_whole_to_http(calls: Calls, fault: ServerFault, route: Route) -> None:
     right = len(raw(calls, route))
     calls.server.fail(fault.name, on=route)
     assert 0 < len(raw(calls, route)) < 0.6 * right
 
 
 @on_each_route((BY_NAME["flipped"], BY_NAME["flipped-json"]))
-def test_exactly_one_bit_is_flipped(calls: Calls, fault: Fault, route: Route) -> None:
+def test_exactly_one_bit_is_flipped(calls: Calls, fault: ServerFault, route: Route) -> None:
     calls.server.fail(fault.name, on=route)
     bad, good = raw(calls, route), raw(calls, route)
     if route in (Route.BLOB, Route.MANIFEST):  # whose bytes are the same each time, but for a fresh link
@@ -154,8 +153,10 @@ def raw(calls: Calls, route: Route) -> bytes:
 
 def test_the_whole_catalogue_is_under_test() -> None:
     """The groups of this file are here whole; the others are in the files beside it, which check their own."""
-    groups = {fault.group for fault in (*ERRORS, *OUTAGES, *BODIES)}
-    assert {fault.name for fault in FAULTS if fault.group in groups} == {f.name for f in (*ERRORS, *OUTAGES, *BODIES)}
+    groups = {fault.group for fault in (*ERRORS, *OUTAGES, *DELIVERY_FAULTS)}
+    assert {fault.name for fault in FAULTS if fault.group in groups} == {
+        f.name for f in (*ERRORS, *OUTAGES, *DELIVERY_FAULTS)
+    }
     tested = {"late", "slow", "cut", "stalled", "dropped", "shortened", "flipped", "flipped-json"}
-    assert tested == {fault.name for fault in BODIES}
+    assert tested == {fault.name for fault in DELIVERY_FAULTS}
     assert all(fault.about and fault.routes for fault in FAULTS)

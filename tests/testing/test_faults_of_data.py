@@ -15,8 +15,8 @@ import pytest
 
 from counterfoil.columns import Type, table_of
 from counterfoil.model import Kind
-from counterfoil.server.faults.catalogue import FAULTS
-from tests.server.fault_calls import LINE_ITEMS, PAGE_SIZE, Calls
+from counterfoil.testing.faults.fault_plan import FAULTS
+from tests.testing.fault_calls import LINE_ITEMS, PAGE_SIZE, Calls
 
 TABLE: Final = table_of(Kind.USAGE)
 PAGES: Final = LINE_ITEMS // PAGE_SIZE

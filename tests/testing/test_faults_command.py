@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from counterfoil import cli
-from counterfoil.server.faults.plans import drawn, read_plan
+from counterfoil.testing.faults.fault_plan import drawn, read_plan
 
 TENANT = "0e195b37-4574-4539-bc42-0e539b9684c0"
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from counterfoil.server.faults.catalogue import FAULTS
-from tests.server.fault_calls import LINE_ITEMS, Calls
+from counterfoil.testing.faults.fault_plan import FAULTS
+from tests.testing.fault_calls import LINE_ITEMS, Calls
 
 MARK: Final = "@counterfoil."
 GROUPS: Final = {"Operations", "Manifests", "Blobs"}

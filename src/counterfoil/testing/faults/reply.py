@@ -1,8 +1,8 @@
 """A whole answer as a value, and how it reaches the socket: late, slowly, cut off, or not at all.
 
-What a newcomer would get wrong: ASGI has no word for "hang up". An application that merely stops is answered for by
-the server, which logs an error and may send a proper 500. So the transport is taken from the server's own `receive`,
-closed (what was sent still arrives) or aborted (it may not), and the caller's going away is awaited.
+ASGI cannot hang up: for an application that merely stops, the server logs an error and may send a proper 500. So the
+transport is taken from the server's own `receive`, closed (what was sent still arrives) or aborted (it may not), and
+we wait until the caller is gone.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ SLOW_PIECES: Final = 16
 class Reply:
     """An answer. Nothing comes for `late_s`, then the body takes `slow_s`.
 
-    With `cut_at`, a share of the body from 0 to 1, the connection ends there, after a silence of `stall_s`. A reply
-    that is `unsent` ends the connection without a byte.
+    With `cut_at`, a share of the body from 0 to 1, the connection ends there, after a silence of `stall_s`. If
+    `unsent`, the connection ends without a byte.
     """
 
     status: int
@@ -71,11 +71,20 @@ class Reply:
         return replace(self, body=packed)
 
     def json(self) -> Any:
-        """The body as JSON; None where it is none."""
+        """Return the body as JSON; None where it is not JSON."""
         try:
             return json.loads(self.plain_body())
         except ValueError:
             return None
+
+    def with_json(self, document: object) -> Reply:
+        """Return this with another JSON body."""
+        return self.with_body(json.dumps(document, ensure_ascii=False).encode())
+
+
+def reply_of(status: int, body: bytes | str, headers: Mapping[str, str]) -> Reply:
+    """Return an answer that the server did not give."""
+    return Reply(status, body=body.encode() if isinstance(body, str) else body).with_headers(headers)
 
 
 async def ask(app: ASGIApp, scope: Scope, receive: Receive) -> Reply:

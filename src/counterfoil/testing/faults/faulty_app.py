@@ -1,8 +1,7 @@
-"""The layer around the server that makes it hostile: finds which rules a request meets, and has them strike.
+"""The application around the server that makes it hostile: finds which rules a request meets, and has them strike.
 
 Without rules it hands everything on untouched. With rules it takes whole answers into memory, so it is for
-development; that is where it can be had. What a newcomer would get wrong: the first rule is the outermost. It may
-answer without asking what is inside, and it sees the answer last.
+development only. The first rule is the outermost: it may answer without asking what is inside, and sees answers last.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import asyncio
 import gzip
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,15 +21,14 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil.errors import BadRequestError
-from counterfoil.server.faults.blobs import link_refused
-from counterfoil.server.faults.editing import MARK, Json, manifest_in, with_json
-from counterfoil.server.faults.paging import members_of, token_of, with_items_of, with_members
-from counterfoil.server.faults.plans import Plan, Rule
-from counterfoil.server.faults.replies import Reply, ask, deliver, no_body
-from counterfoil.server.faults.shapes import LineItem
-from counterfoil.server.faults.spelling import packed
-from counterfoil.server.faults.turns import NUMBERED, Memory, Route, Turn, route_of
 from counterfoil.server.refusals import Dialect, header, refusal
+from counterfoil.testing.faults.blob_faults import link_refused
+from counterfoil.testing.faults.fault import Json, LineItem, Memory, Route, Strike, route_of
+from counterfoil.testing.faults.fault_plan import FaultPlan, Rule
+from counterfoil.testing.faults.manifest_faults import MARK, manifest_in
+from counterfoil.testing.faults.page_faults import members_of, token_of, with_items_of, with_members
+from counterfoil.testing.faults.reply import Reply, ask, deliver, no_body
+from counterfoil.testing.faults.spelling_faults import packed
 from counterfoil.wire import blob_storage
 
 _PART: Final = re.compile(r"part-([0-9]{5})-")
@@ -46,10 +44,6 @@ class _Armed:
     met: int = 0
     struck: int = 0
 
-    def meets(self, route: Route, number: int) -> bool:
-        """Whether the rule is about such a request. Blobs and pages count by their own numbers."""
-        return route in self.rule.on and (not self.rule.at or route not in NUMBERED or number in self.rule.at)
-
     def due(self) -> bool:
         """Note a request that the rule is about; tell whether it strikes."""
         self.met += 1
@@ -59,7 +53,7 @@ class _Armed:
 class FaultyApp:
     """An application with faults around it. `add` and `reset` may be called from any thread, while it serves."""
 
-    def __init__(self, app: ASGIApp, now: Callable[[], datetime], plan: Plan | None = None) -> None:
+    def __init__(self, app: ASGIApp, now: Callable[[], datetime], plan: FaultPlan | None = None) -> None:
         self._app = app
         self._now = now
         self._seed = plan.seed if plan is not None else 0
@@ -88,39 +82,36 @@ class FaultyApp:
         if route is None:
             await self._app(scope, receive, send)
             return
-        call = _Call(self._app, armed, self._memory, self._now, self._remaking, route, scope, receive)
+        call = _Call(self._app, self._memory, self._now, self._remaking, route, scope, receive, armed)
         await deliver(await call.reply(), scope, receive, send)
 
 
+@dataclass(slots=True)
 class _Call:
     """One request on its way through the rules to the server and back."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        armed: tuple[_Armed, ...],
-        memory: Memory,
-        now: Callable[[], datetime],
-        remaking: asyncio.Lock,
-        route: Route,
-        scope: Scope,
-        receive: Receive,
-    ) -> None:
-        self._app = app
-        self._memory = memory
-        self._now = now
-        self._remaking = remaking
-        self._route = route
-        self._scope = scope
-        # Only a submit and a token have a body, and they are asked for once.
-        self._receive = receive if scope["method"] == "POST" else no_body
+    _app: ASGIApp
+    _memory: Memory
+    _now: Callable[[], datetime]
+    _remaking: asyncio.Lock
+    _route: Route
+    _scope: Scope
+    _receive: Receive
+    _armed: tuple[_Armed, ...]
+    _number: int = 0
+
+    def __post_init__(self) -> None:
         self._number = self._numbered()
-        self._remaking_rules = [each.rule for each in armed if each.rule.fault.remakes]
-        self._met = [each for each in armed if not each.rule.fault.remakes and each.meets(route, self._number)]
+        if self._scope["method"] != "POST":  # a submit and a token have a body, and are asked for only once
+            self._receive = no_body
+
+    def _remaking_rules(self, route: Route, number: int) -> list[Rule]:
+        return [each.rule for each in self._armed if each.rule.fault.remakes and each.rule.meets(route, number)]
 
     async def reply(self) -> Reply:
         """Return what the caller gets."""
-        return await self.ask(0, None, None)
+        met = (each for each in self._armed if each.rule.meets(self._route, self._number))
+        return await self._ask([each for each in met if not each.rule.fault.remakes], None, None)
 
     def _numbered(self) -> int:
         if self._route is Route.PAGE:
@@ -128,33 +119,38 @@ class _Call:
         part = _PART.match(self._scope["path"].rpartition("/")[2]) if self._route is Route.BLOB else None
         return int(part[1]) + 1 if part is not None else 1
 
-    async def ask(self, index: int, path: str | None, token: str | None) -> Reply:
-        """Return the answer of the rules from `index` on, and of the server behind them."""
-        for at in range(index, len(self._met)):
-            armed = self._met[at]
-            fault = armed.rule.fault
-            if fault.instead is not None:
-                if armed.due():
-                    armed.struck += 1
-                    return await fault.instead(self._turn(armed, armed.struck), _Behind(self, at + 1, path, token))
-                continue
-            reply = await self.ask(at + 1, path, token)
-            return self._changed(armed, reply)
-        return await self._served(path, token)
+    async def _ask(self, met: Sequence[_Armed], path: str | None, token: str | None) -> Reply:
+        """Return the answer of these rules, and of the server behind them."""
+        if not met:
+            return await self._served(path, token)
+        armed, *behind = met
+        instead = armed.rule.fault.instead
+        if instead is None:
+            return self._changed(armed, await self._ask(behind, path, token))
+        if not armed.due():
+            return await self._ask(behind, path, token)
+        armed.struck += 1
+        given_path, given_token = path, token
+
+        async def ask_behind(*, path: str | None = None, token: str | None = None) -> Reply:
+            own = given_path if path is None else path, given_token if token is None else token
+            return await self._ask(behind, *own)
+
+        return await instead(self._strike(armed, armed.struck), ask_behind)
 
     def _changed(self, armed: _Armed, reply: Reply) -> Reply:
         """Change an answer, if the rule is due and finds something in it to change."""
         change = armed.rule.fault.change
         assert change is not None
-        changed = change(self._turn(armed, armed.struck + 1), reply)
+        changed = change(self._strike(armed, armed.struck + 1), reply)
         if changed is None or not armed.due():
             return reply
         armed.struck += 1
         return changed
 
-    def _turn(self, armed: _Armed, strike: int) -> Turn:
+    def _strike(self, armed: _Armed, count: int) -> Strike:
         given = armed.rule.given
-        return Turn(self._route, self._scope, self._number, strike, given, armed.seed, self._memory, self._now())
+        return Strike(self._route, self._scope, self._number, count, given, armed.seed, self._memory, self._now())
 
     # --- the server, with what must be so whatever rules strike ---------------------------------------------------
 
@@ -178,7 +174,7 @@ class _Call:
         other = self._memory.exchanged.get(token)
         if other is not None:
             reply = with_items_of(reply, await ask(self._app, _at_page(self._scope, other), no_body))
-        rules = [r for r in self._remaking_rules if Route.PAGE in r.on and r.fault.respell and _is_at(r, number)]
+        rules = self._remaking_rules(Route.PAGE, number)
         members = members_of(reply) if rules else None
         if members is None:
             return reply
@@ -195,14 +191,13 @@ class _Call:
             self._memory.links_renewed += 1
         root = urlsplit(manifest["rootDirectory"]).path
         self._memory.blobs[root] = [blob["name"] for blob in manifest["blobs"]]
-        if not any(Route.BLOB in rule.on for rule in self._remaking_rules):
-            return reply
+        remade = False
         async with self._remaking:
             for number, blob in enumerate(manifest["blobs"], 1):
-                rules = [rule for rule in self._remaking_rules if Route.BLOB in rule.on and _is_at(rule, number)]
-                if rules:
+                if rules := self._remaking_rules(Route.BLOB, number):
                     await self._remake(f"{root}/{blob['name']}", manifest["sasToken"], blob, rules)
-        return with_json(reply, document)
+                    remade = True
+        return reply.with_json(document) if remade else reply
 
     async def _remake(self, path: str, sas: str, blob: Json, rules: list[Rule]) -> None:
         """Spell a blob otherwise, and have its manifest agree."""
@@ -218,7 +213,7 @@ class _Call:
     async def _blob(self, path: str) -> Reply:
         scope = _at_path(self._scope, path)
         if self._memory.refused_links:
-            return link_refused(Turn(self._route, scope, 1, 1, {}, "", self._memory, self._now()))
+            return link_refused(Strike(self._route, scope, 1, 1, {}, "", self._memory, self._now()))
         body = self._memory.remade.get(path)
         if body is None:
             return await ask(self._app, scope, no_body)
@@ -226,25 +221,6 @@ class _Call:
         whole = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] not in skipped]}
         served = await ask(self._app, whole, no_body)
         return _part_of(served, body, scope, self._now()) if served.good else served
-
-
-@dataclass(frozen=True, slots=True)
-class _Behind:
-    """What a rule asks: the rules behind it, and the server."""
-
-    call: _Call
-    index: int
-    path: str | None = None
-    token: str | None = None
-
-    async def __call__(self, *, path: str | None = None, token: str | None = None) -> Reply:
-        return await self.call.ask(
-            self.index, self.path if path is None else path, self.token if token is None else token
-        )
-
-
-def _is_at(rule: Rule, number: int) -> bool:
-    return not rule.at or number in rule.at
 
 
 def _respelled(item: LineItem, rules: list[Rule]) -> LineItem:

@@ -1,7 +1,7 @@
 """Which faults strike when: rules, read from a JSON file, given by a test, or drawn from a seed.
 
-What a newcomer would get wrong: rules are tried in their order, and one that answers by itself keeps those after it
-from striking, and from being counted: two rules that each throttle the same call twice throttle it four times.
+Rules are tried in their order, and one that answers by itself keeps those after it from striking, and from being
+counted: two rules that each throttle the same call twice throttle it four times.
 """
 
 from __future__ import annotations
@@ -13,13 +13,23 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
-from counterfoil.errors import UsageError
-from counterfoil.server.faults.catalogue import BY_NAME, FAULTS
-from counterfoil.server.faults.shapes import Fault, Outcome, Parameter, Value
-from counterfoil.server.faults.turns import NUMBERED, Route
+from counterfoil.errors import UsageError, shortened
+from counterfoil.testing.faults.blob_faults import BLOB_FAULTS
+from counterfoil.testing.faults.delivery_faults import DELIVERY_FAULTS
+from counterfoil.testing.faults.error_faults import ERRORS, OUTAGES
+from counterfoil.testing.faults.fault import NUMBERED, ClientOutcome, Parameter, Route, ServerFault
+from counterfoil.testing.faults.manifest_faults import MANIFEST_FAULTS
+from counterfoil.testing.faults.operation_faults import OPERATION_FAULTS
+from counterfoil.testing.faults.page_faults import PAGE_FAULTS
+from counterfoil.testing.faults.spelling_faults import SPELLING_FAULTS
 
+# The one table of all faults. Plans, `Server.fail`, seeds and the documentation derive from it.
+_OF_ANSWERS: Final = (*OUTAGES, *DELIVERY_FAULTS, *OPERATION_FAULTS, *MANIFEST_FAULTS)
+FAULTS: Final = (*_OF_ANSWERS, *BLOB_FAULTS, *PAGE_FAULTS, *SPELLING_FAULTS, *ERRORS)
+BY_NAME: Final[Mapping[str, ServerFault]] = MappingProxyType({fault.name: fault for fault in FAULTS})
 SECONDS_MAX: Final = 3_600
 COUNT_MAX: Final = 1_000_000_000
 PLAN_BYTES_MAX: Final = 1 << 20
@@ -33,30 +43,32 @@ _DRAWN_SECONDS: Final = 0.2
 class Rule:
     """One fault, where and how often: on these kinds of request, at these blobs or pages, `times` after `skip`."""
 
-    fault: Fault
+    fault: ServerFault
     on: tuple[Route, ...]
     at: tuple[int, ...] = ()
     times: int | None = None
     skip: int = 0
     given: Mapping[str, Any] = field(default_factory=dict)
 
+    def meets(self, route: Route, number: int) -> bool:
+        """Whether it is about such a request. Blobs and pages count by their own numbers."""
+        return route in self.on and (not self.at or route not in NUMBERED or number in self.at)
+
     @property
     def recoverable(self) -> bool:
         """Whether a good client gets everything all the same."""
         too_often = self.fault.patience and (self.times is None or self.times > self.fault.borne)
-        return self.fault.outcome is Outcome.RECOVERS and not too_often
+        return self.fault.outcome is ClientOutcome.RECOVERS and not too_often
 
     def to_json(self) -> dict[str, Any]:
         """Return what stands in a plan file."""
-        body: dict[str, Any] = {"fault": self.fault.name, "on": [route.value for route in self.on]}
-        body |= {"at": list(self.at)} if self.at else {}
-        body |= {"times": self.times} if self.times is not None else {}
-        body |= {"skip": self.skip} if self.skip else {}
-        return body | dict(self.given)
+        general = {"at": list(self.at), "times": self.times, "skip": self.skip}
+        said = {name: value for name, value in general.items() if value}
+        return {"fault": self.fault.name, "on": [*self.on], **said, **self.given}
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FaultPlan:
     """Rules, and the seed from which is drawn what they leave open (which bit is flipped)."""
 
     rules: tuple[Rule, ...] = ()
@@ -95,14 +107,11 @@ def rule_of(name: object, given: Mapping[str, object], where: str = "The fault")
         raise UsageError(f"{where}: it is how the source is, always.", remedy="Leave out `times` and `skip`.")
     if fault.steady and at:
         raise UsageError(f"{where}: it is how the source is, everywhere.", remedy="Leave out `at`.")
-    own = {
-        key: _value(given.get(key, parameter.default), parameter, key, where)
-        for key, parameter in fault.parameters.items()
-    }
+    own = {key: _value(given.get(key, each.default), each, key, where) for key, each in fault.parameters.items()}
     return Rule(fault, on, at, times, skip, own)
 
 
-def read_plan(text: str, origin: str) -> Plan:
+def read_plan(text: str, origin: str) -> FaultPlan:
     """Read a plan: `{"rules": [{"fault": ...}, ...]}` or the bare list; raises UsageError."""
     try:
         body = json.loads(text)
@@ -121,10 +130,10 @@ def read_plan(text: str, origin: str) -> Plan:
         if not isinstance(each, dict) or "fault" not in each:
             raise UsageError(f"{where} names no fault.", remedy='Write it as {"fault": "throttled", "on": ["blob"]}.')
         rules.append(rule_of(each["fault"], {key: value for key, value in each.items() if key != "fault"}, where))
-    return Plan(tuple(rules), _whole(body.get("seed", 0), 0, "seed", origin))
+    return FaultPlan(tuple(rules), _whole(body.get("seed", 0), 0, "seed", origin))
 
 
-def plan_of(given: str) -> Plan:
+def plan_of(given: str) -> FaultPlan:
     """Return the plan that `--faults` means: a whole number is a seed, anything else a file."""
     if given.isascii() and given.isdecimal() and len(given) <= 18:
         return drawn(int(given))
@@ -141,11 +150,11 @@ def plan_of(given: str) -> Plan:
     return read_plan(text, str(path))
 
 
-def drawn(seed: int, *, faults: Sequence[Fault] = FAULTS) -> Plan:
+def drawn(seed: int, *, faults: Sequence[ServerFault] = FAULTS) -> FaultPlan:
     """Draw a mixture. Every other one, on average, is such that a good client gets everything."""
     dice = random.Random(seed)  # noqa: S311 - it must be the same for the same seed
     mild = dice.random() < 0.5
-    pool = [fault for fault in faults if fault.outcome is Outcome.RECOVERS] if mild else list(faults)
+    pool = [fault for fault in faults if fault.outcome is ClientOutcome.RECOVERS] if mild else list(faults)
     attempts_left = _DRAWN_ATTEMPTS_MAX
     rules: list[Rule] = []
     for fault in dice.sample(pool, dice.randint(1, min(_DRAWN_RULES_MAX, len(pool)))):
@@ -155,10 +164,10 @@ def drawn(seed: int, *, faults: Sequence[Fault] = FAULTS) -> Plan:
         if fault.patience:
             attempts_left -= rule.times or 0
         rules.append(rule)
-    return Plan(tuple(rules), seed)
+    return FaultPlan(tuple(rules), seed)
 
 
-def _drawn_rule(fault: Fault, dice: random.Random, attempts_left: int) -> Rule:
+def _drawn_rule(fault: ServerFault, dice: random.Random, attempts_left: int) -> Rule:
     given: dict[str, object] = {}
     if not fault.remakes and not fault.steady:
         if fault.patience:
@@ -168,27 +177,24 @@ def _drawn_rule(fault: Fault, dice: random.Random, attempts_left: int) -> Rule:
         given["on"] = [route.value for route in fault.routes if route in NUMBERED]
         given["at"] = sorted(dice.sample(range(1, 5), dice.randint(1, 2)))
     for name, parameter in fault.parameters.items():
-        if parameter.value is Value.SECONDS:
+        if parameter.in_seconds:
             given[name] = _DRAWN_SECONDS
     return rule_of(fault.name, given)
 
 
-def _routes(given: object, fault: Fault, where: str) -> tuple[Route, ...]:
+def _routes(given: object, fault: ServerFault, where: str) -> tuple[Route, ...]:
     if given is None:
         return fault.routes
     names = [given] if isinstance(given, str) else given
+    choose = f"Choose from {_listed(fault.routes)}."
     if not isinstance(names, Iterable) or not names:
-        raise UsageError(
-            f"{where}: `on` is a list of kinds of request.", remedy=f"Choose from {_listed(fault.routes)}."
-        )
-    found = []
+        raise UsageError(f"{where}: `on` is a list of kinds of request.", remedy=choose)
     for name in names:
         if name not in list(Route):
             raise UsageError(f"{where}: {_shown(name)} is no kind of request.", remedy=_meant(str(name), list(Route)))
-        if Route(name) not in fault.routes:
-            raise UsageError(f"{where}: it cannot strike {name!r}.", remedy=f"Choose from {_listed(fault.routes)}.")
-        found.append(Route(name))
-    return tuple(found)
+        if name not in fault.routes:
+            raise UsageError(f"{where}: it cannot strike {name!r}.", remedy=choose)
+    return tuple(map(Route, names))
 
 
 def _numbers(given: object, where: str) -> tuple[int, ...]:
@@ -203,7 +209,7 @@ def _whole(given: object, least: int, name: str, where: str) -> int:
 
 
 def _value(given: object, parameter: Parameter, name: str, where: str) -> str | float:
-    if parameter.value is Value.SECONDS:
+    if parameter.in_seconds:
         number = float(given) if isinstance(given, int | float) and not isinstance(given, bool) else math.nan
         if not 0 <= number <= SECONDS_MAX:
             remedy = f"It is a number of seconds, at most {SECONDS_MAX}."
@@ -216,8 +222,7 @@ def _value(given: object, parameter: Parameter, name: str, where: str) -> str | 
 
 
 def _shown(given: object) -> str:
-    text = repr(given)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return shortened(repr(given))
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -13,8 +13,8 @@ import msgspec
 from counterfoil.generator import generate
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
-from counterfoil.server.faults.turns import Route
 from counterfoil.testing import Server
+from counterfoil.testing.faults.fault import Route
 
 NOW = "2026-11-21T12:00Z"
 BILLING = "/v1.0/reports/partners/billing"
