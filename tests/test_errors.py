@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 
+from counterfoil.cli.output import as_option
 from counterfoil.errors import (
     CounterfoilError,
     InputError,
@@ -32,3 +33,12 @@ def test_an_error_travels_between_processes_whole(error: CounterfoilError) -> No
     error.exit_code = 4
     other = pickle.loads(pickle.dumps(error))
     assert (type(other), vars(other), str(other), other.args) == (type(error), vars(error), str(error), error.args)
+
+
+def test_a_remedy_names_its_parameters_as_each_shell_spells_them() -> None:
+    error = UsageError("This folder is taken.", remedy="Name another folder.", parameter="to")
+    assert str(error) == "This folder is taken. Name another folder (`to`)."
+    assert error.advice(as_option) == "Name another folder (--to)."
+    both = UsageError("No.", remedy="Ask for everything.", parameter="api=graph attribute_set=full")
+    assert str(both) == 'No. Ask for everything (api="graph", attribute_set="full").'
+    assert both.advice(as_option) == "Ask for everything (--api graph, --attribute-set full)."

@@ -1,7 +1,7 @@
 """Every error Counterfoil raises on purpose, in one tree.
 
     CounterfoilError                  one clear sentence, and a remedy where there is one
-    |-- UsageError                    a flag, setting or name that cannot be right
+    |-- UsageError                    a parameter, setting or name that cannot be right
     |-- InputError                    a file, line or attribute that cannot be published
     |   `-- DamagedInputError         ... because the file itself is cut or corrupt
     |-- DataFolderError               the data folder cannot be used
@@ -32,28 +32,42 @@
         |-- LinkExpiredError          a signed link is no longer good; ask for the manifest again
         `-- ProofError                what arrived is not what was promised
 
-A newcomer gets this wrong: the text of a RequestError *will* reach a stranger. It never holds a path, SQL, a
-secret or anything of another partner. Everything that is not a RequestError is answered with a plain 500 and a
-request id, and logged in full under that id.
+The text of a RequestError reaches strangers, so it never holds a path, SQL, a secret or anything of another
+partner. Everything that is not a RequestError is answered with a plain 500 and a request id, and is logged in full
+under that id.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 
 class CounterfoilError(Exception):
-    """Anything Counterfoil refuses or cannot do, told in one sentence."""
+    """Anything Counterfoil refuses or cannot do, in one sentence.
+
+    `remedy` is a sentence that says what to do. `parameter` names the parameters that the remedy is about, separated
+    by spaces: `to`, or `api=graph` with a value. A shell spells them in its own way, see `advice`.
+    """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, remedy: str = "") -> None:
+    def __init__(self, message: str, *, remedy: str = "", parameter: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
+        self.parameter = parameter
 
     def __str__(self) -> str:
-        return f"{self.message} {self.remedy}".rstrip()
+        return f"{self.message} {self.advice(_as_in_python)}".rstrip()
+
+    def advice(self, spelled: Callable[[str, str], str]) -> str:
+        """Return the remedy, with the parameters it is about in brackets; `spelled` is given name and value."""
+        if not self.remedy or not self.parameter:
+            return self.remedy
+        pairs = (each.partition("=") for each in self.parameter.split())
+        names = ", ".join(spelled(name, value) for name, _, value in pairs)
+        return f"{self.remedy.removesuffix('.')} ({names})."
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel between processes whole: what each error's own `__init__` wants is not known to pickle."""
@@ -63,6 +77,10 @@ class CounterfoilError(Exception):
 def shortened(text: str, length_max: int = 80) -> str:
     """Return a text that fits into a message: at most `length_max` characters, with ... in place of what was cut."""
     return text if len(text) <= length_max else text[: length_max - 3] + "..."
+
+
+def _as_in_python(name: str, value: str) -> str:
+    return f'{name}="{value}"' if value else f"`{name}`"
 
 
 def _restored(kind: type[CounterfoilError], args: tuple[object, ...], facts: dict[str, object]) -> CounterfoilError:
@@ -92,6 +110,7 @@ class InputError(CounterfoilError):
         attribute: str = "",
         value: str | None = None,
         remedy: str = "",
+        parameter: str = "",
     ) -> None:
         self.reason = reason
         self.file = file
@@ -100,7 +119,8 @@ class InputError(CounterfoilError):
         self.value = None if value is None else shortened(value)
         where = ", ".join(part for part in (file, f"line {line}" if line is not None else "", attribute) if part)
         said = f" ({self.value!r})" if self.value is not None else ""
-        super().__init__(f"{where}: {reason}{said}." if where else f"{reason}{said}.", remedy=remedy)
+        message = f"{where}: {reason}{said}." if where else f"{reason}{said}."
+        super().__init__(message, remedy=remedy, parameter=parameter)
 
 
 class DamagedInputError(InputError):
@@ -145,9 +165,8 @@ class RequestError(CounterfoilError):
     status = 400
 
     def __init__(self, message: str, *, code: str = "", parameter: str = "") -> None:
-        super().__init__(message)
+        super().__init__(message, parameter=parameter)
         self.code = code
-        self.parameter = parameter
 
 
 class BadRequestError(RequestError):

@@ -13,7 +13,7 @@ import click
 
 from counterfoil.cli import SERVER_LIBRARIES
 from counterfoil.cli.options import with_output, with_settings, with_token
-from counterfoil.cli.output import Output, counted
+from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.cli.sources import find_profile, token_source
 from counterfoil.client.diagnosis.findings import Finding, Health
 from counterfoil.client.diagnosis.source import diagnose_source
@@ -88,7 +88,7 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
         if settings.secret or (settings.data / KEYRING_FILE).exists():
             load_or_create_keyring(settings.data, settings.secret or None)
     except CounterfoilError as error:
-        yield Finding("data folder", Health.BAD, error.message, error.remedy)
+        yield Finding("data folder", Health.BAD, error.message, error.advice(as_option))
         return
     in_force = sum(revision is not None for _, revision in datasets)
     yield Finding("data folder", Health.GOOD, f"{settings.data}: {counted(in_force, 'dataset')} in force.")
@@ -102,7 +102,7 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
         with opened_service(for_now, Clocks(), development=False):
             yield Finding("serving", Health.GOOD, "`counterfoil serve` can start, and callers can sign in.")
     except CounterfoilError as error:
-        yield Finding("serving", Health.WARNING, error.message, error.remedy)
+        yield Finding("serving", Health.WARNING, error.message, error.advice(as_option))
     if not settings.public_url:
         told = "public_url is not set, so links name the address that `serve` listens on."
         yield Finding("serving: links", Health.WARNING, told, "Behind a proxy, set COUNTERFOIL_PUBLIC_URL.")

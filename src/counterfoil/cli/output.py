@@ -94,7 +94,7 @@ class Output:
 
     def error(self, error: CounterfoilError) -> None:
         """Say on stderr, in one line, what was refused and what to do about it."""
-        message, remedy = _shortened(printable(error.message)), _shortened(printable(error.remedy))
+        message, remedy = _shortened(printable(error.message)), _shortened(printable(error.advice(as_option)))
         if self.form is Form.JSON:
             body = {"type": type(error).__name__, "message": message, "remedy": remedy, "exitCode": error.exit_code}
             click.echo(json.dumps({"error": body}, ensure_ascii=False), file=self.stderr)
@@ -192,6 +192,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def as_option(name: str, value: str) -> str:
+    """Spell a parameter as an option of the command line: `--attribute-set full`."""
+    return f"--{name.replace('_', '-')} {value}".rstrip()
 
 
 def counted(count: int, what: str) -> str:
