@@ -31,7 +31,7 @@ from counterfoil.client.protocol.promises import Promise
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.model import Dataset
 from counterfoil.periods import utc_now
-from counterfoil.server.issuing import mint_development_token
+from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.wire.graph import ExportRequest
 from tests.chaos.processes import NOW
 

@@ -12,13 +12,13 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 
-from counterfoil.exports import Exports
 from counterfoil.periods import Clocks
 from counterfoil.server.app import create_app
-from counterfoil.server.audiences import Audiences
-from counterfoil.server.auth import Authenticator
-from counterfoil.server.authority import Authority
-from counterfoil.server.issuing import AuthorityKeys
+from counterfoil.server.export_operations import Exports
+from counterfoil.server.identity.audiences import Audiences
+from counterfoil.server.identity.authenticator import Authenticator
+from counterfoil.server.identity.authority import Authority
+from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.service import Service
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog

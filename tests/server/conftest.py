@@ -9,7 +9,7 @@ import pytest
 
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.periods import BillingPeriod
-from counterfoil.server.issuing import AuthorityKeys
+from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.storage.catalog import Catalog
 from tests.server import tokens
 from tests.server.graph_answers import LINES

@@ -14,15 +14,15 @@ from pathlib import Path
 import httpx
 
 from counterfoil.errors import ForbiddenError, UnauthenticatedError
-from counterfoil.exports import Exports
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
 from counterfoil.periods import BillingPeriod, Clocks
 from counterfoil.server.app import create_app
-from counterfoil.server.audiences import Audiences
-from counterfoil.server.authority import Authority
-from counterfoil.server.issuing import AuthorityKeys
-from counterfoil.server.run import Endpoint, running
+from counterfoil.server.export_operations import Exports
+from counterfoil.server.identity.audiences import Audiences
+from counterfoil.server.identity.authority import Authority
+from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.service import Service
+from counterfoil.server.web_server import Endpoint, running
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files

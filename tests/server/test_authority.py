@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from counterfoil.periods import Clocks
-from counterfoil.server import authority
-from counterfoil.server.authority import WRONG_SECRETS_A_MINUTE
-from counterfoil.server.issuing import AuthorityKeys
+from counterfoil.server.identity import authority
+from counterfoil.server.identity.authority import WRONG_SECRETS_A_MINUTE
+from counterfoil.server.identity.signing_keys import AuthorityKeys
 from tests.server.authority_house import (
     BASE,
     GRAPH,

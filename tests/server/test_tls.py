@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from counterfoil.errors import DataFolderError, UsageError
-from counterfoil.server.tls import check_certificate, development_certificate, host_name
+from counterfoil.server.identity.tls import check_certificate, development_certificate, host_name
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -21,11 +21,11 @@ from counterfoil.errors import InputError, UsageError
 from counterfoil.model import Dataset
 from counterfoil.periods import Clocks, business_clock, utc_now
 from counterfoil.server.app import create_app
-from counterfoil.server.issuing import mint_development_token
+from counterfoil.server.identity.signing_keys import mint_development_token
+from counterfoil.server.identity.tls import DevelopmentCertificate, host_name
 from counterfoil.server.opening import check, endpoints, opened
-from counterfoil.server.run import Bound, WebServer
 from counterfoil.server.service import Service
-from counterfoil.server.tls import DevelopmentCertificate, host_name
+from counterfoil.server.web_server import Bound, WebServer
 from counterfoil.settings import Settings
 from counterfoil.testing.faults.fault_plan import FaultPlan, plan_of
 from counterfoil.testing.faults.faulty_app import FaultyApp

@@ -9,16 +9,16 @@ from __future__ import annotations
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
-from counterfoil.server.authority import authority_routes
 from counterfoil.server.blobs import BlobsApp
-from counterfoil.server.front import Front
+from counterfoil.server.entry import EntryPoint
 from counterfoil.server.graph import graph_routes
 from counterfoil.server.health import health_routes
+from counterfoil.server.identity.authority import authority_routes
 from counterfoil.server.service import Service
 from counterfoil.server.v1 import V1App
 
 
-def create_app(service: Service) -> Front:
+def create_app(service: Service) -> EntryPoint:
     """Return the server's application."""
     router = routed(service)
 
@@ -26,7 +26,7 @@ def create_app(service: Service) -> Front:
         scope["app"] = router  # without one, Starlette would word 404 and 405 itself
         await router(scope, receive, send)
 
-    return Front(service, v1=V1App(service), blobs=BlobsApp(service), rest=rest)
+    return EntryPoint(service, v1=V1App(service), blobs=BlobsApp(service), rest=rest)
 
 
 def routed(service: Service) -> Router:

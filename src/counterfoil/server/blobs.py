@@ -19,8 +19,8 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from counterfoil.errors import DamagedError, MethodNotAllowedError, MissingError, NotFoundError
-from counterfoil.exports import BlobSet
-from counterfoil.server.refusals import RequestIds
+from counterfoil.server.error_answers import RequestIds
+from counterfoil.server.export_operations import BlobSet
 from counterfoil.server.service import Service
 from counterfoil.wire import blob_storage
 from counterfoil.wire.blob_storage import BlobPath

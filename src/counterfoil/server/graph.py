@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from counterfoil.errors import BadRequestError, NotFoundError, NotServedError
 from counterfoil.model import Kind
-from counterfoil.server.refusals import RequestIds, graph_headers
+from counterfoil.server.error_answers import RequestIds, graph_headers
 from counterfoil.server.service import Service
 from counterfoil.storage.records import Operation
 from counterfoil.wire import graph
@@ -162,7 +162,7 @@ class GraphRoutes:
     def _operation_body(self, request: Request, operation: Operation) -> dict[str, object]:
         progress = self._exports.progress(operation)
         manifest = None
-        if progress.status is graph.Status.SUCCEEDED:
+        if progress.status is graph.OperationStatus.SUCCEEDED:
             manifest = self._exports.manifest(operation, self._service.base_url(request.scope))
         return graph.operation_body(
             self._root(request),

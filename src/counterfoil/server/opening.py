@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from counterfoil.errors import UsageError
-from counterfoil.exports import Exports
 from counterfoil.periods import Clocks
-from counterfoil.server.audiences import Audiences
-from counterfoil.server.auth import Authenticator
-from counterfoil.server.authority import Authority
-from counterfoil.server.issuing import AuthorityKeys
-from counterfoil.server.run import Endpoint, check_free
+from counterfoil.server.export_operations import Exports
+from counterfoil.server.identity.audiences import Audiences
+from counterfoil.server.identity.authenticator import Authenticator
+from counterfoil.server.identity.authority import Authority
+from counterfoil.server.identity.signing_keys import AuthorityKeys
+from counterfoil.server.identity.tls import DevelopmentCertificate, check_certificate, development_certificate
 from counterfoil.server.service import Service
-from counterfoil.server.tls import DevelopmentCertificate, check_certificate, development_certificate
+from counterfoil.server.web_server import Endpoint, check_free
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files

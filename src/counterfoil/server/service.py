@@ -7,16 +7,16 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from counterfoil.exports import Exports
 from counterfoil.periods import Clocks
-from counterfoil.server.authority import Authority
+from counterfoil.server.export_operations import Exports
+from counterfoil.server.identity.authority import Authority
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files
 from counterfoil.wire.tokens import Keyring
 
 
-class Caller(Protocol):
+class PartnerCaller(Protocol):
     """Who is asking, as far as data is concerned."""
 
     @property
@@ -25,9 +25,9 @@ class Caller(Protocol):
 
 
 class Authenticates(Protocol):
-    """What tells callers apart: `server.auth.Authenticator`."""
+    """What tells callers apart: `server.identity.authenticator.Authenticator`."""
 
-    async def authenticate(self, authorization: str | None, *, api: str) -> Caller:
+    async def authenticate(self, authorization: str | None, *, api: str) -> PartnerCaller:
         """Return who is calling; raises UnauthenticatedError or ForbiddenError."""
 
 

@@ -26,8 +26,8 @@ from counterfoil.errors import DamagedError, NotAcceptableError
 from counterfoil.model import Dataset
 from counterfoil.model import Scope as DatasetScope
 from counterfoil.periods import BillingPeriod
+from counterfoil.server.error_answers import v1_headers
 from counterfoil.server.lru_cache import LruCache
-from counterfoil.server.refusals import v1_headers
 from counterfoil.server.service import Service
 from counterfoil.server.v1_pages import BEGINNING, Listing, Page, Pages
 from counterfoil.wire import v1, v1_blocks

@@ -23,14 +23,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
 from counterfoil.errors import UsageError
-from counterfoil.exports import Exports
 from counterfoil.model import WHOLE, Kind, tenant_id
 from counterfoil.periods import BillingPeriod, Clocks, business_clock, utc_now
 from counterfoil.server.app import create_app
-from counterfoil.server.issuing import mint_development_token
+from counterfoil.server.export_operations import Exports
+from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.server.opening import endpoints, opened
-from counterfoil.server.run import running
 from counterfoil.server.service import Service
+from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
 from counterfoil.storage.locks import DatasetLocks
 from counterfoil.testing.faults.fault_plan import rule_of

@@ -42,7 +42,7 @@ class Period(StrEnum):
     LAST = "last"
 
 
-class Status(StrEnum):
+class OperationStatus(StrEnum):
     """The states of an operation, as the wire spells them."""
 
     RUNNING = "running"
@@ -51,9 +51,9 @@ class Status(StrEnum):
 
 
 _TYPE_NAMES: Final = {
-    Status.RUNNING: f"#{NAMESPACE}.runningOperation",
-    Status.SUCCEEDED: f"#{NAMESPACE}.exportSuccessOperation",
-    Status.FAILED: f"#{NAMESPACE}.failedOperation",
+    OperationStatus.RUNNING: f"#{NAMESPACE}.runningOperation",
+    OperationStatus.SUCCEEDED: f"#{NAMESPACE}.exportSuccessOperation",
+    OperationStatus.FAILED: f"#{NAMESPACE}.failedOperation",
 }
 
 
@@ -229,7 +229,7 @@ def operation_body(
     root: str,
     operation_id: str,
     *,
-    status: Status,
+    status: OperationStatus,
     created_at: datetime,
     last_action_at: datetime,
     manifest: Manifest | None = None,
@@ -245,7 +245,7 @@ def operation_body(
     }
     if manifest is not None:
         body["resourceLocation"] = manifest_body(root, manifest)
-    if status is Status.FAILED:
+    if status is OperationStatus.FAILED:
         body["error"] = {"code": NO_DATA_CODE, "message": NO_DATA_MESSAGE}
     return body
 

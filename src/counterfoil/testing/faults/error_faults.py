@@ -9,7 +9,7 @@ from email.utils import format_datetime
 from typing import Any, Final
 
 from counterfoil.errors import shortened
-from counterfoil.server.refusals import Dialect, RequestIds, graph_headers
+from counterfoil.server.error_answers import ApiDialect, RequestIds, graph_headers
 from counterfoil.testing.faults.fault import (
     EVERYWHERE,
     GRAPH,
@@ -46,12 +46,12 @@ def storage_reply(strike: Strike, status: int, code: str, message: str) -> Reply
 
 def _busy(strike: Strike, status: int, headers: Mapping[str, str]) -> Reply:
     """Say in the caller's dialect that there is too much to do."""
-    if strike.dialect is Dialect.STORAGE:
+    if strike.dialect is ApiDialect.STORAGE:
         return storage_reply(strike, status, "ServerBusy", "The server is busy.").with_headers(headers)
-    if strike.dialect is Dialect.GRAPH:
+    if strike.dialect is ApiDialect.GRAPH:
         code = "TooManyRequests" if status == 429 else "ServiceUnavailable"
         return graph_reply(strike, status, code, "Please retry again later.", headers)
-    if strike.dialect is Dialect.PLAIN:
+    if strike.dialect is ApiDialect.PLAIN:
         body = json.dumps(_oauth("temporarily_unavailable", 90055, "Try again.")).encode()
     else:
         body = v1.throttled_body(1) if status == 429 else v1.error_body("0", "The service is not available.")
@@ -110,9 +110,9 @@ def _error(
     async def answer(strike: Strike, ask: AskServer) -> Reply:
         if not code:
             return reply_of(status, text, headers or {})
-        if strike.dialect is Dialect.STORAGE:
+        if strike.dialect is ApiDialect.STORAGE:
             return storage_reply(strike, status, code, text).with_headers(headers or {})
-        if strike.dialect is Dialect.PARTNER_CENTER:
+        if strike.dialect is ApiDialect.PARTNER_CENTER:
             return reply_of(status, v1.error_body(code, text), _JSON | dict(headers or {}))
         return graph_reply(strike, status, code, text, headers)
 

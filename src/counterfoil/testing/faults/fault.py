@@ -17,8 +17,8 @@ import msgspec
 from starlette.types import Scope
 
 from counterfoil.errors import NotFoundError
+from counterfoil.server.error_answers import ApiDialect, dialect_of, header
 from counterfoil.server.lru_cache import LruCache
-from counterfoil.server.refusals import Dialect, dialect_of, header
 from counterfoil.testing.faults.reply import Reply
 from counterfoil.wire.graph_paths import canonical_path
 
@@ -45,11 +45,11 @@ def route_of(scope: Scope) -> Route | None:
     """Return what kind of request this is; None for those that no fault strikes."""
     path, method = scope["path"], scope["method"]
     dialect = dialect_of("/" + path.lstrip("/"))
-    if dialect is Dialect.STORAGE:
+    if dialect is ApiDialect.STORAGE:
         return Route.BLOB
-    if dialect is Dialect.PARTNER_CENTER:
+    if dialect is ApiDialect.PARTNER_CENTER:
         return Route.PAGE if "/lineitems" in path.lower() else None
-    if dialect is Dialect.PLAIN:
+    if dialect is ApiDialect.PLAIN:
         return Route.TOKEN if method == "POST" and "/oauth2/" in path else None
     try:
         parts = canonical_path(scope["raw_path"].decode("ascii")).split("/")
@@ -94,7 +94,7 @@ class Strike:
     now: datetime
 
     @property
-    def dialect(self) -> Dialect:
+    def dialect(self) -> ApiDialect:
         """The API that the caller speaks."""
         return dialect_of("/" + self.scope["path"].lstrip("/"))
 

@@ -21,7 +21,7 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil.errors import BadRequestError
-from counterfoil.server.refusals import Dialect, header, refusal
+from counterfoil.server.error_answers import ApiDialect, header, refusal
 from counterfoil.testing.faults.blob_faults import link_refused
 from counterfoil.testing.faults.fault import Json, LineItem, Memory, Route, Strike, route_of
 from counterfoil.testing.faults.fault_plan import FaultPlan, Rule
@@ -259,7 +259,7 @@ def _part_of(served: Reply, body: bytes, scope: Scope, now: datetime) -> Reply:
             return replace(reply, status=304, body=b"").with_headers({"content-length": None})
         wanted = blob_storage.byte_range(asked, len(body), etag) if scope["method"] == "GET" else None
     except BadRequestError as error:
-        told = refusal(Dialect.STORAGE, error, scope, now)
+        told = refusal(ApiDialect.STORAGE, error, scope, now)
         return Reply(told.status, tuple(told.headers), told.body)
     if scope["method"] == "HEAD":
         return replace(reply, body=b"")

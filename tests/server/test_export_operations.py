@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from counterfoil.errors import BadRequestError, DamagedError, GoneError, MissingError, NotFoundError
-from counterfoil.exports import LINK_AGE_MAX, OPERATION_AGE_MAX, Exports
 from counterfoil.model import AttributeSet, Contents, Dataset, Kind, Rendering, Scope
 from counterfoil.periods import Clocks
+from counterfoil.server.export_operations import LINK_AGE_MAX, OPERATION_AGE_MAX, Exports
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.records import NewFile, NewSegment, Revision
-from counterfoil.wire.graph import ExportRequest, Period, Status
+from counterfoil.wire.graph import ExportRequest, OperationStatus, Period
 from counterfoil.wire.tokens import Keyring, check_directory
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
@@ -59,9 +59,13 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def test_the_status_follows_from_the_row_and_the_wall_clock(desk: Desk) -> None:
     desk.publish()
     good, empty = desk.exports.submit(PARTNER, ASKED), desk.exports.submit(PARTNER, replace(ASKED, invoice="G2"))
-    for operation, end in ((good, Status.SUCCEEDED), (empty, Status.FAILED)):
+    for operation, end in ((good, OperationStatus.SUCCEEDED), (empty, OperationStatus.FAILED)):
         began = desk.wall
-        for passed, status, retry in ((0, Status.RUNNING, 3), (2.4, Status.RUNNING, 1), (2.5, end, 0)):
+        for passed, status, retry in (
+            (0, OperationStatus.RUNNING, 3),
+            (2.4, OperationStatus.RUNNING, 1),
+            (2.5, end, 0),
+        ):
             desk.wall = began + timedelta(seconds=passed)
             progress = desk.exports.progress(desk.exports.operation(PARTNER, operation.id))
             assert (progress.status, progress.retry_after_s) == (status, retry)

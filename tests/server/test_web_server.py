@@ -18,7 +18,7 @@ import trustme
 from starlette.types import Receive, Scope, Send
 
 from counterfoil.errors import UsageError
-from counterfoil.server.run import Endpoint, running
+from counterfoil.server.web_server import Endpoint, running
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +96,7 @@ def test_stopping_lets_a_running_answer_end() -> None:
 
 
 PROGRAM = """
-from counterfoil.server.run import Endpoint, WebServer
+from counterfoil.server.web_server import Endpoint, WebServer
 async def app(scope, receive, send): ...
 WebServer(app, [Endpoint("127.0.0.1", 0), Endpoint("127.0.0.1", 0)]).run(lambda bound: print(*bound, flush=True))
 print("ended")

@@ -46,7 +46,7 @@ RETRY_AFTER_S: Final = 30
 _CLIENT_ID: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
 
 
-class Dialect(Enum):
+class ApiDialect(Enum):
     """The APIs that a caller may be speaking."""
 
     GRAPH = "graph"
@@ -56,10 +56,10 @@ class Dialect(Enum):
 
 
 _DIALECTS: Final = {
-    "v1.0": Dialect.GRAPH,
-    "beta": Dialect.GRAPH,
-    "v1": Dialect.PARTNER_CENTER,
-    "blobs": Dialect.STORAGE,
+    "v1.0": ApiDialect.GRAPH,
+    "beta": ApiDialect.GRAPH,
+    "v1": ApiDialect.PARTNER_CENTER,
+    "blobs": ApiDialect.STORAGE,
 }
 
 
@@ -70,7 +70,7 @@ class InternalError(RequestError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ErrorAnswer:
     """A finished response."""
 
     status: int
@@ -98,9 +98,9 @@ class RequestIds:
         return ids
 
 
-def request_id_of(dialect: Dialect, scope: Scope) -> str:
+def request_id_of(dialect: ApiDialect, scope: Scope) -> str:
     """Return the id under which the caller sees the answer: in v1 its own, if it sent one."""
-    own = _echo(scope, b"ms-requestid") if dialect is Dialect.PARTNER_CENTER else b""
+    own = _echo(scope, b"ms-requestid") if dialect is ApiDialect.PARTNER_CENTER else b""
     return own.decode("ascii") or RequestIds.of(scope).request_id
 
 
@@ -112,9 +112,9 @@ def header(scope: Scope, name: bytes) -> str:
     return ""
 
 
-def dialect_of(path: str) -> Dialect:
+def dialect_of(path: str) -> ApiDialect:
     """Return the API that a path belongs to."""
-    return _DIALECTS.get(path[1:].partition("/")[0].lower(), Dialect.PLAIN)
+    return _DIALECTS.get(path[1:].partition("/")[0].lower(), ApiDialect.PLAIN)
 
 
 def as_refusal(error: Exception) -> RequestError:
@@ -132,14 +132,14 @@ def as_refusal(error: Exception) -> RequestError:
     return InternalError("The service failed to answer. The request id leads its operator to the cause.")
 
 
-def refusal(dialect: Dialect, error: RequestError, scope: Scope, now: datetime) -> Answer:
+def refusal(dialect: ApiDialect, error: RequestError, scope: Scope, now: datetime) -> ErrorAnswer:
     """Return the answer that tells an error in a dialect."""
     ids = RequestIds.of(scope)
     tell = {
-        Dialect.GRAPH: _graph,
-        Dialect.PARTNER_CENTER: _partner_center,
-        Dialect.STORAGE: _storage,
-        Dialect.PLAIN: _plain,
+        ApiDialect.GRAPH: _graph,
+        ApiDialect.PARTNER_CENTER: _partner_center,
+        ApiDialect.STORAGE: _storage,
+        ApiDialect.PLAIN: _plain,
     }[dialect]
     status, headers, body = tell(error, ids, scope, now)
     if isinstance(error, MethodNotAllowedError):
@@ -147,7 +147,7 @@ def refusal(dialect: Dialect, error: RequestError, scope: Scope, now: datetime) 
     if isinstance(error, UnavailableError):
         headers["retry-after"] = str(error.retry_after_s)
     headers["content-length"] = str(len(body))
-    return Answer(status, [(name.encode(), value.encode("latin-1")) for name, value in headers.items()], body)
+    return ErrorAnswer(status, [(name.encode(), value.encode("latin-1")) for name, value in headers.items()], body)
 
 
 _Told = tuple[int, dict[str, str], bytes]
@@ -193,14 +193,14 @@ def graph_headers(ids: RequestIds) -> dict[str, str]:
 
 def _partner_center(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Told:  # noqa: ARG001
     if error.status == 500:
-        error.message += f" Request id: {request_id_of(Dialect.PARTNER_CENTER, scope)}."
+        error.message += f" Request id: {request_id_of(ApiDialect.PARTNER_CENTER, scope)}."
     status, own, body = v1.error_answer(error)
     return status, {name.decode(): value.decode() for name, value in (*own, *v1_headers(scope))}, body
 
 
 def v1_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Return the headers that every v1 answer has."""
-    request_id = request_id_of(Dialect.PARTNER_CENTER, scope).encode("ascii")
+    request_id = request_id_of(ApiDialect.PARTNER_CENTER, scope).encode("ascii")
     process = zlib.crc32(f"{socket.gethostname()} {os.getpid()}".encode()) % 10**9
     return [
         (b"content-type", b"application/json; charset=utf-8"),

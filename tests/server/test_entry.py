@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from counterfoil.errors import FullDiskError
-from counterfoil.exports import Exports
-from counterfoil.server.front import HEADER_BYTES_MAX, URL_BYTES_MAX
-from counterfoil.server.run import HEAD_BYTES_MAX
+from counterfoil.server.entry import HEADER_BYTES_MAX, URL_BYTES_MAX
+from counterfoil.server.export_operations import Exports
+from counterfoil.server.web_server import HEAD_BYTES_MAX
 from tests.server.serving import BILLED, BILLING, PARTNER, Place, serving
 
 V1 = "/v1/invoices/unbilled/lineitems"
@@ -158,13 +158,14 @@ def test_the_access_log_has_a_line_for_each_request_and_no_query(
     with caplog.at_level(logging.INFO, "counterfoil.access"):
         place.client.get(f"{blob}?{manifest['sasToken']}")
         place.client.get(f"{place.url}/healthz?sig=secret")
-        place.client.get(f"{place.url}/a%0Ab?sig=secret")
+        lost = place.client.get(f"{place.url}/a%0Ab?sig=secret")
     lines = [record.getMessage() for record in caplog.records if record.name == "counterfoil.access"]
     assert [line.split()[:3] for line in lines] == [
         ["GET", urlsplit(blob).path, "200"],
         ["GET", "/healthz", "200"],
         ["GET", r"/a\nb", "404"],
     ]
+    assert lines[2].split()[-1] == lost.headers["request-id"]
     assert "sig=" not in caplog.text
 
 

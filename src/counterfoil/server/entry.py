@@ -1,16 +1,13 @@
-"""The door: every request comes in here, and every answer that something went wrong leaves here.
+"""The entry point: every request enters here, and every answer that says that something went wrong is written here.
 
 Plain ASGI and cheap on purpose, for /v1 serves thousands of requests a second: it checks who is addressed and how
-long the request is, tidies the path, and hands over. What a newcomer would get wrong: query strings are never
-logged. The query of a blob link is the whole permission to read it.
+long the request is, tidies the path, and hands over.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
-import time
 from collections.abc import Iterable
 from itertools import chain
 from typing import Final
@@ -20,20 +17,29 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from counterfoil.errors import BadRequestError, TooLargeError
-from counterfoil.server.refusals import LOG, Dialect, RequestIds, as_refusal, dialect_of, header, refusal, request_id_of
+from counterfoil.server.access_log import logged
+from counterfoil.server.error_answers import (
+    LOG,
+    ApiDialect,
+    RequestIds,
+    as_refusal,
+    dialect_of,
+    header,
+    refusal,
+    request_id_of,
+)
 from counterfoil.server.service import Service
 from counterfoil.wire.graph import BODY_BYTES_MAX
 from counterfoil.wire.graph_paths import canonical_path
 
-ACCESS_LOG = logging.getLogger("counterfoil.access")
 URL_BYTES_MAX: Final = 8 * 1024
 HEADER_BYTES_MAX: Final = 32 * 1024
 HEADERS_MAX: Final = 100
 _SLASHES: Final = re.compile(b"/{2,}")
 
 
-class Front:
-    """Hands requests to the three applications behind it: `v1`, `blobs`, and `rest` for everything else."""
+class EntryPoint:
+    """Hands requests to three applications: `v1`, `blobs`, and `rest` for everything else."""
 
     def __init__(self, service: Service, *, v1: ASGIApp, blobs: ASGIApp, rest: ASGIApp) -> None:
         self._v1 = v1
@@ -47,8 +53,7 @@ class Front:
         if scope["type"] != "http":
             await _not_http(scope, receive, send)
             return
-        if ACCESS_LOG.isEnabledFor(logging.INFO):
-            send = _logged(scope, send)
+        send = logged(scope, send)
         try:
             raw_path = scope["raw_path"]
             self._admit(scope, raw_path)
@@ -81,12 +86,12 @@ class Front:
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
         dialect = dialect_of(scope["path"])
-        if dialect is Dialect.PARTNER_CENTER:
+        if dialect is ApiDialect.PARTNER_CENTER:
             await self._v1(scope, receive, send)
-        elif dialect is Dialect.STORAGE:
+        elif dialect is ApiDialect.STORAGE:
             await self._blobs(scope, receive, send)
         else:
-            if dialect is Dialect.GRAPH:
+            if dialect is ApiDialect.GRAPH:
                 # Not decoded: a slash that was written as %2F belongs to an id and must not part it.
                 scope["path"] = canonical_path(scope["raw_path"].decode("ascii"))
             await self._rest(scope, _bounded(scope, receive), send)
@@ -134,24 +139,6 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
         return message
 
     return bounded
-
-
-def _logged(scope: Scope, send: Send) -> Send:
-    """Return a `send` that writes one line to the access log with the last piece of the answer."""
-    began = time.perf_counter()
-    method, path = scope["method"], scope["path"]
-    status = 0
-
-    async def logged(message: Message) -> None:
-        nonlocal status
-        if message["type"] == "http.response.start":
-            status = message["status"]
-        elif not message.get("more_body", False):  # before the caller has it all, so that its next line comes after
-            ms = (time.perf_counter() - began) * 1000
-            ACCESS_LOG.info("%s %s %d %.1f ms", method, ascii(path)[1:-1], status, ms)
-        await send(message)
-
-    return logged
 
 
 async def _not_http(scope: Scope, receive: Receive, send: Send) -> None:

@@ -13,16 +13,16 @@ import pytest
 
 from counterfoil.errors import DataFolderError, ForbiddenError, UnauthenticatedError, UsageError
 from counterfoil.periods import Clocks
-from counterfoil.server.audiences import Audiences, is_microsofts
-from counterfoil.server.auth import Authenticator, Caller
-from counterfoil.server.issuing import AuthorityKeys, mint_development_token
+from counterfoil.server.identity.audiences import Audiences, is_microsofts
+from counterfoil.server.identity.authenticator import Authenticator, TokenBearer
+from counterfoil.server.identity.signing_keys import AuthorityKeys, mint_development_token
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from tests.server.tokens import GRAPH, NOW, OWN, PARTNER, PARTNER_CENTER, STRANGER, Place, ask, refusal, sign
 
 
 def test_a_development_token_names_its_partner(door: Place) -> None:
-    assert ask(door.authenticator(), door.token()) == Caller(PARTNER, "tool")
+    assert ask(door.authenticator(), door.token()) == TokenBearer(PARTNER, "tool")
     assert ask(door.authenticator(), door.token(PARTNER_CENTER), "partner-center").partner == PARTNER
 
 
@@ -109,7 +109,7 @@ def test_an_operators_own_audience_can_be_set(audience: str) -> None:
 def test_a_registered_client_is_let_in_until_it_is_revoked(door: Place) -> None:
     authenticator = door.authenticator(development=False)
     token, client_id = authority_token(door)
-    assert ask(authenticator, token) == Caller(PARTNER, client_id)
+    assert ask(authenticator, token) == TokenBearer(PARTNER, client_id)
     door.catalog.revoke_client(PARTNER, client_id, NOW)
     assert ask(authenticator, token).client_id == client_id  # two seconds are allowed
     door.now += timedelta(seconds=2)
@@ -206,7 +206,7 @@ def test_the_command_lines_token_is_good_on_its_own_data_folder_only(door: Place
     refusal(one, "a.b.c")
     for audience, api in (("graph", "graph"), ("partner-center", "partner-center"), (OWN, "graph")):
         token = mint_development_token(tmp_path / "one", PARTNER.upper(), audience, NOW)
-        assert ask(one, token, api) == Caller(PARTNER, "counterfoil-token")
+        assert ask(one, token, api) == TokenBearer(PARTNER, "counterfoil-token")
         assert "not known" in refusal(two, token, api)
     with pytest.raises(UsageError):
         mint_development_token(tmp_path / "one", "contoso", "graph", NOW)

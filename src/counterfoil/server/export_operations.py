@@ -22,7 +22,7 @@ from counterfoil.model import AttributeSet, Dataset, Rendering, Scope
 from counterfoil.periods import BillingPeriod, Clocks
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.records import Operation, Revision, StoredFile
-from counterfoil.wire.graph import Blob, ExportRequest, Manifest, Period, Status
+from counterfoil.wire.graph import Blob, ExportRequest, Manifest, OperationStatus, Period
 from counterfoil.wire.tokens import Keyring, sign_directory
 
 # An export may start the moment before its revision is superseded, and its last link be asked for in the last
@@ -34,10 +34,10 @@ _BLOB_SETS_KEPT: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class OperationProgress:
     """Where an operation stands now; `retry_after_s` is 0 once it has ended."""
 
-    status: Status
+    status: OperationStatus
     last_action_at: datetime
     retry_after_s: int
 
@@ -102,7 +102,7 @@ class Exports:
         """Return the succeeded operation a manifest belongs to; raises NotFoundError or GoneError."""
         operation = self._catalog.operation_by_manifest(partner, manifest_id)
         # The manifest of a failed or running operation does not exist (yet), even for one who guessed its id.
-        if operation is None or self.progress(operation).status is not Status.SUCCEEDED:
+        if operation is None or self.progress(operation).status is not OperationStatus.SUCCEEDED:
             raise NotFoundError("There is no manifest with this id.")
         return self._alive(operation, "manifest")
 
@@ -113,15 +113,15 @@ class Exports:
 
     def succeeded_operations(self, partner: str) -> list[Operation]:
         """Return those operations that have a manifest."""
-        return [each for each in self.operations(partner) if self.progress(each).status is Status.SUCCEEDED]
+        return [each for each in self.operations(partner) if self.progress(each).status is OperationStatus.SUCCEEDED]
 
-    def progress(self, operation: Operation) -> Progress:
+    def progress(self, operation: Operation) -> OperationProgress:
         """Return where the operation stands at this moment."""
         wait_s = (operation.ready_at - self._clocks.wall()).total_seconds()
         if wait_s > 0:
-            return Progress(Status.RUNNING, operation.created_at, math.ceil(wait_s))
-        status = Status.FAILED if operation.revision_id is None else Status.SUCCEEDED
-        return Progress(status, operation.ready_at, 0)
+            return OperationProgress(OperationStatus.RUNNING, operation.created_at, math.ceil(wait_s))
+        status = OperationStatus.FAILED if operation.revision_id is None else OperationStatus.SUCCEEDED
+        return OperationProgress(status, operation.ready_at, 0)
 
     def manifest(self, operation: Operation, base_url: str) -> Manifest:
         """Return the manifest of a succeeded operation with a fresh link to always the same data."""

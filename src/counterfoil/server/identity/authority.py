@@ -22,8 +22,8 @@ from starlette.types import Scope
 from counterfoil.errors import TooOftenError, UsageError
 from counterfoil.model import tenant_id
 from counterfoil.periods import Clocks
-from counterfoil.server.audiences import Audiences
-from counterfoil.server.issuing import TOKEN_LIFETIME_S, AuthorityKeys
+from counterfoil.server.identity.audiences import Audiences
+from counterfoil.server.identity.signing_keys import TOKEN_LIFETIME_S, AuthorityKeys
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.storage.records import RegisteredClient
 from counterfoil.wire import oauth

@@ -22,7 +22,7 @@ from jwt.utils import to_base64url_uint
 
 from counterfoil.errors import DataFolderError
 from counterfoil.model import tenant_id
-from counterfoil.server.audiences import GRAPH_AUDIENCE, PARTNER_CENTER_AUDIENCE, check_form
+from counterfoil.server.identity.audiences import GRAPH_AUDIENCE, PARTNER_CENTER_AUDIENCE, check_form
 from counterfoil.storage.secrets import load_or_create_private, read_private
 
 PERMISSION: Final = "PartnerBilling.Read.All"

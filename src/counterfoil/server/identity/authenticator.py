@@ -24,9 +24,9 @@ from starlette.concurrency import run_in_threadpool
 
 from counterfoil.errors import ForbiddenError, RequestError, UnauthenticatedError, UsageError
 from counterfoil.periods import Clocks
-from counterfoil.server.audiences import Audiences
-from counterfoil.server.issuing import PERMISSION, AuthorityKeys
-from counterfoil.server.jwks import ALGORITHMS, IssuerKeys
+from counterfoil.server.identity.audiences import Audiences
+from counterfoil.server.identity.jwks import ALGORITHMS, IssuerKeys
+from counterfoil.server.identity.signing_keys import PERMISSION, AuthorityKeys
 from counterfoil.settings import Settings
 from counterfoil.storage.records import RegisteredClient
 
@@ -67,7 +67,7 @@ class Registry(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class TokenBearer:
     """The partner whose data may be read, and the program that asks."""
 
     partner: str
@@ -86,7 +86,7 @@ class OutsideIssuer:
 class _Proof:
     """What a token was found to say. `registered_client` is empty unless that client has to exist still."""
 
-    caller: Caller
+    caller: TokenBearer
     apis: frozenset[str]
     registered_client: str
     until: float
@@ -150,7 +150,7 @@ class Authenticator:
         audiences = Audiences.from_setting(settings.audience, development=keys.development)
         return cls(registry, clocks, keys, audiences, _outside_issuer(settings, clocks))
 
-    async def authenticate(self, authorization: str | None, *, api: str) -> Caller:
+    async def authenticate(self, authorization: str | None, *, api: str) -> TokenBearer:
         """Return who calls `graph` or `partner-center`.
 
         Raises UnauthenticatedError, ForbiddenError, or UnavailableError if the issuer cannot be asked for its keys.
@@ -208,7 +208,7 @@ class Authenticator:
             raise _denied(f"The token does not carry the permission {PERMISSION}.")
         client_id = _client_id(claims)
         until = min(until, now + REMEMBERED_S)
-        return _Proof(Caller(partner, client_id), frozenset(apis), client_id if bound else "", until)
+        return _Proof(TokenBearer(partner, client_id), frozenset(apis), client_id if bound else "", until)
 
     def _stood_lately(self, proof: _Proof, now: float) -> bool:
         standing = self._standing.get((proof.caller.partner, proof.registered_client))
