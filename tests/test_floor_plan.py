@@ -14,9 +14,21 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
-GROUND = {"errors", "numbers", "periods", "model", "columns", "setting_values", "profiles", "settings", "lake"}
+GROUND = {
+    "errors",
+    "lifetimes",
+    "numbers",
+    "periods",
+    "model",
+    "columns",
+    "setting_values",
+    "profiles",
+    "settings",
+    "lake",
+}
 ALLOWED = {
     "errors": set[str](),
+    "lifetimes": set[str](),
     "numbers": set[str](),
     "periods": {"errors"},
     "model": {"errors", "numbers", "periods"},

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from counterfoil import lifetimes
 from counterfoil.errors import BadRequestError, DamagedError, GoneError, MissingError, NotFoundError
 from counterfoil.model import AttributeSet, Contents, Dataset, Kind, Rendering, Scope
 from counterfoil.periods import Clocks
-from counterfoil.server.export_operations import LINK_AGE_MAX, OPERATION_AGE_MAX, Exports
+from counterfoil.server.export_operations import Exports
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.records import NewFile, NewSegment, Revision
 from counterfoil.wire.graph import ExportRequest, OperationStatus, Period
@@ -90,11 +91,11 @@ def test_a_key_means_the_words_that_were_asked_not_the_month_they_became(desk: D
 def test_an_operation_lives_a_day_and_its_links_half_of_one(desk: Desk) -> None:
     revision = desk.publish()
     operation = desk.exports.submit(PARTNER, ASKED)
-    desk.wall += OPERATION_AGE_MAX - timedelta(seconds=1)
+    desk.wall += lifetimes.OPERATION - timedelta(seconds=1)
     manifest = desk.exports.manifest(desk.exports.operation(PARTNER, operation.id), "https://host")
     assert manifest.root_directory == f"https://host/blobs/{PARTNER}/{revision.id}/full"
     path = manifest.root_directory.removeprefix("https://host") + "/x"
-    check_directory(desk.keyring, path, manifest.sas_token, now=desk.wall + LINK_AGE_MAX - timedelta(seconds=1))
+    check_directory(desk.keyring, path, manifest.sas_token, now=desk.wall + lifetimes.LINK - timedelta(seconds=1))
     desk.wall += timedelta(seconds=1)
     with pytest.raises(GoneError):
         desk.exports.operation(PARTNER, operation.id)

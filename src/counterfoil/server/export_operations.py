@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
+from counterfoil import lifetimes
 from counterfoil.errors import DamagedError, GoneError, MissingError, NotFoundError
 from counterfoil.model import AttributeSet, Dataset, Rendering, Scope
 from counterfoil.periods import BillingPeriod, Clocks
@@ -25,10 +26,6 @@ from counterfoil.storage.records import Operation, Revision, StoredFile
 from counterfoil.wire.graph import Blob, ExportRequest, Manifest, OperationStatus, Period
 from counterfoil.wire.tokens import Keyring, sign_directory
 
-# An export may start the moment before its revision is superseded, and its last link be asked for in the last
-# moment of the operation. Sweep keeps renderings of superseded revisions for longer than both ages together.
-OPERATION_AGE_MAX: Final = timedelta(hours=24)
-LINK_AGE_MAX: Final = timedelta(hours=12)
 LISTED_MAX: Final = 10_000
 _BLOB_SETS_KEPT: Final = 128
 
@@ -81,7 +78,7 @@ class Exports:
             revision_id=revision.id if revision is not None and has_data else None,
             created_at=now,
             ready_at=now + self._delay,
-            expires_at=now + OPERATION_AGE_MAX,
+            expires_at=now + lifetimes.OPERATION,
         )
         return self._catalog.add_operation(operation, idempotency_key, _digest(request))
 
@@ -136,7 +133,7 @@ class Exports:
             etag=sealed.revision.etag,
             partner=operation.partner,
             root_directory=base_url + directory,
-            sas_token=sign_directory(self._keyring, directory, now=now, expires_at=now + LINK_AGE_MAX),
+            sas_token=sign_directory(self._keyring, directory, now=now, expires_at=now + lifetimes.LINK),
             blobs=sealed.blobs,
             line_items=contents.line_items,
             currency=contents.currency,
@@ -176,7 +173,7 @@ class Exports:
 
     def _alive(self, operation: Operation, what: str) -> Operation:
         if self._clocks.wall() >= operation.expires_at:
-            hours = int(OPERATION_AGE_MAX.total_seconds()) // 3600
+            hours = int(lifetimes.OPERATION.total_seconds()) // 3600
             raise GoneError(f"The {what} has expired; it was kept for {hours} hours. Start a new export.")
         return operation
 

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
+from counterfoil.lifetimes import OPERATION, PAGE_LINE_ITEMS_MAX
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.wire import blob_storage, graph, oauth
 from counterfoil.wire.graph_paths import EXPORT_ACTIONS
 from counterfoil.wire.tokens import CONTINUATION_HEADER, CONTINUATION_LENGTH_MAX, LINK_PARAMETERS
-from counterfoil.wire.v1 import LINE_ITEMS_PATH, PAGE_SIZE_ITEMS_MAX
+from counterfoil.wire.v1 import LINE_ITEMS_PATH
 
 Json = dict[str, Any]
 
@@ -90,7 +91,7 @@ _SCHEMAS: Final[Json] = {
         {
             "continuationToken": {"type": "string", "description": "Absent on the last page."},
             "totalCount": {"type": "integer", "minimum": 0, "description": "The number of items in this page."},
-            "items": {"type": "array", "maxItems": PAGE_SIZE_ITEMS_MAX, "items": {"type": "object"}},
+            "items": {"type": "array", "maxItems": PAGE_LINE_ITEMS_MAX, "items": {"type": "object"}},
             "links": _object({"self": _LINK, "next": _LINK}, required=["self"]),
             "attributes": {"type": "object", "properties": {"objectType": {"type": "string", "enum": ["Collection"]}}},
         },
@@ -121,7 +122,8 @@ _GRAPH_REFUSALS: Final = {
     413: "The body, address or headers are too long",
     503: _LATER,
 }
-_GONE: Final = {410: "It existed, and its 24 hours are over"}
+_HOURS: Final = int(OPERATION.total_seconds()) // 3600
+_GONE: Final = {410: f"It existed, and its {_HOURS} hours are over"}
 _UNSUPPORTED: Final = {415: "The body is not application/json, or in an encoding that is not supported"}
 _OPTIONS: Final = [
     _parameter("$top", "query", _WHOLE),
@@ -138,8 +140,8 @@ def _graph_paths() -> Json:
     count, entity = _content(_TEXT, "text/plain"), _content(_schema("GraphEntity"))
     collection = _content(_schema("GraphCollection"))
     reads = [
-        (operations, "List your exports of the last 24 hours, newest first", collection, _OPTIONS),
-        (f"{operations}/$count", "Count your exports of the last 24 hours", count, []),
+        (operations, f"List your exports of the last {_HOURS} hours, newest first", collection, _OPTIONS),
+        (f"{operations}/$count", f"Count your exports of the last {_HOURS} hours", count, []),
         (f"{operations}/{{id}}", "Get the state of an export", entity, _OBJECT_ID),
         (manifests, "List the manifests of your exports, newest first", collection, _OPTIONS),
         (f"{manifests}/$count", "Count the manifests of your exports", count, []),
@@ -233,7 +235,7 @@ def _v1_operation(operation_id: str, about: str, where: str) -> Json:
 
 
 def _v1_parameters(where: str) -> list[Json]:
-    size = {"type": "integer", "minimum": 1, "default": PAGE_SIZE_ITEMS_MAX}
+    size = {"type": "integer", "minimum": 1, "default": PAGE_LINE_ITEMS_MAX}
     token = _NOT_EMPTY | {"maxLength": CONTINUATION_LENGTH_MAX, "pattern": "^[A-Za-z0-9_-]+$"}
     providers = {"type": "string", "enum": ["onetime", "all", "marketplace"]}
     types = {"type": "string", "enum": ["billinglineitems", "usagelineitems"]}
@@ -243,7 +245,7 @@ def _v1_parameters(where: str) -> list[Json]:
         _parameter("invoicelineitemtype", where, types, required=True),
         _parameter("currencycode", "query", _CURRENCY, required=True),
         _parameter("period", "query", {"type": "string", "enum": ["current", "previous"]}, required=True),
-        _parameter("size", "query", size, about=f"More than {PAGE_SIZE_ITEMS_MAX} counts as {PAGE_SIZE_ITEMS_MAX}."),
+        _parameter("size", "query", size, about=f"More than {PAGE_LINE_ITEMS_MAX} counts as {PAGE_LINE_ITEMS_MAX}."),
         _parameter("seekOperation", "query", seek, about=f"Needs {CONTINUATION_HEADER}."),
         _parameter("hasPartnerEarnedCredit", "query", {"type": "boolean"}, about="For onetime usage only."),
         _parameter(CONTINUATION_HEADER, "header", token, about="The token of the page before."),

@@ -16,12 +16,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
+from counterfoil import lifetimes
 from counterfoil.errors import DamagedError, NotAcceptableError
 from counterfoil.model import Dataset
 from counterfoil.model import Scope as DatasetScope
@@ -33,7 +34,6 @@ from counterfoil.server.v1_pages import BEGINNING, Listing, Page, Pages
 from counterfoil.wire import v1, v1_blocks
 from counterfoil.wire.tokens import Continuation, Position, decode_continuation, encode_continuation
 
-TOKEN_LIFETIME: Final = timedelta(hours=24)
 # A token's end is moved to the next full minute: walks begun in the same minute share their tokens and envelopes.
 _EXPIRY_STEP_S: Final = 60
 _REMEMBERED: Final = 1_024  # distinct queries, paths and Accept headers that are not read anew each time
@@ -129,7 +129,7 @@ class V1App:
         revision = self._catalog.in_force(Dataset(query.kind, partner, scope))
         if revision is None:
             return None
-        expires_at = int((now + TOKEN_LIFETIME).timestamp()) // _EXPIRY_STEP_S * _EXPIRY_STEP_S + _EXPIRY_STEP_S
+        expires_at = int((now + lifetimes.WALK).timestamp()) // _EXPIRY_STEP_S * _EXPIRY_STEP_S + _EXPIRY_STEP_S
         return Continuation(partner, query.digest, revision.id, BEGINNING, expires_at)
 
     async def _load(self, revision_id: str) -> Listing:

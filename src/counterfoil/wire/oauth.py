@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl, unquote_plus
@@ -67,9 +67,10 @@ def refused(code: str, why: str) -> RequestError:
 
 
 def token_answer(
-    token: str, request: TokenRequest, *, now: datetime, lifetime_s: int, resource: bool
+    token: str, request: TokenRequest, *, now: datetime, lifetime: timedelta, resource: bool
 ) -> dict[str, object]:
     """Return the body that carries a token. It promises a second less than the token lives, as Microsoft's does."""
+    lifetime_s = int(lifetime.total_seconds())
     left_s = lifetime_s - 1
     if not resource:
         return {"token_type": "Bearer", "expires_in": left_s, "ext_expires_in": left_s, "access_token": token}

@@ -25,10 +25,10 @@ from counterfoil.errors import (
     UnavailableError,
     shortened,
 )
+from counterfoil.lifetimes import PAGE_LINE_ITEMS_MAX
 from counterfoil.model import Contents, Kind
 from counterfoil.wire.tokens import CONTINUATION_HEADER
 
-PAGE_SIZE_ITEMS_MAX: Final = 2_000
 QUERY_LENGTH_MAX: Final = 4_096
 LINE_ITEMS_PATH: Final = "/v1/invoices/unbilled/lineitems"
 SOURCE: Final = "Counterfoil"
@@ -312,12 +312,12 @@ def _type_name(kind: Kind) -> str:
 
 def _size(text: str) -> int:
     if not text:
-        return PAGE_SIZE_ITEMS_MAX
+        return PAGE_LINE_ITEMS_MAX
     digits = text.lstrip("0")
     if not (text.isascii() and text.isdigit() and digits):
-        raise _bad("size", f"must be a number from 1 to {PAGE_SIZE_ITEMS_MAX}", text)
+        raise _bad("size", f"must be a number from 1 to {PAGE_LINE_ITEMS_MAX}", text)
     # More than 2,000 is clamped: clients go by the token and not by the number of items they get.
-    return int(digits) if len(digits) <= 4 and int(digits) < PAGE_SIZE_ITEMS_MAX else PAGE_SIZE_ITEMS_MAX
+    return int(digits) if len(digits) <= 4 and int(digits) < PAGE_LINE_ITEMS_MAX else PAGE_LINE_ITEMS_MAX
 
 
 def _folded(text: str) -> str:

@@ -26,7 +26,7 @@ from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.promises import TRY_AGAIN, ChangedError
 from counterfoil.client.protocol.retries import Patience
-from counterfoil.client.protocol.v1 import PAGE_SIZE_ITEMS_MAX, first_link
+from counterfoil.client.protocol.v1 import first_link
 from counterfoil.client.receipt import Proof, Receipt, identity, request_facts
 from counterfoil.errors import (
     CounterfoilError,
@@ -36,6 +36,7 @@ from counterfoil.errors import (
     ProofError,
     UsageError,
 )
+from counterfoil.lifetimes import PAGE_LINE_ITEMS_MAX
 from counterfoil.periods import timestamp
 from counterfoil.wire.graph import ExportRequest
 
@@ -54,13 +55,13 @@ class Plan:
     version: str = "v1.0"
     wait_s_max: float = WAIT_S_DEFAULT
     parallel: int = PARALLEL_DEFAULT
-    page_size_items: int = PAGE_SIZE_ITEMS_MAX
+    page_size_items: int = PAGE_LINE_ITEMS_MAX
     patience: Patience = field(default_factory=Patience)
 
     def __post_init__(self) -> None:
         """Raise UsageError for what cannot be right."""
-        if not 1 <= self.page_size_items <= PAGE_SIZE_ITEMS_MAX:
-            raise UsageError(f"A page has 1 to {PAGE_SIZE_ITEMS_MAX} line items, not {self.page_size_items}.")
+        if not 1 <= self.page_size_items <= PAGE_LINE_ITEMS_MAX:
+            raise UsageError(f"A page has 1 to {PAGE_LINE_ITEMS_MAX} line items, not {self.page_size_items}.")
         if not 1 <= self.parallel <= PARALLEL_MAX:
             raise UsageError(f"1 to {PARALLEL_MAX} blobs can be fetched side by side, not {self.parallel}.")
         if not self.wait_s_max >= 0:  # which a NaN is not either

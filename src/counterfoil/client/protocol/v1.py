@@ -20,10 +20,10 @@ from counterfoil.client.protocol.addresses import Base, shown
 from counterfoil.client.protocol.messages import NOT_THE_SOURCE, Answer, Request, whole_number
 from counterfoil.client.protocol.promises import GarbledError, Promise, read_totals
 from counterfoil.errors import ProofError, UsageError
+from counterfoil.lifetimes import PAGE_LINE_ITEMS_MAX
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.wire.graph import ExportRequest, Period
 
-PAGE_SIZE_ITEMS_MAX: Final = 2000
 TOKEN_HEADER: Final = "MS-ContinuationToken"  # noqa: S105 - a header's name
 LINE_ITEMS_HEADER: Final = "counterfoil-line-item-count"
 TOTALS_HEADER: Final = "counterfoil-totals"
@@ -89,7 +89,7 @@ class _Envelope(msgspec.Struct):
     continuation_token: str | None = msgspec.field(default=None, name="continuationToken")
 
 
-def first_link(base: Base, ask: ExportRequest, page_size_items: int = PAGE_SIZE_ITEMS_MAX) -> PageLink:
+def first_link(base: Base, ask: ExportRequest, page_size_items: int = PAGE_LINE_ITEMS_MAX) -> PageLink:
     """Return how to ask for page 1; raises UsageError for what v1 does not offer."""
     if ask.invoice:
         raise UsageError(

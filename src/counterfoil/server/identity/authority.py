@@ -20,10 +20,11 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from counterfoil.errors import TooOftenError, UsageError
+from counterfoil.lifetimes import BEARER_TOKEN
 from counterfoil.model import tenant_id
 from counterfoil.periods import Clocks
 from counterfoil.server.identity.audiences import Audiences
-from counterfoil.server.identity.signing_keys import TOKEN_LIFETIME_S, AuthorityKeys
+from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.storage.records import RegisteredClient
 from counterfoil.wire import oauth
@@ -84,7 +85,7 @@ class Authority:
             raise oauth.refused(code, f"The audience is not one of this service's. Ask for: {good}.")
         now = self.clocks.wall()
         token = self.keys.signing().mint(partner=tenant, audience=asked.audience, client_id=asked.client_id, now=now)
-        return oauth.token_answer(token, asked, now=now, lifetime_s=TOKEN_LIFETIME_S, resource=resource)
+        return oauth.token_answer(token, asked, now=now, lifetime=BEARER_TOKEN, resource=resource)
 
     def _admit(self, tenant: str, asked: oauth.TokenRequest, peer: str) -> None:
         if self.keys.development:

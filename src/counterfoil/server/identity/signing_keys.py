@@ -21,12 +21,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.utils import to_base64url_uint
 
 from counterfoil.errors import DataFolderError
+from counterfoil.lifetimes import BEARER_TOKEN
 from counterfoil.model import tenant_id
 from counterfoil.server.identity.audiences import GRAPH_AUDIENCE, PARTNER_CENTER_AUDIENCE, check_form
 from counterfoil.storage.secrets import load_or_create_private, read_private
 
 PERMISSION: Final = "PartnerBilling.Read.All"
-TOKEN_LIFETIME_S: Final = 3600
 COMMAND_LINE_CLIENT: Final = "counterfoil-token"
 
 _KEY_BITS = 2048
@@ -68,7 +68,7 @@ class SigningKey:
             "aud": audience,
             "iat": issued_at,
             "nbf": issued_at,
-            "exp": issued_at + TOKEN_LIFETIME_S,
+            "exp": issued_at + int(BEARER_TOKEN.total_seconds()),
             "tid": partner,
             "appid": client_id,
             "azp": client_id,
