@@ -11,7 +11,7 @@ from typing import Final
 
 from starlette.types import Message, Scope, Send
 
-from counterfoil.server.error_answers import dialect_of, request_id_of
+from counterfoil.server.error_responses import dialect_of, request_id_of
 
 ACCESS_LOG: Final = logging.getLogger("counterfoil.access")
 

@@ -19,7 +19,7 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from counterfoil.errors import DamagedError, MethodNotAllowedError, MissingError, NotFoundError
-from counterfoil.server.error_answers import RequestIds
+from counterfoil.server.error_responses import RequestIds
 from counterfoil.server.export_operations import BlobSet
 from counterfoil.server.service import Service
 from counterfoil.wire import blob_storage

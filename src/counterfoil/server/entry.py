@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from counterfoil.errors import BadRequestError, TooLargeError
 from counterfoil.server.access_log import logged
-from counterfoil.server.error_answers import (
+from counterfoil.server.error_responses import (
     LOG,
     ApiDialect,
     RequestIds,

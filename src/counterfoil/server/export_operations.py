@@ -1,9 +1,9 @@
 """The life of an export operation: submitted, perhaps running, then succeeded or failed, then expired. No HTTP.
 
 An operation is one immutable row. Nothing works on it: the data was rendered when it was published, so asking for
-it is a lookup and the row says all there is to say. What a newcomer would get wrong: the *business* clock decides
-once, at submission, which month `current` is; everything that ages (ready, expired, links) goes by the *wall*
-clock. And the status is never stored: it follows from the row and the time.
+it is a lookup and the row says all there is to say. The *business* clock decides once, at submission, which month
+`current` is; everything that ages (ready, expired, links) goes by the *wall* clock. The status is never stored: it
+follows from the row and the time.
 """
 
 from __future__ import annotations

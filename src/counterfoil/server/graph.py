@@ -8,7 +8,6 @@ operation answers 200 whatever became of it.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -18,15 +17,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from counterfoil.errors import BadRequestError, NotFoundError, NotServedError
-from counterfoil.model import Kind
-from counterfoil.server.error_answers import RequestIds, graph_headers
+from counterfoil.model import Kind, is_guid
+from counterfoil.server.error_responses import RequestIds, graph_headers
 from counterfoil.server.service import Service
 from counterfoil.storage.records import Operation
 from counterfoil.wire import graph
 from counterfoil.wire.graph import BILLING, VERSIONS
 
 PAGE_SIZE: Final = 100  # elements of a collection; each may be a manifest of thousands of blobs
-_GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -217,7 +215,7 @@ def _json(request: Request, body: dict[str, object], more: dict[str, str] | None
 def _guid(request: Request, what: str) -> str:
     """Return the object id in the path; what cannot be one answers as one that is not there."""
     text: str = request.path_params["id"]
-    if _GUID.fullmatch(text) is None:
+    if not is_guid(text):
         raise NotFoundError(f"There is no {what} with this id.")
     return text
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from counterfoil.errors import CounterfoilError, UnavailableError
-from counterfoil.server.error_answers import LOG
+from counterfoil.server.error_responses import LOG
 from counterfoil.server.openapi import document
 from counterfoil.server.service import Service
 from counterfoil.wire.v1 import accepts_gzip

@@ -10,11 +10,10 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from counterfoil.lifetimes import OPERATION, PAGE_LINE_ITEMS_MAX
-from counterfoil.model import AttributeSet, Kind
-from counterfoil.wire import blob_storage, graph, oauth
+from counterfoil.model import GUID_PATTERN, AttributeSet, Kind
+from counterfoil.wire import blob_storage, graph, oauth, v1
 from counterfoil.wire.graph_paths import EXPORT_ACTIONS
 from counterfoil.wire.tokens import CONTINUATION_HEADER, CONTINUATION_LENGTH_MAX, LINK_PARAMETERS
-from counterfoil.wire.v1 import LINE_ITEMS_PATH
 
 Json = dict[str, Any]
 
@@ -23,7 +22,6 @@ _JSON: Final = "application/json"
 _TEXT: Final[Json] = {"type": "string"}
 _NOT_EMPTY: Final[Json] = {"type": "string", "minLength": 1}
 _WHOLE: Final[Json] = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
-_GUID: Final = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _CURRENCY: Final[Json] = {"type": "string", "pattern": "^[A-Za-z]{3}$"}
 _LATER: Final = "Not now; Retry-After says when"
 _CALLER: Final = {
@@ -204,18 +202,18 @@ _V1_REFUSALS: Final = {
     503: _LATER,
 }
 _PROOF_HEADERS: Final = {
-    "Counterfoil-ETag": {"schema": _TEXT, "description": "What the revision of this walk contains."},
-    "Counterfoil-Line-Item-Count": {"schema": _TEXT, "description": "The number of line items of the whole walk."},
-    "Counterfoil-Totals": {"schema": _TEXT, "description": "Currency and exact totals of the walk, as JSON."},
+    v1.ETAG_HEADER: {"schema": _TEXT, "description": "What the revision of this walk contains."},
+    v1.LINE_ITEM_COUNT_HEADER: {"schema": _TEXT, "description": "The number of line items of the whole walk."},
+    v1.TOTALS_HEADER: {"schema": _TEXT, "description": "Currency and exact totals of the walk, as JSON."},
 }
 
 
 def v1_paths() -> Json:
     """Return the path items of the v1 routes. Names and values are compared case-blind; each is shown once."""
-    by_path = LINE_ITEMS_PATH + "/{provider}/{invoicelineitemtype}"
+    by_path = v1.LINE_ITEMS_PATH + "/{provider}/{invoicelineitemtype}"
     about = "Unbilled line items, page by page"
     return {
-        LINE_ITEMS_PATH: {"get": _v1_operation("v1_unbilled_line_items", about, "query")},
+        v1.LINE_ITEMS_PATH: {"get": _v1_operation("v1_unbilled_line_items", about, "query")},
         by_path: {"get": _v1_operation("v1_unbilled_line_items_by_path", f"{about}; the older form", "path")},
     }
 
@@ -275,7 +273,7 @@ _BLOB_ANSWERS: Final = {
 def _blob_paths() -> Json:
     name = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"
     parameters = [
-        _parameter("partner", "path", {"type": "string", "pattern": _GUID}),
+        _parameter("partner", "path", {"type": "string", "pattern": f"^{GUID_PATTERN}$"}),
         _parameter("revision", "path", {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
         _parameter("attributes", "path", {"type": "string", "enum": [*AttributeSet]}),
         _parameter("name", "path", {"type": "string", "pattern": name}),

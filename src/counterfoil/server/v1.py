@@ -27,7 +27,7 @@ from counterfoil.errors import DamagedError, NotAcceptableError
 from counterfoil.model import Dataset
 from counterfoil.model import Scope as DatasetScope
 from counterfoil.periods import BillingPeriod
-from counterfoil.server.error_answers import v1_headers
+from counterfoil.server.error_responses import v1_headers
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.server.service import Service
 from counterfoil.server.v1_pages import BEGINNING, Listing, Page, Pages
@@ -105,7 +105,7 @@ class V1App:
                 return prepared.headers, self._pieces(prepared)
         at = self._where(caller.partner, token, query, now)
         if at is None:
-            return v1.NOTHING_PUBLISHED, (v1.page_head(0, "") + v1.page_tail(query, ""),)
+            return v1.proof_headers("", 0, None), (v1.page_head(0, "") + v1.page_tail(query, ""),)
         listing = self._pages.kept(at.revision_id) or await self._load(at.revision_id)
         try:
             return self._answer(query, listing, at, key)

@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 from xml.sax.saxutils import escape
 
 from counterfoil.errors import BadRequestError
-from counterfoil.model import AttributeSet
+from counterfoil.model import GUID_PATTERN, AttributeSet
 
 CONTENT_TYPE: Final = "application/octet-stream"
 XML_CONTENT_TYPE: Final = "application/xml"
@@ -25,7 +25,7 @@ VERSION: Final = "2021-08-06"  # answered to a caller that names none; a caller'
 PATH_LENGTH_MAX: Final = 512
 
 _PATH: Final = re.compile(
-    r"/blobs/(?P<partner>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/(?P<revision>[0-9a-f]{32})"
+    rf"/blobs/(?P<partner>{GUID_PATTERN})/(?P<revision>[0-9a-f]{{32}})"
     r"/(?P<attributes>full|basic)/(?P<name>[A-Za-z0-9_-][A-Za-z0-9._-]{0,127})",
     re.ASCII,
 )

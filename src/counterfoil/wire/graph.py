@@ -27,6 +27,12 @@ CONTENT_TYPE: Final = (
 VERSIONS: Final = ("v1.0", "beta")
 BILLING: Final = "reports/partners/billing"
 NAMESPACE: Final = "microsoft.graph.partners.billing"
+# Members that only a Counterfoil sends, and stock clients ignore: by these a client proves what it downloaded.
+ANNOTATION_PREFIX: Final = "@counterfoil."
+LINE_ITEM_COUNT: Final = f"{ANNOTATION_PREFIX}lineItemCount"
+TOTALS: Final = f"{ANNOTATION_PREFIX}totals"
+SIZE_BYTES: Final = f"{ANNOTATION_PREFIX}sizeBytes"
+SHA256: Final = f"{ANNOTATION_PREFIX}sha256"
 NO_DATA_CODE: Final = "5000"  # the only operation error that Microsoft documents, with the message below
 NO_DATA_MESSAGE: Final = "No data available"
 
@@ -265,8 +271,8 @@ def manifest_body(root: str, manifest: Manifest) -> dict[str, object]:
         "partitionType": "default",
         "blobCount": len(manifest.blobs),
         "blobs": [_blob_body(blob) for blob in manifest.blobs],
-        "@counterfoil.lineItemCount": manifest.line_items,
-        "@counterfoil.totals": {"currency": manifest.currency, **manifest.totals},
+        LINE_ITEM_COUNT: manifest.line_items,
+        TOTALS: {"currency": manifest.currency, **manifest.totals},
     }
 
 
@@ -274,9 +280,9 @@ def _blob_body(blob: Blob) -> dict[str, object]:
     return {
         "name": blob.name,
         "partitionValue": "default",
-        "@counterfoil.lineItemCount": blob.line_items,
-        "@counterfoil.sizeBytes": blob.size_bytes,
-        "@counterfoil.sha256": blob.sha256,
+        LINE_ITEM_COUNT: blob.line_items,
+        SIZE_BYTES: blob.size_bytes,
+        SHA256: blob.sha256,
     }
 
 

@@ -34,7 +34,10 @@ LINE_ITEMS_PATH: Final = "/v1/invoices/unbilled/lineitems"
 SOURCE: Final = "Counterfoil"
 DESCRIPTION_LENGTH_MAX: Final = 1_024
 
-NOTHING_PUBLISHED: Final = ((b"counterfoil-line-item-count", b"0"),)
+# What only a Counterfoil sends: by these a client proves what a walk brought.
+ETAG_HEADER: Final = "Counterfoil-ETag"
+LINE_ITEM_COUNT_HEADER: Final = "Counterfoil-Line-Item-Count"
+TOTALS_HEADER: Final = "Counterfoil-Totals"
 
 _KINDS: Final = {
     "billinglineitems": Kind.RECONCILIATION,
@@ -209,11 +212,12 @@ def proof_headers(etag: str, line_items: int, contents: Contents | None) -> tupl
     the number of line items, and, with `contents`, the exact totals under the lake's names. No hash of the page
     is among them: a gzip page has its CRC, and count and totals over the walk say more than a hash of each page.
     """
-    headers = [(b"counterfoil-etag", etag.encode("ascii")), (b"counterfoil-line-item-count", b"%d" % line_items)]
+    headers = {ETAG_HEADER: etag} if etag else {}
+    headers[LINE_ITEM_COUNT_HEADER] = str(line_items)
     if contents is not None:
         totals = {"currency": contents.currency, **contents.plain_totals()}  # as in a manifest
-        headers.append((b"counterfoil-totals", json.dumps(totals, separators=(",", ":")).encode("ascii")))
-    return tuple(headers)
+        headers[TOTALS_HEADER] = json.dumps(totals, separators=(",", ":"))
+    return tuple((name.lower().encode("ascii"), text.encode("ascii")) for name, text in headers.items())
 
 
 def error_body(code: str, description: str) -> bytes:

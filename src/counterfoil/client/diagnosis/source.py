@@ -21,7 +21,6 @@ from counterfoil.client.diagnosis.token_claims import (
     CLOCK_SKEW_S_MAX,
     NO_MFA,
     PARTNER_CENTER,
-    PERMISSION,
     diagnose_token,
 )
 from counterfoil.client.drivers.blocking import Driver
@@ -36,6 +35,7 @@ from counterfoil.client.protocol.refusals import RETRIED, read_error, refused
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import CounterfoilError, NoAnswerError
 from counterfoil.wire.graph import BILLING
+from counterfoil.wire.microsoft_ids import PERMISSION
 
 _NOBODYS: Final = str(uuid.UUID(int=0))
 _ENTRA_CODE: Final = re.compile(r"AADSTS(\d+)")

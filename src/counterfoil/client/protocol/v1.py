@@ -22,12 +22,14 @@ from counterfoil.client.protocol.promises import GarbledError, Promise, read_tot
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.lifetimes import PAGE_LINE_ITEMS_MAX
 from counterfoil.model import AttributeSet, Kind
+from counterfoil.wire import v1
 from counterfoil.wire.graph import ExportRequest, Period
+from counterfoil.wire.tokens import CONTINUATION_HEADER
 
-TOKEN_HEADER: Final = "MS-ContinuationToken"  # noqa: S105 - a header's name
-LINE_ITEMS_HEADER: Final = "counterfoil-line-item-count"
-TOTALS_HEADER: Final = "counterfoil-totals"
-ETAG_HEADER: Final = "counterfoil-etag"
+TOKEN_HEADER: Final = CONTINUATION_HEADER
+LINE_ITEMS_HEADER: Final = v1.LINE_ITEM_COUNT_HEADER.lower()
+TOTALS_HEADER: Final = v1.TOTALS_HEADER.lower()
+ETAG_HEADER: Final = v1.ETAG_HEADER.lower()
 _LINK_HEADERS_MAX: Final = 20
 # A link may set the headers of the next call, and these are not its business.
 _NOT_BY_LINK: Final = frozenset(

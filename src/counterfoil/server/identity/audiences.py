@@ -13,24 +13,17 @@ from typing import Final, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from counterfoil.errors import UsageError
+from counterfoil.wire.microsoft_ids import GRAPH_AUDIENCES, PARTNER_CENTER_AUDIENCES, RETIRED_DIRECTORY_ID
 
 Api = Literal["graph", "partner-center"]
 APIS: Final[tuple[Api, ...]] = get_args(Api)
 
-GRAPH_AUDIENCE: Final = "https://graph.microsoft.com"
-PARTNER_CENTER_AUDIENCE: Final = "https://api.partnercenter.microsoft.com"
 DEFAULT_AUDIENCE: Final = "api://counterfoil"
 
-# Each API's audience, and the application id that may stand for it.
 _MICROSOFTS: Final[Mapping[Api, tuple[str, ...]]] = MappingProxyType(
-    {
-        "graph": (GRAPH_AUDIENCE, "00000003-0000-0000-c000-000000000000"),
-        "partner-center": (PARTNER_CENTER_AUDIENCE, "fa3d9a0c-3fb0-42cc-9193-47c7ecd2edbd"),
-    }
+    {"graph": GRAPH_AUDIENCES, "partner-center": PARTNER_CENTER_AUDIENCES}
 )
-# The directory's older API, which v1 tools asked for before 2025.
-_RETIRED_DIRECTORY_ID: Final = "00000002-0000-0000-c000-000000000000"
-_MICROSOFT_IDS: Final = frozenset({_RETIRED_DIRECTORY_ID, *(ids[1] for ids in _MICROSOFTS.values())})
+_MICROSOFT_IDS: Final = frozenset({RETIRED_DIRECTORY_ID, *(ids[1] for ids in _MICROSOFTS.values())})
 _MICROSOFT_HOSTS: Final = ("microsoft.com", "microsoft.us", "graph.windows.net", "microsoftgraph.chinacloudapi.cn")
 
 

@@ -1,20 +1,17 @@
 """Who is calling: from a bearer token to a partner, or a refusal.
 
 A token is good if a key that we honour signed it, its issuer, audience and lifetime are right, and it carries the
-one permission there is; its `tid` is the partner, who must be registered. What a newcomer would get wrong: a
-token is *proved* once and remembered by its hash, but whether its partner and client may still be served is asked
-again every two seconds, so a revocation does not wait for an hour-long token to end.
+one permission there is; its `tid` is the partner, who must be registered. A token is *proved* once and remembered by
+its hash, but whether its partner and client may still be served is asked again every two seconds, so a revocation
+does not wait for an hour-long token to end.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import re
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Protocol, Self
 
@@ -23,19 +20,21 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from starlette.concurrency import run_in_threadpool
 
 from counterfoil.errors import ForbiddenError, RequestError, UnauthenticatedError, UsageError
+from counterfoil.model import is_guid
 from counterfoil.periods import Clocks
 from counterfoil.server.identity.audiences import Audiences
 from counterfoil.server.identity.jwks import ALGORITHMS, IssuerKeys
-from counterfoil.server.identity.signing_keys import PERMISSION, AuthorityKeys
+from counterfoil.server.identity.signing_keys import AuthorityKeys
+from counterfoil.server.lru_cache import LruCache
 from counterfoil.settings import Settings
 from counterfoil.storage.records import RegisteredClient
+from counterfoil.wire.microsoft_ids import PERMISSION
 
 TOKEN_LENGTH_MAX: Final = 16 * 1024
 LEEWAY_S: Final = 60
 REMEMBERED_S: Final = 300
 STANDING_S: Final = 2
 _REMEMBERED_MAX = 4096
-_TENANT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _CLIENT_CLAIMS = ("azp", "appid", "client_id", "sub")
 _CLIENT_LENGTH_MAX = 128
 # PyJWT proves the signature and reads the claims. Their meaning is checked here, with our own clock.
@@ -100,31 +99,6 @@ class _Standing:
     at: float
 
 
-@dataclass(slots=True)
-class _Memory:
-    """Proofs by the hash of their token, the oldest used going first. The token itself is never kept."""
-
-    proofs: OrderedDict[bytes, _Proof] = field(default_factory=OrderedDict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def find(self, digest: bytes, now: float) -> _Proof | None:
-        with self.lock:
-            proof = self.proofs.get(digest)
-            if proof is None:
-                return None
-            if now >= proof.until:
-                del self.proofs[digest]
-                return None
-            self.proofs.move_to_end(digest)
-            return proof
-
-    def keep(self, digest: bytes, proof: _Proof) -> None:
-        with self.lock:
-            self.proofs[digest] = proof
-            if len(self.proofs) > _REMEMBERED_MAX:
-                self.proofs.popitem(last=False)
-
-
 class Authenticator:
     """Tells callers apart. Two of them share nothing; one may be used by many threads and one event loop."""
 
@@ -141,8 +115,9 @@ class Authenticator:
         self._keys = keys
         self._audiences = audiences
         self._outside = outside
-        self._memory = _Memory()
-        self._standing: dict[tuple[str, str], _Standing] = {}
+        # By the hash of the token: the token itself is never kept.
+        self._proofs: LruCache[bytes, _Proof] = LruCache(_REMEMBERED_MAX)
+        self._standing: LruCache[tuple[str, str], _Standing] = LruCache(_REMEMBERED_MAX)
 
     @classmethod
     def from_settings(cls, settings: Settings, registry: Registry, clocks: Clocks, keys: AuthorityKeys) -> Self:
@@ -161,7 +136,9 @@ class Authenticator:
             token = _bearer(authorization)
             digest = hashlib.sha256(token.encode("ascii")).digest()
             now = self._wall().timestamp()
-            proof = self._memory.find(digest, now)
+            proof = self._proofs.get(digest)
+            if proof is not None and now >= proof.until:
+                proof = None
             if proof is None or not self._stood_lately(proof, now):
                 proof = await run_in_threadpool(self._check, token, digest, proof, now)
             if api not in proof.apis:
@@ -174,7 +151,7 @@ class Authenticator:
     def _check(self, token: str, digest: bytes, proof: _Proof | None, now: float) -> _Proof:
         if proof is None:
             proof = self._prove(token, now)
-            self._memory.keep(digest, proof)
+            self._proofs.put(digest, proof)
         if not self._has_standing(proof, now):
             if proof.registered_client and self._registry.has_partner(proof.caller.partner):
                 raise UnauthenticatedError("The client that this token was issued to is no longer registered.")
@@ -219,9 +196,7 @@ class Authenticator:
         good = self._registry.has_partner(partner)
         if good and client:
             good = any(each.id == client and each.revoked_at is None for each in self._registry.clients(partner))
-        if len(self._standing) >= _REMEMBERED_MAX:
-            self._standing.clear()
-        self._standing[partner, client] = _Standing(good, now)
+        self._standing.put((partner, client), _Standing(good, now))
         return good
 
 
@@ -301,7 +276,7 @@ def _seconds(claims: Mapping[str, Any], name: str) -> float | None:
 
 def _partner(claims: Mapping[str, Any], issuer: str) -> str:
     tenant = claims.get("tid")
-    if not isinstance(tenant, str) or _TENANT.fullmatch(tenant) is None:
+    if not isinstance(tenant, str) or not is_guid(tenant.lower()):
         raise _invalid("Its tid is not a tenant id.")
     # The tenant that is believed must be the one that the issuer speaks for.
     if claims.get("iss") != issuer.replace("{tid}", tenant):

@@ -23,10 +23,10 @@ from jwt.utils import to_base64url_uint
 from counterfoil.errors import DataFolderError
 from counterfoil.lifetimes import BEARER_TOKEN
 from counterfoil.model import tenant_id
-from counterfoil.server.identity.audiences import GRAPH_AUDIENCE, PARTNER_CENTER_AUDIENCE, check_form
+from counterfoil.server.identity.audiences import check_form
 from counterfoil.storage.secrets import load_or_create_private, read_private
+from counterfoil.wire.microsoft_ids import GRAPH_AUDIENCES, PARTNER_CENTER_AUDIENCES, PERMISSION
 
-PERMISSION: Final = "PartnerBilling.Read.All"
 COMMAND_LINE_CLIENT: Final = "counterfoil-token"
 
 _KEY_BITS = 2048
@@ -127,7 +127,7 @@ def mint_development_token(data: Path, partner: str, audience: str, now: datetim
     Raises UsageError for a partner that is no tenant id and an audience that is none, and DataFolderError.
     """
     check_form(audience)
-    audiences = {"graph": GRAPH_AUDIENCE, "partner-center": PARTNER_CENTER_AUDIENCE}
+    audiences = {"graph": GRAPH_AUDIENCES[0], "partner-center": PARTNER_CENTER_AUDIENCES[0]}
     return (
         AuthorityKeys(data, development=True)
         .signing()

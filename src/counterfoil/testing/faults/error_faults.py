@@ -9,7 +9,7 @@ from email.utils import format_datetime
 from typing import Any, Final
 
 from counterfoil.errors import shortened
-from counterfoil.server.error_answers import ApiDialect, RequestIds, graph_headers
+from counterfoil.server.error_responses import ApiDialect, RequestIds, graph_headers
 from counterfoil.testing.faults.fault import (
     EVERYWHERE,
     GRAPH,

@@ -17,7 +17,7 @@ import msgspec
 from starlette.types import Scope
 
 from counterfoil.errors import NotFoundError
-from counterfoil.server.error_answers import ApiDialect, dialect_of, header
+from counterfoil.server.error_responses import ApiDialect, dialect_of, header
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.testing.faults.reply import Reply
 from counterfoil.wire.graph_paths import canonical_path

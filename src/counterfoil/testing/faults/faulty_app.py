@@ -21,15 +21,15 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil.errors import BadRequestError
-from counterfoil.server.error_answers import ApiDialect, header, refusal
+from counterfoil.server.error_responses import ApiDialect, header, refusal
 from counterfoil.testing.faults.blob_faults import link_refused
 from counterfoil.testing.faults.fault import Json, LineItem, Memory, Route, Strike, route_of
 from counterfoil.testing.faults.fault_plan import FaultPlan, Rule
-from counterfoil.testing.faults.manifest_faults import MARK, manifest_in
+from counterfoil.testing.faults.manifest_faults import manifest_in
 from counterfoil.testing.faults.page_faults import members_of, token_of, with_items_of, with_members
 from counterfoil.testing.faults.reply import Reply, ask, deliver, no_body
 from counterfoil.testing.faults.spelling_faults import packed
-from counterfoil.wire import blob_storage
+from counterfoil.wire import blob_storage, graph
 
 _PART: Final = re.compile(r"part-([0-9]{5})-")
 _SEEK: Final = re.compile(rb"&?seekoperation=[^&]*", re.IGNORECASE)
@@ -208,7 +208,7 @@ class _Call:
             assert served.good, "a blob that was just listed is there"
             self._memory.remade[path] = await asyncio.to_thread(_remade, served.body, rules)
         body = self._memory.remade[path]
-        blob |= {f"{MARK}sizeBytes": len(body), f"{MARK}sha256": hashlib.sha256(body).hexdigest()}
+        blob |= {graph.SIZE_BYTES: len(body), graph.SHA256: hashlib.sha256(body).hexdigest()}
 
     async def _blob(self, path: str) -> Reply:
         scope = _at_path(self._scope, path)

@@ -17,8 +17,8 @@ from counterfoil.testing.faults.fault import (
     path_of,
 )
 from counterfoil.testing.faults.reply import Reply
+from counterfoil.wire.graph import ANNOTATION_PREFIX
 
-MARK: Final = "@counterfoil."
 _MANIFEST: Final = (Route.OPERATION, Route.MANIFEST)
 
 
@@ -92,7 +92,7 @@ def _unannotated(strike: Strike, reply: Reply) -> Reply | None:
     if inside is None:
         return reply if marked else None
     for each in (inside, *inside["blobs"]):
-        for name in [name for name in each if name.startswith(MARK)]:
+        for name in [name for name in each if name.startswith(ANNOTATION_PREFIX)]:
             del each[name]
     return reply.with_json(document)
 

@@ -14,6 +14,7 @@ import msgspec
 from counterfoil.testing.faults.fault import AskServer, Change, ClientOutcome, Instead, Route, ServerFault, Strike
 from counterfoil.testing.faults.reply import Reply
 from counterfoil.wire.tokens import CONTINUATION_HEADER
+from counterfoil.wire.v1 import ETAG_HEADER
 
 _TOKEN: Final = "continuationToken"  # noqa: S105 - a member's name
 Members = dict[str, msgspec.Raw]
@@ -111,8 +112,8 @@ async def _reordered(strike: Strike, ask: AskServer) -> Reply:
 
 
 def _etag_changed(strike: Strike, reply: Reply) -> Reply | None:
-    etag = reply.header("counterfoil-etag")
-    return reply.with_headers({"counterfoil-etag": etag[::-1]}) if etag else None
+    etag = reply.header(ETAG_HEADER.lower())
+    return reply.with_headers({ETAG_HEADER: etag[::-1]}) if etag else None
 
 
 def _fault(name: str, about: str, change: Change, outcome: ClientOutcome, **more: Any) -> ServerFault:
