@@ -17,8 +17,8 @@ from counterfoil.lifetimes import OPERATIONS_REMEMBERED
 from counterfoil.periods import Clocks, utc_now
 from counterfoil.server.app import create_app
 from counterfoil.server.identity.signing_keys import mint_development_token
-from counterfoil.server.opening import opened
-from counterfoil.server.service import Service
+from counterfoil.server.server_parts import Service
+from counterfoil.server.startup import opened
 from counterfoil.server.web_server import Endpoint, running
 from counterfoil.settings import Settings
 from tests.chaos.plans import PARTNER, Plans, now

@@ -19,7 +19,7 @@ from counterfoil.server.identity.audiences import Audiences
 from counterfoil.server.identity.authenticator import Authenticator
 from counterfoil.server.identity.authority import Authority
 from counterfoil.server.identity.signing_keys import AuthorityKeys
-from counterfoil.server.service import Service
+from counterfoil.server.server_parts import Service
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files

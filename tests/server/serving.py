@@ -21,7 +21,7 @@ from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.audiences import Audiences
 from counterfoil.server.identity.authority import Authority
 from counterfoil.server.identity.signing_keys import AuthorityKeys
-from counterfoil.server.service import Service
+from counterfoil.server.server_parts import Service
 from counterfoil.server.web_server import Endpoint, running
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog

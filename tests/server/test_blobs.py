@@ -20,11 +20,11 @@ import httpx
 import pytest
 
 from counterfoil.model import Rendering
-from counterfoil.server import blobs
+from counterfoil.server import blob_routes
 from counterfoil.storage.records import NewFile
 from tests.server.serving import BILLED, NOW, OTHER, PARTNER, Place, serving
 
-SIZE = 3 * blobs.PIECE_BYTES + 12_345  # more than one piece, and not a whole number of them
+SIZE = 3 * blob_routes.PIECE_BYTES + 12_345  # more than one piece, and not a whole number of them
 
 
 @dataclass
@@ -314,5 +314,5 @@ def test_a_caller_that_goes_away_leaves_no_file_open(link: Link) -> None:
 
 
 def test_reads_that_must_wait_for_the_disk_give_the_same_bytes(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blobs, "_CACHED_ONLY", 0)
+    monkeypatch.setattr(blob_routes, "_CACHED_ONLY", 0)
     assert link.get().content == link.content

@@ -36,7 +36,7 @@ def test_port_0_is_told_and_served_and_let_go(caplog: pytest.LogCaptureFixture) 
         answer = httpx.get(bound.url)
         assert answer.text == "http"
         assert "server" not in answer.headers
-        with pytest.raises(UsageError, match="--port"), running(hello, [Endpoint("127.0.0.1", bound.port)]):
+        with pytest.raises(UsageError, match="`port`"), running(hello, [Endpoint("127.0.0.1", bound.port)]):
             pass
     with pytest.raises(httpx.ConnectError):
         httpx.get(bound.url)

@@ -23,8 +23,8 @@ from counterfoil.periods import Clocks, business_clock, utc_now
 from counterfoil.server.app import create_app
 from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.server.identity.tls import DevelopmentCertificate, host_name
-from counterfoil.server.opening import check, endpoints, opened
-from counterfoil.server.service import Service
+from counterfoil.server.server_parts import Service
+from counterfoil.server.startup import check, endpoints, opened
 from counterfoil.server.web_server import Bound, WebServer
 from counterfoil.settings import Settings
 from counterfoil.testing.faults.fault_plan import FaultPlan, plan_of

@@ -9,13 +9,13 @@ from __future__ import annotations
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
-from counterfoil.server.blobs import BlobsApp
+from counterfoil.server.blob_routes import BlobsApp
 from counterfoil.server.entry import EntryPoint
-from counterfoil.server.graph import graph_routes
+from counterfoil.server.graph_routes import graph_routes
 from counterfoil.server.health import health_routes
 from counterfoil.server.identity.authority import authority_routes
-from counterfoil.server.service import Service
-from counterfoil.server.v1 import V1App
+from counterfoil.server.server_parts import Service
+from counterfoil.server.v1_routes import V1App
 
 
 def create_app(service: Service) -> EntryPoint:

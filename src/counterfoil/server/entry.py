@@ -28,7 +28,7 @@ from counterfoil.server.error_responses import (
     refusal,
     request_id_of,
 )
-from counterfoil.server.service import Service
+from counterfoil.server.server_parts import Service
 from counterfoil.wire.graph import BODY_BYTES_MAX
 from counterfoil.wire.graph_paths import canonical_path
 

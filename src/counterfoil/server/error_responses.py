@@ -1,7 +1,7 @@
-"""How each of our APIs says no: one error, four dialects, told apart by the first segment of the path.
+"""Error responses: one error, in the words of the API that was called, which the first segment of the path tells.
 
-What a newcomer would get wrong: only the text of a RequestError may reach a caller. Whatever else went wrong is
-answered with a bare 500 under a request id, and logged under that id by the front.
+Only the text of a RequestError may reach a caller. Whatever else went wrong is answered with a bare 500 under a
+request id, and logged under that id by the entry point.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class ErrorAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RequestIds:
-    """What an answer is known by: our id of the request, and the caller's (ours again if it sent none)."""
+    """The ids of an answer: ours, and the caller's own (ours again if it sent none)."""
 
     request_id: str
     client_request_id: str
@@ -118,7 +118,7 @@ def dialect_of(path: str) -> ApiDialect:
 
 
 def as_refusal(error: Exception) -> RequestError:
-    """Return what a caller is told about an error, which is next to nothing unless it was raised for them."""
+    """Return the error that a caller sees: this one if it was raised for callers, else one that says almost nothing."""
     if isinstance(error, RequestError):
         return error
     if isinstance(error, HTTPException) and error.status_code == 405:
@@ -133,7 +133,7 @@ def as_refusal(error: Exception) -> RequestError:
 
 
 def refusal(dialect: ApiDialect, error: RequestError, scope: Scope, now: datetime) -> ErrorAnswer:
-    """Return the answer that tells an error in a dialect."""
+    """Return the response to an error in a dialect."""
     ids = RequestIds.of(scope)
     tell = {
         ApiDialect.GRAPH: _graph,

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from counterfoil.errors import CounterfoilError, UnavailableError
 from counterfoil.server.error_responses import LOG
 from counterfoil.server.openapi import document
-from counterfoil.server.service import Service
+from counterfoil.server.server_parts import Service
 from counterfoil.wire.v1 import accepts_gzip
 
 _READY_RETRY_S: Final = 5

@@ -1,8 +1,8 @@
-"""Starting and stopping the web server. Prints nothing: whoever starts it is told the ports and speaks for us.
+"""Starting and stopping the web server. It prints nothing: it passes the ports to whoever started it.
 
-What a newcomer would get wrong: the HTTP parser has no limits of its own, so a caller could fill the memory with
-one endless header, or hold a connection for ever with a header that never ends. `_BoundedProtocol` cuts both off;
-within the bounds, the front refuses with a proper answer.
+The HTTP parser has no limits of its own, so a caller could fill the memory with one endless header, or hold a
+connection for ever with a header that never ends. `_BoundedProtocol` cuts both off; within its bounds, the entry
+point refuses with a proper answer.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BACKLOG: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to listen. Port 0 picks a free one; with certificate and key it is https."""
+    """An address to listen at. Port 0 picks a free one; with certificate and key it is https."""
 
     host: str
     port: int
@@ -47,7 +47,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Where it listens now."""
+    """An address that the server listens at."""
 
     scheme: str
     host: str
@@ -152,7 +152,7 @@ class _Server(uvicorn.Server):
 
 
 class WebServer:
-    """Serves one application at one or more endpoints until it is told to stop."""
+    """Serves one application at one or more endpoints until `stop` or a signal."""
 
     def __init__(self, app: ASGIApp, endpoints: Sequence[Endpoint], *, grace_s: int = GRACE_S) -> None:
         self._endpoints = endpoints
@@ -237,7 +237,7 @@ def _config(app: ASGIApp, endpoint: Endpoint, grace_s: int) -> uvicorn.Config:
         config.load()
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"The certificate or its key cannot be used: {error}.") from None
-    # uvicorn tells every start and stop; what matters of it is told by whoever started us.
+    # uvicorn logs every start and stop; whoever started us says what matters of it.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     return config
 
@@ -257,7 +257,8 @@ def _bind(endpoint: Endpoint) -> socket.socket:
         bound.close()
         raise UsageError(
             f"Port {endpoint.port} of {endpoint.host} cannot be used: {error.strerror}.",
-            remedy=f"Name another with {'--https-port' if endpoint.certificate else '--port'}; 0 picks a free one.",
+            remedy="Name another port; 0 picks a free one.",
+            parameter="https_port" if endpoint.certificate else "port",
         ) from None
     return bound
 

@@ -1,8 +1,8 @@
 """`Server`: Counterfoil in a thread of your test process, on a free loopback port, in a folder of its own.
 
-It is the real server in development mode, not a double: the same code, sockets, tokens and files. What a newcomer
-would get wrong: `travel` moves the business clock only - it decides which month `current` is. Tokens and links age by
-the wall clock, which nobody can move; for a token that has expired, ask for one that was issued long ago.
+It is the real server in development mode, not a double: the same code, sockets, tokens and files. `travel` moves the
+business clock only, which decides which month `current` is. Tokens and links age by the wall clock, which nobody can
+move; for a token that has expired, ask for one that was issued long ago.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from counterfoil.periods import BillingPeriod, Clocks, business_clock, utc_now
 from counterfoil.server.app import create_app
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.signing_keys import mint_development_token
-from counterfoil.server.opening import endpoints, opened
-from counterfoil.server.service import Service
+from counterfoil.server.server_parts import Service
+from counterfoil.server.startup import endpoints, opened
 from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
 from counterfoil.storage.locks import DatasetLocks

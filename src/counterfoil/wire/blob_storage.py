@@ -1,8 +1,8 @@
 """Azure Blob Storage's way of reading one blob: its path, ranges, conditions, headers and XML errors.
 
-Just so much of it as Microsoft's own storage clients use for a download. What a newcomer would get wrong: they
-send `=` in the path as `%3D`, ask with `x-ms-range` rather than `Range`, want 206 even for a range that covers the
-whole blob, and pin every range after the first with `If-Match`. No I/O and no signatures here.
+As much of it as Microsoft's own storage clients use for a download: they send `=` in the path as `%3D`, ask with
+`x-ms-range` rather than `Range`, want 206 even for a range that covers the whole blob, and pin every range after the
+first with `If-Match`. No I/O and no signatures here.
 """
 
 from __future__ import annotations

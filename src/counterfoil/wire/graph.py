@@ -1,8 +1,8 @@
 """Microsoft Graph's billing exports as they are spelled: request bodies, operations, manifests, errors.
 
-Everything here is bytes and dictionaries; no I/O, no HTTP status. What a newcomer would get wrong: real clients
-differ. Microsoft's own sample writes keys and enum values in PascalCase, the Go SDK gzips its bodies, and each of
-them breaks on a detail of the answers (`@odata.type` with `#`, `schemaVersion` a string, `blobCount` a number).
+Everything here is bytes and dictionaries; no I/O, no HTTP status. Real clients differ: Microsoft's own sample writes
+keys and enum values in PascalCase, the Go SDK gzips its bodies, and each of them breaks on a detail of the answers
+(`@odata.type` with `#`, `schemaVersion` a string, `blobCount` a number).
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a finished export holds and where it lies. `totals` are exact texts by column, in `currency`."""
+    """What a finished export holds, and where it is. `totals` are exact texts by column, in `currency`."""
 
     id: str
     created_at: datetime
@@ -307,7 +307,7 @@ def entity_body(root: str, path: str) -> dict[str, object]:
 
 
 def error_body(code: str, message: str, *, now: datetime, request_id: str, client_request_id: str) -> dict[str, object]:
-    """Write a refusal. The date bears no zone, as Graph's does not."""
+    """Write a refusal. Like Graph's, the date has no zone."""
     inner = {
         "date": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         "request-id": request_id,

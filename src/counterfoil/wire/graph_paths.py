@@ -1,8 +1,8 @@
 """The addresses of Microsoft Graph's billing exports, in every spelling that clients are known to use.
 
-What a newcomer would get wrong: the generated SDKs never POST to `.../export`, as the documentation has it, but to
-`.../microsoft.graph.partners.billing.export`; another one drops `microsoft.graph.`. A base URL that ends with a
-slash doubles one.
+The generated SDKs never POST to `.../export`, as the documentation has it, but to
+`.../microsoft.graph.partners.billing.export`; another one drops `microsoft.graph.`. A base URL that ends with a slash
+leads to a double slash.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The token endpoint's bodies, in the two shapes that Microsoft's tools speak: v2.0 (scope) and v1 (resource).
 
-Only client credentials are spoken. What a newcomer would get wrong: the older shape writes its numbers as strings,
-and every refusal has the form that OAuth libraries look for, never that of our other APIs.
+Only client credentials are supported. The older shape writes its numbers as strings, and every refusal has the form
+that OAuth libraries look for, never that of our other APIs.
 """
 
 from __future__ import annotations

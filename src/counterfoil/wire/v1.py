@@ -1,9 +1,8 @@
 """Partner Center REST v1 on the wire: its query, its envelope of a page, its errors.
 
-Facts and their sources are in the fact sheet of the wire. What a newcomer would get wrong: a page says that there
-is more in *two* places, the root `continuationToken` (which the .NET SDK lives on) and `links.next` (which Java and
-PowerShell live on). They go together or not at all: a client that finds only one of them loses line items without
-a word. `totalCount` counts the items of this page, not of the whole.
+A page says in *two* places that there is more: the root `continuationToken`, which the .NET SDK reads, and
+`links.next`, which Java and PowerShell read. They go together or not at all: a client that finds only the other one
+loses line items in silence. `totalCount` counts the items of this page, not of the whole walk.
 """
 
 from __future__ import annotations

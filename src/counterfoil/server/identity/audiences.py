@@ -1,7 +1,7 @@
 """Whom a token is made for: the operator's own audience, and in development Microsoft's too.
 
-A token made for Microsoft is good at Microsoft. Nobody should send one to a server of somebody else, so outside
-`--dev` their audiences are refused twice: as a setting, and in a token.
+A token made for Microsoft is good at Microsoft, and nobody should send one to somebody else's server. So except in
+development, Microsoft's audiences are refused twice: as a setting, and in a token.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ class Audiences:
             if is_microsofts(audience) and not development:
                 raise UsageError(
                     f"The audience {audience} is Microsoft's, and a token for it is good at Microsoft.",
-                    remedy="Register an application of your own and name its audience, or use --dev to test.",
+                    remedy="Register an application of your own and name its audience, or serve for development.",
+                    parameter="dev",
                 )
         return cls(own, development)
 

@@ -1,8 +1,7 @@
 """The public keys of an outside issuer, fetched when needed and kept for a while.
 
-Three things that a newcomer would get wrong: an unknown key id is attacker's choice, so it may cause one fetch per
-cool-down and no more; an issuer that cannot be reached is *our* trouble (503), not the caller's (401); and keys
-that are known go on working while the issuer is away.
+An unknown key id is the caller's choice, so it may cause one fetch per cool-down and no more. An issuer that cannot be
+reached is *our* trouble (503), not the caller's (401). Known keys go on working while the issuer is away.
 """
 
 from __future__ import annotations

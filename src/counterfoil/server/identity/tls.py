@@ -1,6 +1,6 @@
-"""Certificates for https: a look at the operator's own, and for development one that we make.
+"""Certificates for https: checks of the operator's own, and for development one that we make.
 
-msal and azure-identity speak to https only. Our certificate is from a local authority that stays the same, so that
+msal and azure-identity accept https only. Our certificate is from a local authority that stays the same, so that
 trust survives restarts: whoever trusts the authority's certificate (`REQUESTS_CA_BUNDLE`, `SSL_CERT_FILE`) can use
 them here. The authority's key is private to the data folder; the server's own certificate is made anew at each start,
 because the names that it must hold may have changed.
@@ -85,21 +85,23 @@ def check_certificate(certificate: Path, key: Path) -> None:
         _certificate_fault(certificate, key)
         raise UsageError(
             f"The certificate {certificate} cannot be used with the key {key}: {error}.",
-            remedy="Give --tls-cert and --tls-key another pair.",
+            remedy="Name another pair.",
+            parameter="tls_cert tls_key",
         ) from error
 
 
 def _certificate_fault(certificate: Path, key: Path) -> None:
     """Raise UsageError for what we can name."""
     try:
-        shown = x509.load_pem_x509_certificates(_read(certificate, "certificate", "--tls-cert"))[0].public_key()
+        shown = x509.load_pem_x509_certificates(_read(certificate, "certificate", "tls_cert"))[0].public_key()
     except ValueError as error:
         raise UsageError(
             f"{certificate} holds no certificate, or a damaged one.",
-            remedy="--tls-cert names a PEM file: the server's certificate first, then its chain.",
+            remedy="Name a PEM file that holds the server's certificate first, then its chain.",
+            parameter="tls_cert",
         ) from error
     try:
-        held = load_pem_private_key(_read(key, "key", "--tls-key"), password=None).public_key()
+        held = load_pem_private_key(_read(key, "key", "tls_key"), password=None).public_key()
     except TypeError as error:
         raise UsageError(
             f"The key {key} is locked with a password.", remedy=f"Unlock it: openssl pkey -in {key} -out NEW"
@@ -107,20 +109,23 @@ def _certificate_fault(certificate: Path, key: Path) -> None:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise UsageError(
             f"{key} holds no private key, or a damaged one.",
-            remedy="--tls-key names a PEM file: the private key of the certificate.",
+            remedy="Name a PEM file that holds the certificate's private key.",
+            parameter="tls_key",
         ) from error
     if _written(shown) != _written(held):
         raise UsageError(
             f"The key {key} is not that of the certificate {certificate}.",
-            remedy="Give --tls-key the certificate's own key; in --tls-cert the server's certificate stands first.",
+            remedy="Name the certificate's own key; the server's certificate comes first in its file.",
+            parameter="tls_cert tls_key",
         )
 
 
-def _read(path: Path, what: str, option: str) -> bytes:
+def _read(path: Path, what: str, parameter: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"The {what} {path} cannot be read: {error.strerror}.", remedy=f"Check {option}.") from error
+        why = f"The {what} {path} cannot be read: {error.strerror}."
+        raise UsageError(why, remedy="Check the file's name and who may read it.", parameter=parameter) from error
 
 
 def _written(key: PublicKeyTypes) -> bytes:

@@ -14,7 +14,7 @@ from counterfoil.server.identity.authenticator import Authenticator
 from counterfoil.server.identity.authority import Authority
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.identity.tls import DevelopmentCertificate, check_certificate, development_certificate
-from counterfoil.server.service import Service
+from counterfoil.server.server_parts import Service
 from counterfoil.server.web_server import Endpoint, check_free
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
@@ -82,24 +82,28 @@ def _wanted(settings: Settings, *, development: bool, open_to: Collection[str]) 
     """Return where to listen; https without a certificate where one is still to be made."""
     if development and settings.host not in _LOOPBACK and not open_to:
         raise UsageError(
-            f"--dev gives a token to anybody who asks, and {settings.host} is not this machine alone.",
-            remedy="Leave --host out, or name the hosts it may be reached at with --dev-open.",
+            f"In development anybody who asks gets a token, and {settings.host} is not this machine alone.",
+            remedy="Listen on this machine alone, or name the hosts that the server may be reached at.",
+            parameter="host dev_open",
         )
     plain = Endpoint(settings.host, settings.port)
     certificate, key = settings.tls_cert, settings.tls_key
     if settings.https_port is None:
         if certificate is not None:
-            raise UsageError("A certificate is of use for https only.", remedy="Give --https-port as well.")
+            why = "A certificate is of use for https only."
+            raise UsageError(why, remedy="Name a port for https as well.", parameter="https_port")
         return [plain]
     if settings.https_port == settings.port and settings.port:
         raise UsageError(
             f"Port {settings.port} cannot be both for http and for https.",
-            remedy="Give --port or --https-port another number; 0 picks a free one.",
+            remedy="Give one of them another number; 0 picks a free one.",
+            parameter="port https_port",
         )
     if certificate is not None and key is not None:
         check_certificate(certificate, key)
     elif not development:
-        raise UsageError("https needs a certificate.", remedy="Give --tls-cert and --tls-key.")
+        why = "https needs a certificate."
+        raise UsageError(why, remedy="Name a certificate and its key.", parameter="tls_cert tls_key")
     return [plain, Endpoint(settings.host, settings.https_port, certificate, key)]
 
 
@@ -112,7 +116,8 @@ def _doors(
     if not keys.development and not settings.issuer and not _has_client(catalog):
         raise UsageError(
             "Nobody could sign in to this server.",
-            remedy="Set COUNTERFOIL_ISSUER, add a client (`counterfoil clients add`), or use --dev to test.",
+            remedy="Set COUNTERFOIL_ISSUER, add a client (`counterfoil clients add`), or serve for development.",
+            parameter="dev",
         )
     return authenticator, audiences
 

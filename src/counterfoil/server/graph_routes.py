@@ -1,8 +1,7 @@
 """The Graph routes: read what is asked, make one call, write the answer.
 
-Paths arrive in their one canonical spelling (see `wire.graph_paths`; the front sees to it), so each route
-stands here once per version. What a newcomer would get wrong: asking for a failed export is a success. GET on an
-operation answers 200 whatever became of it.
+Paths arrive in their one canonical spelling (see `wire.graph_paths`; the entry point sees to it), so each route is
+here once per version. Asking for a failed export is a success: GET on an operation answers 200 whatever became of it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from starlette.routing import Route
 from counterfoil.errors import BadRequestError, NotFoundError, NotServedError
 from counterfoil.model import Kind, is_guid
 from counterfoil.server.error_responses import RequestIds, graph_headers
-from counterfoil.server.service import Service
+from counterfoil.server.server_parts import Service
 from counterfoil.storage.records import Operation
 from counterfoil.wire import graph
 from counterfoil.wire.graph import BILLING, VERSIONS
@@ -144,7 +143,7 @@ class GraphRoutes:
         return get_entity
 
     async def not_served(self, request: Request) -> Response:
-        """Say that Microsoft has this and we do not."""
+        """Refuse what Microsoft serves and we do not."""
         await self._partner(request)
         raise NotServedError("Counterfoil does not serve the aggregated usage export.")
 

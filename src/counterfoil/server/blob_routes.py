@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from counterfoil.errors import DamagedError, MethodNotAllowedError, MissingError, NotFoundError
 from counterfoil.server.error_responses import RequestIds
 from counterfoil.server.export_operations import BlobSet
-from counterfoil.server.service import Service
+from counterfoil.server.server_parts import Service
 from counterfoil.wire import blob_storage
 from counterfoil.wire.blob_storage import BlobPath
 from counterfoil.wire.graph import Blob

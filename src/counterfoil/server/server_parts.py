@@ -53,7 +53,7 @@ class Service:
         """Return the URL that callers use, without a slash at the end.
 
         It is PUBLIC_URL if that is set. Only in development is it taken from the Host header, which was checked
-        at the door: elsewhere a caller could have us sign and hand out links to a host of its own choosing.
+        by the entry point: elsewhere a caller could have us sign and hand out links to a host of its own choosing.
         """
         if self.settings.public_url:
             return self.settings.public_url.rstrip("/")

@@ -29,7 +29,7 @@ from counterfoil.model import Scope as DatasetScope
 from counterfoil.periods import BillingPeriod
 from counterfoil.server.error_responses import v1_headers
 from counterfoil.server.lru_cache import LruCache
-from counterfoil.server.service import Service
+from counterfoil.server.server_parts import Service
 from counterfoil.server.v1_pages import BEGINNING, Listing, Page, Pages
 from counterfoil.wire import v1, v1_blocks
 from counterfoil.wire.tokens import Continuation, Position, decode_continuation, encode_continuation
