@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
 GROUND = {
+    "line_items",
+    "lake_files",
     "errors",
     "lifetimes",
     "numbers",
@@ -37,6 +39,8 @@ ALLOWED = {
     "profiles": {"errors", "model", "periods", "setting_values"},
     "settings": {"errors", "profiles", "setting_values"},
     "lake": {"numbers", "model", "columns"},
+    "line_items": {"columns", "errors", "numbers", "model"},
+    "lake_files": {"errors", "columns", "lake", "line_items", "model"},
     "wire": GROUND,
     "storage": GROUND | {"wire"},
     "datasets": GROUND | {"wire", "storage"},

@@ -9,6 +9,7 @@
     |   |-- FullDiskError             ... there is no room left
     |   `-- LockedError               ... another publication is at work; try again
     |-- MovedError                    the dataset changed while a publication was prepared
+    |   `-- RebaseError               ... in segments that it does not replace: it may be based on them
     |-- MissingError                  no such dataset, revision, partner or client here
     |-- DamagedError                  stored bytes are not what the catalog says they are
     |-- RequestError                  the answer to an HTTP caller is "no"; the message is sent to them
@@ -149,6 +150,10 @@ class MovedError(CounterfoilError):
     """The dataset got a new revision while this publication was prepared."""
 
     exit_code = 4
+
+
+class RebaseError(MovedError):
+    """Segments that the publication does not replace moved; what the dataset will hold has to be computed again."""
 
 
 class MissingError(CounterfoilError):
