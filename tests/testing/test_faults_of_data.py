@@ -153,7 +153,11 @@ def test_blobs_are_spelled_otherwise_and_mean_the_same(calls: Calls, name: str) 
     manifest = calls.manifest_now()
     after = [line for number in (1, 2, 3) for line in calls.lines(number, manifest)]
     columns = of_type(wanted, {column.name: column.type for column in TABLE.columns})
-    assert seen(before, after, columns, applies, agrees)
+    if name == "dates-of-year-one":
+        check_added(before, after, columns, "ChargeStartDate")
+        assert not seen(before, after, columns, applies, agrees)
+    else:
+        assert seen(before, after, columns, applies, agrees)
     check_annotations(calls, manifest)
 
 
@@ -164,16 +168,20 @@ def test_pages_are_spelled_otherwise_and_mean_the_same(calls: Calls, name: str) 
     calls.server.fail(name, on="page")
     after = raw_items(calls)
     columns = of_type(wanted, {column.v1 or "": column.type for column in TABLE.columns if column.v1})
-    if name == "dates-of-year-one":  # v1 leaves out what is not there
-        added = [
-            {key: bytes(new.pop(key)) for key in new.keys() - old.keys()}
-            for old, new in zip(before, after, strict=True)
-        ]
-        assert {"pcToBCExchangeRateDate"} <= added[0].keys() <= columns
-        assert {value for each in added for value in each.values()} == {b'"0001-01-01T00:00:00"'}
+    if name == "dates-of-year-one":
+        check_added(before, after, columns, "pcToBCExchangeRateDate")
         assert not seen(before, after, columns, applies, agrees)
     else:
         assert seen(before, after, columns, applies, agrees)
+
+
+def check_added(before: list[dict[str, Any]], after: list[dict[str, Any]], columns: set[str], one: str) -> None:
+    """Dates that are not there are left out, and are added by the fault; takes them away again."""
+    added = [
+        {key: bytes(new.pop(key)) for key in new.keys() - old.keys()} for old, new in zip(before, after, strict=True)
+    ]
+    assert {one} <= set().union(*added) <= columns
+    assert {value for each in added for value in each.values()} == {b'"0001-01-01T00:00:00"'}
 
 
 def raw_items(calls: Calls) -> list[dict[str, Any]]:

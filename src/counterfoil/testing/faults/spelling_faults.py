@@ -81,13 +81,12 @@ _YEAR_ONE: Final = _each(Type.DATE, _year_one)
 
 
 def _undated(item: LineItem) -> LineItem:
-    """Where Graph has an empty date and v1 none at all, have .NET's."""
-    new = _YEAR_ONE(item)
-    if "partnerId" in item:
-        kind = Kind.USAGE if "usageDate" in item else Kind.RECONCILIATION
-        dates = (column.v1 for column in table_of(kind).v1_columns if column.type is Type.DATE)
-        new = {name: msgspec.Raw(_NO_DATE) for name in dates if name is not None} | new
-    return new
+    """Where a source leaves a date out or empty, have .NET's. Graph's usual blobs get those of the full set."""
+    is_v1 = "partnerId" in item
+    table = table_of(Kind.USAGE if {"usageDate", "UsageDate"} & item.keys() else Kind.RECONCILIATION)
+    dates = (column for column in (table.v1_columns if is_v1 else table.graph_full) if column.type is Type.DATE)
+    absent = {(column.v1 or "") if is_v1 else column.name: msgspec.Raw(_NO_DATE) for column in dates}
+    return absent | _YEAR_ONE(item)
 
 
 def _with_unknown(item: LineItem) -> LineItem:
