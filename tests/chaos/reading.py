@@ -32,7 +32,7 @@ from counterfoil.client.transfer.graph_exports import Export
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.model import Dataset
 from counterfoil.periods import utc_now
-from counterfoil.server.issuing import mint_development_token
+from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.wire.graph import ExportRequest
 from tests.chaos.processes import NOW
 

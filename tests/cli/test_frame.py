@@ -88,7 +88,7 @@ from counterfoil.cli import main
 try:
     main(["--help"])
 except SystemExit:
-    slow = {"rich", "httpx", "pyarrow", "msgspec", "numpy", "sqlalchemy", "fastapi", "duckdb", "asyncio"}
+    slow = {"rich", "httpx", "pyarrow", "msgspec", "numpy", "sqlalchemy", "starlette", "duckdb", "asyncio"}
     sys.exit(f"imported {slow & sys.modules.keys()}" if slow & sys.modules.keys() else 0)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
@@ -315,7 +315,7 @@ def test_windows_is_told_to_use_wsl_for_what_needs_file_locks() -> None:
     ("blocked", "told"),
     [
         ({"fcntl"}, "counterfoil.testing runs on Linux and macOS only; on Windows, use it in WSL"),
-        ({"fastapi"}, 'counterfoil.testing needs the server: pip install "counterfoil[server]"'),
+        ({"starlette"}, 'counterfoil.testing needs the server: pip install "counterfoil[server]"'),
     ],
 )
 def test_the_server_for_tests_says_what_it_lacks(blocked: set[str], told: str) -> None:

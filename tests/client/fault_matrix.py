@@ -26,9 +26,9 @@ from counterfoil.columns import EXTRA, Type, table_of
 from counterfoil.errors import CounterfoilError
 from counterfoil.lake import text_name
 from counterfoil.model import Kind
-from counterfoil.server.faults.plans import Rule
 from counterfoil.testing import Server
-from tests.server.fault_calls import NOW, PAGE_SIZE, publish
+from counterfoil.testing.faults.fault_plan import Rule
+from tests.testing.fault_calls import NOW, PAGE_SIZE, publish
 
 USAGE: Final = table_of(Kind.USAGE)
 MOMENT: Final = datetime.fromisoformat(NOW)

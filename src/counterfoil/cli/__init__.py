@@ -59,10 +59,8 @@ COMMANDS: Final[dict[str, Listed]] = {
 SERVER_LIBRARIES: Final = frozenset(
     {
         "cryptography",
-        "fastapi",
         "httptools",
         "jwt",
-        "limits",
         "numba",
         "numpy",
         "sqlalchemy",

@@ -10,6 +10,7 @@ from counterfoil.cli.data_folder import opened
 from counterfoil.cli.options import with_output, with_settings
 from counterfoil.cli.output import Output
 from counterfoil.datasets.sweep import sweep as sweep_all
+from counterfoil.lifetimes import UNBILLED_KEPT
 from counterfoil.periods import utc_now
 from counterfoil.settings import Settings
 
@@ -21,7 +22,11 @@ _FOR_EVER = "forever"
     "--keep-billed", metavar="DAYS", default=_FOR_EVER, show_default=True, help="Keep superseded billed revisions."
 )
 @click.option(
-    "--keep-unbilled", metavar="DAYS", default="90", show_default=True, help="Keep superseded unbilled revisions."
+    "--keep-unbilled",
+    metavar="DAYS",
+    default=str(UNBILLED_KEPT.days),
+    show_default=True,
+    help="Keep superseded unbilled revisions.",
 )
 @with_output
 @with_settings()

@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from counterfoil.lifetimes import OPERATIONS_REMEMBERED, UNBILLED_KEPT
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files
-from counterfoil.storage.retention import UNBILLED_KEPT
-
-OPERATIONS_REMEMBERED = timedelta(days=30)  # an expired operation answers 410 so long, and 404 after
 
 
 @dataclass(frozen=True, slots=True)

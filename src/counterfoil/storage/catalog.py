@@ -19,6 +19,7 @@ from typing import Final, Self
 
 from sqlalchemy import Connection, Engine, select
 
+from counterfoil import lifetimes
 from counterfoil.errors import DataFolderError, LockedError
 from counterfoil.model import Contents, Dataset, Rendering
 from counterfoil.storage import commits, operations, partners, retention, revisions, schema, sqlite, tables
@@ -275,7 +276,7 @@ class Catalog:
         now: datetime,
         *,
         keep_billed: timedelta | None = None,
-        keep_unbilled: timedelta | None = retention.UNBILLED_KEPT,
+        keep_unbilled: timedelta | None = lifetimes.UNBILLED_KEPT,
     ) -> Forgotten:
         """Forget revisions superseded longer ago than that (None: for ever); never one in force or in use."""
         with self._write() as connection:
