@@ -14,7 +14,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
-GROUND = {"errors", "numbers", "periods", "model", "columns", "setting_values", "profiles", "settings", "lake"}
+GROUND = {
+    *("errors", "numbers", "periods", "model", "columns", "setting_values", "profiles", "settings", "lake"),
+    "line_items",
+}
 ALLOWED = {
     "errors": set[str](),
     "numbers": set[str](),
@@ -25,6 +28,7 @@ ALLOWED = {
     "profiles": {"errors", "model", "periods", "setting_values"},
     "settings": {"errors", "profiles", "setting_values"},
     "lake": {"numbers", "model", "columns"},
+    "line_items": {"errors", "numbers", "model", "columns", "lake"},
     "wire": GROUND,
     "storage": GROUND | {"wire"},
     "datasets": GROUND | {"wire", "storage"},

@@ -18,9 +18,9 @@ from counterfoil.client.drivers.blocking import Driver, OpenSockets
 from counterfoil.client.drivers.http import open_client
 from counterfoil.client.flows.steps import Alone, Do, Fetch, Fetched, Flow, Together
 from counterfoil.client.line_items.files import batches_of
-from counterfoil.client.line_items.reading import LineReader
 from counterfoil.client.protocol.messages import Request
 from counterfoil.client.protocol.retries import Patience
+from counterfoil.line_items.line_reader import LineReader
 from counterfoil.model import Kind
 from tests.client.hostile_source import TOKEN, Canned, HostileSource
 

@@ -15,7 +15,7 @@ from counterfoil.columns import table_of
 from counterfoil.datasets.json_lines import JsonLinesReader
 from counterfoil.datasets.kernels import compiled
 from counterfoil.datasets.seal import SegmentSealer
-from counterfoil.datasets.source import Chunk
+from counterfoil.line_items.blocks import Block
 from counterfoil.model import Scope
 from counterfoil.periods import BillingPeriod
 from counterfoil.storage.files import Files
@@ -47,7 +47,7 @@ def main() -> None:
                 Files(Path(folder)).begin() as publication,
                 SegmentSealer(publication, 0, table_of(kind), scope) as seal,
             ):
-                for batch in JsonLinesReader(table_of(kind), lambda *_: None).read(Chunk(b"\n".join(lines), 1)):
+                for batch in JsonLinesReader(table_of(kind), lambda *_: None).read(Block(b"\n".join(lines), 1)):
                     seal.write(batch.records)
                 seal.finish()
     sys.stdout.write(json.dumps({"checked": _is_checked()}))

@@ -26,8 +26,8 @@ from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.source import STANDARD_INPUT, Source
-from counterfoil.datasets.values import Refused
 from counterfoil.errors import InputError, UsageError
+from counterfoil.line_items.values import Refused
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files, Publication

@@ -16,11 +16,12 @@ from typing import Any, Final
 
 from counterfoil.client.disk.syncing import write_json
 from counterfoil.client.line_items.files import LakeFile, batches_of
-from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns, tally_of
 from counterfoil.client.protocol.graph import SourceBlob
-from counterfoil.client.protocol.promises import TRY_AGAIN, Tally
+from counterfoil.client.protocol.promises import TRY_AGAIN
 from counterfoil.client.receipt import ReceiptBlob, ReceiptFile
 from counterfoil.errors import ProofError
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.totals import Totals
 from counterfoil.model import Kind
 
 _HASH_BYTES: Final = 1 << 20
@@ -36,9 +37,9 @@ class Facts:
     inexact: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> Totals:
         """Its line items and sums."""
-        return Tally.of(self.blob.line_items, self.totals)
+        return Totals.of(self.blob.line_items, self.totals)
 
     def keep(self, folder: Path) -> None:
         """Write the facts beside the blob: from now on it is verified."""
@@ -91,21 +92,21 @@ def _proven(
 ) -> Facts:
     size, sha256 = measured(part)
     check_blob(blob, size, sha256)
-    tally, inexact = Tally(), dict[str, int]()
-    reader = LineReader(kind, Dialect.GRAPH, only=() if as_parquet else tally_columns(kind))
+    tally, inexact = Totals(), dict[str, int]()
+    reader = LineReader(kind)
     if as_parquet:
         target = part.with_name(parquet_name(blob.name))
         target.unlink(missing_ok=True)
         with LakeFile(target, kind) as lake:
             for batch in batches_of(part, blob.name, reader, coded=True):
-                tally_of(kind, batch, tally)
+                tally.add_batch(kind, batch)
                 lake.add(batch)
                 on_line_items(batch.num_rows)
             file = lake.finish()
         inexact = lake.inexact
     else:
         for batch in batches_of(part, blob.name, reader, coded=True):
-            tally_of(kind, batch, tally)
+            tally.add_batch(kind, batch)
             on_line_items(batch.num_rows)
         file = ReceiptFile(blob.name, size, sha256, tally.line_items)
     if blob.line_items is not None and blob.line_items != tally.line_items:

@@ -21,10 +21,12 @@ import msgspec
 from counterfoil.client.disk.blobs import Facts
 from counterfoil.client.disk.syncing import sync_folder
 from counterfoil.client.line_items.files import LINES_PER_FILE_MAX, LakeFile, LinesFile
-from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns, tally_of
-from counterfoil.client.protocol.promises import ChangedError, Promise, Tally
+from counterfoil.client.line_items.refusing import read_all
+from counterfoil.client.protocol.promises import ChangedError, Promise
 from counterfoil.client.protocol.v1 import Annotations, PageLink, SourcePage
 from counterfoil.client.receipt import ReceiptBlob
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.totals import Totals
 from counterfoil.model import Kind
 
 FILE_NAME: Final = "walk.jsonl"
@@ -41,7 +43,7 @@ class Walk:
     part: int = 0
     part_items: int = 0
     part_bytes: int = 0
-    tally: Tally = field(default_factory=Tally)
+    tally: Totals = field(default_factory=Totals)
     taken: set[bytes] = field(default_factory=set)  # fingerprints of the links followed
     digests: dict[str, int] = field(default_factory=dict)  # of the items of each page: which page it was
     request_ids: list[str] = field(default_factory=list)  # of the calls so far
@@ -59,7 +61,7 @@ class Journal:
         self._folder = folder
         self._kind = kind
         self._path = folder / FILE_NAME
-        self._tallier = LineReader(kind, Dialect.V1, only=tally_columns(kind))
+        self._reader = LineReader(kind)
 
     def read(self) -> Walk:
         """Return where the walk stands, and cut off what no journal line vouches for.
@@ -101,9 +103,9 @@ class Journal:
         `request_ids` are of the calls since the page before.
         """
         lines = [_one_line(item) for item in page.items]
-        tally = Tally()
+        tally = Totals()
         if lines:
-            tally_of(self._kind, self._tallier.read(lines, where), tally)
+            tally.add_batch(self._kind, read_all(self._reader, lines, where))
         part, items, size = walk.part, walk.part_items, walk.part_bytes
         if items and items + len(lines) > LINES_PER_FILE_MAX:
             part, items, size = part + 1, 0, 0
@@ -146,17 +148,16 @@ class Journal:
 
     def close(self, part: int, *, as_parquet: bool) -> Facts:
         """Make a full part into the file that stays; raises ProofError for items that cannot be read exactly."""
-        tally = Tally()
+        tally = Totals()
         name = part_name(part)
         path = self._folder / (name.replace(".json.gz", ".parquet") if as_parquet else name)
         path.unlink(missing_ok=True)
         items = self._items(part)
-        reader = LineReader(self._kind, Dialect.V1, only=() if as_parquet else tally_columns(self._kind))
         inexact: dict[str, int] = {}
         with LakeFile(path, self._kind) if as_parquet else LinesFile(path) as written:
             for lines in _lines(items):
-                batch = reader.read(lines, f"Part {part} of the walk")
-                tally_of(self._kind, batch, tally)
+                batch = read_all(self._reader, lines, f"Part {part} of the walk")
+                tally.add_batch(self._kind, batch)
                 written.add(batch) if isinstance(written, LakeFile) else written.add(lines)
             file = written.finish()
             if isinstance(written, LakeFile):
@@ -195,7 +196,7 @@ def _replay(walk: Walk, entry: Mapping[str, Any]) -> None:
     walk.following = PageLink(following["url"], following["headers"]) if following else None
     if walk.annotations is None:
         walk.annotations = Annotations(said["etag"], Promise(**said["promise"]))
-    walk.tally.merge(Tally.of(entry["lineItems"], entry["totals"]))
+    walk.tally.merge(Totals.of(entry["lineItems"], entry["totals"]))
     walk.part, walk.part_items, walk.part_bytes = entry["part"], entry["partItems"], entry["partBytes"]
     walk.taken.add(bytes.fromhex(entry["link"]))
     walk.request_ids += entry["requestIds"]

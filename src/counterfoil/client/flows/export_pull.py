@@ -19,7 +19,6 @@ from counterfoil.client.flows.proving import Doubles, until_it_fits
 from counterfoil.client.flows.steps import Do, Flow, Together
 from counterfoil.client.flows.watching import Watching
 from counterfoil.client.line_items.forms import Form, check_rows
-from counterfoil.client.line_items.reading import Dialect
 from counterfoil.client.protocol.graph import SourceBlob, SourceManifest
 from counterfoil.client.protocol.promises import ChangedError
 from counterfoil.client.receipt import Receipt
@@ -130,7 +129,7 @@ class ExportPull:
         try:
             manifest.promise.check(tally)
             _check_doubled(manifest, facts)
-            files = yield from written(self.form, self.ask.kind, Dialect.GRAPH, self.folder, facts, self.watching)
+            files = yield from written(self.form, self.ask.kind, self.folder, facts, self.watching)
         except ProofError:
             yield Do(self.folder.clear)  # going on from here would end here again
             raise

@@ -11,11 +11,12 @@ from counterfoil.client.flows.steps import Do, Flow
 from counterfoil.client.flows.watching import Watching
 from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.forms import Form, Proven, write_form
-from counterfoil.client.line_items.reading import Dialect, LineReader
-from counterfoil.client.protocol.promises import Promise, Tally
+from counterfoil.client.protocol.promises import Promise
 from counterfoil.client.receipt import Receipt, ReceiptBlob, ReceiptFile
 from counterfoil.columns import table_of
 from counterfoil.errors import ProofError
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.totals import Totals
 from counterfoil.model import Kind
 
 
@@ -26,7 +27,7 @@ class Outcome:
     operation: str
     partner: str
     etag: str
-    tally: Tally
+    tally: Totals
     checked: tuple[str, ...]
     unchecked: tuple[str, ...]
     blobs: tuple[ReceiptBlob, ...]
@@ -34,9 +35,9 @@ class Outcome:
     inexact: Mapping[str, int] = field(default_factory=dict)
 
 
-def together(facts: list[Facts]) -> Tally:
+def together(facts: list[Facts]) -> Totals:
     """Return the tally of all."""
-    tally = Tally()
+    tally = Totals()
     for each in facts:
         tally.merge(each.tally)
     return tally
@@ -55,7 +56,7 @@ def agrees(held: Receipt, promise: Promise) -> bool:
     """Whether a receipt says of its data what the source says, and adds up; one that was edited does not."""
     line_items = sum(each.line_items for each in held.files)
     try:
-        promise.check(Tally.of(held.line_items, held.totals))
+        promise.check(Totals.of(held.line_items, held.totals))
     except ProofError:
         return False
     return line_items == held.line_items
@@ -75,14 +76,14 @@ def verdict(kind: Kind, promise: Promise, vouched: dict[str, bool]) -> tuple[tup
 
 
 def written(
-    form: Form, kind: Kind, dialect: Dialect, folder: Folder, facts: Sequence[Facts], watching: Watching
+    form: Form, kind: Kind, folder: Folder, facts: Sequence[Facts], watching: Watching
 ) -> Flow[tuple[ReceiptFile, ...]]:
     """Return the files of a pull, as they lie staged; a form that is one file of everything is written now."""
     if form not in (Form.CSV, Form.XLSX):
         return tuple(each.file for each in facts)
     line_items = sum(each.file.line_items for each in facts)
     watching.expect("writing", line_items=line_items)
-    reader = LineReader(kind, dialect)
+    reader = LineReader(kind)
     paths = [folder.staging / each.file.name for each in facts]
     batches = (batch for path in paths for batch in batches_of(path, path.name, reader))
     lines = Proven(kind, batches, line_items, watching.note)

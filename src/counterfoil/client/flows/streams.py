@@ -23,14 +23,16 @@ from counterfoil.client.flows.plans import Plan
 from counterfoil.client.flows.proving import Doubles, check_new, until_it_fits
 from counterfoil.client.flows.steps import Flow
 from counterfoil.client.line_items.files import batches_of
-from counterfoil.client.line_items.reading import Dialect, LineReader, tally_of
+from counterfoil.client.line_items.refusing import read_all
 from counterfoil.client.protocol import v1
 from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.graph import SourceBlob
 from counterfoil.client.protocol.messages import Answer
-from counterfoil.client.protocol.promises import ChangedError, Promise, Tally
+from counterfoil.client.protocol.promises import ChangedError, Promise
 from counterfoil.errors import ProofError
 from counterfoil.lake import batch_to_lake
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.totals import Totals
 from counterfoil.model import Kind
 from counterfoil.wire.graph import ExportRequest
 
@@ -61,8 +63,8 @@ def lake_of(kind: Kind, batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _blobs(plan: Plan, ask: ExportRequest, caller: Caller, folder: Path) -> Iterator[Flow[Batches]]:
-    tally = Tally()
-    reader = LineReader(ask.kind, Dialect.GRAPH)
+    totals = Totals()
+    reader = LineReader(ask.kind)
     exporter = plan.exporter(caller)
     doubles = Doubles()
     found: list[tuple[Fetcher, tuple[SourceBlob, ...], Promise]] = []
@@ -81,12 +83,12 @@ def _blobs(plan: Plan, ask: ExportRequest, caller: Caller, folder: Path) -> Iter
         return read(part, blob, sha256)
 
     def read(part: Path, blob: SourceBlob, sha256: str) -> Generator[pa.RecordBatch]:
-        before = tally.line_items
+        before = totals.line_items
         for batch in batches_of(part, blob.name, reader):
-            tally_of(ask.kind, batch, tally)
+            totals.add_batch(ask.kind, batch)
             yield batch
         forget(part)
-        had = tally.line_items - before
+        had = totals.line_items - before
         if blob.line_items is not None and blob.line_items != had:
             raise ProofError(f"The blob {blob.name} has {had:,} line items, and {blob.line_items:,} were promised.")
         doubles.note(blob, sha256, had)
@@ -95,7 +97,7 @@ def _blobs(plan: Plan, ask: ExportRequest, caller: Caller, folder: Path) -> Iter
     [(fetcher, blobs, promise)] = found
     for blob in blobs:
         yield one(fetcher, blob)
-    promise.check(tally)
+    promise.check(totals)
 
 
 def _checked(part: Path, blob: SourceBlob) -> str:
@@ -110,8 +112,8 @@ def _checked(part: Path, blob: SourceBlob) -> str:
 
 
 def _pages(plan: Plan, ask: ExportRequest, caller: Caller) -> Iterator[Flow[Batches]]:
-    tally = Tally()
-    reader = LineReader(ask.kind, Dialect.V1)
+    totals = Totals()
+    reader = LineReader(ask.kind)
     correlation_id = str(uuid.uuid4())
     taken: set[bytes] = set()
     digests: dict[str, int] = {}
@@ -139,8 +141,8 @@ def _pages(plan: Plan, ask: ExportRequest, caller: Caller) -> Iterator[Flow[Batc
         if not page.items:
             return iter(())
         digests[digest_of(page)] = len(taken)
-        batch = reader.read(page.items, f"Page {len(taken)}")
-        tally_of(ask.kind, batch, tally)
+        batch = read_all(reader, page.items, f"Page {len(taken)}")
+        totals.add_batch(ask.kind, batch)
         return iter((batch,))
 
     yield begin()
@@ -156,4 +158,4 @@ def _pages(plan: Plan, ask: ExportRequest, caller: Caller) -> Iterator[Flow[Batc
             raise ChangedError(f"Page {len(taken)} is of other data than the pages before.")
         said, link = page.annotations, page.following
     if said is not None:
-        said.promise.check(tally)
+        said.promise.check(totals)

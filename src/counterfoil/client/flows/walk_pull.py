@@ -22,7 +22,6 @@ from counterfoil.client.flows.proving import RepeatedPageError, check_new
 from counterfoil.client.flows.steps import Do, Flow
 from counterfoil.client.flows.watching import Watching
 from counterfoil.client.line_items.forms import Form, check_rows
-from counterfoil.client.line_items.reading import Dialect
 from counterfoil.client.protocol import v1
 from counterfoil.client.protocol.addresses import shown
 from counterfoil.client.protocol.messages import Answer, Request
@@ -160,7 +159,7 @@ class WalkPull:
             )
         etag = (walk.annotations.etag if walk.annotations else None) or ""
         checked, unchecked = verdict(self.ask.kind, promise, {"one eTag over the whole walk": bool(etag)})
-        files = yield from written(self.form, self.ask.kind, Dialect.V1, self.folder, facts, self.watching)
+        files = yield from written(self.form, self.ask.kind, self.folder, facts, self.watching)
         return Outcome(
             operation="",
             partner=ticket.partner,
