@@ -9,12 +9,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numba import types
 
 from counterfoil.columns import table_of
+from counterfoil.datasets import digest
 from counterfoil.datasets.json_lines import JsonLinesReader
 from counterfoil.datasets.kernels import compiled
 from counterfoil.datasets.seal import SegmentSealer
+from counterfoil.datasets.sort import KEY, RECORD
 from counterfoil.line_items.blocks import Block
 from counterfoil.model import Scope
 from counterfoil.periods import BillingPeriod
@@ -48,7 +51,8 @@ def main() -> None:
                 SegmentSealer(publication, 0, table_of(kind), scope) as seal,
             ):
                 for batch in JsonLinesReader(table_of(kind), lambda *_: None).read(Block(b"\n".join(lines), 1)):
-                    seal.write(batch.records)
+                    keys = digest.sort_keys(table_of(kind), batch.watched, batch.digests)
+                    seal.write(pa.record_batch([batch.records, keys], [RECORD, KEY]))
                 seal.finish()
     sys.stdout.write(json.dumps({"checked": _is_checked()}))
 

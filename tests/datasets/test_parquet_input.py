@@ -178,6 +178,10 @@ def test_damaged_parquet_and_parquet_that_cannot_be_read_at_any_place_are_refuse
         (tmp_path / "damaged").write_bytes(damaged)
         with pytest.raises(DamagedInputError, match="cut or corrupt"):
             publish(workshop, [Input(str(tmp_path / "damaged"), UNBILLED)])
+    described = pa.table(LEAST).replace_schema_metadata({"counterfoil": '{"columns": {"PartnerId": 1}}'})
+    pq.write_table(described, tmp_path / "described")
+    with pytest.raises(DamagedInputError, match="does not describe its columns"):
+        publish(workshop, [Input(str(tmp_path / "described"), UNBILLED)])
     (tmp_path / "packed").write_bytes(gzip.compress(whole))
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(whole))))
     for given in (str(tmp_path / "packed"), "-"):

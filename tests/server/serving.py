@@ -25,6 +25,7 @@ from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files
 from counterfoil.storage.records import NewFile, NewSegment, Revision
 from counterfoil.wire.tokens import Keyring
+from tests.committing import commit
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 OTHER = "11111111-2222-3333-4444-555555555555"
@@ -114,14 +115,14 @@ class Place:
             everything = b"".join(blobs)
             contents = Contents(
                 everything.count(b"\n"),
-                int.from_bytes(hashlib.sha256(everything).digest(), "big"),
+                hashlib.sha256(everything).hexdigest(),
                 dataset.scope.currency or "EUR",
                 {"Total": Decimal("12.340"), "TaxTotal": Decimal("0E-20")},
             )
             segment = NewSegment(dataset, "whole", dataset.partner, contents, tuple(files), {})
             current = self.catalog.in_force(dataset)
-            [revision] = self.catalog.commit(
-                publication.id, [segment], {dataset: None if current is None else current.id}, now
+            [revision] = commit(
+                self.catalog, publication.id, [segment], {dataset: None if current is None else current.id}, now
             )
         return revision
 

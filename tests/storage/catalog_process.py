@@ -21,6 +21,7 @@ from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files
 from counterfoil.storage.locks import DatasetLocks
 from counterfoil.storage.records import NewFile, NewSegment, Operation
+from tests.committing import commit
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 DATASET = Dataset(Kind.USAGE, PARTNER, Scope(period="2026-11", currency="EUR"))
@@ -63,9 +64,9 @@ def publish(data: Path, segment: str, amount: str, stop: str = "") -> str:
     if stop == "in commit":
         event.listen(catalog._engine, "commit", stop_there)
     file = NewFile(Rendering.LAKE, 0, writer.stored, writer.size_bytes, writer.sha256, 1)
-    contents = Contents(1, int(amount), "EUR", {"Total": Decimal(amount)})
+    contents = Contents(1, f"{int(amount):064x}", "EUR", {"Total": Decimal(amount)})
     new = NewSegment(DATASET, segment, PARTNER, contents, (file,), {})
-    [revision] = catalog.commit(publication.id, [new], {DATASET: base.id if base else None}, NOW)
+    [revision] = commit(catalog, publication.id, [new], {DATASET: base.id if base else None}, NOW)
     if stop == "after commit":
         stop_there()
     publication.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import uuid
@@ -17,6 +18,7 @@ import pytest
 from counterfoil.model import Contents, Dataset, Rendering
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.records import NewFile, NewSegment, Revision
+from tests import committing
 
 # One catalog, opened as often as wanted, in a folder of its own. A new engine is one line here.
 ENGINES: dict[str, Callable[[Path], Catalog]] = {"sqlite": Catalog.open}
@@ -44,8 +46,9 @@ def catalog(open_catalog: OpenCatalog) -> Catalog:
 def contents_of(line_items: Iterable[int]) -> Contents:
     """What a segment of these amounts holds, in EUR."""
     amounts = list(line_items)
-    digest = sum(int.from_bytes(hashlib.sha256(str(amount).encode()).digest(), "big") for amount in amounts)
-    return Contents(len(amounts), digest % 2**256, "EUR", {"Total": Decimal(sum(amounts))})
+    digests = sorted(hashlib.sha256(str(amount).encode()).digest() for amount in amounts)
+    digest = hashlib.sha256(b"".join(digests)).hexdigest()
+    return Contents(len(amounts), digest, "EUR", {"Total": Decimal(sum(amounts))})
 
 
 def segment_of(publication: str, dataset: Dataset, name: str, line_items: Iterable[int]) -> NewSegment:
@@ -78,7 +81,7 @@ def publish(catalog: Catalog) -> Publish:
             base = None if current is None else current.id
         publication = uuid.uuid4().hex
         made = [segment_of(publication, dataset, name, amounts) for name, amounts in segments.items()]
-        [revision] = catalog.commit(publication, made, {dataset: base}, now)
+        [revision] = committing.commit(catalog, publication, made, {dataset: base}, now)
         return revision
 
     return commit
@@ -93,6 +96,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         def run(*arguments: str) -> subprocess.Popen[str]:
             process = subprocess.Popen(
                 [sys.executable, script, tmp_path / "data", *arguments],
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

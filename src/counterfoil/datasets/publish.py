@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
+from counterfoil import numbers
 from counterfoil.columns import table_of
 from counterfoil.datasets import amounts, check, digest
 from counterfoil.datasets.batch import Batch
@@ -26,7 +28,9 @@ from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.source import STANDARD_INPUT, Source
-from counterfoil.errors import InputError, UsageError
+from counterfoil.errors import InputError, RebaseError, UsageError
+from counterfoil.lake_files import LakeReader
+from counterfoil.line_items.line_digests import LineDigests
 from counterfoil.line_items.values import Refused
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
@@ -85,8 +89,18 @@ class _Segment:
     name: str
     base: str | None
     sorter: Sorter
-    contents: Contents = field(default_factory=Contents)
+    digests: LineDigests
+    totals: dict[str, Decimal] = field(default_factory=dict)
     warnings: Counter[str] = field(default_factory=Counter)
+    _contents: Contents | None = None
+
+    @property
+    def contents(self) -> Contents:
+        """What was read, once all of it was."""
+        if self._contents is None:
+            currency = self.identity.currency if self.digests else ""
+            self._contents = Contents(len(self.digests), self.digests.hexdigest(), currency, self.totals)
+        return self._contents
 
 
 def publish(
@@ -119,17 +133,16 @@ def publish(
             gathering.read(given)
         refused.settle()
         segments = gathering.segments
-        if not segments or not all(segment.contents.line_items for segment in segments):
+        if not segments or not all(segment.digests for segment in segments):
             raise InputError("no line item is left to publish", remedy="Every line was refused.")
         workshop.stop("read")
         changed = [segment for segment in segments if not _in_force_already(workshop.catalog, segment)]
         if dry_run or not changed:
-            return [_foreseen(workshop.catalog, segment, segments, changed) for segment in segments]
+            return [_foreseen(workshop, publication, segment, segments, changed) for segment in segments]
         sealed = [_seal(workshop, publication, number, segment) for number, segment in enumerate(changed)]
         publication.seal()
         workshop.stop("sealed")
-        bases = {segment.identity.dataset: segment.base for segment in changed}
-        workshop.catalog.commit(publication.id, sealed, bases, workshop.now())
+        _commit(workshop, publication, sealed, changed)
         workshop.stop("committed")
         return [_receipt(workshop.catalog, segment, segment in changed) for segment in segments]
 
@@ -200,7 +213,8 @@ class _Gathering:
             self._workshop.stop("locked")
         base = self._workshop.catalog.in_force(identity.dataset)
         sorter = Sorter(self._publication.folder / f"sorting-{len(self._segments)}")
-        segment = _Segment(identity, name, base.id if base else None, sorter)
+        digests = self._stack.enter_context(LineDigests(self._publication.folder, sort=digest.in_order))
+        segment = _Segment(identity, name, base.id if base else None, sorter, digests)
         self._segments[key] = segment
         return segment
 
@@ -212,15 +226,15 @@ class _Gathering:
         if not batch.num_rows:
             return
         table = table_of(segment.identity.dataset.kind)
-        kept = check.refuse_oversized(batch, batch.form_sizes, on_refused)
+        kept = check.refuse_oversized(batch, batch.text_sizes, on_refused)
         if kept is not None:
             batch = batch.keep(kept)
-        hashes = digest.digests(batch.records, batch.form_sizes)
-        totals = {name: amounts.total(batch.column(name).combine_chunks()) for name in table.totals}
-        segment.contents += Contents(batch.num_rows, digest.digest_sum(hashes), segment.identity.currency, totals)
+        for name in table.totals:
+            total = amounts.total(batch.column(name).combine_chunks())
+            segment.totals[name] = numbers.add(segment.totals[name], total) if name in segment.totals else total
+        segment.digests.add(digest.digest_array(batch.digests))
         segment.warnings.update(check.unknown_attributes(batch))
-        keys = digest.sort_keys(table, batch.watched, hashes)
-        segment.sorter.add(batch.records, keys)
+        segment.sorter.add(batch.records, digest.sort_keys(table, batch.watched, batch.digests))
         self._read_items += batch.num_rows
         self._workshop.progress("reading", self._read_items)
 
@@ -229,9 +243,9 @@ def _seal(workshop: Workshop, publication: Publication, number: int, segment: _S
     dataset = segment.identity.dataset
     written = 0
     with SegmentSealer(publication, number, table_of(dataset.kind), dataset.scope, workshop.stop) as sealer:
-        for records in segment.sorter.sorted():
-            sealer.write(records)
-            written += len(records)
+        for items in segment.sorter.sorted():
+            sealer.write(items)
+            written += items.num_rows
             workshop.progress("sealing", written)
         files = sealer.finish()
     in_lake = sum(file.line_items for file in files if file.rendering is Rendering.LAKE)
@@ -248,19 +262,65 @@ def _in_force_already(catalog: Catalog, segment: _Segment) -> bool:
     return in_force is not None and in_force.same_as(segment.contents)
 
 
+def _commit(
+    workshop: Workshop, publication: Publication, sealed: Sequence[NewSegment], changed: Sequence[_Segment]
+) -> None:
+    """Put the segments in force. Where other segments moved meanwhile, compute what the dataset holds once more."""
+    bases = {segment.identity.dataset: segment.base for segment in changed}
+    computed_on = dict(bases)
+    while True:
+        contents = {
+            dataset: _whole(workshop, publication, dataset, base, changed) for dataset, base in computed_on.items()
+        }
+        try:
+            workshop.catalog.commit(publication.id, sealed, bases, computed_on, contents, workshop.now())
+        except RebaseError:
+            in_force = {dataset: workshop.catalog.in_force(dataset) for dataset in bases}
+            computed_on = {dataset: revision.id if revision else None for dataset, revision in in_force.items()}
+        else:
+            return
+
+
+def _whole(
+    workshop: Workshop, publication: Publication, dataset: Dataset, base: str | None, segments: Sequence[_Segment]
+) -> Contents:
+    """Return what a dataset holds with these segments put in place of those of its base."""
+    its = {segment.name: segment for segment in segments if segment.identity.dataset == dataset}
+    held = workshop.catalog.segments(base) if base is not None and WHOLE not in its else []
+    if any(segment.name == WHOLE for segment in held):
+        raise UsageError(
+            f"{dataset} is in force as a whole, so a named segment cannot be added to it.",
+            remedy="Publish it as a whole again, or withdraw it first.",
+        )
+    kept = [segment for segment in held if segment.name not in its]
+    parts = [*(segment.contents for segment in kept), *(segment.contents for segment in its.values())]
+    if len(parts) == 1:
+        return parts[0]
+    with LineDigests(publication.folder, sort=digest.in_order) as digests:
+        for file in workshop.catalog.files(base, Rendering.LAKE) if base is not None else []:
+            if file.segment_id in {segment.id for segment in kept}:
+                with LakeReader(workshop.files.path(file.path), dataset.kind) as lake:
+                    for some in lake.digests():
+                        digests.add(some)
+        for segment in its.values():
+            for some in segment.digests.sorted():
+                digests.add(some)
+        return Contents.together(parts, digests.hexdigest())
+
+
 def _foreseen(
-    catalog: Catalog, segment: _Segment, segments: Sequence[_Segment], changed: Sequence[_Segment]
+    workshop: Workshop,
+    publication: Publication,
+    segment: _Segment,
+    segments: Sequence[_Segment],
+    changed: Sequence[_Segment],
 ) -> Receipt:
     """The receipt of a publication that changes nothing here: because it is a dry run, or because nothing is new."""
     dataset = segment.identity.dataset
-    its = {other.name: other for other in segments if other.identity.dataset == dataset}
-    if not any(other in changed for other in its.values()):
-        return _receipt(catalog, segment, changed=False)
-    kept = catalog.segments(segment.base) if segment.base and WHOLE not in its else []
-    if any(other.name == WHOLE for other in kept):
-        raise UsageError(f"{dataset} is published whole.", remedy="Publish it whole again.")
-    contents = sum((other.contents for other in kept if other.name not in its), Contents())
-    contents = sum((other.contents for other in its.values()), contents)
+    its = [other for other in segments if other.identity.dataset == dataset]
+    if not any(other in changed for other in its):
+        return _receipt(workshop.catalog, segment, changed=False)
+    contents = _whole(workshop, publication, dataset, segment.base, its)
     warnings = dict(segment.warnings)
     return Receipt(
         dataset, segment.name, None, etag(dataset, contents), contents, segment.contents, warnings, segment in changed

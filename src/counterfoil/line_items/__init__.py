@@ -1,1 +1,1 @@
-"""What a line item is: one reference reader, a quick one beside it, blocks of lines, and exact totals."""
+"""What a line item is: the rules for reading one, quick readers and blocks of lines, its hash, and exact totals."""

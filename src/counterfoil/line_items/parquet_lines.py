@@ -1,6 +1,6 @@
 """Parquet files as JSON lines, value for value: the rules of line items then hold for them as for every other source.
 
-The lake's own files and those of a pull are read by their exact texts (`<Name>Text`). Other files may hold texts,
+The lake's own files and those of a pull are read by their exact texts (`lake.text_name`). Other files may hold texts,
 integers, decimals, booleans, dates and timestamps of any unit, under any known spelling. What has no exact text, such
 as a float or a list, is refused by the name of its column; a column without any value is no trouble, whatever its type.
 """
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from counterfoil.columns import EXTRA, LineItemTable
-from counterfoil.lake import TEXT_SUFFIX
+from counterfoil.lake import DIGEST, columns_of, text_name
 from counterfoil.line_items.values import Refused
 
 PARQUET_MAGIC: Final = b"PAR1"
@@ -61,12 +61,17 @@ def _damaged(error: Exception) -> DamagedParquetError:
 
 def _columns_read(table: LineItemTable, schema: pa.Schema) -> dict[str, str]:
     """Return the columns to read, and the attribute that each one is; raises Refused for one that is there twice."""
+    # A lake file describes its attributes; one that another program has written again may have lost the description.
+    try:
+        described = columns_of(schema, table.kind)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedParquetError("it does not describe its columns as a lake file does") from error
     texts = {
-        column.name + TEXT_SUFFIX: column.name
-        for column in table.numbers
-        if column.name + TEXT_SUFFIX in schema.names and _is_text(schema.field(column.name + TEXT_SUFFIX).type)
+        text_name(column): column.name
+        for column in (*table.columns, *described)
+        if text_name(column) != column.name and _has_text(schema, text_name(column))
     }
-    replaced = set(texts.values())
+    replaced = {*texts.values(), DIGEST}
     read: dict[str, str] = {}
     meant: dict[str, str] = {}
     for name in schema.names:
@@ -113,6 +118,10 @@ def _values_of(name: str, array: pa.Array) -> Values:
             "floating-point numbers, which are not exact amounts", name, str(array.type), "Write them as decimals."
         )
     raise Refused("values that are not text, numbers, flags or dates", name, str(array.type), _AS_TEXT)
+
+
+def _has_text(schema: pa.Schema, name: str) -> bool:
+    return schema.names.count(name) == 1 and _is_text(schema.field(name).type)
 
 
 def _is_text(type_: pa.DataType) -> bool:

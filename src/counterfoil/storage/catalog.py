@@ -20,7 +20,7 @@ from typing import Final, Self
 from sqlalchemy import Connection, Engine, select
 
 from counterfoil.errors import DataFolderError, LockedError
-from counterfoil.model import Dataset, Rendering
+from counterfoil.model import Contents, Dataset, Rendering
 from counterfoil.storage import commits, operations, partners, retention, revisions, schema, sqlite, tables
 from counterfoil.storage.failures import in_our_words
 from counterfoil.storage.records import (
@@ -235,17 +235,20 @@ class Catalog:
         publication: str,
         segments: Sequence[NewSegment],
         bases: Mapping[Dataset, str | None],
+        computed_on: Mapping[Dataset, str | None],
+        contents: Mapping[Dataset, Contents],
         now: datetime,
     ) -> list[Revision]:
         """Put sealed segments in force, all or none; return the revision in force of each dataset.
 
         `bases` tells, for every dataset in `segments`, which revision was in force when its lock was taken. A
         `whole` segment replaces all others; a named one replaces its namesake. Segments that hold what is in force
-        already change nothing, and a dataset of only such keeps its revision. Raises MovedError when something
-        that would be replaced has changed since the base.
+        already change nothing, and a dataset of only such keeps its revision. `contents` are what each dataset will
+        hold, computed on the revision in `computed_on`. Raises MovedError when something that would be replaced has
+        changed since the base, and RebaseError when other segments have changed since the contents were computed.
         """
         with self._write() as connection:
-            return commits.commit(connection, publication, segments, bases, now)
+            return commits.commit(connection, publication, segments, bases, computed_on, contents, now)
 
     def set_in_force(self, dataset: Dataset, revision_id: str | None, expected: str | None, now: datetime) -> None:
         """Put an older revision in force (restore), or none (withdraw); raises MovedError unless `expected` was.

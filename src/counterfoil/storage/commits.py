@@ -16,7 +16,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
 
-from counterfoil.errors import MissingError, MovedError, UsageError
+from counterfoil.errors import MissingError, MovedError, RebaseError, UsageError
 from counterfoil.model import WHOLE, Contents, Dataset, etag
 from counterfoil.storage import partners, revisions, tables
 from counterfoil.storage.records import NewFile, NewSegment, Revision, Segment
@@ -27,9 +27,15 @@ def commit(
     publication: str,
     segments: Sequence[NewSegment],
     bases: Mapping[Dataset, str | None],
+    computed_on: Mapping[Dataset, str | None],
+    contents: Mapping[Dataset, Contents],
     now: datetime,
 ) -> list[Revision]:
-    """Put a publication in force; return one revision per dataset, in the order the datasets first come in."""
+    """Put a publication in force; return one revision per dataset, in the order the datasets first come in.
+
+    `contents` are what each dataset holds afterwards, computed on the revisions `computed_on`. Raises MovedError where
+    what is replaced moved since the base, and RebaseError where other segments moved since the contents were computed.
+    """
     named: dict[Dataset, dict[str, NewSegment]] = {}
     for segment in segments:
         its = named.setdefault(segment.dataset, {})
@@ -37,12 +43,21 @@ def commit(
             raise UsageError(f"Segment {segment.name} of {segment.dataset} is given twice.")
         its[segment.name] = segment
     assert named.keys() == bases.keys(), "every dataset that is published needs its base, and no other does"
-    return [_commit_one(connection, publication, its, bases[dataset], now) for dataset, its in named.items()]
+    return [
+        _commit_one(connection, publication, its, bases[dataset], (computed_on[dataset], contents[dataset]), now)
+        for dataset, its in named.items()
+    ]
 
 
 def _commit_one(
-    connection: Connection, publication: str, new: Mapping[str, NewSegment], base_id: str | None, now: datetime
+    connection: Connection,
+    publication: str,
+    new: Mapping[str, NewSegment],
+    base_id: str | None,
+    computed: tuple[str | None, Contents],
+    now: datetime,
 ) -> Revision:
+    computed_on, contents = computed
     dataset = next(iter(new.values())).dataset
     if WHOLE in new and len(new) > 1:
         raise UsageError(f"{dataset} is published as a whole and in named segments at once.")
@@ -58,11 +73,9 @@ def _commit_one(
             remedy="Publish it as a whole again, or withdraw it first.",
         )
     kept = {} if WHOLE in new else dict(held)
-    contents = _sum(
-        dataset,
-        [segment.contents for name, segment in kept.items() if name not in new]
-        + [segment.contents for segment in new.values()],
-    )
+    if kept and current is not None and current.id != computed_on:
+        raise RebaseError(f"Other segments of {dataset} went to revision {current.id} meanwhile.", remedy="Try again.")
+    _check_sum(dataset, [segment.contents for name, segment in kept.items() if name not in new], new, contents)
     ids = {name: segment.id for name, segment in kept.items()}
     for name in new.keys() - unchanged:
         ids[name] = _record_segment(connection, publication, new[name])
@@ -107,11 +120,11 @@ def _segments(connection: Connection, revision_id: str | None) -> dict[str, Segm
     return {segment.name: segment for segment in revisions.segments(connection, revision_id)}
 
 
-def _sum(dataset: Dataset, parts: Sequence[Contents]) -> Contents:
-    currencies = sorted({part.currency for part in parts if part.line_items})
-    if len(currencies) > 1:
-        raise UsageError(f"{dataset} would hold amounts in {' and '.join(currencies)}.")
-    return sum(parts, Contents())
+def _check_sum(dataset: Dataset, kept: Sequence[Contents], new: Mapping[str, NewSegment], contents: Contents) -> None:
+    """Raise UsageError for two currencies, and for contents that count or sum otherwise than their segments."""
+    parts = Contents.together([*kept, *(segment.contents for segment in new.values())], contents.digest)
+    if (parts.line_items, parts.totals) != (contents.line_items, contents.totals):
+        raise UsageError(f"The contents of {dataset} are not those of its segments.")
 
 
 def _record_segment(connection: Connection, publication: str, segment: NewSegment) -> int:

@@ -13,15 +13,13 @@ from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyarrow import csv
 
 from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.forms import Form
 from counterfoil.client.line_items.headings import columns_of
 from counterfoil.client.receipt import Receipt
-from counterfoil.columns import Type, table_of
-from counterfoil.lake import TEXT_SUFFIX
+from counterfoil.lake_files import LakeReader
 from counterfoil.line_items.blocks import LINE_SIZE_BYTES_MAX
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.totals import summed_names
@@ -39,10 +37,8 @@ def summed_columns(path: Path, receipt: Receipt, kind: Kind) -> Iterator[pa.Reco
     elif receipt.format == Form.CSV.value:
         yield from _of_csv(path, kind, wanted)
     else:
-        texts = [name + TEXT_SUFFIX if table_of(kind).by_name[name].type is Type.NUMBER else name for name in wanted]
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(columns=texts):
-                yield batch.select(texts).rename_columns(list(wanted))
+        with LakeReader(path, kind) as lake:
+            yield from lake.batches(wanted)
 
 
 def _of_csv(path: Path, kind: Kind, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
