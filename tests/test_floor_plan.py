@@ -41,7 +41,7 @@ ALLOWED = {
     "profiles": {"errors", "model", "periods", "setting_values"},
     "settings": {"errors", "profiles", "setting_values"},
     "lake": {"numbers", "model", "columns"},
-    "line_items": {"columns", "errors", "numbers", "model"},
+    "line_items": {"columns", "errors", "lake", "numbers", "model"},
     "lake_files": {"errors", "columns", "lake", "line_items", "model"},
     "wire": GROUND - {"disk"},
     "storage": GROUND | {"wire"},

@@ -194,14 +194,14 @@ def test_without_an_etag_what_was_fetched_is_not_mixed_with_another_operations(
 def test_a_csv_that_cannot_be_written_of_what_came_does_not_hold_the_next_pull_up(
     source: HostileSource, client: Client, tmp_path: Path
 ) -> None:
-    """A flaw where neither counting nor adding up looks is met when the file is written."""
+    """A flaw where neither counting nor adding up looks is met all the same, as soon as the blob is there."""
     source.annotated, good = False, source.parts[:1]
     source.parts = [[line.replace(b'"customer-1"', b'""customer-1"') for line in good[0]]]
     source.blob_changes[0] = {"name": "a.json.gz"}
     source.bodies["a.json.gz"] = source.blob(0)[1]
     with pytest.raises(ProofError):
         client.pull(ASK, tmp_path, form=Form.CSV)
-    assert len(source.calls_of("blob")) == 1, "it passed as a blob"
+    assert len(source.calls_of("blob")) == 3, "it was asked for again, since it did not pass as a blob"
     source.parts = good
     source.bodies["a.json.gz"] = source.blob(0)[1]
     assert client.pull(ASK, tmp_path, form=Form.CSV).line_items == 3

@@ -18,7 +18,7 @@ from counterfoil.datasets.json_lines import JsonLinesReader
 from counterfoil.datasets.kernels import compiled
 from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import KEY, RECORD
-from counterfoil.datasets.source import Chunk
+from counterfoil.line_items.blocks import Block
 from counterfoil.model import Scope
 from counterfoil.periods import BillingPeriod
 from counterfoil.storage.files import Files
@@ -50,7 +50,7 @@ def main() -> None:
                 Files(Path(folder)).begin() as publication,
                 SegmentSealer(publication, 0, table_of(kind), scope) as seal,
             ):
-                for batch in JsonLinesReader(table_of(kind), lambda *_: None).read(Chunk(b"\n".join(lines), 1)):
+                for batch in JsonLinesReader(table_of(kind), lambda *_: None).read(Block(b"\n".join(lines), 1)):
                     keys = digest.sort_keys(table_of(kind), batch.watched, batch.digests)
                     seal.write(pa.record_batch([batch.records, keys], [RECORD, KEY]))
                 seal.finish()

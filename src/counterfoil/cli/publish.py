@@ -23,8 +23,9 @@ from counterfoil.settings import Settings
 
 _HELP = """Publish line items: check them, keep every digit, and put them in force all at once.
 
-FILE is JSON lines (in Graph's or Partner Center v1's spelling), v1 pages, or Partner Center's CSV; plain or gzip; `-`
-is standard input. Files may belong to several datasets; either all are published or none.
+FILE is JSON lines (in Graph's or Partner Center v1's spelling), v1 pages, or Partner Center's CSV, plain or gzip; or
+Parquet, such as a pull writes. `-` is standard input. Files may belong to several datasets; either all are published
+or none.
 
 What the line items tell need not be said, and what is said is checked: --partner, --kind, --invoice and --currency are
 assertions. Unbilled line items do not tell their month, so --period must.

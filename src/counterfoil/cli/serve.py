@@ -184,7 +184,8 @@ def _load(settings: Settings, output: Output, folder: Path) -> None:
         except InputError as error:
             if "--period" in error.remedy:  # an option of `publish`, and none of `serve`
                 error.remedy = "Put the month into the file's name, such as usage-2026-11.jsonl."
-            elif "--allow-rejects" in error.remedy:
+            elif error.parameter == "allow_rejects":
+                error.parameter = ""
                 error.remedy = "Mend the line, or publish without it: counterfoil publish --allow-rejects."
             raise
     for receipt in receipts:

@@ -33,7 +33,7 @@ _MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])", re.ASCII)
 Count = Annotated[int, Meta(ge=0)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Total = Annotated[str, Meta(pattern=r"^-?(0|[1-9][0-9]{0,42})(\.[0-9]{1,100})?\Z")]  # what exact sums can hold, in full
-Totals = Mapping[str, Mapping[str, Total]]  # by currency and column
+TotalTexts = Mapping[str, Mapping[str, Total]]  # by currency and column
 
 
 class Proof(StrEnum):
@@ -78,7 +78,7 @@ class Receipt(
     finished_at: str
     format: str
     line_items: Count
-    totals: Totals
+    totals: TotalTexts
     proof: Proof
     checked: tuple[str, ...]
     unchecked: tuple[str, ...]

@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 
 from counterfoil.columns import EXTRA, LineItemTable, table_of
 from counterfoil.datasets.batch import Batch
-from counterfoil.datasets.json_lines import OnRefused
-from counterfoil.datasets.values import Refused
 from counterfoil.errors import InputError, UsageError
 from counterfoil.lifetimes import LINE_ITEM_SIZE_BYTES_MAX
+from counterfoil.line_items.reference import OnRefused
+from counterfoil.line_items.values import Refused
 from counterfoil.model import Dataset, Kind, Scope, tenant_id
 from counterfoil.periods import BillingPeriod
 

@@ -28,10 +28,10 @@ from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.source import STANDARD_INPUT, Source
-from counterfoil.datasets.values import Refused
 from counterfoil.errors import InputError, RebaseError, UsageError
 from counterfoil.lake_files import LakeReader
 from counterfoil.line_items.line_digests import LineDigests
+from counterfoil.line_items.values import Refused
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files, Publication

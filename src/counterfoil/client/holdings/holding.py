@@ -15,14 +15,13 @@ import pyarrow as pa
 
 from counterfoil.client.holdings.counting import COUNTED, summed_columns
 from counterfoil.client.line_items.forms import DATA_SUFFIXES
-from counterfoil.client.line_items.reading import tally_of
-from counterfoil.client.protocol.promised_totals import Tally
 from counterfoil.client.pull_folder.inspection import staged_faults
 from counterfoil.client.pull_folder.target import STAGING
 from counterfoil.client.pull_folder.unfinished import FILE_NAME as UNFINISHED_NAME
 from counterfoil.client.receipt import FILE_NAME, Receipt, ReceiptFile
 from counterfoil.disk.hashing import measured
 from counterfoil.errors import ProofError, UsageError
+from counterfoil.line_items.totals import Totals
 from counterfoil.model import Kind, tenant_id
 
 
@@ -125,7 +124,7 @@ def verify(holding: Holding, tenant: str = "", advance: Callable[[int], None] = 
         return verdict
     if is_strangers(receipt, tenant):
         verdict.faults.append(_of_strangers(receipt, tenant))
-    tally = Tally()
+    tally = Totals()
     for file in receipt.files:
         verdict.files += 1
         verdict.faults += _file_faults(holding.folder, file, receipt, tally, advance)
@@ -150,7 +149,7 @@ def _staged_faults(folder: Path) -> list[str]:
 
 
 def _file_faults(
-    folder: Path, file: ReceiptFile, receipt: Receipt, tally: Tally, advance: Callable[[int], None]
+    folder: Path, file: ReceiptFile, receipt: Receipt, tally: Totals, advance: Callable[[int], None]
 ) -> Iterator[str]:
     if not file.name or Path(file.name).name != file.name:
         yield f"the receipt names {file.name!r}, which is no file beside it"
@@ -164,7 +163,7 @@ def _file_faults(
     before = tally.line_items
     try:
         for batch in summed_columns(folder / file.name, receipt, kind):
-            tally_of(kind, batch, tally)
+            tally.add_batch(kind, batch)
             advance(batch.num_rows)
     except ArithmeticError:
         yield f"{file.name} has an amount that is no number"
@@ -186,11 +185,11 @@ def _own_faults(receipt: Receipt) -> Iterator[str]:
             yield f"the receipt says {receipt.line_items:,} line items, and {added:,} of its {what} together"
 
 
-def _sum_faults(receipt: Receipt, tally: Tally) -> Iterator[str]:
+def _sum_faults(receipt: Receipt, tally: Totals) -> Iterator[str]:
     if tally.line_items != receipt.line_items:
         yield f"there are {tally.line_items:,} line items, and the receipt says {receipt.line_items:,}"
     try:
-        promised = Tally.of(receipt.line_items, receipt.totals)
+        promised = Totals.of(receipt.line_items, receipt.totals)
     except (ArithmeticError, TypeError, AttributeError):
         yield "the totals of the receipt are no numbers"
         return

@@ -13,14 +13,15 @@ from pathlib import Path
 import msgspec
 
 from counterfoil.client.line_items.files import LakeFile, batches_of
-from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns, tally_of
 from counterfoil.client.protocol.graph_answers import SourceBlob
-from counterfoil.client.protocol.promised_totals import TRY_AGAIN, Tally
-from counterfoil.client.receipt import VERSION, Count, ReceiptFile, Totals
+from counterfoil.client.protocol.promised_totals import TRY_AGAIN
+from counterfoil.client.receipt import VERSION, Count, ReceiptFile, TotalTexts
 from counterfoil.disk import documents
 from counterfoil.disk.durability import sync_file, write_durably
 from counterfoil.disk.hashing import measured
 from counterfoil.errors import ProofError
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.totals import Totals
 from counterfoil.model import Kind
 
 
@@ -29,13 +30,13 @@ class VerifiedBlob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     blob: ReceiptFile
     file: ReceiptFile
-    totals: Totals
+    totals: TotalTexts
     inexact: Mapping[str, Count] = {}
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> Totals:
         """Its line items and sums."""
-        return Tally.of(self.blob.line_items, self.totals)
+        return Totals.of(self.blob.line_items, self.totals)
 
     @property
     def is_parquet(self) -> bool:
@@ -84,21 +85,21 @@ def _proven(
 ) -> VerifiedBlob:
     size, sha256 = measured(part)
     check_blob(blob, size, sha256)
-    tally, inexact = Tally(), dict[str, int]()
-    reader = LineReader(kind, Dialect.GRAPH, only=() if as_parquet else tally_columns(kind))
+    tally, inexact = Totals(), dict[str, int]()
+    reader = LineReader(kind)
     if as_parquet:
         target = part.with_name(parquet_name(blob.name))
         target.unlink(missing_ok=True)
         with LakeFile(target, kind) as lake:
             for batch in batches_of(part, blob.name, reader, coded=True):
-                tally_of(kind, batch, tally)
+                tally.add_batch(kind, batch)
                 lake.add(batch)
                 on_line_items(batch.num_rows)
             file = lake.finish()
         inexact = lake.inexact
     else:
         for batch in batches_of(part, blob.name, reader, coded=True):
-            tally_of(kind, batch, tally)
+            tally.add_batch(kind, batch)
             on_line_items(batch.num_rows)
         file = ReceiptFile(blob.name, size, sha256, tally.line_items)
     if blob.line_items is not None and blob.line_items != tally.line_items:

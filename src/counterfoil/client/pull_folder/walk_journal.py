@@ -19,14 +19,16 @@ from typing import Annotated, Final
 import msgspec
 
 from counterfoil.client.line_items.files import LINES_PER_FILE_MAX, LakeFile, LinesFile
-from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns, tally_of
-from counterfoil.client.protocol.promised_totals import ChangedError, Tally
+from counterfoil.client.line_items.refusing import read_all
+from counterfoil.client.protocol.promised_totals import ChangedError
 from counterfoil.client.protocol.v1_answers import Annotations, PageLink, SourcePage
 from counterfoil.client.pull_folder.verified import VerifiedBlob
-from counterfoil.client.receipt import VERSION, Count, ReceiptFile, Sha256, Totals
+from counterfoil.client.receipt import VERSION, Count, ReceiptFile, Sha256, TotalTexts
 from counterfoil.disk import documents
 from counterfoil.disk.durability import sync_folder
 from counterfoil.disk.hashing import measured
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.totals import Totals
 from counterfoil.model import Kind
 
 FILE_NAME: Final = "walk.jsonl"
@@ -42,7 +44,7 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     size_bytes: Count  # of this page
     sha256: Sha256
     line_items: Count
-    totals: Totals
+    totals: TotalTexts
     link: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
     following: PageLink | None
     annotations: Annotations
@@ -59,7 +61,7 @@ class WalkState:
     part: int = 0
     part_items: int = 0
     part_bytes: int = 0
-    tally: Tally = field(default_factory=Tally)
+    tally: Totals = field(default_factory=Totals)
     taken: set[bytes] = field(default_factory=set)  # fingerprints of the links followed
     digests: dict[str, int] = field(default_factory=dict)  # SHA-256 of a page's items: the number of that page
     request_ids: list[str] = field(default_factory=list)  # of the calls so far
@@ -82,7 +84,7 @@ class WalkJournal:
         self._folder = folder
         self._kind = kind
         self._path = folder / FILE_NAME
-        self._tallier = LineReader(kind, Dialect.V1, only=tally_columns(kind))
+        self._reader = LineReader(kind)
         self._pages: dict[int, list[JournalLine]] = {}  # by part
 
     def read(self) -> WalkState:
@@ -135,9 +137,9 @@ class WalkJournal:
         `request_ids` are of the calls since the page before.
         """
         lines = [_one_line(item) for item in page.items]
-        tally = Tally()
+        tally = Totals()
         if lines:
-            tally_of(self._kind, self._tallier.read(lines, where), tally)
+            tally.add_batch(self._kind, read_all(self._reader, lines, where))
         part, items, size = walk.part, walk.part_items, walk.part_bytes
         if items and items + len(lines) > LINES_PER_FILE_MAX:
             part, items, size = part + 1, 0, 0
@@ -184,16 +186,15 @@ class WalkJournal:
         Raises ChangedError for items that are not as they were stored, ProofError for some that cannot be read
         exactly.
         """
-        tally = Tally()
+        tally = Totals()
         name = part_name(part)
         path = self._folder / (name.replace(".json.gz", ".parquet") if as_parquet else name)
         path.unlink(missing_ok=True)
-        reader = LineReader(self._kind, Dialect.V1, only=() if as_parquet else tally_columns(self._kind))
         inexact: dict[str, int] = {}
         with LakeFile(path, self._kind) if as_parquet else LinesFile(path) as written:
             for lines in self._lines(part):
-                batch = reader.read(lines, f"Part {part} of the walk")
-                tally_of(self._kind, batch, tally)
+                batch = read_all(self._reader, lines, f"Part {part} of the walk")
+                tally.add_batch(self._kind, batch)
                 written.add(batch) if isinstance(written, LakeFile) else written.add(lines)
             file = written.finish()
             if isinstance(written, LakeFile):
@@ -230,7 +231,7 @@ class WalkJournal:
         self._pages.setdefault(entry.part, []).append(entry)
         walk.following = entry.following
         walk.annotations = walk.annotations or entry.annotations
-        walk.tally.merge(Tally.of(entry.line_items, entry.totals))
+        walk.tally.merge(Totals.of(entry.line_items, entry.totals))
         walk.part, walk.part_items, walk.part_bytes = entry.part, entry.part_items, entry.part_bytes
         walk.taken.add(bytes.fromhex(entry.link))
         walk.request_ids += entry.request_ids

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from counterfoil.client.line_items.forms import Form, check_rows
-from counterfoil.client.line_items.reading import Dialect
 from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest
 from counterfoil.client.protocol.promised_totals import ChangedError
 from counterfoil.client.pull_folder.target import PullFolder, check_space
@@ -133,9 +132,7 @@ class ExportPull:
         try:
             manifest.promise.check(tally)
             _check_repeated(manifest, facts)
-            files = written(
-                self.calls.session, self.form, self.ask.kind, Dialect.GRAPH, self.folder, facts, self.progress
-            )
+            files = written(self.calls.session, self.form, self.ask.kind, self.folder, facts, self.progress)
         except ProofError:
             self.folder.clear()  # resuming from here would end here again
             raise

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Final
 
 from counterfoil.client.line_items.forms import Form, check_rows
-from counterfoil.client.line_items.reading import Dialect
 from counterfoil.client.protocol import v1_answers as v1
 from counterfoil.client.protocol.addresses import shown
 from counterfoil.client.protocol.messages import Request, SourceAnswer
@@ -156,7 +155,7 @@ class WalkPull:
             )
         etag = (walk.annotations.etag if walk.annotations else None) or ""
         checked, unchecked = verdict(self.ask.kind, promise, {"one eTag over the whole walk": bool(etag)})
-        files = written(self.calls.session, self.form, self.ask.kind, Dialect.V1, self.folder, facts, self.progress)
+        files = written(self.calls.session, self.form, self.ask.kind, self.folder, facts, self.progress)
         return PullResult(
             operation="",
             partner=ticket.partner,

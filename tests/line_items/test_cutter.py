@@ -1,4 +1,4 @@
-"""The quick way of reading blocks of lines against the reference: the same columns, or it says that it will not."""
+"""The quick way of reading blocks of lines against the reference: the same columns, and the same lines refused."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns, tally_of
-from counterfoil.client.protocol.promised_totals import Tally
 from counterfoil.columns import Type, table_of
-from counterfoil.errors import ProofError
 from counterfoil.generator import generate
+from counterfoil.lake import text_schema
+from counterfoil.line_items import line_reader
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.reference import read_lines
+from counterfoil.line_items.totals import Totals, summed_names
+from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind, Scope
 from counterfoil.testing import PARTNER
 
@@ -48,17 +51,23 @@ def blocks(draw: st.DrawFn) -> bytes:
     return "\n".join([*lines, ""]).encode(errors="surrogatepass")
 
 
-def read(block: bytes, *, quick: bool, only: tuple[str, ...] = ()) -> list[dict[str, str | None]] | None:
-    reader = LineReader(Kind.USAGE, Dialect.GRAPH, only=only)
+def refuse(line: int, refused: Refused) -> None:
+    raise refused
+
+
+def read(block: bytes, *, quick: bool) -> list[dict[str, str | None]] | None:
     try:
         if quick:
-            rows: list[dict[str, str | None]] = reader.read_block(block, "x", coded=True).to_pylist()
+            rows: list[dict[str, str | None]] = LineReader(Kind.USAGE).read_block(block, refuse, coded=True).to_pylist()
             return rows
-        lines = [line for line in block.split(b"\n") if line and not line.isspace()]
-        rows = reader.read(lines, "x").to_pylist()
-    except ProofError:
+        lines = enumerate(block.split(b"\n"), 1)
+        names = text_schema(Kind.USAGE).names
+        return [
+            {name: item.values.get(name) for name in names}
+            for _, _, item in read_lines(table_of(Kind.USAGE), lines, refuse)
+        ]
+    except Refused:
         return None
-    return rows
 
 
 @settings(max_examples=200, deadline=None)
@@ -86,12 +95,12 @@ def test_an_attribute_that_is_there_twice_is_refused_either_way(line: bytes) -> 
         assert read(b'{"UnitPrice":1,"Quantity":2}\n' + line + b"\n", quick=quick) is None
 
 
-def test_an_amount_that_is_there_twice_is_refused_where_only_the_sums_are_wanted() -> None:
+def test_an_amount_that_is_there_twice_is_refused_among_others() -> None:
     right = b'{"BillingPreTaxTotal":1,"BillingCurrency":"EUR","UnitPrice":1}\n'
     twice = b'{"BillingPreTaxTotal":1,"BillingCurrency":"EUR","BillingPreTaxTotal":2}\n'
     for block in (twice, right + twice):
         for quick in (True, False):
-            assert read(block, quick=quick, only=tally_columns(Kind.USAGE)) is None
+            assert read(block, quick=quick) is None
 
 
 @pytest.mark.parametrize(
@@ -117,24 +126,22 @@ def test_generated_lines_are_cut_and_not_read_one_by_one(kind: Kind, monkeypatch
         json.dumps({name: json.loads(line).get(name) for name in names}, separators=(",", ":")).encode() + b"\n"
         for line in block.splitlines()
     )
-    reader = LineReader(kind, Dialect.GRAPH)
-    expected = reader.read(full.splitlines(), "x")
-    monkeypatch.setattr(LineReader, "read", None)
+    expected = list(read_lines(table_of(kind), enumerate(full.splitlines()), refuse))
+    monkeypatch.setattr(line_reader, "read_lines", None)
+    totals = []
     for coded in (False, True):
-        batch = reader.read_block(full, "x", coded=coded)
-        assert batch.to_pylist() == expected.to_pylist()
-        tallies = [Tally(), Tally()]
-        tally_of(kind, batch, tallies[0])
-        tally_of(kind, expected, tallies[1])
-        assert tallies[0].plain_totals() == tallies[1].plain_totals()
-
-
-def test_only_the_columns_of_the_sums_are_made_where_no_more_is_wanted() -> None:
-    only = tally_columns(Kind.USAGE)
-    block = b'{"PartnerId":"p","BillingPreTaxTotal":1.50,"BillingCurrency":"EUR"}\n' * 3
-    batch = LineReader(Kind.USAGE, Dialect.GRAPH, only=only).read_block(block, "x")
-    assert set(batch.schema.names) == set(only)
-    assert batch.to_pylist() == [{"BillingPreTaxTotal": "1.50", "BillingCurrency": "EUR"}] * 3
+        batch = LineReader(kind).read_block(full, refuse, coded=coded)
+        rows = [{name: text for name, text in row.items() if text is not None} for row in batch.to_pylist()]
+        assert rows == [item.values for _, _, item in expected]
+        totals.append(Totals())
+        totals[-1].add_batch(kind, batch)
+    one_by_one = Totals()
+    currency, *columns = summed_names(kind)
+    values = [item.values for _, _, item in expected]
+    one_by_one.add(
+        [each.get(currency) for each in values], {name: [each.get(name) for each in values] for name in columns}
+    )
+    assert totals[0].plain_totals() == totals[1].plain_totals() == one_by_one.plain_totals()
 
 
 amounts = st.from_regex(r"-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,30})?([eE]-[0-9])?", fullmatch=True)
@@ -150,8 +157,8 @@ def test_sums_are_those_of_adding_one_by_one(texts: list[str | None], coded: boo
             "BillingPreTaxTotal": given_texts.dictionary_encode() if coded else given_texts,
         }
     )
-    quick, slow = Tally(), Tally()
-    tally_of(Kind.USAGE, batch, quick)
+    quick, slow = Totals(), Totals()
+    quick.add_batch(Kind.USAGE, batch)
     if texts:
         slow.add(["EUR"] * len(texts), {"BillingPreTaxTotal": texts})
     assert (quick.line_items, quick.plain_totals()) == (slow.line_items, slow.plain_totals())
