@@ -17,16 +17,21 @@ from typing import Any
 def render(lake: list[str], scratch: str) -> None:
     """Ours: lake files to sealed, synced graph-full blobs."""
     from counterfoil.columns import USAGE
-    from counterfoil.datasets.seal import render_part
-    from counterfoil.model import Rendering
-    from counterfoil.storage.files import Files
+    from counterfoil.datasets.seal import creating, render_part
+    from counterfoil.model import WHOLE, Dataset, Kind, Rendering, Scope
+    from counterfoil.periods import utc_now
+    from counterfoil.storage.engines import open_store
+    from counterfoil.storage.folder_files import FolderFiles
 
-    publication = Files(Path(scratch)).begin()
+    dataset = Dataset(Kind.USAGE, "0e195b37-4574-4539-bc42-0e539b9684c0", Scope(period="2026-11", currency="EUR"))
+    publication = open_store(Path(scratch)).begin(utc_now())
+    create = creating(publication, 0, dataset, WHOLE)
     _load_kernels()
     start()
     for part, path in enumerate(lake):
-        render_part(publication, USAGE, Path(path), part, {Rendering.GRAPH_FULL: f"{part}.json.gz"})
-    publication.seal()
+        lake_file = FolderFiles(Path(path).parent).open(Path(path).name)
+        render_part(create, USAGE, lake_file, part, [Rendering.GRAPH_FULL])
+    publication.seal([], {})
 
 
 def duckdb_render(lake: list[str], scratch: str) -> None:

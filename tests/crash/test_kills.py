@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.periods import utc_now
-from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 from tests.chaos.plans import WHOLE, Plans, faults_in, in_force, orphans_in, swept
 from tests.chaos.processes import Job, Worker, Workers
 from tests.chaos.trials import Trial, killed_at
@@ -62,7 +62,7 @@ def restored_after_kill(plans: Plans, workers: Workers, worker: Worker, data: Pa
 def bare_revision(plans: Plans, worker: Worker, data: Path) -> tuple[str, list[str]]:
     """Publish two revisions and sweep the wire forms of the first; return its id, and the hashes of all its files."""
     plans.whole.prepare(data)
-    with Catalog.open(data, create=False) as catalog:
+    with open_store(data, create=False).catalog as catalog:
         first = catalog.revisions(WHOLE)[0].id
     before = hashes_of(data, first)
     assert not worker.do(Job(data, plans.whole.variants["b"])).error
@@ -72,7 +72,7 @@ def bare_revision(plans: Plans, worker: Worker, data: Path) -> tuple[str, list[s
 
 def hashes_of(data: Path, revision: str) -> list[str]:
     """Return the SHA-256 of all files of a revision."""
-    with Catalog.open(data, create=False) as catalog:
+    with open_store(data, create=False).catalog as catalog:
         return [file.sha256 for file in catalog.files(revision)]
 
 

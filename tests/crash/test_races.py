@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.storage import sqlite
-from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 from tests.chaos.plans import DAILY, WHOLE, Plans, faults_in, in_force, orphans_in, swept
 from tests.chaos.processes import Given, Job, Worker, Workers, command
 from tests.chaos.trials import Trial, stopped_at
@@ -62,7 +62,7 @@ def race(plans: Plans, data: Path, workers: Workers) -> str:
             done = ended[name]
             assert done is not None
             assert done.receipts == plan.outcome(name).receipts
-        with Catalog.open(data, create=False) as catalog:
+        with open_store(data, create=False).catalog as catalog:
             assert len(catalog.revisions(WHOLE)) == len(won)
         for name in lost:
             assert left.do(Job(data, plan.variants[name])).receipts == plan.outcome(name).receipts
@@ -105,7 +105,7 @@ def test_publications_of_two_segments_come_one_after_the_other_and_both_stay(
         assert done.receipts == plans.segment.outcome("b").receipts
     after = worker.do(Job(data, other))
     assert after.receipts[0]["lineItems"] == 600 + 900 + 900
-    with Catalog.open(data, create=False) as catalog:
+    with open_store(data, create=False).catalog as catalog:
         current = catalog.in_force(DAILY)
         assert current is not None
         assert [segment.name for segment in catalog.segments(current.id)] == ["2026-11-19", "2026-11-20", "2026-11-21"]
@@ -141,7 +141,7 @@ def test_nothing_is_withdrawn_or_restored_while_it_is_published_nor_the_other_wa
     """Both wait for each other's lock, so that they come in some order."""
     plan = plans.whole
     plan.prepare(data)
-    with Catalog.open(data, create=False) as catalog:
+    with open_store(data, create=False).catalog as catalog:
         first = catalog.revisions(WHOLE)[0].id
     with workers.take() as holder:
         holder.begin(Job(data, plan.variants["b"], at="sealed 1", how="stop"))

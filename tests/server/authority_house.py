@@ -18,6 +18,7 @@ from counterfoil.server.auth import Authenticator
 from counterfoil.server.authority import Authority, authority_router
 from counterfoil.server.issuing import AuthorityKeys
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 OTHER = "22222222-2222-3333-4444-555555555555"
@@ -82,7 +83,7 @@ class House:
 
 
 def house(data: Path, *, development: bool, clocks: Clocks) -> Iterator[House]:
-    with Catalog.open(data) as catalog:
+    with open_store(data).catalog as catalog:
         for partner in (PARTNER, OTHER):
             catalog.add_partner(partner, NOW)
         keys = AuthorityKeys(data, development=development)

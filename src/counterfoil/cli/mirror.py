@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 import pyarrow.parquet as pq
 
-from counterfoil.cli.data_folder import opened_to_publish, progress_of
+from counterfoil.cli.data_folder import opened, progress_of
 from counterfoil.cli.output import Output, counted
 from counterfoil.client import Form, Proof, Receipt
 from counterfoil.columns import EXTRA, Type, table_of
@@ -57,12 +57,12 @@ def publish_pulled(receipt: Receipt, folder: Path, settings: Settings, output: O
     with _as_lines(receipt, folder, kind) as paths:
         asserted = _assertions(receipt, kind, paths[0])
         inputs = [Input(str(path), asserted) for path in paths]
-        with progress_of(output) as report, opened_to_publish(settings, report) as workshop:
+        with progress_of(output) as report, opened(settings, create=True, progress=report) as workshop:
             [published] = publish(workshop, inputs)
             _check_totals(receipt, published)
             if published.changed:
                 try:
-                    sweep(workshop.catalog, workshop.files, workshop.now())
+                    sweep(workshop.store, workshop.now())
                 except CounterfoilError as error:  # it is published by now, whatever becomes of this
                     output.warning(f"Old files were not swept: {error} `counterfoil sweep` does it later.")
     _tell(receipt, published, output)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from counterfoil.cli.data_folder import opened_to_publish, progress_of
+from counterfoil.cli.data_folder import opened, progress_of
 from counterfoil.cli.options import NamedPath, standard_input, with_output, with_settings
 from counterfoil.cli.output import Form, Output, counted
 from counterfoil.datasets.check import Assertions
@@ -95,7 +95,7 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
     _check_names([given.name for given in inputs])
     _check_rejects(context.params["rejects"], settings)
     date_order: DateOrder | None = options["date_order"]  # type: ignore[assignment]
-    with progress_of(output) as report, opened_to_publish(settings, report) as workshop:
+    with progress_of(output) as report, opened(settings, create=True, progress=report) as workshop:
         known = {partner.tenant for partner in workshop.catalog.partners()}
         receipts = publish_inputs(
             workshop,
@@ -151,7 +151,7 @@ def _check_rejects(rejects: Path | None, settings: Settings) -> None:
 def _sweep(workshop: Workshop, output: Output) -> None:
     """Take away what the publication made unreachable. It is done and true by now, whatever becomes of this."""
     try:
-        sweep(workshop.catalog, workshop.files, workshop.now())
+        sweep(workshop.store, workshop.now())
     except CounterfoilError as error:
         output.warning(f"Old files were not swept: {error} `counterfoil sweep` does it later.")
 

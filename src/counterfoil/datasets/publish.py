@@ -27,12 +27,13 @@ from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.source import STANDARD_INPUT, Source
 from counterfoil.datasets.values import Refused
-from counterfoil.errors import InputError, UsageError
+from counterfoil.errors import InputError, LockedError, UsageError
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Files, Publication
-from counterfoil.storage.locks import DatasetLocks
+from counterfoil.storage.files import Files
+from counterfoil.storage.locks import Held
 from counterfoil.storage.records import NewSegment, Revision
+from counterfoil.storage.store import Publication, Store
 
 Progress = Callable[[str, int], None]  # what is being done, and how many line items so far
 
@@ -67,14 +68,22 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """The places a publication works with, and how it reports."""
+    """The store a publication works with, and how it reports."""
 
-    catalog: Catalog
-    files: Files
-    locks: DatasetLocks
+    store: Store
     now: Callable[[], datetime]
     progress: Progress = lambda _what, _count: None
     stop: Callable[[str], None] = lambda _: None  # called at each named stopping point; tests end the process there
+
+    @property
+    def catalog(self) -> Catalog:
+        """The store's catalog."""
+        return self.store.catalog
+
+    @property
+    def files(self) -> Files:
+        """The store's files."""
+        return self.store.files
 
 
 @dataclass(slots=True)
@@ -109,10 +118,8 @@ def publish(
             f"{rejects} is an input and would be overwritten.", remedy="Name another file for the rejects."
         )
     with ExitStack() as stack:
-        publication = workshop.files.begin()
-        # Whatever happens: what the catalog does not list when we leave is deleted (after letting go of the lock).
-        stack.callback(workshop.files.clean, publication.id, workshop.catalog.paths_in)
-        stack.enter_context(publication)
+        # Whatever happens: what was not committed when we leave is deleted.
+        publication = stack.enter_context(workshop.store.begin(workshop.now()))
         refused = stack.enter_context(Rejects(rejects, allow_rejects))
         gathering = _Gathering(workshop, publication, refused, stack, date_order)
         for given in inputs:
@@ -125,13 +132,20 @@ def publish(
         changed = [segment for segment in segments if not _in_force_already(workshop.catalog, segment)]
         if dry_run or not changed:
             return [_foreseen(workshop.catalog, segment, segments, changed) for segment in segments]
+        publication.sources = _sources(inputs)
         sealed = [_seal(workshop, publication, number, segment) for number, segment in enumerate(changed)]
-        publication.seal()
-        workshop.stop("sealed")
         bases = {segment.identity.dataset: segment.base for segment in changed}
+        gathering.check_locks()
+        publication.seal(sealed, bases)
+        workshop.stop("sealed")
         workshop.catalog.commit(publication.id, sealed, bases, workshop.now())
         workshop.stop("committed")
         return [_receipt(workshop.catalog, segment, segment in changed) for segment in segments]
+
+
+def _sources(inputs: Sequence[Input]) -> dict[str, object]:
+    """Return what the catalog keeps about where a publication's line items came from."""
+    return {"inputs": [{"name": given.name, "segment": given.segment} for given in inputs]}
 
 
 def _same_file(path: Path, name: str) -> bool:
@@ -155,7 +169,13 @@ class _Gathering:
         self._stack = stack
         self._date_order = date_order
         self._segments: dict[tuple[Dataset, str], _Segment] = {}
+        self._held: list[Held] = []
         self._read_items = 0
+
+    def check_locks(self) -> None:
+        """Raise LockedError if the lock of a dataset was lost meanwhile."""
+        if any(held.is_lost for held in self._held):
+            raise LockedError("This publication lost its lock while it was at work.", remedy="Publish it again.")
 
     @property
     def segments(self) -> list[_Segment]:
@@ -196,10 +216,10 @@ class _Gathering:
         ):
             raise UsageError(f"{identity.dataset} cannot be published whole and in segments at once.")
         if not any(dataset == identity.dataset for dataset, _ in self._segments):
-            self._stack.enter_context(self._workshop.locks.hold([identity.dataset]))
+            self._held += self._stack.enter_context(self._workshop.store.hold([identity.dataset]))
             self._workshop.stop("locked")
         base = self._workshop.catalog.in_force(identity.dataset)
-        sorter = Sorter(self._publication.folder / f"sorting-{len(self._segments)}")
+        sorter = Sorter(self._publication.scratch(f"sorting-{len(self._segments)}"))
         segment = _Segment(identity, name, base.id if base else None, sorter)
         self._segments[key] = segment
         return segment
@@ -228,7 +248,7 @@ class _Gathering:
 def _seal(workshop: Workshop, publication: Publication, number: int, segment: _Segment) -> NewSegment:
     dataset = segment.identity.dataset
     written = 0
-    with SegmentSealer(publication, number, table_of(dataset.kind), dataset.scope, workshop.stop) as sealer:
+    with SegmentSealer(publication, number, dataset, segment.name, workshop.stop) as sealer:
         for records in segment.sorter.sorted():
             sealer.write(records)
             written += len(records)

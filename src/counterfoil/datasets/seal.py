@@ -11,7 +11,6 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import BinaryIO, Self, cast
 
 import numpy as np
@@ -19,16 +18,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from isal import isal_zlib
 
-from counterfoil.columns import EXTRA, LineItemTable, Type
+from counterfoil.columns import EXTRA, LineItemTable, Type, table_of
 from counterfoil.datasets import amounts
 from counterfoil.datasets.located import Located
 from counterfoil.datasets.records import names_of, size_of, within
 from counterfoil.datasets.render import Renderer
 from counterfoil.lake import TEXT_SUFFIX, lake_schema
-from counterfoil.model import Rendering, Scope
-from counterfoil.storage.files import FileWriter, Publication
+from counterfoil.model import Dataset, Rendering, Scope
+from counterfoil.storage.files import FileWriter, Reader, ReaderStream
 from counterfoil.storage.records import NewFile
-from counterfoil.wire.v1_blocks import BlockWriter
+from counterfoil.storage.store import Publication
+from counterfoil.storage.v1_blocks import BlockWriter
 
 PART_LINE_ITEMS = 250_000
 ROW_GROUP_LINE_ITEMS = 25_000
@@ -36,12 +36,6 @@ _SLICES = 10  # of a row group: a slice is what is located, rendered and compres
 _SLICE_LINE_ITEMS = ROW_GROUP_LINE_ITEMS // _SLICES
 _SLICE_SIZE_BYTES_MAX = (64 << 20) // _SLICES
 _PIECE_SIZE_BYTES = 1 << 20
-_SUFFIXES = {
-    Rendering.LAKE: ".lake.parquet",
-    Rendering.GRAPH_FULL: ".graph-full.json.gz",
-    Rendering.GRAPH_BASIC: ".graph-basic.json.gz",
-    Rendering.V1: ".v1",
-}
 
 
 def renderings_of(scope: Scope) -> tuple[Rendering, ...]:
@@ -50,9 +44,8 @@ def renderings_of(scope: Scope) -> tuple[Rendering, ...]:
     return graph if scope.is_billed else (*graph, Rendering.V1)
 
 
-def rendered_name(prefix: str, part: int, rendering: Rendering) -> str:
-    """Return the file name of one part's rendering; `prefix` tells segments of one publication apart."""
-    return f"{prefix}-p{part:05}{_SUFFIXES[rendering]}"
+# Makes the file of one rendering and part of a segment.
+Create = Callable[[Rendering, int], FileWriter]
 
 
 class SegmentSealer:
@@ -65,14 +58,13 @@ class SegmentSealer:
         self,
         publication: Publication,
         number: int,
-        table: LineItemTable,
-        scope: Scope,
+        dataset: Dataset,
+        segment: str,
         stop: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._publication = publication
-        self._prefix = f"s{number}"
-        self._table = table
-        self._renderings = renderings_of(scope)
+        self._create = creating(publication, number, dataset, segment)
+        self._table = table_of(dataset.kind)
+        self._renderings = renderings_of(dataset.scope)
         self._stop = stop
         self._part: _Part | None = None
         self._files: list[NewFile] = []
@@ -89,7 +81,7 @@ class SegmentSealer:
         """Take the next line items, in order."""
         while len(records):
             if self._part is None:
-                self._part = _Part(self._publication, self._prefix, self._parts(), self._table, self._renderings)
+                self._part = _Part(self._create, self._parts(), self._table, self._renderings)
             taken = self._part.add(records)
             records = records.slice(taken)
             if self._part.line_items >= PART_LINE_ITEMS:
@@ -117,14 +109,21 @@ class SegmentSealer:
         return sum(file.rendering is Rendering.LAKE for file in self._files)
 
 
+def creating(publication: Publication, number: int, dataset: Dataset, segment: str) -> Create:
+    """Return what makes the files of one segment; `number` tells the segments of a publication apart."""
+    return lambda rendering, part: publication.create(dataset, segment, rendering, number=number, part=part)
+
+
 def render_part(
-    publication: Publication, table: LineItemTable, lake_path: Path, part: int, names: dict[Rendering, str]
+    create: Create, table: LineItemTable, lake_file: Reader, part: int, renderings: Collection[Rendering]
 ) -> list[NewFile]:
-    """Render one lake file into the named wire forms, all in one pass over it."""
+    """Render one lake file into wire forms, all in one pass over it."""
     columns = [f"{column.name}{TEXT_SUFFIX}" if column.type is Type.NUMBER else column.name for column in table.columns]
     columns.append(EXTRA)
-    forms = _Forms(publication, part, table, names)
-    with pq.ParquetFile(lake_path, read_dictionary=_without_amounts(columns)) as lake:
+    forms = _Forms(create, part, table, renderings)
+    with pq.ParquetFile(
+        pa.PythonFile(ReaderStream(lake_file), mode="r"), read_dictionary=_without_amounts(columns)
+    ) as lake:
         for batch in lake.iter_batches(ROW_GROUP_LINE_ITEMS, columns=columns, use_threads=False):
             forms.write(Located.of_columns([batch.column(name) for name in columns]))
     return forms.finish()
@@ -139,18 +138,16 @@ class _Part:
 
     def __init__(
         self,
-        publication: Publication,
-        prefix: str,
+        create: Create,
         number: int,
         table: LineItemTable,
         renderings: Collection[Rendering],
     ) -> None:
         self.number = number
         self._columns = len(names_of(table))
-        names = {rendering: rendered_name(prefix, number, rendering) for rendering in renderings}
-        self.forms = _Forms(publication, number, table, names)
+        self.forms = _Forms(create, number, table, renderings)
         # Last, because a Parquet writer must be abandoned, and of a part that was never made nobody could.
-        self.lake = _LakeFile(publication, rendered_name(prefix, number, Rendering.LAKE), table)
+        self.lake = _LakeFile(create(Rendering.LAKE, number), table)
         self._pending: list[pa.Array] = []
         self._pending_rows = self._pending_size_bytes = 0
         self.line_items = 0
@@ -182,10 +179,10 @@ class _Part:
 class _Forms:
     """The wire forms of one part while they are written."""
 
-    def __init__(self, publication: Publication, part: int, table: LineItemTable, names: dict[Rendering, str]) -> None:
+    def __init__(self, create: Create, part: int, table: LineItemTable, renderings: Collection[Rendering]) -> None:
         self._part = part
-        self._renderer = Renderer(table, names)
-        self._writers = {rendering: publication.create(name) for rendering, name in names.items()}
+        self._renderer = Renderer(table, renderings)
+        self._writers = {rendering: create(rendering, part) for rendering in renderings}
         self._blobs = {
             rendering: GzipLines(writer) for rendering, writer in self._writers.items() if rendering is not Rendering.V1
         }
@@ -256,9 +253,9 @@ class GzipLines:
 class _LakeFile:
     """One lake file being written."""
 
-    def __init__(self, publication: Publication, name: str, table: LineItemTable) -> None:
+    def __init__(self, out: FileWriter, table: LineItemTable) -> None:
         self._table = table
-        self._out = publication.create(name)
+        self._out = out
         self._schema = lake_schema(table.kind)
         self._slices: list[pa.RecordBatch] = []
         self._buffer = pa.BufferedOutputStream(pa.PythonFile(self._out, mode="w"), _PIECE_SIZE_BYTES)
@@ -315,4 +312,4 @@ def _without_amounts(names: Sequence[str]) -> list[str]:
 
 
 def _new_file(rendering: Rendering, part: int, writer: FileWriter, line_items: int) -> NewFile:
-    return NewFile(rendering, part, writer.stored, writer.size_bytes, writer.sha256, line_items)
+    return NewFile(rendering, part, writer.path, writer.size_bytes, writer.sha256, line_items)

@@ -12,7 +12,6 @@ import gzip
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,9 +25,11 @@ from counterfoil.errors import DamagedError
 from counterfoil.lake import TEXT_SUFFIX, text_schema
 from counterfoil.model import Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Files
+from counterfoil.storage.files import Files, Reader, ReaderStream
+from counterfoil.storage.places import UNLISTED, publication_of
 from counterfoil.storage.records import Revision, Segment, StoredFile
-from counterfoil.wire.v1_blocks import BlockFile
+from counterfoil.storage.store import Store
+from counterfoil.storage.v1_blocks import BlockFile
 
 _READ_SIZE_BYTES = 4 << 20
 _CATALOG = "catalog"
@@ -51,12 +52,17 @@ class Verification:
     size_bytes: int = 0
     line_items: int = 0
     revisions: int = 0
+    set_aside: int = 0  # files that no catalog lists, kept until an operator deletes them
 
 
 def verify(
-    catalog: Catalog, files: Files, progress: Callable[[str, int], None] = lambda _what, _count: None
+    store: Store, progress: Callable[[str, int], None] = lambda _what, _count: None
 ) -> tuple[Verification, list[Fault]]:
-    """Check everything the catalog lists; returns what was seen and the faults, none for a sound data folder."""
+    """Check everything the catalog lists, and that nothing else is there.
+
+    Returns what was seen and the faults, none for a sound data folder.
+    """
+    catalog, files = store.catalog, store.files
     seen = Verification()
     faults: list[Fault] = []
     checked: set[int] = set()
@@ -79,6 +85,11 @@ def verify(
                     seen.line_items += segment.contents.line_items
                     progress("verifying", seen.line_items)
         faults += _check_operations(catalog)
+        for found in store.unlisted():
+            if found.path.startswith(UNLISTED):
+                seen.set_aside += 1
+            else:
+                faults.append(Fault(found.path, "is listed by no catalog"))
     except Exception as error:  # noqa: BLE001 - a damaged catalog raises whatever its readers stumble over
         faults.append(Fault(_CATALOG, f"cannot be read to its end: {error!r}"))
     return seen, faults
@@ -126,16 +137,16 @@ def _check_segment(dataset: Dataset, files: Files, segment: Segment, stored: lis
     for file in stored:
         counts[file.rendering] = counts.get(file.rendering, 0) + file.line_items
         try:
-            path = files.path(file.path)
-            _check_bytes(path, file)
+            reader = files.open(file.path)
+            _check_bytes(reader, file)
             if file.rendering is Rendering.LAKE:
-                contents += lake_contents(table_of(dataset.kind), path, segment)
+                contents += lake_contents(table_of(dataset.kind), reader, segment)
             else:
-                _check_line_items(path, file)
+                _check_line_items(reader, file)
         except (DamagedError, OSError, EOFError, pa.ArrowException, igzip_lib.IsalError) as error:  # type: ignore[misc]
             sound = False
             yield Fault(file.path, str(error) if isinstance(error, DamagedError) else f"cannot be read: {error}")
-        if file.rendering is Rendering.LAKE and not file.path.startswith(f"{segment.publication}/"):
+        if file.rendering is Rendering.LAKE and publication_of(file.path) != segment.publication:
             yield Fault(file.path, f"is not of the publication {segment.publication}, which made it")
     where = f"segment {segment.name}"
     if sound and contents != segment.contents:
@@ -148,27 +159,23 @@ def _check_segment(dataset: Dataset, files: Files, segment: Segment, stored: lis
         yield Fault(where, f"has no {rendering} file")
 
 
-def _check_bytes(path: Path, file: StoredFile) -> None:
+def _check_bytes(reader: Reader, file: StoredFile) -> None:
     sha256, size = hashlib.sha256(), 0
-    try:
-        with path.open("rb") as stream:
-            while piece := stream.read(_READ_SIZE_BYTES):
-                sha256.update(piece)
-                size += len(piece)
-    except FileNotFoundError as error:
-        raise DamagedError("is missing.") from error
+    while piece := reader.read(size, _READ_SIZE_BYTES):
+        sha256.update(piece)
+        size += len(piece)
     if size != file.size_bytes:
         raise DamagedError(f"has {size:,} bytes instead of {file.size_bytes:,}.")
     if sha256.hexdigest() != file.sha256:
         raise DamagedError("has bytes that were changed: its SHA-256 is another.")
 
 
-def lake_contents(table: LineItemTable, path: Path, segment: Segment) -> Contents:
+def lake_contents(table: LineItemTable, reader: Reader, segment: Segment) -> Contents:
     """Compute from a lake file what it contains; raises DamagedError for line items that its segment cannot hold."""
     contents, currency = Contents(), segment.contents.currency
     names = [f"{column.name}{TEXT_SUFFIX}" if column.type is Type.NUMBER else column.name for column in table.columns]
     names.append(text_schema(table.kind).names[-1])
-    with pq.ParquetFile(path) as lake:
+    with pq.ParquetFile(pa.PythonFile(ReaderStream(reader), mode="r")) as lake:
         for batch in lake.iter_batches(batch_size=20_000, columns=names, use_threads=False):
             items = pa.table([batch.column(name) for name in names], schema=text_schema(table.kind))
             currencies = {text.upper() for text in items.column(table.currency).unique().to_pylist()}
@@ -183,20 +190,20 @@ def lake_contents(table: LineItemTable, path: Path, segment: Segment) -> Content
     return contents
 
 
-def _check_line_items(path: Path, file: StoredFile) -> None:
-    found = _line_items(path, file.rendering)
+def _check_line_items(reader: Reader, file: StoredFile) -> None:
+    found = _line_items(reader, file)
     if found != file.line_items:
         raise DamagedError(f"holds {found:,} line items instead of {file.line_items:,}.")
 
 
-def _line_items(path: Path, rendering: Rendering) -> int:
-    if rendering is Rendering.V1:
-        blocks = BlockFile.open(path)
+def _line_items(reader: Reader, file: StoredFile) -> int:
+    if file.rendering is Rendering.V1:
+        blocks = BlockFile(file.path, reader.size_bytes, reader.read)
         for block in blocks.blocks:
             blocks.json(block)  # raises DamagedError unless the checksum holds
         return sum(block.items for block in blocks.blocks)
     count = 0
-    with igzip.open(path, "rb") as lines:  # type: ignore[no-untyped-call]
+    with igzip.open(ReaderStream(reader), "rb") as lines:  # type: ignore[no-untyped-call]
         try:
             while piece := lines.read(_READ_SIZE_BYTES):
                 count += piece.count(b"\n")

@@ -12,6 +12,7 @@ from counterfoil.server.authority import Authority
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files
+from counterfoil.storage.store import Store
 from counterfoil.wire.tokens import Keyring
 
 Scope = MutableMapping[str, Any]
@@ -45,8 +46,7 @@ class Service:
     """
 
     settings: Settings
-    catalog: Catalog
-    files: Files
+    store: Store
     keyring: Keyring
     clocks: Clocks
     exports: Exports
@@ -54,6 +54,16 @@ class Service:
     authority: Authority | None = None
     development: bool = False
     open_to: frozenset[str] = frozenset()
+
+    @property
+    def catalog(self) -> Catalog:
+        """The store's catalog."""
+        return self.store.catalog
+
+    @property
+    def files(self) -> Files:
+        """The store's files."""
+        return self.store.files
 
     def base_url(self, scope: Scope) -> str:
         """Return the URL that callers use, without a slash at the end.

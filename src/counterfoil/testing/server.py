@@ -32,7 +32,6 @@ from counterfoil.server.opening import endpoints, opened
 from counterfoil.server.run import running
 from counterfoil.server.service import Application, Receive, Scope, Send, Service
 from counterfoil.settings import Settings
-from counterfoil.storage.locks import DatasetLocks
 from counterfoil.testing.scratch import scratch_folder
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
@@ -133,7 +132,7 @@ class Server:
             currency=currency,
         )
         service = self.service
-        workshop = Workshop(service.catalog, service.files, DatasetLocks(self.data / "locks"), utc_now)
+        workshop = Workshop(service.store, utc_now)
         with scratch_folder() as folder:
             inputs = [
                 Input(_as_file(given, folder / f"argument-{number}"), asserted, segment)
