@@ -21,6 +21,7 @@ import pytest
 
 from counterfoil.model import Rendering
 from counterfoil.server import blobs
+from counterfoil.storage import folder_files
 from counterfoil.storage.records import NewFile
 from tests.server.serving import BILLED, NOW, OTHER, PARTNER, Place, serving
 
@@ -308,5 +309,5 @@ def test_a_caller_that_goes_away_leaves_no_file_open(link: Link) -> None:
 
 
 def test_reads_that_must_wait_for_the_disk_give_the_same_bytes(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blobs, "_CACHED_ONLY", 0)
+    monkeypatch.setattr(folder_files, "_CACHED_ONLY", 0)
     assert link.get().content == link.content

@@ -177,6 +177,6 @@ def memory_store(data: Path) -> Callable[[], Store]:
     """Return what opens one store again and again; the path is nothing but a place for scratch files."""
     files, locks = MemoryFiles(), Leases()
     catalog = Catalog(MemoryDatabase(), ChangeLog(files, locks))
-    catalog.check_belonging()
+    catalog.recorder.check()
     store = Store(catalog, files, locks, data / "scratch")
     return lambda: store

@@ -3,59 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from counterfoil.errors import DamagedError, LockedError, LostCatalogError, MovedError
-from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
-from counterfoil.storage.change_log import Mark, opened
+from counterfoil.errors import DamagedError, LockedError, MovedError
+from counterfoil.model import Rendering
+from counterfoil.storage.change_log import opened
 from counterfoil.storage.files import Deleted, ReaderStream
 from counterfoil.storage.places import change_path, listing_of
-from counterfoil.storage.records import NewFile, NewSegment, Revision
-from counterfoil.storage.store import Publication, Store
+from counterfoil.storage.store import Store
 from tests.storage.memory import Leases
-
-PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
-USAGE = Dataset(Kind.USAGE, PARTNER, Scope(period="2026-11", currency="EUR"))
-INVOICES = [Dataset(Kind.RECONCILIATION, PARTNER, Scope(invoice=f"G{n}")) for n in range(3)]
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-SEALED = {Rendering.LAKE: b"lake", Rendering.GRAPH_FULL: b"full", Rendering.GRAPH_BASIC: b"basic", Rendering.V1: b"v1"}
-
-Prepared = tuple[list[NewSegment], dict[Dataset, str | None]]
-
-
-def prepare(store: Store, publication: Publication, amount: int, dataset: Dataset = USAGE) -> Prepared:
-    """Write and seal one segment; what is left to do is the commit."""
-    files = []
-    for rendering, content in SEALED.items():
-        with publication.create(dataset, "whole", rendering) as writer:
-            writer.write(content * amount)
-        files.append(NewFile(rendering, 0, writer.path, writer.size_bytes, writer.sha256, 1))
-    segment = NewSegment(
-        dataset, "whole", PARTNER, Contents(1, amount, "EUR", {"Total": Decimal(amount)}), tuple(files), {}
-    )
-    current = store.catalog.in_force(dataset)
-    bases = {dataset: current.id if current else None}
-    publication.seal([segment], bases)
-    return [segment], bases
-
-
-def published(store: Store, amount: int, now: datetime = NOW, dataset: Dataset = USAGE) -> Revision:
-    """Publish one segment."""
-    with store.begin(now) as publication:
-        segments, bases = prepare(store, publication, amount, dataset)
-        [revision] = store.catalog.commit(publication.id, segments, bases, now)
-    return revision
-
-
-def paths(store: Store) -> set[str]:
-    """Every file that is there."""
-    return {found.path for found in store.files.find()}
+from tests.storage.preparing import INVOICES, NOW, USAGE, paths, prepare, published
 
 
 def test_a_file_is_counted_and_hashed_on_the_way_and_read_at_any_offset(store: Store) -> None:
@@ -303,75 +264,6 @@ def test_what_is_not_listed_is_kept_until_an_operator_deletes_it(store: Store) -
     assert store.delete_unlisted() == Deleted(3, 24)
     assert paths(store) == listed
     assert store.catalog.in_force(USAGE) == revision
-
-
-@pytest.mark.parametrize(
-    ("mark", "told"),
-    [
-        (Mark("f" * 32, 1), "do not belong together"),
-        (Mark("", 2), "went back in time"),
-        (None, "is missing"),
-    ],
-)
-def test_a_catalog_that_is_not_that_of_the_files_is_refused(
-    open_again: Callable[[], Store], mark: Mark | None, told: str
-) -> None:
-    store = open_again()
-    published(store, 1)
-    log, catalog = store.catalog._log, store.catalog
-    own = log.mark()
-    assert own is not None
-    if mark is None:
-        store.files.delete(["catalog.json"])
-    else:
-        log.write(Mark(mark.catalog or own.catalog, mark.counter), {})
-    with pytest.raises(LostCatalogError, match=told) as refused:
-        catalog.check_belonging()
-    assert "counterfoil rebuild" in refused.value.remedy
-    catalog.keep()
-    catalog.check_belonging()
-    assert log.mark() == Mark(own.catalog, mark.counter if mark and mark.counter > 1 else 1)
-
-
-def test_a_crash_between_catalog_and_mark_raises_no_alarm(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Died(BaseException):
-        pass
-
-    def die() -> None:
-        raise Died
-
-    published(store, 1)
-    with monkeypatch.context() as patch:
-        patch.setattr(store.catalog, "_record", die)
-        with pytest.raises(Died):
-            published(store, 2)
-    mark = store.catalog._log.mark()
-    assert mark is not None
-    assert mark.counter == 1
-    store.catalog.check_belonging()
-    assert store.catalog._log.mark() == Mark(mark.catalog, 2)
-    assert store.files.get(change_path(2)) is not None
-
-
-def test_every_change_that_must_not_be_lost_is_counted_beside_the_files(store: Store) -> None:
-    def counter() -> int:
-        mark = store.catalog._log.mark()
-        return mark.counter if mark else 0
-
-    catalog = store.catalog
-    revision = published(store, 1)
-    assert counter() == 1
-    assert published(store, 1) == revision
-    assert counter() == 1, "nothing was changed"
-    catalog.set_in_force(USAGE, None, revision.id, NOW)
-    catalog.set_in_force(USAGE, revision.id, None, NOW)
-    assert counter() == 3
-    client, _ = catalog.add_client(PARTNER, "tool", NOW)
-    catalog.revoke_client(PARTNER, client.id, NOW)
-    assert counter() == 4
-    catalog.set_in_force(USAGE, None, revision.id, NOW)
-    catalog.remove_partner(PARTNER)
-    assert counter() == 6
 
 
 def test_a_scratch_folder_is_no_place_of_stored_files(store: Store, tmp_path: Path) -> None:

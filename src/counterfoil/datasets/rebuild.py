@@ -13,7 +13,7 @@ from counterfoil.storage.store import Store
 
 def rebuild(store: Store, now: Callable[[], datetime]) -> Rebuilt:
     """Fill the empty catalog of a store from what is beside its files, see `engines.open_to_rebuild`."""
-    rebuilt = store.catalog.rebuild(store.files, now())
+    rebuilt = store.catalog.recorder.rebuild(store.files, now())
     for revision in rebuilt.to_render:
         restore(Workshop(store, now), revision)
     return rebuilt

@@ -10,14 +10,14 @@ A process opens its own catalog. An open one must not be carried over a fork.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 from sqlalchemy import Connection, select
 
-from counterfoil.errors import CounterfoilError, DataFolderError, LostCatalogError
+from counterfoil.errors import CounterfoilError
 from counterfoil.model import Dataset, Rendering
 from counterfoil.storage import (
     changes,
@@ -25,14 +25,12 @@ from counterfoil.storage import (
     operations,
     partners,
     publications,
-    rebuilding,
     retention,
     revisions,
     tables,
 )
 from counterfoil.storage.change_log import ChangeLog
-from counterfoil.storage.files import Files
-from counterfoil.storage.rebuilding import Rebuilt
+from counterfoil.storage.change_recorder import ChangeRecorder, Database
 from counterfoil.storage.records import (
     Forgotten,
     NewFile,
@@ -49,33 +47,13 @@ _FILES_AT_A_TIME: Final = 1000
 _PATHS_AT_A_TIME: Final = 500
 
 
-class Database(Protocol):
-    """What an engine gives the catalog: transactions, and what it knows of itself."""
-
-    def reading(self) -> AbstractContextManager[Connection]:
-        """Give a connection that sees one moment."""
-
-    def writing(self) -> AbstractContextManager[Connection]:
-        """Give a connection in a write transaction, committed at the end; one writer at a time. Raises LockedError."""
-
-    def settle(self) -> None:
-        """Make what was committed as safe as it can be; never raises."""
-
-    def faults(self, connection: Connection) -> list[str]:
-        """Return what the engine finds wrong with its own storage."""
-
-    def close(self) -> None:
-        """Close all connections."""
-
-
 class Catalog:
     """What is published, who may read it, and which exports were accepted."""
 
     def __init__(self, database: Database, log: ChangeLog) -> None:
         """Use `engines.open_store`, which checks that catalog and files belong together."""
         self._database = database
-        self._log = log
-        self._written = 0  # changes up to this one are known to be beside the files
+        self.recorder = ChangeRecorder(database, log)
 
     def close(self) -> None:
         """Close all connections."""
@@ -99,68 +77,9 @@ class Catalog:
     def _change(self) -> Iterator[Connection]:
         """Write what must not be lost: it is beside the files as well before anybody is told that it is done."""
         with self._write() as connection:
-            changes.written(connection, self._written)
+            changes.written(connection, self.recorder.written)
             yield connection
-        self._record()
-
-    def _record(self) -> None:
-        self._database.settle()
-        with self._log.alone():
-            mark = self._log.mark()
-            with self._read() as connection:
-                now, unwritten = changes.mark(connection), changes.unwritten(connection, mark.counter if mark else 0)
-            if mark is not None and mark.catalog != now.catalog:  # this catalog was replaced while it was open
-                self._log.refuse_another(mark, now.catalog, now.counter)
-            since = mark.counter if mark else 0
-            if unwritten.keys() != set(range(since + 1, now.counter + 1)):
-                raise LostCatalogError(
-                    "The catalog's counter of changes is damaged.", remedy="Bring the catalog back from a backup."
-                )
-            if mark is None or mark.counter < now.counter:
-                self._log.write(now, unwritten)
-        self._written = now.counter
-
-    def check_belonging(self) -> None:
-        """Raise DataFolderError unless the files beside belong to this catalog, in this state or an earlier one.
-
-        A change that a crash kept from being written beside them is written now.
-        """
-        before = self._log.mark()  # read first: it never gets ahead of the catalog
-        with self._read() as connection:
-            mark = changes.mark(connection)
-        try:
-            self._log.refuse_another(before, mark.catalog, mark.counter)
-        except LostCatalogError:
-            if self._log.mark() == before:
-                raise
-            self.check_belonging()  # another process has made both in between
-            return
-        if before is None or before.counter < mark.counter:
-            # Somebody who only looks, on a full disk or one that cannot be written, may do so.
-            with suppress(DataFolderError):
-                self._record()
-
-    def keep(self) -> None:
-        """Take this catalog for the one that the files belong to, whatever was written beside them."""
-        with suppress(DataFolderError):
-            before = self._log.mark()
-            if before is not None:
-                with self._write() as connection:
-                    changes.raise_to(connection, before.counter)
-        with self._log.alone(), self._read() as connection:
-            self._log.write(changes.mark(connection), {})
-
-    def rebuild(self, files: Files, now: datetime) -> Rebuilt:
-        """Fill this catalog, which is empty, from what is beside the files, and make it the one they belong to."""
-        found = rebuilding.gather(files)
-        counter = 0
-        with suppress(DataFolderError):  # a mark that is damaged
-            mark = self._log.mark()
-            counter = mark.counter if mark else 0
-        with self._write() as connection:
-            rebuilt = rebuilding.fill(connection, found, counter, now)
-        self.keep()
-        return rebuilt
+        self.recorder.record()
 
     def faults(self) -> list[str]:
         """Return what the engine finds wrong with the catalog itself; raises what reading one of its rows raises."""
@@ -277,13 +196,13 @@ class Catalog:
         made: list[Revision] | None = None
         try:
             with self._write() as connection:
-                changes.written(connection, self._written)
+                changes.written(connection, self.recorder.written)
                 made = commits.commit(connection, publication, segments, bases, now)
         except CounterfoilError:
             # Where the answer to COMMIT itself was lost, trying to condemn tells what became of it.
             if made is None or self.condemn(publication):
                 raise
-        self._record()
+        self.recorder.record()
         return made
 
     def set_in_force(self, dataset: Dataset, revision_id: str | None, expected: str | None, now: datetime) -> None:

@@ -11,6 +11,7 @@ from counterfoil.errors import DataFolderError, LostCatalogError, UsageError
 from counterfoil.storage import schema, sqlite
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.change_log import ChangeLog
+from counterfoil.storage.change_recorder import ChangeRecorder
 from counterfoil.storage.failures import in_our_words, unknown_database
 from counterfoil.storage.folder_files import FolderFiles, make_private_folders, sync_folder
 from counterfoil.storage.locks import FileLocks
@@ -64,7 +65,7 @@ def open_to_keep(data: Path, database_url: str | None = None) -> Store:
     path = sqlite.database_path(data, database_url)
     if not path.exists():
         raise DataFolderError(f"There is no catalog {path}.", remedy="Bring one back from a backup.")
-    return _opened(data, path, Catalog.keep)
+    return _opened(data, path, ChangeRecorder.keep)
 
 
 def _open_folder(data: Path, database_url: str | None, create: bool) -> Store:
@@ -91,10 +92,10 @@ def _open_folder(data: Path, database_url: str | None, create: bool) -> Store:
             make_private_folders(folder)
             for made in missing:
                 sync_folder(made.parent)
-    return _opened(data, path, Catalog.check_belonging)
+    return _opened(data, path, ChangeRecorder.check)
 
 
-def _opened(data: Path, path: Path, checked: Callable[[Catalog], None]) -> Store:
+def _opened(data: Path, path: Path, checked: Callable[[ChangeRecorder], None]) -> Store:
     """Open or make the catalog at `path`, once it is checked against the files."""
     files, locks = FolderFiles(data / "files"), FileLocks(data / "locks")
     with in_our_words():
@@ -102,7 +103,7 @@ def _opened(data: Path, path: Path, checked: Callable[[Catalog], None]) -> Store
         try:
             schema.prepare(engine, path)
             catalog = Catalog(sqlite.SqliteDatabase(engine), ChangeLog(files, locks))
-            checked(catalog)
+            checked(catalog.recorder)
         except BaseException:
             engine.dispose()
             raise

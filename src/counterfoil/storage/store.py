@@ -156,6 +156,7 @@ class Publication:
         self._held = held
         self._now = now
         self._paths: list[str] = []
+        self._is_recorded = False
         self._is_sealed = False
         self._writers: WeakSet[FileWriter] = WeakSet()
 
@@ -163,13 +164,17 @@ class Publication:
         self, dataset: Dataset, segment: str, rendering: Rendering, *, number: int = 0, part: int = 0
     ) -> FileWriter:
         """Make a file of a segment; raises FileExistsError when there is one of that rendering, number and part."""
-        if not self._paths:
-            self._store.catalog.begin_publication(self.id, self._now, self.sources)
+        self._begin()
         path = place_of(self.id, dataset, segment, rendering, number, part)
         writer = self._store.files.create(path)
         self._paths.append(path)
         self._writers.add(writer)
         return writer
+
+    def _begin(self) -> None:
+        if not self._is_recorded:
+            self._store.catalog.begin_publication(self.id, self._now, self.sources)
+            self._is_recorded = True
 
     def scratch(self, name: str) -> Path:
         """Return the path of a scratch file of this machine; it is deleted with the publication."""
@@ -185,6 +190,7 @@ class Publication:
         """
         if self._held.is_lost:
             raise LockedError("This publication lost its lock while it was at work.", remedy="Publish it again.")
+        self._begin()
         self._is_sealed = True
         listing = listing_of(self.id)
         entries = [_entry(segment, bases.get(segment.dataset)) for segment in segments]
@@ -208,7 +214,7 @@ class Publication:
 
     def _clean(self) -> None:
         # Until it was sealed nobody can have committed it. That matters on a full disk: this is what makes room.
-        if self._paths and (not self._is_sealed or self._store.is_dead(self.id)):
+        if self._is_recorded and (not self._is_sealed or self._store.is_dead(self.id)):
             self._store.files.delete(self._paths)
             self._store.catalog.end_publication(self.id)
 
