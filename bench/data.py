@@ -41,7 +41,7 @@ class Sample:
 def prepared(line_items: int) -> Iterator[Sample]:
     """Make the sample where it is not there yet."""
     period = BillingPeriod.containing(utc_now())
-    folder = CACHE / f"{line_items}-{period}"
+    folder = CACHE / f"{line_items}-{period}-form-2"
     shuffled, data = folder / "shuffled.jsonl", folder / "data"
     if not (folder / "ready").exists():
         shutil.rmtree(folder, ignore_errors=True)

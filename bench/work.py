@@ -62,6 +62,25 @@ def publish(file: str, period: str, scratch: str) -> None:
     publish_into(Path(scratch) / "data", Path(file), BillingPeriod.parse(period))
 
 
+def publish_and_sweep(file: str, period: str, data: str) -> None:
+    """Ours: a small publication into a folder that is there, and the sweep after it."""
+    from counterfoil.datasets.check import Assertions
+    from counterfoil.datasets.publish import Input, Workshop
+    from counterfoil.datasets.publish import publish as publish_inputs
+    from counterfoil.datasets.sweep import sweep
+    from counterfoil.periods import BillingPeriod, utc_now
+    from counterfoil.storage.engines import open_store
+
+    _load_kernels()
+    start()
+    with open_store(Path(data)) as store:
+        [receipt] = publish_inputs(
+            Workshop(store, utc_now), [Input(file, Assertions(period=BillingPeriod.parse(period)))]
+        )
+        assert receipt.changed
+        sweep(store, utc_now())
+
+
 def duckdb_publish(file: str, scratch: str) -> None:
     """The peer: read_json to sorted Parquet; inexact, unchecked, and with nothing rendered."""
     import duckdb
