@@ -94,7 +94,7 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
     yield Finding("data folder", Health.GOOD, f"{settings.data}: {counted(in_force, 'dataset')} in force.")
     if unlisted:
         told = f"{counted(len(unlisted), 'file')} that the catalog does not list, such as {unlisted[0].path}."
-        remedy = "If a catalog was lost, bring it back; else delete them: counterfoil sweep --delete-unlisted"
+        remedy = "They may be what a lost catalog listed. Keep them until you know where they come from."
         yield Finding("unlisted files", Health.WARNING, told, remedy)
     if unfinished:
         told = f"{counted(len(unfinished), 'publication')} at work, or dead half-way."

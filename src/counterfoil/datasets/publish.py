@@ -145,7 +145,15 @@ def publish(
 
 def _sources(inputs: Sequence[Input]) -> dict[str, object]:
     """Return what the catalog keeps about where a publication's line items came from."""
-    return {"inputs": [{"name": given.name, "segment": given.segment} for given in inputs]}
+    return {
+        "inputs": [{"name": given.name, "segment": given.segment, "sizeBytes": _size(given.name)} for given in inputs]
+    }
+
+
+def _size(name: str) -> int | None:
+    """Return the size of an input file, None where it has none."""
+    path = Path(name)
+    return path.stat().st_size if name != STANDARD_INPUT and path.is_file() else None
 
 
 def _same_file(path: Path, name: str) -> bool:

@@ -56,8 +56,10 @@ def _make(path: Path, migrations: Sequence[Migration]) -> None:
     try:
         with sqlite.for_writing(engine.connect()) as connection, connection.begin():
             fill(connection, migrations)
+        # Not before: what is in a log when the disk fills up stays there, and would not be renamed with the file.
+        sqlite.use_write_ahead_log(engine)
     finally:
-        engine.dispose()  # which moves everything from the log into the file
+        engine.dispose()
     new.rename(path)
     sync_folder(path.parent)
 

@@ -125,18 +125,19 @@ def for_writing(connection: Connection) -> Connection:
 
 
 def make_file(path: Path) -> None:
-    """Make an empty database file in WAL mode, for its owner alone; what a killed process left there is replaced."""
+    """Make an empty database file, for its owner alone; what a killed process left there is replaced."""
     for end in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + end).unlink(missing_ok=True)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    engine = engine_for(path)
+
+
+def use_write_ahead_log(engine: Engine) -> None:
+    """Switch the file to WAL, for good: it is a property of the file, and cannot be set in a transaction."""
     connection = engine.raw_connection()
     try:
-        # For good: it is a property of the file, and cannot be set in a transaction.
         connection.cursor().execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()
-        engine.dispose()
 
 
 def _set_up(dbapi_connection: Any, _record: object) -> None:
