@@ -191,7 +191,7 @@ def of_the_system(stops: Stops) -> list[Watcher]:
 
 
 def of_files(stops: Stops) -> list[Watcher]:
-    create, begin, clear = FolderFiles.create, Store.begin, Store.clear_dead
+    create, begin, clear, clean = FolderFiles.create, Store.begin, Store.clear_dead, Publication._clean
 
     def beginning(store: Store, now: datetime) -> Publication:
         stops("beginning")
@@ -207,7 +207,12 @@ def of_files(stops: Stops) -> list[Watcher]:
         stops("cleaning")
         return clear(store)
 
-    return [(FolderFiles, "create", creating), (Store, "begin", beginning), (Store, "clear_dead", cleaning)]
+    def leaving(publication: Publication) -> None:
+        stops("cleaning")
+        clean(publication)
+
+    watched = [(Store, "begin", beginning), (Store, "clear_dead", cleaning), (Publication, "_clean", leaving)]
+    return [(FolderFiles, "create", creating), *watched]
 
 
 def of_the_catalog(stops: Stops) -> list[Watcher]:
@@ -227,7 +232,13 @@ def of_the_catalog(stops: Stops) -> list[Watcher]:
         event.listen(engine, "commit", committing)
         return engine
 
-    return [(sqlite, "engine_for", watched)]
+    settle = sqlite.SqliteDatabase.settle
+
+    def settling(database: sqlite.SqliteDatabase) -> None:
+        stops("settling")
+        settle(database)
+
+    return [(sqlite, "engine_for", watched), (sqlite.SqliteDatabase, "settle", settling)]
 
 
 def work(connection: socket.socket) -> None:

@@ -19,7 +19,7 @@ TWO_DAYS = timedelta(hours=49)  # after which wire forms of superseded revisions
 @pytest.mark.parametrize(
     ("name", "points"),
     [
-        ("whole", ["half written 2", "committing 1"]),
+        ("whole", ["half written 2", "committing 2", "settling 1", "synced 14"]),
         ("segment", ["sealed 1", "committed 1"]),
         ("several", ["spilled 2", "statement 9", "committed 1"]),
     ],
@@ -35,7 +35,7 @@ def test_a_killed_publication_is_all_there_or_not_at_all(
         killed_at(trial, point, workers, worker)
 
 
-@pytest.mark.parametrize("point", ["half written 1", "statement 3", "committing 1", "committing 2"])
+@pytest.mark.parametrize("point", ["half written 1", "statement 5", "committing 2", "committing 3"])
 def test_a_killed_restore_leaves_the_old_state_or_the_new(
     plans: Plans, workers: Workers, worker: Worker, tmp_path: Path, point: str
 ) -> None:

@@ -24,7 +24,7 @@ def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 1)
 
 
-@pytest.mark.parametrize("point", ["locked 1", "half written 2", "committing 1", "committed 1"])
+@pytest.mark.parametrize("point", ["locked 1", "half written 2", "committing 2", "committed 1"])
 def test_a_stopped_publication_keeps_others_out_and_completes_when_it_goes_on(
     plans: Plans, data: Path, workers: Workers, worker: Worker, point: str
 ) -> None:
@@ -112,7 +112,7 @@ def test_publications_of_two_segments_come_one_after_the_other_and_both_stay(
     assert faults_in(data) == []
 
 
-@pytest.mark.parametrize("point", ["sealed 1", "committing 1"])
+@pytest.mark.parametrize("point", ["sealed 1", "committing 2"])
 def test_publications_of_two_datasets_do_not_hinder_each_other(
     plans: Plans, data: Path, workers: Workers, point: str
 ) -> None:
@@ -122,7 +122,7 @@ def test_publications_of_two_datasets_do_not_hinder_each_other(
         holder.begin(Job(data, plans.whole.variants["b"], at=point, how="stop"))
         holder.until_stopped()
         other.begin(Job(data, plans.several.variants["a"]))
-        if point == "committing 1":
+        if point == "committing 2":
             holder.go_on()
         done = other.end()
         assert done is not None

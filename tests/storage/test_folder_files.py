@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from counterfoil.errors import DamagedError, FullDiskError
+from counterfoil.errors import DamagedError, DataFolderError, FullDiskError
 from counterfoil.storage.files import Deleted, FileWriter, ReaderStream
 from counterfoil.storage.folder_files import FolderFiles
 
@@ -187,6 +187,25 @@ def test_two_who_delete_the_same_files_both_succeed(files: FolderFiles) -> None:
     with ThreadPoolExecutor(2) as threads:
         deleted = list(threads.map(lambda _: files.delete(names), range(2)))
     assert sum(each.files for each in deleted) == 300
+
+
+def test_a_file_that_cannot_be_deleted_keeps_no_other_from_it(
+    files: FolderFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"graph/{owner}/{number:032x}-a.json.gz" for number, owner in enumerate(("mine", "roots", "also-mine"))]
+    for name in names:
+        files.create(name).close()
+    unlink = Path.unlink
+
+    def guarded(path: Path, missing_ok: bool = False) -> None:
+        if path.parent.name == "roots":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", guarded)
+    with pytest.raises(DataFolderError, match="Permission denied"):
+        files.delete(names)
+    assert [found.path for found in files.find()] == [names[1]]
 
 
 def test_a_reader_of_a_deleted_file_reads_on(files: FolderFiles) -> None:

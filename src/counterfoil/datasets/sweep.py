@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from counterfoil.errors import DataFolderError
+from counterfoil.storage.files import Deleted
 from counterfoil.storage.retention import UNBILLED_KEPT
 from counterfoil.storage.store import Store
 
@@ -38,13 +40,20 @@ def sweep(
     """Take away everything no reader can reach; `None` keeps superseded revisions for ever.
 
     Never takes a revision in force, nor what a live link, operation or continuation token leads to. What it costs
-    depends on what there is to take, not on how much was ever published.
+    depends on what there is to take, not on how much was ever published. Raises DataFolderError at the end if a file
+    could not be deleted, say because it is another user's; everything else is swept then.
     """
-    catalog = store.catalog
-    deleted, at_work = store.clear_dead()
-    deleted += store.delete_forgotten()
+    catalog, refused = store.catalog, None
+    deleted, at_work = Deleted(), 0
+    try:
+        deleted, at_work = store.clear_dead()
+        deleted += store.delete_forgotten()
+    except DataFolderError as error:
+        refused = error
     operations = catalog.forget_operations(now - OPERATIONS_REMEMBERED)
     forgotten = catalog.forget_revisions(now, keep_billed=keep_billed, keep_unbilled=keep_unbilled)
     catalog.drop_renderings(now)
     deleted += store.delete_forgotten()
+    if refused is not None:
+        raise refused
     return Swept(len(forgotten.revisions), operations, deleted.files, deleted.size_bytes, at_work)

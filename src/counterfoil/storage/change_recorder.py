@@ -80,8 +80,12 @@ class ChangeRecorder:
             return
         if before is None or before.counter < mark.counter:
             # Somebody who only looks, on a full disk or one that cannot be written, may do so.
-            with suppress(DataFolderError):
+            try:
                 self.record()
+            except LostCatalogError:
+                raise
+            except DataFolderError:
+                pass
 
     def keep(self) -> None:
         """Take this catalog for the one that the files belong to, whatever was written beside them."""

@@ -102,15 +102,19 @@ class FolderFiles:
 
     def delete(self, paths: Iterable[str]) -> Deleted:
         """Delete files, and the folders that hold nothing after that; those that are not there are passed over."""
-        deleted = Deleted()
-        with in_our_words():
-            for path in paths:
-                full = self._root / checked(path)
-                with suppress(FileNotFoundError, NotADirectoryError):
-                    size_bytes = full.lstat().st_size
-                    full.unlink()
-                    deleted += Deleted(1, size_bytes)
-                self._remove_empty(full.parent)
+        deleted, refused = Deleted(), None
+        for full in [self._root / checked(path) for path in paths]:
+            try:
+                with in_our_words():
+                    with suppress(FileNotFoundError, NotADirectoryError):
+                        size_bytes = full.lstat().st_size
+                        full.unlink()
+                        deleted += Deleted(1, size_bytes)
+                    self._remove_empty(full.parent)
+            except DataFolderError as error:
+                refused = error  # another user's file must not keep the others here
+        if refused is not None:
+            raise refused
         return deleted
 
     def _made(self, full: Path, flags: int) -> int:
