@@ -18,6 +18,7 @@ from counterfoil.storage.engines import open_store
 from counterfoil.storage.records import NewFile, NewSegment, Revision
 from counterfoil.wire.graph import ExportRequest, Period, Status
 from counterfoil.wire.tokens import Keyring, check_directory
+from tests.committing import commit
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 OTHER = "11111111-2222-3333-4444-555555555555"
@@ -42,12 +43,12 @@ class Desk:
             NewFile(rendering, 0, f"graph/{digest:032x}-{rendering}", 10, f"{digest:064x}", listed)
             for rendering in (Rendering.LAKE, Rendering.GRAPH_FULL, Rendering.GRAPH_BASIC)
         ]
-        contents = Contents(line_items, digest, "EUR", {})
+        contents = Contents(line_items, f"{digest:064x}", "EUR", {})
         current = self.catalog.in_force(BILLED)
         segment = NewSegment(BILLED, "whole", PARTNER, contents, tuple(files), {})
         base = None if current is None else current.id
         self.catalog.begin_publication(f"{digest:032x}", self.wall)
-        return self.catalog.commit(f"{digest:032x}", [segment], {BILLED: base}, self.wall)[0]
+        return commit(self.catalog, f"{digest:032x}", [segment], {BILLED: base}, self.wall)[0]
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """The table of columns: every attribute of both kinds of line item, and all its spellings.
 
 Everything else derives from this table: the lake's schema, the rendered JSON, the checks on input, the page of
-the documentation that lists the attributes. When Microsoft adds an attribute, one line is added here.
+the documentation that lists the attributes. When Microsoft adds an attribute, one line is added here, anywhere in
+its list: what is stored already keeps its hashes and renders as it was written.
 
 Names are Microsoft Graph's; so is the order (which is also that of Partner Center's CSV files). `v1` is what
 Partner Center REST v1 calls the same thing, and v1 is not a mere renaming: see `Codec`. Sources: the attribute
@@ -13,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
+from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
 from counterfoil.model import Kind
@@ -40,7 +42,7 @@ class Codec(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One attribute.
+    """One attribute. Its name is its permanent identity (see `identity_of`); its place in the table means nothing.
 
     `basic` tells whether Graph's basic set holds it, `graph` whether Graph has it at all. `v1` is None where v1
     does not know it. `also_read` lists further spellings that are accepted on input (any letter case).
@@ -119,6 +121,14 @@ class LineItemTable:
             for name in (column.name, *column.also_read):
                 found[name.lower()] = Spelling(column, from_v1=False)
         return found
+
+
+_LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+def identity_of(name: str) -> str:
+    """Return what names an attribute for ever: its Graph name, with A to Z in lower case."""
+    return name.translate(_LOWER)
 
 
 EXTRA: Final = "Extra"  # the lake column that keeps attributes we do not know, as one JSON object

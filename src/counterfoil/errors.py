@@ -10,6 +10,7 @@
     |   |-- FullDiskError             ... there is no room left
     |   `-- LockedError               ... another publication is at work; try again
     |-- MovedError                    the dataset changed while a publication was prepared
+    |   `-- RebaseError               ... in segments that it does not replace: it may be based on them
     |-- MissingError                  no such dataset, revision, partner or client here
     |-- DamagedError                  stored bytes are not what the catalog says they are
     |-- RequestError                  the answer to an HTTP caller is "no"; the message is sent to them
@@ -150,6 +151,10 @@ class MovedError(CounterfoilError):
     exit_code = 4
 
 
+class RebaseError(MovedError):
+    """Segments that the publication does not replace moved; what the dataset will hold has to be computed again."""
+
+
 class MissingError(CounterfoilError):
     """What was named does not exist in this data folder."""
 
@@ -245,9 +250,16 @@ class SourceError(CounterfoilError):
 
 
 class NoAnswerError(SourceError):
-    """The server could not be reached or stopped answering; asking again is safe."""
+    """The server could not be reached or stopped answering; asking again is safe.
+
+    `hopeless`: asking again cannot help before something is changed, such as a certificate.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, *, remedy: str = "", hopeless: bool = False) -> None:
+        super().__init__(message, remedy=remedy)
+        self.hopeless = hopeless
 
 
 class RefusedError(SourceError):

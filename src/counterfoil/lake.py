@@ -1,8 +1,13 @@
-"""The lake's schema, and the one conversion from texts to it: publishing and pulling write the very same columns.
+"""The lake: Parquet files whose columns are a line item's exact texts, with values beside them for engines to use.
 
-Line items arrive as columns of *text*. In the lake a number has two columns: `<Name>Text`, the text as it came
-in, and `<Name>`, the same value as DECIMAL(28,15) for engines and BI tools. What a newcomer would get wrong: the
-decimal is a convenience, half-even rounded where 15 decimals do not do; sums and proofs use the text.
+A number has two columns: `<Name>Text`, the text as it came in, and `<Name>`, the same value as DECIMAL(28,15). A date
+has `<Name>Text` and `<Name>`, a timestamp in UTC. Only the texts count: sums, hashes and proofs use them, because 15
+decimals and microseconds may not hold every digit. A published file also has the SHA-256 of each line item; a pulled
+one has not.
+
+Files describe themselves: the schema's metadata says of each column what it is for and, of an attribute, how it is
+rendered. So a reader of another version takes a column it lacks for absent, keeps one it does not know, and renders
+what the file was written with.
 
 The conversion here takes texts that were checked (`numbers.why_not_a_number`). It is exact by construction: plain
 digits are cast by Arrow, everything else goes through `numbers.for_lake`. Arrow's own parser must never see an
@@ -11,18 +16,29 @@ exponent: `1E-999999999` crashes the whole process (pyarrow 26.0.1).
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final
+from enum import StrEnum
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from counterfoil import numbers
-from counterfoil.columns import EXTRA, Type, table_of
+from counterfoil.columns import EXTRA, Codec, Column, Type, table_of
 from counterfoil.model import Kind
 
 TEXT_SUFFIX: Final = "Text"
+DIGEST: Final = "LineItemSha256"
+FORM: Final = 2  # of the files; form 1 had other columns and no description
 DECIMAL: Final = pa.decimal128(numbers.LAKE_PRECISION, numbers.LAKE_SCALE)
+MOMENT: Final = pa.timestamp("us", tz="UTC")
+_TYPED: Final = {Type.NUMBER: DECIMAL, Type.DATE: MOMENT}
+_METADATA_KEY: Final = b"counterfoil"
+_FINER: Final = re.compile(r"(?<=\.[0-9]{6})[0-9]+")
 
 # 13 digits before the point and 25 after fill 128 bits: room to round in, enough for every source we know of. Only
 # 12 may be used: rounding may carry into the 13th, and Arrow's round overflows in silence.
@@ -32,17 +48,78 @@ _PLAIN_LONG: Final = r"^-?[0-9]{1,12}(\.[0-9]{1,25})?$"
 _LARGEST: Final = Decimal("9" * (numbers.LAKE_PRECISION - numbers.LAKE_SCALE) + "." + "9" * numbers.LAKE_SCALE)
 
 
-def lake_schema(kind: Kind) -> pa.Schema:
-    """Return the columns of a lake file: as in the table of columns, then `Extra`; every one may be null."""
+class Role(StrEnum):
+    """What a column of a lake file is for. Only attributes are hashed, rendered and listed."""
+
+    ATTRIBUTE = "attribute"  # the text that came in
+    CONVENIENCE = "convenience"  # an attribute's value as a number or a time, for engines and BI tools
+    PRIVATE = "private"  # what Counterfoil keeps for itself
+
+
+def text_name(column: Column) -> str:
+    """Return the lake column that holds the exact text of an attribute."""
+    return column.name if column.type in (Type.TEXT, Type.FLAG) else column.name + TEXT_SUFFIX
+
+
+def lake_schema(kind: Kind, *, digests: bool = True) -> pa.Schema:
+    """Return the columns of a lake file: as in the table of columns, then `Extra`; every one may be null.
+
+    With `digests`, the SHA-256 of each line item comes last. The schema's metadata describes every column.
+    """
     fields: list[pa.Field] = []
+    described: dict[str, dict[str, object]] = {}
     for column in table_of(kind).columns:
-        if column.type is Type.NUMBER:
-            fields.append(pa.field(column.name, DECIMAL))
-            fields.append(pa.field(column.name + TEXT_SUFFIX, pa.string()))
-        else:
-            fields.append(pa.field(column.name, pa.string()))
+        if (typed := _TYPED.get(column.type)) is not None:
+            fields.append(pa.field(column.name, typed))
+            described[column.name] = {"role": Role.CONVENIENCE, "of": column.name}
+        fields.append(pa.field(text_name(column), pa.string()))
+        described[text_name(column)] = {"role": Role.ATTRIBUTE, **_described(column)}
     fields.append(pa.field(EXTRA, pa.string()))
-    return pa.schema(fields)
+    described[EXTRA] = {"role": Role.ATTRIBUTE, "name": EXTRA}
+    if digests:
+        fields.append(pa.field(DIGEST, pa.binary(32)))
+        described[DIGEST] = {"role": Role.PRIVATE}
+    document = {"form": FORM, "kind": kind.value, "columns": described}
+    return pa.schema(fields, metadata={_METADATA_KEY: json.dumps(document)})
+
+
+def columns_of(schema: pa.Schema, kind: Kind) -> tuple[Column, ...]:
+    """Return the attributes that a lake file was written with, in its order, as its own schema describes them.
+
+    They may differ from today's table: a file of an older or newer version has other columns. Without a description
+    (the file was written by something else) they are those of today's table that are there.
+    """
+    described = json.loads((schema.metadata or {}).get(_METADATA_KEY, b"{}")).get("columns", {})
+    if not described:
+        return tuple(column for column in table_of(kind).columns if text_name(column) in schema.names)
+    return tuple(
+        _column(each)
+        for name, each in described.items()
+        if each["role"] == Role.ATTRIBUTE and name != EXTRA and name in schema.names
+    )
+
+
+def _described(column: Column) -> dict[str, object]:
+    return {
+        "name": column.name,
+        "type": column.type.value,
+        "basic": column.basic,
+        "graph": column.graph,
+        "v1": column.v1,
+        "codec": column.codec.value,
+    }
+
+
+def _column(described: dict[str, Any]) -> Column:
+    codecs, types = {codec.value for codec in Codec}, {type_.value for type_ in Type}
+    return Column(
+        name=described["name"],
+        type=Type(described["type"]) if described["type"] in types else Type.TEXT,
+        basic=described["basic"],
+        graph=described["graph"],
+        v1=described["v1"],
+        codec=Codec(described["codec"]) if described["codec"] in codecs else Codec.SAME,  # of a newer version
+    )
 
 
 def text_schema(kind: Kind) -> pa.Schema:
@@ -61,18 +138,50 @@ def batch_to_lake(kind: Kind, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, di
     unknown = set(given) - set(text_schema(kind).names)
     assert not unknown, f"not columns of {kind}: {sorted(unknown)}"
     absent = pa.nulls(batch.num_rows, pa.string())
+    texts = [given.get(name, absent) for name in text_schema(kind).names]
+    arrays, inexact = lake_arrays(kind, texts)
+    return pa.RecordBatch.from_arrays(arrays, schema=lake_schema(kind, digests=False)), inexact
+
+
+def lake_arrays(
+    kind: Kind, texts: Sequence[pa.Array], decimals: Callable[[pa.Array], tuple[pa.Array, int]] | None = None
+) -> tuple[list[pa.Array], dict[str, int]]:
+    """Return the lake's columns for columns of text as `text_schema` orders them, and how many decimals were rounded.
+
+    `decimals` may be a quicker twin of `decimals_of`.
+    """
+    convert = decimals or decimals_of
     arrays: list[pa.Array] = []
     inexact: dict[str, int] = {}
-    for column in table_of(kind).columns:
-        texts = given.get(column.name, absent)
+    for column, given in zip(table_of(kind).columns, texts, strict=False):
         if column.type is Type.NUMBER:
-            decimals, rounded = decimals_of(texts)
-            arrays.append(decimals)
+            numbers_, rounded = convert(given)
+            arrays.append(numbers_)
             if rounded:
                 inexact[column.name] = rounded
-        arrays.append(_plain_text(texts))
-    arrays.append(_plain_text(given.get(EXTRA, absent)))
-    return pa.RecordBatch.from_arrays(arrays, schema=lake_schema(kind)), inexact
+        elif column.type is Type.DATE:
+            arrays.append(moments_of(given))
+        arrays.append(_plain_text(given))
+    arrays.append(_plain_text(texts[-1]))
+    return arrays, inexact
+
+
+def moments_of(texts: pa.Array) -> pa.Array:
+    """Return ISO 8601 dates as moments in UTC, to the microsecond (what is finer is cut off).
+
+    A text without an offset is taken for UTC. What is no date, null and '' become null.
+    """
+    encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
+    moments = pa.array([_moment(text) for text in encoded.dictionary.to_pylist()], MOMENT)
+    return moments.take(encoded.indices)
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        read = datetime.fromisoformat(_FINER.sub("", (text or "").upper()))
+        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def decimals_of(texts: pa.Array) -> tuple[pa.Array, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -20,7 +20,8 @@ from counterfoil.errors import UsageError
 from counterfoil.periods import BillingPeriod
 
 WHOLE = "whole"  # the segment that is a dataset by itself
-DIGEST_MODULUS = 2**256
+NO_LINE_ITEMS = hashlib.sha256().hexdigest()  # the digest of an empty set
+ETAG_LENGTH = 64
 _TENANT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -127,34 +128,36 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a set of line items holds: how many, the sum of their digests, and exact totals in one currency.
+    """What a set of line items holds: how many, the hash of the set, and exact totals in one currency.
 
-    `digest` is the sum modulo 2**256 of each line item's SHA-256. Adding contents of two currencies is an error.
-    `currency` is empty only for no line items at all.
+    `digest` is the SHA-256, in hex, of the line items' SHA-256 digests in ascending order (`line_items.line_digests`).
+    It does not add up: the digest of two sets together is computed from all their digests. `currency` is empty only
+    for no line items at all.
     """
 
     line_items: int = 0
-    digest: int = 0
+    digest: str = NO_LINE_ITEMS
     currency: str = ""
     totals: Mapping[str, Decimal] = field(default_factory=dict)
 
-    def __add__(self, other: Contents) -> Contents:
-        if not self.line_items:
-            return other
-        if not other.line_items:
-            return self
-        if self.currency != other.currency:
-            raise UsageError(f"Amounts in {self.currency} and {other.currency} cannot be added.")
-        return Contents(
-            self.line_items + other.line_items,
-            (self.digest + other.digest) % DIGEST_MODULUS,
-            self.currency,
-            {name: numbers.add(value, other.totals[name]) for name, value in self.totals.items()},
-        )
+    @classmethod
+    def together(cls, parts: Iterable[Contents], digest: str) -> Contents:
+        """Add up counts and totals; `digest` is that of all parts. Raises UsageError for two currencies."""
+        line_items, currency, totals = 0, "", dict[str, Decimal]()
+        for part in parts:
+            if not part.line_items:
+                continue
+            if currency not in ("", part.currency):
+                raise UsageError(f"Amounts in {currency} and {part.currency} cannot be added.")
+            currency = part.currency
+            line_items += part.line_items
+            for name, value in part.totals.items():
+                totals[name] = numbers.add(totals[name], value) if name in totals else value
+        return cls(line_items, digest, currency, totals)
 
     def same_as(self, other: Contents) -> bool:
-        """Whether both hold the very same line items (the totals follow from the digest)."""
-        return (self.line_items, self.digest) == (other.line_items, other.digest)
+        """Whether both hold the very same line items. The digest alone would tell; count and totals go with it."""
+        return self == other
 
     def plain_totals(self) -> dict[str, str]:
         """The totals, written out in full."""
@@ -164,7 +167,7 @@ class Contents:
         """A form for the catalog; `from_json` reads it back."""
         return {
             "lineItems": self.line_items,
-            "digest": f"{self.digest:064x}",
+            "digest": self.digest,
             "currency": self.currency,
             "totals": self.plain_totals(),
         }
@@ -176,23 +179,23 @@ class Contents:
         assert isinstance(totals, Mapping)
         return cls(
             int(str(body["lineItems"])),
-            int(str(body["digest"]), 16),
+            str(body["digest"]),
             str(body["currency"]),
             {name: numbers.exact(text) for name, text in totals.items()},
         )
 
 
 def etag(dataset: Dataset, contents: Contents) -> str:
-    """Return the eTag: 32 hex digits that name what a dataset contains, and nothing about how it is stored."""
+    """Return the eTag: 64 hex digits that name what a dataset contains, and nothing about how it is stored."""
     scope = dataset.scope
     parts = (
-        "counterfoil-etag-1",
+        "counterfoil-etag-2",
         dataset.kind.value,
         dataset.partner,
         scope.invoice,
         scope.period,
         scope.currency,
         str(contents.line_items),
-        f"{contents.digest:064x}",
+        contents.digest,
     )
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -19,16 +19,17 @@ import httpx
 
 from counterfoil.client import Api, Client, Proof, ask_billed, ask_unbilled
 from counterfoil.client.disk.blobs import check_blob
-from counterfoil.client.drivers.blocking import Driver
-from counterfoil.client.drivers.http import open_client
-from counterfoil.client.drivers.signing import Signer, TokenSource
-from counterfoil.client.flows.calls import Caller, CallLog
-from counterfoil.client.flows.exports import Export
-from counterfoil.client.protocol import graph, v1
+from counterfoil.client.network.bearer_tokens import BearerTokens, TokenSource
+from counterfoil.client.network.http_client import open_client
+from counterfoil.client.network.session import Session
+from counterfoil.client.protocol import graph_answers as graph
+from counterfoil.client.protocol import v1_answers as v1
 from counterfoil.client.protocol.addresses import Base
-from counterfoil.client.protocol.messages import Answer, Request
-from counterfoil.client.protocol.promises import Promise
+from counterfoil.client.protocol.messages import Request, SourceAnswer
+from counterfoil.client.protocol.promised_totals import Promise
 from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.transfer.graph_exports import Export
+from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.model import Dataset
 from counterfoil.periods import utc_now
 from counterfoil.server.issuing import mint_development_token
@@ -110,8 +111,8 @@ class Begun:
         self._stack = ExitStack()
         self._http = self._stack.enter_context(open_client())
         sources = {api: tokens(data, partner, api) for api in Api}
-        self._drivers = {
-            api: Driver(self._http, self._http, Signer(source, ""), Patience()) for api, source in sources.items()
+        self._sessions = {
+            api: Session(self._http, self._http, BearerTokens(source, "")) for api, source in sources.items()
         }
         self._at(url)
         self._client = self._stack.enter_context(Client(url, sources[Api.GRAPH]))
@@ -126,8 +127,8 @@ class Begun:
         self._url = url
         self._base = Base.parse(url)
 
-    def _call(self, api: Api, request: Request) -> Answer:
-        return self._drivers[api].run(Caller(self._base, Patience(), CallLog()).call(request))
+    def _call(self, api: Api, request: Request) -> SourceAnswer:
+        return SourceCalls(self._sessions[api], self._base, CallLog()).call(request)
 
     def move(self, url: str) -> None:
         """Go on at another server of the same data."""

@@ -13,7 +13,7 @@ import pytest
 
 from counterfoil.client import ClientCredentials
 from counterfoil.client.diagnosis.findings import Finding, Health
-from counterfoil.client.diagnosis.source import diagnose_source
+from counterfoil.client.diagnosis.source_checks import diagnose_source
 from counterfoil.errors import UsageError
 from counterfoil.periods import utc_now
 from counterfoil.testing import PARTNER, Server

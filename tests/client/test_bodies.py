@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from counterfoil.client import AsyncClient, Client, Patience, ask_billed
-from counterfoil.client.drivers import bodies
-from counterfoil.client.flows.exports import Export
+from counterfoil.client.network import answer_bodies
+from counterfoil.client.transfer.graph_exports import Export
 from counterfoil.errors import CounterfoilError, NoAnswerError, ProofError, RefusedError
 from counterfoil.model import Kind
 from tests.client.hostile_source import TOKEN, Canned, HostileSource
@@ -60,7 +60,7 @@ def test_an_answer_may_come_as_gzip_in_one_member_or_several(source: HostileSour
 def test_what_a_few_bytes_would_become_is_not_made(
     source: HostileSource, export: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "ANSWER_BYTES_MAX", 1 << 20)
+    monkeypatch.setattr(answer_bodies, "ANSWER_BYTES_MAX", 1 << 20)
     _answering(source, gzip.compress(bytes(64 << 20)))
     tracemalloc.start()
     try:

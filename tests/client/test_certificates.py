@@ -17,8 +17,8 @@ import trustme
 
 from counterfoil.client import AsyncClient, Client, ask_billed
 from counterfoil.client.diagnosis.findings import Health
-from counterfoil.client.diagnosis.source import diagnose_source
-from counterfoil.client.drivers.http import system_trust
+from counterfoil.client.diagnosis.source_checks import diagnose_source
+from counterfoil.client.network.http_client import system_trust
 from counterfoil.client.protocol.certificates import certificate_flaw
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import NoAnswerError, RefusedError, UsageError

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns, tally_of
-from counterfoil.client.protocol.promises import Tally
+from counterfoil.client.protocol.promised_totals import Tally
 from counterfoil.columns import Type, table_of
 from counterfoil.errors import ProofError
 from counterfoil.generator import generate

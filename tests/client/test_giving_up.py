@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,13 +15,12 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.client import AsyncClient, Client, ask_billed
-from counterfoil.client.drivers.blocking import Driver, OpenSockets
-from counterfoil.client.drivers.http import open_client
-from counterfoil.client.flows.steps import Alone, Do, Fetch, Fetched, Flow, Together
 from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.reading import LineReader
-from counterfoil.client.protocol.messages import Request
-from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.network.http_calls import BlobRequest
+from counterfoil.client.network.http_client import open_client
+from counterfoil.client.network.session import Limits, OpenSockets, Session
+from counterfoil.client.protocol.messages import Fetched, Request
 from counterfoil.model import Kind
 from tests.client.hostile_source import TOKEN, Canned, HostileSource
 
@@ -68,27 +68,24 @@ def silent() -> Iterator[Silent]:
 def test_a_pull_that_fails_waits_for_no_download_and_begins_none(
     silent: Silent, source: HostileSource, tmp_path: Path, parallel: int
 ) -> None:
-    def fetched(url: str, name: str) -> Flow[None]:
-        got = yield Fetch(Request("GET", f"{url}/blobs/{name}"), tmp_path / name)
+    def fetched(url: str, name: str) -> None:
+        got = session.fetch(BlobRequest(Request("GET", f"{url}/blobs/{name}"), tmp_path / name))
         assert isinstance(got, Fetched)
 
-    def failing() -> Flow[None]:
-        yield Do(lambda: silent.somebody_came.wait(10))
+    def failing() -> None:
+        silent.somebody_came.wait(10)
         raise RuntimeError("no more")
 
-    def all_of(*flows: Flow[None]) -> Flow[None]:
-        yield Together(flows)
-
     with open_client() as http:
-        driver = Driver(http, http, None, Patience(), parallel)
+        session = Session(http, http, limits=Limits(parallel))
         began = time.monotonic()
         with pytest.raises(RuntimeError, match="no more"):
-            driver.run(all_of(failing(), *(fetched(silent.url, str(each)) for each in range(parallel + 2))))
+            session.side_by_side([failing, *(partial(fetched, silent.url, str(each)) for each in range(parallel + 2))])
         assert time.monotonic() - began < 10
         assert len(silent.let_in) <= parallel
-        # What was cut belonged to that pull: the next one over the same driver is not touched.
+        # What was cut belonged to that pull: the next one over the same connections is not touched.
         source.canned["blob"].append(Canned(200, {}, b"whole"))
-        driver.run(all_of(fetched(source.url, "next")))
+        session.side_by_side([partial(fetched, source.url, "next")])
     assert (tmp_path / "next").read_bytes() == b"whole"
 
 
@@ -101,7 +98,7 @@ def test_a_connection_that_was_being_made_when_its_pull_was_given_up_is_ended(st
             stop.set()
             sockets.cut()
         made = SimpleNamespace(get_extra_info=lambda _: ours)
-        sockets.traced(stop, "connection.connect_tcp.complete", {"return_value": made})
+        sockets.traced(stop.is_set, "connection.connect_tcp.complete", {"return_value": made})
         theirs.settimeout(0)
         if stopped:
             assert theirs.recv(1) == b""
@@ -147,7 +144,7 @@ def test_a_stream_that_is_left_closes_its_file_before_the_folder_goes(
             return left()
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("counterfoil.client.flows.streams.batches_of", watched)
+    monkeypatch.setattr("counterfoil.client.transfer.line_item_streams.batches_of", watched)
     assert asyncio.run(leave()) == []
     assert was_there == [True]
 
@@ -162,12 +159,10 @@ def test_a_task_that_is_cancelled_twice_still_waits_for_what_writes(heavy: bool)
         ended.set()
         raise OSError("nobody is left to hear of this")
 
-    def working() -> Flow[None]:
-        yield Do(work, heavy=heavy)
-
     async def cancel() -> bool:
         async with AsyncClient("http://127.0.0.1:1", TOKEN) as client:
-            task = asyncio.create_task(client._driver.run(working()))
+            session = client._session()
+            task = asyncio.create_task(session.run(partial(session.work, work) if heavy else work))
             await asyncio.to_thread(begun.wait, 10)
             for _ in range(2):
                 task.cancel()
@@ -196,23 +191,13 @@ def test_a_client_that_is_closed_leaves_no_threads(source: HostileSource, tmp_pa
     assert left == set()
 
 
-def test_a_lock_lasts_no_longer_than_somebody_holds_it() -> None:
-    def alone() -> Flow[int]:
-        count: int = yield Do(lambda: 1)
-        return count
+def test_threads_whose_links_expired_ask_for_new_ones_once(source: HostileSource, tmp_path: Path) -> None:
+    async def pull() -> None:
+        async with AsyncClient(source.url, TOKEN) as client:
+            await client.pull(ASK, tmp_path / "async")
 
-    def flow() -> Flow[int]:
-        count: int = yield Alone("the key", alone())
-        return count
-
-    with open_client() as http:
-        driver = Driver(http, http, None, Patience())
-        assert driver.run(flow()) == 1
-        assert len(driver._locks) == 0
-
-    async def run() -> None:
-        async with AsyncClient("http://127.0.0.1:1", TOKEN) as client:
-            assert await client._driver.run(flow()) == 1
-            assert len(client._driver._locks) == 0
-
-    asyncio.run(run())
+    with Client(source.url, TOKEN) as client:
+        for asked, use in ((2, lambda: client.pull(ASK, tmp_path / "sync")), (4, lambda: asyncio.run(pull()))):
+            source.expired, source.sas = {source.blob(0)[0], source.blob(1)[0]}, 1
+            use()
+            assert len(source.calls_of("operation")) == asked

@@ -1,5 +1,6 @@
 """The conversion from texts to the lake: exact, counted, and the same by every way through it."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pyarrow as pa
@@ -62,17 +63,20 @@ def test_any_mixture_agrees_with_exact_arithmetic(texts: list[str]) -> None:
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_the_lake_has_twin_columns_in_the_order_of_the_table_and_extra_last(kind: Kind) -> None:
-    names = lake_schema(kind).names
+    assert lake_schema(kind).names[-1] == "LineItemSha256"
+    names = lake_schema(kind, digests=False).names
+    assert [*names, "LineItemSha256"] == lake_schema(kind).names
     assert names[-1] == "Extra"
     assert [name for name in names if name in text_schema(kind).names] == text_schema(kind).names
     total = "BillingPreTaxTotal" if kind is Kind.USAGE else "Total"
     assert names[names.index(total) + 1] == total + "Text"
+    assert names[names.index("ChargeStartDate") + 1] == "ChargeStartDateText"
 
 
 def test_a_batch_keeps_every_text_and_fills_missing_columns_with_null() -> None:
     batch = pa.RecordBatch.from_pydict({"BillingPreTaxTotal": ["1E-20", "24.0"], "CustomerId": ["", None]})
     lake, inexact = batch_to_lake(Kind.USAGE, batch)
-    assert lake.schema == lake_schema(Kind.USAGE)
+    assert lake.schema.equals(lake_schema(Kind.USAGE, digests=False), check_metadata=True)
     assert inexact == {"BillingPreTaxTotal": 1}
     assert lake["BillingPreTaxTotalText"].to_pylist() == ["1E-20", "24.0"]
     assert lake["CustomerId"].to_pylist() == ["", None]
@@ -85,4 +89,19 @@ def test_a_batch_counts_its_rounded_decimals_by_column_and_leaves_out_those_with
     assert inexact == {"Quantity": 2}
     assert lake["Quantity"].to_pylist() == [0, 0, 1]
     assert lake["UnitPrice"].to_pylist() == [1, None, Decimal("0.5")]
-    assert lake.num_columns == len(USAGE.columns) + len(USAGE.numbers) + 1
+    assert lake.num_columns == len(USAGE.columns) + len(USAGE.numbers) + 4 + 1  # four dates, and Extra
+
+
+def test_a_date_is_a_moment_beside_its_text() -> None:
+    texts = {
+        "2026-11-20": datetime(2026, 11, 20, tzinfo=UTC),
+        "2026-11-20T23:30:00-02:00": datetime(2026, 11, 21, 1, 30, tzinfo=UTC),
+        "2026-11-20t01:02:03.1234567z": datetime(2026, 11, 20, 1, 2, 3, 123456, tzinfo=UTC),
+        "2026-11-20T01:02:03": datetime(2026, 11, 20, 1, 2, 3, tzinfo=UTC),
+        "0001-01-01T00:00:00+01:00": None,  # before the first year there is
+        "": None,
+        None: None,
+    }
+    lake, _ = batch_to_lake(Kind.USAGE, pa.RecordBatch.from_pydict({"UsageDate": list(texts)}))
+    assert lake["UsageDate"].to_pylist() == list(texts.values())
+    assert lake["UsageDateText"].to_pylist() == list(texts)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from counterfoil.client import AsyncClient, Client, ClientCredentials, Patience, ask_billed
-from counterfoil.client.drivers.http import open_async_client, open_client
+from counterfoil.client.network.http_client import open_async_client, open_client
 from counterfoil.errors import NoAnswerError, UsageError
 from counterfoil.model import Kind
 from tests.client.hostile_source import TOKEN, Canned, HostileSource

@@ -8,8 +8,8 @@ import pytest
 
 from counterfoil.client import ClientCredentials, ask_billed, ask_unbilled
 from counterfoil.client.protocol.addresses import Base, check_blob_url, shown
-from counterfoil.client.protocol.messages import Answer, Request, retry_after_s
-from counterfoil.client.protocol.refusals import read_error, refused
+from counterfoil.client.protocol.error_answers import read_error, refused
+from counterfoil.client.protocol.messages import Request, SourceAnswer, retry_after_s
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import ProofError, RefusedError, UsageError
 from counterfoil.model import Kind
@@ -176,7 +176,7 @@ def test_every_error_body_is_read(body: bytes, code: str, message: str) -> None:
 
 
 def test_a_refusal_names_the_missing_permission() -> None:
-    answer = Answer(Request("GET", "https://h/p?sig=1"), 403, {"request-id": "r"}, b"")
+    answer = SourceAnswer(Request("GET", "https://h/p?sig=1"), 403, {"request-id": "r"}, b"")
     error = refused(answer)
     assert "PartnerBilling.Read.All" in error.remedy
     assert "sig" not in str(error)

@@ -9,12 +9,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numba import types
 
 from counterfoil.columns import table_of
+from counterfoil.datasets import digest
 from counterfoil.datasets.json_lines import JsonLinesReader
 from counterfoil.datasets.kernels import compiled
 from counterfoil.datasets.seal import SegmentSealer
+from counterfoil.datasets.sort import KEY, RECORD
 from counterfoil.datasets.source import Chunk
 from counterfoil.model import WHOLE, Dataset, Scope
 from counterfoil.periods import BillingPeriod, utc_now
@@ -49,7 +52,8 @@ def main() -> None:
                 SegmentSealer(publication, 0, Dataset(kind, PARTNER, scope), WHOLE) as seal,
             ):
                 for batch in JsonLinesReader(table_of(kind), lambda *_: None).read(Chunk(b"\n".join(lines), 1)):
-                    seal.write(batch.records)
+                    keys = digest.sort_keys(table_of(kind), batch.watched, batch.digests)
+                    seal.write(pa.record_batch([batch.records, keys], [RECORD, KEY]))
                 seal.finish()
     sys.stdout.write(json.dumps({"checked": _is_checked()}))
 

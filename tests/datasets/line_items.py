@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from counterfoil.columns import EXTRA, Type, table_of
+from counterfoil.columns import EXTRA, table_of
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
-from counterfoil.lake import TEXT_SUFFIX
+from counterfoil.lake import text_name
 from counterfoil.model import Kind, Rendering
 from counterfoil.periods import BillingPeriod
 from counterfoil.storage.records import Revision
@@ -181,10 +181,7 @@ def credits_of(workshop: Workshop, revision: Revision) -> list[bool]:
 def lake_items(workshop: Workshop, revision: Revision) -> list[dict[str, str]]:
     """The stored texts of every line item in order, by column; what is null is left out."""
     kind = revision.dataset.kind
-    names = {
-        f"{column.name}{TEXT_SUFFIX}" if column.type is Type.NUMBER else column.name: column.name
-        for column in table_of(kind).columns
-    } | {EXTRA: EXTRA}
+    names = {text_name(column): column.name for column in table_of(kind).columns} | {EXTRA: EXTRA}
     found: list[dict[str, str]] = []
     for path in paths(workshop, revision, Rendering.LAKE):
         table = pq.read_table(path, columns=list(names))

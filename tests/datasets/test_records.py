@@ -1,7 +1,9 @@
-"""A record holds a line item whole: what went in comes out, and its first bytes are the canonical form."""
+"""A record holds a line item whole: what went in comes out, and its digest is that of the definition."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 from pathlib import Path
 
@@ -11,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil import lake, numbers
-from counterfoil.columns import LineItemTable, table_of
+from counterfoil.columns import EXTRA, LineItemTable, table_of
 from counterfoil.datasets import amounts, batch, digest, sort
 from counterfoil.datasets.records import names_of, within
 from counterfoil.datasets.sort import Sorter
+from counterfoil.line_items import canonical
 from counterfoil.model import Kind
 from tests.datasets.exploring import examples
 from tests.datasets.line_items import rows
@@ -34,7 +37,13 @@ MANY = st.lists(
 
 
 def items(table: LineItemTable) -> st.SearchStrategy[list[dict[str, str]]]:
-    return st.lists(st.dictionaries(st.sampled_from(names_of(table)), TEXTS, max_size=9), max_size=5)
+    known = st.dictionaries(st.sampled_from(names_of(table)[:-1]), TEXTS, max_size=9)
+    members = st.none() | TEXTS | st.integers() | st.booleans() | st.lists(st.integers(), max_size=2)
+    extra = st.dictionaries(TEXTS.map(str.lower), members, max_size=3).map(json.dumps)
+    return st.lists(
+        st.builds(lambda item, text: item | text, known, st.just({}) | extra.map(lambda text: {EXTRA: text})),
+        max_size=5,
+    )
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -46,10 +55,25 @@ def test_what_goes_in_comes_out(kind: Kind) -> None:
     def check(given_items: list[dict[str, str]]) -> None:
         made = batch.of_values(table, given_items, range(len(given_items)))
         assert rows(made.items) == given_items
-        forms = digest.canonical_forms(made.items)
-        assert digest.digests(made.records, made.form_sizes).tolist() == digest.digests(forms).tolist()
-        for record, size, form in zip(made.records.to_pylist(), made.form_sizes, forms.to_pylist(), strict=True):
-            assert record[:size] == form.encode()
+        for record, size, item in zip(made.records.to_pylist(), made.text_sizes, given_items, strict=True):
+            assert record[:size] == "\0".join(item.get(name, "") for name in names_of(table)).encode()
+
+    check()
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("extra_names_max", [0, 256])
+def test_digests_in_bulk_are_those_of_the_definition(
+    kind: Kind, extra_names_max: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = table_of(kind)
+    monkeypatch.setattr(digest, "_EXTRA_NAMES_MAX", extra_names_max)
+
+    @examples(60)
+    @given(items(table))
+    def check(given_items: list[dict[str, str]]) -> None:
+        made = batch.of_values(table, given_items, range(len(given_items)))
+        assert [row.tobytes() for row in made.digests] == [canonical.digest(item) for item in given_items]
 
     check()
 
@@ -80,14 +104,14 @@ def test_records_come_back_in_the_order_of_their_keys(
     monkeypatch.setattr(sort, "_PIECES_TOGETHER", pieces_together)
     chance = random.Random(run_size_bytes)
     sorter = Sorter(tmp_path / "run", run_size_bytes=run_size_bytes)
-    given_keys = list[bytes]()
+    given_items = list[tuple[bytes, bytes]]()
     for _ in range(40):
-        keys = [b"%03d" % chance.randrange(500) for _ in range(chance.randrange(1, 40))]
-        records = [b"record of " + key for key in keys]
+        keys = [b"%03d" % chance.randrange(500) + hashlib.sha256(b"").digest() for _ in range(chance.randrange(1, 40))]
+        records = [b"record %d of " % chance.randrange(3) + key for key in keys]
         sorter.add(pa.array([b"?", *records], pa.binary()).slice(1), pa.array(keys, pa.binary()))
-        given_keys += keys
-    found = [record for some in sorter.sorted() for record in some.to_pylist()]
-    assert found == [b"record of " + key for key in sorted(given_keys)]
+        given_items += zip(keys, records, strict=True)
+    found = [item for some in sorter.sorted() for item in zip(*(each.to_pylist() for each in some), strict=True)]
+    assert found == [(record, key) for key, record in sorted(given_items)]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,15 +9,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, RECONCILIATION, USAGE, Codec, Column, LineItemTable, Type, table_of
-from counterfoil.datasets import batch, seal
+from counterfoil.datasets import batch, digest, seal
 from counterfoil.datasets.render import text_to_list
 from counterfoil.datasets.seal import SegmentSealer
+from counterfoil.datasets.sort import KEY, RECORD
 from counterfoil.model import WHOLE, Dataset, Kind, Rendering, Scope
 from counterfoil.periods import BillingPeriod
 from counterfoil.storage.engines import open_store
@@ -38,6 +40,11 @@ SPECIAL = [
     "\x1f",
     "\x7f",
     "\u2028",
+    "\u2029",
+    "\x85",
+    "\x86",
+    "\u2027",
+    "\u202a",
     "é",
     "漢",
     "😀",
@@ -95,10 +102,9 @@ def graph(table: LineItemTable, item: dict[str, str], *, full: bool) -> list[tup
         if not column.graph or not (full or column.basic):
             continue
         text = item.get(column.name)
-        if column.type is Type.NUMBER:
-            found.append((column.name, None if text is None else Number(text)))
-        else:
-            found.append((column.name, text if text is not None else None if column.type is Type.DATE else ""))
+        if text is None and column.type in (Type.NUMBER, Type.DATE):
+            continue
+        found.append((column.name, Number(text) if text and column.type is Type.NUMBER else text or ""))
     return found + (list(strict(item[EXTRA]).items()) if full and EXTRA in item else [])
 
 
@@ -154,7 +160,9 @@ def sealed(folder: Path, table: LineItemTable, given_items: list[dict[str, str]]
     dataset = Dataset(table.kind, PARTNER, UNBILLED)
     with open_store(folder) as store, store.begin(NOW) as publication:
         with SegmentSealer(publication, 0, dataset, WHOLE) as sealer:
-            sealer.write(batch.of_values(table, given_items, range(len(given_items))).records)
+            made = batch.of_values(table, given_items, range(len(given_items)))
+            keys = digest.sort_keys(table, made.watched, made.digests)
+            sealer.write(pa.record_batch([made.records, keys], [RECORD, KEY]))
             paths = {file.rendering: folder / "files" / file.path for file in sealer.finish()}
         blocks = blocks_of(paths[Rendering.V1])
         [block] = blocks.blocks
@@ -194,13 +202,14 @@ def test_v1_has_an_array_where_graph_has_text(text: str, array: str) -> None:
 
 
 @pytest.mark.parametrize("table", [USAGE, RECONCILIATION], ids=["usage", "reconciliation"])
-def test_an_absent_line_item_has_every_graph_key_and_only_the_constants_of_v1(
+def test_an_absent_line_item_has_every_graph_text_and_only_the_constants_of_v1(
     tmp_path: Path, table: LineItemTable
 ) -> None:
     made = sealed(tmp_path, table, [{"PartnerId": "p"}])
     [full] = made.full
-    assert list(strict(full)) == [column.name for column in table.columns if column.graph]
-    assert len(strict(full)) == (47 if table is RECONCILIATION else 54)
+    texts = [column.name for column in table.columns if column.graph and column.type is Type.TEXT]
+    assert list(strict(full)) == texts
+    assert len(strict(full)) == (33 if table is RECONCILIATION else 43)
     kept = {"tags", "additionalInfo"} if table is USAGE else set()
     constants = {"invoiceLineItemType", "billingProvider", "attributes"}
     assert set(made.v1[0]) == {"partnerId"} | kept | constants
@@ -211,6 +220,14 @@ def test_a_quote_in_a_later_row_group_is_escaped_too(tmp_path: Path, monkeypatch
     given_items = [{"PartnerId": "p", "SkuName": name} for name in ("a", "b", "c", 'd"', "e")]
     made = sealed(tmp_path, USAGE, given_items)
     assert [strict(line)["SkuName"] for line in made.full] == ["a", "b", "c", 'd"', "e"]
+
+
+def test_no_reader_of_lines_breaks_a_line_item_in_two(tmp_path: Path) -> None:
+    breaks = {"PartnerId": "p", "SkuName": "a\x85b\u2028c\u2029d", EXTRA: '{"New":"\u2028","\x85":["\u2029"]}'}
+    made = sealed(tmp_path, USAGE, [breaks])
+    [full] = (line.decode().splitlines() for line in made.full)
+    assert strict(full[0].encode())["SkuName"] == made.v1[0]["skuName"] == breaks["SkuName"]
+    assert strict(full[0].encode())["New"] == made.v1[0]["New"] == "\u2028"
 
 
 def test_an_ordinary_text_has_the_same_bytes_whether_or_not_its_column_is_escaped(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
@@ -118,7 +119,7 @@ class Expected:
         return {name: value for name, value in line.items() if name not in self.types}
 
     def full(self, line: dict[str, Any]) -> list[tuple[str, Any]]:
-        """Graph's full set, in order: '' for a text that is not there, null for the rest; unknown ones last."""
+        """Graph's full set, in order: '' for a text that is not there, nothing for the rest; unknown ones last."""
         return [*self._graph(line, self.names), *self.unknown(line).items()]
 
     def basic(self, line: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -127,7 +128,8 @@ class Expected:
 
     def _graph(self, line: dict[str, Any], names: list[str]) -> list[tuple[str, Any]]:
         stored = self.stored(line)
-        return [(name, "" if stored[name] is None and self.types[name] == "text" else stored[name]) for name in names]
+        there = [name for name in names if stored[name] is not None or self.types[name] == "text"]
+        return [(name, "" if stored[name] is None else stored[name]) for name in there]
 
     def v1(self, line: dict[str, Any]) -> dict[str, Any]:
         """The v1 resource: what is absent is left out."""
@@ -149,27 +151,45 @@ class Expected:
         return value
 
     def lake(self, line: dict[str, Any], extra: str | None) -> dict[str, Any]:
-        """A row of the lake: numbers as exact text and as DECIMAL(28,15); `extra` is the unknown ones' own text."""
-        row: dict[str, Any] = dict.fromkeys(ONLY_V1[self.kind])
+        """A row of the lake: the exact texts, numbers also as DECIMAL(28,15) and dates also as moments in UTC.
+
+        `extra` is the unknown ones' own text.
+        """
+        row: dict[str, Any] = {}
+        for name in ONLY_V1[self.kind]:
+            row |= {name: None, f"{name}Text": None} if name.endswith("Date") else {name: None}
         for name, value in self.stored(line).items():
             if self.types[name] == "number":
                 row[f"{name}Text"] = None if value is None else str(value)
                 row[name] = None if value is None else _decimal(value)
+            elif self.types[name] == "date":
+                row[f"{name}Text"] = value
+                row[name] = None if value is None else _moment(value)
             else:
                 row[name] = value
-        return row | {"Extra": extra}
+        return row | {"Extra": extra, "LineItemSha256": self.digest(line)}
 
     def sort_key(self, line: dict[str, Any], extra: str | None) -> tuple[bytes, bytes, bytes, bytes]:
         """Where a line item stands: customer, subscription, date, and the SHA-256 of all its texts."""
         stored = self.stored(line)
-        texts = [stored[name] or "" for name in self.names]
-        if self.kind == "usage":
-            texts += ["", ""]
-        else:
-            texts += [""]
-        digest = hashlib.sha256("\0".join([*texts, extra or ""]).encode()).digest()
         date = stored[DATE_OF[self.kind]]
-        return stored["CustomerId"].encode(), stored["SubscriptionId"].encode(), date.encode(), digest
+        return stored["CustomerId"].encode(), stored["SubscriptionId"].encode(), date.encode(), self.digest(line)
+
+    def digest(self, line: dict[str, Any]) -> bytes:
+        """The SHA-256 of a line item, from its definition: names in lower case, then texts, of what has a value."""
+        values = {name.lower(): value for name, value in line.items() if value is not None and value != ""}
+        texts = {
+            name: str(value) if isinstance(value, str | Number) else json.dumps(value, separators=(",", ":"))
+            for name, value in values.items()
+        }
+        names = sorted(texts)
+        form = hashlib.sha256("\0".join(names).encode()).digest() + "\0".join(texts[name] for name in names).encode()
+        return hashlib.sha256(form).digest()
+
+
+def _moment(text: str) -> datetime:
+    read = datetime.fromisoformat(text)
+    return read.replace(tzinfo=UTC) if read.tzinfo is None else read
 
 
 def _decimal(text: str) -> Decimal:
@@ -178,6 +198,6 @@ def _decimal(text: str) -> Decimal:
 
 def etag(kind: str, partner: str, scope: tuple[str, str, str], digests: list[bytes]) -> str:
     """The eTag, from its definition."""
-    total = sum(int.from_bytes(digest, "big") for digest in digests) % 2**256
-    parts = ("counterfoil-etag-1", kind, partner, *scope, str(len(digests)), f"{total:064x}")
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    together = hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+    parts = ("counterfoil-etag-2", kind, partner, *scope, str(len(digests)), together)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

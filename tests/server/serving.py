@@ -27,6 +27,7 @@ from counterfoil.storage.files import Files
 from counterfoil.storage.records import NewFile, NewSegment, Revision
 from counterfoil.storage.store import Store
 from counterfoil.wire.tokens import Keyring
+from tests.committing import commit
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 OTHER = "11111111-2222-3333-4444-555555555555"
@@ -128,7 +129,7 @@ class Place:
             everything = b"".join(blobs)
             contents = Contents(
                 everything.count(b"\n"),
-                int.from_bytes(hashlib.sha256(everything).digest(), "big"),
+                hashlib.sha256(everything).hexdigest(),
                 dataset.scope.currency or "EUR",
                 {"Total": Decimal("12.340"), "TaxTotal": Decimal("0E-20")},
             )
@@ -136,7 +137,7 @@ class Place:
             current = self.catalog.in_force(dataset)
             bases = {dataset: None if current is None else current.id}
             publication.seal([segment], bases)
-            [revision] = self.catalog.commit(publication.id, [segment], bases, now)
+            [revision] = commit(self.catalog, publication.id, [segment], bases, now)
         return revision
 
     def travel(self, **by: float) -> None:

@@ -20,6 +20,7 @@ from counterfoil.model import Contents, Dataset, Rendering
 from counterfoil.storage import v1_blocks
 from counterfoil.storage.records import NewFile, NewSegment, Revision
 from counterfoil.storage.v1_blocks import BlockWriter
+from tests.committing import commit
 from tests.server.serving import NOW, PARTNER, UNBILLED, Place
 
 LINE_ITEMS = "/v1/invoices/unbilled/lineitems"
@@ -73,13 +74,12 @@ def publish_v1(
             everything.update(b"".join(item.text for item in found))
         count = sum(map(len, parts))
         total = sum((Decimal(f"{item.number}.10") for found in parts for item in found), Decimal(0))
-        digest = int.from_bytes(everything.digest(), "big")
-        contents = Contents(count, digest, dataset.scope.currency, {"BillingPreTaxTotal": total})
+        contents = Contents(count, everything.hexdigest(), dataset.scope.currency, {"BillingPreTaxTotal": total})
         segment = NewSegment(dataset, "whole", dataset.partner, contents, tuple(files), {})
         current = place.catalog.in_force(dataset)
         bases = {dataset: None if current is None else current.id}
         publication.seal([segment], bases)
-        [revision] = place.catalog.commit(publication.id, [segment], bases, now)
+        [revision] = commit(place.catalog, publication.id, [segment], bases, now)
     return revision
 
 

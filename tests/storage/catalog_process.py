@@ -20,6 +20,7 @@ from counterfoil.model import AttributeSet, Contents, Dataset, Kind, Rendering, 
 from counterfoil.storage.engines import open_store
 from counterfoil.storage.records import NewFile, NewSegment, Operation
 from counterfoil.storage.sqlite import SqliteDatabase
+from tests.committing import commit
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 DATASET = Dataset(Kind.USAGE, PARTNER, Scope(period="2026-11", currency="EUR"))
@@ -57,7 +58,7 @@ def publish(data: Path, segment: str, amount: str, stop: str = "") -> str:
     publication = store.begin(NOW)
     with publication.create(DATASET, segment, Rendering.LAKE) as writer:
         writer.write(amount.encode() * 1000)
-    contents = Contents(1, int(amount), "EUR", {"Total": Decimal(amount)})
+    contents = Contents(1, f"{int(amount):064x}", "EUR", {"Total": Decimal(amount)})
     file = NewFile(Rendering.LAKE, 0, writer.path, writer.size_bytes, writer.sha256, 1)
     new = NewSegment(DATASET, segment, PARTNER, contents, (file,), {})
     bases = {DATASET: base.id if base else None}
@@ -69,7 +70,7 @@ def publish(data: Path, segment: str, amount: str, stop: str = "") -> str:
         assert isinstance(database, SqliteDatabase)
         event.listen(database._engine, "commit", stop_there)
     with publication:
-        [revision] = catalog.commit(publication.id, [new], bases, NOW)
+        [revision] = commit(catalog, publication.id, [new], bases, NOW)
         if stop == "after commit":
             stop_there()
     return f"{revision.number} {revision.contents.line_items}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import uuid
@@ -19,6 +20,7 @@ from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.engines import open_store
 from counterfoil.storage.records import NewFile, NewSegment, Revision
 from counterfoil.storage.store import Store
+from tests import committing
 from tests.storage.memory import memory_store
 
 # One store, opened as often as wanted, in a folder of its own. A new engine is one line here.
@@ -58,8 +60,9 @@ def catalog(store: Store) -> Catalog:
 def contents_of(line_items: Iterable[int]) -> Contents:
     """What a segment of these amounts holds, in EUR."""
     amounts = list(line_items)
-    digest = sum(int.from_bytes(hashlib.sha256(str(amount).encode()).digest(), "big") for amount in amounts)
-    return Contents(len(amounts), digest % 2**256, "EUR", {"Total": Decimal(sum(amounts))})
+    digests = sorted(hashlib.sha256(str(amount).encode()).digest() for amount in amounts)
+    digest = hashlib.sha256(b"".join(digests)).hexdigest()
+    return Contents(len(amounts), digest, "EUR", {"Total": Decimal(sum(amounts))})
 
 
 def segment_of(publication: str, dataset: Dataset, name: str, line_items: Iterable[int]) -> NewSegment:
@@ -93,7 +96,7 @@ def publish(catalog: Catalog) -> Publish:
         publication = uuid.uuid4().hex
         catalog.begin_publication(publication, now)
         made = [segment_of(publication, dataset, name, amounts) for name, amounts in segments.items()]
-        [revision] = catalog.commit(publication, made, {dataset: base}, now)
+        [revision] = committing.commit(catalog, publication, made, {dataset: base}, now)
         return revision
 
     return commit
@@ -108,6 +111,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         def run(*arguments: str) -> subprocess.Popen[str]:
             process = subprocess.Popen(
                 [sys.executable, script, tmp_path / "data", *arguments],
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

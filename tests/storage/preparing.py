@@ -8,6 +8,7 @@ from decimal import Decimal
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
 from counterfoil.storage.records import NewFile, NewSegment, Revision
 from counterfoil.storage.store import Publication, Store
+from tests.committing import commit
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 USAGE = Dataset(Kind.USAGE, PARTNER, Scope(period="2026-11", currency="EUR"))
@@ -26,7 +27,7 @@ def prepare(store: Store, publication: Publication, amount: int, dataset: Datase
             writer.write(content * amount)
         files.append(NewFile(rendering, 0, writer.path, writer.size_bytes, writer.sha256, 1))
     segment = NewSegment(
-        dataset, "whole", PARTNER, Contents(1, amount, "EUR", {"Total": Decimal(amount)}), tuple(files), {}
+        dataset, "whole", PARTNER, Contents(1, f"{amount:064x}", "EUR", {"Total": Decimal(amount)}), tuple(files), {}
     )
     current = store.catalog.in_force(dataset)
     bases = {dataset: current.id if current else None}
@@ -38,7 +39,7 @@ def published(store: Store, amount: int, now: datetime = NOW, dataset: Dataset =
     """Publish one segment."""
     with store.begin(now) as publication:
         segments, bases = prepare(store, publication, amount, dataset)
-        [revision] = store.catalog.commit(publication.id, segments, bases, now)
+        [revision] = commit(store.catalog, publication.id, segments, bases, now)
     return revision
 
 

@@ -13,6 +13,7 @@ from counterfoil.errors import MissingError, MovedError, UsageError
 from counterfoil.model import Dataset, Kind, Rendering, Scope, etag
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.records import NewSegment, Revision
+from tests.committing import commit
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 USAGE = Dataset(Kind.USAGE, PARTNER, Scope(period="2026-11", currency="EUR"))
@@ -32,7 +33,7 @@ def names(catalog: Catalog, revision: Revision) -> dict[str, int]:
 def test_a_first_publication_is_in_force_as_it_was_given(catalog: Catalog, make_segment: MakeSegment) -> None:
     segment = make_segment("a" * 32, USAGE, "whole", [1, 2, 3])
     catalog.begin_publication("a" * 32, NOW)
-    [revision] = catalog.commit("a" * 32, [segment], {USAGE: None}, NOW)
+    [revision] = commit(catalog, "a" * 32, [segment], {USAGE: None}, NOW)
     assert (revision.number, revision.base_id, revision.in_force, revision.superseded_at) == (1, None, True, None)
     assert (revision.published_at, revision.etag) == (NOW, etag(USAGE, segment.contents))
     assert revision.contents == segment.contents
@@ -124,7 +125,7 @@ def test_a_segment_given_twice_is_refused(catalog: Catalog, make_segment: MakeSe
     twice = [make_segment("a" * 32, USAGE, "a", [amount]) for amount in (1, 2)]
     catalog.begin_publication("a" * 32, NOW)
     with pytest.raises(UsageError, match="twice"):
-        catalog.commit("a" * 32, twice, {USAGE: None}, NOW)
+        commit(catalog, "a" * 32, twice, {USAGE: None}, NOW)
 
 
 def test_two_currencies_in_one_dataset_are_refused(catalog: Catalog, make_segment: MakeSegment) -> None:
@@ -132,7 +133,7 @@ def test_two_currencies_in_one_dataset_are_refused(catalog: Catalog, make_segmen
     dollars = replace(dollars, contents=replace(dollars.contents, currency="USD"))
     catalog.begin_publication("a" * 32, NOW)
     with pytest.raises(UsageError, match="EUR and USD"):
-        catalog.commit("a" * 32, [euros, dollars], {INVOICE: None}, NOW)
+        commit(catalog, "a" * 32, [euros, dollars], {INVOICE: None}, NOW)
     assert catalog.datasets() == []
 
 
@@ -172,14 +173,14 @@ def test_one_refused_dataset_refuses_the_whole_publication(catalog: Catalog, mak
     both = [make_segment("a" * 32, dataset, "whole", [1]) for dataset in (INVOICE, USAGE)]
     catalog.begin_publication("a" * 32, NOW)
     with pytest.raises(MovedError):
-        catalog.commit("a" * 32, both, {INVOICE: None, USAGE: "f" * 32}, NOW)
+        commit(catalog, "a" * 32, both, {INVOICE: None, USAGE: "f" * 32}, NOW)
     assert (catalog.datasets(), catalog.partners(), list(catalog.all_files())) == ([], [], [])
 
 
 def test_several_datasets_are_committed_in_the_order_given(catalog: Catalog, make_segment: MakeSegment) -> None:
     both = [make_segment("a" * 32, dataset, "whole", [1]) for dataset in (USAGE, INVOICE)]
     catalog.begin_publication("a" * 32, NOW)
-    made = catalog.commit("a" * 32, both, {INVOICE: None, USAGE: None}, NOW)
+    made = commit(catalog, "a" * 32, both, {INVOICE: None, USAGE: None}, NOW)
     assert [revision.dataset for revision in made] == [USAGE, INVOICE]
     assert catalog.datasets() == [(INVOICE, made[1]), (USAGE, made[0])]
     assert catalog.datasets(str(uuid.uuid4())) == []
@@ -250,7 +251,7 @@ def test_a_beginning_that_two_revisions_share_is_refused(
         catalog.begin_publication(publication, NOW)
         with monkeypatch.context() as patch:
             patch.setattr(uuid, "uuid4", lambda last=last: uuid.UUID(int=0xABCDEF << 104 | last))
-            [revision] = catalog.commit(publication, [segment], {USAGE: base}, NOW)
+            [revision] = commit(catalog, publication, [segment], {USAGE: base}, NOW)
         base = revision.id
     with pytest.raises(UsageError, match="Several"):
         catalog.find_revision("abcdef")

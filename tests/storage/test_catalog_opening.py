@@ -29,6 +29,7 @@ from counterfoil.storage.engines import open_store
 from counterfoil.storage.failures import in_our_words, translated
 from counterfoil.storage.records import NewSegment
 from counterfoil.storage.tables import meta, metadata
+from tests.committing import commit
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 USAGE = Dataset(Kind.USAGE, PARTNER, Scope(period="2026-11", currency="EUR"))
@@ -222,7 +223,7 @@ def test_a_full_disk_is_told_and_nothing_is_published(tmp_path: Path, make_segme
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
         many = [make_segment("a" * 32, USAGE, f"part-{n}", [n]) for n in range(500)]
         with pytest.raises(FullDiskError, match="room"):
-            catalog.commit("a" * 32, many, {USAGE: None}, NOW)
+            commit(catalog, "a" * 32, many, {USAGE: None}, NOW)
         assert (catalog.datasets(), catalog.partners(), list(catalog.all_files())) == ([], [], [])
 
 

@@ -15,6 +15,7 @@ from counterfoil.storage.change_log import opened
 from counterfoil.storage.files import Deleted, ReaderStream
 from counterfoil.storage.places import change_path, listing_of
 from counterfoil.storage.store import Store
+from tests.committing import commit
 from tests.storage.memory import Leases
 from tests.storage.preparing import INVOICES, NOW, USAGE, paths, prepare, published
 
@@ -89,7 +90,7 @@ def test_a_publication_that_was_committed_is_listed_beside_its_files(store: Stor
 def test_a_publication_that_was_not_committed_leaves_nothing(store: Store) -> None:
     before = paths(store)
     with store.begin(NOW) as publication:
-        publication.scratch("sorting").write_bytes(b"spilled")
+        (publication.scratch / "sorting").write_bytes(b"spilled")
     with store.begin(NOW) as publication:
         prepare(store, publication, 1)
     with suppress(BrokenPipeError), store.begin(NOW) as publication:
@@ -103,7 +104,7 @@ def test_a_publication_that_was_not_committed_leaves_nothing(store: Store) -> No
 def test_what_is_left_after_a_commit_stays_whatever_happens(store: Store) -> None:
     with suppress(BrokenPipeError), store.begin(NOW) as publication:
         segments, bases = prepare(store, publication, 1)
-        store.catalog.commit(publication.id, segments, bases, NOW)
+        commit(store.catalog, publication.id, segments, bases, NOW)
         raise BrokenPipeError
     revision = store.catalog.in_force(USAGE)
     assert revision is not None
@@ -114,7 +115,7 @@ def test_a_publication_says_where_its_line_items_came_from(store: Store) -> None
     with store.begin(NOW) as publication:
         publication.sources = {"inputs": [{"name": "usage.jsonl"}]}
         segments, bases = prepare(store, publication, 1)
-        store.catalog.commit(publication.id, segments, bases, NOW)
+        commit(store.catalog, publication.id, segments, bases, NOW)
     assert store.catalog.sources(publication.id) == {"inputs": [{"name": "usage.jsonl"}]}
     assert store.catalog.sources("f" * 32) is None
 
@@ -123,7 +124,7 @@ def test_a_publication_at_work_is_left_alone(store: Store) -> None:
     with store.begin(NOW) as publication:
         segments, bases = prepare(store, publication, 1)
         assert store.clear_dead() == (Deleted(), 1)
-        store.catalog.commit(publication.id, segments, bases, NOW)
+        commit(store.catalog, publication.id, segments, bases, NOW)
     assert store.clear_dead() == (Deleted(), 0)
 
 
@@ -131,14 +132,14 @@ def test_a_dead_publication_is_condemned_and_then_deleted(store: Store) -> None:
     before = paths(store)
     publication = store.begin(NOW)
     segments, bases = prepare(store, publication, 1)
-    publication.scratch("sorting").write_bytes(b"spilled")
+    (publication.scratch / "sorting").write_bytes(b"spilled")
     publication._held.release()  # as death does
     deleted, at_work = store.clear_dead()
     assert (deleted.files, at_work) == (5, 0)
     assert paths(store) == before
     assert list(store.scratch.iterdir()) == []
     with pytest.raises(MovedError, match="swept"):
-        store.catalog.commit(publication.id, segments, bases, NOW)
+        commit(store.catalog, publication.id, segments, bases, NOW)
     assert store.catalog.in_force(USAGE) is None
 
 
@@ -148,14 +149,14 @@ def test_a_publication_that_is_condemned_cannot_commit_and_one_that_committed_ca
         segments, bases = prepare(store, publication, 1)
         assert store.catalog.condemn(publication.id)
         with pytest.raises(MovedError):
-            store.catalog.commit(publication.id, segments, bases, NOW)
+            commit(store.catalog, publication.id, segments, bases, NOW)
     assert store.catalog.condemn("f" * 32), "one that was never begun never commits"
     with store.begin(NOW) as publication:
         segments, bases = prepare(store, publication, 1)
-        store.catalog.commit(publication.id, segments, bases, NOW)
+        commit(store.catalog, publication.id, segments, bases, NOW)
         assert not store.catalog.condemn(publication.id)
         with pytest.raises(MovedError):
-            store.catalog.commit(publication.id, segments, bases, NOW)
+            commit(store.catalog, publication.id, segments, bases, NOW)
 
 
 def test_a_lease_that_ends_in_mid_publication_fails_it_and_the_old_revision_stays(store: Store) -> None:
@@ -175,7 +176,7 @@ def test_a_lease_that_ends_in_mid_publication_fails_it_and_the_old_revision_stay
         store.locks.end_all()
         assert store.clear_dead()[0].files == 5
         with pytest.raises(MovedError):
-            store.catalog.commit(publication.id, segments, bases, NOW)
+            commit(store.catalog, publication.id, segments, bases, NOW)
     assert (store.catalog.in_force(USAGE), paths(store)) == (old, before)
 
 
@@ -197,9 +198,9 @@ def test_a_commit_whose_answer_is_lost_is_settled(store: Store, monkeypatch: pyt
             monkeypatch.setattr(database, "writing", lambda answers=answers: next(answers, really)())
             if expected is None:
                 with pytest.raises(LockedError):
-                    store.catalog.commit(publication.id, segments, bases, NOW)
+                    commit(store.catalog, publication.id, segments, bases, NOW)
             else:
-                [revision] = store.catalog.commit(publication.id, segments, bases, NOW)
+                [revision] = commit(store.catalog, publication.id, segments, bases, NOW)
                 assert revision.number == expected
     assert store.catalog.in_force(USAGE) == revision
     assert store.unlisted() == []
@@ -268,7 +269,7 @@ def test_what_is_not_listed_is_kept_until_an_operator_deletes_it(store: Store) -
 
 def test_a_scratch_folder_is_no_place_of_stored_files(store: Store, tmp_path: Path) -> None:
     with store.begin(NOW) as publication:
-        path = publication.scratch("sorting")
+        path = publication.scratch / "sorting"
         path.write_bytes(b"spilled")
         assert path.is_relative_to(store.scratch)
         assert not any("sorting" in found.path for found in store.files.find())

@@ -221,7 +221,7 @@ def test_root_token_and_next_link_go_together() -> None:
 
 
 def test_proof_headers_carry_exact_totals() -> None:
-    contents = Contents(3, 7, "EUR", {"Total": Decimal("12.340"), "TaxTotal": Decimal("0E-20")})
+    contents = Contents(3, "00" * 32, "EUR", {"Total": Decimal("12.340"), "TaxTotal": Decimal("0E-20")})
     headers = dict(v1.proof_headers("e" * 32, 3, contents))
     assert headers[b"counterfoil-etag"] == b"e" * 32
     assert headers[b"counterfoil-line-item-count"] == b"3"

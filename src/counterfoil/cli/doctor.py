@@ -16,7 +16,7 @@ from counterfoil.cli.options import with_output, with_settings, with_token
 from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.cli.sources import find_profile, token_source
 from counterfoil.client.diagnosis.findings import Finding, Health
-from counterfoil.client.diagnosis.source import diagnose_source
+from counterfoil.client.diagnosis.source_checks import diagnose_source
 from counterfoil.errors import CounterfoilError
 from counterfoil.periods import utc_now
 from counterfoil.settings import Settings

@@ -19,23 +19,20 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import pyarrow.parquet as pq
 
 from counterfoil.cli.data_folder import opened, progress_of
 from counterfoil.cli.output import Output, counted
 from counterfoil.client import Form, Proof, Receipt
-from counterfoil.columns import EXTRA, Type, table_of
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publish import Input, publish
 from counterfoil.datasets.publish import Receipt as Published
 from counterfoil.datasets.sweep import sweep
 from counterfoil.errors import CounterfoilError, DamagedError, UsageError
-from counterfoil.lake import TEXT_SUFFIX
-from counterfoil.model import Kind
+from counterfoil.lake_files import LakeReader
+from counterfoil.model import ETAG_LENGTH, Kind
 from counterfoil.periods import BillingPeriod
 from counterfoil.settings import Settings
 
-_ETAG_LENGTH: Final = 32  # of a Counterfoil's: a hash. Microsoft's eTags say nothing of the contents
 _ROWS_AT_ONCE: Final = 10_000
 
 
@@ -124,17 +121,15 @@ def _as_lines(receipt: Receipt, folder: Path, kind: Kind) -> Iterator[list[Path]
 
 def _lines_of(path: Path, kind: Kind) -> Iterator[bytes]:
     """Yield JSON lines of a lake file. A number in quotes is read as that number, digit for digit."""
-    columns = table_of(kind).columns
-    stored = [each.name + TEXT_SUFFIX if each.type is Type.NUMBER else each.name for each in columns]
     encoder = msgspec.json.Encoder()
-    with pq.ParquetFile(path) as parquet:
-        for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=[*stored, EXTRA]):
-            texts = [batch.column(name).to_pylist() for name in stored]
-            extras = batch.column(EXTRA).to_pylist()
+    with LakeReader(path, kind) as lake:
+        names = [column.name for column in lake.columns]
+        for batch in lake.batches(line_items=_ROWS_AT_ONCE):
+            *texts, extras = (column.to_pylist() for column in batch.columns)
             items = []
             for values, extra in zip(zip(*texts, strict=True), extras, strict=True):
                 item: dict[str, object] = {
-                    each.name: value for each, value in zip(columns, values, strict=True) if value is not None
+                    name: value for name, value in zip(names, values, strict=True) if value is not None
                 }
                 if extra:
                     item |= msgspec.json.decode(extra, type=dict[str, msgspec.Raw])
@@ -161,7 +156,7 @@ def _tell(receipt: Receipt, published: Published, output: Output) -> None:
         output.note(f"Published {what}, revision {published.revision.id}, eTag {published.etag}.")
     else:
         output.note(f"{what} were in force already; nothing was changed. eTag {published.etag}.")
-    comparable = receipt.proof is Proof.PROVEN and len(receipt.etag) == _ETAG_LENGTH
+    comparable = receipt.proof is Proof.PROVEN and len(receipt.etag) == ETAG_LENGTH  # Microsoft's say nothing
     if comparable and receipt.etag != published.etag:
         output.warning(
             f"The source's eTag is {receipt.etag}: it holds attributes that this pull did not bring. --api graph with "

@@ -27,6 +27,8 @@ from counterfoil.periods import timestamp
 
 PLAIN_PROGRESS_EVERY_S: Final = 5.0
 MESSAGE_CHARACTERS_MAX: Final = 2_000
+# Options whose name is not the parameter's.
+_OPTION_NAMES: Final = {"attributes": "attribute-set", "form": "format", "wait_s_max": "wait"}
 
 
 class Form(StrEnum):
@@ -196,7 +198,7 @@ def printable(text: str) -> str:
 
 def as_option(name: str, value: str) -> str:
     """Spell a parameter as an option of the command line: `--attribute-set full`."""
-    return f"--{name.replace('_', '-')} {value}".rstrip()
+    return f"--{_OPTION_NAMES.get(name, name).replace('_', '-')} {value}".rstrip()
 
 
 def counted(count: int, what: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.cli.options import frame
-from counterfoil.cli.output import Form, Output
+from counterfoil.cli.output import Form, Output, as_option
 from counterfoil.cli.publishing import Publishing
 from counterfoil.errors import CounterfoilError, OperationFailedError, RefusedError, UsageError
 
@@ -50,7 +50,7 @@ class Again:
             if error.status in _WRONG:
                 return
             when = "When that is mended" if error.is_about_who_asks else when
-        error.remedy = f"{error.remedy} {self.said(when)}".strip()
+        error.remedy, error.parameter = f"{error.advice(as_option)} {self.said(when)}".strip(), ""
 
 
 def again_for_one(

@@ -14,7 +14,7 @@ from counterfoil.errors import UsageError
 from counterfoil.settings import Profile, Settings
 
 if TYPE_CHECKING:
-    from counterfoil.client.drivers.signing import TokenSource
+    from counterfoil.client.network.bearer_tokens import TokenSource
 
 TOKEN_VARIABLE: Final = "COUNTERFOIL_TOKEN"  # noqa: S105 - a variable's name
 

@@ -5,15 +5,15 @@ It stands on the ground and on `wire` only, and installs without the server.
 
 from counterfoil.client.api import Client
 from counterfoil.client.async_api import AsyncClient
+from counterfoil.client.client_options import Options
 from counterfoil.client.credentials import ClientCredentials
-from counterfoil.client.flows.exports import Export
-from counterfoil.client.flows.watching import Progress, Watcher
 from counterfoil.client.line_items.forms import Form
-from counterfoil.client.options import Options
 from counterfoil.client.protocol.asking import Api, Ask, ask_billed, ask_unbilled
-from counterfoil.client.protocol.graph import SourceBlob, SourceManifest
+from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.receipt import Proof, Receipt
+from counterfoil.client.transfer.graph_exports import Export
+from counterfoil.client.transfer.progress import Progress, Watcher
 from counterfoil.model import AttributeSet, Kind
 
 __all__ = [

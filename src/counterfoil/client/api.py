@@ -1,4 +1,4 @@
-"""The client: one source, asked for line items, which end up on disk with a receipt, or in memory as a stream."""
+"""The blocking client: pulls line items from one source into a folder with a receipt, or into memory as a stream."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Self, Unpack
 import httpx
 import pyarrow as pa
 
+from counterfoil.client.client_options import CheckedOptions, Options
 from counterfoil.client.credentials import of_profile
-from counterfoil.client.drivers.blocking import Driver
-from counterfoil.client.drivers.http import open_client
-from counterfoil.client.drivers.signing import Credential
-from counterfoil.client.flows.exports import Export
-from counterfoil.client.flows.steps import Flow
-from counterfoil.client.flows.streams import items_of, lake_of, streamed
-from counterfoil.client.flows.watching import Watcher
 from counterfoil.client.line_items.forms import Form
-from counterfoil.client.options import Options, Parts
+from counterfoil.client.network.bearer_tokens import Credential
+from counterfoil.client.network.http_client import open_client
+from counterfoil.client.network.session import Limits, OpenSockets, Session
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.receipt import Receipt
+from counterfoil.client.transfer.graph_exports import Export, Exporter
+from counterfoil.client.transfer.line_item_streams import lake_of, rows_of, streamed
+from counterfoil.client.transfer.progress import Watcher
+from counterfoil.client.transfer.pull_to_folder import pull_to_folder
+from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.settings import Profile
 from counterfoil.wire.graph import ExportRequest
 
@@ -32,6 +33,9 @@ class Client:
     `credential` is a bearer token, a function that returns one, `ClientCredentials`, or a credential of
     azure-identity. The token goes to the base URL's own scheme, host and port only. Further keyword arguments are
     those of `Options`, and `transport` of httpx. Close it, or use it as a context manager.
+
+    Threads may share a client; `parallel` and the processors then bound all of its pulls together. Raises UsageError
+    for an address, credential or option that cannot be right, and TypeError for an unknown option.
     """
 
     def __init__(
@@ -42,14 +46,13 @@ class Client:
         transport: httpx.BaseTransport | None = None,
         **options: Unpack[Options],
     ) -> None:
-        parts = Parts.of(url, credential, options)
-        parts.signer.check_blocking()
-        self._plan = parts.plan
-        self._source_http = open_client(verify=parts.verify, transport=transport)
-        self._blob_http = open_client(verify=parts.verify, transport=transport)
-        self._driver = Driver(
-            self._source_http, self._blob_http, parts.signer, parts.plan.patience, parts.plan.parallel
-        )
+        checked = CheckedOptions.of(url, credential, options)
+        checked.tokens.check_blocking()
+        self._settings, self._tokens = checked.settings, checked.tokens
+        self._source_http = open_client(verify=checked.verify, transport=transport)
+        self._blob_http = open_client(verify=checked.verify, transport=transport)
+        self._limits = Limits(checked.settings.parallel)
+        self._sockets = OpenSockets()
 
     @classmethod
     def from_profile(cls, profile: Profile, **options: Unpack[Options]) -> Self:
@@ -58,10 +61,10 @@ class Client:
         return cls(profile.url, of_profile(profile, options.get("verify", True)), **options)
 
     def close(self) -> None:
-        """Let go of all connections and threads."""
+        """Close all connections and end all threads."""
         self._source_http.close()
         self._blob_http.close()
-        self._driver.close()
+        self._limits.close()
 
     def __enter__(self) -> Self:
         return self
@@ -78,37 +81,46 @@ class Client:
         form: Form | str = Form.BLOBS,
         watcher: Watcher | None = None,
     ) -> Receipt:
-        """Fetch, prove and write the line items asked for; returns the receipt, which also lies beside them.
+        """Fetch, prove and write the line items asked for; returns the receipt, which is also written beside them.
 
-        Raises a SourceError if anything that could be checked does not agree. Then nothing of a former pull in the
-        folder is touched, and what was fetched and proven waits in `.counterfoil-pull`: the same call goes on from
-        there, after a crash too. If the folder holds this eTag already, nothing is fetched, and the receipt's
-        `already_held` is true.
+        If the folder holds this eTag already, nothing is fetched, and the receipt's `already_held` is true.
+
+        Raises a SourceError if anything that could be checked does not agree, UsageError for a folder that holds
+        something else, LockedError if another pull is running in it, FullDiskError if there is no room, and
+        CounterfoilError for anything else that the disk refuses. Then nothing of a former pull in the folder is
+        touched, and what was fetched and proven waits in `.counterfoil-pull`: the same call resumes from there, after
+        a crash too.
         """
-        return self._driver.run(self._plan.pull(ask, to, api, form, watcher))
+        return pull_to_folder(self._session(), self._settings, ask, to, api, form, watcher)
 
     def export(self, ask: ExportRequest, on_wait: Callable[[float], None] = lambda _: None) -> Export:
-        """Submit a Graph export and wait for it; returns its manifest, with nothing downloaded."""
-        return self._driver.run(self._plan.export(ask, on_wait))
+        """Submit a Graph export and wait for it; returns its manifest, with nothing downloaded.
+
+        `on_wait` is called before each wait with the number of seconds that the export has taken so far. Raises
+        OperationFailedError if the export fails, OperationTimeoutError after `wait_s_max`, and other SourceErrors.
+        """
+        calls = SourceCalls(self._session(), self._settings.base, CallLog())
+        return Exporter(calls, self._settings.version, self._settings.wait_s_max).export(ask, on_wait)
 
     def line_items(self, ask: ExportRequest, *, api: Api | str = Api.GRAPH) -> Iterator[dict[str, str | None]]:
         """Yield the line items by Graph's names, every value the exact text it came as; memory stays flat.
 
-        What was promised is held against what came at the end: raises ProofError in place of ending.
+        Counts and totals are checked at the end: raises ProofError in place of ending, and other SourceErrors.
         """
-        for batch in self._batches(ask, api):
-            yield from items_of(batch)
+        for batch in streamed(self._session(), self._settings, ask, api):
+            names = batch.schema.names
+            for row in rows_of(batch):
+                yield dict(zip(names, row, strict=True))
 
     def batches(self, ask: ExportRequest, *, api: Api | str = Api.GRAPH) -> Iterator[pa.RecordBatch]:
         """Yield the line items as record batches with the lake's columns: numbers as DECIMAL and as exact text.
 
-        Raises ProofError in place of ending, as `line_items` does.
+        A batch is a page of v1, or up to 8 MiB of a blob's text. Raises as `line_items` does.
         """
-        for batch in self._batches(ask, api):
+        for batch in streamed(self._session(), self._settings, ask, api):
             yield lake_of(ask.kind, batch)
 
-    def _batches(self, ask: ExportRequest, api: Api | str) -> Iterator[pa.RecordBatch]:
-        with streamed(self._plan, ask, api) as parts:
-            flow: Flow[Iterator[pa.RecordBatch]]
-            for flow in parts:
-                yield from self._driver.run(flow)
+    def _session(self) -> Session:
+        return Session(
+            self._source_http, self._blob_http, self._tokens, self._settings.patience, self._limits, self._sockets
+        )

@@ -1,34 +1,45 @@
-"""The asynchronous client: the same methods, the same decisions, in an event loop."""
+"""The asynchronous client: the methods of `Client`, which run in threads while the event loop goes on."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Final, Self, Unpack
 
 import httpx
 import pyarrow as pa
 
+from counterfoil.client.client_options import CheckedOptions, Options
 from counterfoil.client.credentials import of_profile
-from counterfoil.client.drivers.asynchronous import AsyncDriver
-from counterfoil.client.drivers.http import open_async_client
-from counterfoil.client.drivers.signing import Credential
-from counterfoil.client.flows.exports import Export
-from counterfoil.client.flows.streams import items_of, lake_of, streamed
-from counterfoil.client.flows.watching import Watcher
 from counterfoil.client.line_items.forms import Form
-from counterfoil.client.options import Options, Parts
+from counterfoil.client.network.bearer_tokens import Credential
+from counterfoil.client.network.caller_loop import LoopSession
+from counterfoil.client.network.http_client import open_async_client
+from counterfoil.client.network.session import Limits
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.receipt import Receipt
+from counterfoil.client.transfer.graph_exports import Export, Exporter
+from counterfoil.client.transfer.line_item_streams import lake_of, rows_of, streamed
+from counterfoil.client.transfer.progress import Watcher
+from counterfoil.client.transfer.pull_to_folder import pull_to_folder
+from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.settings import Profile
 from counterfoil.wire.graph import ExportRequest
 
+_OPERATIONS_MAX: Final = 1000  # threads; a thread is started only when no other is idle
+
 
 class AsyncClient:
-    """Pulls line items as `Client` does; its methods are awaited, and the credential may be asynchronous too."""
+    """Pulls line items as `Client` does; its methods are awaited, and `credential` and `transport` may be asynchronous.
+
+    Tasks of one event loop may share a client; `parallel` and the processors then bound all of its pulls together. The
+    loop is never blocked: work on this machine is done in threads, and calls, credentials and waits are awaited in the
+    loop. A task that is cancelled stops soon, and its folder is free when it ends. Raises what `Client` raises.
+    """
 
     def __init__(
         self,
@@ -38,13 +49,12 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
         **options: Unpack[Options],
     ) -> None:
-        parts = Parts.of(url, credential, options)
-        self._plan = parts.plan
-        self._source_http = open_async_client(verify=parts.verify, transport=transport)
-        self._blob_http = open_async_client(verify=parts.verify, transport=transport)
-        self._driver = AsyncDriver(
-            self._source_http, self._blob_http, parts.signer, parts.plan.patience, parts.plan.parallel
-        )
+        checked = CheckedOptions.of(url, credential, options)
+        self._settings, self._tokens = checked.settings, checked.tokens
+        self._source_http = open_async_client(verify=checked.verify, transport=transport)
+        self._blob_http = open_async_client(verify=checked.verify, transport=transport)
+        self._limits = Limits(checked.settings.parallel)
+        self._threads = ThreadPoolExecutor(_OPERATIONS_MAX, thread_name_prefix="counterfoil-async")
 
     @classmethod
     def from_profile(cls, profile: Profile, **options: Unpack[Options]) -> Self:
@@ -53,10 +63,11 @@ class AsyncClient:
         return cls(profile.url, of_profile(profile, options.get("verify", True)), **options)
 
     async def aclose(self) -> None:
-        """Let go of all connections and threads."""
+        """Close all connections and end all threads."""
         await self._source_http.aclose()
         await self._blob_http.aclose()
-        self._driver.close()
+        self._limits.close(waiting=False)
+        self._threads.shutdown(wait=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,35 +86,57 @@ class AsyncClient:
         form: Form | str = Form.BLOBS,
         watcher: Watcher | None = None,
     ) -> Receipt:
-        """Fetch, prove and write the line items asked for; see `Client.pull`. A task that is cancelled can go on."""
-        return await self._driver.run(self._plan.pull(ask, to, api, form, watcher))
+        """Fetch, prove and write the line items asked for; see `Client.pull`.
+
+        A pull that is cancelled keeps what it fetched, and the same call resumes from there.
+        """
+        session = self._session()
+        return await session.run(partial(pull_to_folder, session, self._settings, ask, to, api, form, watcher))
 
     async def export(self, ask: ExportRequest, on_wait: Callable[[float], None] = lambda _: None) -> Export:
-        """Submit a Graph export and wait for it; returns its manifest, with nothing downloaded."""
-        return await self._driver.run(self._plan.export(ask, on_wait))
+        """Submit a Graph export and wait for it; see `Client.export`. `on_wait` is called in the event loop."""
+        session = self._session()
+
+        async def told(so_far_s: float) -> None:
+            on_wait(so_far_s)
+
+        exporter = Exporter(
+            SourceCalls(session, self._settings.base, CallLog()), self._settings.version, self._settings.wait_s_max
+        )
+        return await session.run(
+            partial(exporter.export, ask, lambda so_far_s: session.awaited(partial(told, so_far_s)))
+        )
 
     async def line_items(
         self, ask: ExportRequest, *, api: Api | str = Api.GRAPH
     ) -> AsyncIterator[dict[str, str | None]]:
         """Yield the line items by Graph's names, every value the exact text it came as; see `Client.line_items`."""
-        async with aclosing(self._batches(ask, api)) as batches:
+        session = self._session()
+        async with aclosing(self._batches(session, ask, api)) as batches:
             async for batch in batches:
-                for item in items_of(batch):
-                    yield item
+                names = batch.schema.names
+                for row in await session.run(partial(rows_of, batch)):
+                    yield dict(zip(names, row, strict=True))
 
     async def batches(self, ask: ExportRequest, *, api: Api | str = Api.GRAPH) -> AsyncIterator[pa.RecordBatch]:
         """Yield the line items as record batches with the lake's columns; see `Client.batches`."""
-        async with aclosing(self._batches(ask, api)) as batches:
+        session = self._session()
+        async with aclosing(self._batches(session, ask, api)) as batches:
             async for batch in batches:
-                yield await self._driver.work(partial(lake_of, ask.kind, batch))
+                yield await session.run(partial(lake_of, ask.kind, batch))
 
-    async def _batches(self, ask: ExportRequest, api: Api | str) -> AsyncGenerator[pa.RecordBatch]:
-        with streamed(self._plan, ask, api) as parts:
-            for flow in parts:
-                batches = await self._driver.run(flow)
-                try:
-                    while (batch := await self._driver.work(partial(next, batches, None))) is not None:
-                        yield batch
-                finally:
-                    if isinstance(batches, Generator):  # it reads a file of the folder that goes
-                        batches.close()
+    async def _batches(
+        self, session: LoopSession, ask: ExportRequest, api: Api | str
+    ) -> AsyncGenerator[pa.RecordBatch]:
+        # Each batch is made in a thread when it is asked for, so nothing runs ahead and no thread waits in between.
+        batches = streamed(session, self._settings, ask, api)
+        try:
+            while (batch := await session.run(partial(next, batches, None))) is not None:
+                yield batch
+        finally:
+            batches.close()  # here, as the client may be closed by now; it deletes one file at most
+
+    def _session(self) -> LoopSession:
+        return LoopSession(
+            self._source_http, self._blob_http, self._tokens, self._settings.patience, self._limits, self._threads
+        )

@@ -1,7 +1,7 @@
 """Signing in as an application: client id and secret for a token, renewed before it ends.
 
-The secret goes to the authority only, over https or on this machine. What a newcomer would get wrong: an authority
-is not the source. Microsoft's tokens come from another host than its data; a Counterfoil gives its own.
+The secret goes to the authority only, over https or on this machine. The authority need not be the source: Microsoft's
+tokens come from another host than its data; a Counterfoil gives its own.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from urllib.parse import urlencode
 
 import httpx
 
-from counterfoil.client.drivers.blocking import Connection
-from counterfoil.client.drivers.http import open_client
-from counterfoil.client.drivers.signing import MICROSOFT_SCOPES, scope_for
+from counterfoil.client.network.bearer_tokens import MICROSOFT_SCOPES, scope_for
+from counterfoil.client.network.http_client import open_client
+from counterfoil.client.network.session import Session
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.messages import Request
 from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.settings import Profile
 
@@ -30,7 +31,11 @@ _EARLY_S: Final = 120.0
 
 
 class ClientCredentials:
-    """A source of tokens for one application: call it, and it returns one that is good for some minutes at least."""
+    """Tokens for one application: calling it returns one that stays good for two minutes at least.
+
+    Signs in at `authority`, by default Microsoft's for Microsoft's hosts and else the source itself. Raises UsageError
+    for an empty text or an address that must not be given a secret. Threads may share it, and so may clients.
+    """
 
     def __init__(
         self,
@@ -67,14 +72,17 @@ class ClientCredentials:
         self._lock = threading.Lock()
 
     def __call__(self) -> str:
-        """Return a token, a new one if the last is about to end."""
+        """Return a token, a new one if the last is about to expire.
+
+        Raises NoAnswerError, RefusedError, or ProofError for an answer without a token.
+        """
         with self._lock:
             if not self._token or self._monotonic() >= self._good_until_s:
                 self._sign_in()
             return self._token
 
     def forget(self) -> None:
-        """Have the next call sign in again: the source no longer takes the token."""
+        """Sign in again at the next call: the source refuses the token."""
         self._token = ""
 
     def _sign_in(self) -> None:
@@ -85,7 +93,8 @@ class ClientCredentials:
             urlencode(self._form).encode(),
         )
         with open_client(verify=self._verify, transport=self._transport) as client:
-            answer = Connection(client, self._authority, self._patience).call(request)
+            session = Session(client, client, patience=self._patience)
+            answer = SourceCalls(session, self._authority, CallLog(), signs=False).call(request)
         try:
             body = json.loads(answer.body)
             token, lasts_s = body["access_token"], float(body.get("expires_in", 0))

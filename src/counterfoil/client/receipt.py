@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from counterfoil.client.protocol.asking import Api, month_of
-from counterfoil.client.protocol.promises import is_total
+from counterfoil.client.protocol.promised_totals import is_total
 from counterfoil.errors import UsageError
 from counterfoil.model import Kind
 from counterfoil.profiles import FORMS

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, Codec, LineItemTable, Spelling, Type
-from counterfoil.datasets import records
+from counterfoil.datasets import digest, records
 from counterfoil.datasets.located import Located
 from counterfoil.datasets.values import why_not_a_date
 
@@ -28,11 +28,12 @@ Texts = Sequence[str | None]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some line items as records, the columns that are looked at while reading, and the line each came from."""
+    """Some line items as records, what is needed of them while reading, and the line each came from."""
 
     table: LineItemTable
     records: pa.Array
-    form_sizes: np.ndarray  # how much of each record is the canonical form
+    text_sizes: np.ndarray  # how much of each record are its texts
+    digests: np.ndarray  # the SHA-256 of each, as rows of 32 bytes
     watched: pa.Table
     lines: np.ndarray  # int64, counted from 1 within the file
 
@@ -53,8 +54,8 @@ class Batch:
     def keep(self, mask: np.ndarray) -> Batch:
         """Return the rows where `mask` is true."""
         chosen = pa.array(mask)
-        kept = self.records.filter(chosen), self.form_sizes[mask], self.watched.filter(chosen)
-        return Batch(self.table, *kept, self.lines[mask])
+        records, watched = self.records.filter(chosen), self.watched.filter(chosen)
+        return Batch(self.table, records, self.text_sizes[mask], self.digests[mask], watched, self.lines[mask])
 
 
 def of_located(table: LineItemTable, items: Located, lines: np.ndarray) -> Batch:
@@ -63,7 +64,7 @@ def of_located(table: LineItemTable, items: Located, lines: np.ndarray) -> Batch
     packed, sizes = items.records(len(names))
     watched = _watched(table)
     columns = items.columns([names.index(name) for name in watched])
-    return Batch(table, packed, sizes, pa.table(columns, watched), lines)
+    return Batch(table, packed, sizes, digest.digests_of(table, items), pa.table(columns, watched), lines)
 
 
 def of_values(table: LineItemTable, values: Sequence[Mapping[str, str]], lines: Sequence[int]) -> Batch:

@@ -1,60 +1,150 @@
-"""What a line item *is*: its canonical form, its SHA-256, and the key it sorts by.
-
-The canonical form is the stored text of every column in the order of the table of columns, then Extra, joined by
-U+0000 (which no text may hold); absent and empty are alike. So it does not depend on the spelling a line came in, on
-the order of its keys, or on the engine that stored it. The v1-only columns are part of it.
-"""
+"""The canonical forms of many line items, their SHA-256, and the keys they sort by: `line_items.canonical` in bulk."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from counterfoil.columns import LineItemTable
-from counterfoil.model import DIGEST_MODULUS
+from counterfoil.columns import LineItemTable, identity_of
+from counterfoil.datasets import kernels
+from counterfoil.datasets.located import PADDING, Located
+from counterfoil.line_items import canonical
+from counterfoil.line_items.canonical import DIGEST_SIZE_BYTES
+from counterfoil.line_items.line_digests import DIGEST_TYPE
 
-_DIGEST_SIZE_BYTES = 32
 _NUL = pa.scalar(b"\0", pa.binary())
+_EXTRA_NAMES_MAX = 256  # of a batch; with more, its lines are hashed one by one
 
 
-def canonical_forms(items: pa.Table) -> pa.Array:
-    """Return the canonical form of each row of a batch (text columns, in the table's order)."""
-    columns = [column.combine_chunks() for column in items.columns]
-    return pc.binary_join_element_wise(*columns, "\0", null_handling="replace", null_replacement="")
+def digests_of(table: LineItemTable, items: Located) -> np.ndarray:
+    """Return the SHA-256 of line items located in the table's columns, then Extra, as rows of 32 bytes."""
+    names = [identity_of(column.name) for column in table.columns]
+    extra = items.starts[:, len(names)] >= 0
+    if not extra.any():
+        return _digests(names, items)
+    found = np.empty((len(items.starts), DIGEST_SIZE_BYTES), dtype=np.uint8)
+    plain = Located(items.text, items.starts[~extra], items.lengths[~extra])
+    found[~extra] = _digests(names, plain)
+    found[extra] = _with_extra(table, names, Located(items.text, items.starts[extra], items.lengths[extra]))
+    return found
 
 
-def digests(texts: pa.Array, sizes: np.ndarray | None = None) -> np.ndarray:
-    """Return the SHA-256 of each canonical form, as rows of 32 bytes.
+def _with_extra(table: LineItemTable, names: Sequence[str], items: Located) -> np.ndarray:
+    """Give the attributes in Extra a column each, for the moment."""
+    members = [canonical.extra_texts(text) for text in items.columns([len(names)])[0].to_pylist()]
+    unknown = sorted({name for item in members for name in item})
+    if len(unknown) > _EXTRA_NAMES_MAX:
+        return _one_by_one(table, items)
+    places = {name: len(names) + place for place, name in enumerate(unknown)}
+    shape = (len(members), len(names) + len(unknown))
+    starts, lengths = np.full(shape, -1, dtype=np.int32), np.zeros(shape, dtype=np.int32)
+    starts[:, : len(names)], lengths[:, : len(names)] = items.starts[:, : len(names)], items.lengths[:, : len(names)]
+    for row, item in enumerate(members):
+        for name, text in item.items():
+            encoded = text.encode()
+            starts[row, places[name]], lengths[row, places[name]] = items.text.size_bytes, len(encoded)
+            items.text.add(encoded)
+    return _digests([*names, *unknown], Located(items.text, starts, lengths))
 
-    If `sizes` are given, the forms are the first bytes of records.
-    """
-    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    ends = offsets[1:] if sizes is None else offsets[:-1] + sizes
-    data = memoryview(texts.buffers()[2] or b"")
-    sha256 = hashlib.sha256
-    joined = b"".join([sha256(data[a:z]).digest() for a, z in zip(offsets[:-1].tolist(), ends.tolist(), strict=True)])
-    return np.frombuffer(joined, dtype=np.uint8).reshape(-1, _DIGEST_SIZE_BYTES)
+
+def _one_by_one(table: LineItemTable, items: Located) -> np.ndarray:
+    columns = [column.name for column in table.columns] + ["Extra"]
+    arrays = [array.to_pylist() for array in items.columns(range(len(columns)))]
+    each = [canonical.digest(dict(zip(columns, texts, strict=True))) for texts in zip(*arrays, strict=True)]
+    return np.frombuffer(b"".join(each), dtype=np.uint8).reshape(-1, DIGEST_SIZE_BYTES)
 
 
-def digest_sum(rows: np.ndarray) -> int:
-    """Add digests as integers (big end first) modulo 2**256."""
-    words = rows.reshape(-1).view(">u4").reshape(-1, 8)  # 2**32 rows fit a sum of 64 bits
-    sums = words.astype(np.uint64).sum(axis=0)
-    total = 0
-    for word in sums.tolist():
-        total = (total << 32) + word
-    return total % DIGEST_MODULUS
+def _digests(names: Sequence[str], items: Located) -> np.ndarray:
+    """Return the SHA-256 of line items that have a column for each name."""
+    rows = len(items.starts)
+    if not rows:
+        return np.empty((0, DIGEST_SIZE_BYTES), dtype=np.uint8)
+    order = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int32)
+    present = np.zeros((rows, -(-len(names) // 64)), dtype=np.uint64)
+    kernels.records.mark_present(items.starts, items.lengths, order, present)
+    sets, which = np.unique(present, axis=0, return_inverse=True) if present.shape[1] > 1 else _unique(present)
+    in_order = [names[number] for number in order.tolist()]
+    named = b"".join(_names_digest(in_order, words) for words in sets.tolist())
+    forms, offsets = _forms(items, order, which.reshape(-1).astype(np.int32), np.frombuffer(named, dtype=np.uint64))
+    data, sha256 = forms.data, hashlib.sha256
+    ends = offsets[1:].tolist()
+    joined = b"".join([sha256(data[begin:end]).digest() for begin, end in zip(offsets.tolist(), ends, strict=False)])
+    return np.frombuffer(joined, dtype=np.uint8).reshape(-1, DIGEST_SIZE_BYTES)
+
+
+def _unique(present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    sets, which = np.unique(present[:, 0], return_inverse=True)  # several times as quick as with an axis
+    return sets.reshape(-1, 1), which
+
+
+def _names_digest(in_order: Sequence[str], words: Sequence[int]) -> bytes:
+    marks = sum(word << 64 * place for place, word in enumerate(words))
+    return canonical.names_digest(name for number, name in enumerate(in_order) if marks >> number & 1)
+
+
+def _forms(items: Located, order: np.ndarray, which: np.ndarray, named: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the canonical forms one behind the other, and where each begins."""
+    rows = len(items.starts)
+    size = rows * (DIGEST_SIZE_BYTES + len(order)) + int(items.sizes(order).sum())
+    out, offsets = np.empty(size + PADDING, dtype=np.uint8), np.empty(rows + 1, dtype=np.int32)
+    kernels.records.write_canonical_forms(
+        items.text.words,
+        items.starts,
+        items.lengths,
+        order,
+        which,
+        named.reshape(-1, DIGEST_SIZE_BYTES // 8).copy(),
+        out,
+        kernels.compiled.words_of(out),
+        offsets,
+    )
+    return out, offsets
 
 
 def sort_keys(table: LineItemTable, columns: pa.Table, rows: np.ndarray) -> pa.Array:
     """Return CustomerId, SubscriptionId, the kind's date and the digest, joined so that bytes compare as the tuple."""
     names = ("CustomerId", "SubscriptionId", table.date)
     texts = [columns.column(name).combine_chunks().cast(pa.binary()) for name in names]
-    buffer = pa.py_buffer(rows.tobytes())
-    digest = pa.FixedSizeBinaryArray.from_buffers(pa.binary(_DIGEST_SIZE_BYTES), len(rows), [None, buffer])
     return pc.binary_join_element_wise(
-        *texts, digest.cast(pa.binary()), _NUL, null_handling="replace", null_replacement=b""
+        *texts, digest_array(rows).cast(pa.binary()), _NUL, null_handling="replace", null_replacement=b""
     )
+
+
+def digests_in(keys: pa.Array) -> np.ndarray:
+    """Return the digests that sort keys end in, as rows of 32 bytes."""
+    offsets = np.frombuffer(keys.buffers()[1], dtype=np.int32)[keys.offset : keys.offset + len(keys) + 1]
+    data = np.frombuffer(keys.buffers()[2] or b"", dtype=np.uint8)
+    places = offsets[1:, None] + np.arange(-DIGEST_SIZE_BYTES, 0)
+    rows: np.ndarray = data[places]
+    return rows
+
+
+def digest_array(rows: np.ndarray) -> pa.FixedSizeBinaryArray:
+    """Return digests, given as rows of 32 bytes, as an Arrow array."""
+    return pa.FixedSizeBinaryArray.from_buffers(DIGEST_TYPE, len(rows), [None, pa.py_buffer(rows)])
+
+
+def digest_rows(array: pa.FixedSizeBinaryArray) -> np.ndarray:
+    """Return an Arrow array of digests as rows of 32 bytes."""
+    rows = np.frombuffer(array.buffers()[1] or b"", dtype=np.uint8).reshape(-1, DIGEST_SIZE_BYTES)
+    return rows[array.offset : array.offset + len(array)]
+
+
+def in_order(digests: pa.FixedSizeBinaryArray) -> pa.FixedSizeBinaryArray:
+    """Return digests in ascending order of their bytes: `line_digests.in_order`, several times as quick."""
+    rows = digest_rows(digests)
+    words = np.ascontiguousarray(rows).view(">u8").astype(np.uint64)
+    order = np.argsort(words[:, 0])
+    first = words[order, 0]
+    # Sixty-four bits settle nearly everything; copies and chosen lines take the whole digest.
+    tied = np.zeros(len(first) + 1, dtype=bool)
+    tied[1:-1] = first[1:] == first[:-1]
+    tied = tied[1:] | tied[:-1]
+    if tied.any():
+        places = order[tied]
+        order[tied] = places[np.lexsort(words[places].T[::-1])]
+    return digest_array(rows[order])

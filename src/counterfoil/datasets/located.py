@@ -112,7 +112,7 @@ class Located:
     def columns(self, numbers: Sequence[int]) -> list[pa.Array]:
         """Copy some columns into arrays of text."""
         rows, wanted = len(self.starts), np.array(numbers, dtype=np.int32)
-        sizes = self._sizes(wanted) + PADDING
+        sizes = self.sizes(wanted) + PADDING
         places = np.cumsum(sizes) - sizes
         out = np.empty(int(sizes.sum()), dtype=np.uint8)
         offsets = np.empty((len(wanted), rows + 1), dtype=np.int32)
@@ -128,9 +128,9 @@ class Located:
         return arrays
 
     def records(self, columns: int) -> tuple[pa.Array, np.ndarray]:
-        """Return a record for each line item, of the first `columns` columns, and the sizes of the canonical forms."""
+        """Return a record for each line item, of the first `columns` columns, and the sizes of its texts."""
         rows = len(self.starts)
-        size = int(self._sizes(np.arange(columns, dtype=np.int32)).sum()) + 2 * rows * columns
+        size = int(self.sizes(np.arange(columns, dtype=np.int32)).sum()) + 2 * rows * columns
         out = np.empty(size + PADDING, dtype=np.uint8)
         offsets, sizes = np.empty(rows + 1, dtype=np.int32), np.empty(rows, dtype=np.int32)
         words, out_words = self.text.words, kernels.compiled.words_of(out)
@@ -155,8 +155,8 @@ class Located:
                 starts[chosen, column], lengths[chosen, column] = places[indices], sizes[indices]
         return Located(self.text, starts, lengths)
 
-    def _sizes(self, columns: np.ndarray) -> np.ndarray:
-        """Return what the values of each of some columns take."""
+    def sizes(self, columns: np.ndarray) -> np.ndarray:
+        """Return how many bytes the values of each of some columns take."""
         sizes = np.zeros(len(columns), dtype=np.int64)
         kernels.columns.add_sizes(self.starts, self.lengths, columns, sizes)
         return sizes

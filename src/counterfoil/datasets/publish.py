@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
+from counterfoil import numbers
 from counterfoil.columns import table_of
 from counterfoil.datasets import amounts, check, digest
 from counterfoil.datasets.batch import Batch
@@ -25,13 +27,15 @@ from counterfoil.datasets.reader import InputFile, recognise
 from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import Sorter
-from counterfoil.datasets.source import STANDARD_INPUT, Source
+from counterfoil.datasets.source import STANDARD_INPUT, Source, facts_of
 from counterfoil.datasets.values import Refused
-from counterfoil.errors import InputError, LockedError, UsageError
+from counterfoil.errors import InputError, RebaseError, UsageError
+from counterfoil.lake_files import LakeReader
+from counterfoil.line_items.line_digests import LineDigests
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Files
-from counterfoil.storage.locks import Held
+from counterfoil.storage.files import Files, arrow_file
+from counterfoil.storage.locks import Held, refuse_lost
 from counterfoil.storage.records import NewSegment, Revision
 from counterfoil.storage.store import Publication, Store
 
@@ -94,8 +98,18 @@ class _Segment:
     name: str
     base: str | None
     sorter: Sorter
-    contents: Contents = field(default_factory=Contents)
+    digests: LineDigests
+    totals: dict[str, Decimal] = field(default_factory=dict)
     warnings: Counter[str] = field(default_factory=Counter)
+    _contents: Contents | None = None
+
+    @property
+    def contents(self) -> Contents:
+        """What was read, once all of it was."""
+        if self._contents is None:
+            currency = self.identity.currency if self.digests else ""
+            self._contents = Contents(len(self.digests), self.digests.hexdigest(), currency, self.totals)
+        return self._contents
 
 
 def publish(
@@ -126,34 +140,20 @@ def publish(
             gathering.read(given)
         refused.settle()
         segments = gathering.segments
-        if not segments or not all(segment.contents.line_items for segment in segments):
+        if not segments or not all(segment.digests for segment in segments):
             raise InputError("no line item is left to publish", remedy="Every line was refused.")
         workshop.stop("read")
         changed = [segment for segment in segments if not _in_force_already(workshop.catalog, segment)]
         if dry_run or not changed:
-            return [_foreseen(workshop.catalog, segment, segments, changed) for segment in segments]
-        publication.sources = _sources(inputs)
+            return [_foreseen(workshop, publication, segment, segments, changed) for segment in segments]
+        publication.sources = {"inputs": [{**facts_of(given.name), "segment": given.segment} for given in inputs]}
         sealed = [_seal(workshop, publication, number, segment) for number, segment in enumerate(changed)]
-        bases = {segment.identity.dataset: segment.base for segment in changed}
-        gathering.check_locks()
-        publication.seal(sealed, bases)
+        refuse_lost(gathering.held)
+        publication.seal(sealed, {segment.identity.dataset: segment.base for segment in changed})
         workshop.stop("sealed")
-        workshop.catalog.commit(publication.id, sealed, bases, workshop.now())
+        _commit(workshop, publication, sealed, changed)
         workshop.stop("committed")
         return [_receipt(workshop.catalog, segment, segment in changed) for segment in segments]
-
-
-def _sources(inputs: Sequence[Input]) -> dict[str, object]:
-    """Return what the catalog keeps about where a publication's line items came from."""
-    return {
-        "inputs": [{"name": given.name, "segment": given.segment, "sizeBytes": _size(given.name)} for given in inputs]
-    }
-
-
-def _size(name: str) -> int | None:
-    """Return the size of an input file, None where it has none."""
-    path = Path(name)
-    return path.stat().st_size if name != STANDARD_INPUT and path.is_file() else None
 
 
 def _same_file(path: Path, name: str) -> bool:
@@ -177,13 +177,8 @@ class _Gathering:
         self._stack = stack
         self._date_order = date_order
         self._segments: dict[tuple[Dataset, str], _Segment] = {}
-        self._held: list[Held] = []
+        self.held: list[Held] = []
         self._read_items = 0
-
-    def check_locks(self) -> None:
-        """Raise LockedError if the lock of a dataset was lost meanwhile."""
-        if any(held.is_lost for held in self._held):
-            raise LockedError("This publication lost its lock while it was at work.", remedy="Publish it again.")
 
     @property
     def segments(self) -> list[_Segment]:
@@ -224,11 +219,12 @@ class _Gathering:
         ):
             raise UsageError(f"{identity.dataset} cannot be published whole and in segments at once.")
         if not any(dataset == identity.dataset for dataset, _ in self._segments):
-            self._held += self._stack.enter_context(self._workshop.store.hold([identity.dataset]))
+            self.held += self._stack.enter_context(self._workshop.store.hold([identity.dataset]))
             self._workshop.stop("locked")
         base = self._workshop.catalog.in_force(identity.dataset)
-        sorter = Sorter(self._publication.scratch(f"sorting-{len(self._segments)}"))
-        segment = _Segment(identity, name, base.id if base else None, sorter)
+        sorter = Sorter(self._publication.scratch / f"sorting-{len(self._segments)}")
+        digests = self._stack.enter_context(LineDigests(self._publication.scratch, sort=digest.in_order))
+        segment = _Segment(identity, name, base.id if base else None, sorter, digests)
         self._segments[key] = segment
         return segment
 
@@ -240,15 +236,15 @@ class _Gathering:
         if not batch.num_rows:
             return
         table = table_of(segment.identity.dataset.kind)
-        kept = check.refuse_oversized(batch, batch.form_sizes, on_refused)
+        kept = check.refuse_oversized(batch, batch.text_sizes, on_refused)
         if kept is not None:
             batch = batch.keep(kept)
-        hashes = digest.digests(batch.records, batch.form_sizes)
-        totals = {name: amounts.total(batch.column(name).combine_chunks()) for name in table.totals}
-        segment.contents += Contents(batch.num_rows, digest.digest_sum(hashes), segment.identity.currency, totals)
+        for name in table.totals:
+            total = amounts.total(batch.column(name).combine_chunks())
+            segment.totals[name] = numbers.add(segment.totals[name], total) if name in segment.totals else total
+        segment.digests.add(digest.digest_array(batch.digests))
         segment.warnings.update(check.unknown_attributes(batch))
-        keys = digest.sort_keys(table, batch.watched, hashes)
-        segment.sorter.add(batch.records, keys)
+        segment.sorter.add(batch.records, digest.sort_keys(table, batch.watched, batch.digests))
         self._read_items += batch.num_rows
         self._workshop.progress("reading", self._read_items)
 
@@ -257,9 +253,9 @@ def _seal(workshop: Workshop, publication: Publication, number: int, segment: _S
     dataset = segment.identity.dataset
     written = 0
     with SegmentSealer(publication, number, dataset, segment.name, workshop.stop) as sealer:
-        for records in segment.sorter.sorted():
-            sealer.write(records)
-            written += len(records)
+        for items in segment.sorter.sorted():
+            sealer.write(items)
+            written += items.num_rows
             workshop.progress("sealing", written)
         files = sealer.finish()
     in_lake = sum(file.line_items for file in files if file.rendering is Rendering.LAKE)
@@ -276,19 +272,65 @@ def _in_force_already(catalog: Catalog, segment: _Segment) -> bool:
     return in_force is not None and in_force.same_as(segment.contents)
 
 
+def _commit(
+    workshop: Workshop, publication: Publication, sealed: Sequence[NewSegment], changed: Sequence[_Segment]
+) -> None:
+    """Put the segments in force. Where other segments moved meanwhile, compute what the dataset holds once more."""
+    bases = {segment.identity.dataset: segment.base for segment in changed}
+    computed_on = dict(bases)
+    while True:
+        contents = {
+            dataset: _whole(workshop, publication, dataset, base, changed) for dataset, base in computed_on.items()
+        }
+        try:
+            workshop.catalog.commit(publication.id, sealed, bases, computed_on, contents, workshop.now())
+        except RebaseError:
+            in_force = {dataset: workshop.catalog.in_force(dataset) for dataset in bases}
+            computed_on = {dataset: revision.id if revision else None for dataset, revision in in_force.items()}
+        else:
+            return
+
+
+def _whole(
+    workshop: Workshop, publication: Publication, dataset: Dataset, base: str | None, segments: Sequence[_Segment]
+) -> Contents:
+    """Return what a dataset holds with these segments put in place of those of its base."""
+    its = {segment.name: segment for segment in segments if segment.identity.dataset == dataset}
+    held = workshop.catalog.segments(base) if base is not None and WHOLE not in its else []
+    if any(segment.name == WHOLE for segment in held):
+        raise UsageError(
+            f"{dataset} is in force as a whole, so a named segment cannot be added to it.",
+            remedy="Publish it as a whole again, or withdraw it first.",
+        )
+    kept = [segment for segment in held if segment.name not in its]
+    parts = [*(segment.contents for segment in kept), *(segment.contents for segment in its.values())]
+    if len(parts) == 1:
+        return parts[0]
+    with LineDigests(publication.scratch, sort=digest.in_order) as digests:
+        for file in workshop.catalog.files(base, Rendering.LAKE) if base is not None else []:
+            if file.segment_id in {segment.id for segment in kept}:
+                with LakeReader(arrow_file(workshop.files.open(file.path)), dataset.kind) as lake:
+                    for some in lake.digests():
+                        digests.add(some)
+        for segment in its.values():
+            for some in segment.digests.sorted():
+                digests.add(some)
+        return Contents.together(parts, digests.hexdigest())
+
+
 def _foreseen(
-    catalog: Catalog, segment: _Segment, segments: Sequence[_Segment], changed: Sequence[_Segment]
+    workshop: Workshop,
+    publication: Publication,
+    segment: _Segment,
+    segments: Sequence[_Segment],
+    changed: Sequence[_Segment],
 ) -> Receipt:
     """The receipt of a publication that changes nothing here: because it is a dry run, or because nothing is new."""
     dataset = segment.identity.dataset
-    its = {other.name: other for other in segments if other.identity.dataset == dataset}
-    if not any(other in changed for other in its.values()):
-        return _receipt(catalog, segment, changed=False)
-    kept = catalog.segments(segment.base) if segment.base and WHOLE not in its else []
-    if any(other.name == WHOLE for other in kept):
-        raise UsageError(f"{dataset} is published whole.", remedy="Publish it whole again.")
-    contents = sum((other.contents for other in kept if other.name not in its), Contents())
-    contents = sum((other.contents for other in its.values()), contents)
+    its = [other for other in segments if other.identity.dataset == dataset]
+    if not any(other in changed for other in its):
+        return _receipt(workshop.catalog, segment, changed=False)
+    contents = _whole(workshop, publication, dataset, segment.base, its)
     warnings = dict(segment.warnings)
     return Receipt(
         dataset, segment.name, None, etag(dataset, contents), contents, segment.contents, warnings, segment in changed
@@ -301,13 +343,5 @@ def _receipt(catalog: Catalog, segment: _Segment, changed: bool) -> Receipt:
     revision = catalog.in_force(dataset)
     assert revision is not None
     stored = next(known for known in catalog.segments(revision.id) if known.name == segment.name)
-    return Receipt(
-        dataset,
-        segment.name,
-        revision,
-        revision.etag,
-        revision.contents,
-        stored.contents,
-        dict(stored.warnings),
-        changed,
-    )
+    etag_now, warnings = revision.etag, dict(stored.warnings)
+    return Receipt(dataset, segment.name, revision, etag_now, revision.contents, stored.contents, warnings, changed)

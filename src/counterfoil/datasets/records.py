@@ -1,9 +1,9 @@
-"""Line items as records: one run of bytes for each, which is hashed, sorted and kept until it is sealed.
+"""Line items as records: one run of bytes for each, which is sorted and kept until it is sealed.
 
-    record = canonical form, U+0000, then one byte for each column that is null: its number, counted from 1
+    record = the texts of all columns, each followed by U+0000, then one byte for each column that is null: its number,
+             counted from 1
 
-The canonical form takes absent and empty for the same, and a record must not; hence the rest. Moving one run of bytes
-is several times cheaper than moving a text in each of sixty columns.
+Moving one run of bytes is several times cheaper than moving a text in each of sixty columns.
 """
 
 from __future__ import annotations

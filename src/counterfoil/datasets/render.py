@@ -24,6 +24,7 @@ from counterfoil.datasets.records import names_of
 from counterfoil.model import Rendering
 
 _OUT_SIZE_BYTES: Final = 2 << 20
+_LINE_BREAKS: Final = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 _V1_CHARGE_TYPES: Final = {"purchase": "New", "refund": "Cancel"}
 
 
@@ -49,8 +50,8 @@ class Renderer:
         """Yield the line items in order, in each form."""
         extra = self._names.index(EXTRA)
         if (items.starts[:, extra] >= 0).any():
+            items = items.replaced({extra: _with_line_breaks_escaped})
             # The members of the object, without its braces; where there is none, the start stays below zero.
-            items = Located(items.text, items.starts.copy(), items.lengths.copy())
             items.starts[:, extra] += items.starts[:, extra] >= 0
             items.lengths[:, extra] -= 2
         for rendering, plan in self._plans.items():
@@ -73,7 +74,7 @@ class Renderer:
     def _as_in_v1(self, items: Located) -> Located:
         changes: dict[Codec, Callable[[str], str]] = {
             Codec.RATE: numbers.percent_to_rate,
-            Codec.LIST: text_to_list,
+            Codec.LIST: lambda text: _with_line_breaks_escaped(text_to_list(text)),
             Codec.CHARGE_TYPE: lambda text: _V1_CHARGE_TYPES.get(text.lower(), text),
         }
         columns = enumerate(self._table.columns)
@@ -141,9 +142,13 @@ class _Plan:
         self.literals = kernels.compiled.words_of(padded)
 
     def _add_graph(self, number: int, column: Column) -> None:
-        """Graph emits every key: '' for a text that is not there, null for a number or date."""
+        """Graph writes '' for a text that is absent, and leaves absent numbers and dates out.
+
+        Microsoft's own C# sample throws on a null there, and Spark's JSON writer, which their file names point to,
+        leaves null fields out.
+        """
         style = self._bare if column.type is Type.NUMBER else self._quoted
-        null = "null" if column.type in (Type.NUMBER, Type.DATE) else '""'
+        null = None if column.type in (Type.NUMBER, Type.DATE) else '""'
         self._add(number, style, f',"{column.name}":', null=null)
 
     def _add_v1(self, number: int, column: Column) -> None:
@@ -162,6 +167,11 @@ class _Plan:
         start = len(self._literals)
         self._literals += text.encode()
         return start, len(self._literals) - start
+
+
+def _with_line_breaks_escaped(text: str) -> str:
+    """Escape in JSON what some readers break lines at, as the kernel does in texts: U+0085, U+2028 and U+2029."""
+    return text.translate(_LINE_BREAKS)
 
 
 def text_to_list(text: str) -> str:

@@ -9,23 +9,25 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import replace
 from typing import BinaryIO, Self, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from isal import isal_zlib
 
-from counterfoil.columns import EXTRA, LineItemTable, Type, table_of
+from counterfoil.columns import LineItemTable, table_of
 from counterfoil.datasets import amounts
+from counterfoil.datasets.digest import digest_array, digests_in
 from counterfoil.datasets.located import Located
 from counterfoil.datasets.records import names_of, size_of, within
 from counterfoil.datasets.render import Renderer
-from counterfoil.lake import TEXT_SUFFIX, lake_schema
+from counterfoil.datasets.sort import KEY, RECORD
+from counterfoil.lake_files import LakeReader, LakeWriter
 from counterfoil.model import Dataset, Rendering, Scope
-from counterfoil.storage.files import FileWriter, Reader, ReaderStream
+from counterfoil.storage.files import FileWriter, Reader, arrow_file
 from counterfoil.storage.records import NewFile
 from counterfoil.storage.store import Publication
 from counterfoil.storage.v1_blocks import BlockWriter
@@ -77,13 +79,13 @@ class SegmentSealer:
         if self._part is not None:
             self._part.lake.abandon()
 
-    def write(self, records: pa.Array) -> None:
-        """Take the next line items, in order."""
-        while len(records):
+    def write(self, items: pa.RecordBatch) -> None:
+        """Take the next line items, in order, as the sorter gives them."""
+        while items.num_rows:
             if self._part is None:
                 self._part = _Part(self._create, self._parts(), self._table, self._renderings)
-            taken = self._part.add(records)
-            records = records.slice(taken)
+            taken = self._part.add(items)
+            items = items.slice(taken)
             if self._part.line_items >= PART_LINE_ITEMS:
                 self._end_part()
 
@@ -117,15 +119,11 @@ def creating(publication: Publication, number: int, dataset: Dataset, segment: s
 def render_part(
     create: Create, table: LineItemTable, lake_file: Reader, part: int, renderings: Collection[Rendering]
 ) -> list[NewFile]:
-    """Render one lake file into wire forms, all in one pass over it."""
-    columns = [f"{column.name}{TEXT_SUFFIX}" if column.type is Type.NUMBER else column.name for column in table.columns]
-    columns.append(EXTRA)
-    forms = _Forms(create, part, table, renderings)
-    with pq.ParquetFile(
-        pa.PythonFile(ReaderStream(lake_file), mode="r"), read_dictionary=_without_amounts(columns)
-    ) as lake:
-        for batch in lake.iter_batches(ROW_GROUP_LINE_ITEMS, columns=columns, use_threads=False):
-            forms.write(Located.of_columns([batch.column(name) for name in columns]))
+    """Render one lake file into wire forms: the attributes that it was written with, in one pass over it."""
+    with LakeReader(arrow_file(lake_file), table.kind) as lake:
+        forms = _Forms(create, part, replace(table, columns=lake.columns), renderings)
+        for batch in lake.batches():
+            forms.write(Located.of_columns(batch.columns))
     return forms.finish()
 
 
@@ -148,20 +146,21 @@ class _Part:
         self.forms = _Forms(create, number, table, renderings)
         # Last, because a Parquet writer must be abandoned, and of a part that was never made nobody could.
         self.lake = _LakeFile(create(Rendering.LAKE, number), table)
-        self._pending: list[pa.Array] = []
+        self._pending: list[pa.RecordBatch] = []
         self._pending_rows = self._pending_size_bytes = 0
         self.line_items = 0
 
-    def add(self, records: pa.Array) -> int:
+    def add(self, items: pa.RecordBatch) -> int:
         """Take some of the next line items, perhaps none; returns how many."""
+        records = items.column(RECORD)
         rows = min(_SLICE_LINE_ITEMS - self._pending_rows, PART_LINE_ITEMS - self.line_items)
         count = within(records, rows, _SLICE_SIZE_BYTES_MAX - self._pending_size_bytes)
         if not self._pending:
             count = max(1, count)
         if count:
-            self._pending.append(records.slice(0, count))
+            self._pending.append(items.slice(0, count))
             self._pending_rows += count
-            self._pending_size_bytes += size_of(self._pending[-1])
+            self._pending_size_bytes += size_of(records.slice(0, count))
             self.line_items += count
         if count < len(records) or count == rows:
             self.write()
@@ -170,9 +169,10 @@ class _Part:
     def write(self) -> None:
         """Write what is pending as one slice."""
         if self._pending:
-            items = Located.of_records(self._pending, self._columns)
+            items = Located.of_records([each.column(RECORD) for each in self._pending], self._columns)
+            hashes = np.concatenate([digests_in(each.column(KEY)) for each in self._pending])
             self._pending, self._pending_rows, self._pending_size_bytes = [], 0, 0
-            self.lake.write(items)
+            self.lake.write(items, hashes)
             self.forms.write(items)
 
 
@@ -254,61 +254,36 @@ class _LakeFile:
     """One lake file being written."""
 
     def __init__(self, out: FileWriter, table: LineItemTable) -> None:
-        self._table = table
+        self._columns = len(names_of(table))
         self._out = out
-        self._schema = lake_schema(table.kind)
-        self._slices: list[pa.RecordBatch] = []
+        self._slices = 0
         self._buffer = pa.BufferedOutputStream(pa.PythonFile(self._out, mode="w"), _PIECE_SIZE_BYTES)
-        self._writer = pq.ParquetWriter(
-            self._buffer,
-            self._schema,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=_without_amounts(self._schema.names),
-            write_statistics=["PartnerId", "CustomerId", "SubscriptionId", "InvoiceNumber", table.date],
-        )
-        self.inexact: Counter[str] = Counter()
+        self._writer = LakeWriter(self._buffer, table.kind, digests=True, decimals=amounts.decimals)
 
-    def write(self, items: Located) -> None:
+    @property
+    def inexact(self) -> Counter[str]:
+        """How many decimals of each number were rounded."""
+        return self._writer.inexact
+
+    def write(self, items: Located, digests: np.ndarray) -> None:
         """Take a slice."""
-        columns: list[pa.Array] = []
-        found = items.columns(range(len(self._table.columns) + 1))
-        for column, texts in zip(self._table.columns, found, strict=False):
-            if column.type is Type.NUMBER:
-                exact, rounded = amounts.decimals(texts)
-                columns.append(exact)
-                if rounded:
-                    self.inexact[column.name] += rounded
-            columns.append(texts)
-        self._slices.append(pa.record_batch([*columns, found[-1]], schema=self._schema))
-        if len(self._slices) == _SLICES:
-            self._end_row_group()
+        self._writer.write(items.columns(range(self._columns)), digest_array(digests))
+        self._slices += 1
+        if self._slices % _SLICES == 0:
+            self._writer.end_row_group()
 
     def finish(self) -> FileWriter:
         """Close the file, synced."""
-        if self._slices:
-            self._end_row_group()
-        self._writer.close()
+        self._writer.finish()
         self._buffer.flush()
         self._out.close()
         return self._out
 
-    def _end_row_group(self) -> None:
-        lake = pa.Table.from_batches(self._slices)
-        self._slices = []
-        self._writer.write_table(lake, row_group_size=lake.num_rows)
-
     def abandon(self) -> None:
         """Give up: a Parquet writer would write its file's end when it is forgotten, and may not be able to."""
-        with suppress(Exception):
-            self._writer.close()
+        self._writer.abandon()
         with suppress(Exception):
             self._buffer.close()
-
-
-def _without_amounts(names: Sequence[str]) -> list[str]:
-    """The columns that are kept in dictionaries: those of amounts, which hardly repeat, would only be thrown away."""
-    return [name for name in names if "Quantity" not in name and "Total" not in name]
 
 
 def _new_file(rendering: Rendering, part: int, writer: FileWriter, line_items: int) -> NewFile:

@@ -2,12 +2,13 @@
 
 Records gather until they fill a *run*; a full run is sorted and put on disk in small pieces. At the end all pieces, of
 whatever run, are read in the order of their first keys. What lies below the first key of the next one can be put in
-order and passed on, for nothing unread comes before it. Keys end in a digest, so the order is total, and equal keys
-mean equal line items.
+order and passed on, for nothing unread comes before it. Keys end in the line item's digest. Line items with equal keys
+are copies, or differ in what the digest takes for alike (absent and empty); their records put them in order, so the
+order never depends on the input's.
 
-What a newcomer would get wrong: memory. A run lies in one piece of it, is used again for the next run, and is never
-moved as a whole, only looked at in another order. While merging, each run has about one piece in memory, so pieces are
-small. All runs lie in one file, because there may be more of them than files that a process may hold open.
+Memory is the trap here. A run is one piece of memory, which is used again for the next run and never moved as a whole,
+only looked at in another order. While merging, each run has about one piece in memory, so pieces are small. All runs
+are in one file, because there may be more of them than files that a process may hold open.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from counterfoil.datasets.digest import digests_in
 from counterfoil.datasets.located import offsets_of
 from counterfoil.storage.failures import in_our_words
 
 RUN_SIZE_BYTES = 64 << 20
 _PIECE_SIZE_BYTES = 64 << 10
 _PIECES_TOGETHER = 64  # read and put in order at once
-_RECORD, _KEY = "record", "key"
-_SCHEMA = pa.schema([(_RECORD, pa.binary()), (_KEY, pa.binary())])
+RECORD, KEY = "record", "key"
+_SCHEMA = pa.schema([(RECORD, pa.binary()), (KEY, pa.binary())])
 
 
 class Sorter:
@@ -50,14 +52,13 @@ class Sorter:
             self._spill()
         self._run = _Run()
 
-    def sorted(self) -> Iterator[pa.Array]:
-        """Yield all records in order. May be called once, after the last `add`."""
+    def sorted(self) -> Iterator[pa.RecordBatch]:
+        """Yield all line items in order, as columns RECORD and KEY. May be called once, after the last `add`."""
         if self._spilled:
             self.rest()
             yield from self._spilled.merged()
         elif self._run.size_bytes:
-            for items in self._run.sorted():
-                yield items.column(_RECORD)
+            yield from self._run.sorted()
 
     def _spill(self) -> None:
         self._spilled.add(self._run.sorted())
@@ -83,10 +84,10 @@ class _Spilled:
                 self._writer = pa.ipc.new_file(str(self._path), _SCHEMA, options=options)
             for items in pieces:
                 self._writer.write_batch(items)
-                self._first_keys.append(items.column(_KEY)[0].as_py())
+                self._first_keys.append(items.column(KEY)[0].as_py())
 
-    def merged(self) -> Iterator[pa.Array]:
-        """Yield the records of all runs in order, and delete the file; no more may be added."""
+    def merged(self) -> Iterator[pa.RecordBatch]:
+        """Yield the line items of all runs in order, and delete the file; no more may be added."""
         assert self._writer is not None
         with in_our_words():
             self._writer.close()
@@ -97,11 +98,11 @@ class _Spilled:
                 end = begin + _PIECES_TOGETHER
                 pieces = [file.get_batch(number) for number in order[begin:end]]
                 items = pa.concat_tables([rest, pa.Table.from_batches(pieces)]).combine_chunks()
-                items = items.take(pc.sort_indices(items.column(_KEY)))
-                keys = items.column(_KEY).chunk(0)
+                [items] = items.take(_order(items.column(RECORD).chunk(0), items.column(KEY).chunk(0))).to_batches()
+                keys = items.column(KEY)
                 count = _count_below(keys, self._first_keys[order[end]]) if end < len(order) else len(keys)
-                yield items.column(_RECORD).chunk(0).slice(0, count)
-                rest = items.slice(count)
+                yield items.slice(0, count)
+                rest = pa.Table.from_batches([items.slice(count)])
         self._path.unlink()
 
 
@@ -139,11 +140,28 @@ class _Run:
         buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self._data[: self.size_bytes])]
         records = pa.BinaryArray.from_buffers(pa.binary(), len(offsets) - 1, buffers)
         keys = pa.concat_arrays(self._keys)
-        order = pc.sort_indices(keys)
+        order = _order(records, keys)
         rows = max(1, len(order) * _PIECE_SIZE_BYTES // max(1, self.size_bytes))
         for begin in range(0, len(order), rows):
             some = order.slice(begin, rows)
             yield pa.record_batch([records.take(some), keys.take(some)], schema=_SCHEMA)
+
+
+def _order(records: pa.Array, keys: pa.Array) -> pa.Array:
+    """Return the places of line items in order: by key, and where keys are equal by record."""
+    order = pc.sort_indices(keys)
+    starts = np.ascontiguousarray(digests_in(keys)[:, :8]).view(np.uint64).reshape(-1)[order.to_numpy()]
+    alike = starts[1:] == starts[:-1]
+    if not alike.any():
+        return order
+    places = order.to_numpy().copy()
+    bounds = np.flatnonzero(np.concatenate([[True], ~alike, [True]]))
+    for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        if end - begin > 1:
+            some = places[begin:end]
+            tied = zip(keys.take(some).to_pylist(), records.take(some).to_pylist(), some.tolist(), strict=True)
+            places[begin:end] = [place for _, _, place in sorted(tied)]
+    return pa.array(places)
 
 
 def _count_below(keys: pa.Array, limit: bytes) -> int:

@@ -11,21 +11,24 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from isal import igzip, igzip_lib
 
 from counterfoil import numbers
-from counterfoil.columns import LineItemTable, Type, table_of
-from counterfoil.datasets import digest
+from counterfoil.columns import EXTRA, LineItemTable, table_of
+from counterfoil.datasets.digest import digest_array, digests_of, in_order
+from counterfoil.datasets.located import Located
 from counterfoil.datasets.seal import renderings_of
 from counterfoil.errors import DamagedError
-from counterfoil.lake import TEXT_SUFFIX, text_schema
+from counterfoil.lake import DIGEST
+from counterfoil.lake_files import LakeReader
+from counterfoil.line_items.line_digests import LineDigests
 from counterfoil.model import Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Files, Reader, ReaderStream
+from counterfoil.storage.files import Files, Reader, ReaderStream, arrow_file
 from counterfoil.storage.places import UNLISTED, publication_of
 from counterfoil.storage.records import Revision, Segment, StoredFile
 from counterfoil.storage.store import Store
@@ -65,31 +68,34 @@ def verify(
     catalog, files = store.catalog, store.files
     seen = Verification()
     faults: list[Fault] = []
-    checked: set[int] = set()
+    checked: dict[int, bool] = {}  # segments by id, and whether they are sound
     try:
         faults += (Fault(_CATALOG, what) for what in catalog.faults())
         for dataset, _ in catalog.datasets():
             for revision in catalog.revisions(dataset):
                 seen.revisions += 1
                 segments = catalog.segments(revision.id)
-                faults += _check_revision(revision, segments)
                 stored = catalog.files(revision.id)
                 for segment in segments:
                     if segment.id in checked:
                         continue
-                    checked.add(segment.id)
                     its = [file for file in stored if file.segment_id == segment.id]
-                    faults += _check_segment(dataset, files, segment, its)
+                    found = list(_check_segment(dataset, files, segment, its))
+                    faults += found
+                    checked[segment.id] = not found
                     seen.files += len(its)
                     seen.size_bytes += sum(file.size_bytes for file in its)
                     seen.line_items += segment.contents.line_items
                     progress("verifying", seen.line_items)
+                faults += _check_revision(revision, segments)
+                if all(checked[segment.id] for segment in segments):
+                    faults += _check_digest(files, revision, segments, stored)
         faults += _check_operations(catalog)
-        for found in store.unlisted():
-            if found.path.startswith(UNLISTED):
+        for unlisted in store.unlisted():
+            if unlisted.path.startswith(UNLISTED):
                 seen.set_aside += 1
             else:
-                faults.append(Fault(found.path, "is listed by no catalog"))
+                faults.append(Fault(unlisted.path, "is listed by no catalog"))
     except Exception as error:  # noqa: BLE001 - a damaged catalog raises whatever its readers stumble over
         faults.append(Fault(_CATALOG, f"cannot be read to its end: {error!r}"))
     return seen, faults
@@ -118,21 +124,37 @@ def _check_revision(revision: Revision, segments: list[Segment]) -> Iterator[Fau
     where = f"revision {revision.id[:12]} of {revision.dataset}"
     if revision.superseded_at is not None and revision.superseded_at < revision.published_at:
         yield Fault(where, "it was superseded before it was published")
-    contents = Contents()
     if len({segment.contents.currency for segment in segments}) > 1:
         yield Fault(where, "its segments are in several currencies")
         return
-    for segment in segments:
-        contents += segment.contents
+    contents = Contents.together([segment.contents for segment in segments], revision.contents.digest)
     if contents != revision.contents:
         yield Fault(where, "its segments do not add up to it")
     if etag(revision.dataset, revision.contents) != revision.etag:
         yield Fault(where, "its eTag does not name its contents")
 
 
+def _check_digest(
+    files: Files, revision: Revision, segments: list[Segment], stored: list[StoredFile]
+) -> Iterator[Fault]:
+    """Hold a revision's digest against all line items of its segments, whose lake files are sound."""
+    digest = segments[0].contents.digest if len(segments) == 1 else ""
+    if not digest:
+        with LineDigests(sort=in_order) as digests:
+            for file in stored:
+                if file.rendering is Rendering.LAKE:
+                    with LakeReader(arrow_file(files.open(file.path)), revision.dataset.kind) as lake:
+                        for some in lake.digests():
+                            digests.add(some)
+            digest = digests.hexdigest()
+    if digest != revision.contents.digest:
+        yield Fault(f"revision {revision.id[:12]} of {revision.dataset}", "its line items do not have its digest")
+
+
 def _check_segment(dataset: Dataset, files: Files, segment: Segment, stored: list[StoredFile]) -> Iterator[Fault]:
-    contents = Contents()
     counts: dict[Rendering, int] = {}
+    parts: list[Contents] = []
+    digests = LineDigests(sort=in_order)
     sound = True
     for file in stored:
         counts[file.rendering] = counts.get(file.rendering, 0) + file.line_items
@@ -140,7 +162,7 @@ def _check_segment(dataset: Dataset, files: Files, segment: Segment, stored: lis
             reader = files.open(file.path)
             _check_bytes(reader, file)
             if file.rendering is Rendering.LAKE:
-                contents += lake_contents(table_of(dataset.kind), reader, segment)
+                parts.append(lake_contents(table_of(dataset.kind), reader, segment, digests))
             else:
                 _check_line_items(reader, file)
         except (DamagedError, OSError, EOFError, pa.ArrowException, igzip_lib.IsalError) as error:  # type: ignore[misc]
@@ -149,7 +171,9 @@ def _check_segment(dataset: Dataset, files: Files, segment: Segment, stored: lis
         if file.rendering is Rendering.LAKE and publication_of(file.path) != segment.publication:
             yield Fault(file.path, f"is not of the publication {segment.publication}, which made it")
     where = f"segment {segment.name}"
-    if sound and contents != segment.contents:
+    with digests:
+        found = Contents.together(parts, digests.hexdigest())
+    if sound and found != segment.contents:
         yield Fault(where, "the lake does not hold what the catalog says")
     for rendering, count in counts.items():
         if count != segment.contents.line_items:
@@ -170,24 +194,31 @@ def _check_bytes(reader: Reader, file: StoredFile) -> None:
         raise DamagedError("has bytes that were changed: its SHA-256 is another.")
 
 
-def lake_contents(table: LineItemTable, reader: Reader, segment: Segment) -> Contents:
-    """Compute from a lake file what it contains; raises DamagedError for line items that its segment cannot hold."""
-    contents, currency = Contents(), segment.contents.currency
-    names = [f"{column.name}{TEXT_SUFFIX}" if column.type is Type.NUMBER else column.name for column in table.columns]
-    names.append(text_schema(table.kind).names[-1])
-    with pq.ParquetFile(pa.PythonFile(ReaderStream(reader), mode="r")) as lake:
-        for batch in lake.iter_batches(batch_size=20_000, columns=names, use_threads=False):
-            items = pa.table([batch.column(name) for name in names], schema=text_schema(table.kind))
-            currencies = {text.upper() for text in items.column(table.currency).unique().to_pylist()}
+def lake_contents(table: LineItemTable, reader: Reader, segment: Segment, digests: LineDigests) -> Contents:
+    """Compute what a lake file contains, its digest aside: the digests of its line items are added to `digests`.
+
+    Raises DamagedError for line items that its segment cannot hold, and for one that is not what its digest says.
+    """
+    line_items, currency, totals = 0, segment.contents.currency, dict[str, Decimal]()
+    with LakeReader(arrow_file(reader), table.kind) as lake:
+        its = replace(table, columns=lake.columns)
+        names = [*(column.name for column in lake.columns), EXTRA]
+        for batch in lake.batches([*names, DIGEST]):
+            currencies = {(text or "").upper() for text in batch.column(table.currency).unique().to_pylist()}
             if currencies != {currency}:
                 raise DamagedError(f"holds amounts in {', '.join(sorted(currencies))} instead of {currency}.")
-            issuers = {text.lower() for text in items.column("PartnerId").unique().to_pylist()}
+            issuers = {(text or "").lower() for text in batch.column("PartnerId").unique().to_pylist()}
             if issuers != {segment.issuer}:
                 raise DamagedError(f"holds line items of {', '.join(sorted(issuers))} instead of {segment.issuer}.")
-            hashes = digest.digests(digest.canonical_forms(items))
-            totals = {name: numbers.total(items.column(name).to_pylist()) for name in table.totals}
-            contents += Contents(items.num_rows, digest.digest_sum(hashes), currency, totals)
-    return contents
+            hashes = digest_array(digests_of(its, Located.of_columns([batch.column(name) for name in names])))
+            if not hashes.equals(batch.column(DIGEST)):
+                raise DamagedError("holds a line item that is not what its SHA-256 says.")
+            digests.add(hashes)
+            line_items += batch.num_rows
+            for name in table.totals:
+                total = numbers.total(text for text in batch.column(name).to_pylist() if text)
+                totals[name] = numbers.add(totals[name], total) if name in totals else total
+    return Contents(line_items, currency=currency if line_items else "", totals=totals)
 
 
 def _check_line_items(reader: Reader, file: StoredFile) -> None:

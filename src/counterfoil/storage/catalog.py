@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, select
 
 from counterfoil.errors import CounterfoilError
-from counterfoil.model import Dataset, Rendering
+from counterfoil.model import Contents, Dataset, Rendering
 from counterfoil.storage import (
     changes,
     commits,
@@ -184,20 +184,24 @@ class Catalog:
         publication: str,
         segments: Sequence[NewSegment],
         bases: Mapping[Dataset, str | None],
+        computed_on: Mapping[Dataset, str | None],
+        contents: Mapping[Dataset, Contents],
         now: datetime,
     ) -> list[Revision]:
         """Put sealed segments in force, all or none; return the revision in force of each dataset.
 
         `bases` tells, for every dataset in `segments`, which revision was in force when its lock was taken. A
         `whole` segment replaces all others; a named one replaces its namesake. Segments that hold what is in force
-        already change nothing, and a dataset of only such keeps its revision. Raises MovedError when something
-        that would be replaced has changed since the base, or when the publication was swept meanwhile.
+        already change nothing, and a dataset of only such keeps its revision. `contents` are what each dataset will
+        hold, computed on the revision in `computed_on`. Raises MovedError when something that would be replaced has
+        changed since the base or the publication was swept meanwhile, and RebaseError when other segments have changed
+        since the contents were computed.
         """
         made: list[Revision] | None = None
         try:
             with self._write() as connection:
                 changes.written(connection, self.recorder.written)
-                made = commits.commit(connection, publication, segments, bases, now)
+                made = commits.commit(connection, publication, segments, bases, computed_on, contents, now)
         except CounterfoilError:
             # Where the answer to COMMIT itself was lost, trying to condemn tells what became of it.
             if made is None or self.condemn(publication):

@@ -16,7 +16,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, case, insert, literal, select, update
 
-from counterfoil.errors import MissingError, MovedError, UsageError
+from counterfoil.errors import MissingError, MovedError, RebaseError, UsageError
 from counterfoil.model import WHOLE, Contents, Dataset, etag
 from counterfoil.storage import changes, partners, publications, revisions, tables
 from counterfoil.storage.places import publication_of
@@ -28,9 +28,15 @@ def commit(
     publication: str,
     segments: Sequence[NewSegment],
     bases: Mapping[Dataset, str | None],
+    computed_on: Mapping[Dataset, str | None],
+    contents: Mapping[Dataset, Contents],
     now: datetime,
 ) -> list[Revision]:
-    """Put a publication in force; return one revision per dataset, in the order the datasets first come in."""
+    """Put a publication in force; return one revision per dataset, in the order the datasets first come in.
+
+    `contents` are what each dataset holds afterwards, computed on the revisions `computed_on`. Raises MovedError where
+    what is replaced moved since the base, and RebaseError where other segments moved since the contents were computed.
+    """
     named: dict[Dataset, dict[str, NewSegment]] = {}
     for segment in segments:
         its = named.setdefault(segment.dataset, {})
@@ -41,7 +47,9 @@ def commit(
     publications.commit(connection, publication, sum(len(segment.files) for segment in segments))
     change = changes.mark(connection).counter + 1
     work = _Commit(connection, publication, change, now)
-    revisions_in_force = [work.one(its, bases[dataset]) for dataset, its in named.items()]
+    revisions_in_force = [
+        work.one(its, bases[dataset], computed_on[dataset], contents[dataset]) for dataset, its in named.items()
+    ]
     if not work.recorded:
         publications.forget_empty(connection, [publication])
         return revisions_in_force
@@ -63,7 +71,9 @@ class _Commit:
         self.made: list[dict[str, object]] = []
         self.recorded: set[str] = set()
 
-    def one(self, new: Mapping[str, NewSegment], base_id: str | None) -> Revision:
+    def one(
+        self, new: Mapping[str, NewSegment], base_id: str | None, computed_on: str | None, contents: Contents
+    ) -> Revision:
         """Commit one dataset; returns the revision in force then."""
         connection = self._connection
         dataset = next(iter(new.values())).dataset
@@ -81,11 +91,11 @@ class _Commit:
                 remedy="Publish it as a whole again, or withdraw it first.",
             )
         kept = {} if WHOLE in new else dict(held)
-        contents = _sum(
-            dataset,
-            [segment.contents for name, segment in kept.items() if name not in new]
-            + [segment.contents for segment in new.values()],
-        )
+        if kept and current is not None and current.id != computed_on:
+            raise RebaseError(
+                f"Other segments of {dataset} went to revision {current.id} meanwhile.", remedy="Try again."
+            )
+        _check_sum(dataset, [segment.contents for name, segment in kept.items() if name not in new], new, contents)
         ids = {name: (segment.id, segment.publication) for name, segment in kept.items()}
         for name in new.keys() - unchanged:
             ids[name] = _record_segment(connection, self._publication, new[name]), self._publication
@@ -136,11 +146,11 @@ def _segments(connection: Connection, revision_id: str | None) -> dict[str, Segm
     return {segment.name: segment for segment in revisions.segments(connection, revision_id)}
 
 
-def _sum(dataset: Dataset, parts: Sequence[Contents]) -> Contents:
-    currencies = sorted({part.currency for part in parts if part.line_items})
-    if len(currencies) > 1:
-        raise UsageError(f"{dataset} would hold amounts in {' and '.join(currencies)}.")
-    return sum(parts, Contents())
+def _check_sum(dataset: Dataset, kept: Sequence[Contents], new: Mapping[str, NewSegment], contents: Contents) -> None:
+    """Raise UsageError for two currencies, and for contents that count or sum otherwise than their segments."""
+    parts = Contents.together([*kept, *(segment.contents for segment in new.values())], contents.digest)
+    if (parts.line_items, parts.totals) != (contents.line_items, contents.totals):
+        raise UsageError(f"The contents of {dataset} are not those of its segments.")
 
 
 def _record_segment(connection: Connection, publication: str, segment: NewSegment) -> int:

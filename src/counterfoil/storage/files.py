@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import pyarrow as pa
+
 from counterfoil.storage.failures import in_our_words
 
 if TYPE_CHECKING:
@@ -144,6 +146,11 @@ class Files(Protocol):
 
     def delete(self, paths: Iterable[str]) -> Deleted:
         """Delete files; those that are not there are passed over."""
+
+
+def arrow_file(reader: Reader) -> pa.NativeFile:
+    """Return a reader as a file of Arrow's."""
+    return pa.PythonFile(ReaderStream(reader), mode="r")
 
 
 class ReaderStream(io.RawIOBase):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -45,6 +45,12 @@ class Locks(Protocol):
 
     def wait(self, name: str) -> AbstractContextManager[None]:
         """Hold a lock for the length of a context, after waiting for whoever holds it."""
+
+
+def refuse_lost(held: Iterable[Held]) -> None:
+    """Raise LockedError if one of these locks was lost meanwhile."""
+    if any(each.is_lost for each in held):
+        raise LockedError("This publication lost its lock while it was at work.", remedy="Publish it again.")
 
 
 class FileLocks:

@@ -24,7 +24,7 @@ from counterfoil.storage.changes import dataset_to_json
 from counterfoil.storage.failures import in_our_words
 from counterfoil.storage.files import Deleted, Files, FileWriter, Found
 from counterfoil.storage.folder_files import make_private_folders
-from counterfoil.storage.locks import Held, Locks
+from counterfoil.storage.locks import Held, Locks, refuse_lost
 from counterfoil.storage.places import CATALOG_MARK, CHANGES, UNLISTED, listing_of, place_of, publication_of
 from counterfoil.storage.records import NewFile, NewSegment
 
@@ -176,20 +176,20 @@ class Publication:
             self._store.catalog.begin_publication(self.id, self._now, self.sources)
             self._is_recorded = True
 
-    def scratch(self, name: str) -> Path:
-        """Return the path of a scratch file of this machine; it is deleted with the publication."""
+    @property
+    def scratch(self) -> Path:
+        """A folder of this machine for what does not fit in memory; it is deleted with the publication."""
         folder = self._store.scratch / self.id
         with in_our_words():
             make_private_folders(folder)
-        return folder / name
+        return folder
 
     def seal(self, segments: Sequence[NewSegment], bases: Mapping[Dataset, str | None]) -> None:
         """Write the listing and make all names durable; after this the catalog may list the files.
 
         Raises LockedError if the publication's lock was lost meanwhile.
         """
-        if self._held.is_lost:
-            raise LockedError("This publication lost its lock while it was at work.", remedy="Publish it again.")
+        refuse_lost([self._held])
         self._begin()
         self._is_sealed = True
         listing = listing_of(self.id)

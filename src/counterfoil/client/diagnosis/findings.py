@@ -1,7 +1,6 @@
-"""What is found when somebody looks for what is wrong: one thing each, how it is, and what to do about it.
+"""Findings of `doctor`: each names one thing, its health, and what to do about it.
 
-What a newcomer would get wrong: a finding is told to the person who has to mend it. A remedy names the thing to
-change, not the module that noticed.
+A finding is read by the person who has to repair it, so its remedy names the thing to change.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from enum import StrEnum
 
 
 class Health(StrEnum):
-    """How it stands with one thing."""
+    """Whether one thing works."""
 
     GOOD = "good"
     WARNING = "warning"
@@ -20,7 +19,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: how it is, and what to do where it is not good."""
+    """One thing that was examined: its health, and what to do where that is not good."""
 
     about: str
     health: Health

@@ -1,9 +1,9 @@
-"""What a bearer token says of itself, and what of it will not do at a source.
+"""The claims of a bearer token, and which of them a source will refuse.
 
-A token is read here, never verified: only its issuer's keys could do that, and the source does it anyway. What is
-looked at is what people get wrong - audience, permission, consent, lifetime, clock, tenant, second factor. What a
-newcomer would get wrong: an application's permissions are `roles`, a person's are in `scp`, and at Partner Center
-itself an application has neither: it is registered there.
+A token is read here, never verified: only its issuer's keys could do that, and the source does it anyway. The checks
+are for what people often miss: audience, permission, consent, lifetime, clock, tenant, second factor. An
+application's permissions are in `roles`, a person's in `scp`; at Partner Center itself an application has neither: it
+is registered there.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from counterfoil.client.diagnosis.findings import Finding, Health
-from counterfoil.client.drivers.signing import scope_for
+from counterfoil.client.network.bearer_tokens import scope_for
 from counterfoil.client.protocol.addresses import shown
-from counterfoil.client.protocol.tokens import read_claims
+from counterfoil.client.protocol.jwt_claims import read_claims
 from counterfoil.periods import timestamp
 
 PERMISSION: Final = "PartnerBilling.Read.All"

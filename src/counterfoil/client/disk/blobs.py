@@ -17,8 +17,8 @@ from typing import Any, Final
 from counterfoil.client.disk.syncing import write_json
 from counterfoil.client.line_items.files import LakeFile, batches_of
 from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns, tally_of
-from counterfoil.client.protocol.graph import SourceBlob
-from counterfoil.client.protocol.promises import TRY_AGAIN, Tally
+from counterfoil.client.protocol.graph_answers import SourceBlob
+from counterfoil.client.protocol.promised_totals import TRY_AGAIN, Tally
 from counterfoil.client.receipt import ReceiptBlob, ReceiptFile
 from counterfoil.errors import ProofError
 from counterfoil.model import Kind

@@ -21,7 +21,7 @@ from counterfoil.client.disk.locking import FolderLock
 from counterfoil.client.disk.syncing import sync_folder, write_text
 from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.line_items.forms import DATA_SUFFIXES, Form
-from counterfoil.client.protocol.graph import SourceBlob
+from counterfoil.client.protocol.graph_answers import SourceBlob
 from counterfoil.client.receipt import FILE_NAME, UNFINISHED, VERSION, Receipt, ReceiptFile, identity
 from counterfoil.errors import FullDiskError, LockedError, ProofError, UsageError
 

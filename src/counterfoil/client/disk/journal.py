@@ -22,8 +22,8 @@ from counterfoil.client.disk.blobs import Facts
 from counterfoil.client.disk.syncing import sync_folder
 from counterfoil.client.line_items.files import LINES_PER_FILE_MAX, LakeFile, LinesFile
 from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns, tally_of
-from counterfoil.client.protocol.promises import ChangedError, Promise, Tally
-from counterfoil.client.protocol.v1 import Annotations, PageLink, SourcePage
+from counterfoil.client.protocol.promised_totals import ChangedError, Promise, Tally
+from counterfoil.client.protocol.v1_answers import Annotations, PageLink, SourcePage
 from counterfoil.client.receipt import ReceiptBlob
 from counterfoil.model import Kind
 

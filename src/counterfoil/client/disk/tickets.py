@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from counterfoil.client.disk.syncing import write_json
-from counterfoil.client.protocol.graph import SourceBlob
+from counterfoil.client.protocol.graph_answers import SourceBlob
 
 FILE_NAME: Final = "pull.json"
 _VERSION: Final = 1

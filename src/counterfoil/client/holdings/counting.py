@@ -13,7 +13,6 @@ from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyarrow import csv
 
 from counterfoil.client.line_items.files import LINE_BYTES_MAX, batches_of
@@ -22,8 +21,7 @@ from counterfoil.client.line_items.headings import columns_of
 from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.receipt import Receipt
-from counterfoil.columns import Type, table_of
-from counterfoil.lake import TEXT_SUFFIX
+from counterfoil.lake_files import LakeReader
 from counterfoil.model import Kind
 
 COUNTED: Final = frozenset({Form.BLOBS.value, Form.PARQUET.value, Form.CSV.value})  # a workbook has 15 digits only
@@ -39,10 +37,8 @@ def summed_columns(path: Path, receipt: Receipt, kind: Kind) -> Iterator[pa.Reco
     elif receipt.format == Form.CSV.value:
         yield from _of_csv(path, kind, wanted)
     else:
-        texts = [name + TEXT_SUFFIX if table_of(kind).by_name[name].type is Type.NUMBER else name for name in wanted]
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(columns=texts):
-                yield batch.select(texts).rename_columns(list(wanted))
+        with LakeReader(path, kind) as lake:
+            yield from lake.batches(wanted)
 
 
 def _of_csv(path: Path, kind: Kind, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:

@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import quote
 
 from counterfoil.client.protocol.asking import Ask, ask_billed, ask_unbilled, month_of
-from counterfoil.client.protocol.names import is_taken_by_windows
+from counterfoil.client.protocol.blob_names import is_taken_by_windows
 from counterfoil.errors import UsageError
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.periods import BillingPeriod

@@ -20,7 +20,7 @@ from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.holdings.counting import COUNTED, summed_columns
 from counterfoil.client.line_items.forms import DATA_SUFFIXES
 from counterfoil.client.line_items.reading import tally_of
-from counterfoil.client.protocol.promises import Tally
+from counterfoil.client.protocol.promised_totals import Tally
 from counterfoil.client.receipt import FILE_NAME, Receipt, ReceiptFile
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.model import Kind, tenant_id

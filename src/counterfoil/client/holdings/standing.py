@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Final
 
 from counterfoil.client.api import Client
-from counterfoil.client.drivers.blocking import Driver
-from counterfoil.client.drivers.http import open_client
-from counterfoil.client.drivers.signing import Credential, Signer, scope_for
-from counterfoil.client.flows.calls import Caller, CallLog
 from counterfoil.client.holdings.expected import Expected
 from counterfoil.client.holdings.held import Holding, flaw_of, holding_at
+from counterfoil.client.network.bearer_tokens import BearerTokens, Credential, scope_for
+from counterfoil.client.network.http_client import open_client
+from counterfoil.client.network.session import Session
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.protocol.retries import Patience
-from counterfoil.client.protocol.v1 import first_link, page_request, read_page
+from counterfoil.client.protocol.v1_answers import first_link, page_request, read_page
 from counterfoil.client.receipt import FILE_NAME, Receipt, identity, request_facts
+from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.errors import CounterfoilError, NoAnswerError, OperationFailedError, RefusedError, UsageError
 from counterfoil.wire.graph import NO_DATA_CODE, ExportRequest
 
@@ -96,11 +96,11 @@ class Source:
 
     def _etag_of_walk(self, ask: ExportRequest) -> str | None:
         first = first_link(self.base, ask, 1)
-        signer = Signer(self._credential, scope_for(self.base.origin.host))
+        tokens = BearerTokens(self._credential, scope_for(self.base.origin.host))
         with open_client() as client:
-            driver = Driver(client, client, signer, self._patience)
+            calls = SourceCalls(Session(client, client, tokens, self._patience), self.base, CallLog())
             request = page_request(first, correlation_id=str(uuid.uuid4()), request_id=str(uuid.uuid4()))
-            page = read_page(self.base, first, driver.run(Caller(self.base, self._patience, CallLog()).call(request)))
+            page = read_page(self.base, first, calls.call(request))
         if not page.items and page.following is None:
             return None
         return page.annotations.etag or ""

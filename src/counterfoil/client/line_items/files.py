@@ -16,24 +16,20 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from isal import igzip, isal_zlib
 
 from counterfoil.client.line_items.reading import LineReader
-from counterfoil.client.protocol.promises import TRY_AGAIN
+from counterfoil.client.protocol.promised_totals import TRY_AGAIN
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.errors import ProofError
-from counterfoil.lake import batch_to_lake, lake_schema
+from counterfoil.lake import text_schema
+from counterfoil.lake_files import LakeWriter
 from counterfoil.model import Kind
 
 LINES_PER_FILE_MAX: Final = 250_000
 LINE_BYTES_MAX: Final = 4 << 20
 _READ_BYTES: Final = 8 << 20
 _ROW_GROUP_LINES: Final = 50_000
-# Whoever reads a part of the lines seeks by these; statistics of all columns cost a third of the writing.
-_SOUGHT_BY: Final = frozenset(
-    {"CustomerId", "SubscriptionId", "UsageDate", "ChargeStartDate", "ChargeEndDate", "InvoiceNumber", "EntitlementId"}
-)
 _DAMAGED: Final[Any] = (EOFError, zlib.error, isal_zlib.error, gzip.BadGzipFile)
 
 
@@ -127,44 +123,36 @@ class LakeFile:
     """One Parquet file with the lake's columns."""
 
     def __init__(self, path: Path, kind: Kind) -> None:
-        self._kind = kind
+        self._names = text_schema(kind).names
         self._file = HashedFile(path)
-        self._writer = pq.ParquetWriter(
-            pa.PythonFile(self._file, mode="w"),
-            lake_schema(kind),
-            compression="zstd",
-            write_statistics=[name for name in lake_schema(kind).names if name in _SOUGHT_BY],
-        )
-        self._waiting: list[pa.RecordBatch] = []
-        self._waiting_lines = 0
-        self.line_items = 0
-        self.inexact: dict[str, int] = {}
+        self._writer = LakeWriter(pa.PythonFile(self._file, mode="w"), kind, digests=False)
+
+    @property
+    def line_items(self) -> int:
+        """How many line items were added."""
+        return self._writer.line_items
+
+    @property
+    def inexact(self) -> dict[str, int]:
+        """How many decimals of each number were rounded."""
+        return dict(self._writer.inexact)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Add some line items, as columns of text."""
-        converted, inexact = batch_to_lake(self._kind, batch)
-        for name, count in inexact.items():
-            self.inexact[name] = self.inexact.get(name, 0) + count
-        self._waiting.append(converted)
-        self._waiting_lines += converted.num_rows
-        self.line_items += converted.num_rows
-        if self._waiting_lines >= _ROW_GROUP_LINES:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._waiting:
-            self._writer.write_table(pa.Table.from_batches(self._waiting), row_group_size=self._waiting_lines)
-        self._waiting, self._waiting_lines = [], 0
+        absent = pa.nulls(batch.num_rows, pa.string())
+        self._writer.write([batch[name] if name in batch.schema.names else absent for name in self._names])
+        if self._writer.waiting_line_items >= _ROW_GROUP_LINES:
+            self._writer.end_row_group()
 
     def finish(self) -> ReceiptFile:
         """Bring the file to the disk and return what the receipt says of it."""
-        self._flush()
-        self.close()
+        self._writer.finish()
+        self._file.close()
         return self._file.receipt(self.line_items)
 
     def close(self) -> None:
         """Let go of the file, finished or not."""
-        self._writer.close()
+        self._writer.abandon()
         self._file.close()
 
     def __enter__(self) -> Self:

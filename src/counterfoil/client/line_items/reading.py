@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from counterfoil import numbers
 from counterfoil.client.line_items.cutting import PLAIN_NUMBER, Cutter
 from counterfoil.client.protocol.addresses import shown
-from counterfoil.client.protocol.promises import Tally
+from counterfoil.client.protocol.promised_totals import Tally
 from counterfoil.columns import EXTRA, Codec, Column, LineItemTable, Spelling, Type, table_of
 from counterfoil.errors import ProofError
 from counterfoil.lake import text_schema

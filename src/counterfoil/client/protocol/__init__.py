@@ -1,1 +1,1 @@
-"""What is sent and what comes back, as plain values and pure functions. Nothing here touches network, disk or clock."""
+"""Requests and answers of the two APIs, as plain values and pure functions, without network, disk or clock."""

@@ -3,8 +3,7 @@
 A bearer token opens everything that its partner has. So it goes to one origin only - the scheme, host and port of
 the base URL - whatever a `Location`, a link or a redirect says. A signed link is a smaller secret, good for some
 hours: it may point to another host (Azure does), but not over plain http, and not into a private network that the
-source itself is no part of. What a newcomer would get wrong: an error text is logged and pasted into tickets, so
-no URL in it keeps its query.
+source itself is not in. Error texts are logged and pasted into tickets, so no URL in them keeps its query.
 """
 
 from __future__ import annotations
@@ -96,6 +95,13 @@ class Base:
         """Return the URL of a path below this base; doubled slashes at the seam become one."""
         return f"{self}/{path.lstrip('/')}"
 
+    def is_at(self, url: str) -> bool:
+        """Whether a URL is of the base's own origin."""
+        try:
+            return Origin.of(url) == self.origin
+        except ValueError:
+            return False
+
     def own(self, url: str, what: str) -> str:
         """Return an address the source gave us, made absolute; raises ProofError if it leads to another origin."""
         try:
@@ -144,6 +150,14 @@ def redirected(url: str, location: str) -> str:
             f"{without_query(url)} redirects to {shown(location)!r}, which is no http address.",
             remedy="Nothing was sent there.",
         ) from None
+
+
+def host_of(url: str) -> str:
+    """Return the origin of any text, as it may be shown."""
+    try:
+        return str(Origin.of(url))
+    except ValueError:
+        return shown(url) or "nowhere"
 
 
 def without_query(url: str) -> str:

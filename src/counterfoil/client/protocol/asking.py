@@ -1,8 +1,8 @@
 """What to ask a source for, checked before anything is sent.
 
-Both APIs know two unbilled periods, the running month and the one before, and no other. A month given as `YYYY-MM`
-is turned into one of these words by the business clock; which month the source then takes, its own clock decides.
-What a newcomer would get wrong: `last` names another month each month, so an `Ask` remembers which one it meant.
+Both APIs offer two unbilled periods, the running month and the one before. A month given as `YYYY-MM` is turned into
+one of these words by the business clock; the source's own clock decides which month the word means. `last` names
+another month each month, so an `Ask` remembers which one it meant.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Api(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ask(ExportRequest):
-    """What is asked for, and of an unbilled period the month (`YYYY-MM`) that it meant when it was asked for.
+    """An export request, and for an unbilled period the month (`YYYY-MM`) that it meant when it was made.
 
-    `ahead` is how far the clock it was asked by is before this machine's, which is not at all but in tests.
+    `ahead` is how far the clock that it was made by is ahead of this machine's: zero, except in tests.
     """
 
     month: str = ""
@@ -47,14 +47,18 @@ def word_of(words: type[Word], given: str) -> Word:
 
 
 def ask_billed(kind: Kind | str, invoice: str, attributes: AttributeSet | str = AttributeSet.FULL) -> Ask:
-    """Ask for the line items of one invoice; raises UsageError."""
+    """Ask for the line items of one invoice; raises UsageError for a value that cannot be right."""
     return Ask(word_of(Kind, kind), word_of(AttributeSet, attributes), invoice=Scope.billed(invoice).invoice)
 
 
 def ask_unbilled(
     kind: Kind | str, period: str, currency: str, attributes: AttributeSet | str = AttributeSet.FULL, *, now: datetime
 ) -> Ask:
-    """Ask for what was not yet invoiced of `current`, `last` (or `previous`), or a month; raises UsageError."""
+    """Ask for what is not yet invoiced of `current`, `last` (or `previous`), or a month as `YYYY-MM`.
+
+    `now` is an aware datetime: a month that is neither the current nor the last one by then raises UsageError, as
+    does any other value that cannot be right.
+    """
     this_month = BillingPeriod.containing(now)
     scope = Scope.unbilled(this_month, currency)
     word = _period(period, this_month)
@@ -70,12 +74,12 @@ def ask_unbilled(
 
 
 def business_now(ask: ExportRequest, now: datetime) -> datetime:
-    """Return the time by the clock that an ask was made by; `now` is by this machine's."""
+    """Return the time by the clock that a request was made by; `now` is by this machine's."""
     return now + ask.ahead if isinstance(ask, Ask) else now
 
 
 def as_of(ask: ExportRequest, now: datetime) -> ExportRequest:
-    """Return the request with the word that means its month by now; raises UsageError where none does any more."""
+    """Return the request with the word that means its month now; raises UsageError where no word does any more."""
     if not isinstance(ask, Ask) or not ask.month:
         return ask
     return replace(ask, period=_period(ask.month, BillingPeriod.containing(business_now(ask, now))))
@@ -96,7 +100,9 @@ def _period(text: str, this_month: BillingPeriod) -> Period:
     try:
         month = BillingPeriod.parse(text)
     except UsageError as error:
-        raise UsageError(error.message, remedy="There are current, last, and months as YYYY-MM.") from None
+        raise UsageError(
+            error.message, remedy="Give current, last, or a month as YYYY-MM.", parameter="period"
+        ) from None
     if month == this_month:
         return Period.CURRENT
     if month == this_month.last:

@@ -1,8 +1,7 @@
-"""What is wrong with a server's certificate, in words that say what to do about it.
+"""Faults of a server's certificate, in words that say what to do about them.
 
-OpenSSL tells it in one line of text, and Python passes that on. What a newcomer would get wrong: most of these are not
-the source's fault. A clock that is off makes any certificate look expired, and a proxy that looks into https signs for
-everybody.
+OpenSSL describes them in one line of text, and Python passes that on. Most are not the source's fault: a wrong clock
+makes any certificate look expired, and a proxy that inspects https signs for every host.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def certificate_flaw(error: str) -> Flaw | None:
     if "certificate is not yet valid" in error:
         return Flaw(
             "its certificate is not valid yet",
-            "Most often this machine's clock is behind: set it. If it is right, its operator has to mend it.",
+            "Most often this machine's clock is behind: set it. If it is right, its operator has to replace it.",
         )
     if (name := _OTHER_NAME.search(error)) is not None:
         return Flaw(

@@ -1,4 +1,4 @@
-"""What goes out and what comes back, as plain values: the pure half of the client speaks only in these."""
+"""Requests and answers as plain values; the pure half of the client works with nothing else."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a source said, all of it. Header names are in lower case."""
+class SourceAnswer:
+    """A whole answer of a source. Header names are in lower case."""
 
     request: Request
     status: int
@@ -42,8 +42,37 @@ class Answer:
 
     @property
     def is_for_people(self) -> bool:
-        """Whether it is a page of HTML. No source answers so: it is a sign-in's, or a proxy's in between."""
+        """Whether it is a page of HTML, which no source sends: it is a sign-in page, or a proxy's."""
         return self.headers.get("content-type", "").lower().startswith("text/html") or self.body.lstrip()[:1] == b"<"
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A call that got no whole answer, and why.
+
+    `hopeless`: repeating the call cannot help. `remedy`: what would. `received`: how many bytes came before it broke.
+    """
+
+    reason: str
+    hopeless: bool = False
+    received: int = 0
+    remedy: str = "Trying again is safe."
+    wants_proxy_sign_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a blob's address answered: the blob, which is then in its part file, or something else.
+
+    `body`: the beginning of an answer that is not the blob. `size`: of the part file. `received`: bytes of this call.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+    size: int = 0
+    received: int = 0
+    is_blob: bool = False
 
 
 def request_ids(request: Request, headers: Mapping[str, str] | None = None) -> str:
@@ -61,7 +90,7 @@ def own_ids(request: Request) -> list[str]:
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
     """Read Retry-After: whole seconds, a fraction (Graph sends `2.128`) or a date; None where it says nothing.
 
-    The answer is never negative, and never a number that is none.
+    The result is never negative, and always finite.
     """
     text = headers.get("retry-after", "").strip()
     if not text:
@@ -78,7 +107,7 @@ def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def whole_number(text: str) -> int | None:
-    """Read a count in a header or a body; None where it is none, or has more digits than anything we count."""
+    """Read a count in a header or a body; None for anything else, and for more digits than any count has."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= DIGITS_MAX else None
 
 

@@ -1,8 +1,7 @@
-"""How long to go on trying: bounded, jittered, and never sooner than the source asks.
+"""Retries: how often, and how long to wait in between - bounded, jittered, and never less than the source asks for.
 
-Every call of these APIs only reads, the submit of an export too (it bears an Idempotency-Key), so each may be
-repeated. What a newcomer would get wrong: a source that asks us to wait longer than we are ready to is not asked
-again early; the refusal is passed on.
+Every call of these APIs only reads, the submit of an export too (it has an Idempotency-Key), so each may be repeated.
+A source that asks for a longer wait than `wait_s_max` is not asked again early: its refusal is passed on.
 """
 
 from __future__ import annotations
@@ -17,12 +16,16 @@ from typing import Final
 
 from counterfoil.periods import utc_now
 
-WRONG_MAX: Final = 3  # a bit may flip on the way; what arrives wrong as often as this is wrong there
+WRONG_MAX: Final = 3  # a bit may flip on the way; data that arrives wrong this often is wrong at the source
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often a call is made and how long is waited in between; the clock and the dice can be given by a test."""
+    """How often a call is made and how many seconds are waited in between; tests may give clocks and random numbers.
+
+    - `attempts_max`: calls in all, the first included. `first_wait_s` doubles with each, up to `wait_s_max`.
+    - `sleep` waits in `Client`, `async_sleep` in `AsyncClient`. `draw` gives a number from 0 to 1.
+    """
 
     attempts_max: int = 6
     first_wait_s: float = 0.5
@@ -34,7 +37,7 @@ class Patience:
     monotonic: Callable[[], float] = field(default=time.monotonic)
 
     def wait_s(self, attempts_made: int, retry_after_s: float | None) -> float | None:
-        """Return how long to wait before the next attempt, or None to give up."""
+        """Return the seconds to wait before the next attempt, None to give up; the source asks for `retry_after_s`."""
         if attempts_made >= self.attempts_max:
             return None
         # Never more than doubling, and half of it drawn: a thousand clients do not come back in the same instant.
@@ -47,5 +50,5 @@ class Patience:
         return retry_after_s + self.draw() * min(backoff_s, 1.0)
 
     def wait_if_wrong_s(self, times: int) -> float | None:
-        """Return how long to wait before asking again for what came wrong so many times, or None to give up."""
+        """Return the seconds to wait before fetching data again that failed its checks `times` times; None: give up."""
         return None if times >= WRONG_MAX else self.wait_s(times, None)

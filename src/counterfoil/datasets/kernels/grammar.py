@@ -13,7 +13,7 @@ from counterfoil.datasets.kernels.compiled import part
 
 QUOTE, BACKSLASH, COLON, COMMA = 0x22, 0x5C, 0x3A, 0x2C
 _ONES: Final = np.uint64(0x0101010101010101)
-_HIGHS: Final = np.uint64(0x8080808080808080)
+HIGHS: Final = np.uint64(0x8080808080808080)
 _QUOTES: Final = np.uint64(0x2222222222222222)
 _BACKSLASHES: Final = np.uint64(0x5C5C5C5C5C5C5C5C)
 _SPACES: Final = np.uint64(0x2020202020202020)
@@ -36,13 +36,13 @@ def special_bits(word: Any) -> Any:
     """Return eight bytes' top bits, set (up to the first one that is) where a quote, backslash or control stands."""
     quote, backslash = word ^ _QUOTES, word ^ _BACKSLASHES
     found = (quote - _ONES) & ~quote | (backslash - _ONES) & ~backslash | (word - _SPACES) & ~word
-    return found & _HIGHS
+    return found & HIGHS
 
 
 @part
 def nul_bits(word: Any) -> Any:
     """The same for U+0000."""
-    return (word - _ONES) & ~word & _HIGHS
+    return (word - _ONES) & ~word & HIGHS
 
 
 @part

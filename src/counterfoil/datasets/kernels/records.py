@@ -1,4 +1,4 @@
-"""The kernels that turn line items into records and back: see `counterfoil.datasets.records` for what a record is."""
+"""The kernels that turn line items into records and back (see `records`), and into what is hashed (see `digest`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from counterfoil.datasets.kernels.lines import NULL
 def pack_records(
     words: Any, starts: Any, lengths: Any, columns: Any, out: Any, out_words: Any, offsets: Any, sizes: Any
 ) -> None:
-    """Write one record for each line item; `sizes` tells how much of each is the canonical form."""
+    """Write one record for each line item; `sizes` tells how much of each are its texts."""
     at = np.int64(0)
     for row in range(len(starts)):
         offsets[row] = at
@@ -57,4 +57,46 @@ def locate_values(text: Any, words: Any, offsets: Any, columns: Any, starts: Any
             starts[row, column], lengths[row, column] = at, end - at
             at = end + 1
         for place in range(at, offsets[row + 1]):
-            starts[row, text[place] - 1] = NULL  # its length is 0 already: what is null is empty in the canonical form
+            starts[row, text[place] - 1] = NULL  # its length is 0 already
+
+
+@kernel(types.none, TABLE, TABLE, INTEGERS, types.uint64[:, ::1])
+def mark_present(starts: Any, lengths: Any, order: Any, present: Any) -> None:
+    """Set one bit for each attribute that has a value, in the order of `order`; `present` holds zeros before."""
+    for row in range(len(starts)):
+        for number in range(len(order)):
+            column = np.uint64(order[number])
+            if starts[np.uint64(row), column] >= 0 and lengths[np.uint64(row), column] > 0:
+                present[row, number >> 6] |= np.uint64(1) << np.uint64(number & 63)
+
+
+@kernel(types.none, WORDS, TABLE, TABLE, INTEGERS, INTEGERS, types.uint64[:, ::1], BYTES, WORDS, INTEGERS)
+def write_canonical_forms(
+    words: Any,
+    starts: Any,
+    lengths: Any,
+    order: Any,
+    names: Any,
+    names_digests: Any,
+    out: Any,
+    out_words: Any,
+    offsets: Any,
+) -> None:
+    """Write the canonical form of each line item: a digest of its names (`names[row]` tells which), then its texts."""
+    at = np.int64(0)
+    for row in range(len(starts)):
+        offsets[row] = at
+        for word in range(4):
+            out_words[np.uint64(at)] = names_digests[names[row], word]
+            at += 8
+        first = True
+        for number in range(len(order)):
+            column = np.uint64(order[number])
+            start, length = np.int64(starts[np.uint64(row), column]), np.int64(lengths[np.uint64(row), column])
+            if start >= 0 and length > 0:
+                if not first:
+                    out[at] = 0
+                    at += 1
+                first = False
+                at = copy_words(words, start, length, out_words, at)
+    offsets[len(starts)] = at

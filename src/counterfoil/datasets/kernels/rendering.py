@@ -18,7 +18,7 @@ from counterfoil.datasets.kernels.compiled import (
     part,
     several,
 )
-from counterfoil.datasets.kernels.grammar import BACKSLASH, QUOTE, first_of, special_bits
+from counterfoil.datasets.kernels.grammar import BACKSLASH, HIGHS, QUOTE, first_of, special_bits
 
 # A step of a plan: which column; how to write it; then where in the literals, and how long, are what comes before it
 # and what stands for it when it is null, and when it is empty. A length of NOT: then nothing at all is written.
@@ -56,6 +56,31 @@ def _put_escape(sign: Any, out: Any, at: Any) -> Any:
     return at + 2
 
 
+@part
+def _line_break_size(text: Any, at: Any) -> Any:
+    """Return how many bytes U+0085, U+2028 or U+2029 take here; 0 for any other character.
+
+    JSON allows them, but Python's `splitlines` and some clients' line readers break lines there.
+    """
+    if text[at] == 0xC2 and text[at + 1] == 0x85:
+        return np.int64(2)
+    if text[at] == 0xE2 and text[at + 1] == 0x80 and text[at + 2] in (0xA8, 0xA9):
+        return np.int64(3)
+    return np.int64(0)
+
+
+@part
+def _put_line_break(last: Any, out: Any, at: Any) -> Any:
+    r"""Write \u0085, \u2028 or \u2029; the last byte tells which."""
+    out[at] = BACKSLASH
+    out[at + 1] = 0x75
+    out[at + 2] = 0x30 if last == 0x85 else 0x32
+    out[at + 3] = 0x30
+    out[at + 4] = 0x38 if last == 0x85 else 0x32
+    out[at + 5] = 0x35 if last == 0x85 else 0x38 + (last & 1)
+    return at + _ESCAPE_SIZE_BYTES_MAX
+
+
 @inner_part
 def _put_quoted(text: Any, words: Any, start: Any, length: Any, out: Any, out_words: Any, at: Any) -> Any:
     out[at] = QUOTE
@@ -63,11 +88,18 @@ def _put_quoted(text: Any, words: Any, start: Any, length: Any, out: Any, out_wo
     while length > 0:
         word = words[np.uint64(start)]
         out_words[np.uint64(at)] = word
-        bits = special_bits(word)
+        bits = special_bits(word) | (word & HIGHS)
         plain = first_of(bits) if bits else np.int64(8)
         if plain >= min(length, 8):
             plain = min(length, np.int64(8))
             start, length, at = start + plain, length - plain, at + plain
+        elif text[start + plain] >= 0x80:
+            size = _line_break_size(text, start + plain)
+            if size:
+                at = _put_line_break(text[start + plain + size - 1], out, at + plain)
+                start, length = start + plain + size, length - plain - size
+            else:
+                start, length, at = start + plain + 1, length - plain - 1, at + plain + 1
         else:
             at = _put_escape(text[start + plain], out, at + plain)
             start, length = start + plain + 1, length - plain - 1

@@ -1,0 +1,84 @@
+"""httpx clients that keep no cookies, follow no redirects, and log no signed queries.
+
+httpx keeps cookies by itself, and logs every URL at level INFO, signed queries included; both are switched off here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Final
+
+import httpx
+
+from counterfoil.client.network.answer_bodies import ACCEPTED
+from counterfoil.client.network.proxies import AsyncProxied, Proxied, no_proxy_said, proxy_mounts
+from counterfoil.client.protocol.addresses import QUERY, without_query
+from counterfoil.errors import UsageError
+
+USER_AGENT: Final = "counterfoil"
+_AUTHORITIES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_TALKATIVE: Final = ("httpx", "httpcore.http11")
+
+
+def system_trust() -> ssl.SSLContext:
+    """Return a context that trusts whom the system trusts, or whom SSL_CERT_FILE or SSL_CERT_DIR name.
+
+    Where the system names nobody, as some builds of Python have it, it trusts whom httpx trusts. Raises UsageError
+    where what is named cannot be read.
+    """
+    try:
+        context = ssl.create_default_context()
+        return context if context.cert_store_stats()["x509_ca"] else httpx.create_ssl_context()
+    except OSError as error:
+        named = " and ".join(f"{name}={os.environ[name]}" for name in _AUTHORITIES if os.environ.get(name))
+        raise UsageError(
+            f"{named or 'This system'} names no certificate authorities that can be read ({error}).",
+            remedy="Let SSL_CERT_FILE name a file of certificates in PEM form, or unset it.",
+        ) from None
+
+
+def open_client(*, verify: ssl.SSLContext | bool = True, transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    """Return an httpx client that keeps no cookies, follows no redirects and logs no queries.
+
+    It goes through the proxies that the environment names, but never to this machine.
+    """
+    settings = _settings(verify, transport)
+    mounts = proxy_mounts(Proxied, settings["verify"]) if transport is None else None
+    with no_proxy_said():
+        client = httpx.Client(transport=transport, mounts=mounts, **settings)
+    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # httpx copies the cookies, not their policy
+    return client
+
+
+def open_async_client(
+    *, verify: ssl.SSLContext | bool = True, transport: httpx.AsyncBaseTransport | None = None
+) -> httpx.AsyncClient:
+    """Return the same for asyncio."""
+    settings = _settings(verify, transport)
+    mounts = proxy_mounts(AsyncProxied, settings["verify"]) if transport is None else None
+    with no_proxy_said():
+        client = httpx.AsyncClient(transport=transport, mounts=mounts, **settings)
+    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return client
+
+
+def _settings(verify: ssl.SSLContext | bool, transport: object) -> dict[str, Any]:
+    # These loggers are the whole process's, and so the only place to take the signatures out of what they write.
+    for name in _TALKATIVE:
+        logging.getLogger(name).addFilter(_hide_queries)
+    return {
+        "verify": system_trust() if verify is True and transport is None else verify,
+        "follow_redirects": False,
+        "timeout": httpx.Timeout(60.0, connect=20.0, read=180.0, pool=None),
+        "headers": {"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPTED},
+    }
+
+
+def _hide_queries(record: logging.LogRecord) -> bool:
+    record.msg = QUERY.sub("", str(record.msg))
+    if isinstance(record.args, tuple):
+        record.args = tuple(without_query(str(each)) if isinstance(each, httpx.URL) else each for each in record.args)
+    return True

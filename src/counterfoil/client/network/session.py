@@ -1,0 +1,188 @@
+"""One pull, export or stream under way: its calls and downloads, its waits and threads, until it ends or is given up.
+
+A thread that waits for bytes cannot be woken, so giving up shuts its connection down. Downloads and heavy work have
+separate limits: one blob is converted while the next one arrives, even when only one download may run at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+from weakref import WeakSet
+
+import httpx
+
+from counterfoil.client.network.bearer_tokens import BearerTokens
+from counterfoil.client.network.http_calls import BlobRequest, fetch, send
+from counterfoil.client.protocol.addresses import Base
+from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered
+from counterfoil.client.protocol.retries import Patience
+
+Result = TypeVar("Result")
+
+_NAP_S: Final = 1.0
+_LOOK_S: Final = 0.1
+
+
+class StoppedError(Exception):
+    """The work was given up: another part of the same pull failed, or the caller's task was cancelled."""
+
+
+class Limits:
+    """How much all sessions of one client may do at a time: `parallel` downloads, and heavy work on each processor."""
+
+    def __init__(self, parallel: int = 1) -> None:
+        ask = getattr(os, "sched_getaffinity", None)  # the processors of this process, where the system tells
+        processors = len(ask(0)) if ask else os.cpu_count() or 1
+        self.downloads = threading.Semaphore(parallel)
+        self.workers = parallel + processors
+        # Threads of their own: freed memory stays with its thread, and the downloading threads are more than these.
+        self.heavy = ThreadPoolExecutor(processors, thread_name_prefix="counterfoil-heavy")
+
+    def close(self, *, waiting: bool = True) -> None:
+        """End the threads that were kept."""
+        self.heavy.shutdown(wait=waiting)
+
+
+class OpenSockets:
+    """The connections of one client, to be shut down when a pull is given up."""
+
+    def __init__(self) -> None:
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+        self._lock = threading.Lock()
+
+    def traced(self, is_stopped: Callable[[], bool], event: str, info: Mapping[str, Any]) -> None:
+        """Note a new connection, and shut it down if it comes too late; httpcore calls this at each step."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            made = info["return_value"].get_extra_info("socket")
+            with self._lock:
+                self._sockets.add(made)
+                if is_stopped():  # otherwise `cut` comes later, and finds it
+                    _end(made)
+
+    def cut(self) -> None:
+        """Shut all of them down. Other pulls over these connections lose nothing: each resumes on a new one."""
+        with self._lock:
+            for each in self._sockets:
+                _end(each)
+
+
+def _end(made: socket.socket) -> None:
+    with suppress(OSError):  # it was closed already
+        socket.socket.shutdown(made, socket.SHUT_RDWR)  # not SSL's own, which the reading thread needs
+
+
+class Session:
+    """What one operation of a blocking client runs on. `storage` fetches blobs, and never sends a token.
+
+    `side_by_side` runs in several threads, which share the session; it is not for several operations at a time.
+    """
+
+    def __init__(
+        self,
+        source: httpx.Client,
+        storage: httpx.Client,
+        tokens: BearerTokens | None = None,
+        patience: Patience | None = None,
+        limits: Limits | None = None,
+        sockets: OpenSockets | None = None,
+    ) -> None:
+        self._source = source
+        self._storage = storage
+        self._tokens = tokens
+        self.patience = patience or Patience()
+        self._limits = limits or Limits()
+        self._sockets = sockets or OpenSockets()
+        self._group: threading.Event | None = None  # set when one of the threads side by side fails
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the work that is under way was given up."""
+        return self._group is not None and self._group.is_set()
+
+    def check(self) -> None:
+        """Raise StoppedError if the work was given up."""
+        if self.is_stopped:
+            raise StoppedError
+
+    def send(self, request: Request, base: Base, token: str = "") -> SourceAnswer | Unanswered:
+        """Make one call to `base` and return its whole answer; raises ProofError, and sends nothing, to elsewhere."""
+        self.check()
+        return send(self._source, request, base, token, self._extensions())
+
+    def fetch(self, blob: BlobRequest) -> Fetched | Unanswered:
+        """Bring a blob's bytes into its part file, as soon as another download may run."""
+        while not self._limits.downloads.acquire(timeout=_LOOK_S):
+            self.check()
+        try:
+            self.check()
+            return fetch(self._storage, blob, self._extensions(), self.check)
+        finally:
+            self._limits.downloads.release()
+
+    def token(self, refused: str | None = None) -> str:
+        """Return a token for a call; see `BearerTokens.token`."""
+        self.check()
+        return self._tokens.token(refused) if self._tokens else ""
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, in short naps where another thread's failure would end the wait."""
+        self.check()
+        if self._group is None:
+            self.patience.sleep(seconds)
+            return
+        while seconds > 0 and not self.is_stopped:
+            self.patience.sleep(min(seconds, _NAP_S))
+            seconds -= _NAP_S
+
+    def work(self, work: Callable[[], Result]) -> Result:
+        """Do work that fills a processor: no more of it runs at a time than there are processors."""
+        self.check()
+        if self._group is None:  # nothing runs beside it
+            return work()
+        return self._on_a_processor(work)
+
+    def _on_a_processor(self, work: Callable[[], Result]) -> Result:
+        return self._limits.heavy.submit(work).result()
+
+    def side_by_side(self, tasks: Iterable[Callable[[], None]]) -> None:
+        """Run tasks in threads. The first that fails stops the others, and its error is raised."""
+        self.check()
+        self._group = stop = threading.Event()
+        waiting = iter(tasks)
+        pool = ThreadPoolExecutor(self._limits.workers, thread_name_prefix="counterfoil-pull")
+        running: set[Future[None]] = set()
+        try:
+            while True:
+                while len(running) < self._limits.workers and (task := next(waiting, None)) is not None:
+                    running.add(pool.submit(task))
+                if not running:
+                    return
+                done, running = futures.wait(running, return_when=futures.FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+        except BaseException:
+            stop.set()
+            self._cut()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            self._group = None
+
+    def _cut(self) -> None:
+        self._sockets.cut()
+
+    def _extensions(self) -> dict[str, Any]:
+        """Return what httpx is to pass on with a call."""
+        is_stopped = self._group.is_set if self._group is not None else _never
+        return {"trace": lambda event, info: self._sockets.traced(is_stopped, event, info)}
+
+
+def _never() -> bool:
+    return False

@@ -1,0 +1,182 @@
+"""Downloads of blobs to the disk: each to its end, and by ranges where an earlier run had begun it.
+
+A blob request is not a call to the source: it goes to a storage host under a signed link, without token or cookie. An
+expired link is renewed by asking the operation again, and the data must be the same then. The rest of a blob is the
+rest of *that* blob only under the same ETag, so `If-Match` goes with every range.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from counterfoil.client.disk.blobs import forget, remember, resume_point
+from counterfoil.client.network.http_calls import BlobRequest
+from counterfoil.client.network.session import Session
+from counterfoil.client.protocol.addresses import Base, check_blob_url, redirected
+from counterfoil.client.protocol.error_answers import RETRIED, refused
+from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest, blob_url, check_same_data
+from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, retry_after_s, whole_number
+from counterfoil.client.transfer.source_calls import REDIRECTS, REDIRECTS_MAX, CallLog, given_up, no_answer
+from counterfoil.errors import CounterfoilError, LinkExpiredError, ProofError, RefusedError
+
+_EXPIRED: Final = frozenset({401, 403, 404, 410, 412})
+_MISFIT: Final = frozenset({206, 412, 416})  # 206: at another offset, or else it is a blob
+_PROGRESS_BYTES: Final = 64 << 10
+
+Result = TypeVar("Result")
+
+
+class Links:
+    """The signed links of one export, renewed when they expire; threads may share it."""
+
+    def __init__(self, base: Base, manifest: SourceManifest, renew: Callable[[], SourceManifest]) -> None:
+        self._base = base
+        self._manifest = manifest
+        self._renew = renew
+        self._edition = 0
+        self._renewing = threading.Lock()
+
+    def of(self, blob: SourceBlob) -> tuple[str, int]:
+        """Return a blob's link, and the edition of the manifest it comes from."""
+        edition = self._edition
+        return blob_url(self._base, self._manifest, blob), edition
+
+    def renew(self, edition: int) -> None:
+        """Ask for fresh links, unless another thread has done so since `edition`.
+
+        Raises LinkExpiredError when the source has none, and ChangedError when they are of other data.
+        """
+        with self._renewing:
+            if edition != self._edition:
+                return
+            try:
+                renewed = self._renew()
+            except RefusedError as error:
+                raise LinkExpiredError(
+                    f"The signed links expired, and the source gives no new ones: {error.message}",
+                    remedy="Pull again, which makes a new export.",
+                ) from error
+            check_same_data(self._manifest, renewed)
+            self._manifest = renewed
+            self._edition += 1
+
+
+@dataclass(frozen=True, slots=True)
+class BlobDownloads:
+    """Downloads blobs under signed links. `on_bytes` is given the number of bytes of each piece that arrives."""
+
+    session: Session
+    base: Base
+    links: Links
+    log: CallLog
+    on_bytes: Callable[[int], None] = field(default=lambda _: None)
+
+    def until_it_fits(self, blob: SourceBlob, part: Path, check: Callable[[], Result]) -> Result:
+        """Download a blob until it passes `check`, and return what that gives.
+
+        `check` is heavy work that deletes a blob which does not fit. Raises its ProofError once that was often enough.
+        """
+        mismatches = 0
+        while True:
+            self.fetch(blob, part)
+            try:
+                return self.session.work(check)
+            except ProofError:
+                mismatches += 1
+                wait_s = self.session.patience.wait_if_wrong_s(mismatches)
+                if wait_s is None:
+                    raise
+            self.session.wait(wait_s)
+
+    def fetch(self, blob: SourceBlob, part: Path) -> None:
+        """Bring a blob to `part`, all of it; raises a SourceError. What is in it is for the caller to prove."""
+        attempts, renewed, longest = 0, False, -1
+        while True:
+            attempts += 1
+            offset, etag = resume_point(part, blob)
+            longest = max(longest, offset)
+            if offset and offset == blob.size_bytes:
+                return
+            link, edition = self.links.of(blob)
+            request = self._request(link, offset, etag)
+            outcome = self._once(blob, request, part, offset)
+            if isinstance(outcome, Fetched) and (_is_whole(outcome) or _says_all_is_there(outcome, offset)):
+                return
+            # More than ever was there: a source without ranges may send the same beginning for ever.
+            size = _size_of(part)
+            if size >= longest + _PROGRESS_BYTES:
+                attempts, renewed, longest = 1, False, size
+            failure, asked_s, again = self._judged(request, outcome)
+            if isinstance(outcome, Fetched) and outcome.status in _MISFIT and not outcome.is_blob:
+                forget(part)  # a rest that does not fit, or a blob that is another one now
+            if isinstance(outcome, Fetched) and outcome.status in _EXPIRED and not renewed:
+                renewed = True
+                self.links.renew(edition)
+                continue
+            wait_s = self.session.patience.wait_s(attempts, asked_s) if again else None
+            if wait_s is None:
+                raise given_up(failure, attempts, asked_s) if again else failure
+            self.session.wait(wait_s)
+
+    def _request(self, link: str, offset: int, etag: str) -> Request:
+        # Identity: a proxy or server that compresses on the way would make size and hash mean something else.
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity", "x-ms-client-request-id": str(uuid.uuid4())}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+            if etag:
+                headers["If-Match"] = etag
+        request = Request("GET", link, headers)
+        self.log.note(request)
+        return request
+
+    def _once(self, blob: SourceBlob, request: Request, part: Path, offset: int) -> Fetched | Unanswered:
+        for _ in range(REDIRECTS_MAX + 1):
+            outcome = self.session.fetch(
+                BlobRequest(request, part, offset, blob.size_bytes, self.on_bytes, partial(_remember_new, part))
+            )
+            if isinstance(outcome, Unanswered) or outcome.status not in REDIRECTS:
+                return outcome
+            # Object stores answer with a link of their own.
+            location = redirected(request.url, outcome.headers.get("location", ""))
+            request = Request("GET", check_blob_url(self.base, location), request.headers)
+        raise ProofError(f"The link of {blob.name} redirects in a circle.")
+
+    def _judged(self, request: Request, outcome: Fetched | Unanswered) -> tuple[CounterfoilError, float | None, bool]:
+        """Return the error for what is not the whole blob, how long is asked to wait, and whether to try again."""
+        if isinstance(outcome, Unanswered):
+            return no_answer(request, outcome), None, not outcome.hopeless
+        if outcome.is_blob:
+            return no_answer(request, Unanswered("only a part of what was asked for")), None, True
+        answer = SourceAnswer(request, outcome.status, outcome.headers, outcome.body)
+        again = outcome.status in RETRIED or outcome.status in _MISFIT
+        return refused(answer), retry_after_s(outcome.headers, self.session.patience.now()), again
+
+
+def _remember_new(part: Path, offset: int, headers: Mapping[str, str]) -> None:
+    if not offset:
+        remember(part, headers)
+
+
+def _size_of(part: Path) -> int:
+    try:
+        return part.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _is_whole(outcome: Fetched) -> bool:
+    """Whether a partial answer went to the end of the blob, as far as it says where that is."""
+    total = whole_number(outcome.headers.get("content-range", "").rpartition("/")[2])
+    if not outcome.is_blob:
+        return False
+    return outcome.status == 200 or total is None or total <= outcome.size
+
+
+def _says_all_is_there(outcome: Fetched, offset: int) -> bool:
+    return outcome.status == 416 and outcome.headers.get("content-range", "").replace(" ", "") == f"bytes*/{offset}"

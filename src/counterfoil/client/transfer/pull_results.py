@@ -1,0 +1,95 @@
+"""The result of a pull before its receipt is written: totals, files, and what of it was checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from counterfoil.client.disk.blobs import Facts
+from counterfoil.client.disk.folder import Folder
+from counterfoil.client.line_items.files import batches_of
+from counterfoil.client.line_items.forms import Form, Proven, write_form
+from counterfoil.client.line_items.reading import Dialect, LineReader
+from counterfoil.client.network.session import Session
+from counterfoil.client.protocol.promised_totals import Promise, Tally
+from counterfoil.client.receipt import Receipt, ReceiptBlob, ReceiptFile
+from counterfoil.client.transfer.progress import ProgressReport
+from counterfoil.columns import table_of
+from counterfoil.errors import ProofError
+from counterfoil.model import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class PullResult:
+    """What a pull brought, and what was and was not checked; the fields are those of `Receipt`."""
+
+    operation: str
+    partner: str
+    etag: str
+    tally: Tally
+    checked: tuple[str, ...]
+    unchecked: tuple[str, ...]
+    blobs: tuple[ReceiptBlob, ...]
+    files: tuple[ReceiptFile, ...]
+    inexact: Mapping[str, int] = field(default_factory=dict)
+
+
+def together(facts: list[Facts]) -> Tally:
+    """Return the tally of all."""
+    tally = Tally()
+    for each in facts:
+        tally.merge(each.tally)
+    return tally
+
+
+def rounded(facts: list[Facts]) -> dict[str, int]:
+    """Return how many decimals of each column had to be rounded, in all."""
+    counts: dict[str, int] = {}
+    for each in facts:
+        for column, count in each.inexact.items():
+            counts[column] = counts.get(column, 0) + count
+    return counts
+
+
+def agrees(held: Receipt, promise: Promise) -> bool:
+    """Whether a receipt says of its data what the source says, and adds up; one that was edited does not."""
+    line_items = sum(each.line_items for each in held.files)
+    try:
+        promise.check(Tally.of(held.line_items, held.totals))
+    except ProofError:
+        return False
+    return line_items == held.line_items
+
+
+def verdict(kind: Kind, promise: Promise, vouched: dict[str, bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what was checked, and what could not be because the source says nothing of it."""
+    vouched = {
+        **vouched,
+        "the number of line items": promise.line_items is not None,
+        "the exact totals": promise.covers(table_of(kind).totals),
+    }
+    return (
+        tuple(name for name, known in vouched.items() if known),
+        tuple(name for name, known in vouched.items() if not known),
+    )
+
+
+def written(
+    session: Session,
+    form: Form,
+    kind: Kind,
+    dialect: Dialect,
+    folder: Folder,
+    facts: Sequence[Facts],
+    progress: ProgressReport,
+) -> tuple[ReceiptFile, ...]:
+    """Return the staged files of a pull; a form that is one file of everything is written now."""
+    if form not in (Form.CSV, Form.XLSX):
+        return tuple(each.file for each in facts)
+    line_items = sum(each.file.line_items for each in facts)
+    progress.expect("writing", line_items=line_items)
+    reader = LineReader(kind, dialect)
+    paths = [folder.staging / each.file.name for each in facts]
+    batches = (batch for path in paths for batch in batches_of(path, path.name, reader))
+    lines = Proven(kind, batches, line_items, progress.note)
+    return (session.work(lambda: write_form(form, folder.staging, lines)),)

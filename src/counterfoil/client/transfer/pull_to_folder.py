@@ -1,0 +1,160 @@
+"""A pull into a folder, from the request to the receipt.
+
+A pull that fails keeps what it fetched, and the same pull resumes from there. So every error that trying again may
+mend says where that state is; a refusal at the start leaves nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Final
+
+from counterfoil.client.disk.folder import Folder
+from counterfoil.client.disk.tickets import Ticket
+from counterfoil.client.line_items.forms import Form
+from counterfoil.client.network.session import Session
+from counterfoil.client.protocol.asking import Api, word_of
+from counterfoil.client.protocol.promised_totals import ChangedError
+from counterfoil.client.protocol.v1_answers import first_link
+from counterfoil.client.receipt import Proof, Receipt, identity, request_facts
+from counterfoil.client.transfer.client_settings import ClientSettings
+from counterfoil.client.transfer.export_pull import ExportPull
+from counterfoil.client.transfer.graph_exports import Exporter
+from counterfoil.client.transfer.progress import ProgressReport, Watcher
+from counterfoil.client.transfer.pull_results import PullResult
+from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
+from counterfoil.client.transfer.walk_pull import WalkPull
+from counterfoil.errors import (
+    CounterfoilError,
+    FullDiskError,
+    LinkExpiredError,
+    OperationFailedError,
+    ProofError,
+    UsageError,
+)
+from counterfoil.periods import timestamp
+from counterfoil.wire.graph import ExportRequest
+
+BEGUN_ANEW_MAX: Final = 2
+_ANSWERED: Final = (OperationFailedError, ProofError, LinkExpiredError, UsageError)
+
+
+def pull_to_folder(
+    session: Session,
+    settings: ClientSettings,
+    ask: ExportRequest,
+    to: Path | str,
+    api: Api | str,
+    form: Form | str,
+    watcher: Watcher | None,
+) -> Receipt:
+    """Fetch, prove and write; see `Client.pull`."""
+    to, api, form = Path(to), word_of(Api, api), word_of(Form, form)
+    if api is Api.V1:
+        first_link(settings.base, ask, settings.page_size_items)  # refuses what v1 does not offer
+    facts = request_facts(ask, api, settings.patience.now())
+    folder = Folder(to, identity(str(settings.base), api.value, facts))
+    try:
+        folder.enter()
+        receipt = _pulled(session, settings, ask, facts, folder, api, form, ProgressReport(watcher))
+    except BaseException as error:  # noqa: BLE001 - it is raised again, and whatever it is, the lock goes
+        if not folder.is_held:  # the folder's content is another pull's
+            raise _explained(error, to) from error.__cause__
+        # An operation is worth asking again, also after a refusal; one whose answer will not do is not.
+        answered = isinstance(error, _ANSWERED)
+        if isinstance(error, OperationFailedError) or (answered and not folder.has_fetched):
+            folder.clear()
+        folder.leave()
+        kept = Ticket.read(folder.staging) is not None
+        raise _explained(error, to, kept=kept) from None if isinstance(error, OSError) else error.__cause__
+    folder.leave()
+    return receipt
+
+
+def _pulled(
+    session: Session,
+    settings: ClientSettings,
+    ask: ExportRequest,
+    facts: dict[str, str],
+    folder: Folder,
+    api: Api,
+    form: Form,
+    progress: ProgressReport,
+) -> Receipt:
+    ticket = folder.ticket
+    if ticket is None:
+        folder.clear()
+        ticket = Ticket(identity(str(settings.base), api.value, facts), timestamp(settings.patience.now()))
+    else:
+        progress.remark(f"Going on with the pull that began at {ticket.started_at}.")
+    calls = SourceCalls(session, settings.base, CallLog(ticket.request_ids))
+    pull: ExportPull | WalkPull
+    if api is Api.GRAPH:
+        exporter = Exporter(calls, settings.version, settings.wait_s_max)
+        pull = ExportPull(calls, exporter, ask, folder, form, progress)
+    else:
+        pull = WalkPull(calls, ask, folder, form, progress, settings.page_size_items)
+    result = _until_unchanged(pull, ticket, folder, progress)
+    if isinstance(result, Receipt):
+        progress.remark(f"eTag {result.etag} is held already, and verified: nothing is to be done.")
+        folder.clear()
+        return result.as_held()
+    receipt = Receipt(
+        source=str(settings.base),
+        api=api.value,
+        request=facts,
+        operation=result.operation,
+        etag=result.etag,
+        started_at=ticket.started_at,
+        finished_at=timestamp(settings.patience.now()),
+        format=form.value,
+        line_items=result.tally.line_items,
+        totals=result.tally.plain_totals(),
+        proof=Proof.TRANSPORT_CHECKED if result.unchecked else Proof.PROVEN,
+        checked=result.checked,
+        unchecked=result.unchecked,
+        blobs=result.blobs,
+        files=result.files,
+        request_ids=calls.log.ids,
+        inexact=result.inexact,
+        notes=tuple(progress.notes),
+        partner=result.partner,
+    )
+    folder.keep(receipt)
+    return receipt
+
+
+def _until_unchanged(
+    pull: ExportPull | WalkPull, ticket: Ticket, folder: Folder, progress: ProgressReport
+) -> PullResult | Receipt:
+    """Pull, and start over where the source's data changed since the pull began; not for ever."""
+    anew = 0
+    while True:
+        try:
+            return pull.run(ticket)
+        except ChangedError as error:
+            folder.clear()
+            anew += 1
+            if anew > BEGUN_ANEW_MAX:
+                raise
+            progress.note(f"{error.message} Starting over.")
+            ticket = Ticket(ticket.subject, ticket.started_at)
+
+
+def _explained(error: BaseException, to: Path, *, kept: bool = False) -> BaseException:
+    """Return the error with what became of the fetched data; an error of the disk becomes one of ours."""
+    if isinstance(error, OSError):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            error = FullDiskError(f"There is no room left in {to}.", remedy="Make room, then pull again.")
+        else:
+            refused = f"{error.filename or to} cannot be used: {error.strerror or error}."
+            remedy = "Correct that, then pull again, or name another folder."
+            error = CounterfoilError(refused, remedy=remedy)
+    if isinstance(error, CounterfoilError):
+        if kept:
+            what = f"What was fetched is kept: the same pull into {to} goes on from there."
+            error.remedy = f"{what} {error.remedy}".strip()
+        elif isinstance(error, ProofError):
+            error.remedy = f"Nothing was kept. {error.remedy}".strip()
+    return error

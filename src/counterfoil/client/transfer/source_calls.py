@@ -1,0 +1,159 @@
+"""Calls to one source: which token goes along, what is tried again, and which redirect is followed.
+
+Every call of these APIs only reads, the submit of an export too (it has an Idempotency-Key), so each may be repeated
+as it is, with the same ids. A redirect of the source to itself is followed; one to anywhere else is refused before
+anything is sent there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, TypeVar
+
+from counterfoil.client.network.session import Session
+from counterfoil.client.protocol.addresses import Base, host_of, redirected, without_query
+from counterfoil.client.protocol.error_answers import RETRIED, refused
+from counterfoil.client.protocol.jwt_claims import tenant_of
+from counterfoil.client.protocol.messages import (
+    Request,
+    SourceAnswer,
+    Unanswered,
+    own_ids,
+    request_ids,
+    retry_after_s,
+)
+from counterfoil.client.protocol.promised_totals import GarbledError
+from counterfoil.errors import CounterfoilError, NoAnswerError, ProofError, RefusedError
+
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+REDIRECTS_MAX: Final = 3
+
+Read = TypeVar("Read")
+
+
+class CallLog:
+    """The ids of every call, in order, each once, and the tenant of the token; threads may share it."""
+
+    def __init__(self, earlier: Iterable[str] = ()) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[str, None] = dict.fromkeys(earlier)
+        self.tenant = ""  # of the token, if it names one
+
+    def note(self, request: Request) -> None:
+        """Keep the ids of a call."""
+        with self._lock:
+            self._seen.update(dict.fromkeys(own_ids(request)))
+
+    def remember(self, earlier: Iterable[str]) -> None:
+        """Keep the ids of calls that an earlier run made."""
+        with self._lock:
+            self._seen.update(dict.fromkeys(earlier))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All ids so far."""
+        return self.since(0)
+
+    def since(self, count: int) -> tuple[str, ...]:
+        """The ids but for the first `count`."""
+        with self._lock:
+            return tuple(islice(self._seen, count, None))
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCalls:
+    """Calls to the source at `base`, with a token unless `signs` is false. Nothing it sends leaves that origin."""
+
+    session: Session
+    base: Base
+    log: CallLog
+    signs: bool = True
+
+    def call(self, request: Request) -> SourceAnswer:
+        """Return the answer of a call that succeeded; raises NoAnswerError, RefusedError or ProofError.
+
+        What may pass is tried again, within the bounds of `Patience`; a 401 once, with a new token.
+        """
+        session = self.session
+        self.log.note(request)
+        attempts = 0
+        token = session.token() if self.signs else ""
+        self.log.tenant = tenant_of(token) or self.log.tenant
+        refreshed = not self.signs
+        while True:
+            attempts += 1
+            answer = self._follow(request, token)
+            if isinstance(answer, SourceAnswer) and 200 <= answer.status < 300:
+                return answer
+            failure, asked_s, again = self._judged(request, answer)
+            if isinstance(answer, SourceAnswer) and answer.status == 401 and not refreshed:
+                refreshed = True
+                if fresh := session.token(refused=answer.headers.get("www-authenticate", "")):
+                    token = fresh
+                    continue
+            wait_s = session.patience.wait_s(attempts, asked_s) if again else None
+            if wait_s is None:
+                raise given_up(failure, attempts, asked_s) if again else failure
+            session.wait(wait_s)
+
+    def read(self, make: Callable[[], Request], reader: Callable[[SourceAnswer], Read]) -> Read:
+        """Make a call and read its answer; one that cannot be read is asked for again, as a new call."""
+        unreadable = 0
+        while True:
+            answer = self.call(make())
+            try:
+                return reader(answer)
+            except GarbledError:
+                unreadable += 1
+                wait_s = self.session.patience.wait_if_wrong_s(unreadable)
+                if wait_s is None:
+                    raise
+            self.session.wait(wait_s)
+
+    def _judged(
+        self, request: Request, answer: SourceAnswer | Unanswered
+    ) -> tuple[CounterfoilError, float | None, bool]:
+        """Return the error for an answer, how long the source asks to wait, and whether to try again."""
+        if isinstance(answer, Unanswered):
+            return no_answer(request, answer), None, not answer.hopeless
+        asked_s = retry_after_s(answer.headers, self.session.patience.now())
+        return refused(answer), asked_s, answer.status in RETRIED
+
+    def _follow(self, request: Request, token: str) -> SourceAnswer | Unanswered:
+        url = request.url
+        for _ in range(REDIRECTS_MAX + 1):
+            asked = Request(request.method, url, request.headers, request.body)
+            answer = self.session.send(asked, self.base, token)
+            if isinstance(answer, Unanswered) or answer.status not in REDIRECTS:
+                return answer
+            location = redirected(url, answer.headers.get("location", ""))
+            if not self.base.is_at(location):
+                raise RefusedError(
+                    f"{self.base.origin} redirects to {host_of(location)}, and the token is for {self.base.origin} "
+                    f"only ({answer.request_ids}).",
+                    status=answer.status,
+                    request_ids=answer.request_ids,
+                    remedy="Nothing was sent there. If that host is the source's own, use it as the base URL.",
+                )
+            if request.method != "GET":
+                raise refused(answer)
+            url = location
+        raise ProofError(f"{without_query(request.url)} redirects in a circle ({request_ids(request)}).")
+
+
+def no_answer(request: Request, failed: Unanswered) -> NoAnswerError:
+    """Return the error for a call that got no whole answer."""
+    ids = request_ids(request)
+    where = f"{request.method} {without_query(request.url)}"
+    told = f"{where} got no answer: {failed.reason}" + (f" ({ids})." if ids else ".")
+    return NoAnswerError(told, remedy=failed.remedy, hopeless=failed.hopeless)
+
+
+def given_up(failure: CounterfoilError, attempts: int, asked_s: float | None) -> CounterfoilError:
+    """Say in an error how often it was tried."""
+    asked = f" The source asks to wait {asked_s:.0f} s." if asked_s else ""
+    failure.message = f"{failure.message.rstrip('.')}, after {attempts} attempt{'s' * (attempts != 1)}.{asked}"
+    return failure

@@ -1,0 +1,131 @@
+"""Reading and writing lake files, for the publisher and the client alike: see `lake` for what is in them.
+
+A reader is asked for attributes, and answers with columns of exact text; a writer takes such columns. Both stream, a
+row group at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from os import PathLike
+from types import TracebackType
+from typing import IO, Any, Final, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from counterfoil.columns import EXTRA, Column, table_of
+from counterfoil.errors import DamagedError
+from counterfoil.lake import DIGEST, columns_of, lake_arrays, lake_schema, text_name
+from counterfoil.model import Kind
+
+_READ_LINE_ITEMS: Final = 25_000
+# Readers who want a part of the line items seek by these; statistics of all columns cost a third of the writing.
+_SOUGHT_BY: Final = ("PartnerId", "CustomerId", "SubscriptionId", "InvoiceNumber")
+# Texts that hardly repeat: a dictionary of them would only be thrown away.
+_UNREPEATED: Final = ("Quantity", "Total", DIGEST)
+
+
+class LakeReader:
+    """A lake file of this or another version. `columns` are the attributes that it holds, `Extra` aside."""
+
+    def __init__(self, source: str | PathLike[str] | IO[bytes] | pa.NativeFile, kind: Kind) -> None:
+        self._file = pq.ParquetFile(source)
+        schema = self._file.schema_arrow
+        self.columns: tuple[Column, ...] = columns_of(schema, kind)
+        self.line_items: int = self._file.metadata.num_rows
+        self._stored = {column.name: text_name(column) for column in self.columns}
+        self._stored |= {name: name for name in (EXTRA, DIGEST) if name in schema.names}
+
+    def batches(
+        self, names: Sequence[str] | None = None, *, line_items: int = _READ_LINE_ITEMS
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield columns of text by attribute, all of the file's and `Extra` unless `names` says which.
+
+        A column that the file lacks is null throughout. `lake.DIGEST` may be asked for as well; raises DamagedError
+        where a file has none.
+        """
+        if names is not None and DIGEST in names and DIGEST not in self._stored:
+            raise DamagedError("has no digests of its line items.")
+        wanted = [*(column.name for column in self.columns), EXTRA] if names is None else list(names)
+        stored = [self._stored[name] for name in wanted if name in self._stored]
+        for batch in self._file.iter_batches(line_items, columns=stored, use_threads=False):
+            absent = pa.nulls(batch.num_rows, pa.string())
+            arrays = [batch.column(self._stored[name]) if name in self._stored else absent for name in wanted]
+            yield pa.RecordBatch.from_arrays(arrays, wanted)
+
+    def digests(self) -> Iterator[pa.FixedSizeBinaryArray]:
+        """Yield the line items' SHA-256 digests, in the order of the file."""
+        for batch in self.batches([DIGEST]):
+            yield batch.column(0)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+class LakeWriter:
+    """Writes one lake file to `out`, which it does not close. `decimals` may be a quicker twin of `lake.decimals_of`.
+
+    Call `finish` at the end, or `abandon`: a Parquet writer that is merely forgotten writes the end of its file.
+    """
+
+    def __init__(
+        self,
+        out: Any,
+        kind: Kind,
+        *,
+        digests: bool,
+        decimals: Callable[[pa.Array], tuple[pa.Array, int]] | None = None,
+    ) -> None:
+        self._kind, self._decimals, self._has_digests = kind, decimals, digests
+        self._schema = lake_schema(kind, digests=digests)
+        names = self._schema.names
+        self._writer = pq.ParquetWriter(
+            out,
+            self._schema,
+            compression={name: "none" if name == DIGEST else "zstd" for name in names},
+            compression_level={name: 1 for name in names if name != DIGEST},
+            use_dictionary=[name for name in names if not any(part in name for part in _UNREPEATED)],
+            write_statistics=[*_SOUGHT_BY, table_of(kind).date],
+        )
+        self._waiting: list[pa.RecordBatch] = []
+        self.waiting_line_items = 0
+        self.line_items = 0
+        self.inexact: Counter[str] = Counter()  # of each number, how many decimals had to be rounded
+
+    def write(self, texts: Sequence[pa.Array], digests: pa.FixedSizeBinaryArray | None = None) -> None:
+        """Take line items: columns of text in the table's order, then Extra; and their digests."""
+        arrays, inexact = lake_arrays(self._kind, texts, self._decimals)
+        self.inexact.update(inexact)
+        assert self._has_digests is (digests is not None)
+        if digests is not None:
+            arrays.append(digests)
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        self._waiting.append(batch)
+        self.waiting_line_items += batch.num_rows
+        self.line_items += batch.num_rows
+
+    def end_row_group(self) -> None:
+        """Write what is waiting as one row group."""
+        if self._waiting:
+            self._writer.write_table(pa.Table.from_batches(self._waiting), row_group_size=self.waiting_line_items)
+        self._waiting, self.waiting_line_items = [], 0
+
+    def finish(self) -> None:
+        """Write the end of the file."""
+        self.end_row_group()
+        self._writer.close()
+
+    def abandon(self) -> None:
+        """Give up, without an error: what went wrong was reported before."""
+        with suppress(Exception):
+            self._writer.close()
