@@ -17,7 +17,7 @@ from bench.data import FEW_CURRENCY, PARTNER, Sample
 from bench.measure import SERVER_CORE, Row, in_turns, pinned
 from bench.peers import download_mb_per_s, latency_p50_ms, nginx, requests_per_s, take_turns_script
 from counterfoil.periods import utc_now
-from counterfoil.server.issuing import mint_development_token
+from counterfoil.server.identity.signing_keys import mint_development_token
 
 TURN_S = 3.0
 EXPORTS = 60

@@ -16,6 +16,14 @@ ROOT = Path(__file__).parent.parent
 MARK = "PYTEST_RUN"  # every process a test starts inherits it, and so can be found however it was orphaned
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests want told when all are done: `record_property("told", ...)`."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties:
+            if name == "told" and report.when == "call":
+                terminalreporter.write_line(str(value))
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("COUNTERFOIL_")]:

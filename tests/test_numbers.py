@@ -2,7 +2,7 @@
 
 import json
 import re
-from decimal import Decimal, Inexact
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 from fractions import Fraction
 
 import pytest
@@ -172,3 +172,58 @@ def test_a_rate_comes_back_digit_for_digit_and_no_value_changes(text: str) -> No
 )
 def test_the_lake_rounds_half_to_even_and_says_so(text: str, value: str, rounded: bool) -> None:
     assert numbers.for_lake(text) == (Decimal(value), rounded)
+
+
+@st.composite
+def number_like(draw: st.DrawFn) -> str:
+    """Texts near to the limits: many digits, large exponents of either sign, leading zeros, 64 characters and more."""
+    digits = st.text("0123456789", min_size=1, max_size=16) | st.sampled_from(["0", "00", "9" * 13, "1" + "0" * 13])
+    decimals = st.text("0123456789", max_size=70) | st.sampled_from(["0" * 99, "0" * 100, "9" * 15 + "5", "0" * 62])
+    exponents = st.integers(-120, 120) | st.integers(-20_000, 20_000) | st.integers(-(10**25), 10**25)
+    text = draw(st.sampled_from(["", "-", "+"])) + draw(digits)
+    if draw(st.booleans()):
+        text += "." + draw(decimals)
+    if draw(st.booleans()):
+        exponent = draw(exponents)
+        sign = "-" if exponent < 0 else draw(st.sampled_from(["", "+"]))
+        text += draw(st.sampled_from("eE")) + sign + "0" * draw(st.sampled_from([0, 1, 40])) + str(abs(exponent))
+    return text
+
+
+WIDE = Context(prec=400, Emin=-(10**17), Emax=10**17, traps=[InvalidOperation])
+
+
+@examples(1_000)
+@given(number_like())
+@example("123E9999")
+@example("0E99999")
+@example("0E9000")
+@example("9999999999999" + "." + "9" * 50)
+@example("1E-100")
+@example("10E12")
+def test_every_function_takes_whatever_the_rule_accepts_and_the_rule_is_decimals_own(text: str) -> None:
+    reason = numbers.why_not_a_number(text)
+    value = WIDE.create_decimal(text) if numbers.NUMBER.fullmatch(text) and len(text) <= 64 else None
+    if value is None:
+        assert reason
+        assert numbers.why_not_a_rate(text) or len(text) > 64
+        return
+    exponent = int(text.lower().partition("e")[2] or 0)
+    kept = (
+        value.copy_abs() < numbers.MAGNITUDE_LIMIT and -int(value.as_tuple().exponent) <= 100 and abs(exponent) <= 9_000
+    )
+    assert (reason is None) is kept
+    if kept:
+        assert numbers.exact(text) == value
+        assert numbers.total([text, "0.1", text]) == WIDE.add(WIDE.add(value, value), Decimal("0.1"))
+        assert WIDE.create_decimal(numbers.plain(numbers.exact(text))) == value
+        rounded, inexact = numbers.for_lake(text)
+        nearest = value.quantize(Decimal("1E-15"), context=Context(prec=400, rounding=ROUND_HALF_EVEN))
+        assert (rounded, inexact) == (nearest, nearest != value)
+        rate = numbers.percent_to_rate(text)
+        assert WIDE.multiply(WIDE.create_decimal(rate), Decimal(100)) == value
+        assert numbers.why_not_a_rate(rate) is None, "a percentage that is kept comes back from v1"
+    if numbers.why_not_a_rate(text) is None:
+        percent = numbers.rate_to_percent(text)
+        assert WIDE.create_decimal(percent) == WIDE.multiply(value, Decimal(100))
+        assert numbers.why_not_a_number(percent) is None

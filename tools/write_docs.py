@@ -39,10 +39,9 @@ from counterfoil.client import (
 from counterfoil.columns import Codec, Column, LineItemTable, table_of
 from counterfoil.errors import CounterfoilError, FullDiskError, LockedError, SourceError, UsageError
 from counterfoil.model import AttributeSet, Kind
-from counterfoil.server.faults.catalogue import FAULTS
-from counterfoil.server.faults.shapes import Fault
-from counterfoil.server.faults.turns import Route
 from counterfoil.settings import OTHER_VARIABLES, PREFIX, Profile, Settings
+from counterfoil.testing.faults.fault import Route, ServerFault
+from counterfoil.testing.faults.fault_plan import FAULTS
 from tests.client.fault_outcomes import outcomes_of
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -166,7 +165,7 @@ def faults() -> str:
     )
 
 
-def _fault(fault: Fault) -> tuple[str, ...]:
+def _fault(fault: ServerFault) -> tuple[str, ...]:
     about = fault.about.replace("|", "\\|")
     for name, parameter in fault.parameters.items():
         about += f"; `{name}`: {parameter.about} (`{parameter.default}`)"

@@ -25,6 +25,7 @@
     |   |-- UnsupportedMediaError     415
     |   |-- NotServedError            501
     |   `-- UnavailableError          503, with retry_after_s
+    |       `-- TooOftenError         429, with retry_after_s
     `-- SourceError                   what another server did to our client
         |-- NoAnswerError             it could not be reached, or stopped answering
         |-- RefusedError              it said no: status, code, request ids
@@ -75,6 +76,11 @@ class CounterfoilError(Exception):
         return _restored, (type(self), self.args, self.__dict__)
 
 
+def shortened(text: str, length_max: int = 80) -> str:
+    """Return a text that fits into a message: at most `length_max` characters, with ... in place of what was cut."""
+    return text if len(text) <= length_max else text[: length_max - 3] + "..."
+
+
 def _as_in_python(name: str, value: str) -> str:
     return f'{name}="{value}"' if value else f"`{name}`"
 
@@ -112,7 +118,7 @@ class InputError(CounterfoilError):
         self.file = file
         self.line = line
         self.attribute = attribute
-        self.value = value if value is None or len(value) <= 80 else value[:77] + "..."
+        self.value = None if value is None else shortened(value)
         where = ", ".join(part for part in (file, f"line {line}" if line is not None else "", attribute) if part)
         said = f" ({self.value!r})" if self.value is not None else ""
         message = f"{where}: {reason}{said}." if where else f"{reason}{said}."
@@ -240,9 +246,15 @@ class UnavailableError(RequestError):
 
     status = 503
 
-    def __init__(self, message: str, *, retry_after_s: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, retry_after_s: int, code: str = "") -> None:
+        super().__init__(message, code=code)
         self.retry_after_s = retry_after_s
+
+
+class TooOftenError(UnavailableError):
+    """The caller asked too often; try again in `retry_after_s` seconds."""
+
+    status = 429
 
 
 class SourceError(CounterfoilError):

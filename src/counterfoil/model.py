@@ -22,7 +22,8 @@ from counterfoil.periods import BillingPeriod
 WHOLE = "whole"  # the segment that is a dataset by itself
 NO_LINE_ITEMS = hashlib.sha256().hexdigest()  # the digest of an empty set
 ETAG_LENGTH = 64
-_TENANT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+GUID_PATTERN = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_GUID = re.compile(GUID_PATTERN, re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 INVOICE_ID_LENGTH_MAX = 64
@@ -56,10 +57,15 @@ class Rendering(StrEnum):
         return cls.GRAPH_BASIC if attributes is AttributeSet.BASIC else cls.GRAPH_FULL
 
 
+def is_guid(text: str) -> bool:
+    """Whether a text is a GUID in lower case."""
+    return _GUID.fullmatch(text) is not None
+
+
 def tenant_id(text: str) -> str:
     """Return a tenant id in lower case; raises UsageError if it is not a GUID."""
     lowered = text.strip().lower()
-    if _TENANT.fullmatch(lowered) is None:
+    if not is_guid(lowered):
         raise UsageError(
             f"{text!r} is not a tenant id.",
             remedy="A tenant id is a GUID such as 0e195b37-4574-4539-bc42-0e539b9684c0.",

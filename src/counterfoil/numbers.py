@@ -1,8 +1,10 @@
-"""Exact numbers: the grammar, sums without loss, and the one place where a digit may go.
+"""Exact numbers: the grammar, sums without loss, and the only rounding.
 
-An amount is the *text* that came in; `24.0` and `24` are two texts of one value and both survive. Nothing here
-is a float. What a newcomer would get wrong: Decimal's default context keeps 28 digits and rounds in silence, so
-every sum goes through the context below, which raises instead.
+An amount is the *text* that came in; `24.0` and `24` are two texts of one value and both are kept. Nothing here
+is a float. Decimal's default context keeps 28 digits and rounds silently, so every sum goes through the context
+below, which raises instead.
+
+`why_not_a_number` is the one rule: every other function takes texts that it accepts, and never raises for those.
 """
 
 from __future__ import annotations
@@ -21,44 +23,63 @@ from decimal import (
     Underflow,
 )
 
-NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
+NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?", re.ASCII)
 _EXPONENT = re.compile(r"(.*)([eE])([+-]?)([0-9]+)", re.ASCII)
 TEXT_LENGTH_MAX = 64
-MAGNITUDE_LIMIT = Decimal("1e13")
-# `1E-999999999` is twelve characters and a number, and summing it exactly would need a billion digits. No known
-# source goes past 22 decimals.
+_WHOLE_DIGITS_MAX = 13
+MAGNITUDE_LIMIT = Decimal(10) ** _WHOLE_DIGITS_MAX
+# `1E-999999999` is a number of twelve characters, and summing it exactly would take a billion digits. No known source
+# writes more than 22 decimals.
 PLACES_MAX = 100
+_EXPONENT_MAX = 9_000  # only zero may have a large one, and its percentage must stay within the contexts below
+
+RATE_LENGTH_MORE = 3  # a percentage of so many characters fewer can become a rate: `1` becomes `0.01`
 
 LAKE_PRECISION = 28
 LAKE_SCALE = 15  # DECIMAL(28,15): the widest that .NET's decimal, and so Power BI, can hold
 
 # 13 digits before the point, 100 after, and room for 10**30 line items.
 _EXACT = Context(
-    prec=13 + PLACES_MAX + 30,
+    prec=_WHOLE_DIGITS_MAX + PLACES_MAX + 30,
     Emin=-9999,
     Emax=9999,
     traps=[InvalidOperation, Inexact, Rounded, Overflow, Underflow, Clamped],
 )
-_ROUNDING = Context(prec=13 + PLACES_MAX + 30, Emin=-9999, Emax=9999, rounding=ROUND_HALF_EVEN)
+_ROUNDING = Context(prec=_WHOLE_DIGITS_MAX + PLACES_MAX + 30, Emin=-9999, Emax=9999, rounding=ROUND_HALF_EVEN)
 _LAKE_QUANTUM = Decimal(1).scaleb(-LAKE_SCALE)
 
 
 def why_not_a_number(text: str) -> str | None:
-    """Say why `text` is no number that we keep, or None when it is one."""
+    """Return why `text` is not a number that we keep, or None if it is one.
+
+    Decided from the text alone: a Decimal of `1E999999999` cannot even be made.
+    """
     if len(text) > TEXT_LENGTH_MAX:
         return f"a number of more than {TEXT_LENGTH_MAX} characters"
-    if NUMBER.fullmatch(text) is None:
+    match = NUMBER.fullmatch(text)
+    if match is None:
         return "not a JSON number"
-    exponent = text.replace("E", "e").partition("e")[2]
-    if len(exponent.lstrip("+-").lstrip("0")) > 4:
+    whole, fraction, exponent = match[1], match[2] or "", int(match[3] or 0)
+    if abs(exponent) > _EXPONENT_MAX:
         return "a number with an exponent out of range"
-    value = _EXACT.create_decimal(text)
-    places = -int(value.as_tuple().exponent)
+    places = len(fraction) - exponent
     if places > PLACES_MAX:
         return f"a number of more than {PLACES_MAX} decimals"
-    if value.copy_abs() >= MAGNITUDE_LIMIT:
+    digits = (whole + fraction).lstrip("0")
+    if digits and len(digits) - places > _WHOLE_DIGITS_MAX:
         return "a number of 10,000,000,000,000 or more"
     return None
+
+
+def why_not_a_rate(text: str) -> str | None:
+    """Return why a rate cannot be kept as a percentage (`0.15` as `15`), or None if it can.
+
+    A percentage that is kept is two characters shorter or longer as a rate, and has two decimals more or fewer; so
+    the percentage is what has to be a number.
+    """
+    if len(text) > TEXT_LENGTH_MAX + RATE_LENGTH_MORE or NUMBER.fullmatch(text) is None:
+        return why_not_a_number(text)
+    return why_not_a_number(rate_to_percent(text))
 
 
 def exact(text: str) -> Decimal:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from counterfoil.errors import UsageError
+from counterfoil.errors import UsageError, shortened
 
 PREFIX: Final = "COUNTERFOIL_"
 
@@ -141,4 +141,4 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def _shortened(value: object) -> str:
     shown = repr(str(value) if isinstance(value, Path) else value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+    return shortened(shown, 60)

@@ -33,7 +33,7 @@ from sqlalchemy import Connection, Engine, event
 from counterfoil import datasets
 from counterfoil.datasets import restore, seal, sweep
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
+from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.verify import verify
 from counterfoil.errors import CounterfoilError
@@ -142,7 +142,7 @@ DOES: Final[dict[str, Callable[[Job, Stops, Done], None]]] = {
 }
 
 
-def told(receipt: Receipt) -> Done:
+def told(receipt: PublicationReceipt) -> Done:
     """What a receipt says, but for the revision's id, which is another in every data folder."""
     return {
         "dataset": str(receipt.dataset),

@@ -18,7 +18,6 @@ from typing import Final, Self
 import httpx
 
 from counterfoil.client import Api, Client, Proof, ask_billed, ask_unbilled
-from counterfoil.client.disk.blobs import check_blob
 from counterfoil.client.network.bearer_tokens import BearerTokens, TokenSource
 from counterfoil.client.network.http_client import open_client
 from counterfoil.client.network.session import Session
@@ -28,11 +27,12 @@ from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.messages import Request, SourceAnswer
 from counterfoil.client.protocol.promised_totals import Promise
 from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.pull_folder.verified import check_blob
 from counterfoil.client.transfer.graph_exports import Export
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.model import Dataset
 from counterfoil.periods import utc_now
-from counterfoil.server.issuing import mint_development_token
+from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.wire.graph import ExportRequest
 from tests.chaos.processes import NOW
 

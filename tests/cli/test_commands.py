@@ -84,8 +84,11 @@ def test_what_cannot_be_right_is_wrong_use(arguments: list[str]) -> None:
 def test_wrong_use_of_serve_is_named_with_its_remedy() -> None:
     for arguments, said in (
         (("--dev-open", "a b"), "'a b' is not a host name. Write names without scheme and port, parted by commas"),
-        (("--port", "18080", "--https-port", "18080"), "Port 18080 cannot be both for http and for https. Give --port"),
-        (("--tls-cert", "a", "--tls-key", "b"), "A certificate is of use for https only. Give --https-port as well."),
+        (("--port", "18080", "--https-port", "18080"), "Port 18080 cannot be both for http and for https. Give one"),
+        (
+            ("--tls-cert", "a", "--tls-key", "b"),
+            "A certificate is of use for https only. Name a port for https as well (--https-port).",
+        ),
         (("--tls-cert", "a", "--tls-key", "b", "--https-port", "0"), "The certificate a cannot be read: No such file"),
     ):
         assert f"Error: {said}" in run("serve", "--dev", "--data", "data", *arguments).stderr

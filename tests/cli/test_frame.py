@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from counterfoil import cli
 from counterfoil.cli.options import with_output, with_settings
-from counterfoil.cli.output import Form, Output, counted, printable
+from counterfoil.cli.output import Output, OutputForm, counted, printable
 from counterfoil.errors import InputError, LockedError, UsageError
 from counterfoil.settings import Settings
 
@@ -88,7 +88,7 @@ from counterfoil.cli import main
 try:
     main(["--help"])
 except SystemExit:
-    slow = {"rich", "httpx", "pyarrow", "msgspec", "numpy", "sqlalchemy", "fastapi", "duckdb", "asyncio"}
+    slow = {"rich", "httpx", "pyarrow", "msgspec", "numpy", "sqlalchemy", "starlette", "duckdb", "asyncio"}
     sys.exit(f"imported {slow & sys.modules.keys()}" if slow & sys.modules.keys() else 0)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
@@ -190,13 +190,13 @@ def test_a_closed_standard_output_is_no_place_for_data() -> None:
 TOTALS = {"total": Decimal("0.1999968000511991808131"), "lines": 1234567, "at": datetime(2026, 11, 5, 9, tzinfo=UTC)}
 
 
-def printed(form: Form) -> tuple[Output, StringIO, StringIO]:
+def printed(form: OutputForm) -> tuple[Output, StringIO, StringIO]:
     stdout, stderr = StringIO(), StringIO()
     return Output(form, stdout, stderr), stdout, stderr
 
 
 def test_a_table_through_a_pipe_is_aligned_and_never_cut() -> None:
-    output, stdout, _ = printed(Form.TABLE)
+    output, stdout, _ = printed(OutputForm.TABLE)
     output.rows({"name": "Name", "n": "Line items"}, [{"name": "x" * 300, "n": 1234}, {"name": "b\x1b", "n": 5}])
     assert (
         stdout.getvalue()
@@ -205,7 +205,7 @@ def test_a_table_through_a_pipe_is_aligned_and_never_cut() -> None:
 
 
 def test_json_keeps_every_digit_of_an_amount_as_text() -> None:
-    output, stdout, _ = printed(Form.JSON)
+    output, stdout, _ = printed(OutputForm.JSON)
     output.rows({"totals": "Totals"}, [{"totals": TOTALS}])
     assert json.loads(stdout.getvalue()) == [
         {"totals": {"total": "0.1999968000511991808131", "lines": 1234567, "at": "2026-11-05T09:00:00Z"}}
@@ -213,7 +213,7 @@ def test_json_keeps_every_digit_of_an_amount_as_text() -> None:
 
 
 def test_facts_are_one_to_a_line_and_a_mapping_takes_one_for_each_entry() -> None:
-    output, stdout, _ = printed(Form.TABLE)
+    output, stdout, _ = printed(OutputForm.TABLE)
     output.facts({"a": "Totals", "b": "In force", "c": "Note"}, {"a": TOTALS, "b": True, "c": None})
     assert stdout.getvalue() == (
         "Totals    total: 0.1999968000511991808131\n"
@@ -225,16 +225,16 @@ def test_facts_are_one_to_a_line_and_a_mapping_takes_one_for_each_entry() -> Non
 
 
 def test_nothing_to_list_is_said_on_stderr_and_is_an_empty_list_in_json() -> None:
-    output, stdout, stderr = printed(Form.TABLE)
+    output, stdout, stderr = printed(OutputForm.TABLE)
     output.rows({"a": "A"}, [], none="Nothing is published.")
     assert (stdout.getvalue(), stderr.getvalue()) == ("", "Nothing is published.\n")
-    output, stdout, stderr = printed(Form.JSON)
+    output, stdout, stderr = printed(OutputForm.JSON)
     output.rows({"a": "A"}, [], none="Nothing is published.")
     assert (stdout.getvalue(), stderr.getvalue()) == ("[]\n", "")
 
 
 def test_progress_without_a_terminal_is_a_plain_line_now_and_then() -> None:
-    output, stdout, stderr = printed(Form.TABLE)
+    output, stdout, stderr = printed(OutputForm.TABLE)
     ticks = iter([0.0, 1.0, 6.0, 6.0, 7.0])
     with output.progress("Reading", 3_000, clock=lambda: next(ticks)) as progress:
         for _ in range(3):
@@ -243,7 +243,7 @@ def test_progress_without_a_terminal_is_a_plain_line_now_and_then() -> None:
 
 
 def test_on_a_terminal_a_customers_name_is_no_markup_and_steers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    output, stdout, _ = printed(Form.TABLE)
+    output, stdout, _ = printed(OutputForm.TABLE)
     monkeypatch.setattr(stdout, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "dumb")
     output.rows({"name": "Name", "id": "Id"}, [{"name": "[red]Contoso[/red]\x1b[2J", "id": "0123456789" * 20}])
@@ -253,7 +253,7 @@ def test_on_a_terminal_a_customers_name_is_no_markup_and_steers_nothing(monkeypa
 
 
 def test_progress_on_a_terminal_counts_and_leaves_the_screen_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    output, stdout, stderr = printed(Form.TABLE)
+    output, stdout, stderr = printed(OutputForm.TABLE)
     monkeypatch.setattr(stderr, "isatty", lambda: True)
     for total in (None, 3_000):
         with output.progress("Reading", total) as progress:
@@ -315,7 +315,7 @@ def test_windows_is_told_to_use_wsl_for_what_needs_file_locks() -> None:
     ("blocked", "told"),
     [
         ({"fcntl"}, "counterfoil.testing runs on Linux and macOS only; on Windows, use it in WSL"),
-        ({"fastapi"}, 'counterfoil.testing needs the server: pip install "counterfoil[server]"'),
+        ({"starlette"}, 'counterfoil.testing needs the server: pip install "counterfoil[server]"'),
     ],
 )
 def test_the_server_for_tests_says_what_it_lacks(blocked: set[str], told: str) -> None:

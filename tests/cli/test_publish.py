@@ -92,7 +92,7 @@ def test_a_dry_run_prints_the_receipt_without_a_revision_and_registers_nobody() 
         (["--allow-rejects", "-1"], 2, "--allow-rejects"),
         (["-", "-"], 2, "Standard input can be read only once"),
         (["--kind", "usage", "--partner", OTHER], 1, "a, line 1, PartnerId: another partner's line item"),
-        (["--kind", "reconciliation"], 1, "a: holds usage line items, and --kind says reconciliation"),
+        (["--kind", "reconciliation"], 1, "a: holds usage line items, and reconciliation was expected"),
         (["--currency", "USD"], 1, "a, line 1, BillingCurrency: not in USD ('EUR'). Publish each currency by itself."),
         (["--currency", "US"], 1, "is not a currency"),
         (["--invoice", "a b"], 1, "is not an invoice id"),

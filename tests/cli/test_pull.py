@@ -13,6 +13,7 @@ import pytest
 
 from counterfoil.model import Kind
 from tests.cli.pulling import AMOUNT, INVOICE, House, receipt_in, run, this_month
+from tests.client.folders import seal
 
 USAGE = ("pull", "contoso", "--kind", "usage")
 
@@ -77,7 +78,7 @@ def test_what_was_current_becomes_last_in_the_same_folder(house: House) -> None:
     assert run(*USAGE, "--period", "last", "--currency", "EUR").exit_code == 0
     receipt = receipt_in(folder)
     receipt["request"]["billingPeriod"] = "current"  # as a run of last month would have left it
-    (folder / "receipt.json").write_text(json.dumps(receipt))
+    seal(folder, receipt)
     house.month(4, last=True)
     assert run(*USAGE, "--period", "last", "--currency", "EUR").exit_code == 0
     assert (receipt_in(folder)["lineItems"], receipt_in(folder)["request"]["billingPeriod"]) == (4, "last")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from counterfoil.cli.pull_all import one_at_a_time
 from counterfoil.client import Client, Receipt
+from counterfoil.client.holdings.pulling import one_at_a_time
 from counterfoil.errors import LockedError
 from counterfoil.model import Kind
 from counterfoil.testing import PARTNER

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.client.diagnosis.source_checks import _SIGN_IN_REMEDIES
-from counterfoil.client.holdings.standing import State
+from counterfoil.client.holdings.status import State
 from counterfoil.model import Kind
 from tests.cli.pulling import House, run, this_month
 

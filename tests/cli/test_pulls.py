@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from counterfoil.client.disk.blobs import measured
+from counterfoil.disk.hashing import measured
 from counterfoil.model import Kind
 from tests.cli.pulling import AMOUNT, INVOICE, House, receipt_in, rows, run, this_month
+from tests.client.folders import seal
 
 FOLDER = Path("counterfoil-pulls/contoso/usage") / INVOICE
 
@@ -37,7 +38,7 @@ def vouch_for(folder: Path) -> None:
     receipt = receipt_in(folder)
     for file in receipt["files"]:
         file["sizeBytes"], file["sha256"] = measured(folder / file["name"])
-    (folder / "receipt.json").write_text(json.dumps(receipt))
+    seal(folder, receipt)
 
 
 def faults(*places: str) -> tuple[int, list[str]]:
@@ -105,7 +106,7 @@ def test_a_field_of_another_form_makes_a_receipt_that_cannot_be_read_and_spoils_
     monkeypatch.chdir(tmp_path)
     for name, receipt in (("a", held_receipt | {field: wrong}), ("b", held_receipt)):
         Path("pulls", name).mkdir(parents=True)
-        Path("pulls", name, "receipt.json").write_text(json.dumps(receipt))
+        seal(Path("pulls", name), receipt)
         Path("pulls", name, held_receipt["files"][0]["name"]).write_bytes(bytes(held_receipt["files"][0]["sizeBytes"]))
     code, found = rows("pulls", "list", "pulls")
     assert (code, [row["state"] for row in found]) == (1, ["damaged", "held"])
@@ -213,7 +214,7 @@ def test_verify_counts_so_a_line_item_taken_away_together_with_its_hash_is_found
 def test_verify_sums_csv_too_so_a_receipt_or_file_edited_by_hand_is_found(house: House) -> None:
     folder = pulled(house, "csv")
     whole = receipt_in(folder)
-    (folder / "receipt.json").write_text(json.dumps(whole).replace("0.5999904001535975424393", "9.5"))
+    seal(folder, json.loads(json.dumps(whole).replace("0.5999904001535975424393", "9.5")))
     sums = "0.5999904001535975424393, and the receipt says 9.5"
     assert faults() == (1, [f"the exact sum of BillingPreTaxTotal in EUR is {sums}"])
     file = data_file(folder)
@@ -224,7 +225,7 @@ def test_verify_sums_csv_too_so_a_receipt_or_file_edited_by_hand_is_found(house:
         (text.replace(AMOUNT.encode(), b'"', 1), "usage.csv cannot be read: "),
         (text[: text.rindex(b"\r\n", 0, -2) + 2], "usage.csv has 2 line items, and the receipt says 3"),
     ):
-        (folder / "receipt.json").write_text(json.dumps(whole))
+        seal(folder, whole)
         file.write_bytes(damaged)
         vouch_for(folder)
         code, [found] = faults()
@@ -235,7 +236,7 @@ def test_verify_sums_csv_too_so_a_receipt_or_file_edited_by_hand_is_found(house:
 def test_verify_holds_the_receipt_against_itself(house: House, form: str) -> None:
     folder = pulled(house, form)
     receipt = receipt_in(folder)
-    (folder / "receipt.json").write_text(json.dumps(receipt | {"lineItems": 4}))
+    seal(folder, receipt | {"lineItems": 4})
     of = "the receipt says 4 line items, and 3 of its"
     assert faults() == (1, [f"{of} files together", f"{of} blobs together"])
 
@@ -244,7 +245,7 @@ def test_verify_reads_nothing_outside_of_the_folder_whatever_a_receipt_says(hous
     folder = pulled(house)
     receipt = receipt_in(folder)
     receipt["files"][0]["name"] = "../outside.json.gz"
-    (folder / "receipt.json").write_text(json.dumps(receipt))
+    seal(folder, receipt)
     assert faults()[1][0] == "the receipt names '../outside.json.gz', which is no file beside it"
 
 

@@ -24,11 +24,11 @@ from counterfoil.client import Api, AsyncClient, Client, ClientCredentials, Form
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.columns import EXTRA, Type, table_of
 from counterfoil.errors import CounterfoilError
-from counterfoil.lake import TEXT_SUFFIX
+from counterfoil.lake import text_name
 from counterfoil.model import Kind
-from counterfoil.server.faults.plans import Rule
 from counterfoil.testing import Server
-from tests.server.fault_calls import NOW, PAGE_SIZE, publish
+from counterfoil.testing.faults.fault_plan import Rule
+from tests.testing.fault_calls import NOW, PAGE_SIZE, publish
 
 USAGE: Final = table_of(Kind.USAGE)
 MOMENT: Final = datetime.fromisoformat(NOW)
@@ -120,7 +120,7 @@ def rows_of(folder: Path, receipt: Receipt) -> Rows:
         table = pq.read_table(folder / file.name)
         columns = []
         for column in USAGE.columns:
-            name = column.name + TEXT_SUFFIX if column.type is Type.NUMBER else column.name
+            name = text_name(column)
             columns.append([_meaning(column.type, text) for text in table.column(name).to_pylist()])
         columns.append([_known(text) for text in table.column(EXTRA).to_pylist()])
         rows.update(zip(*columns, strict=True))

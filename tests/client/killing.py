@@ -11,9 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.types import Receive, Scope, Send
+
 from counterfoil.client import Api, Form
-from counterfoil.client.disk.folder import STAGING
-from counterfoil.server.service import Receive, Scope, Send
+from counterfoil.client.pull_folder.target import STAGING
 from counterfoil.testing import Server
 
 ROOT = Path(__file__).parent.parent.parent

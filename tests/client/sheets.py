@@ -13,9 +13,10 @@ from typing import Final
 
 import pyarrow as pa
 
-from counterfoil.client.line_items.reading import Dialect, LineReader
 from counterfoil.generator import generate
 from counterfoil.lake import text_schema
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
 
@@ -29,13 +30,18 @@ def batch_of(kind: Kind, rows: Iterable[Mapping[str, str | None]]) -> pa.RecordB
     return pa.RecordBatch.from_pylist([dict(row) for row in rows], schema=text_schema(kind))
 
 
+def fail(line: int, refused: Refused) -> None:
+    """Refuse a generated line, which must not happen."""
+    raise AssertionError(line, refused)
+
+
 def generated(kind: Kind, line_items: int) -> list[pa.RecordBatch]:
     """Return realistic line items as columns of text."""
     period = BillingPeriod(2026, 11)
     scope = Scope.unbilled(period, "EUR") if kind is Kind.USAGE else Scope.billed("G016907411")
-    reader = LineReader(kind, Dialect.GRAPH)
+    reader = LineReader(kind)
     pieces = generate(kind, line_items, partner=PARTNER, scope=scope)
-    return [reader.read([line for line in piece.splitlines() if line], "generated") for piece in pieces]
+    return [reader.read([line for line in piece.splitlines() if line], fail) for piece in pieces]
 
 
 def rows_of_csv(path: Path) -> list[list[str]]:

@@ -14,8 +14,7 @@ import httpx
 import pytest
 
 from counterfoil.client import Api, AsyncClient, Form, Progress, Proof, ask_billed
-from counterfoil.client.disk.folder import STAGING
-from counterfoil.client.disk.locking import FolderLock
+from counterfoil.client.pull_folder.target import STAGING, lock_pulls
 from counterfoil.errors import LockedError, SourceError
 from counterfoil.model import Kind
 from tests.client.folders import left_in
@@ -152,12 +151,11 @@ def test_a_pull_that_waits_for_bytes_is_cancelled_at_once_and_no_other(
     asyncio.run(cancel())
 
 
-def _is_free(lock: FolderLock) -> bool:
+def _is_free(folder: Path) -> bool:
     try:
-        lock.__enter__()
+        lock_pulls(folder / STAGING / "lock", str(folder)).release()
     except LockedError:
         return False
-    lock.__exit__()
     return True
 
 
@@ -256,8 +254,7 @@ def test_a_pull_whose_loop_no_longer_runs_gives_up_and_can_be_gone_on_with(
             loop.run_until_complete(asyncio.sleep(0.01))
         source.statuses = ["succeeded"]
         # Nobody runs the loop any more, as after Ctrl-C; the thread must not keep the process from ending.
-        work = FolderLock(tmp_path / STAGING / "lock", str(tmp_path))
-        _until(lambda: _is_free(work))
+        _until(lambda: _is_free(tmp_path))
         with pytest.raises(asyncio.CancelledError):
             loop.run_until_complete(task)
         assert loop.run_until_complete(client.pull(ASK, tmp_path)).proof is Proof.PROVEN

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil.client.holdings.expected import expected_of, folder_name, place_of, root_of
-from counterfoil.client.holdings.standing import State, absent_state
+from counterfoil.client.holdings.status import State, absent_state
 from counterfoil.client.protocol.asking import ask_billed, ask_unbilled
 from counterfoil.errors import UsageError
 from counterfoil.model import INVOICE_ID_LENGTH_MAX, Kind

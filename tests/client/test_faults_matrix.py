@@ -15,14 +15,12 @@ from typing import Any, Final
 import pytest
 
 from counterfoil.client import Api, Proof
-from counterfoil.server.faults.catalogue import FAULTS
-from counterfoil.server.faults.plans import drawn, rule_of
-from counterfoil.server.faults.shapes import Fault, Outcome
-from counterfoil.server.faults.turns import Route
 from counterfoil.testing import Server
+from counterfoil.testing.faults.fault import ClientOutcome, Route, ServerFault
+from counterfoil.testing.faults.fault_plan import FAULTS, drawn, rule_of
 from tests.client.fault_matrix import Puller, Rows, judge, pull, pull_async, rows_of, source
 from tests.client.fault_outcomes import UNPROVEN, VARYING, outcome_of
-from tests.server.fault_calls import LINE_ITEMS
+from tests.testing.fault_calls import LINE_ITEMS
 
 MIXTURES: Final = 1_000
 FIRST_SEED: Final = 20_261_121
@@ -86,20 +84,26 @@ def each_once(listed: list[Any]) -> list[Any]:
 
 @pytest.mark.parametrize(("fault", "on", "api"), cases())
 def test_each_fault_alone(
-    server: Server, right: dict[Api, Rows], tmp_path: Path, fault: Fault, on: list[Route], api: Api
+    server: Server, right: dict[Api, Rows], tmp_path: Path, fault: ServerFault, on: list[Route], api: Api
 ) -> None:
     check_alone(server, right, tmp_path, fault, on, api, pull)
 
 
 @pytest.mark.parametrize(("fault", "on", "api"), each_once(cases()))
 def test_each_fault_alone_for_the_asynchronous_client(
-    server: Server, right: dict[Api, Rows], tmp_path: Path, fault: Fault, on: list[Route], api: Api
+    server: Server, right: dict[Api, Rows], tmp_path: Path, fault: ServerFault, on: list[Route], api: Api
 ) -> None:
     check_alone(server, right, tmp_path, fault, on, api, pull_async)
 
 
 def check_alone(
-    server: Server, right: dict[Api, Rows], tmp_path: Path, fault: Fault, on: list[Route], api: Api, puller: Puller
+    server: Server,
+    right: dict[Api, Rows],
+    tmp_path: Path,
+    fault: ServerFault,
+    on: list[Route],
+    api: Api,
+    puller: Puller,
 ) -> None:
     given: dict[str, Any] = {"on": on} | ({"seconds": 0.1} if "seconds" in fault.parameters else {})
     rules = [rule_of(fault.name, given)]
@@ -109,7 +113,7 @@ def check_alone(
     assert not verdict.wrong
     if fault.name not in VARYING:
         assert verdict.what == outcome_of(fault.name, on[0]), "the table in fault_outcomes.py says otherwise"
-    if fault.outcome is Outcome.FAILS:
+    if fault.outcome is ClientOutcome.FAILS:
         assert verdict.what not in list(Proof), "nobody can have the data"
 
 

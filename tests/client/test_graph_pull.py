@@ -132,7 +132,7 @@ def test_parquet_holds_every_digit_with_the_lakes_columns(
     ]
     assert left_in(tmp_path) == sorted([*(file.name for file in receipt.files), "receipt.json"])
     table = pq.read_table(tmp_path / receipt.files[0].name)
-    assert table.schema.equals(lake_schema(Kind.USAGE))
+    assert table.schema.equals(lake_schema(Kind.USAGE, digests=False))
     assert table["CustomerId"].to_pylist() == ["customer-7", "customer-8", "customer-9"]
     assert table["QuantityText"].to_pylist() == ["24.0", None, "0E-20"]
     assert table["BillingPreTaxTotalText"].to_pylist()[0] == "1E-7"
@@ -150,6 +150,6 @@ def test_more_line_items_than_excel_has_rows_are_refused_before_any_is_fetched(
     source.blob_changes[0] = {"@counterfoil.lineItemCount": 1_048_576 - len(source.parts[1])}
     with pytest.raises(UsageError, match="holds 1,048,575 line items") as caught:
         client.pull(ASK, tmp_path / "to", form=Form.XLSX)
-    assert "--format parquet" in caught.value.remedy
+    assert ("parquet" in caught.value.remedy, caught.value.parameter) == (True, "form")
     assert source.calls_of("blob") == []
     assert list(tmp_path.iterdir()) == []

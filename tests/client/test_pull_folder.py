@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from counterfoil.client import Client, Form, Proof, ask_billed
-from counterfoil.client.disk import folder as module_of_folder
-from counterfoil.client.disk import locking
-from counterfoil.client.disk.folder import Folder
-from counterfoil.client.disk.tickets import Ticket
+from counterfoil.client.pull_folder import target as module_of_folder
+from counterfoil.client.pull_folder.target import PullFolder
+from counterfoil.client.pull_folder.unfinished import UnfinishedPull
 from counterfoil.client.receipt import Receipt, ReceiptFile, identity
+from counterfoil.disk import file_lock
 from counterfoil.errors import (
     DataFolderError,
     LockedError,
@@ -22,7 +22,7 @@ from counterfoil.errors import (
     UsageError,
 )
 from counterfoil.model import Kind
-from tests.client.folders import left_in
+from tests.client.folders import left_in, seal
 from tests.client.hostile_source import HostileSource, usage_line, written
 
 ASK = ask_billed(Kind.USAGE, "G016907411")
@@ -156,7 +156,7 @@ SUBJECT = identity("https://source.example", "graph", REQUEST)
 
 @pytest.mark.parametrize("second", ["a.gz", "A.gz", "gone.gz"])
 def test_no_receipt_names_a_file_twice_or_one_that_is_not_there(tmp_path: Path, second: str) -> None:
-    folder = Folder(tmp_path / "to", SUBJECT)
+    folder = PullFolder(tmp_path / "to", SUBJECT)
     folder.enter()
     (folder.staging / "a.gz").write_bytes(b"12")
     with pytest.raises(ProofError):
@@ -167,7 +167,7 @@ def test_no_receipt_names_a_file_twice_or_one_that_is_not_there(tmp_path: Path, 
 
 def test_a_new_name_in_other_letters_takes_the_place_of_the_former_one(tmp_path: Path) -> None:
     for name in ("A.gz", "a.gz", "a.gz"):
-        folder = Folder(tmp_path, SUBJECT)
+        folder = PullFolder(tmp_path, SUBJECT)
         folder.enter()
         (folder.staging / name).write_bytes(b"12")
         folder.keep(receipt_of(ReceiptFile(name, 2, "0" * 64, 0)))
@@ -176,7 +176,7 @@ def test_a_new_name_in_other_letters_takes_the_place_of_the_former_one(tmp_path:
 
 
 def test_a_folder_that_another_pull_takes_away_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    other, folder = Folder(tmp_path / "to", SUBJECT), Folder(tmp_path / "to", SUBJECT)
+    other, folder = PullFolder(tmp_path / "to", SUBJECT), PullFolder(tmp_path / "to", SUBJECT)
     other.enter()
     opened = os.open
     left: list[bool] = []
@@ -197,41 +197,41 @@ def test_a_folder_that_another_pull_takes_away_is_made_again(tmp_path: Path, mon
 
 
 def test_a_pull_that_is_about_to_end_is_another_pull_and_no_stranger(tmp_path: Path) -> None:
-    other = Folder(tmp_path, SUBJECT)
+    other = PullFolder(tmp_path, SUBJECT)
     other.enter()
     (tmp_path / "new.gz").write_bytes(b"")  # moved there, and the receipt was read before it named it
     with pytest.raises(LockedError, match="Another pull"):
-        Folder(tmp_path, SUBJECT).enter()
+        PullFolder(tmp_path, SUBJECT).enter()
     other.leave()
 
 
 def test_a_stranger_is_refused_and_no_folder_of_ours_stays(tmp_path: Path) -> None:
     (tmp_path / "mine.gz").write_bytes(b"")
     with pytest.raises(UsageError, match=r"mine\.gz"):
-        Folder(tmp_path, SUBJECT).enter()
+        PullFolder(tmp_path, SUBJECT).enter()
     assert [path.name for path in tmp_path.iterdir()] == ["mine.gz"]
 
 
 def test_a_disk_without_locks_is_not_another_pull(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_locks(_: int) -> None:
+    def no_locks(_: int, *, wait: bool) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(locking, "_lock", no_locks)
+    monkeypatch.setattr(file_lock, "_lock", no_locks)
     with pytest.raises(DataFolderError, match=r"cannot be locked: No locks available\. Name a folder") as caught:
-        Folder(tmp_path, SUBJECT).enter()
+        PullFolder(tmp_path, SUBJECT).enter()
     assert not isinstance(caught.value, LockedError)
 
 
 def test_an_unfinished_pull_of_another_partner_is_not_gone_on_with(tmp_path: Path) -> None:
-    first = Folder(tmp_path, SUBJECT)
+    first = PullFolder(tmp_path, SUBJECT)
     first.enter()
-    Ticket(SUBJECT, "2026-11-05T00:00:00Z", partner="the first").keep(first.staging)
+    UnfinishedPull(SUBJECT, "2026-11-05T00:00:00Z", partner="the first").keep(first.staging)
     first.leave()
-    folder = Folder(tmp_path, SUBJECT)
+    folder = PullFolder(tmp_path, SUBJECT)
     folder.enter()
     assert folder.ticket is not None
     folder.ticket.partner = "the second"
-    with pytest.raises(UsageError, match=r"unfinished pull .* the first, .* of the second\. Remove .*--to"):
+    with pytest.raises(UsageError, match=r"unfinished pull .* the first, .* of the second\. Remove .*`to`"):
         folder.check_partner("the second")
     folder.check_partner("the first")
     folder.clear()
@@ -246,7 +246,7 @@ def test_the_names_of_folders_that_are_made_are_brought_to_the_disk(
 ) -> None:
     synced: list[Path] = []
     monkeypatch.setattr(module_of_folder, "sync_folder", synced.append)
-    folder = Folder(tmp_path / "a" / "b", SUBJECT)
+    folder = PullFolder(tmp_path / "a" / "b", SUBJECT)
     folder.enter()
     assert synced[:3] == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
     folder.leave()
@@ -256,8 +256,8 @@ def test_a_file_that_was_moved_is_not_removed_under_its_former_name(tmp_path: Pa
     (tmp_path / "a.gz").write_bytes(b"12")
     os.link(tmp_path / "a.gz", tmp_path / "A.gz")  # one file by both names, as disks have it that fold cases
     note = {"source": "https://source.example", "api": "graph", "request": REQUEST, "proof": "unfinished"}
-    (tmp_path / "receipt.json").write_text(json.dumps({**note, "files": [{"name": "A.gz"}, {"name": "a.gz"}]}))
-    folder = Folder(tmp_path, SUBJECT)
+    seal(tmp_path, {"version": 2, **note, "files": [{"name": "A.gz"}, {"name": "a.gz"}]})
+    folder = PullFolder(tmp_path, SUBJECT)
     folder.enter()
     folder.keep(receipt_of(ReceiptFile("a.gz", 2, "0" * 64, 0)))
     folder.leave()

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from counterfoil.client import Client, Form, Progress, Proof, ask_billed, ask_unbilled
-from counterfoil.client.disk.folder import STAGING
-from counterfoil.client.disk.locking import FolderLock
 from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.pull_folder.target import STAGING
+from counterfoil.disk.file_lock import FileLock
 from counterfoil.errors import (
     FullDiskError,
     LockedError,
@@ -26,6 +26,7 @@ from counterfoil.errors import (
     UsageError,
 )
 from counterfoil.model import Kind
+from tests.client.folders import seal
 from tests.client.hostile_source import TOKEN, Canned, HostileSource, usage_line, written
 
 ASK = ask_billed(Kind.USAGE, "G016907411")
@@ -207,7 +208,7 @@ def test_a_receipt_that_says_other_than_the_source_is_not_held(
 ) -> None:
     right = client.pull(ASK, tmp_path)
     receipt = tmp_path / "receipt.json"
-    receipt.write_text(json.dumps(json.loads(receipt.read_text()) | edited))
+    seal(tmp_path, json.loads(receipt.read_text()) | edited)
     again = client.pull(ASK, tmp_path)
     assert (again.already_held, again.line_items, again.totals) == (False, right.line_items, right.totals)
 
@@ -228,7 +229,7 @@ def test_a_refusal_while_waiting_does_not_give_the_export_up(
 
 def test_two_pulls_into_one_folder_do_not_collide(source: HostileSource, client: Client, tmp_path: Path) -> None:
     (tmp_path / STAGING).mkdir()
-    with FolderLock(tmp_path / STAGING / "lock", "it"), pytest.raises(LockedError) as caught:
+    with FileLock.take(tmp_path / STAGING / "lock"), pytest.raises(LockedError) as caught:
         client.pull(ASK, tmp_path)
     assert caught.value.exit_code == 4
     assert source.calls == []
@@ -270,7 +271,7 @@ def test_a_disk_that_fills_up_is_told_and_the_pull_can_go_on(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("counterfoil.client.disk.blobs.settle", full)
+        patched.setattr("counterfoil.client.pull_folder.verified.settle", full)
         with pytest.raises(FullDiskError, match="no room left") as caught:
             client.pull(ASK, tmp_path)
     assert "goes on from there" in str(caught.value)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from counterfoil.client import Api, Client, Proof, ask_unbilled
-from counterfoil.client.disk import journal
-from counterfoil.client.disk.folder import STAGING
 from counterfoil.client.protocol.asking import Ask
 from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.pull_folder import walk_journal
+from counterfoil.client.pull_folder.target import STAGING
 from counterfoil.errors import ProofError, RefusedError, UsageError
 from counterfoil.model import Kind
 from tests.client.hostile_source import Canned, HostileSource, usage_line, written
@@ -121,7 +121,9 @@ def test_the_names_of_a_walks_files_are_brought_to_the_disk(
     source: HostileSource, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[str]] = []
-    monkeypatch.setattr(journal, "sync_folder", lambda path: seen.append(sorted(each.name for each in path.iterdir())))
+    monkeypatch.setattr(
+        walk_journal, "sync_folder", lambda path: seen.append(sorted(each.name for each in path.iterdir()))
+    )
     source.parts = [[line.replace(b"PartnerId", b"partnerId") for line in source.lines]]
     client.pull(ask_unbilled(Kind.USAGE, "current", "EUR", now=NOVEMBER), tmp_path, api=Api.V1)
     assert [("items-00000" in names, "walk.jsonl" in names) for names in seen] == [(True, False), (True, True)]

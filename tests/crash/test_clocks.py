@@ -12,13 +12,14 @@ from typing import Any
 import httpx
 import pytest
 
-from counterfoil.datasets.sweep import OPERATIONS_REMEMBERED, sweep
+from counterfoil.datasets.sweep import sweep
+from counterfoil.lifetimes import OPERATIONS_REMEMBERED
 from counterfoil.periods import Clocks, utc_now
 from counterfoil.server.app import create_app
-from counterfoil.server.issuing import mint_development_token
-from counterfoil.server.opening import opened
-from counterfoil.server.run import Endpoint, running
-from counterfoil.server.service import Service
+from counterfoil.server.identity.signing_keys import mint_development_token
+from counterfoil.server.server_parts import Service
+from counterfoil.server.startup import opened
+from counterfoil.server.web_server import Endpoint, running
 from counterfoil.settings import Settings
 from tests.chaos.plans import PARTNER, Plans, now
 

@@ -18,7 +18,7 @@ from counterfoil.datasets.json_lines import JsonLinesReader
 from counterfoil.datasets.kernels import compiled
 from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import KEY, RECORD
-from counterfoil.datasets.source import Chunk
+from counterfoil.line_items.blocks import Block
 from counterfoil.model import WHOLE, Dataset, Scope
 from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.storage.engines import open_store
@@ -51,7 +51,7 @@ def main() -> None:
                 store.begin(utc_now()) as publication,
                 SegmentSealer(publication, 0, Dataset(kind, PARTNER, scope), WHOLE) as seal,
             ):
-                for batch in JsonLinesReader(table_of(kind), lambda *_: None).read(Chunk(b"\n".join(lines), 1)):
+                for batch in JsonLinesReader(table_of(kind), lambda *_: None).read(Block(b"\n".join(lines), 1)):
                     keys = digest.sort_keys(table_of(kind), batch.watched, batch.digests)
                     seal.write(pa.record_batch([batch.records, keys], [RECORD, KEY]))
                 seal.finish()

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from counterfoil.columns import EXTRA, table_of
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
+from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
 from counterfoil.lake import text_name
 from counterfoil.model import Kind, Rendering
 from counterfoil.periods import BillingPeriod
@@ -116,13 +116,13 @@ def publish_bytes(
     asserted: Assertions = UNBILLED,
     segment: str = "whole",
     **options: Any,
-) -> Receipt:
+) -> PublicationReceipt:
     """Write `content` to `path`, publish it, and return the only receipt."""
     [receipt] = publish(workshop, [Input(write(path, content), asserted, segment)], **options)
     return receipt
 
 
-def in_force(receipt: Receipt) -> Revision:
+def in_force(receipt: PublicationReceipt) -> Revision:
     """The revision that a receipt names."""
     assert receipt.revision is not None
     return receipt.revision

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil.columns import Column, LineItemTable, Type, table_of
-from counterfoil.datasets import json_lines
 from counterfoil.datasets.json_lines import JsonLinesReader
-from counterfoil.datasets.source import Chunk
-from counterfoil.datasets.values import LineItem, Refused, read_json_line
+from counterfoil.line_items import reference
+from counterfoil.line_items.blocks import Block
+from counterfoil.line_items.reference import LineItem, read_json_line
+from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind
 from tests.datasets.exploring import examples
 from tests.datasets.line_items import rows
@@ -221,7 +222,7 @@ def by_reader(kind: Kind, lines: list[bytes]) -> tuple[dict[int, dict[str, str]]
         assert number not in refusals
         refusals[number] = told(refused)
 
-    for batch in JsonLinesReader(table_of(kind), refuse).read(Chunk(b"\n".join(lines), 1)):
+    for batch in JsonLinesReader(table_of(kind), refuse).read(Block(b"\n".join(lines), 1)):
         for number, row in zip(batch.lines.tolist(), rows(batch.items), strict=True):
             assert number not in accepted
             accepted[number] = row
@@ -273,7 +274,7 @@ def test_usual_lines_never_need_the_plain_way(monkeypatch: pytest.MonkeyPatch) -
         went.append(each)
         return read_json_line(table, each)
 
-    monkeypatch.setattr(json_lines, "read_json_line", noted)
+    monkeypatch.setattr(reference, "read_json_line", noted)
     for kind in Kind:
         for v1 in (False, True):
             usual = {spelled(column, v1): USUAL[column.type] for column in table_of(kind).columns}

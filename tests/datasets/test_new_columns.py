@@ -11,7 +11,7 @@ import pytest
 
 from counterfoil import columns
 from counterfoil.columns import Column, Type
-from counterfoil.datasets.publish import Receipt, Workshop
+from counterfoil.datasets.publish import PublicationReceipt, Workshop
 from counterfoil.datasets.restore import restore
 from counterfoil.datasets.sweep import sweep
 from counterfoil.datasets.verify import verify
@@ -25,7 +25,7 @@ PLAN = '"Compute \\u00e9"'
 LINES = raw_lines(Kind.USAGE, {"SavingsPlanName": PLAN, "Zone": "1.50"}, {"savingsplanname": PLAN}, {"Quantity": "1"})
 
 
-def digests(workshop: Workshop, receipt: Receipt) -> list[bytes]:
+def digests(workshop: Workshop, receipt: PublicationReceipt) -> list[bytes]:
     [path] = paths(workshop, in_force(receipt), Rendering.LAKE)
     found: list[bytes] = pq.read_table(path, columns=[DIGEST]).column(0).to_pylist()
     return found

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
+from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
 from counterfoil.errors import InputError, LockedError, MovedError, UsageError
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.storage.places import publication_of
@@ -35,7 +35,7 @@ BILLED = Assertions()
 USAGE = Dataset(Kind.USAGE, PARTNER, Scope.unbilled(PERIOD, "EUR"))
 
 
-def stored_amounts(workshop: Workshop, receipt: Receipt) -> list[str]:
+def stored_amounts(workshop: Workshop, receipt: PublicationReceipt) -> list[str]:
     return [str(item["BillingPreTaxTotal"]) for item in blob_items(workshop, in_force(receipt))]
 
 

@@ -16,11 +16,11 @@ import pytest
 from numba.core import caching
 
 from counterfoil.columns import LineItemTable, table_of
-from counterfoil.datasets import json_lines
 from counterfoil.datasets.json_lines import JsonLinesReader
 from counterfoil.datasets.kernels import compiled
-from counterfoil.datasets.source import Chunk
-from counterfoil.datasets.values import LineItem, read_json_line
+from counterfoil.line_items import reference
+from counterfoil.line_items.blocks import Block
+from counterfoil.line_items.reference import LineItem, read_json_line
 from counterfoil.model import Kind
 from tests.datasets.line_items import rows
 from tests.datasets.mutations import files, line_items
@@ -48,7 +48,7 @@ def test_only_lines_with_an_exponent_need_the_reference(kind: Kind, monkeypatch:
 
     lines = line_items(kind, 200)
     expected = by_reference(kind, lines)
-    monkeypatch.setattr(json_lines, "read_json_line", seldom)
+    monkeypatch.setattr(reference, "read_json_line", seldom)
     assert by_reader(kind, lines) == expected
 
 
@@ -75,10 +75,10 @@ def test_the_scanner_learns_the_letter_case_of_a_file(monkeypatch: pytest.Monkey
         reads.append(line)
         return read_json_line(table, line)
 
-    monkeypatch.setattr(json_lines, "read_json_line", noted)
+    monkeypatch.setattr(reference, "read_json_line", noted)
     reader = JsonLinesReader(table_of(Kind.USAGE), lambda *_: None)
     for line in lines:
-        assert sum(batch.num_rows for batch in reader.read(Chunk(line, 1))) == 1
+        assert sum(batch.num_rows for batch in reader.read(Block(line, 1))) == 1
     assert reads == lines[:1]
 
 

@@ -17,7 +17,7 @@ from counterfoil.columns import table_of
 from counterfoil.datasets import publish as publishing
 from counterfoil.datasets import seal
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
+from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.verify import verify
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope, etag
@@ -106,7 +106,7 @@ def test_order_spelling_runs_and_repetition_change_neither_etag_nor_bytes(
     [third] = publish(workshop, inputs)
     assert third.etag == first.etag
 
-    def contents(receipt: Receipt) -> list[tuple[str, bytes]]:
+    def contents(receipt: PublicationReceipt) -> list[tuple[str, bytes]]:
         files = workshop.catalog.files(in_force(receipt).id)
         return [(re.sub("[0-9a-f]{32}", "", file.path), (data / "files" / file.path).read_bytes()) for file in files]
 

@@ -1,4 +1,4 @@
-"""Reading files in chunks of whole lines, wherever the chunks happen to end."""
+"""Reading files in blocks of whole lines, wherever the blocks happen to end."""
 
 import gzip
 import io
@@ -11,24 +11,25 @@ import pytest
 
 from counterfoil.datasets import source
 from counterfoil.datasets.source import STANDARD_INPUT, Source
+from counterfoil.line_items import blocks
 
-CHUNK_SIZE_BYTES, LINE_SIZE_BYTES_MAX, HEAD_SIZE_BYTES = 32, 64, 80
+BLOCK_SIZE_BYTES, LINE_SIZE_BYTES_MAX, HEAD_SIZE_BYTES = 32, 64, 80
 
 
 @pytest.fixture(autouse=True)
-def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "CHUNK_SIZE_BYTES", CHUNK_SIZE_BYTES)
-    monkeypatch.setattr(source, "LINE_SIZE_BYTES_MAX", LINE_SIZE_BYTES_MAX)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "BLOCK_SIZE_BYTES", BLOCK_SIZE_BYTES)
+    monkeypatch.setattr(blocks, "LINE_SIZE_BYTES_MAX", LINE_SIZE_BYTES_MAX)
     monkeypatch.setattr(source, "HEAD_SIZE_BYTES", HEAD_SIZE_BYTES)
 
 
 def numbered_lines(name: str) -> list[tuple[int, bytes]]:
-    """All lines that are not blank, with the number each has by the chunk it came in."""
+    """All lines that are not blank, with the number each has by the block it came in."""
     with Source(name) as opened:
         return [
             (number, line)
-            for chunk in opened.chunks()
-            for number, line in enumerate(bytes(chunk.data).split(b"\n"), chunk.first_line)
+            for block in opened.blocks()
+            for number, line in enumerate(block.lines(), block.first_line)
             if line.strip()
         ]
 

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from counterfoil.server.issuing import AuthorityKeys, SigningKey
+from counterfoil.server.identity.signing_keys import AuthorityKeys, SigningKey
 from counterfoil.testing import PARTNER, Server
 from tests.end_to_end.fetching import BILLING, LINE_ITEMS
 from tests.end_to_end.refusals import assert_graph, assert_partner_center

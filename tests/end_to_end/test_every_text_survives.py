@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from counterfoil.datasets.publish import Receipt
+from counterfoil.datasets.publish import PublicationReceipt
 from counterfoil.datasets.verify import verify
 from counterfoil.generator import generate
 from counterfoil.model import Kind, Rendering, Scope
@@ -44,7 +44,7 @@ class Published:
     server: Server
     fetch: Fetcher
     expected: Expected
-    receipt: Receipt
+    receipt: PublicationReceipt
     path: Path
     keys: list[tuple[bytes, bytes, bytes, bytes, int, int]]  # the sort key, and where the line lies in the input
 

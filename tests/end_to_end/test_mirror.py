@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from counterfoil import cli
-from counterfoil.cli.mirror import publish_pulled
 from counterfoil.cli.output import Output
+from counterfoil.cli.pull_publish import PullPublisher
 from counterfoil.client import Api, Client, Form, Receipt, ask_billed, ask_unbilled
 from counterfoil.errors import DamagedError, UsageError
 from counterfoil.generator import generate
@@ -80,7 +80,7 @@ def output() -> Output:
 def mirrored(receipt: Receipt, folder: Path, mirror: Server) -> str:
     """Publish, and return what was said."""
     told = output()
-    publish_pulled(receipt, folder, Settings(data=mirror.data), told)
+    PullPublisher(Settings(data=mirror.data), told).publish(receipt, folder)
     assert told.stdout.getvalue() == ""  # type: ignore[attr-defined]
     return str(told.stderr.getvalue())  # type: ignore[attr-defined]
 

@@ -19,8 +19,8 @@ import pytest
 from counterfoil.model import Kind
 from counterfoil.periods import Clocks, utc_now
 from counterfoil.server.app import create_app
-from counterfoil.server.opening import endpoints, opened
-from counterfoil.server.run import running
+from counterfoil.server.startup import endpoints, opened
+from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
 from counterfoil.testing import PARTNER as A
 from counterfoil.testing import Server

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from counterfoil.server import run
+from counterfoil.server import web_server
 from counterfoil.testing import PARTNER, Server
 
 HOST = b"Host: localhost\r\n"
@@ -179,7 +179,7 @@ def test_a_caller_that_never_comes_to_the_end_is_cut_off(
     server: Server, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
     """Slow headers and slow bodies would otherwise hold connections for ever, and be cheap to send."""
-    monkeypatch.setattr(run, "REQUEST_S_MAX", 0.5)
+    monkeypatch.setattr(web_server, "REQUEST_S_MAX", 0.5)
     began = time.monotonic()
     answer = told(server, begun, shut=False)
     assert time.monotonic() - began < PATIENCE_S / 2
@@ -188,7 +188,7 @@ def test_a_caller_that_never_comes_to_the_end_is_cut_off(
 
 def test_a_caller_that_dawdles_is_cut_off_for_all_its_bytes(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then does not begin the time anew."""
-    monkeypatch.setattr(run, "REQUEST_S_MAX", 0.5)
+    monkeypatch.setattr(web_server, "REQUEST_S_MAX", 0.5)
     with closing(connected(server)) as caller:
         caller.settimeout(0.05)
         began, ended = time.monotonic(), False

@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from counterfoil.periods import Clocks
-from counterfoil.server.audiences import Audiences
-from counterfoil.server.auth import Authenticator
-from counterfoil.server.authority import Authority, authority_router
-from counterfoil.server.issuing import AuthorityKeys
+from counterfoil.server.app import create_app
+from counterfoil.server.export_operations import Exports
+from counterfoil.server.identity.audiences import Audiences
+from counterfoil.server.identity.authenticator import Authenticator
+from counterfoil.server.identity.authority import Authority
+from counterfoil.server.identity.signing_keys import AuthorityKeys
+from counterfoil.server.server_parts import Service
+from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.engines import open_store
+from counterfoil.wire.tokens import Keyring
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 OTHER = "22222222-2222-3333-4444-555555555555"
@@ -33,12 +38,13 @@ BASE = "https://billing.example.com"
 class Http:
     """Requests to an application without a socket."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: ASGIApp, address: str = "127.0.0.1") -> None:
         self._app = app
+        self._address = address
 
     def request(self, method: str, url: str, **given: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self._app)
+            transport = httpx.ASGITransport(self._app, client=(self._address, 40_000))
             async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
                 return await client.request(method, url, **given)
 
@@ -59,7 +65,7 @@ class House:
     catalog: Catalog
     keys: AuthorityKeys
     clocks: Clocks
-    app: FastAPI
+    app: ASGIApp
 
     @property
     def http(self) -> Http:
@@ -83,11 +89,22 @@ class House:
 
 
 def house(data: Path, *, development: bool, clocks: Clocks) -> Iterator[House]:
-    with open_store(data).catalog as catalog:
+    with open_store(data) as store:
+        catalog = store.catalog
         for partner in (PARTNER, OTHER):
             catalog.add_partner(partner, NOW)
         keys = AuthorityKeys(data, development=development)
-        authority = Authority(catalog, clocks, keys, Audiences.from_setting(OWN, development=development))
-        app = FastAPI()
-        app.include_router(authority_router(authority, lambda request: str(request.base_url).rstrip("/")))
-        yield House(data, catalog, keys, clocks, app)
+        audiences = Audiences.from_setting(OWN, development=development)
+        keyring = Keyring.from_text(Keyring.fresh_text())
+        service = Service(
+            settings=Settings(data=data, public_url="" if development else BASE),
+            store=store,
+            keyring=keyring,
+            clocks=clocks,
+            exports=Exports(catalog, keyring, clocks),
+            authenticator=Authenticator(catalog, clocks, keys, audiences),
+            authority=Authority(catalog, clocks, keys, audiences),
+            development=development,
+            open_to=frozenset({BASE.removeprefix("https://")}),
+        )
+        yield House(data, catalog, keys, clocks, create_app(service))

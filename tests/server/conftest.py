@@ -1,4 +1,4 @@
-"""What several files of tests stand on: servers of Graph, of v1 and of faults, and a data folder to sign in to."""
+"""What several files of tests stand on: servers of Graph and of v1, and a data folder to sign in to."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import pytest
 
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.periods import BillingPeriod
-from counterfoil.server.issuing import AuthorityKeys
+from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.storage.engines import open_store
 from tests.server import tokens
-from tests.server.fault_calls import Calls, calling
 from tests.server.graph_answers import LINES
 from tests.server.serving import BILLED, NOW, OTHER, UNBILLED, Place, serving
 from tests.server.v1_walks import items, publish_v1
@@ -48,19 +47,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
     """A server with nothing published, for one test."""
     with serving(tmp_path) as place:
         yield place
-
-
-@pytest.fixture(scope="module")
-def served_faults() -> Iterator[Calls]:
-    with calling() as calls:
-        yield calls
-
-
-@pytest.fixture
-def calls(served_faults: Calls) -> Iterator[Calls]:
-    """Calls to a server that misbehaves as a test says; all tests of one file share it."""
-    yield served_faults
-    served_faults.server.heal()
 
 
 @pytest.fixture(scope="session")

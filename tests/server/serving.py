@@ -14,12 +14,15 @@ from pathlib import Path
 import httpx
 
 from counterfoil.errors import ForbiddenError, UnauthenticatedError
-from counterfoil.exports import Exports
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
 from counterfoil.periods import BillingPeriod, Clocks
 from counterfoil.server.app import create_app
-from counterfoil.server.run import Endpoint, running
-from counterfoil.server.service import Service
+from counterfoil.server.export_operations import Exports
+from counterfoil.server.identity.audiences import Audiences
+from counterfoil.server.identity.authority import Authority
+from counterfoil.server.identity.signing_keys import AuthorityKeys
+from counterfoil.server.server_parts import Service
+from counterfoil.server.web_server import Endpoint, running
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.engines import open_store
@@ -160,6 +163,7 @@ def serving(
         catalog = store.catalog
         place = Place(data, store, Keyring.from_text(Keyring.fresh_text()), client=client)
         clocks = Clocks(business=lambda: place.business, wall=lambda: place.wall)
+        audiences = Audiences.from_setting("", development=development)
         service = Service(
             settings=Settings(data=data, public_url=public_url),
             store=store,
@@ -167,6 +171,7 @@ def serving(
             clocks=clocks,
             exports=Exports(catalog, place.keyring, clocks, operation_delay_s),
             authenticator=StubAuthenticator(),
+            authority=Authority(catalog, clocks, AuthorityKeys(data, development=development), audiences),
             development=development,
             open_to=open_to,
         )

@@ -6,6 +6,7 @@ import base64
 import json
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from counterfoil.periods import Clocks
-from counterfoil.server.authority import WRONG_SECRETS_A_MINUTE
-from counterfoil.server.issuing import AuthorityKeys
-from tests.server.authority_house import BASE, GRAPH, NOW, OTHER, OWN, PARTNER, PARTNER_CENTER, STRANGER, House, house
+from counterfoil.server.identity import authority
+from counterfoil.server.identity.authority import WRONG_SECRETS_A_MINUTE
+from counterfoil.server.identity.signing_keys import AuthorityKeys
+from tests.server.authority_house import (
+    BASE,
+    GRAPH,
+    NOW,
+    OTHER,
+    OWN,
+    PARTNER,
+    PARTNER_CENTER,
+    STRANGER,
+    House,
+    Http,
+    house,
+)
 
 
 @pytest.fixture
@@ -120,14 +134,58 @@ def test_outside_development_microsofts_scopes_are_refused(real: House) -> None:
         refusal(answer, 400, "invalid_resource", 500011)
 
 
-def test_guessing_is_slowed_down_for_one_client_and_no_other(real: House) -> None:
-    (client_id, secret), (other_id, other_secret) = real.client_of(), real.client_of()
+def test_wrong_secrets_are_slowed_down_for_one_client_and_no_other(real: House) -> None:
+    (client_id, _), (other_id, other_secret) = real.client_of(), real.client_of()
     for _ in range(WRONG_SECRETS_A_MINUTE):
         refusal(real.post(client_id=client_id, client_secret="wrong"), 401, "invalid_client", 7000215)
-    blocked = real.post(client_id=client_id, client_secret=secret)
+    blocked = real.post(client_id=client_id, client_secret="wrong")
     refusal(blocked, 429, "temporarily_unavailable", 90055)
     assert 1 <= int(blocked.headers["retry-after"]) <= 60
     assert real.post(client_id=other_id, client_secret=other_secret).status_code == 200
+    refusal(real.post(client_id=other_id, client_secret="wrong"), 401, "invalid_client", 7000215)
+
+
+@pytest.mark.parametrize("tenant", [PARTNER, OTHER, STRANGER])
+def test_wrong_secrets_at_any_tenant_never_keep_the_right_one_out(real: House, tenant: str) -> None:
+    client_id, secret = real.client_of()
+    for _ in range(WRONG_SECRETS_A_MINUTE + 2):
+        assert real.post(tenant, client_id=client_id, client_secret="wrong").status_code in (401, 429)
+    assert real.post(client_id=client_id, client_secret=secret).status_code == 200
+
+
+def test_the_right_secret_at_another_tenant_counts_as_a_wrong_one(real: House) -> None:
+    client_id, secret = real.client_of()
+    answers = [real.post(OTHER, client_id=client_id, client_secret=secret) for _ in range(WRONG_SECRETS_A_MINUTE + 1)]
+    assert [answer.status_code for answer in answers] == [401] * WRONG_SECRETS_A_MINUTE + [429]
+    assert real.post(client_id=client_id, client_secret=secret).status_code == 200
+
+
+def test_of_200_wrong_secrets_at_once_ten_are_told_so_and_the_right_one_is_let_in_among_them(real: House) -> None:
+    client_id, secret = real.client_of()
+    asked = ["wrong"] * 100 + [secret] + ["wrong"] * 100
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda each: real.post(client_id=client_id, client_secret=each).status_code, asked))
+    assert answers.pop(100) == 200
+    assert (answers.count(401), answers.count(429)) == (WRONG_SECRETS_A_MINUTE, 200 - WRONG_SECRETS_A_MINUTE)
+
+
+def test_wrong_secrets_from_one_address_say_nothing_about_another(real: House) -> None:
+    client_id, _ = real.client_of()
+    form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": "wrong"}
+
+    def status_at(address: str) -> int:
+        http = Http(real.app, address)
+        return http.post(f"/{PARTNER}/oauth2/v2.0/token", data=form | {"scope": f"{OWN}/.default"}).status_code
+
+    assert [status_at("192.0.2.1") for _ in range(WRONG_SECRETS_A_MINUTE + 1)][-1] == 429
+    assert status_at("192.0.2.2") == 401
+
+
+def test_however_many_clients_are_guessed_at_the_memory_for_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authority, "_COUNTED_MAX", 100)
+    wrong = authority._WrongSecrets()
+    assert not any(wrong.count(f"client-{number}", "192.0.2.1") for number in range(1_000))
+    assert len(wrong._windows._values) == 100
 
 
 def test_right_secrets_are_never_slowed_down(real: House) -> None:
@@ -200,13 +258,17 @@ def test_a_form_that_cannot_be_right_is_refused_in_oauths_words(
         ("application/x-www-form-urlencoded", b"grant_type=%FF"),
         ("application/x-www-form-urlencoded", b"\xff=\xff"),
         ("application/x-www-form-urlencoded", b"a=&" * 60),
-        ("application/x-www-form-urlencoded", b"x" * 70_000),
     ],
 )
 def test_a_body_that_is_no_form_is_refused(dev: House, content_type: str, body: bytes) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     answer = dev.http.post(f"/{PARTNER}/oauth2/v2.0/token", content=body, headers=headers)
     refusal(answer, 400, "invalid_request", 900144)
+
+
+def test_a_body_that_is_longer_than_a_form_may_be_is_refused(dev: House) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert dev.http.post(f"/{PARTNER}/oauth2/v2.0/token", content=b"x" * 70_000, headers=headers).status_code == 413
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -17,7 +17,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import ClientSecretCredential
 
 from counterfoil.periods import Clocks
-from counterfoil.server.tls import DevelopmentCertificate, development_certificate
+from counterfoil.server.identity.tls import DevelopmentCertificate, development_certificate
 from tests.server.authority_house import GRAPH, PARTNER, PARTNER_CENTER, STRANGER, House, house
 
 

@@ -20,12 +20,12 @@ import httpx
 import pytest
 
 from counterfoil.model import Rendering
-from counterfoil.server import blobs
+from counterfoil.server import blob_routes
 from counterfoil.storage import folder_files
 from counterfoil.storage.records import NewFile
 from tests.server.serving import BILLED, NOW, OTHER, PARTNER, Place, serving
 
-SIZE = 3 * blobs.PIECE_BYTES + 12_345  # more than one piece, and not a whole number of them
+SIZE = 3 * blob_routes.PIECE_BYTES + 12_345  # more than one piece, and not a whole number of them
 
 
 @dataclass
@@ -157,6 +157,12 @@ def test_conditions_pin_a_download_to_one_blob(link: Link) -> None:
     code_of(link.get(If_Unmodified_Since=earlier), 412, "ConditionNotMet")
     assert link.get(If_Modified_Since=earlier, Range="bytes=0-0").status_code == 206
     assert link.get(If_Modified_Since="yesterday", Range="bytes=0-0").status_code == 206
+
+
+@pytest.mark.parametrize("name", ["If-Modified-Since", "If-Unmodified-Since"])
+@pytest.mark.parametrize("date", [f"Fri, 27 Nov 2026 {'9' * 20}:00:00 GMT", f"Fri, 27 Nov 2026 12:00:00 +{'9' * 20}"])
+def test_a_date_that_no_calendar_has_is_no_condition(link: Link, name: str, date: str) -> None:
+    assert link.get(**{name: date}).status_code == 200
 
 
 def test_ids_and_version_of_the_caller_are_echoed(link: Link) -> None:

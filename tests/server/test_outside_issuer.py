@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from counterfoil.errors import ForbiddenError, UnauthenticatedError, UnavailableError, UsageError
 from counterfoil.periods import Clocks
-from counterfoil.server.audiences import Audiences
-from counterfoil.server.auth import Authenticator, Caller, OutsideIssuer
-from counterfoil.server.issuing import AuthorityKeys
-from counterfoil.server.jwks import COOL_DOWN_S, FRESH_S, KEPT_S, IssuerKeys
+from counterfoil.server.identity.audiences import Audiences
+from counterfoil.server.identity.authenticator import Authenticator, OutsideIssuer, TokenBearer
+from counterfoil.server.identity.jwks import COOL_DOWN_S, FRESH_S, KEPT_S, IssuerKeys
+from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.settings import Settings
 from counterfoil.storage.engines import open_store
 
@@ -121,7 +121,7 @@ def token(key: PrivateKey = FIRST, kid: str = "first", algorithm: str = "RS256",
     return jwt.encode(claims, key, algorithm, headers={"kid": kid})
 
 
-def ask(authenticator: Authenticator, text: str) -> Caller:
+def ask(authenticator: Authenticator, text: str) -> TokenBearer:
     return asyncio.run(authenticator.authenticate(f"Bearer {text}", api="graph"))
 
 
@@ -132,7 +132,7 @@ def refused(authenticator: Authenticator, text: str) -> str:
 
 
 def test_tokens_of_the_operators_issuer_are_good(authenticator: Authenticator, provider: Provider) -> None:
-    assert ask(authenticator, token()) == Caller(PARTNER, "tool")
+    assert ask(authenticator, token()) == TokenBearer(PARTNER, "tool")
     assert ask(authenticator, token(algorithm="PS256")).partner == PARTNER
     assert ask(authenticator, token(CURVE, "curve", "ES256")).partner == PARTNER
     assert ask(authenticator, token(scp="PartnerBilling.Read.All", roles=[])).partner == PARTNER

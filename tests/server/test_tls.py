@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from counterfoil.errors import DataFolderError, UsageError
-from counterfoil.server.tls import check_certificate, development_certificate, host_name
+from counterfoil.server.identity.tls import check_certificate, development_certificate, host_name
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -109,6 +109,10 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+PEM = "Name a PEM file that holds the"
+CHECK = "Check the file's name and who may read it"
+
+
 @pytest.mark.parametrize(("certificate", "key"), [("one.pem", "one.key"), ("one.both", "one.both")])
 def test_a_good_pair_is_taken(pairs: Path, certificate: str, key: str) -> None:
     check_certificate(pairs / certificate, pairs / key)
@@ -117,13 +121,33 @@ def test_a_good_pair_is_taken(pairs: Path, certificate: str, key: str) -> None:
 @pytest.mark.parametrize(
     ("certificate", "key", "named", "said"),
     [
-        ("none.pem", "one.key", "none.pem", "cannot be read: No such file or directory. Check --tls-cert."),
-        ("one.pem", "none.key", "none.key", "cannot be read: No such file or directory. Check --tls-key."),
-        ("", "one.key", "", "cannot be read: Is a directory. Check --tls-cert."),
-        ("one.key", "one.key", "one.key", "holds no certificate, or a damaged one. --tls-cert names a PEM file"),
-        ("cut.pem", "one.key", "cut.pem", "holds no certificate, or a damaged one. --tls-cert names a PEM file"),
-        ("one.pem", "one.pem", "one.pem", "holds no private key, or a damaged one. --tls-key names a PEM file"),
-        ("one.pem", "cut.key", "cut.key", "holds no private key, or a damaged one. --tls-key names a PEM file"),
+        ("none.pem", "one.key", "none.pem", f"cannot be read: No such file or directory. {CHECK} (`tls_cert`)."),
+        ("one.pem", "none.key", "none.key", f"cannot be read: No such file or directory. {CHECK} (`tls_key`)."),
+        ("", "one.key", "", f"cannot be read: Is a directory. {CHECK} (`tls_cert`)."),
+        (
+            "one.key",
+            "one.key",
+            "one.key",
+            f"holds no certificate, or a damaged one. {PEM} server",
+        ),
+        (
+            "cut.pem",
+            "one.key",
+            "cut.pem",
+            f"holds no certificate, or a damaged one. {PEM} server",
+        ),
+        (
+            "one.pem",
+            "one.pem",
+            "one.pem",
+            f"holds no private key, or a damaged one. {PEM} certificate",
+        ),
+        (
+            "one.pem",
+            "cut.key",
+            "cut.key",
+            f"holds no private key, or a damaged one. {PEM} certificate",
+        ),
         ("one.pem", "locked.key", "locked.key", "is locked with a password. Unlock it: openssl pkey -in"),
         ("one.pem", "two.key", "two.key", "is not that of the certificate"),
     ],
@@ -143,5 +167,7 @@ def test_a_file_that_may_not_be_read_is_named(pairs: Path, monkeypatch: pytest.M
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "read_bytes", refuse)  # to root, every file is readable
-    with pytest.raises(UsageError, match=r"one\.pem cannot be read: Permission denied\. Check --tls-cert\."):
+    with pytest.raises(
+        UsageError, match=r"one\.pem cannot be read: Permission denied\. Check the file's name .*`tls_cert`"
+    ):
         check_certificate(pairs / "one.pem", pairs / "none.key")

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.periods import BillingPeriod, Clocks
-from counterfoil.server.run import Endpoint, running
-from counterfoil.server.v1 import V1App
-from counterfoil.server.v1_pages import Kept
+from counterfoil.server.lru_cache import LruCache
+from counterfoil.server.v1_routes import V1App
+from counterfoil.server.web_server import Endpoint, running
 from tests.server.serving import OTHER, PARTNER, Place, StubAuthenticator, serving
 from tests.server.v1_walks import LINE_ITEMS, USAGE, items, joined, page, publish_v1, texts, walk
 
@@ -225,7 +225,7 @@ def test_many_walk_at_once_with_sizes_and_filters_of_their_own(published: Place)
 
 
 def test_what_is_kept_is_bounded() -> None:
-    kept: Kept[int, str] = Kept(10, len)
+    kept: LruCache[int, str] = LruCache(10, len)
     for number in range(5):
         kept.put(number, "xxx")
     assert [kept.get(number) for number in range(5)] == [None, None, "xxx", "xxx", "xxx"]

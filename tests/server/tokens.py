@@ -15,8 +15,8 @@ import pytest
 
 from counterfoil.errors import UnauthenticatedError
 from counterfoil.periods import Clocks
-from counterfoil.server.auth import Authenticator, Caller
-from counterfoil.server.issuing import AuthorityKeys, SigningKey
+from counterfoil.server.identity.authenticator import Authenticator, TokenBearer
+from counterfoil.server.identity.signing_keys import AuthorityKeys, SigningKey
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 
@@ -65,7 +65,7 @@ def sign(key: SigningKey, claims: Mapping[str, Any]) -> str:
     return jwt.PyJWS().encode(json.dumps(claims).encode(), key.private, "RS256", headers={"kid": key.id})
 
 
-def ask(authenticator: Authenticator, token: str | None, api: str = "graph") -> Caller:
+def ask(authenticator: Authenticator, token: str | None, api: str = "graph") -> TokenBearer:
     header = None if token is None else f"Bearer {token}"
     return asyncio.run(authenticator.authenticate(header, api=api))
 

@@ -74,7 +74,8 @@ def publish_v1(
             everything.update(b"".join(item.text for item in found))
         count = sum(map(len, parts))
         total = sum((Decimal(f"{item.number}.10") for found in parts for item in found), Decimal(0))
-        contents = Contents(count, everything.hexdigest(), dataset.scope.currency, {"BillingPreTaxTotal": total})
+        totals = {"BillingPreTaxTotal": total} if count else {}  # nothing has no totals
+        contents = Contents(count, everything.hexdigest(), dataset.scope.currency, totals)
         segment = NewSegment(dataset, "whole", dataset.partner, contents, tuple(files), {})
         current = place.catalog.in_force(dataset)
         bases = {dataset: None if current is None else current.id}

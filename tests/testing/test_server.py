@@ -23,7 +23,7 @@ import pytest
 from counterfoil.errors import InputError, UsageError
 from counterfoil.generator import generate
 from counterfoil.model import Kind, Scope
-from counterfoil.server.run import GRACE_S
+from counterfoil.server.web_server import GRACE_S
 from counterfoil.testing import PARTNER, Server
 
 OTHER = "11111111-2222-3333-4444-555555555555"

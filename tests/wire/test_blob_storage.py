@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from counterfoil.errors import BadRequestError
 from counterfoil.model import AttributeSet
 from counterfoil.wire import blob_storage
-from counterfoil.wire.blob_storage import BlobPath, ByteRange, UnsatisfiableRangeError
+from counterfoil.wire.blob_storage import BlobPath, ByteRange, ConditionNotMetError, UnsatisfiableRangeError
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 REVISION = "0123456789abcdef" * 2
@@ -92,3 +92,49 @@ def test_an_error_is_xml_whatever_it_says() -> None:
     assert root.tag == "Error"
     assert root.findtext("Code") == "A&B"
     assert (root.findtext("Message") or "").split("\n") == ["<no>", "RequestId:r", "Time:2026-11-21T12:00:00.0005000Z"]
+
+
+# Dates are built from the pieces that parsers stumble over, so that most of them are nearly right.
+NUMBERS = st.sampled_from(
+    ["0", "1", "27", "59", "61", "99", "2026", "-1", "0001", "9999", "10000", "9" * 20, "", "\xb2"]
+)
+ZONES = st.sampled_from(["GMT", "UTC", "+0000", "-0000", "-2359", "+9999", "+" + "9" * 20, "Z", "EST", "", "(GMT)"])
+DATES = st.one_of(
+    st.builds(
+        lambda day, month, year, hour, minute, second, zone: (
+            f"Fri, {day} {month} {year} {hour}:{minute}:{second} {zone}"
+        ),
+        NUMBERS,
+        st.sampled_from(["Jan", "Nov", "nov", "XXX", "11", ""]),
+        *(NUMBERS,) * 4,
+        ZONES,
+    ),
+    st.text(st.characters(max_codepoint=255), max_size=60),
+)
+TAGS = st.lists(st.sampled_from(["*", '"ab"', "ab", 'W/"ab"', '"', "", "W/", '"cd"'])).map(", ".join) | DATES
+RANGES = st.builds(
+    lambda unit, first, last: f"{unit}={first}-{last}", st.sampled_from(["bytes", "Bytes", "items"]), NUMBERS, NUMBERS
+)
+CONDITIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("if-modified-since", "if-unmodified-since"), DATES),
+        **dict.fromkeys(("if-match", "if-none-match", "if-range"), TAGS),
+        **dict.fromkeys(("range", "x-ms-range"), RANGES | DATES),
+    },
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(CONDITIONS)
+@example({"if-modified-since": f"Fri, 27 Nov 2026 {'9' * 20}:00:00 GMT"})
+@example({"if-unmodified-since": f"Fri, 27 Nov 2026 12:00:00 +{'9' * 20}"})
+@example(
+    {"if-modified-since": "Mon, 01 Jan 0001 00:00:00 +2359", "if-unmodified-since": "Fri, 31 Dec 9999 23:59:59 -2359"}
+)
+def test_no_condition_and_no_range_breaks_the_answer(headers: dict[str, str]) -> None:
+    with suppress(ConditionNotMetError):
+        assert blob_storage.is_unmodified(headers, blob_storage.etag("ab"), NOW) in (True, False)
+    with suppress(UnsatisfiableRangeError):
+        wanted = blob_storage.byte_range(headers, 1_000, blob_storage.etag("ab"))
+        assert wanted is None or 0 <= wanted.start <= wanted.end < 1_000

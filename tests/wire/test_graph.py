@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from counterfoil.errors import BadRequestError, NotFoundError, RequestError, TooLargeError, UnsupportedMediaError
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.wire import graph
-from counterfoil.wire.graph import ExportRequest, Period, Status
+from counterfoil.wire.graph import ExportRequest, OperationStatus, Period
 from counterfoil.wire.graph_paths import canonical_path
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 987654, tzinfo=UTC)
@@ -160,17 +160,17 @@ def test_a_key_of_the_caller_is_printable_and_not_too_long() -> None:
 @pytest.mark.parametrize(
     ("status", "name"),
     [
-        (Status.RUNNING, "#microsoft.graph.partners.billing.runningOperation"),
-        (Status.SUCCEEDED, "#microsoft.graph.partners.billing.exportSuccessOperation"),
-        (Status.FAILED, "#microsoft.graph.partners.billing.failedOperation"),
+        (OperationStatus.RUNNING, "#microsoft.graph.partners.billing.runningOperation"),
+        (OperationStatus.SUCCEEDED, "#microsoft.graph.partners.billing.exportSuccessOperation"),
+        (OperationStatus.FAILED, "#microsoft.graph.partners.billing.failedOperation"),
     ],
 )
-def test_operations_are_typed_and_their_times_bear_a_zone(status: Status, name: str) -> None:
+def test_operations_are_typed_and_their_times_bear_a_zone(status: OperationStatus, name: str) -> None:
     tokyo = NOW.astimezone(timezone(timedelta(hours=9)))
     body = graph.operation_body(ROOT, "id", status=status, created_at=tokyo, last_action_at=NOW)
     assert body["@odata.type"] == name
     assert body["createdDateTime"] == body["lastActionDateTime"] == "2026-11-21T12:00:00Z"
-    assert ("error" in body) == (status is Status.FAILED)
+    assert ("error" in body) == (status is OperationStatus.FAILED)
 
 
 def test_an_error_names_the_request_and_its_date_has_no_zone() -> None:

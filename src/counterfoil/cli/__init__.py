@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from counterfoil.cli.options import Frame, NamedPath
-from counterfoil.cli.output import Form, Output
+from counterfoil.cli.output import Output, OutputForm
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.settings import did_you_mean
 
@@ -60,10 +60,8 @@ COMMANDS: Final[dict[str, Listed]] = {
 SERVER_LIBRARIES: Final = frozenset(
     {
         "cryptography",
-        "fastapi",
         "httptools",
         "jwt",
-        "limits",
         "numba",
         "numpy",
         "sqlalchemy",
@@ -204,7 +202,7 @@ def _report(error: BaseException, frame: Frame) -> int:
 
 def _say_interrupted(output: Output) -> None:
     message = "Interrupted. What was finished before stays; the rest was not done."
-    if output.form is not Form.JSON:
+    if output.form is not OutputForm.JSON:
         output.note(message)
         return
     interrupted = CounterfoilError(message)

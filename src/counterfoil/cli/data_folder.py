@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from counterfoil.cli.output import Output, Progress
+from counterfoil.cli.output import Output, ProgressCounter
 from counterfoil.datasets.publish import Workshop
+from counterfoil.datasets.sweep import sweep
+from counterfoil.errors import CounterfoilError
 from counterfoil.periods import utc_now
 from counterfoil.settings import Settings
 from counterfoil.storage.engines import open_store
@@ -21,11 +23,19 @@ def opened(
         yield Workshop(store, utc_now, progress)
 
 
+def swept(workshop: Workshop, output: Output) -> None:
+    """Delete what a publication made unreachable. The publication is in force by now, whether this fails or not."""
+    try:
+        sweep(workshop.store, workshop.now())
+    except CounterfoilError as error:
+        output.warning(f"Old files were not swept: {error} `counterfoil sweep` does it later.")
+
+
 @contextmanager
 def progress_of(output: Output) -> Iterator[Callable[[str, int], None]]:
     """Show how many line items have come along; each stage, such as reading, has a count of its own."""
     with ExitStack() as shown:
-        bars: dict[str, Progress] = {}
+        bars: dict[str, ProgressCounter] = {}
         last: dict[str, int] = {}
 
         def report(stage: str, count: int) -> None:

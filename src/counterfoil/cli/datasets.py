@@ -6,7 +6,7 @@ import click
 
 from counterfoil.cli.data_folder import opened, progress_of
 from counterfoil.cli.options import with_output, with_settings
-from counterfoil.cli.output import Form, Output, counted
+from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.datasets import restore as restoring
 from counterfoil.datasets.verify import verify as verify_all
 from counterfoil.errors import DamagedError, MissingError, UsageError
@@ -50,7 +50,7 @@ def list_datasets(*, partner: str | None, settings: Settings, output: Output) ->
             "scope": str(dataset.scope),
             "lineItems": revision.contents.line_items if revision else 0,
             "published": revision.published_at if revision else None,
-            "revision": revision.id if revision else None if output.form is Form.JSON else "withdrawn",
+            "revision": revision.id if revision else None if output.form is OutputForm.JSON else "withdrawn",
         }
         for dataset, revision in found
     ]
@@ -102,7 +102,7 @@ def verify(*, settings: Settings, output: Output) -> None:
     """
     with progress_of(output) as report, opened(settings) as workshop:
         seen, faults = verify_all(workshop.store, report)
-    if output.form is Form.JSON or faults:
+    if output.form is OutputForm.JSON or faults:
         rows = [{"where": fault.where, "fault": fault.what} for fault in faults]
         output.rows({"where": "Where", "fault": "Fault"}, rows)
     if faults:
@@ -166,7 +166,7 @@ def _dataset(named: dict[str, str | None]) -> Dataset:
     return Dataset(Kind(kind), tenant_id(partner), scope)
 
 
-def _facts(revision: Revision, form: Form) -> dict[str, object]:
+def _facts(revision: Revision, form: OutputForm) -> dict[str, object]:
     totals = revision.contents.plain_totals()
     return {
         "revision": revision.id,
@@ -175,12 +175,12 @@ def _facts(revision: Revision, form: Form) -> dict[str, object]:
         "superseded": revision.superseded_at,
         "lineItems": revision.contents.line_items,
         "currency": revision.contents.currency,
-        "totals": totals if form is Form.JSON else " ".join(f"{name} {text}" for name, text in totals.items()),
+        "totals": totals if form is OutputForm.JSON else " ".join(f"{name} {text}" for name, text in totals.items()),
         "eTag": revision.etag,
     }
 
 
-def _segment(segment: Segment, form: Form) -> object:
-    if form is Form.JSON:
+def _segment(segment: Segment, form: OutputForm) -> object:
+    if form is OutputForm.JSON:
         return {"name": segment.name, "lineItems": segment.contents.line_items}
     return f"{segment.name}: {counted(segment.contents.line_items, 'line item')}"

@@ -13,16 +13,16 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from counterfoil.cli.options import with_output
 from counterfoil.cli.output import Output
-from counterfoil.client import Api, Client, Form, Proof, ask_billed, ask_unbilled
-from counterfoil.client import Receipt as Pulled
+from counterfoil.client import Api, Client, Form, Proof, Receipt, ask_billed, ask_unbilled
 from counterfoil.columns import table_of
-from counterfoil.datasets.publish import Receipt as Published
+from counterfoil.datasets.publish import PublicationReceipt
 from counterfoil.datasets.verify import verify
 from counterfoil.errors import ProofError
 from counterfoil.generator import generate, write
@@ -37,7 +37,7 @@ CURRENCY = "EUR"
 
 
 @dataclass(frozen=True, slots=True)
-class System:
+class DemoSystem:
     """One of the systems to show: what to ask of which API, and the dataset that must come back."""
 
     name: str
@@ -45,11 +45,11 @@ class System:
     dataset: Dataset
     attributes: AttributeSet = AttributeSet.FULL
 
-    def ask(self) -> ExportRequest:
-        """Return the request."""
+    def ask(self, now: datetime) -> ExportRequest:
+        """Return the request; `now` is what the clock of the source shows."""
         if self.dataset.scope.is_billed:
             return ask_billed(self.dataset.kind, self.dataset.scope.invoice, self.attributes)
-        return ask_unbilled(self.dataset.kind, "current", CURRENCY, self.attributes, now=utc_now())
+        return ask_unbilled(self.dataset.kind, "current", CURRENCY, self.attributes, now=now)
 
 
 @click.command(short_help="Publish sample data, serve it, fetch it back and prove it.")
@@ -69,10 +69,12 @@ def demo(*, keep: bool, line_items: int, output: Output) -> None:
     Works in a temporary folder, on a free port of this machine, and leaves nothing behind.
     """
     began = time.monotonic()
-    with scratch_folder() as root, Server() as server:
-        published = _publish(server, root, line_items, output)
+    moment = mid_month(utc_now())
+    systems = _systems(BillingPeriod.containing(moment))
+    with scratch_folder() as root, Server(now=moment) as server:
+        published = _publish(server, root, line_items, systems, output)
         output.note(f"Serving at {server.url}. Fetching it back, as a partner's tool would:")
-        rows = [_row(system, _pull(server, system, root, published), published) for system in _systems()]
+        rows = [_row(system, _pull(server, system, root, published, moment), published) for system in systems]
         headings = {
             "system": "System",
             "api": "API",
@@ -90,32 +92,33 @@ def demo(*, keep: bool, line_items: int, output: Output) -> None:
             _leave_serving(server, output)
 
 
-def _datasets() -> list[Dataset]:
-    unbilled = Scope.unbilled(BillingPeriod.containing(utc_now()), CURRENCY)
+def mid_month(now: datetime) -> datetime:
+    """Return a time in the middle of this month: what the source's clock shows.
+
+    The demo takes a while, and the month must not end between publishing and pulling.
+    """
+    return now.replace(day=15, hour=12, minute=0, second=0, microsecond=0)
+
+
+def _systems(month: BillingPeriod) -> list[DemoSystem]:
+    billed, billed_usage = (Dataset(kind, PARTNER, Scope.billed(INVOICE)) for kind in Kind)
+    unbilled, usage = (Dataset(kind, PARTNER, Scope.unbilled(month, CURRENCY)) for kind in Kind)
     return [
-        Dataset(Kind.RECONCILIATION, PARTNER, Scope.billed(INVOICE)),
-        Dataset(Kind.USAGE, PARTNER, Scope.billed(INVOICE)),
-        Dataset(Kind.RECONCILIATION, PARTNER, unbilled),
-        Dataset(Kind.USAGE, PARTNER, unbilled),
+        DemoSystem("unbilled reconciliation export", Api.GRAPH, unbilled),
+        DemoSystem("billed reconciliation export", Api.GRAPH, billed),
+        DemoSystem("unbilled reconciliation line items", Api.V1, unbilled),
+        DemoSystem("unbilled consumption line items", Api.V1, usage),
+        DemoSystem("unbilled usage export", Api.GRAPH, usage),
+        DemoSystem("billed usage export", Api.GRAPH, billed_usage),
+        DemoSystem("billed reconciliation export, basic", Api.GRAPH, billed, AttributeSet.BASIC),
     ]
 
 
-def _systems() -> list[System]:
-    billed, billed_usage, unbilled, usage = _datasets()
-    return [
-        System("unbilled reconciliation export", Api.GRAPH, unbilled),
-        System("billed reconciliation export", Api.GRAPH, billed),
-        System("unbilled reconciliation line items", Api.V1, unbilled),
-        System("unbilled consumption line items", Api.V1, usage),
-        System("unbilled usage export", Api.GRAPH, usage),
-        System("billed usage export", Api.GRAPH, billed_usage),
-        System("billed reconciliation export, basic", Api.GRAPH, billed, AttributeSet.BASIC),
-    ]
-
-
-def _publish(server: Server, root: Path, line_items: int, output: Output) -> Mapping[Dataset, Published]:
-    published: dict[Dataset, Published] = {}
-    for number, dataset in enumerate(_datasets()):
+def _publish(
+    server: Server, root: Path, line_items: int, systems: list[DemoSystem], output: Output
+) -> Mapping[Dataset, PublicationReceipt]:
+    published: dict[Dataset, PublicationReceipt] = {}
+    for number, dataset in enumerate(dict.fromkeys(system.dataset for system in systems)):
         with _said(output, f"Publishing {line_items:,} {dataset.kind} line items, {dataset.scope}"):
             path = root / f"{number}.jsonl.gz"
             scope = dataset.scope
@@ -125,12 +128,14 @@ def _publish(server: Server, root: Path, line_items: int, output: Output) -> Map
     return published
 
 
-def _pull(server: Server, system: System, root: Path, published: Mapping[Dataset, Published]) -> Pulled:
+def _pull(
+    server: Server, system: DemoSystem, root: Path, published: Mapping[Dataset, PublicationReceipt], moment: datetime
+) -> Receipt:
     audience = "graph" if system.api is Api.GRAPH else "partner-center"
     form = Form.PARQUET if system.api is Api.V1 else Form.BLOBS
     with Client(server.url, server.token(audience=audience)) as client:
         to = root / system.name.replace(" ", "-")
-        pulled = client.pull(system.ask(), to, api=system.api, form=form)
+        pulled = client.pull(system.ask(moment), to, api=system.api, form=form)
     expected = published[system.dataset]
     totals = pulled.totals.get(CURRENCY, {})
     if (
@@ -145,7 +150,7 @@ def _pull(server: Server, system: System, root: Path, published: Mapping[Dataset
     return pulled
 
 
-def _row(system: System, pulled: Pulled, published: Mapping[Dataset, Published]) -> dict[str, object]:
+def _row(system: DemoSystem, pulled: Receipt, published: Mapping[Dataset, PublicationReceipt]) -> dict[str, object]:
     main = table_of(system.dataset.kind).totals[-1]
     return {
         "system": system.name,

@@ -75,7 +75,7 @@ def _diagnose_setup(settings: Settings) -> Iterator[Finding]:
 
 def _data_folder(settings: Settings) -> Iterator[Finding]:
     from counterfoil.periods import Clocks
-    from counterfoil.server.opening import opened as opened_service
+    from counterfoil.server.startup import opened as opened_service
     from counterfoil.storage.engines import open_store
     from counterfoil.storage.secrets import KEYRING_FILE, load_or_create_keyring
     from counterfoil.wire.tokens import Keyring

@@ -69,7 +69,7 @@ def generate(
     from counterfoil.generator import generate as line_items_of
     from counterfoil.generator import write
 
-    if not out:
+    if not out or "\0" in out:
         raise UsageError("-o names no file.", remedy="Give a name, or - for standard output.")
     chunks = line_items_of(
         Kind(kind),

@@ -19,7 +19,7 @@ from typing import ParamSpec, TextIO, TypeVar
 
 import click
 
-from counterfoil.cli.output import Form, Output
+from counterfoil.cli.output import Output, OutputForm
 from counterfoil.errors import UsageError
 from counterfoil.settings import Settings
 
@@ -30,8 +30,8 @@ R = TypeVar("R")
 class NamedPath(click.Path):
     """The path of a file or folder. An empty one, such as `"$UNSET"`, is a mistake and not the working directory."""
 
-    def __init__(self, *, folder: bool = False) -> None:
-        super().__init__(file_okay=not folder, dir_okay=folder, path_type=Path)
+    def __init__(self, *, folder: bool = False, or_file: bool = False) -> None:
+        super().__init__(file_okay=not folder or or_file, dir_okay=folder, path_type=Path)
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
@@ -39,7 +39,7 @@ class NamedPath(click.Path):
         """Return the path; refuse an empty one, and one that no file can have."""
         text = os.fspath(value)
         if not text or "\0" in text:
-            self.fail(f"{text!r} names no {'folder' if not self.file_okay else 'file'}.", param, ctx)
+            self.fail(f"{text!r} names no {'folder' if self.dir_okay else 'file'}.", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -67,8 +67,8 @@ def with_output(function: Callable[P, R]) -> Callable[P, R]:
     """Add `--output table|json`, and pass an `output: Output`."""
     return click.option(
         "--output",
-        type=click.Choice([form.value for form in Form], case_sensitive=False),
-        default=Form.TABLE.value,
+        type=click.Choice([form.value for form in OutputForm], case_sensitive=False),
+        default=OutputForm.TABLE.value,
         show_default=True,
         is_eager=True,  # so that a mistake in any other option is already told in the form that was asked for
         callback=_make_output,
@@ -138,6 +138,6 @@ def _refuse_nan(_: click.Context, __: click.Parameter, seconds: float) -> float:
 
 
 def _make_output(context: click.Context, _: click.Parameter, form: str) -> Output:
-    output = Output(Form(form))
+    output = Output(OutputForm(form))
     context.find_root().ensure_object(Frame).output = output
     return output

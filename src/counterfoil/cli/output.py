@@ -1,8 +1,8 @@
 """What a command says: data on stdout, everything else on stderr, as a table or as JSON.
 
-What a newcomer would get wrong: a command never prints by itself and never asks which form was chosen. It hands
-values to an `Output`. Values may come from strangers' files, so nothing in them can move the cursor or colour the
-screen; and what goes through a pipe is never cut to a width.
+A command never prints by itself and never asks which form was chosen. It hands values to an `Output`. Values may come
+from strangers' files, so nothing in them can move the cursor or colour the screen; and what goes through a pipe is
+never cut to a width.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ MESSAGE_CHARACTERS_MAX: Final = 2_000
 _OPTION_NAMES: Final = {"attributes": "attribute-set", "form": "format", "wait_s_max": "wait"}
 
 
-class Form(StrEnum):
+class OutputForm(StrEnum):
     """The two forms data can be printed in."""
 
     TABLE = "table"
     JSON = "json"
 
 
-class Progress(Protocol):
+class ProgressCounter(Protocol):
     """Something that is told how far a piece of work has come."""
 
     def advance(self, count: int) -> None:
@@ -52,14 +52,14 @@ class Output:
     Columns and facts are given as a mapping from the name used in JSON to the heading used in a table.
     """
 
-    form: Form = Form.TABLE
+    form: OutputForm = OutputForm.TABLE
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
 
     def rows(self, columns: Mapping[str, str], rows: Iterable[Mapping[str, object]], *, none: str = "") -> None:
         """Print many things of one sort. `none` is remarked where there are none (the data is then empty)."""
         listed = list(rows)
-        if self.form is Form.JSON:
+        if self.form is OutputForm.JSON:
             self._print_json([{name: _for_json(row[name]) for name in columns} for row in listed])
         elif listed:
             cells = [[row[name] for name in columns] for row in listed]
@@ -69,7 +69,7 @@ class Output:
 
     def facts(self, headings: Mapping[str, str], values: Mapping[str, object]) -> None:
         """Print what there is to say about one thing."""
-        if self.form is Form.JSON:
+        if self.form is OutputForm.JSON:
             self._print_json({name: _for_json(values[name]) for name in headings})
             return
         width = max(map(len, headings.values()), default=0)
@@ -81,7 +81,7 @@ class Output:
 
     def text(self, name: str, value: str) -> None:
         """Print one bare value, so that a shell can take it as it is: `$(counterfoil token ...)`."""
-        if self.form is Form.JSON:
+        if self.form is OutputForm.JSON:
             self._print_json({name: value})
         else:
             self._print(value)
@@ -97,16 +97,25 @@ class Output:
     def error(self, error: CounterfoilError) -> None:
         """Say on stderr, in one line, what was refused and what to do about it."""
         message, remedy = _shortened(printable(error.message)), _shortened(printable(error.advice(as_option)))
-        if self.form is Form.JSON:
+        if self.form is OutputForm.JSON:
             body = {"type": type(error).__name__, "message": message, "remedy": remedy, "exitCode": error.exit_code}
             click.echo(json.dumps({"error": body}, ensure_ascii=False), file=self.stderr)
             return
         click.echo(click.style("Error: ", fg="red", bold=True) + f"{message} {remedy}".rstrip(), file=self.stderr)
 
+    def conclude(self, message: str, *, remedy: str, exit_code: int) -> int:
+        """Say on stderr how a command ended that did its work and found something; returns the exit code for it."""
+        if self.form is OutputForm.JSON:
+            body = {"message": printable(message), "remedy": printable(remedy), "exitCode": exit_code}
+            click.echo(json.dumps({"conclusion": body}, ensure_ascii=False), file=self.stderr)
+        else:
+            self.note(f"{message} {remedy}".rstrip())
+        return exit_code
+
     @contextmanager
     def progress(
         self, what: str, total: int | None = None, *, clock: Callable[[], float] = time.monotonic
-    ) -> Iterator[Progress]:
+    ) -> Iterator[ProgressCounter]:
         """Show how work comes along: a bar on a terminal, otherwise a plain line now and then."""
         if not self.stderr.isatty():
             yield _PlainProgress(self, what, total, clock)

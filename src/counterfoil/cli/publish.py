@@ -9,23 +9,23 @@ from typing import Any
 
 import click
 
-from counterfoil.cli.data_folder import opened, progress_of
+from counterfoil.cli.data_folder import opened, progress_of, swept
 from counterfoil.cli.options import NamedPath, standard_input, with_output, with_settings
-from counterfoil.cli.output import Form, Output, counted
+from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.csv_lines import DateOrder
-from counterfoil.datasets.publish import Input, Receipt, Workshop
+from counterfoil.datasets.publish import Input, PublicationReceipt
 from counterfoil.datasets.publish import publish as publish_inputs
-from counterfoil.datasets.sweep import sweep
-from counterfoil.errors import CounterfoilError, UsageError
+from counterfoil.errors import UsageError
 from counterfoil.model import WHOLE, Kind, segment_name, tenant_id
 from counterfoil.periods import BillingPeriod
 from counterfoil.settings import Settings
 
 _HELP = """Publish line items: check them, keep every digit, and put them in force all at once.
 
-FILE is JSON lines (in Graph's or Partner Center v1's spelling), v1 pages, or Partner Center's CSV; plain or gzip; `-`
-is standard input. Files may belong to several datasets; either all are published or none.
+FILE is JSON lines (in Graph's or Partner Center v1's spelling), v1 pages, or Partner Center's CSV, plain or gzip; or
+Parquet, such as a pull writes. `-` is standard input. Files may belong to several datasets; either all are published
+or none.
 
 What the line items tell need not be said, and what is said is checked: --partner, --kind, --invoice and --currency are
 assertions. Unbilled line items do not tell their month, so --period must.
@@ -107,7 +107,7 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
         )
         new = {receipt.dataset.partner for receipt in receipts} - known
         if not options["dry_run"]:
-            _sweep(workshop, output)
+            swept(workshop, output)
     print_receipts(output, receipts)
     if options["dry_run"]:
         output.note("A dry run: nothing was published.")
@@ -148,18 +148,10 @@ def _check_rejects(rejects: Path | None, settings: Settings) -> None:
         )
 
 
-def _sweep(workshop: Workshop, output: Output) -> None:
-    """Take away what the publication made unreachable. It is done and true by now, whatever becomes of this."""
-    try:
-        sweep(workshop.store, workshop.now())
-    except CounterfoilError as error:
-        output.warning(f"Old files were not swept: {error} `counterfoil sweep` does it later.")
-
-
-def print_receipts(output: Output, receipts: list[Receipt]) -> None:
+def print_receipts(output: Output, receipts: list[PublicationReceipt]) -> None:
     """Print receipts, as facts for people and as one list for programs."""
     rows = [receipt_facts(receipt) for receipt in receipts]
-    if output.form is Form.JSON:
+    if output.form is OutputForm.JSON:
         output.rows(HEADINGS, rows)
         return
     for row in rows:
@@ -167,7 +159,7 @@ def print_receipts(output: Output, receipts: list[Receipt]) -> None:
         output.facts({name: heading for name, heading in HEADINGS.items() if row[name] or name != "warnings"}, row)
 
 
-def receipt_facts(receipt: Receipt) -> dict[str, Any]:
+def receipt_facts(receipt: PublicationReceipt) -> dict[str, Any]:
     """Return what a receipt says, by the names it has in JSON."""
     return {
         "dataset": str(receipt.dataset),

@@ -13,9 +13,9 @@ import click
 
 from counterfoil.cli.options import NamedPath, load_settings, with_output, with_token, with_wait
 from counterfoil.cli.output import Output
-from counterfoil.cli.publishing import Publishing, publishing_in
 from counterfoil.cli.pull_again import Again, advise_for_profile, again_for_all, again_for_one
 from counterfoil.cli.pull_display import displayed
+from counterfoil.cli.pull_publish import PullPublisher, publisher_in
 from counterfoil.cli.receipts import show_receipt
 from counterfoil.cli.sources import TOKEN_VARIABLE, find_profile, token_source
 from counterfoil.errors import CounterfoilError, UsageError
@@ -117,14 +117,14 @@ def pull(
     wait_s: float,
     output: Output,
     **single: Any,
-) -> None:
+) -> int:
     """Read the options and pull; the text that `--help` shows is above."""
     from counterfoil.client import Client
 
     settings = load_settings(data=data)
     profile = find_profile(settings, source)
     now = utc_now()
-    publishing = publishing_in(settings, single["form"] or profile.form, output) if publish else None
+    publisher = publisher_in(settings, single["form"] or profile.form, output) if publish else None
     if data is not None and not publish:
         raise UsageError("--data is the data folder to publish in, and goes with --publish.")
     if everything:
@@ -133,13 +133,13 @@ def pull(
         _refuse_single(profile, single)
         credential = token_source(profile, token, os.environ)
         with Client(profile.url, credential, wait_s_max=wait_s, parallel=parallel) as client:
-            pull_all(profile, client, publishing, output, now, again_for_all(source, publishing, token, output))
-        return
+            return pull_all(profile, client, publisher, output, again_for_all(source, publisher, token, output))
     ask, to = _what_and_where(profile, single, now)
     credential = token_source(profile, token, os.environ)
-    again = again_for_one(source, ask, single, publishing, token, output)
+    again = again_for_one(source, ask, single, publisher, token, output)
     with Client(profile.url, credential, wait_s_max=wait_s, parallel=parallel) as client:
-        _pull_one(client, profile, ask, to, single, publishing, output, again)
+        _pull_one(client, profile, ask, to, single, publisher, output, again)
+    return 0
 
 
 def _pull_one(
@@ -148,7 +148,7 @@ def _pull_one(
     ask: Ask,
     to: Path,
     single: Mapping[str, Any],
-    publishing: Publishing | None,
+    publisher: PullPublisher | None,
     output: Output,
     again: Again,
 ) -> None:
@@ -166,8 +166,8 @@ def _pull_one(
             advise_for_profile(error, to)
         again.advise(error)
         raise
-    if publishing is not None:
-        publishing(receipt, to, output)
+    if publisher is not None:
+        publisher.publish(receipt, to)
     show_receipt(output, receipt, to)
 
 

@@ -1,8 +1,7 @@
 """What a pull that ended early says: the command that goes on, and what to do about a folder.
 
-What a newcomer would get wrong: a token is never repeated, so the command alone would not do, and that is said. Where
-the same command would only fail the same way, none is named. And a profile has its folder, so advice to name another
-with `--to` is no help there.
+A token is never repeated, so the command says where one has to be added. If the same command would only fail the same
+way, none is named. A profile has a folder of its own, so advice to name another with `--to` would not help.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.cli.options import frame
-from counterfoil.cli.output import Form, Output, as_option
-from counterfoil.cli.publishing import Publishing
+from counterfoil.cli.output import Output, OutputForm, as_option
+from counterfoil.cli.pull_publish import PullPublisher
 from counterfoil.errors import CounterfoilError, OperationFailedError, RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class Again:
 
 
 def again_for_one(
-    source: str, ask: Ask, single: Mapping[str, Any], publishing: Publishing | None, token: str | None, output: Output
+    source: str, ask: Ask, single: Mapping[str, Any], publisher: PullPublisher | None, token: str | None, output: Output
 ) -> Again:
     """Return the command for one thing. It names the month, which `last` will not mean for ever."""
     words = ["--kind", ask.kind.value]
@@ -62,26 +61,29 @@ def again_for_one(
     for name, option in _OPTIONS.items():
         if single[name] is not None:
             words += [option, str(single[name])]
-    return _again(source, words, publishing, token, output)
+    return _again(source, words, publisher, token, output)
 
 
-def again_for_all(source: str, publishing: Publishing | None, token: str | None, output: Output) -> Again:
+def again_for_all(source: str, publisher: PullPublisher | None, token: str | None, output: Output) -> Again:
     """Return the command for all that a profile lists."""
-    return _again(source, ["--all"], publishing, token, output)
+    return _again(source, ["--all"], publisher, token, output)
 
 
-def _again(source: str, what: list[str], publishing: Publishing | None, token: str | None, output: Output) -> Again:
+def _again(source: str, what: list[str], publisher: PullPublisher | None, token: str | None, output: Output) -> Again:
     config = frame().config
     words = ["counterfoil", *(["--config", str(config)] if config else []), "pull", source, *what]
-    if publishing is not None:
-        words += ["--publish", "--data", str(publishing.settings.data)]
-    if output.form is Form.JSON:
+    if publisher is not None:
+        words += ["--publish", "--data", str(publisher.settings.data)]
+    if output.form is OutputForm.JSON:
         words += ["--output", "json"]
     return Again(tuple(words), token is not None)
 
 
 def advise_for_profile(error: CounterfoilError, folder: Path) -> None:
-    """Have the remedy be one that a profile leaves: it has its folder, and `--to` would make it lie elsewhere."""
-    if isinstance(error, UsageError) and "--to" in error.remedy:
-        error.remedy = f"Move {folder} away, and pull again."
-    error.remedy = error.remedy.replace("name another folder with --to", "give the profile another folder, `to`")
+    """Give the error a remedy that fits a profile, which has a folder of its own: naming another would not help."""
+    if "to" not in error.parameter.split():
+        return
+    error.parameter = ""
+    error.remedy = f"Move {folder} away, and pull again."
+    if not isinstance(error, UsageError):
+        error.remedy = "Trying again is safe: make room, or give the profile another folder, `to`."

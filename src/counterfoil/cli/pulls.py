@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from counterfoil.cli.options import load_settings, with_output, with_token, with_wait
-from counterfoil.cli.output import Form, Output, counted
+from counterfoil.cli.options import NamedPath, load_settings, with_output, with_token, with_wait
+from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.cli.receipts import show_receipt
 from counterfoil.cli.sources import find_profile, token_source
 from counterfoil.errors import CounterfoilError, UsageError
@@ -19,8 +19,8 @@ from counterfoil.periods import utc_now
 from counterfoil.settings import Profile, Settings
 
 if TYPE_CHECKING:
-    from counterfoil.client.holdings.held import Holding
-    from counterfoil.client.holdings.standing import Standing
+    from counterfoil.client.holdings.holding import Holding
+    from counterfoil.client.holdings.status import HoldingStatus
 
 _LISTED: Final = {
     "kind": "Kind",
@@ -58,7 +58,7 @@ def list_pulls(places: Sequence[str], output: Output) -> None:
     Exit code 1 if something is damaged: a receipt that cannot be read, or a file that is missing or of another size.
     """
     rows = [_row(each, tenant) for each, tenant in _holdings(places)]
-    output.rows(_LISTED_IN_JSON if output.form is Form.JSON else _LISTED, rows, none="Nothing is held there.")
+    output.rows(_LISTED_IN_JSON if output.form is OutputForm.JSON else _LISTED, rows, none="Nothing is held there.")
     damaged = [row for row in rows if row["state"] == "damaged"]
     if damaged:
         more = f", and {counted(len(damaged) - 1, 'more')}" if len(damaged) > 1 else ""
@@ -69,11 +69,11 @@ def list_pulls(places: Sequence[str], output: Output) -> None:
 
 
 @pulls.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=NamedPath(folder=True, or_file=True))
 @with_output
 def show(folder: Path, output: Output) -> None:
     """Show the receipt of the pull in a folder: what was asked and came, and what of it is certain."""
-    from counterfoil.client.holdings.held import holding_at
+    from counterfoil.client.holdings.holding import holding_at
     from counterfoil.client.receipt import FILE_NAME
 
     folder = folder.parent if folder.name == FILE_NAME else folder
@@ -95,16 +95,17 @@ def show(folder: Path, output: Output) -> None:
 def verify(places: Sequence[str], output: Output) -> None:
     """Compute sizes, hashes, line counts and exact totals again from the files, and hold them against the receipts.
 
-    Of Excel files, size and hash are compared. Below a profile's folder, data without a receipt is a fault. Nobody is
-    asked. Exit code 1 if anything is not as it was.
+    Of Excel files, size and hash are compared. Of a pull that is not finished, what it wrote down to go on from. Below
+    a profile's folder, data without a receipt is a fault. Nobody is asked. Exit code 1 if anything is not as it was.
     """
-    from counterfoil.client.holdings.held import verify as verify_holding
+    from counterfoil.client.holdings.holding import verify as verify_holding
 
     rows: list[dict[str, object]] = []
     files = line_items = 0
-    held = [each for each in _holdings(places) if each[0].receipt or each[0].told or not each[0].unfinished]
+    found = list(_holdings(places))
+    held = [holding for holding, _ in found if holding.receipt or holding.told or not holding.unfinished]
     with output.progress("Line items") as progress:
-        for holding, tenant in held:
+        for holding, tenant in found:
             verdict = verify_holding(holding, tenant, progress.advance)
             files, line_items = files + verdict.files, line_items + verdict.line_items
             rows += [{"folder": holding.folder, "fault": fault} for fault in verdict.faults]
@@ -126,7 +127,7 @@ def verify(places: Sequence[str], output: Output) -> None:
 @with_token
 @with_wait(600.0)
 @with_output
-def status(profile_name: str, offline: bool, token: str | None, wait_s: float, output: Output) -> None:
+def status(profile_name: str, offline: bool, token: str | None, wait_s: float, output: Output) -> int:
     """Tell for each invoice, kind and currency that a profile expects: held, newer there, not there yet, overdue.
 
     The source is asked one harmless thing for each: for an export, of which nothing is downloaded. Exit code 3 if
@@ -134,50 +135,46 @@ def status(profile_name: str, offline: bool, token: str | None, wait_s: float, o
     else 0.
     """
     from counterfoil.client.holdings.expected import expected_of, root_of
-    from counterfoil.client.holdings.standing import Source, standings
+    from counterfoil.client.holdings.status import ProbedSource, statuses
     from counterfoil.client.protocol.asking import Api
 
     profile = load_settings().profile(profile_name)
     now = utc_now()
     credential = "-" if offline else token_source(profile, token, os.environ)
-    source = Source(profile.url, Api(profile.api), credential, wait_s_max=wait_s)
-    found: list[Standing] = []
+    source = ProbedSource(profile.url, Api(profile.api), credential, wait_s_max=wait_s)
+    found: list[HoldingStatus] = []
     with output.progress("Asked") as progress:
         listed = expected_of(profile, now)
-        for each in standings(listed, root_of(profile), source, now, tenant=profile.tenant, offline=offline):
+        for each in statuses(listed, root_of(profile), source, now, tenant=profile.tenant, offline=offline):
             found.append(each)
             progress.advance(1)
     rows = [_standing_row(each) for each in found]
-    headings = _STANDING if output.form is not Form.JSON else {**_STANDING, "eTag": "eTag", "folder": "Folder"}
+    headings = _STANDING if output.form is not OutputForm.JSON else {**_STANDING, "eTag": "eTag", "folder": "Folder"}
     output.rows(headings, rows, none="The profile lists neither invoices nor currencies, so nothing is expected.")
-    _end_with_what_they_say(profile, found, offline=offline)
+    return _conclude(profile, found, output, offline=offline)
 
 
-def _end_with_what_they_say(profile: Profile, found: Sequence[Standing], *, offline: bool) -> None:
-    from counterfoil.client.holdings.standing import State
+def _conclude(profile: Profile, found: Sequence[HoldingStatus], output: Output, *, offline: bool) -> int:
+    from counterfoil.client.holdings.status import WANTING, State
 
     states = Counter(each.state for each in found)
-    wanting = [
-        state for state in (State.NEWER, State.THERE, State.OVERDUE, State.NEVER, State.DAMAGED) if states[state]
-    ]
-    if wanting:
-        told = CounterfoilError(
+    if wanting := [state for state in WANTING if states[state]]:
+        damaged = " (move the folder of what is damaged away first)." if states[State.DAMAGED] else ""
+        return output.conclude(
             f"Of {len(found)} expected: {', '.join(f'{states[state]} {state}' for state in wanting)}.",
-            remedy=f"To pull what is there: counterfoil pull {profile.name} --all"
-            + (" (move the folder of what is damaged away first)." if states[State.DAMAGED] else ""),
+            remedy=f"To pull what is there: counterfoil pull {profile.name} --all{damaged}",
+            exit_code=3,
         )
-        told.exit_code = 3
-        raise told
     if states[State.UNKNOWN] and not offline:
-        told = CounterfoilError(
+        return output.conclude(
             f"Of {len(found)} expected: {states[State.UNKNOWN]} unknown, because the source could not be asked.",
             remedy=f"`counterfoil doctor {profile.name}` looks for the cause.",
+            exit_code=4,
         )
-        told.exit_code = 4
-        raise told
+    return 0
 
 
-def _standing_row(each: Standing) -> dict[str, object]:
+def _standing_row(each: HoldingStatus) -> dict[str, object]:
     receipt = each.receipt
     return {
         "kind": each.expected.kind.value,
@@ -195,7 +192,7 @@ def _standing_row(each: Standing) -> dict[str, object]:
 def _holdings(places: Sequence[str]) -> Iterator[tuple[Holding, str]]:
     """Yield what is held in some places, and the tenant whose data it should be, where a profile tells."""
     from counterfoil.client.holdings.expected import PULLS_FOLDER
-    from counterfoil.client.holdings.held import holdings_below
+    from counterfoil.client.holdings.holding import holdings_below
 
     settings = load_settings()
     seen: set[Path] = set()
@@ -219,7 +216,7 @@ def _folder(settings: Settings, place: str) -> Path:
 
 
 def _row(holding: Holding, tenant: str) -> dict[str, object]:
-    from counterfoil.client.holdings.held import flaw_of
+    from counterfoil.client.holdings.holding import flaw_of
 
     receipt = holding.receipt
     told = flaw_of(holding, tenant)

@@ -1,15 +1,11 @@
-"""A receipt as people read it.
-
-What a newcomer would get wrong: in JSON it is the receipt itself, every key of it, and the folder; only the table
-leaves out what most people do not ask for.
-"""
+"""Printing a receipt: in JSON with all its members and the folder; in a table without what few people ask for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterfoil.cli.output import Form, Output
+from counterfoil.cli.output import Output, OutputForm
 
 if TYPE_CHECKING:
     from counterfoil.client import Receipt
@@ -17,7 +13,7 @@ if TYPE_CHECKING:
 
 def show_receipt(output: Output, receipt: Receipt, folder: Path, *, in_full: bool = False) -> None:
     """Print what came, and what of it is certain; in full with what was asked, checked and called."""
-    if output.form is Form.JSON:
+    if output.form is OutputForm.JSON:
         body = receipt.to_json()
         output.facts({name: name for name in (*body, "folder")}, {**body, "folder": folder})
         return

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from starlette.types import ASGIApp
 
 from counterfoil.cli.data_folder import opened as opened_folder
 from counterfoil.cli.data_folder import progress_of
@@ -21,14 +22,14 @@ from counterfoil.errors import InputError, UsageError
 from counterfoil.model import Dataset
 from counterfoil.periods import Clocks, business_clock, utc_now
 from counterfoil.server.app import create_app
-from counterfoil.server.faults.layer import FaultyApp
-from counterfoil.server.faults.plans import Plan, plan_of
-from counterfoil.server.issuing import mint_development_token
-from counterfoil.server.opening import check, endpoints, opened
-from counterfoil.server.run import Bound, WebServer
-from counterfoil.server.service import Application, Service
-from counterfoil.server.tls import DevelopmentCertificate, host_name
+from counterfoil.server.identity.signing_keys import mint_development_token
+from counterfoil.server.identity.tls import DevelopmentCertificate, host_name
+from counterfoil.server.server_parts import Service
+from counterfoil.server.startup import check, endpoints, opened
+from counterfoil.server.web_server import Bound, WebServer
 from counterfoil.settings import Settings
+from counterfoil.testing.faults.fault_plan import FaultPlan, plan_of
+from counterfoil.testing.faults.faulty_app import FaultyApp
 
 _YEARS = (2000, 2999)
 
@@ -108,7 +109,7 @@ def serve(
             output.warning("Development mode: anybody who can reach this server gets a token for any partner.")
             if names:
                 output.warning(f"It answers to {', '.join(names)} too, not only to this machine.")
-        app: Application = create_app(service)
+        app: ASGIApp = create_app(service)
         if plan is not None:
             app = FaultyApp(app, clocks.wall, plan)
             _warn_of_faults(output, plan)
@@ -117,7 +118,7 @@ def serve(
     output.note("Stopped.")
 
 
-def _warn_of_faults(output: Output, plan: Plan) -> None:
+def _warn_of_faults(output: Output, plan: FaultPlan) -> None:
     """Say what will go wrong, as a plan that can be kept in a file."""
     output.warning(f"It answers wrongly on purpose, by {counted(len(plan.rules), 'rule')}:")
     for line in plan.text().splitlines():
@@ -184,7 +185,8 @@ def _load(settings: Settings, output: Output, folder: Path) -> None:
         except InputError as error:
             if "--period" in error.remedy:  # an option of `publish`, and none of `serve`
                 error.remedy = "Put the month into the file's name, such as usage-2026-11.jsonl."
-            elif "--allow-rejects" in error.remedy:
+            elif error.parameter == "allow_rejects":
+                error.parameter = ""
                 error.remedy = "Mend the line, or publish without it: counterfoil publish --allow-rejects."
             raise
     for receipt in receipts:

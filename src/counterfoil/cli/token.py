@@ -9,7 +9,7 @@ from counterfoil.cli.output import Output
 from counterfoil.errors import UsageError
 from counterfoil.model import tenant_id
 from counterfoil.periods import utc_now
-from counterfoil.server.issuing import mint_development_token
+from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.settings import Settings
 from counterfoil.storage.engines import open_store
 

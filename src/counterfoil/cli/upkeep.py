@@ -12,6 +12,7 @@ from counterfoil.cli.output import Output
 from counterfoil.datasets.rebuild import rebuild as rebuild_all
 from counterfoil.datasets.sweep import sweep as sweep_all
 from counterfoil.errors import DamagedError
+from counterfoil.lifetimes import UNBILLED_KEPT
 from counterfoil.periods import utc_now
 from counterfoil.settings import Settings
 from counterfoil.storage.engines import open_to_keep, open_to_rebuild
@@ -25,7 +26,11 @@ _FOR_EVER = "forever"
     "--keep-billed", metavar="DAYS", default=_FOR_EVER, show_default=True, help="Keep superseded billed revisions."
 )
 @click.option(
-    "--keep-unbilled", metavar="DAYS", default="90", show_default=True, help="Keep superseded unbilled revisions."
+    "--keep-unbilled",
+    metavar="DAYS",
+    default=str(UNBILLED_KEPT.days),
+    show_default=True,
+    help="Keep superseded unbilled revisions.",
 )
 @click.option("--delete-unlisted", is_flag=True, help="Delete the files that no catalog lists, for good.")
 @with_output

@@ -18,10 +18,8 @@ from counterfoil import numbers
 from counterfoil.columns import EXTRA, Codec, LineItemTable, Spelling, Type
 from counterfoil.datasets import digest, records
 from counterfoil.datasets.located import Located
-from counterfoil.datasets.values import why_not_a_date
-
-# At most 1 + 13 + 1 + 40 characters, below 1e13, 40 decimals: inside numbers.why_not_a_number on every count.
-_PLAIN_NUMBER = r"^-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,40})?$"
+from counterfoil.line_items.cutter import PLAIN_NUMBER
+from counterfoil.line_items.values import why_not_a_date
 
 Texts = Sequence[str | None]
 
@@ -120,7 +118,7 @@ def _numbers(spelling: Spelling, array: pa.Array) -> tuple[pa.Array, np.ndarray 
     empty = pc.equal(array, "")
     if pc.any(empty).as_py():
         array = pc.if_else(empty, pa.scalar(None, pa.string()), array)
-    plain = pc.fill_null(pc.match_substring_regex(array, _PLAIN_NUMBER), fill_value=True)
+    plain = pc.fill_null(pc.match_substring_regex(array, PLAIN_NUMBER), fill_value=True)
     unsure = ~plain.to_numpy(zero_copy_only=False)
     if spelling.from_v1 and spelling.column.codec is Codec.RATE:
         codes = pc.dictionary_encode(array)

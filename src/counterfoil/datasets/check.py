@@ -16,13 +16,13 @@ import pyarrow.compute as pc
 
 from counterfoil.columns import EXTRA, LineItemTable, table_of
 from counterfoil.datasets.batch import Batch
-from counterfoil.datasets.json_lines import OnRefused
-from counterfoil.datasets.values import Refused
 from counterfoil.errors import InputError, UsageError
+from counterfoil.lifetimes import LINE_ITEM_SIZE_BYTES_MAX
+from counterfoil.line_items.reference import OnRefused
+from counterfoil.line_items.values import Refused
 from counterfoil.model import Dataset, Kind, Scope, tenant_id
 from counterfoil.periods import BillingPeriod
 
-ITEM_SIZE_BYTES_MAX = 1 << 20
 _EMPTY = pa.scalar("", pa.string())  # made of a plain "", every time, Arrow would look for date libraries to import
 _CERTAINLY_SMALL_BYTES = 128 << 10  # escapes make a text six times longer at most
 
@@ -109,7 +109,7 @@ def refuse_oversized(batch: Batch, sizes: np.ndarray, on_refused: OnRefused) -> 
     kept = np.ones(batch.num_rows, dtype=bool)
     for row in np.nonzero(sizes > _CERTAINLY_SMALL_BYTES)[0]:
         rendered = json.dumps(batch.items.slice(row, 1).to_pylist()[0], ensure_ascii=False)
-        if len(rendered.encode()) > ITEM_SIZE_BYTES_MAX - 1024:
+        if len(rendered.encode()) > LINE_ITEM_SIZE_BYTES_MAX - 1024:
             kept[row] = False
             on_refused(int(batch.lines[row]), Refused("a line item of more than 1 MiB"))
     return None if kept.all() else kept

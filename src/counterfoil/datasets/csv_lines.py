@@ -1,8 +1,9 @@
 """Reading CSV: Partner Center's reconciliation files and daily rated usage files, as downloaded.
 
-Two things differ from JSON. Dates may be written `11/20/2026`, which means two days to two people: the order must be
-declared, and such dates are the only thing Counterfoil ever rewrites (to ISO, UTC). And a spreadsheet may have been
-there before us: amounts with thousands separators or a decimal comma are refused, never guessed.
+Two things differ from JSON. A date such as `11/12/2026` means November to one reader and December to another, so the
+order must be declared; such dates are the only values that Counterfoil rewrites (to ISO, UTC). And a spreadsheet may
+have saved the file: amounts with thousands separators or a decimal comma, and times that no clock shows, are refused,
+never guessed.
 """
 
 from __future__ import annotations
@@ -20,22 +21,16 @@ import pyarrow as pa
 from counterfoil.columns import EXTRA, LineItemTable, Spelling, Type
 from counterfoil.datasets import batch
 from counterfoil.datasets.batch import Batch
-from counterfoil.datasets.json_lines import OnRefused
-from counterfoil.datasets.source import LINE_SIZE_BYTES_MAX, Source
-from counterfoil.datasets.values import (
-    Refused,
-    check_text,
-    stored_date,
-    stored_flag,
-    stored_number,
-    stored_text,
-)
+from counterfoil.datasets.source import Source
 from counterfoil.errors import InputError
+from counterfoil.line_items.blocks import LINE_SIZE_BYTES_MAX
+from counterfoil.line_items.reference import OnRefused
+from counterfoil.line_items.values import Refused, check_text, stored_cell
 
 DateOrder = Literal["mdy", "dmy"]
 ROWS_PER_BATCH = 20_000
 _LOCAL_DATE = re.compile(
-    r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2}))?(?: ?([AaPp])[Mm])?)?", re.ASCII
+    r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2}))?(?: ?([AaPp])[Mm])?)?", re.ASCII
 )
 
 
@@ -102,12 +97,12 @@ class CsvReader:
             seen[meaning] = name
 
     def _text_lines(self, source: Source) -> Iterator[str]:
-        for chunk in source.chunks():
-            data = bytes(chunk.data)
+        for block in source.blocks():
+            data = bytes(block.data)
             try:
                 text = data.decode()
             except UnicodeDecodeError as error:
-                line = chunk.first_line + data.count(b"\n", 0, error.start)
+                line = block.first_line + data.count(b"\n", 0, error.start)
                 raise InputError("not UTF-8", file=self._file, line=line, remedy="Save it as CSV UTF-8.") from error
             yield from io.StringIO(text + "\n", newline="")
 
@@ -135,7 +130,7 @@ class CsvReader:
 
     def _iso(self, text: str, name: str, line: int) -> str:
         """Return an ISO date for a local one; anything else stays, for the checks to judge."""
-        if not text or (len(text) > 4 and text[4] == "-"):
+        if not text or (text[4:5] == "-" and text[:4].isdigit()):
             return text
         match = _LOCAL_DATE.fullmatch(text)
         if match is None:
@@ -147,17 +142,18 @@ class CsvReader:
                 line=line,
                 attribute=name,
                 value=text,
-                remedy="Say which comes first: --date-order mdy (US) or --date-order dmy.",
+                remedy="Say which comes first, the month (mdy, as in the US) or the day (dmy).",
+                parameter="date_order",
             )
-        first, second, year, hour, minute, second_of_minute, half = match.groups()
+        first, _, second, year, hour, minute, seconds, half = match.groups()
         month, day = (first, second) if self._date_order == "mdy" else (second, first)
         hours = int(hour or 0)
         if half:
+            if not 1 <= hours <= 12:
+                return text
             hours = hours % 12 + (12 if half in "Pp" else 0)
         try:
-            moment = datetime(
-                int(year), int(month), int(day), hours, int(minute or 0), int(second_of_minute or 0), tzinfo=UTC
-            )
+            moment = datetime(int(year), int(month), int(day), hours, int(minute or 0), int(seconds or 0), tzinfo=UTC)
         except ValueError:
             return text
         return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment.year > 999 else text
@@ -174,7 +170,10 @@ class CsvReader:
             try:
                 item = {}
                 for name, spelling, text in zip(names, spellings, row, strict=True):
-                    if spelling is not None and (stored := self._stored(spelling, name, text, line)) is not None:
+                    if spelling is None:
+                        continue
+                    iso = self._iso(text, name, line) if spelling.column.type is Type.DATE else text
+                    if (stored := stored_cell(spelling, name, iso)) is not None:
                         item[spelling.column.name] = stored
                 if unknown:
                     for index in unknown:
@@ -185,17 +184,6 @@ class CsvReader:
             except Refused as refused:
                 self._on_refused(line, refused)
         return batch.of_values(self._table, values, kept)
-
-    def _stored(self, spelling: Spelling, name: str, text: str, line: int) -> str | None:
-        match spelling.column.type:
-            case Type.NUMBER:
-                return stored_number(spelling, name, text)
-            case Type.DATE:
-                return stored_date(name, self._iso(text, name, line))
-            case Type.FLAG:
-                return stored_flag(name, text)
-            case Type.TEXT:
-                return stored_text(spelling, name, text)
 
 
 def _extra(names: list[str], unknown: list[int], row: list[str]) -> str:

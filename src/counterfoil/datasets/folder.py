@@ -17,7 +17,7 @@ from counterfoil.model import tenant_id
 from counterfoil.periods import BillingPeriod
 
 _MONTH = re.compile(r"(?<![0-9])([0-9]{4}-(?:0[1-9]|1[0-2]))(?![0-9])", re.ASCII)
-_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".json.gz", ".jsonl.gz", ".ndjson.gz", ".csv.gz")
+_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".json.gz", ".jsonl.gz", ".ndjson.gz", ".csv.gz", ".parquet")
 
 
 def inputs_of_folder(folder: Path) -> list[Input]:
@@ -27,7 +27,8 @@ def inputs_of_folder(folder: Path) -> list[Input]:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.lower().endswith(_SUFFIXES))
     if not files:
         raise UsageError(
-            f"{folder} holds no line item files.", remedy=f"Their names end in {', '.join(_SUFFIXES[:4])} (or .gz)."
+            f"{folder} holds no line item files.",
+            remedy=f"Their names end in {', '.join(_SUFFIXES[:4])} (or .gz), or in .parquet.",
         )
     return [Input(str(path), _told_by_name(path.relative_to(folder))) for path in files]
 

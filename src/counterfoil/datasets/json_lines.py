@@ -1,7 +1,7 @@
-"""Reading JSON lines, fast for what is usual and complete for the rest.
+"""Reading JSON lines to publish them: usual lines by the compiled scanner, the others by the reference.
 
-Usual lines are read by the compiled scanner in `scan`, some forty times faster than by the reference in `values`. A
-line that holds anything the scanner cannot vouch for is read by the reference, whose verdict counts.
+The scanner is some forty times faster than the reference. Every line it is not sure of goes to the reference, whose
+verdict counts.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ import numpy as np
 from counterfoil.columns import LineItemTable
 from counterfoil.datasets import batch
 from counterfoil.datasets.batch import Batch
-from counterfoil.datasets.source import Chunk
-from counterfoil.datasets.values import LineItem, Refused, parse_object, read_json_line
+from counterfoil.line_items.blocks import Block
+from counterfoil.line_items.reference import OnRefused, parse_object, read_lines
 
-OnRefused = Callable[[int, Refused], None]
 _PIECE_SIZE_BYTES = 4 << 20
 _LEARNED_LINES_MAX = 64
 
 
 class JsonLinesReader:
-    """Reads the chunks of one file; refused lines go to `on_refused`, which raises to stop everything."""
+    """Reads the blocks of one file; refused lines go to `on_refused`, which raises to stop everything."""
 
     def __init__(self, table: LineItemTable, on_refused: OnRefused) -> None:
         from counterfoil.datasets.scan import Scanner  # noqa: PLC0415 - brings numba
@@ -32,9 +31,9 @@ class JsonLinesReader:
         self._scanner = Scanner(table)
         self._learned_lines = 0
 
-    def read(self, chunk: Chunk) -> Iterator[Batch]:
-        """Yield the line items of a chunk, in no particular order."""
-        yield from self._scan(chunk.data, b"\n", lambda lines: lines + chunk.first_line)
+    def read(self, block: Block) -> Iterator[Batch]:
+        """Yield the line items of a block, in no particular order."""
+        yield from self._scan(block.data, b"\n", lambda lines: lines + block.first_line)
 
     def read_lines(self, lines: Sequence[bytes], line_numbers: Sequence[int]) -> Iterator[Batch]:
         """Yield the line items of `lines`, which may hold newlines; blank ones are passed over."""
@@ -66,22 +65,16 @@ class JsonLinesReader:
                 yield self._by_reference(zip(numbers, texts, strict=True))
 
     def _by_reference(self, lines: Iterable[tuple[int, bytes]]) -> Batch:
-        items: list[LineItem] = []
+        values: list[dict[str, str]] = []
         kept: list[int] = []
-        for number, line in lines:
-            if not line or line.isspace():
-                continue
-            try:
-                items.append(read_json_line(self._table, line))
-                kept.append(number)
-            except Refused as refused:
-                self._on_refused(number, refused)
-            else:
-                self._learn(line)
-        return batch.of_values(self._table, [item.values for item in items], kept)
+        for number, line, item in read_lines(self._table, lines, self._on_refused):
+            values.append(item.values)
+            kept.append(number)
+            self._learn(line)
+        return batch.of_values(self._table, values, kept)
 
     def _learn(self, line: bytes) -> None:
-        """Tell the scanner how a good line spells its keys; for a while, because that takes time as well."""
+        """Teach the scanner how a good line spells its keys; only a number of times, because that takes time too."""
         if self._learned_lines < _LEARNED_LINES_MAX:
             self._learned_lines += 1
             for key, _ in parse_object(line):

@@ -28,10 +28,10 @@ from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.source import STANDARD_INPUT, Source, facts_of
-from counterfoil.datasets.values import Refused
 from counterfoil.errors import InputError, RebaseError, UsageError
 from counterfoil.lake_files import LakeReader
 from counterfoil.line_items.line_digests import LineDigests
+from counterfoil.line_items.values import Refused
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files, arrow_file
@@ -52,7 +52,7 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class PublicationReceipt:
     """What is in force for one dataset after a publication (or would be, for a dry run: then `revision` is None).
 
     `contents` are the whole dataset's. `warnings` count, for the segment, what deserves a look: line items with an
@@ -120,7 +120,7 @@ def publish(
     allow_rejects: int = 0,
     date_order: DateOrder | None = None,
     dry_run: bool = False,
-) -> list[Receipt]:
+) -> list[PublicationReceipt]:
     """Publish all inputs, which may belong to several datasets, as one transaction; returns a receipt for each.
 
     Raises InputError (nothing is published), LockedError, MovedError, FullDiskError.
@@ -324,7 +324,7 @@ def _foreseen(
     segment: _Segment,
     segments: Sequence[_Segment],
     changed: Sequence[_Segment],
-) -> Receipt:
+) -> PublicationReceipt:
     """The receipt of a publication that changes nothing here: because it is a dry run, or because nothing is new."""
     dataset = segment.identity.dataset
     its = [other for other in segments if other.identity.dataset == dataset]
@@ -332,16 +332,18 @@ def _foreseen(
         return _receipt(workshop.catalog, segment, changed=False)
     contents = _whole(workshop, publication, dataset, segment.base, its)
     warnings = dict(segment.warnings)
-    return Receipt(
+    return PublicationReceipt(
         dataset, segment.name, None, etag(dataset, contents), contents, segment.contents, warnings, segment in changed
     )
 
 
-def _receipt(catalog: Catalog, segment: _Segment, changed: bool) -> Receipt:
+def _receipt(catalog: Catalog, segment: _Segment, changed: bool) -> PublicationReceipt:
     """The receipt as the catalog tells it, so that a repeated publication prints the very same."""
     dataset = segment.identity.dataset
     revision = catalog.in_force(dataset)
     assert revision is not None
     stored = next(known for known in catalog.segments(revision.id) if known.name == segment.name)
     etag_now, warnings = revision.etag, dict(stored.warnings)
-    return Receipt(dataset, segment.name, revision, etag_now, revision.contents, stored.contents, warnings, changed)
+    return PublicationReceipt(
+        dataset, segment.name, revision, etag_now, revision.contents, stored.contents, warnings, changed
+    )

@@ -1,7 +1,7 @@
-"""One input file, whatever its format: find out what it is, whose it is, and yield its line items in batches.
+"""One input file of any format: recognise the format and the kind of line items, and yield them in batches.
 
-Formats, told apart by content and never by name: JSON lines (Graph's or v1's spelling), v1 page envelopes (one
-document, or one a line), a JSON array of line items, and CSV. Any of them may be gzip.
+Formats are told apart by content, never by name: JSON lines (Graph's or v1's spelling), v1 page envelopes (one
+document, or one a line), a JSON array of line items, CSV, and Parquet. All but Parquet may be gzip.
 """
 
 from __future__ import annotations
@@ -16,10 +16,18 @@ from counterfoil.columns import RECONCILIATION, USAGE, table_of
 from counterfoil.datasets import csv_lines
 from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.csv_lines import CsvReader, DateOrder
-from counterfoil.datasets.json_lines import JsonLinesReader, OnRefused
-from counterfoil.datasets.source import BYTE_ORDER_MARK, HEAD_SIZE_BYTES, LINE_SIZE_BYTES_MAX, Source
-from counterfoil.datasets.values import Refused, parse_object
-from counterfoil.errors import InputError
+from counterfoil.datasets.json_lines import JsonLinesReader
+from counterfoil.datasets.source import HEAD_SIZE_BYTES, Source
+from counterfoil.errors import DamagedInputError, InputError
+from counterfoil.line_items.blocks import BYTE_ORDER_MARK, LINE_SIZE_BYTES_MAX
+from counterfoil.line_items.parquet_lines import (
+    PARQUET_MAGIC,
+    DamagedParquetError,
+    parquet_lines,
+    parquet_names,
+)
+from counterfoil.line_items.reference import OnRefused, parse_object
+from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind
 
 DOCUMENT_SIZE_BYTES_MAX = 64 << 20  # several times that is needed to read one
@@ -44,12 +52,15 @@ class InputFile:
 
     source: Source
     kind: Kind
-    format: str  # "json-lines", "pages" (an envelope a line), "document" or "csv"
+    format: str  # "json-lines", "pages" (an envelope a line), "document", "csv" or "parquet"
     header: tuple[list[str], str] | None = None
     items: tuple[bytes, ...] = ()
 
     def batches(self, on_refused: OnRefused, date_order: DateOrder | None) -> Iterator[Batch]:
-        """Yield all line items; refused ones go to `on_refused`. Line numbers count items in a document."""
+        """Yield all line items; refused ones go to `on_refused`.
+
+        Line numbers count the line items of a document, and the rows of a Parquet file.
+        """
         table = table_of(self.kind)
         if self.header is not None:
             reader = CsvReader(table, on_refused, file=self.source.name, date_order=date_order)
@@ -58,19 +69,41 @@ class InputFile:
         json_reader = JsonLinesReader(table, on_refused)
         if self.format == "document":
             yield from json_reader.read_lines(self.items, range(1, len(self.items) + 1))
+        elif self.format == "parquet":
+            yield from self._rows(json_reader)
         elif self.format == "pages":
             for number, items in _pages(self.source):
                 yield from json_reader.read_lines(items, [number] * len(items))
         else:
-            for chunk in self.source.chunks():
-                yield from json_reader.read(chunk)
+            for block in self.source.blocks():
+                yield from json_reader.read(block)
+
+    def _rows(self, reader: JsonLinesReader) -> Iterator[Batch]:
+        assert self.source.path is not None
+        first = 1
+        try:
+            for lines in parquet_lines(self.source.path, table_of(self.kind)):
+                yield from reader.read_lines(lines, range(first, first + len(lines)))
+                first += len(lines)
+        except Refused as refused:
+            raise InputError(
+                refused.reason,
+                file=self.source.name,
+                attribute=refused.attribute,
+                value=refused.value,
+                remedy=refused.remedy,
+            ) from refused
+        except DamagedParquetError as error:
+            raise _damaged_parquet(self.source, error) from error
 
 
 def recognise(source: Source, asserted: Kind | None = None) -> InputFile:
     """Tell what an opened source holds; raises InputError if it is nothing we read, or not of the asserted kind."""
     _refuse_other_encodings(source)
     start = source.head.lstrip()[:1]
-    if start == b"{":
+    if source.head.startswith(PARQUET_MAGIC):
+        found = _parquet(source)
+    elif start == b"{":
         found = _json(source)
     elif start == b"[":
         found = _document(source)
@@ -81,16 +114,37 @@ def recognise(source: Source, asserted: Kind | None = None) -> InputFile:
                 "is neither JSON lines nor a CSV with a PartnerId column",
                 file=source.name,
                 line=1,
-                remedy="Give Graph or Partner Center line items.",
+                remedy="Give Graph or Partner Center line items, or Parquet.",
             )
         found = InputFile(source, _kind_of(table_names(header[0]), source.name), "csv", header)
     if asserted is not None and found.kind is not asserted:
         raise InputError(
-            f"holds {found.kind} line items, and --kind says {asserted}",
+            f"holds {found.kind} line items, and {asserted} was expected",
             file=source.name,
-            remedy="Leave --kind out, or give the other file.",
+            remedy="Leave the kind out, or give the other file.",
+            parameter="kind",
         )
     return found
+
+
+def _parquet(source: Source) -> InputFile:
+    if source.path is None:
+        raise InputError(
+            "Parquet cannot be read from standard input or out of gzip",
+            file=source.name,
+            remedy="Name the Parquet file itself.",
+        )
+    try:
+        names = table_names(parquet_names(source.path))
+    except DamagedParquetError as error:
+        raise _damaged_parquet(source, error) from error
+    return InputFile(source, _kind_of(names, source.name), "parquet")
+
+
+def _damaged_parquet(source: Source, error: DamagedParquetError) -> DamagedInputError:
+    return DamagedInputError(
+        f"the Parquet data is cut or corrupt: {error}", file=source.name, remedy="Fetch the file again."
+    )
 
 
 def _refuse_other_encodings(source: Source) -> None:
@@ -195,13 +249,13 @@ def _items(document: bytes) -> list[bytes] | None:
 
 def _pages(source: Source, *, peek: bool = False) -> Iterator[tuple[int, list[bytes]]]:
     """Yield each line's number and its items. Peeking looks only at what is in memory already."""
-    chunks = iter(()) if peek else source.chunks()
     if peek:
         lines = source.head.split(b"\n")
         cut = len(source.head) >= HEAD_SIZE_BYTES - len(BYTE_ORDER_MARK)  # the file goes on, perhaps amid a line
         yield from _page_lines(lines[:-1] if cut and len(lines) > 1 else lines, 1, source.name)
-    for chunk in chunks:
-        yield from _page_lines(bytes(chunk.data).split(b"\n"), chunk.first_line, source.name)
+        return
+    for block in source.blocks():
+        yield from _page_lines(block.lines(), block.first_line, source.name)
 
 
 def _page_lines(lines: list[bytes], first: int, file: str) -> Iterator[tuple[int, list[bytes]]]:

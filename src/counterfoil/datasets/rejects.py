@@ -1,8 +1,7 @@
-"""Line items that cannot be right: counted, written down, and by default fatal.
+"""Refused lines: counted, written to a file if one is given, and fatal unless a number of them is allowed.
 
-With no allowance the first refused line refuses the publication - at once, or, if a rejects file was asked for, after
-the rest was read, so that one run shows all there is to mend. The file is made anew by every publication that asks
-for it, so what stands in it is always of the last one.
+With none allowed, the first refused line refuses the publication: at once, or, if there is a rejects file, after
+everything was read, so that one run lists every line to mend. Each publication writes its rejects file anew.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from counterfoil.datasets.values import Refused
 from counterfoil.errors import InputError
+from counterfoil.line_items.values import Refused
 
 WRITTEN_MAX = 100_000  # a file of the wrong kind must not fill the disk with complaints
 
@@ -32,19 +31,20 @@ class Rejects:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # After `settle` there is nothing to close. Before it something else went wrong, and that is what to tell.
+        # After `settle` there is nothing to close. Before it another error is on its way, and must not be replaced.
         with suppress(OSError):
             self._close()
 
     def add(self, file: str, line: int, refused: Refused) -> None:
-        """Note one refused line; raises its InputError if nothing is allowed and nobody asked for the list."""
+        """Note one refused line; raises its InputError if no more are allowed and there is no file for them."""
         error = InputError(
             refused.reason,
             file=file,
             line=line,
             attribute=refused.attribute,
             value=refused.value,
-            remedy=refused.remedy or "Mend the line, or allow for it with --allow-rejects.",
+            remedy=refused.remedy or "Mend the line, or allow a number of refused lines.",
+            parameter="" if refused.remedy else "allow_rejects",
         )
         self.count += 1
         self._first = self._first or error
@@ -56,7 +56,7 @@ class Rejects:
     def settle(self) -> None:
         """Raise the first refusal if there were more than allowed. Called when everything was read.
 
-        The list is whole by then, and on its disk: a publication is not committed before what it left out is told.
+        The rejects file is complete before a publication without these lines is committed.
         """
         if self._path is not None:
             if self._first is None:
@@ -73,11 +73,12 @@ class Rejects:
                 line=first.line,
                 attribute=first.attribute,
                 value=first.value,
-                remedy=first.remedy if self._path is None else self._told(self._path),
+                remedy=first.remedy if self._path is None else self._listed(self._path),
+                parameter=first.parameter if self._path is None else "",
             )
 
-    def _told(self, path: Path) -> str:
-        """How many lines were refused, and where they are listed."""
+    def _listed(self, path: Path) -> str:
+        """Say how many lines were refused, and where they are listed."""
         lines, listed = ("1 line was", "it") if self.count == 1 else (f"{self.count:,} lines were", "them")
         if self.count > WRITTEN_MAX:
             listed = f"the first {WRITTEN_MAX:,}"
@@ -116,5 +117,6 @@ def _cannot_write(path: Path, failure: OSError) -> InputError:
     return InputError(
         f"the refused lines cannot be written: {failure.strerror or failure}",
         file=str(path),
-        remedy="Nothing was published. Make room, or name another file with --rejects.",
+        remedy="Nothing was published. Make room, or name another file for the refused lines.",
+        parameter="rejects",
     )

@@ -1,7 +1,7 @@
-"""The quick way to read JSON lines: compiled kernels find, check and copy the values, without an object for each.
+"""The quick reader of `publish`: compiled kernels find, check and copy the values, without an object for each.
 
-A newcomer might make the scanner clever. It need not be: it *accepts* lines of the common forms, and leaves all
-others to the reference in `values`, whose verdict counts. So it must never be wider than the reference.
+It *accepts* lines of the common forms, and leaves all others to the reference, whose verdict counts. So it may be
+narrower than the reference, and never wider.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, Codec, LineItemTable, Spelling, Type
 from counterfoil.datasets.kernels import lines as kinds
 from counterfoil.datasets.kernels.lines import FROM_RATE, hash_of, scan_lines
 from counterfoil.datasets.located import PADDING, Located, Text
+from counterfoil.line_items.blocks import is_utf8
 
 ROWS_MAX = 8192
 KEYS_MAX = 512
@@ -69,7 +69,7 @@ class Scanner:
         text.add(data)
         text.add(separator)
         size = text.size_bytes - 1
-        if not _is_utf8(text.array[:size]):
+        if not is_utf8(text.array[:size]):
             _spoil(text.array[:size], separator)
         at = line = 0
         while at < size:
@@ -128,21 +128,11 @@ class _Keys:
         return True
 
 
-def _is_utf8(text: np.ndarray) -> bool:
-    """Whether all is UTF-8; Arrow looks faster than Python, which would build a text as well."""
-    offsets = pa.py_buffer(np.array([0, len(text)], dtype=np.int32))
-    try:
-        pa.BinaryArray.from_buffers(pa.binary(), 1, [None, offsets, pa.py_buffer(text)]).cast(pa.string())
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
 def _spoil(text: np.ndarray, separator: bytes) -> None:
     """Make every line that is not UTF-8 look doubtful to the kernel."""
     start = 0
     for line in text.tobytes().split(separator):
-        if line and not _is_utf8(np.frombuffer(line, dtype=np.uint8)):
+        if line and not is_utf8(line):
             text[start] = 0x01
         start += len(line) + 1
 

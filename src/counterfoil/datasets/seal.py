@@ -26,13 +26,13 @@ from counterfoil.datasets.records import names_of, size_of, within
 from counterfoil.datasets.render import Renderer
 from counterfoil.datasets.sort import KEY, RECORD
 from counterfoil.lake_files import LakeReader, LakeWriter
+from counterfoil.lifetimes import PART_LINE_ITEMS
 from counterfoil.model import Dataset, Rendering, Scope
 from counterfoil.storage.files import FileWriter, Reader, arrow_file
 from counterfoil.storage.records import NewFile
 from counterfoil.storage.store import Publication
 from counterfoil.storage.v1_blocks import BlockWriter
 
-PART_LINE_ITEMS = 250_000
 ROW_GROUP_LINE_ITEMS = 25_000
 _SLICES = 10  # of a row group: a slice is what is located, rendered and compressed while a processor's cache holds it
 _SLICE_LINE_ITEMS = ROW_GROUP_LINE_ITEMS // _SLICES

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from counterfoil.errors import DataFolderError
+from counterfoil.lifetimes import OPERATIONS_REMEMBERED, UNBILLED_KEPT
 from counterfoil.storage.files import Deleted
-from counterfoil.storage.retention import UNBILLED_KEPT
 from counterfoil.storage.store import Store
-
-OPERATIONS_REMEMBERED = timedelta(days=30)  # an expired operation answers 410 so long, and 404 after
 
 
 @dataclass(frozen=True, slots=True)

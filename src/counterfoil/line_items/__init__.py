@@ -1,1 +1,1 @@
-"""What a line item is: the rules for reading one, its hash, exact totals, and the lake that stores it."""
+"""What a line item is: the rules for reading one, quick readers and blocks of lines, its hash, and exact totals."""

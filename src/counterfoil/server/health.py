@@ -5,17 +5,22 @@ The page /docs is made here, from the document alone: no script, no style sheet 
 
 from __future__ import annotations
 
+import gzip
 import html
 import json
-from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from counterfoil.errors import CounterfoilError, UnavailableError
-from counterfoil.server.refusals import LOG
-from counterfoil.server.service import Service
+from counterfoil.server.error_responses import LOG
+from counterfoil.server.openapi import document
+from counterfoil.server.server_parts import Service
+from counterfoil.wire.v1 import accepts_gzip
 
 _READY_RETRY_S: Final = 5
 _STYLE: Final = (
@@ -23,19 +28,15 @@ _STYLE: Final = (
     "code{font-size:.9em;overflow-wrap:anywhere}h2{margin-top:2rem}li{margin:.4rem 0}"
     "b{display:inline-block;width:4.5rem}"
 )
-_STATUS_BODY: Final = {"application/json": {"schema": {"type": "object", "properties": {"status": {"type": "string"}}}}}
-
-_ERROR_BODY: Final = {"application/json": {"schema": {"type": "object", "required": ["error"]}}}
 
 
-def health_router(service: Service, document: Callable[[], dict[str, Any]]) -> APIRouter:
-    """Return the routes that need no token. `document` makes the OpenAPI document."""
-    router = APIRouter(tags=["Health"])
+def health_routes(service: Service) -> list[Route]:
+    """Return the routes that need no token."""
 
-    async def healthz() -> Response:
+    async def healthz(_: Request) -> Response:
         return Response(b'{"status":"ok"}', media_type="application/json")
 
-    async def readyz() -> Response:
+    async def readyz(_: Request) -> Response:
         try:
             await run_in_threadpool(service.catalog.has_partner, "")
         except CounterfoilError as error:
@@ -43,45 +44,49 @@ def health_router(service: Service, document: Callable[[], dict[str, Any]]) -> A
             raise UnavailableError("The catalog does not answer.", retry_after_s=_READY_RETRY_S) from None
         return Response(b'{"status":"ready"}', media_type="application/json")
 
-    async def openapi() -> Response:
-        return Response(json.dumps(document()).encode(), media_type="application/json")
+    # Anybody may ask for these two, as often as they like: each is made once.
+    @cache
+    def packed_document() -> bytes:
+        return gzip.compress(json.dumps(document()).encode(), mtime=0)
+
+    @cache
+    def listed() -> str:
+        return _listed(document())
+
+    async def openapi(request: Request) -> Response:
+        body, headers = packed_document(), {"vary": "accept-encoding"}
+        if accepts_gzip(request.headers.get("accept-encoding", "").encode("latin-1")):
+            headers["content-encoding"] = "gzip"
+        else:
+            body = gzip.decompress(body)
+        return Response(body, media_type="application/json", headers=headers)
 
     async def docs(request: Request) -> Response:
-        page = _page(document(), service.base_url(request.scope))
+        page = _page(listed(), service.base_url(request.scope))
         policy = "default-src 'none'; style-src 'unsafe-inline'"
         return Response(page, media_type="text/html", headers={"content-security-policy": policy})
 
-    answers: dict[int | str, dict[str, Any]] = {
-        200: {"content": _STATUS_BODY},
-        400: {"description": "The Host header names another host", "content": _ERROR_BODY},
-        413: {"description": "The address or headers are too long", "content": _ERROR_BODY},
-    }
-    not_ready: dict[int | str, dict[str, Any]] = {
-        503: {"description": "The catalog does not answer", "content": _ERROR_BODY}
-    }
-    router.add_api_route("/healthz", healthz, summary="Whether the process is up", responses={**answers})
-    router.add_api_route(
-        "/readyz", readyz, summary="Whether requests can be served", responses={**answers, **not_ready}
-    )
-    router.add_api_route("/openapi.json", openapi, include_in_schema=False)
-    router.add_api_route("/docs", docs, include_in_schema=False)
-    return router
+    answers = {"/healthz": healthz, "/readyz": readyz, "/openapi.json": openapi, "/docs": docs}
+    return [Route(path, answer, methods=["GET"]) for path, answer in answers.items()]
 
 
-def _page(document: dict[str, Any], base_url: str) -> str:
-    groups: dict[str, list[str]] = {}
-    for path, item in document["paths"].items():
-        for method, operation in item.items():
-            line = f"<li><b>{method.upper()}</b> <code>{html.escape(path)}</code><br>"
-            line += f"{html.escape(operation.get('summary', ''))}{_taken(operation)}</li>"
-            groups.setdefault(operation.get("tags", ["Other"])[0], []).append(line)
-    listed = "".join(f"<h2>{html.escape(tag)}</h2><ul>{''.join(lines)}</ul>" for tag, lines in groups.items())
+def _page(listed: str, base_url: str) -> str:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Counterfoil</title>'
         f"<style>{_STYLE}</style><h1>Counterfoil</h1>"
         f"<p>Serving at <code>{html.escape(base_url)}</code>. "
         'The same as an OpenAPI document: <a href="/openapi.json">openapi.json</a>.</p>' + listed
     )
+
+
+def _listed(described: dict[str, Any]) -> str:
+    groups: dict[str, list[str]] = {}
+    for path, item in described["paths"].items():
+        for method, operation in item.items():
+            line = f"<li><b>{method.upper()}</b> <code>{html.escape(path)}</code><br>"
+            line += f"{html.escape(operation['summary'])}{_taken(operation)}</li>"
+            groups.setdefault(operation["tags"][0], []).append(line)
+    return "".join(f"<h2>{html.escape(tag)}</h2><ul>{''.join(lines)}</ul>" for tag, lines in groups.items())
 
 
 def _taken(operation: dict[str, Any]) -> str:

@@ -10,14 +10,14 @@ here runs on one thread; only `load` may run on another.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from counterfoil.errors import BadRequestError, DamagedError
 from counterfoil.model import Rendering
+from counterfoil.server.lru_cache import LruCache
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files
 from counterfoil.storage.v1_blocks import Block, BlockFile
@@ -32,40 +32,6 @@ BEGINNING: Final = Position(0, 0, 0)
 _GONE: Final = "The line items that this walk was reading are no longer kept. Start over with the first page."
 
 Proof = tuple[tuple[bytes, bytes], ...]
-Key = TypeVar("Key", bound=Hashable)
-Value = TypeVar("Value")
-
-
-class Kept(Generic[Key, Value]):
-    """The values used last, up to a bound on the sum of their sizes."""
-
-    def __init__(self, bound: int, size: Callable[[Value], int] = lambda _: 1) -> None:
-        self._bound = bound
-        self._size = size
-        self._total = 0
-        self._values: OrderedDict[Key, Value] = OrderedDict()
-
-    def get(self, key: Key) -> Value | None:
-        """Return what is kept for the key, and keep it longer."""
-        value = self._values.get(key)
-        if value is not None:
-            self._values.move_to_end(key)
-        return value
-
-    def put(self, key: Key, value: Value) -> None:
-        """Keep a value, and let go of those not used for longest."""
-        self.drop(key)
-        self._values[key] = value
-        self._total += self._size(value)
-        while self._total > self._bound:
-            _, dropped = self._values.popitem(last=False)
-            self._total -= self._size(dropped)
-
-    def drop(self, key: Key) -> None:
-        """Let go of a value, if it is there."""
-        dropped = self._values.pop(key, None)
-        if dropped is not None:
-            self._total -= self._size(dropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +72,10 @@ class Pages:
     def __init__(self, catalog: Catalog, files: Files) -> None:
         self._catalog = catalog
         self._files = files
-        self._listings: Kept[str, Listing] = Kept(LISTINGS_KEPT)
-        self._filtered_proofs: Kept[tuple[str, bool], Proof] = Kept(LISTINGS_KEPT)
-        self._open: Kept[str, BlockFile] = Kept(FILES_KEPT)
-        self._unpacked: Kept[tuple[str, int], _Unpacked] = Kept(UNPACKED_BYTES_KEPT, _size)
+        self._listings: LruCache[str, Listing] = LruCache(LISTINGS_KEPT)
+        self._filtered_proofs: LruCache[tuple[str, bool], Proof] = LruCache(LISTINGS_KEPT)
+        self._open: LruCache[str, BlockFile] = LruCache(FILES_KEPT)
+        self._unpacked: LruCache[tuple[str, int], _Unpacked] = LruCache(UNPACKED_BYTES_KEPT, _size)
 
     def kept(self, revision_id: str) -> Listing | None:
         """Return the listing of a revision if it is at hand."""

@@ -3,13 +3,9 @@
 The order matters. What is forgotten is noted as still to be deleted in the same transaction, so a crash between the two
 leaves work for the next sweep; the other order would leave a catalog that promises files that are gone.
 
-**Why the renderings of a superseded revision are kept for 48 hours.** Say it was superseded at S. New operations
-and new walks name the revision in force, so the last of either began at S (or a moment later, when the request
-had already looked). An operation lives 24 h, and until S + 24 h asking for it makes new links, which live 12 h:
-the last link ends at S + 36 h. A v1 walk ends 24 h after its first page: at S + 24 h. So nothing reaches the
-revision after S + 36 h, and the 12 hours left are for requests under way and for clocks that disagree. Should
-those lives ever be longer, the operations themselves are asked too: while one of a revision has not expired, or
-could have renewed a link that is still good, its renderings stay.
+How long renderings of a superseded revision are kept, and why, is in `lifetimes`. Should those lives ever be longer,
+the operations themselves are asked too: while one of a revision has not expired, or could have renewed a link that
+is still good, its renderings stay.
 
 A file can be shared: a segment is forgotten with the last revision that holds it, and its renderings are dropped
 when no revision that holds it may be reached.
@@ -23,14 +19,12 @@ from typing import Final, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select, update
 
+from counterfoil import lifetimes
 from counterfoil.model import Rendering
 from counterfoil.storage import commits, publications, revisions, tables
 from counterfoil.storage.places import change_path
 from counterfoil.storage.records import Forgotten, NewFile, Revision
 
-RENDERINGS_KEPT: Final = timedelta(hours=48)
-LINK_LIFE: Final = timedelta(hours=12)
-UNBILLED_KEPT: Final = timedelta(days=90)
 _Id = TypeVar("_Id", int, str)
 _IDS_PER_STATEMENT: Final = 500  # engines limit how many values one statement may hold
 
@@ -137,10 +131,10 @@ def _reachable(now: datetime) -> ColumnElement[bool]:
     """Whether a row of `revisions` is in force or may still be reached by a link, an operation or a walk."""
     its_operation = exists().where(
         tables.operations.c.revision_id == tables.revisions.c.id,
-        tables.operations.c.expires_at > now - LINK_LIFE,
+        tables.operations.c.expires_at > now - lifetimes.LINK,
     )
     since = tables.revisions.c.superseded_at
-    return or_(since.is_(None), since > now - RENDERINGS_KEPT, its_operation)
+    return or_(since.is_(None), since > now - lifetimes.RENDERINGS_KEPT, its_operation)
 
 
 def _portions(ids: Sequence[_Id]) -> Iterator[Sequence[_Id]]:

@@ -24,11 +24,12 @@ from typing import Final, Protocol, cast
 
 from isal import isal_zlib
 
+from counterfoil import lifetimes
 from counterfoil.errors import DamagedError, InputError
 
-ITEMS_MAX: Final = 2_000
-BLOCK_SIZE_BYTES_MAX: Final = 8 << 20
-ITEM_SIZE_BYTES_MAX: Final = 1 << 20
+ITEMS_MAX: Final = lifetimes.BLOCK_LINE_ITEMS_MAX
+BLOCK_SIZE_BYTES_MAX: Final = lifetimes.BLOCK_SIZE_BYTES_MAX
+ITEM_SIZE_BYTES_MAX: Final = lifetimes.LINE_ITEM_SIZE_BYTES_MAX
 ITEM_SIZE_BYTES_MIN: Final = 2  # {}
 
 _MAGIC: Final = b"CFV1\x00\x01\x00\x00"

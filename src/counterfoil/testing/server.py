@@ -1,8 +1,8 @@
 """`Server`: Counterfoil in a thread of your test process, on a free loopback port, in a folder of its own.
 
-It is the real server in development mode, not a double: the same code, sockets, tokens and files. What a newcomer
-would get wrong: `travel` moves the business clock only - it decides which month `current` is. Tokens and links age by
-the wall clock, which nobody can move; for a token that has expired, ask for one that was issued long ago.
+It is the real server in development mode, not a double: the same code, sockets, tokens and files. `travel` moves the
+business clock only, which decides which month `current` is. Tokens and links age by the wall clock, which nobody can
+move; for a token that has expired, ask for one that was issued long ago.
 """
 
 from __future__ import annotations
@@ -18,20 +18,22 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, Receipt, Workshop, publish
+from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
 from counterfoil.errors import UsageError
-from counterfoil.exports import Exports
 from counterfoil.model import WHOLE, Kind, tenant_id
 from counterfoil.periods import BillingPeriod, Clocks, business_clock, utc_now
 from counterfoil.server.app import create_app
-from counterfoil.server.faults.layer import FaultyApp
-from counterfoil.server.faults.plans import rule_of
-from counterfoil.server.issuing import mint_development_token
-from counterfoil.server.opening import endpoints, opened
-from counterfoil.server.run import running
-from counterfoil.server.service import Application, Receive, Scope, Send, Service
+from counterfoil.server.export_operations import Exports
+from counterfoil.server.identity.signing_keys import mint_development_token
+from counterfoil.server.server_parts import Service
+from counterfoil.server.startup import endpoints, opened
+from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
+from counterfoil.testing.faults.fault_plan import rule_of
+from counterfoil.testing.faults.faulty_app import FaultyApp
 from counterfoil.testing.scratch import scratch_folder
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
@@ -73,7 +75,7 @@ class Server:
         self._stack = ExitStack()
         self._epoch = ExitStack()
         self._service: Service | None = None
-        self._app: Application | None = None
+        self._app: ASGIApp | None = None
         self._faults = FaultyApp(self._answer, utc_now)
 
     def __enter__(self) -> Self:
@@ -115,7 +117,7 @@ class Server:
         period: str = "",
         currency: str = "",
         segment: str = WHOLE,
-    ) -> list[Receipt]:
+    ) -> list[PublicationReceipt]:
         """Publish files (paths), contents of files (bytes, gzip or not) or line items, as `counterfoil publish` does.
 
         Line items are mappings, or pieces of JSON lines such as `counterfoil.generator.generate` yields. Amounts may

@@ -1,8 +1,8 @@
 """Azure Blob Storage's way of reading one blob: its path, ranges, conditions, headers and XML errors.
 
-Just so much of it as Microsoft's own storage clients use for a download. What a newcomer would get wrong: they
-send `=` in the path as `%3D`, ask with `x-ms-range` rather than `Range`, want 206 even for a range that covers the
-whole blob, and pin every range after the first with `If-Match`. No I/O and no signatures here.
+As much of it as Microsoft's own storage clients use for a download: they send `=` in the path as `%3D`, ask with
+`x-ms-range` rather than `Range`, want 206 even for a range that covers the whole blob, and pin every range after the
+first with `If-Match`. No I/O and no signatures here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 from xml.sax.saxutils import escape
 
 from counterfoil.errors import BadRequestError
-from counterfoil.model import AttributeSet
+from counterfoil.model import GUID_PATTERN, AttributeSet
 
 CONTENT_TYPE: Final = "application/octet-stream"
 XML_CONTENT_TYPE: Final = "application/xml"
@@ -25,7 +25,7 @@ VERSION: Final = "2021-08-06"  # answered to a caller that names none; a caller'
 PATH_LENGTH_MAX: Final = 512
 
 _PATH: Final = re.compile(
-    r"/blobs/(?P<partner>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/(?P<revision>[0-9a-f]{32})"
+    rf"/blobs/(?P<partner>{GUID_PATTERN})/(?P<revision>[0-9a-f]{{32}})"
     r"/(?P<attributes>full|basic)/(?P<name>[A-Za-z0-9_-][A-Za-z0-9._-]{0,127})",
     re.ASCII,
 )
@@ -154,7 +154,7 @@ def _date(text: str | None) -> datetime | None:
         return None
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # an hour or a zone of twenty digits
         return None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 

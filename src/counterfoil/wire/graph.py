@@ -1,8 +1,8 @@
 """Microsoft Graph's billing exports as they are spelled: request bodies, operations, manifests, errors.
 
-Everything here is bytes and dictionaries; no I/O, no HTTP status. What a newcomer would get wrong: real clients
-differ. Microsoft's own sample writes keys and enum values in PascalCase, the Go SDK gzips its bodies, and each of
-them breaks on a detail of the answers (`@odata.type` with `#`, `schemaVersion` a string, `blobCount` a number).
+Everything here is bytes and dictionaries; no I/O, no HTTP status. Real clients differ: Microsoft's own sample writes
+keys and enum values in PascalCase, the Go SDK gzips its bodies, and each of them breaks on a detail of the answers
+(`@odata.type` with `#`, `schemaVersion` a string, `blobCount` a number).
 """
 
 from __future__ import annotations
@@ -27,6 +27,12 @@ CONTENT_TYPE: Final = (
 VERSIONS: Final = ("v1.0", "beta")
 BILLING: Final = "reports/partners/billing"
 NAMESPACE: Final = "microsoft.graph.partners.billing"
+# Members that only a Counterfoil sends, and stock clients ignore: by these a client proves what it downloaded.
+ANNOTATION_PREFIX: Final = "@counterfoil."
+LINE_ITEM_COUNT: Final = f"{ANNOTATION_PREFIX}lineItemCount"
+TOTALS: Final = f"{ANNOTATION_PREFIX}totals"
+SIZE_BYTES: Final = f"{ANNOTATION_PREFIX}sizeBytes"
+SHA256: Final = f"{ANNOTATION_PREFIX}sha256"
 NO_DATA_CODE: Final = "5000"  # the only operation error that Microsoft documents, with the message below
 NO_DATA_MESSAGE: Final = "No data available"
 
@@ -42,7 +48,7 @@ class Period(StrEnum):
     LAST = "last"
 
 
-class Status(StrEnum):
+class OperationStatus(StrEnum):
     """The states of an operation, as the wire spells them."""
 
     RUNNING = "running"
@@ -51,9 +57,9 @@ class Status(StrEnum):
 
 
 _TYPE_NAMES: Final = {
-    Status.RUNNING: f"#{NAMESPACE}.runningOperation",
-    Status.SUCCEEDED: f"#{NAMESPACE}.exportSuccessOperation",
-    Status.FAILED: f"#{NAMESPACE}.failedOperation",
+    OperationStatus.RUNNING: f"#{NAMESPACE}.runningOperation",
+    OperationStatus.SUCCEEDED: f"#{NAMESPACE}.exportSuccessOperation",
+    OperationStatus.FAILED: f"#{NAMESPACE}.failedOperation",
 }
 
 
@@ -80,7 +86,7 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a finished export holds and where it lies. `totals` are exact texts by column, in `currency`."""
+    """What a finished export holds, and where it is. `totals` are exact texts by column, in `currency`."""
 
     id: str
     created_at: datetime
@@ -229,7 +235,7 @@ def operation_body(
     root: str,
     operation_id: str,
     *,
-    status: Status,
+    status: OperationStatus,
     created_at: datetime,
     last_action_at: datetime,
     manifest: Manifest | None = None,
@@ -245,7 +251,7 @@ def operation_body(
     }
     if manifest is not None:
         body["resourceLocation"] = manifest_body(root, manifest)
-    if status is Status.FAILED:
+    if status is OperationStatus.FAILED:
         body["error"] = {"code": NO_DATA_CODE, "message": NO_DATA_MESSAGE}
     return body
 
@@ -265,8 +271,8 @@ def manifest_body(root: str, manifest: Manifest) -> dict[str, object]:
         "partitionType": "default",
         "blobCount": len(manifest.blobs),
         "blobs": [_blob_body(blob) for blob in manifest.blobs],
-        "@counterfoil.lineItemCount": manifest.line_items,
-        "@counterfoil.totals": {"currency": manifest.currency, **manifest.totals},
+        LINE_ITEM_COUNT: manifest.line_items,
+        TOTALS: {"currency": manifest.currency, **manifest.totals},
     }
 
 
@@ -274,9 +280,9 @@ def _blob_body(blob: Blob) -> dict[str, object]:
     return {
         "name": blob.name,
         "partitionValue": "default",
-        "@counterfoil.lineItemCount": blob.line_items,
-        "@counterfoil.sizeBytes": blob.size_bytes,
-        "@counterfoil.sha256": blob.sha256,
+        LINE_ITEM_COUNT: blob.line_items,
+        SIZE_BYTES: blob.size_bytes,
+        SHA256: blob.sha256,
     }
 
 
@@ -301,7 +307,7 @@ def entity_body(root: str, path: str) -> dict[str, object]:
 
 
 def error_body(code: str, message: str, *, now: datetime, request_id: str, client_request_id: str) -> dict[str, object]:
-    """Write a refusal. The date bears no zone, as Graph's does not."""
+    """Write a refusal. Like Graph's, the date has no zone."""
     inner = {
         "date": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         "request-id": request_id,

@@ -1,8 +1,8 @@
 """The addresses of Microsoft Graph's billing exports, in every spelling that clients are known to use.
 
-What a newcomer would get wrong: the generated SDKs never POST to `.../export`, as the documentation has it, but to
-`.../microsoft.graph.partners.billing.export`; another one drops `microsoft.graph.`. A base URL that ends with a
-slash doubles one.
+The generated SDKs never POST to `.../export`, as the documentation has it, but to
+`.../microsoft.graph.partners.billing.export`; another one drops `microsoft.graph.`. A base URL that ends with a slash
+leads to a double slash.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 from urllib.parse import quote, unquote
 
-from counterfoil.errors import NotFoundError
+from counterfoil.errors import NotFoundError, shortened
 from counterfoil.wire.graph import NAMESPACE, VERSIONS
 
 EXPORT_ACTIONS: Final = ("export", f"{NAMESPACE}.export", "partners.billing.export")
@@ -57,8 +57,7 @@ def canonical_path(raw_path: str) -> str:
         lowered = _ACTIONS.get(lowered, lowered)
         name = next((name for name in node if name.lower() == lowered), _ANY if _ANY in node else None)
         if name is None:
-            shown = segment if len(segment) <= 80 else segment[:77] + "..."
-            raise NotFoundError(f"Resource not found for the segment '{shown}'.", code="BadRequest")
+            raise NotFoundError(f"Resource not found for the segment '{shortened(segment)}'.", code="BadRequest")
         found.append(quote(lowered, safe="") if name == _ANY else name)
         node = node[name]
     return "/" + "/".join(found)

@@ -1,7 +1,7 @@
 """The token endpoint's bodies, in the two shapes that Microsoft's tools speak: v2.0 (scope) and v1 (resource).
 
-Only client credentials are spoken. What a newcomer would get wrong: the older shape writes its numbers as strings,
-and every refusal has the form that OAuth libraries look for, never that of our other APIs.
+Only client credentials are supported. The older shape writes its numbers as strings, and every refusal has the form
+that OAuth libraries look for, never that of our other APIs.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl, unquote_plus
 
 from counterfoil.errors import BadRequestError, RequestError, UnauthenticatedError
 
-FORM_BYTES_MAX: Final = 64 * 1024
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
+NO_STORE: Final[Mapping[str, str]] = MappingProxyType({"Cache-Control": "no-store", "Pragma": "no-cache"})
 _FIELDS_MAX = 50
 _CLIENT_ID_LENGTH_MAX = 128
 _SECRET_LENGTH_MAX = 1024
@@ -67,9 +67,10 @@ def refused(code: str, why: str) -> RequestError:
 
 
 def token_answer(
-    token: str, request: TokenRequest, *, now: datetime, lifetime_s: int, resource: bool
+    token: str, request: TokenRequest, *, now: datetime, lifetime: timedelta, resource: bool
 ) -> dict[str, object]:
     """Return the body that carries a token. It promises a second less than the token lives, as Microsoft's does."""
+    lifetime_s = int(lifetime.total_seconds())
     left_s = lifetime_s - 1
     if not resource:
         return {"token_type": "Bearer", "expires_in": left_s, "ext_expires_in": left_s, "access_token": token}
@@ -125,8 +126,6 @@ def discovery_document(authority: str, *, older: bool = False) -> dict[str, obje
 
 
 def _form(body: bytes) -> dict[str, str]:
-    if len(body) > FORM_BYTES_MAX:
-        raise refused("invalid_request", f"The request body may have {FORM_BYTES_MAX} bytes.")
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict")
     except ValueError:

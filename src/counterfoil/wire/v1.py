@@ -1,9 +1,8 @@
 """Partner Center REST v1 on the wire: its query, its envelope of a page, its errors.
 
-Facts and their sources are in the fact sheet of the wire. What a newcomer would get wrong: a page says that there
-is more in *two* places, the root `continuationToken` (which the .NET SDK lives on) and `links.next` (which Java and
-PowerShell live on). They go together or not at all: a client that finds only one of them loses line items without
-a word. `totalCount` counts the items of this page, not of the whole.
+A page says in *two* places that there is more: the root `continuationToken`, which the .NET SDK reads, and
+`links.next`, which Java and PowerShell read. They go together or not at all: a client that finds only the other one
+loses line items in silence. `totalCount` counts the items of this page, not of the whole walk.
 """
 
 from __future__ import annotations
@@ -23,17 +22,21 @@ from counterfoil.errors import (
     RequestError,
     UnauthenticatedError,
     UnavailableError,
+    shortened,
 )
+from counterfoil.lifetimes import PAGE_LINE_ITEMS_MAX
 from counterfoil.model import Contents, Kind
 from counterfoil.wire.tokens import CONTINUATION_HEADER
 
-PAGE_SIZE_ITEMS_MAX: Final = 2_000
 QUERY_LENGTH_MAX: Final = 4_096
 LINE_ITEMS_PATH: Final = "/v1/invoices/unbilled/lineitems"
 SOURCE: Final = "Counterfoil"
 DESCRIPTION_LENGTH_MAX: Final = 1_024
 
-NOTHING_PUBLISHED: Final = ((b"counterfoil-line-item-count", b"0"),)
+# What only a Counterfoil sends: by these a client proves what a walk brought.
+ETAG_HEADER: Final = "Counterfoil-ETag"
+LINE_ITEM_COUNT_HEADER: Final = "Counterfoil-Line-Item-Count"
+TOTALS_HEADER: Final = "Counterfoil-Totals"
 
 _KINDS: Final = {
     "billinglineitems": Kind.RECONCILIATION,
@@ -208,16 +211,17 @@ def proof_headers(etag: str, line_items: int, contents: Contents | None) -> tupl
     the number of line items, and, with `contents`, the exact totals under the lake's names. No hash of the page
     is among them: a gzip page has its CRC, and count and totals over the walk say more than a hash of each page.
     """
-    headers = [(b"counterfoil-etag", etag.encode("ascii")), (b"counterfoil-line-item-count", b"%d" % line_items)]
+    headers = {ETAG_HEADER: etag} if etag else {}
+    headers[LINE_ITEM_COUNT_HEADER] = str(line_items)
     if contents is not None:
         totals = {"currency": contents.currency, **contents.plain_totals()}  # as in a manifest
-        headers.append((b"counterfoil-totals", json.dumps(totals, separators=(",", ":")).encode("ascii")))
-    return tuple(headers)
+        headers[TOTALS_HEADER] = json.dumps(totals, separators=(",", ":"))
+    return tuple((name.lower().encode("ascii"), text.encode("ascii")) for name, text in headers.items())
 
 
 def error_body(code: str, description: str) -> bytes:
     """Return an error as Partner Center writes it. The description is never empty and at most 1,024 characters."""
-    text = description if len(description) <= DESCRIPTION_LENGTH_MAX else description[:1_021] + "..."
+    text = shortened(description, DESCRIPTION_LENGTH_MAX)
     body = {"code": code, "description": text or "The request failed.", "data": [], "source": SOURCE}
     return json.dumps(body, separators=(",", ":")).encode("ascii")
 
@@ -311,12 +315,12 @@ def _type_name(kind: Kind) -> str:
 
 def _size(text: str) -> int:
     if not text:
-        return PAGE_SIZE_ITEMS_MAX
+        return PAGE_LINE_ITEMS_MAX
     digits = text.lstrip("0")
     if not (text.isascii() and text.isdigit() and digits):
-        raise _bad("size", f"must be a number from 1 to {PAGE_SIZE_ITEMS_MAX}", text)
+        raise _bad("size", f"must be a number from 1 to {PAGE_LINE_ITEMS_MAX}", text)
     # More than 2,000 is clamped: clients go by the token and not by the number of items they get.
-    return int(digits) if len(digits) <= 4 and int(digits) < PAGE_SIZE_ITEMS_MAX else PAGE_SIZE_ITEMS_MAX
+    return int(digits) if len(digits) <= 4 and int(digits) < PAGE_LINE_ITEMS_MAX else PAGE_LINE_ITEMS_MAX
 
 
 def _folded(text: str) -> str:
@@ -325,6 +329,6 @@ def _folded(text: str) -> str:
 
 
 def _bad(parameter: str, must: str, value: str) -> BadRequestError:
-    shown = value if len(value) <= 80 else value[:77] + "..."
+    shown = shortened(value)
     said = f"; it is {shown!r}" if value else " and is missing"
     return BadRequestError(f"The parameter {parameter} {must}{said}.", code="3000", parameter=parameter)

@@ -21,7 +21,6 @@ from counterfoil.client.diagnosis.token_claims import (
     CLOCK_SKEW_S_MAX,
     NO_MFA,
     PARTNER_CENTER,
-    PERMISSION,
     diagnose_token,
 )
 from counterfoil.client.network.bearer_tokens import TokenSource, checked_token
@@ -34,6 +33,7 @@ from counterfoil.client.protocol.messages import Request, SourceAnswer, Unanswer
 from counterfoil.client.transfer.source_calls import REDIRECTS
 from counterfoil.errors import CounterfoilError, NoAnswerError
 from counterfoil.wire.graph import BILLING
+from counterfoil.wire.microsoft_ids import PERMISSION
 
 _NOBODYS: Final = str(uuid.UUID(int=0))
 _ENTRA_CODE: Final = re.compile(r"AADSTS(\d+)")

@@ -17,19 +17,25 @@ from counterfoil.client.network.bearer_tokens import scope_for
 from counterfoil.client.protocol.addresses import shown
 from counterfoil.client.protocol.jwt_claims import read_claims
 from counterfoil.periods import timestamp
+from counterfoil.wire.microsoft_ids import (
+    GRAPH_AUDIENCES,
+    GRAPH_HOST,
+    PARTNER_CENTER_AUDIENCES,
+    PARTNER_CENTER_HOST,
+    PERMISSION,
+)
 
-PERMISSION: Final = "PartnerBilling.Read.All"
 CLOCK_SKEW_S_MAX: Final = 120
 NO_MFA: Final = (
     "Code 900421: a person's token must come from a sign-in with multi-factor authentication. Sign in again with it, "
     "or use an application's own token (client_id and client_secret_env), which needs none."
 )
-GRAPH: Final = "graph.microsoft.com"
-PARTNER_CENTER: Final = "api.partnercenter.microsoft.com"
+GRAPH: Final = GRAPH_HOST
+PARTNER_CENTER: Final = PARTNER_CENTER_HOST
 _HOSTS: Final[Mapping[str, str]] = {"graph": GRAPH, "v1": PARTNER_CENTER}
 _AUDIENCES: Final[Mapping[str, frozenset[str]]] = {
-    GRAPH: frozenset({f"https://{GRAPH}", "00000003-0000-0000-c000-000000000000"}),
-    PARTNER_CENTER: frozenset({f"https://{PARTNER_CENTER}", "fa3d9a0c-3fb0-42cc-9193-47c7ecd2edbd"}),
+    GRAPH: frozenset(GRAPH_AUDIENCES),
+    PARTNER_CENTER: frozenset(PARTNER_CENTER_AUDIENCES),
 }
 
 

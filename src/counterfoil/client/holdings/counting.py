@@ -1,8 +1,7 @@
 """Counting and summing the files of a pull again, whatever their form.
 
-Only the columns that are summed are read, as the exact texts they are, and in pieces, so that memory stays flat. What
-a newcomer would get wrong: a CSV file is read here as text and by its headings. No reader that guesses at types is let
-near, for it would make floats of amounts.
+Only the columns that are summed are read, as exact texts, and in pieces, so that memory stays flat. A CSV file is read
+as text and by its headings, never with guessed types, which would make floats of amounts.
 """
 
 from __future__ import annotations
@@ -15,25 +14,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from counterfoil.client.line_items.files import LINE_BYTES_MAX, batches_of
+from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.forms import Form
 from counterfoil.client.line_items.headings import columns_of
-from counterfoil.client.line_items.reading import Dialect, LineReader, tally_columns
-from counterfoil.client.protocol.asking import Api
 from counterfoil.client.receipt import Receipt
 from counterfoil.lake_files import LakeReader
+from counterfoil.line_items.blocks import LINE_SIZE_BYTES_MAX
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.totals import summed_names
 from counterfoil.model import Kind
 
 COUNTED: Final = frozenset({Form.BLOBS.value, Form.PARQUET.value, Form.CSV.value})  # a workbook has 15 digits only
-_CSV_BLOCK_BYTES: Final = 4 * LINE_BYTES_MAX  # no line may be longer than a block
+_CSV_BLOCK_BYTES: Final = 4 * LINE_SIZE_BYTES_MAX  # no line may be longer than a block
 
 
 def summed_columns(path: Path, receipt: Receipt, kind: Kind) -> Iterator[pa.RecordBatch]:
     """Yield the columns of a file that are summed, as exact texts; where there was none, null."""
-    wanted = tally_columns(kind)
+    wanted = summed_names(kind)
     if receipt.format == Form.BLOBS.value:
-        dialect = Dialect.V1 if receipt.api == Api.V1.value else Dialect.GRAPH
-        yield from batches_of(path, path.name, LineReader(kind, dialect, only=wanted))
+        yield from batches_of(path, path.name, LineReader(kind), coded=True)
     elif receipt.format == Form.CSV.value:
         yield from _of_csv(path, kind, wanted)
     else:

@@ -1,9 +1,9 @@
-"""What a profile expects, by when, and where in its folder it lies.
+"""What a profile expects, by when, and in which folder it is kept.
 
 Each invoice, and each month and currency, of each kind has a folder of its own: `usage/G016907411`,
-`usage/2026-10-EUR`. What a newcomer would get wrong: the folder bears the month and never the word `last`, because
-next month that word means something else. And what was not yet invoiced of a month is there for a time only: it is
-due some days into the month, and when the invoice has come, nobody waits for it any more.
+`usage/2026-10-EUR`. The folder is named after the month and never `last`, because next month that word means another
+month. Unbilled line items of a month are offered for a time only: they are due some days into the month, and once the
+invoice is there, they are no longer expected.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]([A-Za-z0-9._-]*[A-Za-z0-9_-])?",
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedPull:
     """One thing that should be held: an invoice, or a month in one currency; of one kind.
 
     From `due_at` on it is overdue if it is not there; after `over_at` nobody waits for it any more.
@@ -63,7 +63,7 @@ class Expected:
         return ask_unbilled(self.kind, str(self.month), self.currency, self.attributes, now=now)
 
 
-def expected_of(profile: Profile, now: datetime) -> list[Expected]:
+def expected_of(profile: Profile, now: datetime) -> list[ExpectedPull]:
     """Return everything that a profile lists, each thing once: invoices first, then months, the newest first.
 
     Raises UsageError for a month that has not begun.
@@ -83,15 +83,15 @@ def expected_of(profile: Profile, now: datetime) -> list[Expected]:
         due_at = _days_after(_begin(month), profile.unbilled_due_days)
         over_at = _days_after(_end(month), profile.billed_due_days)
         for currency in profile.currencies:
-            listed += [Expected(kind, attributes, "", month, currency, due_at, over_at) for kind in kinds]
+            listed += [ExpectedPull(kind, attributes, "", month, currency, due_at, over_at) for kind in kinds]
     return listed
 
 
-def _invoices(profile: Profile, kinds: list[Kind], attributes: AttributeSet) -> Iterator[Expected]:
+def _invoices(profile: Profile, kinds: list[Kind], attributes: AttributeSet) -> Iterator[ExpectedPull]:
     for invoice in profile.invoices:
         due_at = _days_after(_end(invoice.month), profile.billed_due_days) if invoice.month else None
         for kind in kinds:
-            yield Expected(kind, attributes, invoice.id, invoice.month, "", due_at)
+            yield ExpectedPull(kind, attributes, invoice.id, invoice.month, "", due_at)
 
 
 def place_of(ask: ExportRequest, now: datetime) -> Path:

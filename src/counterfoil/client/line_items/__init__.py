@@ -1,1 +1,1 @@
-"""Line items: read from what came, summed, and written as Parquet, JSON lines, CSV or a workbook."""
+"""Line items as files: blobs read, and Parquet, JSON lines, CSV or a workbook written."""

@@ -1,8 +1,8 @@
 """CSV with Partner Center's own headings and order, so that queries made for its files go on working.
 
 UTF-8 with a byte order mark, for Excel takes it for something else without; CRLF; quotes only where they are needed.
-Every value is the text that came, digit for digit. What a newcomer would get wrong: no quoting keeps a spreadsheet
-from computing a text that begins with `=`, if it opens the file itself. Data is not bent for that; it is said.
+Every value is the text that came, digit for digit. No quoting keeps a spreadsheet that opens the file itself from
+computing a text that begins with `=`. The data is not changed for that; a note says so.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from counterfoil.client.line_items.files import HashedFile
+from counterfoil.client.line_items.files import receipt_of
 from counterfoil.client.line_items.headings import LeftOut, Note, columns_of, quietly, texts_of
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.columns import Type
+from counterfoil.disk.hashing import HashedFile
 from counterfoil.model import Kind
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -54,7 +55,7 @@ def write_csv(path: Path, kind: Kind, batches: Iterable[pa.RecordBatch], note: N
             f"{like_formulas:,} {begin} as a formula does. Import the CSV as text (Power Query does); a spreadsheet "
             "that opens the file itself may compute them."
         )
-    return file.receipt(line_items)
+    return receipt_of(file, line_items)
 
 
 def _write(file: HashedFile, kind: Kind, batch: pa.RecordBatch) -> int:

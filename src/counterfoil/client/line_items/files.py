@@ -1,122 +1,74 @@
-"""The files a pull leaves, and reading the blobs it fetched: streaming, so that memory stays flat.
+"""Writing the files of a pull and reading the blobs it fetched: streaming, so that memory stays flat.
 
-What a newcomer would get wrong: a gzip file tells only at its very end whether it is whole, so a blob is believed
-when it was read to the end, not before.
+A gzip file shows only at its very end whether it is whole, so a blob counts as read only when it was read to the end.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import os
-import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
-from isal import igzip, isal_zlib
+from isal import igzip
 
-from counterfoil.client.line_items.reading import LineReader
+from counterfoil.client.line_items.refusing import fail, read_all
 from counterfoil.client.protocol.promised_totals import TRY_AGAIN
 from counterfoil.client.receipt import ReceiptFile
+from counterfoil.disk.hashing import HashedFile
 from counterfoil.errors import ProofError
 from counterfoil.lake import text_schema
 from counterfoil.lake_files import LakeWriter
+from counterfoil.line_items.blocks import BYTE_ORDER_MARK, DAMAGED_GZIP, Block, blocks, fill, gunzip
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind
 
 LINES_PER_FILE_MAX: Final = 250_000
-LINE_BYTES_MAX: Final = 4 << 20
 _READ_BYTES: Final = 8 << 20
 _ROW_GROUP_LINES: Final = 50_000
-_DAMAGED: Final[Any] = (EOFError, zlib.error, isal_zlib.error, gzip.BadGzipFile)
 
 
-def read_blocks(path: Path, name: str) -> Iterator[bytes]:
-    """Yield the text of a gzip blob in blocks of whole lines; raises ProofError if it is not whole.
+def read_blocks(path: Path, name: str) -> Iterator[Block]:
+    """Yield the lines of a gzip blob in blocks; raises ProofError if it is not whole.
 
     A byte order mark and a missing last newline are tolerated, as are several gzip members.
     """
-    if not path.stat().st_size:  # gzip of nothing has some twenty bytes; its readers take no bytes for the same
+    if not path.stat().st_size:  # gzip of nothing has some twenty bytes, but its readers accept no bytes as well
         raise ProofError(f"The blob {name} is cut or corrupt: it has no bytes.", remedy=TRY_AGAIN)
-    carry, first = b"", True
-    with path.open("rb") as file, _gunzip(file) as stream:
-        while True:
+    with path.open("rb") as file, gunzip(file) as stream:
+
+        def read_into(memory: memoryview) -> int:
             try:
-                fresh = stream.read(_READ_BYTES)
-            except _DAMAGED as error:
+                return fill(stream, memory)
+            except DAMAGED_GZIP as error:
                 raise ProofError(f"The blob {name} is cut or corrupt: {error}.", remedy=TRY_AGAIN) from error
-            if first:
-                fresh, first = fresh.removeprefix(b"\xef\xbb\xbf"), False
-            cut = fresh.rfind(b"\n") + 1
-            if cut or not fresh:
-                block = b"".join((carry, memoryview(fresh)[:cut]))
-                carry = fresh[cut:]
-                if block:
-                    yield block
-            else:
-                carry += fresh
-            if len(carry) > LINE_BYTES_MAX:
-                raise ProofError(f"The blob {name} has a line of more than {LINE_BYTES_MAX >> 20} MiB.")
-            if not fresh:
-                return
+
+        first = memoryview(bytearray(_READ_BYTES))
+        head = bytes(first[: read_into(first)]).removeprefix(BYTE_ORDER_MARK)
+        try:
+            yield from blocks(read_into, head, size_bytes=_READ_BYTES)
+        except Refused as refused:
+            fail(refused, f"The blob {name}, line {refused.line}")
 
 
 def batches_of(path: Path, name: str, reader: LineReader, *, coded: bool = False) -> Iterator[pa.RecordBatch]:
     """Yield the line items of a gzip file as columns of text; raises ProofError."""
     for block in read_blocks(path, name):
-        batch = reader.read_block(block, f"The blob {name}", coded=coded)
+        batch = read_all(reader, block, f"The blob {name}", coded=coded)
         if batch.num_rows:
             yield batch
-
-
-def _gunzip(file: BinaryIO) -> Any:
-    return igzip.IGzipFile(fileobj=file, mode="rb")  # type: ignore[no-untyped-call]
 
 
 def _gzip(file: HashedFile) -> Any:
     return igzip.IGzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0)  # type: ignore[no-untyped-call]
 
 
-class HashedFile:
-    """A file that is written from start to end, and knows its size and SHA-256 when it is closed."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.size_bytes = 0
-        self._digest = hashlib.sha256()
-        self._file = path.open("xb")
-
-    def write(self, data: bytes) -> int:
-        """Append some bytes."""
-        self._digest.update(data)
-        self.size_bytes += memoryview(data).nbytes
-        return self._file.write(data)
-
-    def tell(self) -> int:
-        """Return how much was written."""
-        return self.size_bytes
-
-    def flush(self) -> None:
-        """Hand everything to the system."""
-        self._file.flush()
-
-    def close(self) -> None:
-        """Bring everything to the disk; closing again does nothing."""
-        if not self._file.closed:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-
-    @property
-    def closed(self) -> bool:
-        """Whether it is closed."""
-        return self._file.closed
-
-    def receipt(self, line_items: int) -> ReceiptFile:
-        """Return what the receipt says of this file."""
-        return ReceiptFile(self.path.name, self.size_bytes, self._digest.hexdigest(), line_items)
+def receipt_of(file: HashedFile, line_items: int) -> ReceiptFile:
+    """Return what a receipt says of a file that was written."""
+    return ReceiptFile(file.path.name, file.size_bytes, file.measured.sha256, line_items)
 
 
 class LakeFile:
@@ -148,7 +100,7 @@ class LakeFile:
         """Bring the file to the disk and return what the receipt says of it."""
         self._writer.finish()
         self._file.close()
-        return self._file.receipt(self.line_items)
+        return receipt_of(self._file, self.line_items)
 
     def close(self) -> None:
         """Let go of the file, finished or not."""
@@ -159,7 +111,12 @@ class LakeFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+        if kind is None:
+            self.close()
+            return
+        self._file.give_up()  # the error on its way is the one to tell
+        with suppress(OSError, ValueError, pa.ArrowException):
+            self.close()
 
 
 class LinesFile:
@@ -179,15 +136,22 @@ class LinesFile:
     def finish(self) -> ReceiptFile:
         """Bring the file to the disk and return what the receipt says of it."""
         self.close()
-        return self._file.receipt(self.line_items)
+        return receipt_of(self._file, self.line_items)
 
     def close(self) -> None:
-        """Let go of the file, finished or not."""
-        self._stream.close()
-        self._file.close()
+        """Close the file, finished or not; raises OSError if it cannot be written to its end."""
+        try:
+            self._stream.close()
+        finally:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+        if kind is None:
+            self.close()
+            return
+        self._file.give_up()  # the error on its way is the one to tell
+        with suppress(OSError, ValueError, pa.ArrowException):
+            self.close()

@@ -47,7 +47,8 @@ def check_rows(form: Form, line_items: int | None) -> None:
     if form is Form.XLSX and line_items is not None and line_items > WORKBOOK_LINE_ITEMS_MAX:
         raise UsageError(
             f"An Excel sheet holds {WORKBOOK_LINE_ITEMS_MAX:,} line items, and there are more.",
-            remedy="Take --format parquet (Power BI and Power Query read it) or csv.",
+            remedy="Take parquet, which Power BI and Power Query read, or csv.",
+            parameter="form",
         )
 
 

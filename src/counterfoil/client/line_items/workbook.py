@@ -1,14 +1,12 @@
 """An Excel workbook: ids as text, amounts and dates as numbers where Excel holds them exactly, nothing computed.
 
 Excel keeps 15 digits of a number. A number with more is written as text, digit for digit, and so is a date that has
-parts of a second or another zone than UTC; how many is noted. What a newcomer would get wrong: a text that begins
-with `=` is a formula only to those who write it as one, and a GUID or `0002` must never be taken for a number.
+parts of a second or another zone than UTC; how many is noted. A text that begins with `=` is written as text and never
+as a formula, and a GUID or `0002` never as a number.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -20,11 +18,14 @@ from typing import Any, Final
 
 import pyarrow as pa
 import xlsxwriter
+from xlsxwriter.exceptions import XlsxFileError
 
+from counterfoil.client.line_items.files import receipt_of
 from counterfoil.client.line_items.forms import Form, check_rows
 from counterfoil.client.line_items.headings import Headed, LeftOut, Note, columns_of, quietly, texts_of
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.columns import Type, table_of
+from counterfoil.disk.hashing import HashedFile
 from counterfoil.errors import UsageError
 from counterfoil.model import Kind
 
@@ -49,31 +50,34 @@ def write_workbook(path: Path, kind: Kind, batches: Iterable[pa.RecordBatch], no
     Raises UsageError for more of them than Excel has rows, and for a text longer than a cell. `note` is told what is
     text that could have been a number. Whatever fails leaves no file.
     """
+    path.unlink(missing_ok=True)
+    sheet: _Sheet | None = None
     try:
-        sheet = _Sheet(path, kind)
-        try:
+        with HashedFile(path) as file:
+            sheet = _Sheet(file, kind)
             for batch in batches:
                 check_rows(Form.XLSX, sheet.line_items + batch.num_rows)
                 sheet.add(batch)
             sheet.finish()
-        finally:
-            sheet.close()
     except BaseException:
+        if sheet is not None:
+            sheet.abandon()
         with suppress(OSError):
             path.unlink(missing_ok=True)
         raise
     sheet.tell(note)
-    return _receipt(path, sheet.line_items)
+    return receipt_of(file, sheet.line_items)
 
 
 class _Sheet:
     """The one sheet of a workbook while it is written, row by row."""
 
-    def __init__(self, path: Path, kind: Kind) -> None:
+    def __init__(self, file: HashedFile, kind: Kind) -> None:
+        self._file = file
         self._kind = kind
         self._columns = columns_of(kind)
         # Rows go to a file as they come; beside the workbook, where there is room for it.
-        self._book: Any = xlsxwriter.Workbook(str(path), {"constant_memory": True, "tmpdir": str(path.parent)})
+        self._book: Any = xlsxwriter.Workbook(file, {"constant_memory": True, "tmpdir": str(file.path.parent)})
         self._book.set_properties({"created": _MADE})
         self._formats = {name: self._book.add_format({"num_format": name}) for name in (_AMOUNT, _DAY, _SECOND)}
         self._sheet: Any = self._book.add_worksheet(kind.value)
@@ -134,17 +138,28 @@ class _Sheet:
         if len(text) > TEXT_LENGTH_MAX // 2 and len(text.encode("utf-16-le")) // 2 > TEXT_LENGTH_MAX:
             raise UsageError(
                 f"{heading} of line item {row:,} has {len(text):,} characters, and a cell holds {TEXT_LENGTH_MAX:,}.",
-                remedy="Take --format parquet or csv.",
+                remedy="Take parquet or csv.",
+                parameter="form",
             )
         self._sheet.write_string(row, index, text)
 
     def finish(self) -> None:
-        """Have a filter on the headings."""
+        """Put a filter on the headings, and the workbook together; raises OSError."""
         self._sheet.autofilter(0, 0, self.line_items, len(self._columns) - 1)
+        try:
+            self._book.close()
+        except XlsxFileError as error:
+            cause = error.args[0] if error.args else error
+            raise cause if isinstance(cause, OSError) else OSError(str(error)) from None
 
-    def close(self) -> None:
-        """Put the workbook together."""
-        self._book.close()
+    def abandon(self) -> None:
+        """Close the files in which the rows were collected, whatever is wrong with them."""
+        self._file.give_up()  # the library writes the end of the archive when it is garbage-collected
+        for file in (self._sheet.row_data_fh, self._sheet.fh):
+            with suppress(OSError, ValueError):
+                file.close()
+        with suppress(OSError):
+            Path(self._sheet.row_data_filename).unlink(missing_ok=True)
 
     def tell(self, note: Note) -> None:
         """Say what is not as one might expect."""
@@ -181,10 +196,3 @@ def date_cell(text: str) -> Cell:
         return None
     passed = moment - _EPOCH
     return passed / timedelta(days=1), bool(passed.seconds)
-
-
-def _receipt(path: Path, line_items: int) -> ReceiptFile:
-    with path.open("rb+") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-    return ReceiptFile(path.name, path.stat().st_size, sha256, line_items)

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Final, Self
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from counterfoil.errors import ProofError, UsageError
+from counterfoil.errors import ProofError, UsageError, shortened
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _VERSION_AT_END: Final = re.compile(r"/(?:v1\.0|beta|v1)/*$", re.IGNORECASE)
@@ -169,7 +169,7 @@ def shown(text: str) -> str:
     """Return foreign text as it may stand in an error: without queries or tokens, printable and short."""
     clean = _SECRET.sub("...", QUERY.sub("", text))
     clean = "".join(char if char.isprintable() else " " for char in clean).strip()
-    return clean if len(clean) <= _TEXT_LENGTH_MAX else clean[: _TEXT_LENGTH_MAX - 3] + "..."
+    return shortened(clean, _TEXT_LENGTH_MAX)
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

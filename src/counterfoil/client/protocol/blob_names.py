@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_BLOB_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}\.gz", re.ASCII)
+_BLOB_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}\.gz", re.ASCII)
 _TAKEN_BY_WINDOWS: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE | re.ASCII)
 
 

@@ -27,6 +27,7 @@ from counterfoil.client.protocol.messages import (
 )
 from counterfoil.client.protocol.promised_totals import ChangedError, GarbledError, Promise, read_totals
 from counterfoil.errors import OperationFailedError, ProofError, UsageError
+from counterfoil.wire import graph as wire
 from counterfoil.wire.graph import BILLING, NO_DATA_CODE, VERSIONS, ExportRequest
 
 BLOBS_MAX: Final = 100_000
@@ -221,8 +222,8 @@ def _read_manifest(body: Mapping[str, Any], answer: SourceAnswer) -> SourceManif
         if stem_of(blob.name) in seen:
             raise GarbledError(f"The manifest lists the blob {blob.name} twice, as names of files go.")
         seen.add(stem_of(blob.name))
-    totals, currency = read_totals(body.get("@counterfoil.totals"))
-    line_items = _optional_count(body, "@counterfoil.lineItemCount")
+    totals, currency = read_totals(body.get(wire.TOTALS))
+    line_items = _optional_count(body, wire.LINE_ITEM_COUNT)
     by_blob = [blob.line_items for blob in blobs if blob.line_items is not None]
     if line_items is not None and len(by_blob) == len(blobs) and sum(by_blob) != line_items:
         raise GarbledError(f"The manifest says {line_items} line items, and {sum(by_blob)} over its blobs.")
@@ -249,13 +250,13 @@ def _read_blob(listed: object) -> SourceBlob:
             f"The manifest lists a blob named {shown(str(name))!r}, which is not a safe file name.",
             remedy="Names are of A-Z a-z 0-9 . _ -, do not begin with a dot, end in .gz and are no device of Windows.",
         )
-    sha256 = listed.get("@counterfoil.sha256")
+    sha256 = listed.get(wire.SHA256)
     if sha256 is not None and (not isinstance(sha256, str) or _SHA256.fullmatch(sha256.lower()) is None):
         raise ProofError(f"The manifest gives {name} a SHA-256 that is not one.")
     return SourceBlob(
         name,
-        line_items=_optional_count(listed, "@counterfoil.lineItemCount"),
-        size_bytes=_optional_count(listed, "@counterfoil.sizeBytes"),
+        line_items=_optional_count(listed, wire.LINE_ITEM_COUNT),
+        size_bytes=_optional_count(listed, wire.SIZE_BYTES),
         sha256=None if sha256 is None else sha256.lower(),
     )
 

@@ -1,13 +1,12 @@
-"""Count and exact totals of what arrived, checked against those that a manifest or a page promises.
+"""The count and exact totals that a manifest or a page promises, and comparing what arrived with them.
 
-The sums are exact, of the texts as they came, and separate for each currency. What was not promised cannot be proven,
-and the receipt says so.
+What was not promised cannot be proven, and the receipt says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal, DecimalException
 from typing import Final
 
@@ -15,6 +14,7 @@ from counterfoil import numbers
 from counterfoil.client.protocol.addresses import shown
 from counterfoil.client.protocol.messages import is_whole_text
 from counterfoil.errors import ProofError
+from counterfoil.line_items.totals import Totals
 
 _TOTAL_LENGTH_MAX: Final = 200
 _COLUMNS_MAX: Final = 20
@@ -28,53 +28,6 @@ class ChangedError(ProofError):
     """The source has other data than when the pull began; the pull can start over."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """What has arrived so far: how many line items, and exact totals by currency and column."""
-
-    line_items: int = 0
-    totals: dict[str, dict[str, Decimal]] = field(default_factory=dict)
-
-    def add(self, currencies: Sequence[str | None], amounts: Mapping[str, Sequence[str | None]]) -> None:
-        """Add some line items: the currency of each, and by column the text of each amount (None: no amount)."""
-        self.line_items += len(currencies)
-        distinct = set(currencies)
-        for currency in sorted(distinct, key=lambda code: code or ""):
-            sums = self.totals.setdefault(currency or "", {})
-            for column, texts in amounts.items():
-                mine = (
-                    texts
-                    if len(distinct) == 1
-                    else [text for text, code in zip(texts, currencies, strict=True) if code == currency]
-                )
-                total = numbers.total(text for text in mine if text is not None)
-                sums[column] = numbers.add(sums.get(column, Decimal(0)), total)
-
-    @classmethod
-    def of(cls, line_items: int, totals: Mapping[str, Mapping[str, str]]) -> Tally:
-        """Return the tally that was written down as `line_items` and `plain_totals`."""
-        exact = {
-            currency: {column: numbers.exact(text) for column, text in sums.items()}
-            for currency, sums in totals.items()
-        }
-        return cls(line_items, exact)
-
-    def merge(self, other: Tally) -> None:
-        """Add what another tally counted."""
-        self.line_items += other.line_items
-        for currency, sums in other.totals.items():
-            mine = self.totals.setdefault(currency, {})
-            for column, value in sums.items():
-                mine[column] = numbers.add(mine.get(column, Decimal(0)), value)
-
-    def plain_totals(self) -> dict[str, dict[str, str]]:
-        """The totals by currency and column, written out in full."""
-        return {
-            currency: {column: numbers.plain(value) for column, value in sums.items()}
-            for currency, sums in self.totals.items()
-        }
-
-
 @dataclass(frozen=True, slots=True)
 class Promise:
     """The count and totals that a source gives for everything it delivers; None for what it does not give."""
@@ -83,25 +36,25 @@ class Promise:
     currency: str | None = None
     totals: Mapping[str, str] | None = None
 
-    def check(self, tally: Tally) -> None:
+    def check(self, arrived: Totals) -> None:
         """Compare what arrived with the promise; raises ProofError that names the first difference."""
-        if self.line_items is not None and self.line_items != tally.line_items:
+        if self.line_items is not None and self.line_items != arrived.line_items:
             raise ProofError(
-                f"{tally.line_items:,} line items arrived, and {self.line_items:,} were promised.", remedy=TRY_AGAIN
+                f"{arrived.line_items:,} line items arrived, and {self.line_items:,} were promised.", remedy=TRY_AGAIN
             )
         if self.totals is None:
             return
-        if tally.line_items and list(tally.totals) != [self.currency or ""]:
-            said = ", ".join(sorted(shown(code) for code in tally.totals))
+        if arrived.line_items and list(arrived.totals) != [self.currency or ""]:
+            said = ", ".join(sorted(shown(code) for code in arrived.totals))
             raise ProofError(f"Amounts arrived in {said}, and were promised in {shown(self.currency or '')}.")
-        sums = tally.totals.get(self.currency or "", {})
+        sums = arrived.totals.get(self.currency or "", {})
         for column, text in self.totals.items():
-            arrived = sums.get(column)
-            if arrived is None and tally.line_items:
+            value = sums.get(column)
+            if value is None and arrived.line_items:
                 continue  # a total of a column that we do not sum
-            if (arrived or Decimal(0)) != numbers.exact(text):
+            if (value or Decimal(0)) != numbers.exact(text):
                 raise ProofError(
-                    f"The exact sum of {shown(column)} is {numbers.plain(arrived or Decimal(0))}, and "
+                    f"The exact sum of {shown(column)} is {numbers.plain(value or Decimal(0))}, and "
                     f"{shown(text)} was promised.",
                     remedy=TRY_AGAIN,
                 )

@@ -19,14 +19,16 @@ from counterfoil.client.protocol.addresses import Base, shown
 from counterfoil.client.protocol.messages import NOT_THE_SOURCE, Request, SourceAnswer, whole_number
 from counterfoil.client.protocol.promised_totals import GarbledError, Promise, read_totals
 from counterfoil.errors import ProofError, UsageError
+from counterfoil.lifetimes import PAGE_LINE_ITEMS_MAX
 from counterfoil.model import AttributeSet, Kind
+from counterfoil.wire import v1
 from counterfoil.wire.graph import ExportRequest, Period
+from counterfoil.wire.tokens import CONTINUATION_HEADER
 
-PAGE_SIZE_ITEMS_MAX: Final = 2000
-TOKEN_HEADER: Final = "MS-ContinuationToken"  # noqa: S105 - a header's name
-LINE_ITEMS_HEADER: Final = "counterfoil-line-item-count"
-TOTALS_HEADER: Final = "counterfoil-totals"
-ETAG_HEADER: Final = "counterfoil-etag"
+TOKEN_HEADER: Final = CONTINUATION_HEADER
+LINE_ITEMS_HEADER: Final = v1.LINE_ITEM_COUNT_HEADER.lower()
+TOTALS_HEADER: Final = v1.TOTALS_HEADER.lower()
+ETAG_HEADER: Final = v1.ETAG_HEADER.lower()
 _LINK_HEADERS_MAX: Final = 20
 # A link may set headers of the next call, but none of these.
 _NOT_BY_LINK: Final = frozenset(
@@ -88,7 +90,7 @@ class _Envelope(msgspec.Struct):
     continuation_token: str | None = msgspec.field(default=None, name="continuationToken")
 
 
-def first_link(base: Base, ask: ExportRequest, page_size_items: int = PAGE_SIZE_ITEMS_MAX) -> PageLink:
+def first_link(base: Base, ask: ExportRequest, page_size_items: int = PAGE_LINE_ITEMS_MAX) -> PageLink:
     """Return the link of page 1; raises UsageError for what v1 does not offer."""
     if ask.invoice:
         raise UsageError(

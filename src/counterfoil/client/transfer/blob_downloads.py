@@ -15,13 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from counterfoil.client.disk.blobs import forget, remember, resume_point
 from counterfoil.client.network.http_calls import BlobRequest
 from counterfoil.client.network.session import Session
 from counterfoil.client.protocol.addresses import Base, check_blob_url, redirected
 from counterfoil.client.protocol.error_answers import RETRIED, refused
 from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest, blob_url, check_same_data
 from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, retry_after_s, whole_number
+from counterfoil.client.pull_folder.verified import forget, remember, resume_point
 from counterfoil.client.transfer.source_calls import REDIRECTS, REDIRECTS_MAX, CallLog, given_up, no_answer
 from counterfoil.errors import CounterfoilError, LinkExpiredError, ProofError, RefusedError
 

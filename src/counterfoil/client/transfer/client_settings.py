@@ -7,8 +7,8 @@ from typing import Final
 
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.retries import Patience
-from counterfoil.client.protocol.v1_answers import PAGE_SIZE_ITEMS_MAX
 from counterfoil.errors import UsageError
+from counterfoil.lifetimes import PAGE_LINE_ITEMS_MAX
 
 WAIT_S_DEFAULT: Final = 3600.0
 PARALLEL_DEFAULT: Final = 4
@@ -23,12 +23,12 @@ class ClientSettings:
     version: str = "v1.0"
     wait_s_max: float = WAIT_S_DEFAULT
     parallel: int = PARALLEL_DEFAULT
-    page_size_items: int = PAGE_SIZE_ITEMS_MAX
+    page_size_items: int = PAGE_LINE_ITEMS_MAX
     patience: Patience = field(default_factory=Patience)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.page_size_items <= PAGE_SIZE_ITEMS_MAX:
-            raise UsageError(f"A page has 1 to {PAGE_SIZE_ITEMS_MAX} line items, not {self.page_size_items}.")
+        if not 1 <= self.page_size_items <= PAGE_LINE_ITEMS_MAX:
+            raise UsageError(f"A page has 1 to {PAGE_LINE_ITEMS_MAX} line items, not {self.page_size_items}.")
         if not 1 <= self.parallel <= PARALLEL_MAX:
             raise UsageError(f"1 to {PARALLEL_MAX} blobs can be fetched side by side, not {self.parallel}.")
         if not self.wait_s_max >= 0:  # which a NaN is not either

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from counterfoil.client.disk.blobs import Facts, prove
-from counterfoil.client.disk.folder import Folder, check_space
-from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.line_items.forms import Form, check_rows
-from counterfoil.client.line_items.reading import Dialect
 from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest
 from counterfoil.client.protocol.promised_totals import ChangedError
+from counterfoil.client.pull_folder.target import PullFolder, check_space
+from counterfoil.client.pull_folder.unfinished import UnfinishedPull
+from counterfoil.client.pull_folder.verified import VerifiedBlob, prove
 from counterfoil.client.receipt import Receipt
 from counterfoil.client.transfer.blob_downloads import BlobDownloads, Links
 from counterfoil.client.transfer.graph_exports import Export, Exporter
@@ -34,11 +33,11 @@ class ExportPull:
     calls: SourceCalls
     exporter: Exporter
     ask: ExportRequest
-    folder: Folder
+    folder: PullFolder
     form: Form
     progress: ProgressReport
 
-    def run(self, ticket: Ticket) -> PullResult | Receipt:
+    def run(self, ticket: UnfinishedPull) -> PullResult | Receipt:
         """Return what was pulled, or the former receipt where the source has nothing new.
 
         `ticket` is of this run, or of the one that it resumes. Raises ChangedError where the source no longer has the
@@ -75,7 +74,7 @@ class ExportPull:
         session.side_by_side(partial(self._pull_blob, downloads, blob, facts) for blob in missing)
         return self._sum(export, [facts[blob.name] for blob in manifest.blobs])
 
-    def _exported(self, ticket: Ticket) -> Export:
+    def _exported(self, ticket: UnfinishedPull) -> Export:
         """Wait for the operation begun before, or for a new one; raises ChangedError where its data is not the same."""
 
         def accepted(url: str) -> None:
@@ -102,11 +101,11 @@ class ExportPull:
         ticket.keep(self.folder.staging)
         return export
 
-    def _verified(self) -> dict[str, Facts]:
+    def _verified(self) -> dict[str, VerifiedBlob]:
         """Return the facts of the blobs that an earlier run verified, and whose files serve this form."""
-        found: dict[str, Facts] = {}
+        found: dict[str, VerifiedBlob] = {}
         for path in self.folder.staging.glob("*.gz.json"):
-            facts = Facts.read(self.folder.staging, path.name.removesuffix(".json"))
+            facts = VerifiedBlob.read(self.folder.staging, path.name.removesuffix(".json"))
             if facts is None:
                 continue
             is_parquet = facts.file.name != facts.blob.name
@@ -114,11 +113,11 @@ class ExportPull:
                 found[facts.blob.name] = facts
         return found
 
-    def _pull_blob(self, downloads: BlobDownloads, blob: SourceBlob, facts: dict[str, Facts]) -> None:
+    def _pull_blob(self, downloads: BlobDownloads, blob: SourceBlob, facts: dict[str, VerifiedBlob]) -> None:
         part = self.folder.staging / f"{blob.name}.part"
         kept = self.folder.staging / blob.name  # as it came, by a run that wanted another form
 
-        def proven() -> Facts:
+        def proven() -> VerifiedBlob:
             as_parquet = self.form is Form.PARQUET
             return prove(part, blob, self.ask.kind, as_parquet=as_parquet, on_line_items=self.progress.advance)
 
@@ -127,15 +126,13 @@ class ExportPull:
         facts[blob.name] = downloads.until_it_fits(blob, part, proven)
         self.progress.finished_blob()
 
-    def _sum(self, export: Export, facts: list[Facts]) -> PullResult:
+    def _sum(self, export: Export, facts: list[VerifiedBlob]) -> PullResult:
         manifest = export.manifest
         tally = together(facts)
         try:
             manifest.promise.check(tally)
             _check_repeated(manifest, facts)
-            files = written(
-                self.calls.session, self.form, self.ask.kind, Dialect.GRAPH, self.folder, facts, self.progress
-            )
+            files = written(self.calls.session, self.form, self.ask.kind, self.folder, facts, self.progress)
         except ProofError:
             self.folder.clear()  # resuming from here would end here again
             raise
@@ -162,7 +159,7 @@ class ExportPull:
         )
 
 
-def _goes_on(ticket: Ticket, manifest: SourceManifest, begun_url: str, url: str) -> bool:
+def _goes_on(ticket: UnfinishedPull, manifest: SourceManifest, begun_url: str, url: str) -> bool:
     same = ticket.etag == manifest.etag and ticket.blobs == manifest.blobs
     return same and bool(manifest.etag or begun_url == url)
 
@@ -173,7 +170,7 @@ def _difference(begun: str, found: str) -> str:
     return f"The data changed since this pull began: eTag {begun or 'none'} is eTag {found or 'none'}."
 
 
-def _check_repeated(manifest: SourceManifest, facts: list[Facts]) -> None:
+def _check_repeated(manifest: SourceManifest, facts: list[VerifiedBlob]) -> None:
     blobs = RepeatedBlobs()
     for blob, each in zip(manifest.blobs, facts, strict=True):
         blobs.check(blob, each.blob.sha256)

@@ -14,24 +14,27 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from counterfoil.client.disk.blobs import check_blob, forget, measured
-from counterfoil.client.disk.journal import digest_of
 from counterfoil.client.line_items.files import batches_of
-from counterfoil.client.line_items.reading import Dialect, LineReader, tally_of
+from counterfoil.client.line_items.refusing import read_all
 from counterfoil.client.network.session import Session
 from counterfoil.client.protocol import v1_answers as v1
 from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.graph_answers import SourceBlob
 from counterfoil.client.protocol.messages import Request, SourceAnswer
-from counterfoil.client.protocol.promised_totals import ChangedError, Tally
+from counterfoil.client.protocol.promised_totals import ChangedError
+from counterfoil.client.pull_folder.verified import check_blob, forget
+from counterfoil.client.pull_folder.walk_journal import digest_of
 from counterfoil.client.transfer.blob_downloads import BlobDownloads, Links
 from counterfoil.client.transfer.client_settings import ClientSettings
 from counterfoil.client.transfer.graph_exports import Exporter
 from counterfoil.client.transfer.month_words import asked_now, check_means
 from counterfoil.client.transfer.repeated_data import RepeatedBlobs, check_new
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
+from counterfoil.disk.hashing import measured
 from counterfoil.errors import ProofError
 from counterfoil.lake import batch_to_lake
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.totals import Totals
 from counterfoil.model import Kind
 from counterfoil.wire.graph import ExportRequest
 
@@ -59,8 +62,8 @@ def lake_of(kind: Kind, batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _blobs(calls: SourceCalls, exporter: Exporter, ask: ExportRequest, folder: Path) -> Batches:
-    tally = Tally()
-    reader = LineReader(ask.kind, Dialect.GRAPH)
+    totals = Totals()
+    reader = LineReader(ask.kind)
     had = RepeatedBlobs()
     export = exporter.export(ask)
     promise = export.manifest.promise
@@ -70,16 +73,16 @@ def _blobs(calls: SourceCalls, exporter: Exporter, ask: ExportRequest, folder: P
         part = folder / f"{blob.name}.part"
         sha256 = downloads.until_it_fits(blob, part, partial(_checked, part, blob))
         had.check(blob, sha256)
-        before = tally.line_items
+        before = totals.line_items
         for batch in batches_of(part, blob.name, reader):
-            tally_of(ask.kind, batch, tally)
+            totals.add_batch(ask.kind, batch)
             yield batch
         forget(part)
-        count = tally.line_items - before
+        count = totals.line_items - before
         if blob.line_items is not None and blob.line_items != count:
             raise ProofError(f"The blob {blob.name} has {count:,} line items, and {blob.line_items:,} were promised.")
         had.note(blob, sha256, count)
-    promise.check(tally)
+    promise.check(totals)
 
 
 def _checked(part: Path, blob: SourceBlob) -> str:
@@ -94,8 +97,8 @@ def _checked(part: Path, blob: SourceBlob) -> str:
 
 
 def _pages(calls: SourceCalls, ask: ExportRequest, page_size_items: int) -> Batches:
-    tally = Tally()
-    reader = LineReader(ask.kind, Dialect.V1)
+    totals = Totals()
+    reader = LineReader(ask.kind)
     correlation_id = str(uuid.uuid4())
     taken: set[bytes] = set()
     digests: dict[str, int] = {}
@@ -117,14 +120,14 @@ def _pages(calls: SourceCalls, ask: ExportRequest, page_size_items: int) -> Batc
         check_means(asked, ask, calls.session.patience)
         if page.items:
             digests[digest_of(page)] = len(taken)
-            batch = reader.read(page.items, f"Page {len(taken)}")
-            tally_of(ask.kind, batch, tally)
+            batch = read_all(reader, page.items, f"Page {len(taken)}")
+            totals.add_batch(ask.kind, batch)
             yield batch
         if annotations is not None and page.annotations != annotations:
             raise ChangedError(f"Page {len(taken)} is of other data than the pages before.")
         annotations, link = page.annotations, page.following
     if annotations is not None:
-        annotations.promise.check(tally)
+        annotations.promise.check(totals)
 
 
 def _page_request(link: v1.PageLink, correlation_id: str) -> Request:

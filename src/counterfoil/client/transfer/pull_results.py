@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from counterfoil.client.disk.blobs import Facts
-from counterfoil.client.disk.folder import Folder
 from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.forms import Form, Proven, write_form
-from counterfoil.client.line_items.reading import Dialect, LineReader
 from counterfoil.client.network.session import Session
-from counterfoil.client.protocol.promised_totals import Promise, Tally
-from counterfoil.client.receipt import Receipt, ReceiptBlob, ReceiptFile
+from counterfoil.client.protocol.promised_totals import Promise
+from counterfoil.client.pull_folder.target import PullFolder
+from counterfoil.client.pull_folder.verified import VerifiedBlob
+from counterfoil.client.receipt import Receipt, ReceiptFile
 from counterfoil.client.transfer.progress import ProgressReport
 from counterfoil.columns import table_of
 from counterfoil.errors import ProofError
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.totals import Totals
 from counterfoil.model import Kind
 
 
@@ -26,23 +27,23 @@ class PullResult:
     operation: str
     partner: str
     etag: str
-    tally: Tally
+    tally: Totals
     checked: tuple[str, ...]
     unchecked: tuple[str, ...]
-    blobs: tuple[ReceiptBlob, ...]
+    blobs: tuple[ReceiptFile, ...]
     files: tuple[ReceiptFile, ...]
     inexact: Mapping[str, int] = field(default_factory=dict)
 
 
-def together(facts: list[Facts]) -> Tally:
+def together(facts: list[VerifiedBlob]) -> Totals:
     """Return the tally of all."""
-    tally = Tally()
+    tally = Totals()
     for each in facts:
         tally.merge(each.tally)
     return tally
 
 
-def rounded(facts: list[Facts]) -> dict[str, int]:
+def rounded(facts: list[VerifiedBlob]) -> dict[str, int]:
     """Return how many decimals of each column had to be rounded, in all."""
     counts: dict[str, int] = {}
     for each in facts:
@@ -55,7 +56,7 @@ def agrees(held: Receipt, promise: Promise) -> bool:
     """Whether a receipt says of its data what the source says, and adds up; one that was edited does not."""
     line_items = sum(each.line_items for each in held.files)
     try:
-        promise.check(Tally.of(held.line_items, held.totals))
+        promise.check(Totals.of(held.line_items, held.totals))
     except ProofError:
         return False
     return line_items == held.line_items
@@ -78,9 +79,8 @@ def written(
     session: Session,
     form: Form,
     kind: Kind,
-    dialect: Dialect,
-    folder: Folder,
-    facts: Sequence[Facts],
+    folder: PullFolder,
+    facts: Sequence[VerifiedBlob],
     progress: ProgressReport,
 ) -> tuple[ReceiptFile, ...]:
     """Return the staged files of a pull; a form that is one file of everything is written now."""
@@ -88,7 +88,7 @@ def written(
         return tuple(each.file for each in facts)
     line_items = sum(each.file.line_items for each in facts)
     progress.expect("writing", line_items=line_items)
-    reader = LineReader(kind, dialect)
+    reader = LineReader(kind)
     paths = [folder.staging / each.file.name for each in facts]
     batches = (batch for path in paths for batch in batches_of(path, path.name, reader))
     lines = Proven(kind, batches, line_items, progress.note)

@@ -10,13 +10,13 @@ import errno
 from pathlib import Path
 from typing import Final
 
-from counterfoil.client.disk.folder import Folder
-from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.line_items.forms import Form
 from counterfoil.client.network.session import Session
 from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.promised_totals import ChangedError
 from counterfoil.client.protocol.v1_answers import first_link
+from counterfoil.client.pull_folder.target import PullFolder
+from counterfoil.client.pull_folder.unfinished import UnfinishedPull
 from counterfoil.client.receipt import Proof, Receipt, identity, request_facts
 from counterfoil.client.transfer.client_settings import ClientSettings
 from counterfoil.client.transfer.export_pull import ExportPull
@@ -54,7 +54,7 @@ def pull_to_folder(
     if api is Api.V1:
         first_link(settings.base, ask, settings.page_size_items)  # refuses what v1 does not offer
     facts = request_facts(ask, api, settings.patience.now())
-    folder = Folder(to, identity(str(settings.base), api.value, facts))
+    folder = PullFolder(to, identity(str(settings.base), api.value, facts))
     try:
         folder.enter()
         receipt = _pulled(session, settings, ask, facts, folder, api, form, ProgressReport(watcher))
@@ -66,7 +66,7 @@ def pull_to_folder(
         if isinstance(error, OperationFailedError) or (answered and not folder.has_fetched):
             folder.clear()
         folder.leave()
-        kept = Ticket.read(folder.staging) is not None
+        kept = UnfinishedPull.read(folder.staging) is not None
         raise _explained(error, to, kept=kept) from None if isinstance(error, OSError) else error.__cause__
     folder.leave()
     return receipt
@@ -77,7 +77,7 @@ def _pulled(
     settings: ClientSettings,
     ask: ExportRequest,
     facts: dict[str, str],
-    folder: Folder,
+    folder: PullFolder,
     api: Api,
     form: Form,
     progress: ProgressReport,
@@ -85,7 +85,7 @@ def _pulled(
     ticket = folder.ticket
     if ticket is None:
         folder.clear()
-        ticket = Ticket(identity(str(settings.base), api.value, facts), timestamp(settings.patience.now()))
+        ticket = UnfinishedPull(identity(str(settings.base), api.value, facts), timestamp(settings.patience.now()))
     else:
         progress.remark(f"Going on with the pull that began at {ticket.started_at}.")
     calls = SourceCalls(session, settings.base, CallLog(ticket.request_ids))
@@ -126,7 +126,7 @@ def _pulled(
 
 
 def _until_unchanged(
-    pull: ExportPull | WalkPull, ticket: Ticket, folder: Folder, progress: ProgressReport
+    pull: ExportPull | WalkPull, ticket: UnfinishedPull, folder: PullFolder, progress: ProgressReport
 ) -> PullResult | Receipt:
     """Pull, and start over where the source's data changed since the pull began; not for ever."""
     anew = 0
@@ -139,7 +139,7 @@ def _until_unchanged(
             if anew > BEGUN_ANEW_MAX:
                 raise
             progress.note(f"{error.message} Starting over.")
-            ticket = Ticket(ticket.subject, ticket.started_at)
+            ticket = UnfinishedPull(ticket.subject, ticket.started_at)
 
 
 def _explained(error: BaseException, to: Path, *, kept: bool = False) -> BaseException:

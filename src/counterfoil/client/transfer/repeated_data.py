@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from counterfoil.client.disk.journal import digest_of
 from counterfoil.client.protocol.graph_answers import SourceBlob
 from counterfoil.client.protocol.messages import SourceAnswer
 from counterfoil.client.protocol.promised_totals import TRY_AGAIN, GarbledError
 from counterfoil.client.protocol.v1_answers import SourcePage
+from counterfoil.client.pull_folder.walk_journal import digest_of
 from counterfoil.errors import ProofError
 
 

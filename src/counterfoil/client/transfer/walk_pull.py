@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from counterfoil.client.disk.folder import Folder, check_room
-from counterfoil.client.disk.journal import Journal, Walk
-from counterfoil.client.disk.tickets import Ticket
 from counterfoil.client.line_items.forms import Form, check_rows
-from counterfoil.client.line_items.reading import Dialect
 from counterfoil.client.protocol import v1_answers as v1
 from counterfoil.client.protocol.addresses import shown
 from counterfoil.client.protocol.messages import Request, SourceAnswer
 from counterfoil.client.protocol.promised_totals import TRY_AGAIN, ChangedError, GarbledError, Promise
 from counterfoil.client.protocol.v1_answers import PageLink, SourcePage
+from counterfoil.client.pull_folder.target import PullFolder, check_room
+from counterfoil.client.pull_folder.unfinished import UnfinishedPull
+from counterfoil.client.pull_folder.walk_journal import WalkJournal, WalkState
 from counterfoil.client.receipt import Receipt
 from counterfoil.client.transfer.month_words import asked_now, check_means
 from counterfoil.client.transfer.progress import ProgressReport
@@ -41,12 +40,12 @@ class WalkPull:
 
     calls: SourceCalls
     ask: ExportRequest
-    folder: Folder
+    folder: PullFolder
     form: Form
     progress: ProgressReport
     page_size_items: int
 
-    def run(self, ticket: Ticket) -> PullResult | Receipt:
+    def run(self, ticket: UnfinishedPull) -> PullResult | Receipt:
         """Return what was pulled, or the former receipt where the source has nothing new.
 
         Raises ChangedError where the pages are no longer of the data that the walk began with.
@@ -59,12 +58,12 @@ class WalkPull:
                 self.folder.clear()  # resuming from here would end here again
             raise
 
-    def _once(self, ticket: Ticket) -> PullResult | Receipt:
+    def _once(self, ticket: UnfinishedPull) -> PullResult | Receipt:
         asked = asked_now(self.ask, self.calls.session)
         first = v1.first_link(self.calls.base, asked, self.page_size_items)
         if ticket.period and ticket.period != asked.period:
             raise ChangedError("The month ended since this walk began, so its pages go by another word.")
-        journal = Journal(self.folder.staging, self.ask.kind)
+        journal = WalkJournal(self.folder.staging, self.ask.kind)
         walk = journal.read()
         if self._is_of_another_form(journal, walk):
             raise ChangedError(f"The unfinished pull is not in the form {self.form.value}.")
@@ -96,7 +95,7 @@ class WalkPull:
         self._close(journal, walk)
         return self._sum(journal, walk, ticket)
 
-    def _begin(self, ticket: Ticket, page: SourcePage) -> None:
+    def _begin(self, ticket: UnfinishedPull, page: SourcePage) -> None:
         """Check that there is room, and leave word of what is begun here."""
         count = page.annotations.promise.line_items
         check_rows(self.form, count)
@@ -106,7 +105,7 @@ class WalkPull:
         ticket.etag = page.annotations.etag
         ticket.keep(self.folder.staging)
 
-    def _page(self, first: PageLink, link: PageLink, walk: Walk, begun: int, correlation_id: str) -> SourcePage:
+    def _page(self, first: PageLink, link: PageLink, walk: WalkState, begun: int, correlation_id: str) -> SourcePage:
         number = walk.pages + 1
         if link.fingerprint in walk.taken or number > PAGES_MAX:
             raise ProofError(
@@ -136,16 +135,16 @@ class WalkPull:
             )
         return page
 
-    def _is_of_another_form(self, journal: Journal, walk: Walk) -> bool:
+    def _is_of_another_form(self, journal: WalkJournal, walk: WalkState) -> bool:
         as_parquet = self.form is Form.PARQUET
         return any((each.file.name != each.blob.name) is not as_parquet for each in journal.facts(walk))
 
-    def _close(self, journal: Journal, walk: Walk) -> None:
+    def _close(self, journal: WalkJournal, walk: WalkState) -> None:
         as_parquet = self.form is Form.PARQUET
         for part in journal.full_parts(walk):
             self.calls.session.work(partial(journal.close, part, as_parquet=as_parquet))
 
-    def _sum(self, journal: Journal, walk: Walk, ticket: Ticket) -> PullResult:
+    def _sum(self, journal: WalkJournal, walk: WalkState, ticket: UnfinishedPull) -> PullResult:
         facts = journal.facts(walk)
         tally = together(facts)
         promise = walk.annotations.promise if walk.annotations else Promise()
@@ -156,7 +155,7 @@ class WalkPull:
             )
         etag = (walk.annotations.etag if walk.annotations else None) or ""
         checked, unchecked = verdict(self.ask.kind, promise, {"one eTag over the whole walk": bool(etag)})
-        files = written(self.calls.session, self.form, self.ask.kind, Dialect.V1, self.folder, facts, self.progress)
+        files = written(self.calls.session, self.form, self.ask.kind, self.folder, facts, self.progress)
         return PullResult(
             operation="",
             partner=ticket.partner,

@@ -21,7 +21,7 @@ _TOP_BYTE: Final = np.uint64(56)
 _ONE: Final = np.uint64(1)
 FOUR_BYTES: Final = np.uint64(0xFFFFFFFF)
 NULL_WORD, _TRUE, _ALSE = (np.uint64(int.from_bytes(word, "little")) for word in (b"null", b"true", b"alse"))
-_WHOLE_DIGITS_MAX: Final = 13  # below 1e13; with the limits below, at most 60 characters: numbers.why_not_a_number
+WHOLE_DIGITS_MAX: Final = 13  # below 1e13; with the limits below, at most 60 characters: numbers.why_not_a_number
 _DECIMALS_MAX: Final = 40
 
 
@@ -177,11 +177,11 @@ def past_digits(text: Any, at: Any) -> Any:
 
 
 @part
-def past_number(text: Any, at: Any) -> Any:
+def past_number(text: Any, at: Any, whole_digits_max: Any) -> Any:
     """Find the end of a number in plain digits, or with a small negative exponent; -1 for any other."""
     whole = at + (sign_at(text, at) == 0x2D)
     end = past_digits(text, whole)
-    if end == whole or end - whole > _WHOLE_DIGITS_MAX or (sign_at(text, whole) == 48 and end - whole > 1):
+    if end == whole or end - whole > whole_digits_max or (sign_at(text, whole) == 48 and end - whole > 1):
         return np.int64(-1)
     if sign_at(text, end) == 0x2E:
         decimals = end + 1

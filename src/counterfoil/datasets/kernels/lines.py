@@ -19,6 +19,7 @@ from counterfoil.datasets.kernels.grammar import (
     FOUR_BYTES,
     NULL_WORD,
     QUOTE,
+    WHOLE_DIGITS_MAX,
     is_date,
     past_digits,
     past_escapes,
@@ -41,15 +42,19 @@ TEXT, NUMBER, DATE, FLAG, RATE, DIGITS, RESELLER, LIST, CONSTANT = range(9)
 ABSENT: Final = -1  # starts[row, slot] of an attribute that has no value
 NULL: Final = -2  # ... and of one that is null, or an empty number, date or flag
 FROM_RATE: Final = 1 << 30  # in lengths[row, slot]: the number is a v1 rate, to be stored as a percentage
+_RATE_DIGITS_MAX: Final = WHOLE_DIGITS_MAX - 2  # its percentage has two more: numbers.why_not_a_rate
 
 
 @part
 def _bare(text: Any, words: Any, at: Any, kind: Any, separator: Any) -> Any:
     """Read a value that is neither a text nor null: where it ends (-1 for doubt), starts, and its length."""
     doubt = np.int64(-1)
-    if kind in (NUMBER, RATE):
-        end = past_number(text, at)
-        return end, at, (end - at) | (FROM_RATE if kind == RATE else 0)
+    if kind == RATE:
+        end = past_number(text, at, _RATE_DIGITS_MAX)
+        return end, at, (end - at) | FROM_RATE
+    if kind == NUMBER:
+        end = past_number(text, at, WHOLE_DIGITS_MAX)
+        return end, at, end - at
     if kind in (DIGITS, RESELLER):
         end = past_digits(text, at)
         if end == at or (sign_at(text, at) == 48 and end - at > 1):
@@ -65,7 +70,7 @@ def _bare(text: Any, words: Any, at: Any, kind: Any, separator: Any) -> Any:
         if sign_at(text, at) == 0x7B:
             return past_object(words, text, at, separator), at, at
         length = word(words, at)
-        return (at + length if length else past_number(text, at)), at, at
+        return (at + length if length else past_number(text, at, WHOLE_DIGITS_MAX)), at, at
     return doubt, at, at
 
 
@@ -92,7 +97,7 @@ def _quoted(text: Any, words: Any, at: Any, kind: Any) -> Any:
     elif kind == FLAG:
         good = word(words, start) == length and sign_at(text, start) != 0x6E
     else:
-        good = past_number(text, start) == end
+        good = past_number(text, start, _RATE_DIGITS_MAX if kind == RATE else WHOLE_DIGITS_MAX) == end
         length |= FROM_RATE if kind == RATE else 0
     return (end + 1 if good else doubt), start, length
 

@@ -1,0 +1,75 @@
+"""`counterfoil pull --publish`: what was pulled becomes a revision in a local data folder.
+
+Whether that can be done at all is found out before anything is pulled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from counterfoil.cli import importing
+from counterfoil.cli.output import Output, counted
+from counterfoil.errors import UsageError
+from counterfoil.settings import Settings
+
+if TYPE_CHECKING:
+    from counterfoil.client import Receipt
+    from counterfoil.datasets.publish import PublicationReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class PullPublisher:
+    """Publishes pulls in the data folder of the settings, and says what came of it."""
+
+    settings: Settings
+    output: Output
+
+    def publish(self, receipt: Receipt, folder: Path) -> None:
+        """Make what was pulled a revision; doing so again changes nothing."""
+        from counterfoil.cli.data_folder import opened, progress_of, swept
+        from counterfoil.mirror import note_published, publish_pull
+
+        with progress_of(self.output) as report, opened(self.settings, create=True, progress=report) as workshop:
+            published = publish_pull(workshop, receipt, folder)
+            if published is not None and published.changed:
+                swept(workshop, self.output)
+        if published is None:
+            self.output.note("The source has no such line items, so there is nothing to publish.")
+        else:
+            self._tell(receipt, published)
+        note_published(receipt, folder, self.settings.data)
+
+    def publish_once(self, receipt: Receipt, folder: Path) -> None:
+        """Make what was pulled a revision, unless that was done before."""
+        from counterfoil.mirror import was_published
+
+        if not was_published(receipt, folder, self.settings.data):
+            self.publish(receipt, folder)
+
+    def _tell(self, receipt: Receipt, published: PublicationReceipt) -> None:
+        from counterfoil.mirror import lacks_attributes
+
+        assert published.revision is not None
+        what = f"{published.dataset}: {counted(published.contents.line_items, 'line item')}"
+        if published.changed:
+            self.output.note(f"Published {what}, revision {published.revision.id}, eTag {published.etag}.")
+        else:
+            self.output.note(f"{what} were in force already; nothing was changed. eTag {published.etag}.")
+        if lacks_attributes(receipt, published):
+            self.output.warning(
+                f"The source's eTag is {receipt.etag}: it holds attributes that this pull did not bring. --api graph "
+                "with --attribute-set full brings the most."
+            )
+
+
+def publisher_in(settings: Settings, form: str, output: Output) -> PullPublisher:
+    """Return what publishes in the data folder of the settings; raises UsageError where that cannot be done."""
+    with importing("pull --publish"):
+        import counterfoil.cli.data_folder
+        import counterfoil.mirror  # noqa: F401 - whether it can be imported is what is found out
+    if form == "xlsx":
+        raise UsageError("A workbook cannot be published.", remedy="Pull as blobs or parquet.", parameter="form")
+    output.note(f"Data folder: {settings.data.absolute()}")
+    return PullPublisher(settings, output)

@@ -1,0 +1,216 @@
+"""What is held below a folder, and whether it is still what its receipts say.
+
+A folder without a receipt holds nothing, or a pull that was not finished. Verifying makes no calls: sizes, hashes,
+line counts and exact sums are computed again from the files alone, and compared with the receipt beside them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from counterfoil.client.holdings.counting import COUNTED, summed_columns
+from counterfoil.client.line_items.forms import DATA_SUFFIXES
+from counterfoil.client.pull_folder.inspection import staged_faults
+from counterfoil.client.pull_folder.target import STAGING
+from counterfoil.client.pull_folder.unfinished import FILE_NAME as UNFINISHED_NAME
+from counterfoil.client.receipt import FILE_NAME, Receipt, ReceiptFile
+from counterfoil.disk.hashing import measured
+from counterfoil.errors import ProofError, UsageError
+from counterfoil.line_items.totals import Totals
+from counterfoil.model import Kind, tenant_id
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A folder with a pull. `receipt` is None where none was finished, `told` says what is the matter then."""
+
+    folder: Path
+    receipt: Receipt | None
+    unfinished: bool = False  # a pull was begun there, and can be gone on with
+    told: str = ""
+
+    @property
+    def what(self) -> str:
+        """The invoice, or the month and currency, as far as it is known."""
+        request = self.receipt.request if self.receipt else {}
+        month = request.get("month", request.get("billingPeriod", ""))
+        return request.get("invoiceId") or f"{month} {request.get('currencyCode', '')}".strip()
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What verifying one holding found: nothing, if all is as the receipt says."""
+
+    holding: Holding
+    files: int = 0
+    line_items: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def holding_at(folder: Path) -> Holding | None:
+    """Return what a folder holds, or None if it is no pull's."""
+    begun = (folder / STAGING / UNFINISHED_NAME).exists()
+    try:
+        receipt = Receipt.read(folder)
+    except UsageError as error:
+        return Holding(folder, None, begun, error.message)
+    begun = begun or (receipt is None and (folder / FILE_NAME).exists())
+    if receipt is None and not begun:
+        return None
+    return Holding(folder, receipt, begun)
+
+
+def holdings_below(root: Path, *, ours: bool = False) -> Iterator[Holding]:
+    """Yield what is held in a folder and below it, by name; raises UsageError if there is no such folder.
+
+    `ours` is a folder with nothing but pulls: data without a receipt has lost it there. A folder that may not be read
+    may hold anything, so it is yielded too.
+    """
+    if not root.is_dir():
+        raise UsageError(f"There is no folder {root}.", remedy="Name the folder of a pull, one above it, or a profile.")
+    closed: list[OSError] = []
+    for path, folders, files in os.walk(root, onerror=closed.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        data = sorted(name for name in files if ours and name.endswith(DATA_SUFFIXES))
+        if (holding := holding_at(Path(path))) is not None:
+            yield holding
+        elif data:
+            yield Holding(Path(path), None, told=f"{data[0]} lies there without a receipt")
+    for error in closed:
+        folder = Path(str(error.filename))
+        yield Holding(folder, None, told=f"{folder} may not be read: {error.strerror}")
+
+
+def flaw_of(holding: Holding, tenant: str = "", *, read: bool = False) -> str:
+    """Return what keeps a pull from counting as held, '' if nothing does.
+
+    Without `read` it is a quick look at the files' sizes. `tenant` is whose data it should be, where that is known.
+    """
+    receipt = holding.receipt
+    if receipt is None:
+        return holding.told
+    if is_strangers(receipt, tenant):
+        return _of_strangers(receipt, tenant)
+    differences = (_difference(holding.folder, file, read=read) for file in receipt.files)
+    return next(filter(None, differences), "")
+
+
+def _of_strangers(receipt: Receipt, tenant: str) -> str:
+    return f"it is the data of the partner {receipt.partner}, and the profile's tenant is {tenant}"
+
+
+def is_strangers(receipt: Receipt, tenant: str) -> bool:
+    """Whether a receipt is of another partner's data; a tenant that is named by its domain cannot be compared."""
+    try:
+        wanted = tenant_id(tenant)
+    except UsageError:
+        return False
+    return bool(receipt.partner) and receipt.partner.lower() != wanted
+
+
+def verify(holding: Holding, tenant: str = "", advance: Callable[[int], None] = lambda _: None) -> Verdict:
+    """Compute everything again from the files, and hold it against the receipt; and it against the `tenant`, if any."""
+    verdict = Verdict(holding)
+    receipt = holding.receipt
+    if holding.unfinished:
+        verdict.faults += _staged_faults(holding.folder)
+    if receipt is None:
+        verdict.faults += [holding.told] if holding.told else []
+        return verdict
+    if is_strangers(receipt, tenant):
+        verdict.faults.append(_of_strangers(receipt, tenant))
+    tally = Totals()
+    for file in receipt.files:
+        verdict.files += 1
+        verdict.faults += _file_faults(holding.folder, file, receipt, tally, advance)
+    verdict.line_items = tally.line_items
+    verdict.faults += _own_faults(receipt)
+    named = {file.name for file in receipt.files}
+    verdict.faults += [
+        f"{each.name} lies there, and the receipt does not name it"
+        for each in sorted(holding.folder.iterdir())
+        if each.name.endswith(DATA_SUFFIXES) and each.name not in named
+    ]
+    if receipt.format in COUNTED and not verdict.faults:
+        verdict.faults += _sum_faults(receipt, tally)
+    return verdict
+
+
+def _staged_faults(folder: Path) -> list[str]:
+    try:
+        return list(staged_faults(folder / STAGING))
+    except OSError as error:
+        return [f"the unfinished pull cannot be read: {error.strerror}"]
+
+
+def _file_faults(
+    folder: Path, file: ReceiptFile, receipt: Receipt, tally: Totals, advance: Callable[[int], None]
+) -> Iterator[str]:
+    if not file.name or Path(file.name).name != file.name:
+        yield f"the receipt names {file.name!r}, which is no file beside it"
+        return
+    if different := _difference(folder, file, read=True):
+        yield different
+        return
+    if receipt.format not in COUNTED:
+        return
+    kind = Kind(receipt.request["kind"])
+    before = tally.line_items
+    try:
+        for batch in summed_columns(folder / file.name, receipt, kind):
+            tally.add_batch(kind, batch)
+            advance(batch.num_rows)
+    except ArithmeticError:
+        yield f"{file.name} has an amount that is no number"
+        return
+    except (OSError, ValueError, ProofError, pa.ArrowException) as error:
+        yield f"{file.name} cannot be read: {getattr(error, 'message', error)}"
+        return
+    if tally.line_items - before != file.line_items:
+        counted = tally.line_items - before
+        yield f"{file.name} has {counted:,} line items, and the receipt says {file.line_items:,}"
+
+
+def _own_faults(receipt: Receipt) -> Iterator[str]:
+    """Yield where a receipt contradicts itself; that can be told of every form."""
+    for what, parts in (("files", receipt.files), ("blobs", receipt.blobs)):
+        added = sum(part.line_items for part in parts)
+        walked = what == "blobs" and not parts  # pages are no blobs
+        if added != receipt.line_items and not walked:
+            yield f"the receipt says {receipt.line_items:,} line items, and {added:,} of its {what} together"
+
+
+def _sum_faults(receipt: Receipt, tally: Totals) -> Iterator[str]:
+    if tally.line_items != receipt.line_items:
+        yield f"there are {tally.line_items:,} line items, and the receipt says {receipt.line_items:,}"
+    try:
+        promised = Totals.of(receipt.line_items, receipt.totals)
+    except (ArithmeticError, TypeError, AttributeError):
+        yield "the totals of the receipt are no numbers"
+        return
+    for currency in sorted({*tally.totals, *promised.totals}):
+        mine, theirs = tally.totals.get(currency, {}), promised.totals.get(currency, {})
+        for column in sorted({*mine, *theirs}):
+            if mine.get(column) != theirs.get(column):
+                said = receipt.totals.get(currency, {}).get(column, "nothing")
+                yield f"the exact sum of {column} in {currency} is {mine.get(column)}, and the receipt says {said}"
+
+
+def _difference(folder: Path, file: ReceiptFile, *, read: bool) -> str:
+    """Return how a file differs from what the receipt says of it, '' if it does not."""
+    path = folder / file.name
+    try:
+        size_bytes = path.stat().st_size
+        if size_bytes != file.size_bytes:
+            return f"{file.name} has {size_bytes:,} bytes, and the receipt says {file.size_bytes:,}"
+        sha256 = measured(path)[1] if read else file.sha256
+    except FileNotFoundError:
+        return f"{file.name} is missing"
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        return f"{file.name} cannot be read: {getattr(error, 'strerror', None) or error}"
+    return "" if sha256 == file.sha256 else f"{file.name} has other bytes than the receipt says (SHA-256 {sha256})"

@@ -1,0 +1,235 @@
+"""Pulling everything that a profile expects and that is not held yet, once.
+
+An invoice does not change, so one that is held is not asked for again. A month that is not invoiced yet changes every
+day, so it always is, and where its eTag is still the same, nothing is fetched. One pull that fails does not keep the
+others from being made; a source that refuses the token, or does not answer, does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from counterfoil.client.api import Client
+from counterfoil.client.holdings.expected import ExpectedPull, expected_of, root_of
+from counterfoil.client.holdings.holding import is_strangers
+from counterfoil.client.holdings.status import NEVER_REMARK, absent_state, held_of
+from counterfoil.client.line_items.forms import Form
+from counterfoil.client.protocol.addresses import Base
+from counterfoil.client.protocol.asking import Api
+from counterfoil.client.pull_folder.target import lock_pulls
+from counterfoil.client.receipt import Receipt
+from counterfoil.client.transfer.progress import Watcher
+from counterfoil.errors import (
+    CounterfoilError,
+    LockedError,
+    NoAnswerError,
+    OperationFailedError,
+    RefusedError,
+    UsageError,
+)
+from counterfoil.periods import timestamp, utc_now
+from counterfoil.profiles import Profile
+from counterfoil.wire.graph import NO_DATA_CODE
+
+_TAKE_OUT: Final = "Take it out of the profile."
+
+
+class PullState(StrEnum):
+    """What became of one expected pull; the values that `status.State` has too mean the same."""
+
+    HELD = "held"
+    PULLED = "pulled"
+    OVER = "no longer there"
+    AWAITED = "not there yet"
+    OVERDUE = "overdue"
+    UNFINISHED = "unfinished"
+    NOT_TRIED = "not tried"
+    FAILED = "failed"
+    NEVER = "never held"
+    DAMAGED = "damaged"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to be done."""
+        return self in (PullState.HELD, PullState.PULLED, PullState.OVER)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether running again does not help: somebody has to do something first."""
+        return self in (PullState.FAILED, PullState.NEVER, PullState.DAMAGED)
+
+
+@dataclass(frozen=True, slots=True)
+class PullResult:
+    """What became of one expected pull. `error` is what it failed with, `remark` what else there is to say."""
+
+    expected: ExpectedPull
+    folder: Path
+    state: PullState
+    line_items: int | None = None
+    remark: str = ""
+    error: CounterfoilError | None = None
+
+
+class ProfilePulls:
+    """The pulls that a profile expects.
+
+    - `on_held` is called with the receipt and folder of each pull that is held in the end.
+    - `watch` is called with an expected pull, its number from 1, and how many there are; it gives a context in which
+      the pull is made, and its watcher.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        client: Client,
+        *,
+        on_held: Callable[[Receipt, Path], None] = lambda _receipt, _folder: None,
+        watch: Callable[[ExpectedPull, int, int], AbstractContextManager[Watcher | None]] = (
+            lambda _expected, _number, _count: nullcontext()
+        ),
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """Prepare the pulls of a profile by a client of its source."""
+        self._profile = profile
+        self._client = client
+        self._on_held = on_held
+        self._watch = watch
+        self._now = now
+        self._root = root_of(profile)
+
+    def run(self) -> Iterator[PullResult]:
+        """Pull what is expected and not held, and yield what became of each.
+
+        Raises UsageError if the profile expects nothing or its folder cannot be made, and LockedError if another run
+        of the same profile is at work.
+        """
+        now = self._now()
+        expected = expected_of(self._profile, now)
+        if not expected:
+            raise UsageError(
+                f"The profile {self._profile.name!r} lists neither invoices nor currencies, so nothing is expected.",
+                remedy='Give it currencies = ["EUR"], invoices = ["G016907411"], or both.',
+            )
+        with one_at_a_time(self._root, self._profile.name, now):
+            yield from self._results(expected)
+
+    def _results(self, expected: list[ExpectedPull]) -> Iterator[PullResult]:
+        is_shut = False
+        for number, each in enumerate(expected, 1):
+            folder = self._root / each.place
+            if is_shut:
+                yield PullResult(each, folder, PullState.NOT_TRIED, remark="the source did not let us in")
+                continue
+            try:
+                # The time by now: the pulls before may have taken hours, and a month may have ended meanwhile.
+                watch = self._watch(each, number, len(expected))
+                yield self._result(each, folder, watch, self._now())
+            except CounterfoilError as error:
+                is_shut = isinstance(error, NoAnswerError) or (
+                    isinstance(error, RefusedError) and error.is_about_who_asks
+                )
+                may_help = error.exit_code == LockedError.exit_code
+                state = PullState.UNFINISHED if may_help else PullState.FAILED
+                yield PullResult(each, folder, state, error=error)
+
+    def _result(
+        self, each: ExpectedPull, folder: Path, watch: AbstractContextManager[Watcher | None], now: datetime
+    ) -> PullResult:
+        profile = self._profile
+        api, form = Api(profile.api), Form(profile.form)
+        holding, flaw = held_of(each, folder, Base.parse(profile.url), api, now, profile.tenant, read=True)
+        if holding and holding.receipt and is_strangers(holding.receipt, profile.tenant):
+            remark = f"{folder}: {flaw}. Move the folder away, or correct the tenant."
+            return PullResult(each, folder, PullState.FAILED, remark=remark)
+        receipt = holding.receipt if holding and not flaw else None
+        try:
+            ask = each.ask(now)
+        except UsageError as error:
+            if receipt is not None:
+                return self._held(each, folder, receipt)
+            state = PullState.DAMAGED if flaw else PullState.NEVER
+            return PullResult(each, folder, state, remark=f"{flaw or error.remedy} {_TAKE_OUT}")
+        if receipt is not None and each.invoice and receipt.format == form.value:
+            return self._held(each, folder, receipt)
+        try:
+            with watch as watcher:
+                pulled = self._client.pull(ask, folder, api=api, form=form, watcher=watcher)
+        except OperationFailedError as error:
+            if error.code != NO_DATA_CODE:
+                raise
+            if receipt is not None:
+                return self._held(each, folder, receipt, remark="It is no longer there.")
+            return _absent(each, folder, flaw, now)
+        if is_strangers(pulled, profile.tenant):
+            remark = f"It is the data of the partner {pulled.partner}, and the profile's tenant is {profile.tenant}."
+            return PullResult(each, folder, PullState.FAILED, remark=remark)
+        return self._held(each, folder, pulled, PullState.HELD if pulled.already_held else PullState.PULLED)
+
+    def _held(
+        self,
+        each: ExpectedPull,
+        folder: Path,
+        receipt: Receipt,
+        state: PullState = PullState.HELD,
+        *,
+        remark: str = "",
+    ) -> PullResult:
+        self._on_held(receipt, folder)
+        return PullResult(each, folder, state, receipt.line_items, remark)
+
+
+def _absent(each: ExpectedPull, folder: Path, flaw: str, now: datetime) -> PullResult:
+    """Return the result for what the source has nothing of, and of which nothing whole is held."""
+    if flaw:
+        remark = f"{flaw}, and the source has nothing for it any more. {_TAKE_OUT}"
+        return PullResult(each, folder, PullState.DAMAGED, remark=remark)
+    state = PullState(absent_state(each, folder, now).value)
+    remark = NEVER_REMARK if state is PullState.NEVER else "The source has nothing for it."
+    return PullResult(each, folder, state, remark=remark)
+
+
+@contextmanager
+def one_at_a_time(root: Path, name: str, now: datetime) -> Iterator[None]:
+    """Keep a second run of the same profile out; raises LockedError that says who is at work.
+
+    The lock frees itself when its process dies. Who holds it is written to a file of its own: on Windows nobody else
+    can read a locked one.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"The folder {root} cannot be made: {error.strerror}.", remedy="Give the profile another folder, `to`."
+        ) from None
+    holder = root / ".counterfoil-all.json"
+    try:
+        lock = lock_pulls(root / ".counterfoil-all.lock", str(root))
+    except LockedError as error:
+        raise LockedError(
+            f"Another pull of all that the profile {name!r} expects is at work{_who(holder)}.", remedy=error.remedy
+        ) from None
+    try:
+        who = {"process": os.getpid(), "host": socket.gethostname(), "since": timestamp(now)}
+        holder.write_text(json.dumps(who) + "\n", encoding="utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.remove()
+
+
+def _who(holder: Path) -> str:
+    try:
+        who = json.loads(holder.read_text(encoding="utf-8"))
+        return f": process {who['process']} on {who['host']}, since {who['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

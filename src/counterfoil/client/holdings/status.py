@@ -1,0 +1,199 @@
+"""The state of what a profile expects: held, newer there, not there yet, overdue, never held.
+
+A source is asked one harmless thing for each: an export of which only the manifest is read, or in v1 one page of one
+line item. "Not there" and "could not be asked" are different answers, and only the first can be overdue. If a month is
+over and the source has nothing for it, either it was invoiced meanwhile or there never was anything; held months in
+the same currency show that the currency is no mistake.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from counterfoil.client.api import Client
+from counterfoil.client.holdings.expected import ExpectedPull
+from counterfoil.client.holdings.holding import Holding, flaw_of, holding_at
+from counterfoil.client.network.bearer_tokens import BearerTokens, Credential, scope_for
+from counterfoil.client.network.http_client import open_client
+from counterfoil.client.network.session import Session
+from counterfoil.client.protocol.addresses import Base
+from counterfoil.client.protocol.asking import Api
+from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.protocol.v1_answers import first_link, page_request, read_page
+from counterfoil.client.receipt import FILE_NAME, Receipt, identity, request_facts
+from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
+from counterfoil.errors import CounterfoilError, NoAnswerError, OperationFailedError, RefusedError, UsageError
+from counterfoil.wire.graph import NO_DATA_CODE, ExportRequest
+
+NEVER_REMARK: Final = (
+    "The source has nothing for it, and nothing in this currency is held. Check the currency, or take it out of the "
+    "profile."
+)
+
+
+class State(StrEnum):
+    """The state of one expected pull."""
+
+    HELD = "held"
+    NEWER = "newer there"
+    THERE = "there, not held"
+    AWAITED = "not there yet"
+    OVERDUE = "overdue"
+    OVER = "no longer there"
+    NEVER = "never held"
+    DAMAGED = "damaged"
+    UNKNOWN = "unknown"
+
+
+WANTING: Final = (State.NEWER, State.THERE, State.OVERDUE, State.NEVER, State.DAMAGED)  # somebody has to act
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingStatus:
+    """One expected pull: its state, what is held of it, and what else there is to say."""
+
+    expected: ExpectedPull
+    folder: Path
+    state: State
+    holding: Holding | None = None
+    told: str = ""
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """The receipt of what is held."""
+        return self.holding.receipt if self.holding else None
+
+
+class ProbedSource:
+    """A source that is asked only for the eTags of what it has."""
+
+    def __init__(
+        self, url: str, api: Api, credential: Credential, *, wait_s_max: float, patience: Patience | None = None
+    ) -> None:
+        self.base = Base.parse(url)
+        self.api = api
+        self._credential = credential
+        self._wait_s_max = wait_s_max
+        self._patience = patience or Patience()
+
+    def etag_of(self, ask: ExportRequest) -> str | None:
+        """Return the eTag of what is there now, '' where the source tells none, None where nothing is there.
+
+        Raises a CounterfoilError where it cannot be asked.
+        """
+        if self.api is Api.V1:
+            return self._etag_of_walk(ask)
+        with Client(str(self.base), self._credential, wait_s_max=self._wait_s_max, patience=self._patience) as client:
+            try:
+                return client.export(ask).manifest.etag
+            except OperationFailedError as error:
+                if error.code == NO_DATA_CODE:
+                    return None
+                raise
+
+    def _etag_of_walk(self, ask: ExportRequest) -> str | None:
+        first = first_link(self.base, ask, 1)
+        tokens = BearerTokens(self._credential, scope_for(self.base.origin.host))
+        with open_client() as client:
+            calls = SourceCalls(Session(client, client, tokens, self._patience), self.base, CallLog())
+            request = page_request(first, correlation_id=str(uuid.uuid4()), request_id=str(uuid.uuid4()))
+            page = read_page(self.base, first, calls.call(request))
+        if not page.items and page.following is None:
+            return None
+        return page.annotations.etag or ""
+
+
+def statuses(
+    expected: list[ExpectedPull],
+    root: Path,
+    source: ProbedSource,
+    now: datetime,
+    *,
+    tenant: str = "",
+    offline: bool = False,
+    asking: Callable[[ExpectedPull], None] = lambda _: None,
+) -> Iterator[HoldingStatus]:
+    """Yield the state of each expected pull. A source that refuses the token or does not answer is not asked again."""
+    shut = "the source was not asked" if offline else ""
+    for each in expected:
+        folder = root / each.place
+        holding, flaw = held_of(each, folder, source.base, source.api, now, tenant)
+        if flaw:
+            yield HoldingStatus(each, folder, State.DAMAGED, holding, flaw)
+            continue
+        try:
+            ask = each.ask(now)
+        except UsageError:
+            state = State.HELD if holding and holding.receipt else State.NEVER
+            yield HoldingStatus(each, folder, state, holding, "sources no longer offer this month")
+            continue
+        if shut:
+            yield _unasked(each, folder, holding, shut)
+            continue
+        asking(each)
+        try:
+            etag = source.etag_of(ask)
+        except CounterfoilError as error:
+            if isinstance(error, NoAnswerError) or (isinstance(error, RefusedError) and error.is_about_who_asks):
+                shut = error.message
+            yield _unasked(each, folder, holding, error.message)
+            continue
+        yield _asked(each, folder, holding, etag, now)
+
+
+def held_of(
+    expected: ExpectedPull, folder: Path, base: Base, api: Api, now: datetime, tenant: str = "", *, read: bool = False
+) -> tuple[Holding | None, str]:
+    """Return what is held of an expected thing, and what is wrong with it: '' if it can be counted as held.
+
+    `tenant` and `read` are those of `flaw_of`.
+    """
+    holding = holding_at(folder)
+    if holding is None or holding.receipt is None:
+        return holding, holding.told if holding else ""
+    receipt = holding.receipt
+    mine = identity(receipt.source, receipt.api, receipt.request)
+    try:
+        wanted = identity(str(base), api.value, request_facts(expected.ask(now), api.value, now))
+    except UsageError:  # a month that is no longer offered: by its folder it is the right one
+        wanted = mine
+    if mine != wanted:
+        return holding, "the folder holds another pull"
+    return holding, flaw_of(holding, tenant, read=read)
+
+
+def _unasked(each: ExpectedPull, folder: Path, holding: Holding | None, why: str) -> HoldingStatus:
+    if holding is not None and holding.receipt is not None:
+        return HoldingStatus(each, folder, State.HELD, holding, f"whether there is newer is unknown: {why}")
+    return HoldingStatus(each, folder, State.UNKNOWN, holding, why)
+
+
+def _asked(each: ExpectedPull, folder: Path, holding: Holding | None, etag: str | None, now: datetime) -> HoldingStatus:
+    receipt = holding.receipt if holding else None
+    begun = "an unfinished pull can be gone on with" if holding and holding.unfinished else ""
+    if receipt is None:
+        state = absent_state(each, folder, now) if etag is None else State.THERE
+        return HoldingStatus(each, folder, state, holding, NEVER_REMARK if state is State.NEVER else begun)
+    if etag is None:
+        return HoldingStatus(each, folder, State.HELD, holding, "it is no longer there")
+    if not etag or not receipt.etag:
+        return HoldingStatus(each, folder, State.HELD, holding, "whether there is newer is unknown: no eTag is told")
+    if etag != receipt.etag:
+        return HoldingStatus(each, folder, State.NEWER, holding, begun or f"eTag {etag} there")
+    return HoldingStatus(each, folder, State.HELD, holding, begun)
+
+
+def absent_state(expected: ExpectedPull, folder: Path, now: datetime) -> State:
+    """Return the state of a pull that is not held and of which the source has nothing. `folder` is its own."""
+    if expected.over_at is not None and now >= expected.over_at:
+        of_other_months = folder.parent.glob(f"*-{expected.currency}/{FILE_NAME}")
+        return State.OVER if any(of_other_months) else State.NEVER
+    if expected.due_at is not None and now >= expected.due_at:
+        return State.OVERDUE
+    return State.AWAITED

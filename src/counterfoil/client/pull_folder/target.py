@@ -1,0 +1,348 @@
+"""The folder a pull writes to: all files of the pull appear, or none; and what an unfinished pull leaves in it.
+
+Everything is made in `.counterfoil-pull` inside the target and moved out when the last check has passed; the receipt
+is written last, so data without a receipt is no pull. Tools read a folder as a whole (`*.parquet`), and files of an
+older state left beside the new ones would be counted twice. So a pull of the same thing replaces what the former one
+brought, and a folder that holds anything else is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from counterfoil.client.line_items.forms import DATA_SUFFIXES, Form
+from counterfoil.client.protocol.graph_answers import SourceBlob
+from counterfoil.client.pull_folder.unfinished import UnfinishedPull
+from counterfoil.client.receipt import (
+    FILE_NAME,
+    NamedFile,
+    Receipt,
+    ReceiptFile,
+    UnfinishedReceipt,
+    identity,
+    read_receipt,
+)
+from counterfoil.disk.durability import sync_folder, write_durably
+from counterfoil.disk.file_lock import NO_LOCKS, FileLock
+from counterfoil.disk.hashing import measured
+from counterfoil.errors import DataFolderError, FullDiskError, LockedError, ProofError, UsageError
+
+STAGING: Final = ".counterfoil-pull"
+_LOCK: Final = "lock"
+_ENTERED_MAX: Final = 100
+_OPEN_IN_OFFICE: Final = "~$"  # begins the name of what lies beside a file while Excel has it open
+_NOBODYS: Final = frozenset({"desktop.ini", "thumbs.db"})  # put there by Windows, and by no person
+# What is written beside the blobs, measured against their gzip: Parquet is about as large and replaces them one by
+# one; a CSV file is inflated text, a workbook is not much smaller than Parquet.
+_BESIDE: Final = {Form.BLOBS: 0.0, Form.PARQUET: 0.25, Form.CSV: 12.0, Form.XLSX: 2.0}
+_SPARE_BYTES: Final = 16 << 20
+_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,250}", re.ASCII)
+
+
+class PullFolder:
+    """A target folder: `enter` it, then `keep` what was staged or `leave`."""
+
+    def __init__(self, path: Path, subject: Mapping[str, str]) -> None:
+        self.path = path
+        self.staging = path / STAGING
+        self._subject = dict(subject)
+        self._former: tuple[str, ...] = ()
+        self._made: list[Path] = []
+        self._partner = ""  # whose data an unfinished pull, or this one, has staged
+        self._lock: FileLock | None = None
+        self.receipt: Receipt | None = None  # of the former pull
+        self.ticket: UnfinishedPull | None = None  # of an unfinished one
+
+    def enter(self) -> None:
+        """Make the folder ready; raises UsageError if it holds other things, LockedError if another pull is running."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"{self.path} is a file.", remedy="Name a folder.", parameter="to")
+        self._lock_up()
+        try:  # not before it is locked: another pull that is about to end would look like a stranger
+            self._former = self._read_former()
+            self._check(self._former)
+            self.ticket = self._read_ticket()
+        except BaseException:
+            self.leave()
+            raise
+        self._partner = self.ticket.partner if self.ticket else ""
+
+    def _lock_up(self) -> None:
+        for _ in range(_ENTERED_MAX):
+            with suppress(FileNotFoundError):  # another pull that leaves takes its folders away
+                for each in (*reversed(self.path.parents), self.path, self.staging):
+                    if not each.exists():
+                        each.mkdir(exist_ok=True)
+                        sync_folder(each.parent)
+                        self._made = [*(made for made in self._made if made != each), each]
+                self._lock = lock_pulls(self.staging / _LOCK, str(self.path))
+                return
+        raise LockedError(
+            f"Other pulls come and go in {self.path}.", remedy="Try again when they are done; it is safe."
+        )
+
+    def _read_ticket(self) -> UnfinishedPull | None:
+        ticket = UnfinishedPull.read(self.staging)
+        if ticket is not None and ticket.subject != self._subject:
+            raise UsageError(
+                f"{self.path} holds an unfinished pull of something else: {_said(ticket.subject)}.",
+                remedy=f"Finish that one, or remove {self.staging}, or name another folder.",
+                parameter="to",
+            )
+        return ticket
+
+    def _check(self, former: tuple[str, ...]) -> None:
+        """Refuse a folder that holds what no pull brought there."""
+        if not self.path.exists():
+            return
+        entries = sorted(
+            each.name
+            for each in self.path.iterdir()
+            if not each.name.startswith((".", _OPEN_IN_OFFICE)) and each.name.lower() not in _NOBODYS
+        )
+        is_ours = FILE_NAME in entries
+        strangers = [
+            name
+            for name in entries
+            if name not in (*former, FILE_NAME) and (not is_ours or name.endswith(DATA_SUFFIXES))
+        ]
+        if strangers:
+            raise UsageError(
+                f"{self.path} holds {strangers[0]}, which no pull brought there, and the two would be mixed up.",
+                remedy="Name an empty folder.",
+                parameter="to",
+            )
+
+    def held(self, etag: str, form: str) -> Receipt | None:
+        """Return the former receipt if it is of this eTag and form, and every file is there as it says."""
+        receipt = self.receipt
+        if receipt is None or not etag or (receipt.etag, receipt.format) != (etag, form):
+            return None
+        for file in receipt.files:
+            path = self.path / file.name
+            if not _is_there(path, file) or measured(path).sha256 != file.sha256:
+                return None
+        return receipt
+
+    def check_partner(self, partner: str) -> None:
+        """Raise UsageError if what is here is another partner's data, as far as that is known."""
+        if partner and self._partner and partner != self._partner:
+            raise UsageError(
+                f"{self.path} holds an unfinished pull of data of the partner {self._partner}, and this is the data "
+                f"of {partner}.",
+                remedy=f"Remove {self.staging} to begin anew, or name another folder.",
+                parameter="to",
+            )
+        former = self.receipt.partner if self.receipt else ""
+        if partner and former and partner != former:
+            raise UsageError(
+                f"{self.path} holds data of the partner {former}, and this is the data of {partner}.",
+                remedy="Name another folder.",
+                parameter="to",
+            )
+        self._partner = self._partner or partner
+
+    def find(self, file: ReceiptFile) -> Path | None:
+        """Return where a verified file is: staged, or moved into place by a run that was killed then.
+
+        The file is hashed: an earlier run verified it, and the disk may have damaged it since. A staged file that is
+        damaged is deleted, so that it is fetched again. Raises OSError.
+        """
+        path = self._find(file)
+        if path is None or measured(path) == (file.size_bytes, file.sha256):
+            return path
+        if path.parent == self.staging:
+            path.unlink()
+        return None
+
+    def _find(self, file: ReceiptFile) -> Path | None:
+        for folder in (self.staging, self.path):
+            path = folder / file.name
+            if folder == self.path and (self.receipt is not None or file.name not in self._former):
+                return None
+            if _is_there(path, file):
+                return path
+        return None
+
+    def clear(self) -> None:
+        """Delete what an unfinished pull left."""
+        self.ticket, self._partner = None, ""
+        for each in self.staging.iterdir():
+            if each.name != _LOCK:
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+
+    def keep(self, receipt: Receipt) -> None:
+        """Move the staged files of the receipt into the folder in place of the former ones, and write the receipt.
+
+        Raises ProofError where they are not all there, and LockedError where a file cannot be replaced; before the
+        first step that cannot be taken back, where that is possible.
+        """
+        names = [each.name for each in receipt.files]
+        self._check_ready(receipt)
+        sync_folder(self.staging)
+        # From here a crash leaves an unfinished receipt that names every file, so that the next pull can clean up.
+        moved = tuple(NamedFile(name) for name in dict.fromkeys([*self._former, *names]))
+        note = UnfinishedReceipt(source=receipt.source, api=receipt.api, request=receipt.request, files=moved)
+        self._write(note.encoded())
+        self._replace_former(names)
+        if lost := [file.name for file in receipt.files if not _is_there(self.path / file.name, file)]:
+            raise ProofError(f"{lost[0]} did not arrive in {self.path}.", remedy="Trying again is safe.")
+        self._write(receipt.encoded())
+        self.clear()
+
+    def _check_ready(self, receipt: Receipt) -> None:
+        """Refuse, before anything is replaced, what can be found by then."""
+        names = {each.name.lower() for each in receipt.files}
+        assert all(_SAFE_NAME.fullmatch(name) for name in names)
+        if len(names) != len(receipt.files):
+            raise ProofError("Two files of this pull would have the same name.", remedy="Nothing was replaced.")
+        if lost := [file.name for file in receipt.files if self._find(file) is None]:
+            raise ProofError(f"{lost[0]} is no longer as it was written.", remedy="Trying again is safe.")
+        for name in (FILE_NAME, *self._former):
+            with _told_if_in_use(self.path / name), suppress(FileNotFoundError):
+                (self.path / name).replace(self.path / name)  # to itself: it fails where a program has the file open
+
+    def _replace_former(self, names: Sequence[str]) -> None:
+        by_letters = {name.lower(): name for name in names}
+        for former in self._former:
+            new = by_letters.get(former.lower(), "")
+            if former != new and not (new and self._is_moved(former, new)):
+                with _told_if_in_use(self.path / former):
+                    (self.path / former).unlink(missing_ok=True)
+        for name in names:
+            if (self.staging / name).exists():
+                with _told_if_in_use(self.path / name):
+                    (self.staging / name).replace(self.path / name)
+        sync_folder(self.path)
+
+    def _is_moved(self, former: str, new: str) -> bool:
+        """Whether a former file is the new one by now: some disks do not tell the cases of letters apart."""
+        old, fresh = self.path / former, self.path / new
+        return not (self.staging / new).exists() and old.exists() and fresh.exists() and old.samefile(fresh)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it was entered and is not left yet: nobody else may touch what is in it."""
+        return self._lock is not None
+
+    @property
+    def has_fetched(self) -> bool:
+        """Whether something was fetched that a next run need not fetch again."""
+        return any(any(self.staging.glob(pattern)) for pattern in ("*.part", "*.gz.json", "items-*"))
+
+    def leave(self) -> None:
+        """Let go of the folder. What can be gone on with stays; otherwise nothing does that was not there before."""
+        lock, self._lock = self._lock, None
+        if self._is_unfinished():
+            if lock is not None:
+                lock.release()
+            return
+        if lock is not None:
+            self.clear()
+            lock.remove()
+        self._made = [*self._made, self.staging] if self.staging not in self._made else self._made
+        for each in reversed(self._made):
+            try:
+                each.rmdir()
+            except OSError:  # it is not empty, or another pull is there by now
+                return
+
+    def _is_unfinished(self) -> bool:
+        try:
+            return UnfinishedPull.read(self.staging) is not None
+        except UsageError:  # a newer Counterfoil's: nothing here is ours to remove
+            return True
+
+    def _write(self, data: bytes) -> None:
+        fresh = self.staging / FILE_NAME
+        write_durably(fresh, data)
+        with _told_if_in_use(self.path / FILE_NAME):
+            fresh.replace(self.path / FILE_NAME)
+        sync_folder(self.path)
+
+    def _read_former(self) -> tuple[str, ...]:
+        """Read the receipt in the folder, and return the names of the files that it has."""
+        found = read_receipt(self.path)
+        if found is None:
+            return ()
+        if (subject := identity(found.source, found.api, found.request)) != self._subject:
+            raise UsageError(
+                f"{self.path} holds another pull: {_said(subject)}.", remedy="Name another folder.", parameter="to"
+            )
+        names = tuple(file.name for file in found.files)
+        if not all(_SAFE_NAME.fullmatch(name) for name in names):  # it names what is to be deleted
+            raise UsageError(
+                f"{self.path / FILE_NAME} names files that no pull writes.",
+                remedy="Name an empty folder.",
+                parameter="to",
+            )
+        self.receipt = found if isinstance(found, Receipt) else None
+        return names
+
+
+def lock_pulls(path: Path, what: str) -> FileLock:
+    """Take the lock that keeps other pulls out of `what`; waits for nobody.
+
+    Raises LockedError if another pull holds it, DataFolderError if the disk has no locks, and FileNotFoundError if
+    the folder of the lock does not exist.
+    """
+    try:
+        return FileLock.take(path)
+    except BlockingIOError:
+        raise LockedError(
+            f"Another pull is writing to {what}.", remedy="Try again when it is done; it is safe."
+        ) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise DataFolderError(
+            f"{what} cannot be locked: {error.strerror}.",
+            remedy="Name a folder on a disk that has file locks; a disk of this machine has.",
+        ) from None
+
+
+def _is_there(path: Path, file: ReceiptFile) -> bool:
+    return path.is_file() and path.stat().st_size == file.size_bytes
+
+
+@contextmanager
+def _told_if_in_use(path: Path) -> Iterator[None]:
+    """Raise LockedError where a file cannot be replaced. Windows replaces none that a program has open."""
+    try:
+        yield
+    except PermissionError as error:
+        raise LockedError(
+            f"{path} cannot be replaced: {error.strerror}.",
+            remedy="Close the program that has it open, and see that you may write there. Trying again is safe.",
+        ) from error
+
+
+def _said(subject: Mapping[str, str]) -> str:
+    return ", ".join(subject.values())
+
+
+def check_space(folder: Path, blobs: Sequence[SourceBlob], form: Form) -> None:
+    """Raise FullDiskError if the blobs that are still to come will not fit; unknown sizes count as nothing."""
+    size = sum(max(0, (blob.size_bytes or 0) - _there(folder, blob)) for blob in blobs)
+    check_room(folder, int(size * (1 + _BESIDE[form])))
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raise FullDiskError if so many bytes will not fit."""
+    free = shutil.disk_usage(folder).free
+    if needed and needed + _SPARE_BYTES > free:
+        raise FullDiskError(
+            f"About {needed / 1e6:,.0f} MB are to come, and {folder.parent} has room for {free / 1e6:,.0f} MB.",
+            remedy="Trying again is safe: make room, or name another folder.",
+            parameter="to",
+        )
+
+
+def _there(folder: Path, blob: SourceBlob) -> int:
+    part = folder / f"{blob.name}.part"
+    return part.stat().st_size if part.exists() else 0

@@ -1,0 +1,103 @@
+"""Publishing a pull. Publishing it again changes nothing; a new state of the source becomes a new revision.
+
+Files may have been changed since they were proven. They are compared with the receipt first, and what is in force
+afterwards must have the receipt's totals.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from decimal import Decimal
+from pathlib import Path
+
+from counterfoil.client import Form, Proof, Receipt
+from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
+from counterfoil.disk.hashing import measured
+from counterfoil.errors import DamagedError, UsageError
+from counterfoil.mirror.parquet_lines import as_lines
+from counterfoil.model import Kind
+from counterfoil.periods import BillingPeriod
+
+
+def publish_pull(workshop: Workshop, receipt: Receipt, folder: Path) -> PublicationReceipt | None:
+    """Publish the line items of the pull in `folder`; returns None if it has none.
+
+    Raises DamagedError if the files are not those of the receipt, UsageError for a workbook, and what publishing
+    raises.
+    """
+    if receipt.format == Form.XLSX:
+        raise UsageError(
+            "A workbook cannot be published: Excel keeps 15 digits.",
+            remedy="Pull as blobs or parquet.",
+            parameter="form",
+        )
+    if not receipt.line_items:
+        return None
+    check_files(receipt, folder)
+    kind = Kind(receipt.request["kind"])
+    with as_lines(receipt, folder, kind) as paths:
+        asserted = _assertions(receipt, kind, paths[0])
+        [published] = publish(workshop, [Input(str(path), asserted) for path in paths])
+    _check_totals(receipt, published)
+    return published
+
+
+def check_files(receipt: Receipt, folder: Path) -> None:
+    """Raise DamagedError if a file of the pull is not what its receipt says."""
+    for file in receipt.files:
+        path = folder / file.name
+        try:
+            sha256 = measured(path).sha256
+        except OSError as error:
+            raise DamagedError(f"{path} cannot be read: {error.strerror}.", remedy="Pull it again.") from None
+        if sha256 != file.sha256:
+            raise DamagedError(f"{path} is not the file of its receipt any more.", remedy="Pull it again.")
+
+
+def lacks_attributes(receipt: Receipt, published: PublicationReceipt) -> bool:
+    """Whether the source holds attributes that the pull did not bring: the eTags of two Counterfoils differ.
+
+    Other sources have eTags of another length, which say nothing of the contents.
+    """
+    comparable = receipt.proof is Proof.PROVEN and len(receipt.etag) == len(published.etag)
+    return comparable and receipt.etag != published.etag
+
+
+def _assertions(receipt: Receipt, kind: Kind, first: Path) -> Assertions:
+    """Return what the pull knows of its line items: the line items themselves do not tell their month."""
+    # A distributor's reseller pulls line items with the distributor's id, and they are the reseller's own. Where the
+    # partner of a pull is not known, the PartnerId of its line items has to tell.
+    issuer = _issuer(first, receipt.format) if receipt.partner else ""
+    request = receipt.request
+    if "invoiceId" in request:
+        return Assertions(receipt.partner, issuer, kind, invoice=request["invoiceId"])
+    month = BillingPeriod.parse(request["month"])
+    return Assertions(receipt.partner, issuer, kind, period=month, currency=request["currencyCode"])
+
+
+def _issuer(path: Path, form: str) -> str:
+    """Return the PartnerId of the first line item; '' where there is none."""
+    if form == Form.CSV:
+        with path.open(encoding="utf-8-sig", newline="") as rows:
+            return next(csv.DictReader(rows), {}).get("PartnerId", "")
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        for line in file:
+            if line.strip(b"\xef\xbb\xbf\r\n "):
+                item = json.loads(line.decode("utf-8-sig"))
+                return str(next((value for name, value in item.items() if name.lower() == "partnerid"), ""))
+    return ""
+
+
+def _check_totals(receipt: Receipt, published: PublicationReceipt) -> None:
+    contents = published.contents
+    pulled = {name: Decimal(text) for name, text in receipt.totals.get(contents.currency, {}).items()}
+    found = {name: Decimal(text) for name, text in contents.plain_totals().items()}
+    if contents.line_items != receipt.line_items or pulled != {name: found.get(name) for name in pulled}:
+        raise DamagedError(
+            f"{published.dataset} was published with {contents.line_items:,} line items and {contents.plain_totals()}, "
+            f"and {receipt.line_items:,} with {dict(receipt.totals)} were pulled.",
+            remedy="`counterfoil withdraw` or `restore` takes it out of force.",
+        )

@@ -1,0 +1,136 @@
+"""The blobs of published revisions, under signed links: plain ASGI, because most bytes we serve go out here.
+
+A link's signature is checked before anything is looked up, so nobody learns what exists. Sending 100 MB of cached
+file over loopback took a server core about 56 ms this way, 69 ms when every read is handed to a thread, 52 ms when
+reads may block everybody else's requests, and nginx 46 ms (one machine, medians; pieces of 256 KiB double the
+thread's cost and gain the others nothing). A caller that is gone gives no error, only a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from http import HTTPStatus
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from counterfoil.errors import DamagedError, MethodNotAllowedError, MissingError, NotFoundError
+from counterfoil.server.error_responses import RequestIds
+from counterfoil.server.export_operations import BlobSet
+from counterfoil.server.server_parts import Service
+from counterfoil.storage.files import Reader
+from counterfoil.wire import blob_storage
+from counterfoil.wire.blob_storage import BlobPath
+from counterfoil.wire.graph import Blob
+from counterfoil.wire.tokens import check_directory
+
+LOG = logging.getLogger("counterfoil.server")
+PIECE_BYTES: Final = 1024 * 1024
+STALLED_S: Final = 120  # a caller that takes no piece for so long is cut off
+_BLOB_SETS_KEPT: Final = 128
+
+
+class BlobsApp:
+    """Serves GET and HEAD of /blobs/{partner}/{revision}/{full|basic}/{name}."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._blob_sets: dict[tuple[str, str, str], BlobSet] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever is refused is raised."""
+        if scope["method"] not in {"GET", "HEAD"}:
+            raise MethodNotAllowedError("The resource doesn't support the specified HTTP verb.", allow="GET, HEAD")
+        path = BlobPath.parse(scope["raw_path"])
+        now = self._service.clocks.wall()
+        check_directory(self._service.keyring, path.text, scope["query_string"].decode("latin-1"), now=now)
+        reader, blob_set, blob = await self._open(path)
+        await _answer(scope, receive, send, reader, blob_set, blob)
+
+    async def _open(self, path: BlobPath) -> tuple[Reader, BlobSet, Blob]:
+        for attempt in (1, 2):
+            blob_set = await self._blob_set(path)
+            blob = blob_set.by_name.get(path.name)
+            if blob is None:
+                break
+            try:
+                reader = self._service.files.open(blob_set.paths[path.name])
+            except DamagedError:
+                # A rendering that was swept and made again is elsewhere, with the same line items.
+                if attempt == 2:  # the catalog lists it here, and it is not here
+                    raise
+                self._blob_sets.clear()
+                self._service.exports.look_again()
+                continue
+            if reader.size_bytes != blob.size_bytes:
+                raise DamagedError(f"The stored file {blob_set.paths[path.name]} does not have its size.")
+            return reader, blob_set, blob
+        raise NotFoundError("The specified blob does not exist.")
+
+    async def _blob_set(self, path: BlobPath) -> BlobSet:
+        key = (path.partner, path.revision_id, path.attributes.value)
+        found = self._blob_sets.get(key)
+        if found is None:
+            try:
+                found = await asyncio.to_thread(
+                    self._service.exports.blob_set, path.partner, path.revision_id, path.attributes
+                )
+            except MissingError:
+                raise NotFoundError("The specified blob does not exist.") from None
+            if len(self._blob_sets) >= _BLOB_SETS_KEPT:
+                self._blob_sets.clear()
+            self._blob_sets[key] = found
+        return found
+
+
+async def _answer(scope: Scope, receive: Receive, send: Send, reader: Reader, blob_set: BlobSet, blob: Blob) -> None:
+    asked = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    etag = blob_storage.etag(blob.sha256)
+    published_at = blob_set.revision.published_at
+    headers = blob_storage.blob_headers(blob.sha256, published_at)
+    headers |= blob_storage.identity_headers(asked, RequestIds.of(scope).request_id)
+    status, start, length = HTTPStatus.OK, 0, blob.size_bytes
+    if blob_storage.is_unmodified(asked, etag, published_at):
+        status, length = HTTPStatus.NOT_MODIFIED, 0
+        del headers["content-type"]
+    else:
+        wanted = blob_storage.byte_range(asked, blob.size_bytes, etag) if scope["method"] == "GET" else None
+        if wanted is not None:
+            status, start, length = HTTPStatus.PARTIAL_CONTENT, wanted.start, wanted.length
+            headers["content-range"] = wanted.content_range
+        headers["content-length"] = str(length)
+    pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": int(status), "headers": pairs})
+    if scope["method"] == "HEAD" or not length:
+        await send({"type": "http.response.body", "body": b""})
+        return
+    await _send_bytes(reader, start, length, receive, send)
+
+
+async def _send_bytes(reader: Reader, start: int, length: int, receive: Receive, send: Send) -> None:
+    """Send bytes of a file in pieces; returns early, without an error, when the caller is gone or stalls."""
+    offset, end = start, start + length
+    gone = asyncio.create_task(_until_gone(receive)) if length > PIECE_BYTES else None
+    try:
+        while offset < end:
+            if gone is not None and gone.done():
+                return
+            piece = reader.read_cached(offset, min(PIECE_BYTES, end - offset))
+            if piece is None:
+                piece = await asyncio.to_thread(reader.read, offset, min(PIECE_BYTES, end - offset))
+            if not piece:
+                raise DamagedError("A stored file became shorter while it was sent.")
+            offset += len(piece)
+            async with asyncio.timeout(STALLED_S):
+                await send({"type": "http.response.body", "body": piece, "more_body": offset < end})
+    except TimeoutError:
+        LOG.info("a download stalled for %d s and was cut off", STALLED_S)
+    finally:
+        if gone is not None:
+            gone.cancel()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,154 @@
+"""The entry point: every request enters here, and every answer that says that something went wrong is written here.
+
+Plain ASGI and cheap on purpose, for /v1 serves thousands of requests a second: it checks who is addressed and how
+long the request is, tidies the path, and hands over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable
+from itertools import chain
+from typing import Final
+from urllib.parse import unquote
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from counterfoil.errors import BadRequestError, TooLargeError
+from counterfoil.server.access_log import logged
+from counterfoil.server.error_responses import (
+    LOG,
+    ApiDialect,
+    RequestIds,
+    as_refusal,
+    dialect_of,
+    header,
+    refusal,
+    request_id_of,
+)
+from counterfoil.server.server_parts import Service
+from counterfoil.wire.graph import BODY_BYTES_MAX
+from counterfoil.wire.graph_paths import canonical_path
+
+URL_BYTES_MAX: Final = 8 * 1024
+HEADER_BYTES_MAX: Final = 32 * 1024
+HEADERS_MAX: Final = 100
+_SLASHES: Final = re.compile(b"/{2,}")
+
+
+class EntryPoint:
+    """Hands requests to three applications: `v1`, `blobs`, and `rest` for everything else."""
+
+    def __init__(self, service: Service, *, v1: ASGIApp, blobs: ASGIApp, rest: ASGIApp) -> None:
+        self._v1 = v1
+        self._blobs = blobs
+        self._rest = rest
+        self._wall = service.clocks.wall
+        self._is_local = _hosts(service.open_to).fullmatch if service.development else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await _not_http(scope, receive, send)
+            return
+        send = logged(scope, send)
+        try:
+            raw_path = scope["raw_path"]
+            self._admit(scope, raw_path)
+            if b"//" in raw_path:
+                _set_path(scope, _SLASHES.sub(b"/", raw_path))
+            # The usual spelling of the busiest API must not wait for a closer look.
+            if scope["path"].startswith("/v1/"):
+                await self._v1(scope, receive, send)
+            else:
+                await self._elsewhere(scope, receive, send)
+        except ClientDisconnect:
+            LOG.debug("request %s: the caller went away before all of it was here", RequestIds.of(scope).request_id)
+        except Exception as error:  # noqa: BLE001 - this is the one place where it must end
+            await self._refuse(error, scope, send)
+
+    def _admit(self, scope: Scope, raw_path: bytes) -> None:
+        if len(raw_path) + len(scope["query_string"]) > URL_BYTES_MAX:
+            raise TooLargeError(f"The address may have {URL_BYTES_MAX} bytes.")
+        headers = scope["headers"]
+        if len(headers) > HEADERS_MAX or sum(map(len, chain.from_iterable(headers))) > HEADER_BYTES_MAX:
+            raise TooLargeError(f"A request may have {HEADERS_MAX} headers with {HEADER_BYTES_MAX} bytes.")
+        if self._is_local is not None:
+            hosts = [value for name, value in headers if name == b"host"]
+            if len(hosts) != 1 or self._is_local(hosts[0]) is None:
+                # A web page can make a browser send requests here under a name of its own (DNS rebinding).
+                raise BadRequestError(
+                    "This development server answers to localhost only; the Host header names another host. "
+                    "Start it with --dev-open NAME to let it answer to that name."
+                )
+
+    async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
+        dialect = dialect_of(scope["path"])
+        if dialect is ApiDialect.PARTNER_CENTER:
+            await self._v1(scope, receive, send)
+        elif dialect is ApiDialect.STORAGE:
+            await self._blobs(scope, receive, send)
+        else:
+            if dialect is ApiDialect.GRAPH:
+                # Not decoded: a slash that was written as %2F belongs to an id and must not part it.
+                scope["path"] = canonical_path(scope["raw_path"].decode("ascii"))
+            await self._rest(scope, _bounded(scope, receive), send)
+
+    async def _refuse(self, error: Exception, scope: Scope, send: Send) -> None:
+        told = as_refusal(error)
+        dialect = dialect_of(scope["path"])
+        if told.status == 500:
+            request_id = request_id_of(dialect, scope)
+            LOG.error("request %s: %s %s failed", request_id, scope["method"], ascii(scope["path"]), exc_info=error)
+        answer = refusal(dialect, told, scope, self._wall())
+        try:
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            await send({"type": "http.response.body", "body": answer.body})
+        except RuntimeError:
+            # The answer had begun. The server now cuts the connection, which is how the caller notices.
+            LOG.debug("request %s: the answer had begun", RequestIds.of(scope).request_id)
+
+
+def _hosts(names: Iterable[str]) -> re.Pattern[bytes]:
+    loopback = [rb"localhost", rb"127\.\d{1,3}\.\d{1,3}\.\d{1,3}", rb"\[::1\]"]
+    allowed = b"|".join([*loopback, *(re.escape(name.encode("idna")) for name in names)])
+    return re.compile(rb"(?:" + allowed + rb")(?::\d{1,5})?", re.IGNORECASE)
+
+
+def _set_path(scope: Scope, raw_path: bytes) -> None:
+    scope["raw_path"] = raw_path
+    scope["path"] = unquote(raw_path.decode("ascii"))
+
+
+def _bounded(scope: Scope, receive: Receive) -> Receive:
+    """Return a `receive` that refuses a body longer than any of ours."""
+    refused = TooLargeError(f"A request body may have {BODY_BYTES_MAX} bytes.")
+    length = header(scope, b"content-length")
+    if length.isdecimal() and int(length[:10]) > BODY_BYTES_MAX:
+        raise refused
+    size = 0
+
+    async def bounded() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > BODY_BYTES_MAX:
+            raise refused
+        return message
+
+    return bounded
+
+
+async def _not_http(scope: Scope, receive: Receive, send: Send) -> None:
+    """Begin and end with the server; decline anything but HTTP."""
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    elif scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1000})
+    await asyncio.sleep(0)

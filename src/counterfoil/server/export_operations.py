@@ -1,0 +1,188 @@
+"""The life of an export operation: submitted, perhaps running, then succeeded or failed, then expired. No HTTP.
+
+An operation is one immutable row. Nothing works on it: the data was rendered when it was published, so asking for
+it is a lookup and the row says all there is to say. The *business* clock decides once, at submission, which month
+`current` is; everything that ages (ready, expired, links) goes by the *wall* clock. The status is never stored: it
+follows from the row and the time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+from counterfoil import lifetimes
+from counterfoil.errors import DamagedError, GoneError, MissingError, NotFoundError
+from counterfoil.model import AttributeSet, Dataset, Rendering, Scope
+from counterfoil.periods import BillingPeriod, Clocks
+from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.records import Operation, Revision, StoredFile
+from counterfoil.wire.graph import Blob, ExportRequest, Manifest, OperationStatus, Period
+from counterfoil.wire.tokens import Keyring, sign_directory
+
+LISTED_MAX: Final = 10_000
+_BLOB_SETS_KEPT: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class OperationProgress:
+    """Where an operation stands now; `retry_after_s` is 0 once it has ended."""
+
+    status: OperationStatus
+    last_action_at: datetime
+    retry_after_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobSet:
+    """The blobs of one revision and attribute set in manifest order, and where each lies, by name."""
+
+    revision: Revision
+    blobs: tuple[Blob, ...]
+    paths: Mapping[str, str]
+    by_name: Mapping[str, Blob]
+
+
+class Exports:
+    """Submits exports and tells what became of them. Safe to use from several threads."""
+
+    def __init__(self, catalog: Catalog, keyring: Keyring, clocks: Clocks, operation_delay_s: float = 0) -> None:
+        self._catalog = catalog
+        self._keyring = keyring
+        self._clocks = clocks
+        self._delay = timedelta(seconds=operation_delay_s)
+        self._sealed = lru_cache(_BLOB_SETS_KEPT)(self._load)
+
+    def submit(self, partner: str, request: ExportRequest, idempotency_key: str | None = None) -> Operation:
+        """Record an export and return it; the same key and request again return the first one.
+
+        Raises BadRequestError when the key was used for another request.
+        """
+        scope = self._scope(request)
+        revision = self._catalog.in_force(Dataset(request.kind, partner, scope))
+        now = self._clocks.wall()
+        has_data = revision is not None and revision.contents.line_items > 0
+        operation = Operation(
+            id=str(uuid.uuid4()),
+            manifest_id=str(uuid.uuid4()),
+            partner=partner,
+            kind=request.kind,
+            scope=scope,
+            attributes=request.attributes,
+            revision_id=revision.id if revision is not None and has_data else None,
+            created_at=now,
+            ready_at=now + self._delay,
+            expires_at=now + lifetimes.OPERATION,
+        )
+        return self._catalog.add_operation(operation, idempotency_key, _digest(request))
+
+    def _scope(self, request: ExportRequest) -> Scope:
+        if request.period is None:
+            return Scope.billed(request.invoice)
+        current = BillingPeriod.containing(self._clocks.business())
+        return Scope.unbilled(current.last if request.period is Period.LAST else current, request.currency)
+
+    def operation(self, partner: str, operation_id: str) -> Operation:
+        """Return a partner's operation; raises NotFoundError, or GoneError after its time."""
+        operation = self._catalog.operation(partner, operation_id)
+        if operation is None:
+            raise NotFoundError("There is no operation with this id.")
+        return self._alive(operation, "operation")
+
+    def operation_of_manifest(self, partner: str, manifest_id: str) -> Operation:
+        """Return the succeeded operation a manifest belongs to; raises NotFoundError or GoneError."""
+        operation = self._catalog.operation_by_manifest(partner, manifest_id)
+        # The manifest of a failed or running operation does not exist (yet), even for one who guessed its id.
+        if operation is None or self.progress(operation).status is not OperationStatus.SUCCEEDED:
+            raise NotFoundError("There is no manifest with this id.")
+        return self._alive(operation, "manifest")
+
+    def operations(self, partner: str) -> list[Operation]:
+        """Return a partner's operations that have not expired, newest first, up to a bound."""
+        now = self._clocks.wall()
+        return [each for each in self._catalog.operations(partner, LISTED_MAX) if now < each.expires_at]
+
+    def succeeded_operations(self, partner: str) -> list[Operation]:
+        """Return those operations that have a manifest."""
+        return [each for each in self.operations(partner) if self.progress(each).status is OperationStatus.SUCCEEDED]
+
+    def progress(self, operation: Operation) -> OperationProgress:
+        """Return where the operation stands at this moment."""
+        wait_s = (operation.ready_at - self._clocks.wall()).total_seconds()
+        if wait_s > 0:
+            return OperationProgress(OperationStatus.RUNNING, operation.created_at, math.ceil(wait_s))
+        status = OperationStatus.FAILED if operation.revision_id is None else OperationStatus.SUCCEEDED
+        return OperationProgress(status, operation.ready_at, 0)
+
+    def manifest(self, operation: Operation, base_url: str) -> Manifest:
+        """Return the manifest of a succeeded operation with a fresh link to always the same data."""
+        assert operation.revision_id is not None
+        sealed = self._sealed(operation.revision_id, operation.attributes)
+        contents = sealed.revision.contents
+        directory = f"/blobs/{operation.partner}/{operation.revision_id}/{operation.attributes}"
+        now = self._clocks.wall()
+        return Manifest(
+            id=operation.manifest_id,
+            created_at=operation.ready_at,
+            etag=sealed.revision.etag,
+            partner=operation.partner,
+            root_directory=base_url + directory,
+            sas_token=sign_directory(self._keyring, directory, now=now, expires_at=now + lifetimes.LINK),
+            blobs=sealed.blobs,
+            line_items=contents.line_items,
+            currency=contents.currency,
+            totals=contents.plain_totals(),
+        )
+
+    def blob_set(self, partner: str, revision_id: str, attributes: AttributeSet) -> BlobSet:
+        """Return the blobs of a partner's revision; raises MissingError."""
+        sealed = self._sealed(revision_id, attributes)
+        if sealed.revision.dataset.partner != partner:
+            raise MissingError("No such revision.")
+        return sealed
+
+    def look_again(self) -> None:
+        """Forget where blobs lie: a rendering was swept, or made again under another path."""
+        self._sealed.cache_clear()
+
+    def _load(self, revision_id: str, attributes: AttributeSet) -> BlobSet:
+        revision = self._catalog.revision(revision_id)
+        if revision is None:
+            raise MissingError("No such revision.")
+        files = self._catalog.files(revision_id, Rendering.of(attributes))
+        if not files:  # swept, long after the last link to them ended
+            raise MissingError("The revision's blobs are not kept any more.")
+        blobs = tuple(
+            Blob(_blob_name(number, file), file.size_bytes, file.sha256, file.line_items)
+            for number, file in enumerate(files)
+        )
+        if sum(blob.line_items for blob in blobs) != revision.contents.line_items:
+            raise DamagedError(f"The {Rendering.of(attributes)} blobs of revision {revision_id} are not all there.")
+        return BlobSet(
+            revision,
+            blobs,
+            {blob.name: file.path for blob, file in zip(blobs, files, strict=True)},
+            {blob.name: blob for blob in blobs},
+        )
+
+    def _alive(self, operation: Operation, what: str) -> Operation:
+        if self._clocks.wall() >= operation.expires_at:
+            hours = int(lifetimes.OPERATION.total_seconds()) // 3600
+            raise GoneError(f"The {what} has expired; it was kept for {hours} hours. Start a new export.")
+        return operation
+
+
+def _blob_name(number: int, file: StoredFile) -> str:
+    return f"part-{number:05}-{file.sha256[:32]}.json.gz"
+
+
+def _digest(request: ExportRequest) -> str:
+    """Return what makes two requests the same one: the words that were asked, not the month they came to mean."""
+    words = (request.kind, request.attributes, request.invoice, request.period or "", request.currency)
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()

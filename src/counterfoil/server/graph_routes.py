@@ -1,0 +1,228 @@
+"""The Graph routes: read what is asked, make one call, write the answer.
+
+Paths arrive in their one canonical spelling (see `wire.graph_paths`; the entry point sees to it), so each route is
+here once per version. Asking for a failed export is a success: GET on an operation answers 200 whatever became of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from counterfoil.errors import BadRequestError, NotFoundError, NotServedError
+from counterfoil.model import Kind, is_guid
+from counterfoil.server.error_responses import RequestIds, graph_headers
+from counterfoil.server.server_parts import Service
+from counterfoil.storage.records import Operation
+from counterfoil.wire import graph
+from counterfoil.wire.graph import BILLING, VERSIONS
+
+PAGE_SIZE: Final = 100  # elements of a collection; each may be a manifest of thousands of blobs
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def graph_routes(service: Service) -> list[Route]:
+    """Return all Graph routes of both versions."""
+    return [route for version in VERSIONS for route in _routes(GraphRoutes(service, version))]
+
+
+def _routes(routes: GraphRoutes) -> list[Route]:
+    top = f"/{routes.version}"
+    billing = f"{top}/{BILLING}"
+    kinds = [f"{BILLING}/{kind}{rest}" for kind in Kind for rest in ("", "/billed", "/unbilled")]
+    reads: dict[str, Handler] = {
+        f"{billing}/operations": routes.list_operations,
+        f"{billing}/operations/$count": routes.count_operations,
+        f"{billing}/operations/{{id}}": routes.get_operation,
+        f"{billing}/manifests": routes.list_manifests,
+        f"{billing}/manifests/$count": routes.count_manifests,
+        f"{billing}/manifests/{{id}}": routes.get_manifest,
+        **{f"{top}/{path}": routes.entity_at(path) for path in ("reports/partners", BILLING, *kinds)},
+    }
+    exports = {
+        f"{billing}/{kind}/{scope}/export": routes.export_of(kind, billed=scope == "billed")
+        for kind in Kind
+        for scope in ("billed", "unbilled")
+    }
+    if routes.version == "beta":
+        aggregated = f"{billing}/aggregatedUsage"
+        reads |= dict.fromkeys((aggregated, f"{aggregated}/billed"), routes.not_served)
+        exports[f"{aggregated}/billed/export"] = routes.not_served
+    return [Route(path, handler, methods=["GET"]) for path, handler in reads.items()] + [
+        Route(path, handler, methods=["POST"]) for path, handler in exports.items()
+    ]
+
+
+class GraphRoutes:
+    """The routes of one version of the API."""
+
+    def __init__(self, service: Service, version: str) -> None:
+        self._service = service
+        self._exports = service.exports
+        self.version = version
+
+    def export_of(self, kind: Kind, *, billed: bool) -> Handler:
+        """Return the handler of one export."""
+
+        async def export(request: Request) -> Response:
+            return await self._export(request, kind, billed=billed)
+
+        return export
+
+    async def _export(self, request: Request, kind: Kind, *, billed: bool) -> Response:
+        partner = await self._partner(request)
+        body = graph.decode_body(
+            await request.body(),
+            content_type=request.headers.get("content-type", ""),
+            content_encoding=request.headers.get("content-encoding", ""),
+        )
+        asked = graph.read_export_request(kind, body, billed=billed)
+        key = request.headers.get("idempotency-key")
+        if key is not None:
+            graph.check_idempotency_key(key)
+        operation = await run_in_threadpool(self._exports.submit, partner, asked, key)
+        headers = graph_headers(RequestIds.of(request.scope))
+        del headers["content-type"]
+        headers["location"] = graph.operation_url(self._root(request), operation.id)
+        headers["retry-after"] = str(self._exports.progress(operation).retry_after_s)
+        headers["content-length"] = "0"
+        return Response(status_code=202, headers=headers)
+
+    async def get_operation(self, request: Request) -> Response:
+        """Tell what became of an export."""
+        partner = await self._partner(request)
+
+        def found() -> tuple[dict[str, object], int]:
+            operation = self._exports.operation(partner, _guid(request, "operation"))
+            body = self._operation_body(request, operation)
+            return body, self._exports.progress(operation).retry_after_s
+
+        body, retry_after_s = await run_in_threadpool(found)
+        # Microsoft's sample client takes Retry-After for granted until the end, and must not see it after.
+        return _json(request, body, {"retry-after": str(retry_after_s)} if body["status"] == "running" else None)
+
+    async def get_manifest(self, request: Request) -> Response:
+        """Answer a manifest with a fresh link to its blobs."""
+        partner = await self._partner(request)
+
+        def found() -> dict[str, object]:
+            operation = self._exports.operation_of_manifest(partner, _guid(request, "manifest"))
+            return self._manifest_body(request, operation)
+
+        return _json(request, await run_in_threadpool(found))
+
+    async def list_operations(self, request: Request) -> Response:
+        """List the caller's operations."""
+        return await self._list(request, "operations", self._exports.operations, self._operation_body)
+
+    async def list_manifests(self, request: Request) -> Response:
+        """List the manifests of the caller's operations."""
+        return await self._list(request, "manifests", self._exports.succeeded_operations, self._manifest_body)
+
+    async def count_operations(self, request: Request) -> Response:
+        """Count the caller's operations."""
+        return await self._count(request, self._exports.operations)
+
+    async def count_manifests(self, request: Request) -> Response:
+        """Count the manifests of the caller's operations."""
+        return await self._count(request, self._exports.succeeded_operations)
+
+    def entity_at(self, path: str) -> Handler:
+        """Return the handler of one of the entities on the way to the actions."""
+
+        async def get_entity(request: Request) -> Response:
+            await self._partner(request)
+            return _json(request, graph.entity_body(self._root(request), path))
+
+        return get_entity
+
+    async def not_served(self, request: Request) -> Response:
+        """Refuse what Microsoft serves and we do not."""
+        await self._partner(request)
+        raise NotServedError("Counterfoil does not serve the aggregated usage export.")
+
+    async def _partner(self, request: Request) -> str:
+        # Two such headers are one with a comma in it, and no token: nobody is to choose between them.
+        authorization = ", ".join(request.headers.getlist("authorization"))
+        caller = await self._service.authenticator.authenticate(authorization, api="graph")
+        return caller.partner
+
+    def _root(self, request: Request) -> str:
+        return f"{self._service.base_url(request.scope)}/{self.version}"
+
+    def _operation_body(self, request: Request, operation: Operation) -> dict[str, object]:
+        progress = self._exports.progress(operation)
+        manifest = None
+        if progress.status is graph.OperationStatus.SUCCEEDED:
+            manifest = self._exports.manifest(operation, self._service.base_url(request.scope))
+        return graph.operation_body(
+            self._root(request),
+            operation.id,
+            status=progress.status,
+            created_at=operation.created_at,
+            last_action_at=progress.last_action_at,
+            manifest=manifest,
+        )
+
+    def _manifest_body(self, request: Request, operation: Operation) -> dict[str, object]:
+        manifest = self._exports.manifest(operation, self._service.base_url(request.scope))
+        return graph.manifest_body(self._root(request), manifest)
+
+    async def _count(self, request: Request, found: Callable[[str], list[Operation]]) -> Response:
+        operations = await run_in_threadpool(found, await self._partner(request))
+        headers = graph_headers(RequestIds.of(request.scope)) | {"content-type": "text/plain"}
+        return Response(str(len(operations)), headers=headers)
+
+    async def _list(
+        self,
+        request: Request,
+        collection: str,
+        found: Callable[[str], list[Operation]],
+        element: Callable[[Request, Operation], dict[str, object]],
+    ) -> Response:
+        partner = await self._partner(request)
+        top, skip = _whole(request, "$top"), _whole(request, "$skip") or 0
+        size = PAGE_SIZE if top is None else min(top, PAGE_SIZE)
+
+        def page() -> dict[str, object]:
+            operations = found(partner)
+            more = skip + size < len(operations) and (top is None or top > size)
+            next_top = "" if top is None else f"$top={top - size}&"
+            path = f"{BILLING}/{collection}"
+            return graph.collection_body(
+                self._root(request),
+                path,
+                [element(request, each) for each in operations[skip : skip + size]],
+                count=len(operations) if request.query_params.get("$count", "").lower() == "true" else None,
+                next_link=f"{self._root(request)}/{path}?{next_top}$skip={skip + size}" if more else "",
+            )
+
+        return _json(request, await run_in_threadpool(page))
+
+
+def _json(request: Request, body: dict[str, object], more: dict[str, str] | None = None) -> Response:
+    headers = graph_headers(RequestIds.of(request.scope)) | (more or {})
+    return Response(json.dumps(body, ensure_ascii=False).encode(), headers=headers)
+
+
+def _guid(request: Request, what: str) -> str:
+    """Return the object id in the path; what cannot be one answers as one that is not there."""
+    text: str = request.path_params["id"]
+    if not is_guid(text):
+        raise NotFoundError(f"There is no {what} with this id.")
+    return text
+
+
+def _whole(request: Request, option: str) -> int | None:
+    text = request.query_params.get(option)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
+        raise BadRequestError(f"The query option '{option}' must be a whole number.", parameter=option)
+    return int(text)

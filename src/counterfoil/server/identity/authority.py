@@ -1,0 +1,173 @@
+"""The built-in authority: tokens for registered clients, and with --dev for whoever asks on behalf of a partner.
+
+Usable by plain form posts, msal and azure-identity. A wrong secret, an unknown client and a client of another tenant
+get one answer: any difference would show strangers who is served here.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Scope
+
+from counterfoil.errors import TooOftenError, UsageError
+from counterfoil.lifetimes import BEARER_TOKEN
+from counterfoil.model import tenant_id
+from counterfoil.periods import Clocks
+from counterfoil.server.identity.audiences import Audiences
+from counterfoil.server.identity.signing_keys import AuthorityKeys
+from counterfoil.server.lru_cache import LruCache
+from counterfoil.storage.records import RegisteredClient
+from counterfoil.wire import oauth
+
+WRONG_SECRETS_A_MINUTE: Final = 10
+_MINUTE_S: Final = 60
+_COUNTED_MAX: Final = 10_000  # clients and addresses whose wrong secrets are counted at once
+_WRONG_CLIENT = "The client is not registered for this tenant, or its secret is wrong."
+
+
+class ClientRegistry(Protocol):
+    """What must be known of partners and clients; the catalog knows it."""
+
+    def has_partner(self, tenant: str, /) -> bool:
+        """Tell whether a partner may be served."""
+
+    def check_client(self, client_id: str, secret: str, /) -> RegisteredClient | None:
+        """Return the client with this id and secret."""
+
+
+class _WrongSecrets:
+    """Counts wrong secrets by client id and peer address, minute by minute. Each process counts alone.
+
+    The address is part of the key, so that a stranger's guesses say nothing about anybody else's.
+    """
+
+    def __init__(self) -> None:
+        self._windows: LruCache[tuple[str, str], tuple[float, int]] = LruCache(_COUNTED_MAX)  # its begin, and the count
+        self._lock = threading.Lock()
+
+    def count(self, client_id: str, peer: str) -> int:
+        """Count one more; return for how many seconds that is too many, 0 if it is not."""
+        with self._lock:
+            now = time.monotonic()
+            began, wrong = self._windows.get((client_id, peer)) or (now, 0)
+            if now - began >= _MINUTE_S:
+                began, wrong = now, 0
+            self._windows.put((client_id, peer), (began, wrong + 1))
+        return 0 if wrong < WRONG_SECRETS_A_MINUTE else max(1, math.ceil(began + _MINUTE_S - now))
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Who may have a token, and for what. In development `keys` signs with the development key."""
+
+    registry: ClientRegistry
+    clocks: Clocks
+    keys: AuthorityKeys
+    audiences: Audiences
+    _wrong_secrets: _WrongSecrets = field(default_factory=_WrongSecrets, init=False)
+
+    def issue(self, tenant: str, asked: oauth.TokenRequest, peer: str, *, resource: bool) -> dict[str, object]:
+        """Return the body with the token for a caller at the address `peer`; raises RequestError with an OAuth code."""
+        self._admit(tenant, asked, peer)
+        if not self.audiences.may_be_asked_for(asked.audience):
+            good = ", ".join(self.audiences.own)
+            code = "invalid_resource" if resource else "invalid_scope"
+            raise oauth.refused(code, f"The audience is not one of this service's. Ask for: {good}.")
+        now = self.clocks.wall()
+        token = self.keys.signing().mint(partner=tenant, audience=asked.audience, client_id=asked.client_id, now=now)
+        return oauth.token_answer(token, asked, now=now, lifetime=BEARER_TOKEN, resource=resource)
+
+    def _admit(self, tenant: str, asked: oauth.TokenRequest, peer: str) -> None:
+        if self.keys.development:
+            if not self.registry.has_partner(tenant):
+                raise oauth.refused(
+                    "invalid_tenant",
+                    f"Tenant '{tenant}' not found. Register it with: counterfoil partners add {tenant}.",
+                )
+            return
+        # The secret is looked at first, however often it was wrong: whoever has the right one is let in.
+        client = self.registry.check_client(asked.client_id, asked.secret)
+        if client is None or client.partner != tenant or client.revoked_at is not None:
+            wait_s = self._wrong_secrets.count(asked.client_id, peer)
+            if wait_s:
+                why = "The secret of this client was wrong too often; wait before you try again."
+                raise TooOftenError(why, code="temporarily_unavailable", retry_after_s=wait_s)
+            raise oauth.refused("invalid_client", _WRONG_CLIENT)
+
+
+class _Endpoints:
+    """What answers. Refusals are raised: by their code the front knows that they are OAuth's, and words them so."""
+
+    def __init__(self, authority: Authority, base_url: Callable[[Scope], str]) -> None:
+        self._authority = authority
+        self._base_url = base_url
+
+    async def token_for_scope(self, request: Request) -> Response:
+        """Answer client credentials; the audience is asked for by a scope."""
+        return await self._token(request, resource=False)
+
+    async def token_for_resource(self, request: Request) -> Response:
+        """Answer client credentials in the older form; the audience is a resource."""
+        return await self._token(request, resource=True)
+
+    async def discovery(self, request: Request) -> Response:
+        """Answer the discovery document of the authority."""
+        return self._discovery(request, older=False)
+
+    async def discovery_v1(self, request: Request) -> Response:
+        """Answer the discovery document of the authority in the older form."""
+        return self._discovery(request, older=True)
+
+    async def keys(self, request: Request) -> Response:
+        """Answer the public keys of the authority."""
+        _tenant(request)
+        keys = await run_in_threadpool(self._authority.keys.honoured)
+        return JSONResponse({"keys": [key.public_jwk() for key in keys]})
+
+    async def _token(self, request: Request, *, resource: bool) -> Response:
+        asked = oauth.parse_token_request(
+            await request.body(),
+            content_type=request.headers.get("content-type", ""),
+            authorization=request.headers.get("authorization", ""),
+            resource=resource,
+        )
+        peer = request.client.host if request.client is not None else ""
+        answer = await run_in_threadpool(self._authority.issue, _tenant(request), asked, peer, resource=resource)
+        return JSONResponse(answer, headers=oauth.NO_STORE)
+
+    def _discovery(self, request: Request, *, older: bool) -> Response:
+        authority = f"{self._base_url(request.scope)}/{_tenant(request)}"
+        return JSONResponse(oauth.discovery_document(authority, older=older))
+
+
+def authority_routes(authority: Authority, base_url: Callable[[Scope], str]) -> list[Route]:
+    """Return the routes: two token endpoints, their discovery documents and the keys.
+
+    `base_url` returns the URL that callers use, without a slash at the end.
+    """
+    endpoints = _Endpoints(authority, base_url)
+    return [
+        Route("/{tenant}/oauth2/v2.0/token", endpoints.token_for_scope, methods=["POST"]),
+        Route("/{tenant}/oauth2/token", endpoints.token_for_resource, methods=["POST"]),
+        Route("/{tenant}/v2.0/.well-known/openid-configuration", endpoints.discovery),
+        Route("/{tenant}/.well-known/openid-configuration", endpoints.discovery_v1),
+        Route("/{tenant}/discovery/v2.0/keys", endpoints.keys),
+        Route("/{tenant}/discovery/keys", endpoints.keys),
+    ]
+
+
+def _tenant(request: Request) -> str:
+    try:
+        return tenant_id(request.path_params["tenant"])
+    except UsageError:
+        raise oauth.refused("invalid_tenant", "The tenant in the address must be a tenant id, a GUID.") from None

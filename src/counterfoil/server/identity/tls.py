@@ -1,0 +1,150 @@
+"""Certificates for https: checks of the operator's own, and for development one that we make.
+
+msal and azure-identity accept https only. Our certificate is from a local authority that stays the same, so that
+trust survives restarts: whoever trusts the authority's certificate (`REQUESTS_CA_BUNDLE`, `SSL_CERT_FILE`) can use
+them here. The authority's key is private to the data folder; the server's own certificate is made anew at each start,
+because the names that it must hold may have changed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import trustme
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from counterfoil.errors import DataFolderError, UsageError
+from counterfoil.storage.secrets import load_or_create_private, replace_private
+
+CA_FILE: Final = "development-ca.pem"
+_CA_KEY_FILE = "development-ca-key.pem"
+_SERVER_FILE = "development-tls.pem"
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+_LIFETIME = timedelta(days=397)  # the longest that every client still accepts
+_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?", re.ASCII)
+_KEY_END = b"-----END EC PRIVATE KEY-----\n"
+
+
+@dataclass(frozen=True, slots=True)
+class DevelopmentCertificate:
+    """Files for uvicorn (`cert` and `key` are one private file), and the authority to trust."""
+
+    cert: Path
+    key: Path
+    ca: Path
+
+
+def development_certificate(data: Path, now: datetime, names: Iterable[str] = ()) -> DevelopmentCertificate:
+    """Return a certificate for this machine's loopback names and `names`; raises UsageError and DataFolderError."""
+    names = [host_name(name).strip("[]") for name in names]
+    authority = _authority(data / _CA_KEY_FILE)
+    leaf = authority.issue_cert(*dict.fromkeys((*_LOCAL_NAMES, *names)), not_after=now + _LIFETIME)
+    chain = b"".join(each.bytes() for each in leaf.cert_chain_pems)
+    # Key and chain in one file: two servers that start at once can then not leave a pair that does not fit.
+    server = data / _SERVER_FILE
+    replace_private(server, leaf.private_key_pem.bytes() + chain)
+    public = data / CA_FILE
+    replace_private(public, authority.cert_pem.bytes(), mode=0o644)
+    return DevelopmentCertificate(server, server, public)
+
+
+def host_name(name: str) -> str:
+    """Return a host's name or address as a Host header writes it, an address of version 6 in brackets."""
+    try:
+        if name.startswith("["):
+            ipaddress.IPv6Address(name.removeprefix("[").removesuffix("]"))
+            good = name.endswith("]")
+        else:
+            good = _NAME.fullmatch(name.encode("idna").decode()) is not None
+    except ValueError:  # UnicodeError is one
+        good = False
+    if not good:
+        raise UsageError(
+            f"{name!r} is not a host name.",
+            remedy="Write names without scheme and port, parted by commas: counterfoil.test,billing.test",
+        )
+    return name
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """Raise UsageError that says what is wrong with a certificate or its key, where https cannot use them."""
+    try:
+        # Without the password OpenSSL would ask for one on the terminal, and wait.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        _certificate_fault(certificate, key)
+        raise UsageError(
+            f"The certificate {certificate} cannot be used with the key {key}: {error}.",
+            remedy="Name another pair.",
+            parameter="tls_cert tls_key",
+        ) from error
+
+
+def _certificate_fault(certificate: Path, key: Path) -> None:
+    """Raise UsageError for what we can name."""
+    try:
+        shown = x509.load_pem_x509_certificates(_read(certificate, "certificate", "tls_cert"))[0].public_key()
+    except ValueError as error:
+        raise UsageError(
+            f"{certificate} holds no certificate, or a damaged one.",
+            remedy="Name a PEM file that holds the server's certificate first, then its chain.",
+            parameter="tls_cert",
+        ) from error
+    try:
+        held = load_pem_private_key(_read(key, "key", "tls_key"), password=None).public_key()
+    except TypeError as error:
+        raise UsageError(
+            f"The key {key} is locked with a password.", remedy=f"Unlock it: openssl pkey -in {key} -out NEW"
+        ) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UsageError(
+            f"{key} holds no private key, or a damaged one.",
+            remedy="Name a PEM file that holds the certificate's private key.",
+            parameter="tls_key",
+        ) from error
+    if _written(shown) != _written(held):
+        raise UsageError(
+            f"The key {key} is not that of the certificate {certificate}.",
+            remedy="Name the certificate's own key; the server's certificate comes first in its file.",
+            parameter="tls_cert tls_key",
+        )
+
+
+def _read(path: Path, what: str, parameter: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        why = f"The {what} {path} cannot be read: {error.strerror}."
+        raise UsageError(why, remedy="Check the file's name and who may read it.", parameter=parameter) from error
+
+
+def _written(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _authority(path: Path) -> trustme.CA:
+    secret = load_or_create_private(path, _new_authority)
+    key, end, certificate = secret.partition(_KEY_END)
+    try:
+        x509.load_pem_x509_certificate(certificate)
+        return trustme.CA.from_pem(certificate, key + end)
+    except (ValueError, TypeError) as error:
+        raise DataFolderError(
+            f"The development authority {path} is damaged.",
+            remedy=f"Delete it; clients then have to trust the new {CA_FILE}.",
+        ) from error
+
+
+def _new_authority() -> bytes:
+    made = trustme.CA(organization_name="Counterfoil development")
+    return bytes(made.private_key_pem.bytes() + made.cert_pem.bytes())

@@ -1,0 +1,75 @@
+"""Everything a request may need, put together once at the start and passed down. No globals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.types import Scope
+
+from counterfoil.periods import Clocks
+from counterfoil.server.export_operations import Exports
+from counterfoil.server.identity.authority import Authority
+from counterfoil.settings import Settings
+from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.files import Files
+from counterfoil.storage.store import Store
+from counterfoil.wire.tokens import Keyring
+
+
+class PartnerCaller(Protocol):
+    """Who is asking, as far as data is concerned."""
+
+    @property
+    def partner(self) -> str:
+        """The tenant whose data may be read."""
+
+
+class Authenticates(Protocol):
+    """What tells callers apart: `server.identity.authenticator.Authenticator`."""
+
+    async def authenticate(self, authorization: str | None, *, api: str) -> PartnerCaller:
+        """Return who is calling; raises UnauthenticatedError or ForbiddenError."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """The parts of a running server.
+
+    `open_to` are the host names that a development server answers to besides loopback.
+    """
+
+    settings: Settings
+    store: Store
+    keyring: Keyring
+    clocks: Clocks
+    exports: Exports
+    authenticator: Authenticates
+    authority: Authority
+    development: bool = False
+    open_to: frozenset[str] = frozenset()
+
+    @property
+    def catalog(self) -> Catalog:
+        """The store's catalog."""
+        return self.store.catalog
+
+    @property
+    def files(self) -> Files:
+        """The store's files."""
+        return self.store.files
+
+    def base_url(self, scope: Scope) -> str:
+        """Return the URL that callers use, without a slash at the end.
+
+        It is PUBLIC_URL if that is set. Only in development is it taken from the Host header, which was checked
+        by the entry point: elsewhere a caller could have us sign and hand out links to a host of its own choosing.
+        """
+        if self.settings.public_url:
+            return self.settings.public_url.rstrip("/")
+        if self.development:
+            for name, value in scope["headers"]:
+                if name == b"host":
+                    return f"{scope['scheme']}://{value.decode('ascii')}"
+        host, port = scope["server"]
+        return f"{scope['scheme']}://[{host}]:{port}" if ":" in host else f"{scope['scheme']}://{host}:{port}"

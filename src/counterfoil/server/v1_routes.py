@@ -1,0 +1,181 @@
+"""Partner Center REST v1: everything under /v1, as plain ASGI.
+
+A page is a lookup: who asks, what for, where in the walk; then a stored block goes out as it lies on disk, wrapped
+in an envelope. Nothing is rendered, and from page 2 on no database is asked: the token names the revision, whose
+files are known from the last time. That is why this is not written with a framework: a framework would take longer
+than the answer.
+
+Every page carries `Counterfoil-ETag` and `Counterfoil-Line-Item-Count`, and unless it is filtered
+`Counterfoil-Totals`, of the whole walk: a client that compares them with what it got has proven it. With a filter
+the count is that of the line items which pass it, and there are no totals. Where nothing was published there is
+only a count of 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from counterfoil import lifetimes
+from counterfoil.errors import DamagedError, NotAcceptableError
+from counterfoil.model import Dataset
+from counterfoil.model import Scope as DatasetScope
+from counterfoil.periods import BillingPeriod
+from counterfoil.server.error_responses import v1_headers
+from counterfoil.server.lru_cache import LruCache
+from counterfoil.server.server_parts import Service
+from counterfoil.server.v1_pages import BEGINNING, Listing, Page, Pages
+from counterfoil.storage import v1_blocks
+from counterfoil.wire import v1
+from counterfoil.wire.tokens import Continuation, Position, decode_continuation, encode_continuation
+
+# A token's end is moved to the next full minute: walks begun in the same minute share their tokens and envelopes.
+_EXPIRY_STEP_S: Final = 60
+_REMEMBERED: Final = 1_024  # distinct queries, paths and Accept headers that are not read anew each time
+_PREPARED: Final = 2_048  # envelopes, about 3 KB each
+_GZIP: Final = (b"content-encoding", b"gzip")
+
+Headers = tuple[tuple[bytes, bytes], ...]
+Pieces = tuple[bytes | memoryview, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A page but for its line items: what it says around them, and where they are."""
+
+    expires_at: int
+    headers: Headers
+    page: Page
+    before: bytes
+    behind: bytes
+    gzip: bool
+
+
+class V1App:
+    """Answers requests under /v1."""
+
+    def __init__(self, service: Service) -> None:
+        self._authenticate = service.authenticator.authenticate
+        self._catalog = service.catalog
+        self._keyring = service.keyring
+        self._clocks = service.clocks
+        self._pages = Pages(service.catalog, service.files)
+        self._prepared: LruCache[tuple[object, ...], _Prepared] = LruCache(_PREPARED)
+        self._read_path = lru_cache(_REMEMBERED)(v1.read_path)
+        self._read_query = lru_cache(_REMEMBERED)(v1.read_query)
+        self._accepts_json = lru_cache(_REMEMBERED)(v1.accepts_json)
+        self._accepts_gzip = lru_cache(_REMEMBERED)(v1.accepts_gzip)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever is refused is raised."""
+        own, pieces = await self._line_items(scope, _headers(scope))
+        length = (b"content-length", b"%d" % sum(map(len, pieces)))
+        answer_headers = [length, *own, *v1_headers(scope)]
+        await send({"type": "http.response.start", "status": 200, "headers": answer_headers})
+        for piece in pieces[:-1]:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": pieces[-1]})
+
+    async def _line_items(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[Headers, Pieces]:
+        path = self._read_path(scope["path"])
+        v1.check_method(scope["method"])
+        authorization = headers.get(b"authorization")
+        caller = await self._authenticate(
+            authorization.decode("latin-1") if authorization else None, api="partner-center"
+        )
+        if not self._accepts_json(headers.get(b"accept", b"")):
+            raise NotAcceptableError("Line items are served as application/json only.", code="3000")
+        v1.check_contract_version(headers.get(b"ms-contract-version", b""))
+        query = self._read_query(path, scope["query_string"])
+        gzip = self._accepts_gzip(headers.get(b"accept-encoding", b""))
+        token = headers.get(b"ms-continuationtoken", b"").strip()
+        if query.seek and not token:
+            raise v1.token_missing()
+        # The partner stands in the key: nobody is handed what was prepared for somebody else.
+        key = (caller.partner, token, path, scope["query_string"], gzip)
+        now = self._clocks.wall()
+        prepared = self._prepared.get(key) if token else None
+        if prepared is not None and now.timestamp() < prepared.expires_at:
+            with suppress(DamagedError):  # looked at again below, and then told if it stays
+                return prepared.headers, self._pieces(prepared)
+        at = await self._where(caller.partner, token, query, now)
+        if at is None:
+            return v1.proof_headers("", 0, None), (v1.page_head(0, "") + v1.page_tail(query, ""),)
+        listing = self._pages.kept(at.revision_id) or await self._load(at.revision_id)
+        try:
+            return self._answer(query, listing, at, key)
+        except DamagedError:
+            # Renderings that were dropped and made again lie elsewhere. If nothing has moved, it is what it is.
+            self._pages.forget(listing)
+            anew = await self._load(at.revision_id)
+            if anew.paths == listing.paths:
+                raise
+            return self._answer(query, anew, at, key)
+
+    async def _where(self, partner: str, token: bytes, query: v1.Query, now: datetime) -> Continuation | None:
+        """Return where the page begins, or None where there is no dataset."""
+        if token:
+            text = token.decode("latin-1")
+            return decode_continuation(self._keyring, text, partner=partner, query=query.digest, now=now)
+        period = BillingPeriod.containing(self._clocks.business())
+        scope = DatasetScope.unbilled(period.last if query.is_previous else period, query.currency)
+        revision = await asyncio.to_thread(self._catalog.in_force, Dataset(query.kind, partner, scope))
+        if revision is None:
+            return None
+        expires_at = int((now + lifetimes.WALK).timestamp()) // _EXPIRY_STEP_S * _EXPIRY_STEP_S + _EXPIRY_STEP_S
+        return Continuation(partner, query.digest, revision.id, BEGINNING, expires_at)
+
+    async def _load(self, revision_id: str) -> Listing:
+        listing = await asyncio.to_thread(self._pages.load, revision_id)
+        self._pages.keep(listing)
+        return listing
+
+    def _answer(
+        self, query: v1.Query, listing: Listing, at: Continuation, key: tuple[str, bytes, v1.Path, bytes, bool]
+    ) -> tuple[Headers, Pieces]:
+        proof = self._pages.proof(listing, query.credit)
+        position: Position | None = at.position
+        if position == BEGINNING:  # which no token holds
+            position = self._pages.seek(listing, BEGINNING, query.credit)
+        if position is None:
+            return proof, (v1.page_head(0, "") + v1.page_tail(query, ""),)
+        page = self._pages.cut(listing, position, query.size_items, query.credit)
+        token = ""
+        if page.next is not None:
+            onwards = Continuation(at.partner, at.query, at.revision_id, page.next, at.expires_at)
+            token = encode_continuation(self._keyring, onwards)
+        prepared = _prepare(query, page, token, at.expires_at, proof, gzip=key[-1])
+        pieces = self._pieces(prepared)
+        if key[1]:
+            self._prepared.put(key, prepared)
+        return prepared.headers, pieces
+
+    def _pieces(self, prepared: _Prepared) -> Pieces:
+        page = prepared.page
+        if not prepared.gzip:
+            return prepared.before, self._pages.json(page), prepared.behind
+        if page.whole:
+            return prepared.before, self._pages.deflated(page), prepared.behind
+        return v1_blocks.to_gzip(prepared.before, self._pages.json(page), prepared.behind)
+
+
+def _prepare(query: v1.Query, page: Page, token: str, expires_at: int, proof: Headers, *, gzip: bool) -> _Prepared:
+    head, tail = v1.page_head(len(page.items), token), v1.page_tail(query, token)
+    if gzip and page.whole:
+        head, tail = v1_blocks.around_in_gzip(head, page.block.json_length, page.block.crc32, tail)
+    return _Prepared(expires_at, (_GZIP, *proof) if gzip else proof, page, head, tail, gzip)
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    """Return the request's headers by name; the values of a repeated one joined by commas, as HTTP has it."""
+    sent: list[tuple[bytes, bytes]] = scope["headers"]
+    headers = dict(sent)
+    if len(headers) < len(sent):
+        headers = {name: b", ".join(value for key, value in sent if key == name) for name in headers}
+    return headers

@@ -1,0 +1,57 @@
+"""Files that are written anew are the old ones or the new ones, and are on the disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from counterfoil.disk.durability import sync_file, sync_folder, write_durably
+
+
+def test_a_file_is_replaced_and_its_bytes_and_name_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bool] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    for content in (b"old", b"new"):
+        write_durably(tmp_path / "file", content)
+        assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", content)]
+    assert synced == [False, True] * 2
+    sync_file(tmp_path / "file")
+    sync_folder(tmp_path)
+    assert synced[4:] == [False, True]
+
+
+def test_what_cannot_be_written_leaves_the_old_content_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_durably(tmp_path / "file", b"old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_durably(tmp_path / "file", b"new")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_mode_is_kept_whatever_the_umask_says_and_else_the_umask_decides(tmp_path: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        write_durably(tmp_path / "private", b"", mode=0o600)
+        write_durably(tmp_path / "told", b"", mode=0o644)
+        write_durably(tmp_path / "untold", b"")
+    finally:
+        os.umask(old)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"private": 0o600, "told": 0o644, "untold": 0o640}

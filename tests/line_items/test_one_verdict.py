@@ -1,0 +1,91 @@
+"""Ten thousand changed lines get one verdict and one set of texts, whoever reads them; CSV dates are never guessed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from counterfoil.columns import table_of
+from counterfoil.datasets.json_lines import JsonLinesReader
+from counterfoil.line_items.blocks import Block
+from counterfoil.line_items.cutter import Cutter
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.reference import OnRefused, read_lines
+from counterfoil.line_items.values import Refused
+from counterfoil.model import Kind
+from tests.datasets.line_items import rows
+from tests.line_items.mutator import Mutator
+
+LINES = int(os.environ.get("EXPLORE", "10000"))
+SEED = int(os.environ.get("SEED", "9"))
+IN_A_FILE = 500
+
+Verdicts = dict[int, dict[str, str] | tuple[str, str, str | None, str]]
+Read = Callable[[Kind, list[bytes], OnRefused], list[tuple[int, dict[str, str]]]]
+
+
+def by_reference(kind: Kind, lines: list[bytes], on_refused: OnRefused) -> list[tuple[int, dict[str, str]]]:
+    read = read_lines(table_of(kind), enumerate(lines, 1), on_refused)
+    return [(number, item.values) for number, _, item in read]
+
+
+def by_cutter(kind: Kind, lines: list[bytes], on_refused: OnRefused) -> list[tuple[int, dict[str, str]]]:
+    refused = set[int]()
+
+    def note(line: int, why: Refused) -> None:
+        refused.add(line)
+        on_refused(line, why)
+
+    batch = LineReader(kind).read_block(b"\n".join(lines), note)
+    good = [number for number, line in enumerate(lines, 1) if line.strip() and number not in refused]
+    return list(zip(good, rows(batch), strict=True))
+
+
+def by_scanner(kind: Kind, lines: list[bytes], on_refused: OnRefused) -> list[tuple[int, dict[str, str]]]:
+    batches = JsonLinesReader(table_of(kind), on_refused).read(Block(b"\n".join(lines), 1))
+    return [pair for batch in batches for pair in zip(batch.lines.tolist(), rows(batch.items), strict=True)]
+
+
+def verdicts(read: Read, kind: Kind, lines: list[bytes]) -> Verdicts:
+    found: Verdicts = {}
+
+    def refuse(line: int, why: Refused) -> None:
+        assert line not in found
+        found[line] = why.reason, why.attribute, why.value, why.remedy
+
+    for number, values in read(kind, lines, refuse):
+        assert number not in found
+        found[number] = values
+    return found
+
+
+def test_every_reader_gives_every_line_the_same_verdict_and_the_same_texts(
+    record_property: Callable[[str, object], None],
+) -> None:
+    accepted = refused = cut = 0
+    for kind in Kind:
+        mutator = Mutator(kind, SEED)
+        for _ in range(max(1, LINES // (2 * IN_A_FILE))):
+            lines = list(mutator.lines(IN_A_FILE))
+            expected = verdicts(by_reference, kind, lines)
+            for read in (by_cutter, by_scanner):
+                assert verdicts(read, kind, lines) == expected
+            accepted += sum(isinstance(each, dict) for each in expected.values())
+            refused += sum(isinstance(each, tuple) for each in expected.values())
+        cut += sum(len(each.places) for each in Cutter(table_of(kind)).cut(lines)[0])
+    told = f"{accepted + refused:,} changed lines (seed {SEED}): {accepted:,} accepted, {refused:,} refused"
+    record_property("told", f"{told}, each with one verdict of three readers")
+    # Or the test would see one side, or one reader, only.
+    assert min(accepted, refused) > LINES // 5
+    assert cut > IN_A_FILE // 2
+    assert accepted + refused > 0.99 * LINES
+
+
+@pytest.mark.parametrize("v1", [False, True])
+def test_a_line_that_is_alone_gets_the_same_verdict_as_among_others(v1: bool) -> None:
+    kind = Kind.RECONCILIATION if v1 else Kind.USAGE
+    for line in Mutator(kind, SEED + 1).lines(150):
+        expected = verdicts(by_reference, kind, [line])
+        assert verdicts(by_cutter, kind, [line]) == expected
