@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
-from bench import client, compute, memory, serving
+from bench import client, compute, crowd, memory, serving
 from bench.data import Sample, prepared
 from bench.measure import Row, os_release
 
@@ -23,6 +23,7 @@ ROWS: dict[str, Callable[[Sample, int], Iterator[Row]]] = {
     "pages": serving.pages,
     "blob": serving.blob,
     "client": client.client,
+    "crowd": crowd.crowd,
     "memory": memory.peak,
     "client-memory": client.client_memory,
 }
