@@ -6,18 +6,16 @@ afterwards must have the receipt's totals.
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
 from decimal import Decimal
 from pathlib import Path
 
 from counterfoil.client import Form, Proof, Receipt
-from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.check import Assertions, first_text
 from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
+from counterfoil.datasets.reader import recognise
+from counterfoil.datasets.source import Source
 from counterfoil.disk.hashing import measured
 from counterfoil.errors import DamagedError, UsageError
-from counterfoil.mirror.parquet_lines import as_lines
 from counterfoil.model import Kind
 from counterfoil.periods import BillingPeriod
 
@@ -38,9 +36,9 @@ def publish_pull(workshop: Workshop, receipt: Receipt, folder: Path) -> Publicat
         return None
     check_files(receipt, folder)
     kind = Kind(receipt.request["kind"])
-    with as_lines(receipt, folder, kind) as paths:
-        asserted = _assertions(receipt, kind, paths[0])
-        [published] = publish(workshop, [Input(str(path), asserted) for path in paths])
+    paths = [folder / file.name for file in receipt.files]
+    asserted = _assertions(receipt, kind, paths[0])
+    [published] = publish(workshop, [Input(str(path), asserted) for path in paths])
     _check_totals(receipt, published)
     return published
 
@@ -70,7 +68,7 @@ def _assertions(receipt: Receipt, kind: Kind, first: Path) -> Assertions:
     """Return what the pull knows of its line items: the line items themselves do not tell their month."""
     # A distributor's reseller pulls line items with the distributor's id, and they are the reseller's own. Where the
     # partner of a pull is not known, the PartnerId of its line items has to tell.
-    issuer = _issuer(first, receipt.format) if receipt.partner else ""
+    issuer = _issuer(first, kind) if receipt.partner else ""
     request = receipt.request
     if "invoiceId" in request:
         return Assertions(receipt.partner, issuer, kind, invoice=request["invoiceId"])
@@ -78,17 +76,11 @@ def _assertions(receipt: Receipt, kind: Kind, first: Path) -> Assertions:
     return Assertions(receipt.partner, issuer, kind, period=month, currency=request["currencyCode"])
 
 
-def _issuer(path: Path, form: str) -> str:
-    """Return the PartnerId of the first line item; '' where there is none."""
-    if form == Form.CSV:
-        with path.open(encoding="utf-8-sig", newline="") as rows:
-            return next(csv.DictReader(rows), {}).get("PartnerId", "")
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        for line in file:
-            if line.strip(b"\xef\xbb\xbf\r\n "):
-                item = json.loads(line.decode("utf-8-sig"))
-                return str(next((value for name, value in item.items() if name.lower() == "partnerid"), ""))
-    return ""
+def _issuer(path: Path, kind: Kind) -> str:
+    """Return the PartnerId of the first line items; '' where they have none."""
+    with Source(str(path)) as source:
+        batches = recognise(source, kind).batches(lambda *_: None, None)
+        return next((first_text(batch, "PartnerId") for batch in batches if batch.num_rows), "")
 
 
 def _check_totals(receipt: Receipt, published: PublicationReceipt) -> None:
