@@ -12,17 +12,19 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
-from bench import client, compute, memory, serving
+from bench import client, compute, crowd, memory, serving
 from bench.data import Sample, prepared
 from bench.measure import Row, os_release
 
 ROWS: dict[str, Callable[[Sample, int], Iterator[Row]]] = {
     "render": compute.render,
     "publish": compute.publish,
+    "hash": compute.hashing,
     "export": serving.export,
     "pages": serving.pages,
     "blob": serving.blob,
     "client": client.client,
+    "crowd": crowd.crowd,
     "memory": memory.peak,
     "client-memory": client.client_memory,
 }

@@ -17,9 +17,7 @@ from counterfoil.datasets.publish import Input, Workshop, publish
 from counterfoil.generator import generate, write
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod, utc_now
-from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Files
-from counterfoil.storage.locks import DatasetLocks
+from counterfoil.storage.engines import open_store
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 CACHE = Path(__file__).parent.parent / ".cache" / "bench"
@@ -43,7 +41,7 @@ class Sample:
 def prepared(line_items: int) -> Iterator[Sample]:
     """Make the sample where it is not there yet."""
     period = BillingPeriod.containing(utc_now())
-    folder = CACHE / f"{line_items}-{period}"
+    folder = CACHE / f"{line_items}-{period}-form-2"
     shuffled, data = folder / "shuffled.jsonl", folder / "data"
     if not (folder / "ready").exists():
         shutil.rmtree(folder, ignore_errors=True)
@@ -57,7 +55,7 @@ def prepared(line_items: int) -> Iterator[Sample]:
         publish_into(data, shuffled, period)
         publish_into(data, few, period)
         (folder / "ready").touch()
-    with Catalog.open(data) as catalog:
+    with open_store(data).catalog as catalog:
         lake = [data / "files" / file.path for file in catalog.all_files() if file.rendering == "lake"]
     scratch = Path(mkdtemp(prefix="scratch-", dir=folder))
     largest = sorted(lake, key=lambda path: path.stat().st_size, reverse=True)
@@ -70,9 +68,8 @@ def prepared(line_items: int) -> Iterator[Sample]:
 
 def publish_into(data: Path, file: Path, period: BillingPeriod) -> None:
     """Publish one file as unbilled data."""
-    with Catalog.open(data) as catalog:
-        workshop = Workshop(catalog, Files(data / "files"), DatasetLocks(data / "locks"), utc_now)
-        publish(workshop, [Input(str(file), Assertions(period=period))])
+    with open_store(data) as store:
+        publish(Workshop(store, utc_now), [Input(str(file), Assertions(period=period))])
 
 
 def columns_for_duckdb() -> str:

@@ -17,25 +17,33 @@ from typing import Any
 def render(lake: list[str], scratch: str) -> None:
     """Ours: lake files to sealed, synced graph-full blobs."""
     from counterfoil.columns import USAGE
-    from counterfoil.datasets.seal import render_part
-    from counterfoil.model import Rendering
-    from counterfoil.storage.files import Files
+    from counterfoil.datasets.seal import creating, render_part
+    from counterfoil.model import WHOLE, Dataset, Kind, Rendering, Scope
+    from counterfoil.periods import utc_now
+    from counterfoil.storage.engines import open_store
+    from counterfoil.storage.folder_files import FolderFiles
 
-    publication = Files(Path(scratch)).begin()
+    dataset = Dataset(Kind.USAGE, "0e195b37-4574-4539-bc42-0e539b9684c0", Scope(period="2026-11", currency="EUR"))
+    publication = open_store(Path(scratch)).begin(utc_now())
+    create = creating(publication, 0, dataset, WHOLE)
     _load_kernels()
     start()
     for part, path in enumerate(lake):
-        render_part(publication, USAGE, Path(path), part, {Rendering.GRAPH_FULL: f"{part}.json.gz"})
-    publication.seal()
+        lake_file = FolderFiles(Path(path).parent).open(Path(path).name)
+        render_part(create, USAGE, lake_file, part, [Rendering.GRAPH_FULL])
+    publication.seal([], {})
 
 
 def duckdb_render(lake: list[str], scratch: str) -> None:
     """The peer: the same attributes by COPY, as JSON lines in gzip."""
     import duckdb
 
-    from counterfoil.columns import USAGE
+    from counterfoil.columns import USAGE, Type
+    from counterfoil.lake import text_name
 
-    names = ", ".join(f'"{column.name}"' for column in USAGE.graph_full)
+    names = ", ".join(
+        f'"{text_name(column) if column.type is Type.DATE else column.name}"' for column in USAGE.graph_full
+    )
     connection = duckdb.connect(config={"threads": 1})
     start()
     for part, path in enumerate(lake):
@@ -55,6 +63,56 @@ def publish(file: str, period: str, scratch: str) -> None:
     _load_kernels()
     start()
     publish_into(Path(scratch) / "data", Path(file), BillingPeriod.parse(period))
+
+
+def hash_line_items(lake: list[str]) -> None:
+    """Ours: the digest of every line item, and the hash of them all that the eTag is made of."""
+    from counterfoil.columns import USAGE
+    from counterfoil.datasets.digest import digest_array, digests_of, in_order
+    from counterfoil.datasets.located import Located
+    from counterfoil.lake_files import LakeReader
+    from counterfoil.line_items.line_digests import LineDigests
+    from counterfoil.model import Kind
+
+    _load_kernels()
+    # Columns are read and located beforehand: publishing has them in hand.
+    located = []
+    for path in lake:
+        with LakeReader(path, Kind.USAGE) as file:
+            located += [Located.of_columns(batch.columns) for batch in file.batches(line_items=8192)]
+    start()
+    with LineDigests(sort=in_order) as digests:
+        for items in located:
+            digests.add(digest_array(digests_of(USAGE, items)))
+        assert digests.hexdigest()
+
+
+def hashlib_lines(file: str) -> None:
+    """The peer: hashlib over each line of JSON as it came, and over the sorted digests."""
+    import hashlib
+
+    lines = Path(file).read_bytes().splitlines()
+    start()
+    assert hashlib.sha256(b"".join(sorted(hashlib.sha256(line).digest() for line in lines))).hexdigest()
+
+
+def publish_and_sweep(file: str, period: str, data: str) -> None:
+    """Ours: a small publication into a folder that is there, and the sweep after it."""
+    from counterfoil.datasets.check import Assertions
+    from counterfoil.datasets.publish import Input, Workshop
+    from counterfoil.datasets.publish import publish as publish_inputs
+    from counterfoil.datasets.sweep import sweep
+    from counterfoil.periods import BillingPeriod, utc_now
+    from counterfoil.storage.engines import open_store
+
+    _load_kernels()
+    start()
+    with open_store(Path(data)) as store:
+        [receipt] = publish_inputs(
+            Workshop(store, utc_now), [Input(file, Assertions(period=BillingPeriod.parse(period)))]
+        )
+        assert receipt.changed
+        sweep(store, utc_now())
 
 
 def duckdb_publish(file: str, scratch: str) -> None:

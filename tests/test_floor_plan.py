@@ -75,6 +75,22 @@ IN_THE_CLIENT = {
 IN_THE_SERVER = {"identity": {"lru_cache"}}
 # What the pure half may not know of: it is given bytes and texts, and gives such.
 IMPURE = {"httpx", "os", "pathlib", "shutil", "socket", "ssl", "tempfile", "threading"}
+# Rooms that know stored files by what the storage room gives, never by where they are; and who in them may touch the
+# disk of this machine all the same: input, rejects and scratch files, keys and certificates, the process itself.
+DISK = {"os", "pathlib", "shutil", "tempfile"}
+WITHOUT_DISK = {"datasets", "server"}
+MAY_TOUCH_DISK = {
+    "counterfoil.datasets.folder",
+    "counterfoil.datasets.kernels.compiled",
+    "counterfoil.datasets.publish",
+    "counterfoil.datasets.rejects",
+    "counterfoil.datasets.sort",
+    "counterfoil.datasets.source",
+    "counterfoil.server.error_responses",
+    "counterfoil.server.identity.signing_keys",
+    "counterfoil.server.identity.tls",
+    "counterfoil.server.web_server",
+}
 PLAIN_ROOMS = {
     *GROUND,
     "wire",
@@ -157,6 +173,18 @@ def test_the_servers_rooms_know_nothing_of_its_routes(path: Path) -> None:
 @each([path for path in CLIENT_FILES if client_room_of(module_of(path)) == "protocol"])
 def test_the_protocol_is_pure(path: Path) -> None:
     assert not {name.partition(".")[0] for name in imports_of(path)} & IMPURE
+
+
+@each([path for path in FILES if room_of(module_of(path)) in WITHOUT_DISK])
+def test_stored_files_are_reached_through_storage_alone(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    touched = {name.partition(".")[0] for name in imports_of(path)} & DISK | calls & {"open"}
+    assert bool(touched) <= (module_of(path) in MAY_TOUCH_DISK), touched
+
+
+def test_those_who_may_touch_the_disk_do() -> None:
+    assert {name for name in MAY_TOUCH_DISK if imports_of(MODULES[name]) & DISK} == MAY_TOUCH_DISK
 
 
 def test_no_module_imports_itself_by_a_detour() -> None:

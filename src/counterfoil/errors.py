@@ -5,6 +5,7 @@
     |-- InputError                    a file, line or attribute that cannot be published
     |   `-- DamagedInputError         ... because the file itself is cut or corrupt
     |-- DataFolderError               the data folder cannot be used
+    |   |-- LostCatalogError          ... its catalog is missing, damaged, or not that of its files
     |   |-- NewerDataError            ... a newer Counterfoil wrote it
     |   |-- FullDiskError             ... there is no room left
     |   `-- LockedError               ... another publication is at work; try again
@@ -130,6 +131,10 @@ class DamagedInputError(InputError):
 
 class DataFolderError(CounterfoilError):
     """The data folder is missing, unreadable or not ours."""
+
+
+class LostCatalogError(DataFolderError):
+    """The catalog is missing, damaged, of other files, or older than its files; `counterfoil rebuild` may help."""
 
 
 class NewerDataError(DataFolderError):

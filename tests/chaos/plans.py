@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,8 +17,8 @@ from counterfoil.datasets.verify import verify
 from counterfoil.generator import generate, write
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.periods import BillingPeriod, utc_now
-from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Files
+from counterfoil.storage.engines import open_store
+from counterfoil.storage.places import CATALOG_MARK, listing_of, publication_of
 from counterfoil.testing import Server
 from tests.chaos.processes import NOW, Done, Given, Job
 from tests.chaos.publishing import run
@@ -56,7 +57,7 @@ class Plan:
         """Return what a variant comes to, undisturbed and in a folder of its own."""
         if variant not in self._outcomes:
             data = self.quiet_folder(variant)
-            Catalog.open(data).close()  # so that the points are those of any later publication
+            open_store(data).catalog.close()  # so that the points are those of any later publication
             if self.before:
                 assert not do_here(Job(data, self.before)).error
             done = do_here(Job(data, self.variants[variant]))
@@ -165,39 +166,42 @@ def do_here(job: Job) -> Done:
 
 def in_force(data: Path, datasets: Iterable[Dataset]) -> dict[Dataset, str]:
     """Return the eTag that is in force of each dataset, '' for none."""
-    with Catalog.open(data, create=False) as catalog:
+    with open_store(data, create=False).catalog as catalog:
         revisions = {dataset: catalog.in_force(dataset) for dataset in datasets}
     return {dataset: revision.etag if revision else "" for dataset, revision in revisions.items()}
 
 
 def faults_in(data: Path) -> list[str]:
     """Verify the folder; return what is wrong with it."""
-    with Catalog.open(data, create=False) as catalog:
-        _, faults = verify(catalog, Files(data / "files"))
+    with open_store(data, create=False) as store:
+        _, faults = verify(store)
     return [f"{fault.where}: {fault.what}" for fault in faults]
 
 
 def swept(data: Path, later: timedelta = timedelta(0)) -> Swept:
     """Sweep the folder, now or later."""
-    with Catalog.open(data, create=False) as catalog:
-        return sweep(catalog, Files(data / "files"), utc_now() + later)
+    with open_store(data, create=False) as store:
+        return sweep(store, utc_now() + later)
 
 
 def orphans_in(data: Path) -> list[str]:
     """Return every file that the catalog does not list, and every listed one that is not there."""
-    with Catalog.open(data, create=False) as catalog:
-        listed = {file.path for file in catalog.all_files()}
+    with open_store(data, create=False) as store:
+        listed = {file.path for file in store.catalog.all_files()}
+        listed |= {listing_of(str(publication_of(path))) for path in listed} | {CATALOG_MARK}
+        unfinished = store.catalog.unfinished_publications()
     root = data / "files"
     there = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-    locks = {f"{path.partition('/')[0]}/lock" for path in listed}
-    empty = {str(path.relative_to(root)) for path in root.glob("*") if path.is_dir() and not any(path.iterdir())}
-    return sorted((there - locks) ^ listed) + sorted(empty) + strangers_in(data)
+    there = {path for path in there if re.fullmatch(r"changes/[0-9]{12}\.json", path) is None}
+    empty = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir() and not any(path.iterdir())}
+    scratch = [str(path) for path in (data / "scratch").glob("*")]
+    return sorted(there ^ listed) + sorted(empty) + unfinished + scratch + strangers_in(data)
 
 
 def strangers_in(data: Path) -> list[str]:
     """Return what lies in a data folder and has no business there."""
     expected = {"catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm", "catalog.sqlite.lock", "secret"}
-    expected |= {"development-authority.pem", "authority.pem", "files", "locks"}
+    expected |= {"development-authority.pem", "authority.pem", "files", "locks", "scratch"}
     return sorted({path.name for path in data.iterdir()} - expected)
 
 

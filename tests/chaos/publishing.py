@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -40,9 +41,11 @@ from counterfoil.model import Dataset
 from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.storage import sqlite
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Cleaned, Files, FileWriter, Publication
-from counterfoil.storage.locks import DatasetLocks
+from counterfoil.storage.engines import open_store
+from counterfoil.storage.files import Deleted, FileWriter
+from counterfoil.storage.folder_files import FolderFiles
 from counterfoil.storage.records import Revision
+from counterfoil.storage.store import Publication, Store
 
 PART_LINE_ITEMS: Final = 500
 LARGE_BYTES: Final = 4096
@@ -83,10 +86,9 @@ def run(job: Job) -> Done:
     return done | {"points": stops.points, "took_s": time.perf_counter() - began}
 
 
-def workshop_of(job: Job, catalog: Catalog, stops: Stops) -> Workshop:
-    data = Path(job["data"])
+def workshop_of(job: Job, store: Store, stops: Stops) -> Workshop:
     now = datetime.fromisoformat(job["now"]) if job["now"] else None
-    return Workshop(catalog, Files(data / "files"), DatasetLocks(data / "locks"), lambda: now or utc_now(), stop=stops)
+    return Workshop(store, lambda: now or utc_now(), stop=stops)
 
 
 def do_publish(job: Job, stops: Stops, done: Done) -> None:
@@ -95,25 +97,24 @@ def do_publish(job: Job, stops: Stops, done: Done) -> None:
               given["segment"])
         for given in job["inputs"]
     ]  # fmt: skip
-    with Catalog.open(Path(job["data"])) as catalog:
-        done["receipts"] = [told(receipt) for receipt in publish(workshop_of(job, catalog, stops), inputs)]
+    with open_store(Path(job["data"])) as store:
+        done["receipts"] = [told(receipt) for receipt in publish(workshop_of(job, store, stops), inputs)]
 
 
 def do_restore(job: Job, stops: Stops, done: Done) -> None:
-    with Catalog.open(Path(job["data"]), create=False) as catalog:
-        restore.restore(workshop_of(job, catalog, stops), catalog.find_revision(job["revision"]))
+    with open_store(Path(job["data"]), create=False) as store:
+        restore.restore(workshop_of(job, store, stops), store.catalog.find_revision(job["revision"]))
 
 
 def do_withdraw(job: Job, stops: Stops, done: Done) -> None:
-    with Catalog.open(Path(job["data"]), create=False) as catalog:
-        dataset = catalog.find_revision(job["revision"]).dataset
-        restore.withdraw(workshop_of(job, catalog, stops), dataset)
+    with open_store(Path(job["data"]), create=False) as store:
+        dataset = store.catalog.find_revision(job["revision"]).dataset
+        restore.withdraw(workshop_of(job, store, stops), dataset)
 
 
 def do_sweep(job: Job, stops: Stops, done: Done) -> None:
-    with Catalog.open(Path(job["data"]), create=False) as catalog:
-        workshop = workshop_of(job, catalog, stops)
-        swept = sweep.sweep(catalog, workshop.files, workshop.now())
+    with open_store(Path(job["data"]), create=False) as store:
+        swept = sweep.sweep(store, workshop_of(job, store, stops).now())
         done["swept"] = [swept.revisions, swept.files, swept.publications_at_work]
 
 
@@ -125,9 +126,9 @@ class Newest(Catalog):
 
 
 def do_verify(job: Job, stops: Stops, done: Done) -> None:
-    shown = Catalog if job["does"] == "verify all" else Newest
-    with shown.open(Path(job["data"]), create=False) as catalog:
-        _, faults = verify(catalog, Files(Path(job["data"]) / "files"))
+    with open_store(Path(job["data"]), create=False) as store:
+        newest = replace(store, catalog=Newest(store.catalog._database, store.catalog.recorder._log))
+        _, faults = verify(store if job["does"] == "verify all" else newest)
     done["faults"] = [f"{fault.where}: {fault.what}" for fault in faults]
 
 
@@ -190,23 +191,28 @@ def of_the_system(stops: Stops) -> list[Watcher]:
 
 
 def of_files(stops: Stops) -> list[Watcher]:
-    create, begin, clean = Publication.create, Files.begin, Files.clean
+    create, begin, clear, clean = FolderFiles.create, Store.begin, Store.clear_dead, Publication._clean
 
-    def beginning(files: Files) -> Publication:
+    def beginning(store: Store, now: datetime) -> Publication:
         stops("beginning")
-        publication = begin(files)
+        publication = begin(store, now)
         stops("begun")
         return publication
 
-    def creating(publication: Publication, name: str) -> FileWriter:
+    def creating(files: FolderFiles, path: str) -> FileWriter:
         stops("creating")
-        return create(publication, name)
+        return create(files, path)
 
-    def cleaning(files: Files, publication: str, listed: Callable[[str], set[str]]) -> Cleaned | None:
+    def cleaning(store: Store) -> tuple[Deleted, int]:
         stops("cleaning")
-        return clean(files, publication, listed)
+        return clear(store)
 
-    return [(Publication, "create", creating), (Files, "begin", beginning), (Files, "clean", cleaning)]
+    def leaving(publication: Publication) -> None:
+        stops("cleaning")
+        clean(publication)
+
+    watched = [(Store, "begin", beginning), (Store, "clear_dead", cleaning), (Publication, "_clean", leaving)]
+    return [(FolderFiles, "create", creating), *watched]
 
 
 def of_the_catalog(stops: Stops) -> list[Watcher]:
@@ -226,7 +232,13 @@ def of_the_catalog(stops: Stops) -> list[Watcher]:
         event.listen(engine, "commit", committing)
         return engine
 
-    return [(sqlite, "engine_for", watched)]
+    settle = sqlite.SqliteDatabase.settle
+
+    def settling(database: sqlite.SqliteDatabase) -> None:
+        stops("settling")
+        settle(database)
+
+    return [(sqlite, "engine_for", watched), (sqlite.SqliteDatabase, "settle", settling)]
 
 
 def work(connection: socket.socket) -> None:

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 from tests.chaos.disks import mounted
 from tests.chaos.plans import Plans, faults_in, orphans_in
 from tests.chaos.processes import Job, Worker, Workers
@@ -32,7 +32,7 @@ def test_a_disk_that_fills_up_anywhere(
         with mounted(tmp_path / f"disk-{free_kib}") as disk, workers.take() as worker:
             plan.prepare(disk.root / "data")
             if open_elsewhere:
-                with Catalog.open(disk.root / "data") as catalog:
+                with open_store(disk.root / "data").catalog as catalog:
                     catalog.partners()
                     refused = published_with(plan, disk, worker, free_kib)
             else:

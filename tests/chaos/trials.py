@@ -16,7 +16,7 @@ from tests.chaos.plans import Plan, in_force, orphans_in, strangers_in, swept
 from tests.chaos.processes import Job, Worker, Workers
 from tests.chaos.reading import Truth
 
-COMMITTED: Final = "committed 1"
+COMMITTED: Final = "settling 1"  # what comes next once the transaction is done
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,17 @@ def held_at(points: Sequence[str], point: str) -> bool:
 
 
 def in_commit_at(points: Sequence[str], point: str) -> bool:
-    """Whether a publication is within its catalog transaction at a point: no other may write to the catalog then."""
-    begins = next(
-        number
-        for number, each in enumerate(points)
-        if number > points.index("sealed 1") and each.startswith("statement ")
-    )
-    return begins < points.index(point) < points.index(COMMITTED)
+    """Whether a publication is within a catalog transaction at a point: no other may write to the catalog then.
+
+    It has two: it is recorded when it writes its first file, and committed at the end.
+    """
+    after, at = 0, points.index(point)
+    for end in (points.index("committing 1"), points.index("committing 2")):
+        begins = next(n for n, each in enumerate(points) if n > after and each.startswith("statement "))
+        if begins < at <= end:
+            return True
+        after = end
+    return False
 
 
 def stopped_at(trial: Trial, point: str, workers: Workers, worker: Worker, *, kill: bool = False) -> None:

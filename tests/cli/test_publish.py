@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from counterfoil import cli
-from counterfoil.cli.data_folder import opened_to_publish
+from counterfoil.cli.data_folder import opened
 from counterfoil.datasets.publish import Input, publish
 from counterfoil.errors import InputError
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.settings import Settings
-from counterfoil.storage.locks import DatasetLocks
+from counterfoil.storage.engines import open_store
 from tests.datasets.line_items import INVOICE, OTHER, PARTNER, UNBILLED, amounts, billed, raw_lines, write
 
 
@@ -104,30 +104,41 @@ def test_a_refusal_is_one_line_with_its_remedy_and_its_exit_code(options: list[s
     done = run("publish", write(Path("a"), billed(Kind.USAGE, "1")), *options)
     assert (done.exit_code, said in done.stderr, done.stdout) == (code, True, ""), done.stderr
     assert len([line for line in done.stderr.splitlines() if line.startswith("Error: ")]) == 1
-    assert names_here() == {"a"}, "no data folder comes of a refusal"
+    assert names_here() == {"a"} if code == 2 else not stored_in("counterfoil-data")[0], "nothing is published"
 
 
 @pytest.mark.parametrize("data", ["data", "folders/that/are/not/there", "empty"])
-def test_no_data_folder_comes_of_what_publishes_nothing(data: str) -> None:
+def test_what_is_refused_publishes_nothing_and_leaves_no_line_item(data: str) -> None:
+    """Nor does wrong use make a folder: it is refused before anything is opened."""
     Path("empty").mkdir()
     good, bad = write(Path("a"), billed(Kind.USAGE, "1")), write(Path("b"), billed(Kind.USAGE, "1") + b"{\n")
     before = names_here()
+    for arguments in ([good, good], [""], [good, "--segment", "/"]):
+        done = run("publish", *arguments, "--data", data)
+        assert (done.exit_code, names_here()) == (2, before), done.stderr
     for arguments, code in (([good, "--dry-run"], 0), ([bad], 1), ([good, bad], 1), ([good, "--currency", "USD"], 1)):
         done = run("publish", *arguments, "--data", data)
-        assert (done.exit_code, names_here()) == (code, before), done.stderr
+        assert (done.exit_code, stored_in(data)) == (code, (0, ["catalog.json"])), done.stderr
     Path("samples").mkdir()
     write(Path("samples/bad.jsonl"), Path("b").read_bytes())
     done = run("serve", "--dev", "--load", "samples", "--data", data)
-    assert (done.exit_code, names_here()) == (1, before | {"samples", "samples/bad.jsonl"})
+    assert (done.exit_code, stored_in(data)) == (1, (0, ["catalog.json"]))
     assert "--allow-rejects" in done.stderr
     assert run("publish", good, "--data", data).exit_code == 0
     assert run("verify", "--data", data).exit_code == 0
 
 
+def stored_in(data: str) -> tuple[int, list[str]]:
+    """How many datasets are published, and what is beside the catalog."""
+    listed = json.loads(run("list", "--data", data, "--output", "json").stdout)
+    root = Path(data, "files")
+    return len(listed), sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
 def test_a_data_folder_that_comes_into_being_meanwhile_is_left_alone() -> None:
     """Another publication made it while this one, which is refused at its end, was reading."""
     bad = write(Path("b"), amounts(Kind.USAGE, "1", "2") + b"{\n")
-    with opened_to_publish(Settings(data=Path("data")), lambda _what, _count: None) as workshop:
+    with opened(Settings(data=Path("data")), create=True) as workshop:
         assert workshop.catalog.partners() == []
         receipts(write(Path("a"), billed(Kind.USAGE, "1")), "--data", "data")
         assert len(workshop.catalog.partners()) == 1
@@ -195,7 +206,7 @@ def test_rejects_that_cannot_be_written_name_their_file_and_publish_nothing() ->
         done = run("publish", name, "--period", "2026-11", "--rejects", "/dev/full", "--allow-rejects", allowed)
         assert done.exit_code == 1
         assert "/dev/full: the refused lines cannot be written: No space left on device." in done.stderr
-        assert names_here() == {"a"}
+        assert stored_in("counterfoil-data") == (0, ["catalog.json"])
 
 
 def test_a_bad_line_names_file_line_attribute_value_and_remedy() -> None:
@@ -209,7 +220,7 @@ def test_a_bad_line_names_file_line_attribute_value_and_remedy() -> None:
 def test_a_dataset_that_another_publication_holds_is_for_later() -> None:
     name = write(Path("a"), billed(Kind.USAGE, "1"))
     dataset = Dataset(Kind.USAGE, PARTNER, Scope.billed(INVOICE))
-    with DatasetLocks(Path("counterfoil-data/locks")).hold([dataset]):
+    with open_store(Path("counterfoil-data")).hold([dataset]):
         done = run("publish", name)
         assert (done.exit_code, f"holds usage of {PARTNER}" in done.stderr) == (4, True)
         assert run("publish", name, "--dry-run").exit_code == 4
@@ -220,7 +231,7 @@ def test_a_data_folder_of_a_newer_program_is_left_alone() -> None:
     name = write(Path("a"), billed(Kind.USAGE, "1"))
     assert run("publish", name).exit_code == 0
     with closing(sqlite3.connect("counterfoil-data/catalog.sqlite")) as database:
-        database.execute("UPDATE meta SET value = '9999' WHERE key = 'schema_version'")
+        database.execute("UPDATE meta SET value = '9999' WHERE key IN ('schema_version', 'usable_from')")
         database.commit()
     before = sorted(Path("counterfoil-data").rglob("*"))
     done = run("publish", write(Path("b"), billed(Kind.USAGE, "2")))
@@ -260,5 +271,6 @@ def test_sweep_says_what_it_took() -> None:
         "files": 0,
         "bytes": 0,
         "atWork": 0,
+        "unlisted": 0,
     }
     assert run("sweep", "--keep-unbilled", "soon").exit_code == 2

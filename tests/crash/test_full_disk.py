@@ -13,7 +13,7 @@ import pytest
 from counterfoil.client import Api
 from counterfoil.model import Rendering
 from counterfoil.periods import utc_now
-from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 from tests.chaos.disks import Disk, mounted
 from tests.chaos.plans import INVOICE, PARTNER, WHOLE, Plan, Plans, faults_in, in_force, orphans_in, swept
 from tests.chaos.processes import Job, Worker, Workers, command, serving
@@ -116,7 +116,7 @@ def test_a_sweep_takes_orphans_even_when_the_catalog_has_no_room_to_forget(
         victim.begin(Job(data, plans.whole.variants["b"], at="sealed 1"))
         assert victim.end() is None
     later = (utc_now() + timedelta(days=3)).isoformat()
-    with Catalog.open(data, create=False) as catalog:  # keeps the catalog readable
+    with open_store(data, create=False).catalog as catalog:  # keeps the catalog readable
         old = catalog.in_force(WHOLE)
         assert old is not None
         assert not worker.do(Job(data, plans.whole.variants["b"])).error

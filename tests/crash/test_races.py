@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.storage import sqlite
-from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 from tests.chaos.plans import DAILY, WHOLE, Plans, faults_in, in_force, orphans_in, swept
 from tests.chaos.processes import Given, Job, Worker, Workers, command
 from tests.chaos.trials import Trial, stopped_at
@@ -24,7 +24,7 @@ def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 1)
 
 
-@pytest.mark.parametrize("point", ["locked 1", "half written 2", "committing 1", "committed 1"])
+@pytest.mark.parametrize("point", ["locked 1", "half written 2", "committing 2", "committed 1"])
 def test_a_stopped_publication_keeps_others_out_and_completes_when_it_goes_on(
     plans: Plans, data: Path, workers: Workers, worker: Worker, point: str
 ) -> None:
@@ -62,7 +62,7 @@ def race(plans: Plans, data: Path, workers: Workers) -> str:
             done = ended[name]
             assert done is not None
             assert done.receipts == plan.outcome(name).receipts
-        with Catalog.open(data, create=False) as catalog:
+        with open_store(data, create=False).catalog as catalog:
             assert len(catalog.revisions(WHOLE)) == len(won)
         for name in lost:
             assert left.do(Job(data, plan.variants[name])).receipts == plan.outcome(name).receipts
@@ -105,14 +105,14 @@ def test_publications_of_two_segments_come_one_after_the_other_and_both_stay(
         assert done.receipts == plans.segment.outcome("b").receipts
     after = worker.do(Job(data, other))
     assert after.receipts[0]["lineItems"] == 600 + 900 + 900
-    with Catalog.open(data, create=False) as catalog:
+    with open_store(data, create=False).catalog as catalog:
         current = catalog.in_force(DAILY)
         assert current is not None
         assert [segment.name for segment in catalog.segments(current.id)] == ["2026-11-19", "2026-11-20", "2026-11-21"]
     assert faults_in(data) == []
 
 
-@pytest.mark.parametrize("point", ["sealed 1", "committing 1"])
+@pytest.mark.parametrize("point", ["sealed 1", "committing 2"])
 def test_publications_of_two_datasets_do_not_hinder_each_other(
     plans: Plans, data: Path, workers: Workers, point: str
 ) -> None:
@@ -122,7 +122,7 @@ def test_publications_of_two_datasets_do_not_hinder_each_other(
         holder.begin(Job(data, plans.whole.variants["b"], at=point, how="stop"))
         holder.until_stopped()
         other.begin(Job(data, plans.several.variants["a"]))
-        if point == "committing 1":
+        if point == "committing 2":
             holder.go_on()
         done = other.end()
         assert done is not None
@@ -141,7 +141,7 @@ def test_nothing_is_withdrawn_or_restored_while_it_is_published_nor_the_other_wa
     """Both wait for each other's lock, so that they come in some order."""
     plan = plans.whole
     plan.prepare(data)
-    with Catalog.open(data, create=False) as catalog:
+    with open_store(data, create=False).catalog as catalog:
         first = catalog.revisions(WHOLE)[0].id
     with workers.take() as holder:
         holder.begin(Job(data, plan.variants["b"], at="sealed 1", how="stop"))

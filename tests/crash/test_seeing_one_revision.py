@@ -11,7 +11,7 @@ import pytest
 from counterfoil.client import Api
 from counterfoil.errors import OperationFailedError
 from counterfoil.model import Dataset
-from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 from tests.chaos.plans import PARTNER, Plans
 from tests.chaos.processes import Job, Served, Worker, serving
 from tests.chaos.reading import Begun, Puller, Reading, apis_of
@@ -89,5 +89,5 @@ def test_a_withdrawn_dataset_is_read_to_its_end(plans: Plans, data: Path, worker
 
 def last_revision(data: Path, dataset: Dataset) -> str:
     """Return the id of a dataset's newest revision."""
-    with Catalog.open(data, create=False) as catalog:
+    with open_store(data, create=False).catalog as catalog:
         return catalog.revisions(dataset)[0].id

@@ -12,7 +12,7 @@ import httpx
 
 from counterfoil.client import Api
 from counterfoil.client.protocol.retries import Patience
-from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 from tests.chaos.plans import INVOICE, PARTNER, WHOLE, Plans
 from tests.chaos.processes import Served, serving
 from tests.chaos.reading import Puller, Reading, tokens
@@ -87,7 +87,7 @@ def survived(plans: Plans, folder: Path, dice: Random) -> int:
                     each.check()
                 with Puller(server.url, data, PARTNER, folder) as puller:
                     assert readings <= {puller.read(WHOLE, api) for api in Api}
-    with Catalog.open(data, create=False) as catalog:
+    with open_store(data, create=False).catalog as catalog:
         operations = catalog.operations(PARTNER, 10_000)
     keys = sum(len(each.acknowledged) + len(each.unanswered) for each in submitters)
     assert len([each for each in operations if each.scope == INVOICE.scope]) == keys

@@ -19,9 +19,10 @@ from counterfoil.datasets.kernels import compiled
 from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import KEY, RECORD
 from counterfoil.line_items.blocks import Block
-from counterfoil.model import Scope
-from counterfoil.periods import BillingPeriod
-from counterfoil.storage.files import Files
+from counterfoil.model import WHOLE, Dataset, Scope
+from counterfoil.periods import BillingPeriod, utc_now
+from counterfoil.storage.engines import open_store
+from tests.datasets.line_items import PARTNER
 from tests.datasets.mutations import files
 from tests.datasets.test_json_reading import by_reader, by_reference
 
@@ -42,13 +43,13 @@ def _is_checked() -> bool:
 def main() -> None:
     """Compare with the reference, and seal what was accepted."""
     scope = Scope.unbilled(BillingPeriod(2026, 11), "EUR")
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, open_store(Path(folder)) as store:
         for kind, lines in files(seed=7, lines=int(sys.argv[1])):
             if by_reader(kind, lines) != by_reference(kind, lines):
                 raise SystemExit(f"not read alike: {lines}")
             with (
-                Files(Path(folder)).begin() as publication,
-                SegmentSealer(publication, 0, table_of(kind), scope) as seal,
+                store.begin(utc_now()) as publication,
+                SegmentSealer(publication, 0, Dataset(kind, PARTNER, scope), WHOLE) as seal,
             ):
                 for batch in JsonLinesReader(table_of(kind), lambda *_: None).read(Block(b"\n".join(lines), 1)):
                     keys = digest.sort_keys(table_of(kind), batch.watched, batch.digests)

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.datasets.publish import Workshop
-from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Files
-from counterfoil.storage.locks import DatasetLocks
+from counterfoil.storage.engines import open_store
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -25,5 +23,5 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def workshop(data: Path) -> Iterator[Workshop]:
     """An empty data folder, opened."""
-    with Catalog.open(data) as catalog:
-        yield Workshop(catalog, Files(data / "files"), DatasetLocks(data / "locks"), lambda: NOW)
+    with open_store(data) as store:
+        yield Workshop(store, lambda: NOW)

@@ -18,7 +18,7 @@ from counterfoil.lake import text_name
 from counterfoil.model import Kind, Rendering
 from counterfoil.periods import BillingPeriod
 from counterfoil.storage.records import Revision
-from counterfoil.wire.v1_blocks import BlockFile
+from counterfoil.storage.v1_blocks import BlockFile
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 OTHER = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
@@ -130,7 +130,22 @@ def in_force(receipt: PublicationReceipt) -> Revision:
 
 def paths(workshop: Workshop, revision: Revision, rendering: Rendering) -> list[Path]:
     """The files of a rendering, in order."""
-    return [workshop.files.path(file.path) for file in workshop.catalog.files(revision.id, rendering)]
+    root = workshop.store.scratch.parent / "files"
+    return [root / file.path for file in workshop.catalog.files(revision.id, rendering)]
+
+
+def blocks_of(path: Path) -> BlockFile:
+    """A v1 file, read."""
+    content = path.read_bytes()
+    return BlockFile(path.name, len(content), lambda offset, length: content[offset : offset + length])
+
+
+def unpacked(path: Path) -> bytes:
+    """What a stored file holds: of a v1 file the JSON, since no two compressions need give the same bytes."""
+    if path.suffix != ".v1":
+        return path.read_bytes()
+    blocks = blocks_of(path)
+    return b"\n".join(blocks.json(block) for block in blocks.blocks)
 
 
 def blob_lines(workshop: Workshop, revision: Revision, rendering: Rendering = Rendering.GRAPH_FULL) -> list[bytes]:
@@ -152,7 +167,7 @@ def v1_items(workshop: Workshop, revision: Revision) -> list[Any]:
     """All line items of the v1 files, parsed strictly; their lengths checked."""
     found: list[Any] = []
     for path in paths(workshop, revision, Rendering.V1):
-        blocks = BlockFile.open(path)
+        blocks = blocks_of(path)
         for block in blocks.blocks:
             text, position = blocks.json(block), 0
             for length in blocks.item_lengths(block):
@@ -166,7 +181,7 @@ def credits_of(workshop: Workshop, revision: Revision) -> list[bool]:
     """For each v1 item: whether partner earned credit applies."""
     found: list[bool] = []
     for path in paths(workshop, revision, Rendering.V1):
-        for block in BlockFile.open(path).blocks:
+        for block in blocks_of(path).blocks:
             found += [bool(block.credit >> n & 1) for n in range(block.items)]
     return found
 
@@ -187,10 +202,10 @@ def rows(table: pa.Table) -> list[dict[str, str]]:
     return [{name: text for name, text in row.items() if text is not None} for row in table.to_pylist()]
 
 
-def folder_of(data: Path) -> dict[str, bytes]:
-    """Every file of a data folder's `files` (locks aside), by its relative path."""
-    root = data / "files"
-    found = (path for path in root.rglob("*") if path.is_file() and path.name != "lock")
+def folder_of(data: Path, below: str = "files") -> dict[str, bytes]:
+    """Every file of line items in a data folder, by its relative path."""
+    root = data / below
+    found = (path for name in ("lake", "graph", "v1") for path in (root / name).rglob("*") if path.is_file())
     return {str(path.relative_to(root)): path.read_bytes() for path in found}
 
 

@@ -18,6 +18,7 @@ from tests.datasets.line_items import (
     amounts,
     billed,
     blob_items,
+    folder_of,
     in_force,
     publish_bytes,
     raw_line,
@@ -34,7 +35,7 @@ def refusal(workshop: Workshop, path: Path, content: bytes, asserted: Assertions
         publish_bytes(workshop, path, content, asserted)
     assert refused.value.file == str(path)
     assert workshop.catalog.datasets() == []
-    assert list((path.parent / "data" / "files").iterdir()) == []
+    assert folder_of(path.parent / "data") == {}
     return refused.value
 
 
@@ -217,7 +218,7 @@ def test_a_damaged_archive_refuses_whatever_is_allowed(
         publish_bytes(workshop, tmp_path / "a", content, allow_rejects=10_000, rejects=tmp_path / "r")
     assert isinstance(refused.value, DamagedInputError)
     assert (refused.value.file, refused.value.remedy) == (str(tmp_path / "a"), "Fetch the file again.")
-    assert (workshop.catalog.datasets(), list((tmp_path / "data" / "files").iterdir())) == ([], [])
+    assert (workshop.catalog.datasets(), folder_of(tmp_path / "data")) == ([], {})
 
 
 def test_a_line_item_of_more_than_a_megabyte_is_refused_and_one_below_is_not(

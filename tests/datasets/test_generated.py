@@ -90,4 +90,4 @@ def test_every_text_survives_from_input_to_lake_and_blobs(workshop: Workshop, tm
 
     for name in table_of(kind).totals:
         assert receipt.contents.totals[name] == numbers.total(str(item[name]) for item in given)
-    assert verify(workshop.catalog, workshop.files)[1] == []
+    assert verify(workshop.store)[1] == []

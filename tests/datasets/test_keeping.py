@@ -1,4 +1,4 @@
-"""What is published stays provable: verify finds any change, restore gives equal bytes, sweep takes nothing live."""
+"""What is published stays provable: verify finds any change, restore gives equal contents, sweep takes nothing live."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from counterfoil.datasets.sweep import Swept, sweep
 from counterfoil.datasets.verify import verify
 from counterfoil.errors import LockedError, MissingError
 from counterfoil.model import Dataset, Kind, Rendering, Scope
-from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 from tests.datasets.conftest import NOW
 from tests.datasets.line_items import (
     PARTNER,
@@ -31,8 +31,10 @@ from tests.datasets.line_items import (
     folder_of,
     in_force,
     listed,
+    paths,
     publish_bytes,
     raw_lines,
+    unpacked,
     v1_items,
 )
 
@@ -52,12 +54,12 @@ def published(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     publish_bytes(workshop, tmp_path / "3", amounts(Kind.USAGE, "1"), segment="2026-11-02")
     told = replace(publish_bytes.__defaults__[0], period=None)  # type: ignore[index]
     publish_bytes(workshop, tmp_path / "4", billed(Kind.RECONCILIATION, "1", "2"), told)
-    assert verify(workshop.catalog, workshop.files)[1] == []
+    assert verify(workshop.store)[1] == []
     return workshop
 
 
 def test_a_sound_folder_is_counted_and_without_fault(published: Workshop) -> None:
-    seen, faults = verify(published.catalog, published.files)
+    seen, faults = verify(published.store)
     files = list(published.catalog.all_files())
     assert faults == []
     assert (seen.files, seen.size_bytes) == (len(files), sum(file.size_bytes for file in files))
@@ -67,19 +69,19 @@ def test_a_sound_folder_is_counted_and_without_fault(published: Workshop) -> Non
 def test_any_flipped_byte_of_any_file_is_found(published: Workshop, data: Path) -> None:
     chosen = random.Random(20261121)
     kept = folder_of(data)
-    kinds = {name.partition(".")[2] for name in kept}
-    assert kinds == {"lake.parquet", "graph-full.json.gz", "graph-basic.json.gz", "v1"}
+    kinds = {name.rpartition("/")[2].partition(".")[2] for name in kept}
+    assert kinds == {"parquet", "full.json.gz", "basic.json.gz", "v1"}
     names = sorted(kept)
     for batch in range(FLIPS // len(names) + 1):
         for name in names:  # one flip in every file at once: verify must name them all
             content = bytearray(kept[name])
             content[chosen.randrange(len(content))] ^= 1 << chosen.randrange(8)
             (data / "files" / name).write_bytes(content)
-        faults = verify(published.catalog, published.files)[1]
+        faults = verify(published.store)[1]
         assert {fault.where for fault in faults} >= set(names), batch
     for name, content_kept in kept.items():
         (data / "files" / name).write_bytes(content_kept)
-    assert verify(published.catalog, published.files)[1] == []
+    assert verify(published.store)[1] == []
 
 
 @pytest.mark.parametrize("damage", ["cut", "longer", "missing", "empty"])
@@ -90,7 +92,7 @@ def test_files_of_another_length_or_none_are_found(published: Workshop, data: Pa
             path.unlink()
         else:
             path.write_bytes({"cut": content[:-1], "longer": content + b"\0", "empty": b""}[damage])
-    faults = verify(published.catalog, published.files)[1]
+    faults = verify(published.store)[1]
     assert {fault.where for fault in faults} == listed(published)
 
 
@@ -106,7 +108,7 @@ def test_files_of_another_length_or_none_are_found(published: Workshop, data: Pa
         "UPDATE files SET line_items = line_items + 1 WHERE rendering = 'v1'",
         "UPDATE files SET line_items = line_items + 1 WHERE rendering = 'graph-full'",
         "UPDATE files SET sha256 = replace(sha256, substr(sha256, 1, 1), 'x') WHERE rendering = 'graph-basic'",
-        "UPDATE files SET size_bytes = size_bytes + 1 WHERE rendering = 'lake'",
+        "UPDATE files SET length = length + 1 WHERE rendering = 'lake'",
         "DELETE FROM files WHERE rendering = 'graph-basic'",
         "DELETE FROM files WHERE rendering = 'v1'",
         "DELETE FROM files WHERE rendering = 'lake'",
@@ -119,33 +121,33 @@ def test_a_catalog_that_was_tampered_with_is_found(published: Workshop, data: Pa
     with closing(sqlite3.connect(data / "catalog.sqlite")) as database:
         assert database.execute(tampering).rowcount > 0
         database.commit()
-    with Catalog.open(data) as catalog:
-        assert verify(catalog, published.files)[1]
+    with open_store(data) as store:
+        assert verify(store)[1]
 
 
 def test_a_swap_of_two_whole_files_is_found(published: Workshop, data: Path) -> None:
     first, second = sorted(name for name in folder_of(data) if name.endswith(".v1"))[:2]
     shutil.copy(data / "files" / first, data / "files" / second)
-    assert [fault.where for fault in verify(published.catalog, published.files)[1]] == [second]
+    assert [fault.where for fault in verify(published.store)[1]] == [second]
 
 
-def test_restore_puts_an_older_revision_in_force_with_equal_bytes_after_a_sweep(
+def test_restore_puts_an_older_revision_in_force_with_equal_contents_after_a_sweep(
     workshop: Workshop, tmp_path: Path, data: Path
 ) -> None:
     old = in_force(publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1", "0E-20")))
-    forms = {f.rendering: (data / "files" / f.path).read_bytes() for f in workshop.catalog.files(old.id)}
+    forms = {f.rendering: unpacked(data / "files" / f.path) for f in workshop.catalog.files(old.id)}
     new = in_force(publish_bytes(workshop, tmp_path / "b", amounts(Kind.USAGE, "2")))
-    assert sweep(workshop.catalog, workshop.files, LATER).files == 3
+    assert sweep(workshop.store, LATER).files == 3
     assert [file.rendering for file in workshop.catalog.files(old.id)] == [Rendering.LAKE]
-    assert verify(workshop.catalog, workshop.files)[1] == []
+    assert verify(workshop.store)[1] == []
 
     restore(workshop, old)
     again = workshop.catalog.in_force(USAGE)
     assert again is not None
     assert (again.id, again.etag, len(workshop.catalog.revisions(USAGE))) == (old.id, old.etag, 2)
-    assert {f.rendering: (data / "files" / f.path).read_bytes() for f in workshop.catalog.files(old.id)} == forms
+    assert {f.rendering: unpacked(data / "files" / f.path) for f in workshop.catalog.files(old.id)} == forms
     assert sorted(str(item["billingPreTaxTotal"]) for item in v1_items(workshop, old)) == ["0E-20", "1"]
-    assert verify(workshop.catalog, workshop.files)[1] == []
+    assert verify(workshop.store)[1] == []
     restore(workshop, again)
     restore(workshop, new)
     assert [str(item["BillingPreTaxTotal"]) for item in blob_items(workshop, new)] == ["2"]
@@ -155,7 +157,7 @@ def test_restore_puts_an_older_revision_in_force_with_equal_bytes_after_a_sweep(
 def test_a_failed_restore_leaves_no_orphan(workshop: Workshop, tmp_path: Path, data: Path) -> None:
     old = in_force(publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1")))
     publish_bytes(workshop, tmp_path / "b", amounts(Kind.USAGE, "2"))
-    sweep(workshop.catalog, workshop.files, LATER)
+    sweep(workshop.store, LATER)
     [lake] = [file.path for file in workshop.catalog.files(old.id)]
     (data / "files" / lake).unlink()
     before = folder_of(data)
@@ -179,7 +181,7 @@ def test_withdraw_takes_a_dataset_out_of_force_and_keeps_it(workshop: Workshop, 
 
 def test_restore_and_withdraw_wait_for_no_publication(workshop: Workshop, tmp_path: Path) -> None:
     revision = in_force(publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1")))
-    with workshop.locks.hold([USAGE]):
+    with workshop.store.hold([USAGE]):
         with pytest.raises(LockedError):
             withdraw(workshop, USAGE)
         with pytest.raises(LockedError):
@@ -188,40 +190,40 @@ def test_restore_and_withdraw_wait_for_no_publication(workshop: Workshop, tmp_pa
 
 def test_sweep_leaves_alone_what_is_in_force_shared_or_young(published: Workshop, data: Path) -> None:
     before = folder_of(data)
-    assert sweep(published.catalog, published.files, NOW + timedelta(hours=47)) == Swept(0, 0, 0, 0, 0)
+    assert sweep(published.store, NOW + timedelta(hours=47)) == Swept(0, 0, 0, 0, 0)
     assert folder_of(data) == before
-    swept = sweep(published.catalog, published.files, LATER)
+    swept = sweep(published.store, LATER)
     gone = before.keys() - folder_of(data).keys()
     assert swept == Swept(0, 0, len(gone), sum(len(before[name]) for name in gone), 0)
     assert len(gone) == 2 * 3, "two parts of the superseded segment, in three forms"
     assert listed(published) == set(folder_of(data))
-    assert verify(published.catalog, published.files)[1] == []
+    assert verify(published.store)[1] == []
 
 
 def test_sweep_forgets_revisions_by_retention_and_never_one_in_force(published: Workshop, data: Path) -> None:
-    swept = sweep(published.catalog, published.files, NOW + timedelta(days=91))
+    swept = sweep(published.store, NOW + timedelta(days=91))
     assert swept.revisions == 2
     assert len(published.catalog.revisions(USAGE)) == 1
     assert listed(published) == set(folder_of(data))
-    assert verify(published.catalog, published.files)[1] == []
-    folders = {path.name for path in (data / "files").iterdir()}
-    assert folders == {path.partition("/")[0] for path in listed(published)}
+    assert verify(published.store)[1] == []
+    folders = {path.parent for path in (data / "files").rglob("*") if path.is_file() and "-" in path.name}
+    assert folders == {(data / "files" / path).parent for path in listed(published)}
 
 
 def test_sweep_deletes_the_leftovers_of_the_dead_and_not_of_the_living(published: Workshop, data: Path) -> None:
     before = folder_of(data)
-    alive = published.files.begin()
-    with alive.create("s0-p00000.v1") as writer:
+    alive = published.store.begin(NOW)
+    with alive.create(USAGE, "whole", Rendering.V1) as writer:
         writer.write(b"being written")
-    dead = published.files.begin()
-    with dead.create("sorting-0-00000") as writer:
-        writer.write(b"left behind")
-    dead.close()
-    swept = sweep(published.catalog, published.files, NOW)
+    dead = published.store.begin(NOW)
+    with dead.create(USAGE, "whole", Rendering.LAKE) as left:
+        left.write(b"left behind")
+    dead._held.release()
+    swept = sweep(published.store, NOW)
     assert (swept.files, swept.publications_at_work) == (1, 1)
-    assert folder_of(data) == before | {f"{alive.id}/s0-p00000.v1": b"being written"}
-    alive.close()
-    assert sweep(published.catalog, published.files, NOW).files == 1
+    assert folder_of(data) == before | {writer.path: b"being written"}
+    alive._held.release()
+    assert sweep(published.store, NOW).files == 1
     assert folder_of(data) == before
 
 
@@ -241,7 +243,7 @@ def test_a_death_at_any_point_leaves_the_old_truth_or_the_new_one(
 
         with pytest.raises(Died):
             publish_bytes(replace(workshop, stop=die), tmp_path / "b", amounts(Kind.USAGE, "2"))
-        assert verify(workshop.catalog, workshop.files)[1] == []
+        assert verify(workshop.store)[1] == []
         assert listed(workshop) == set(folder_of(data))
         current = workshop.catalog.in_force(USAGE)
         assert current is not None
@@ -255,6 +257,6 @@ def test_a_death_at_any_point_leaves_the_old_truth_or_the_new_one(
 def test_the_bytes_of_a_blob_are_those_of_its_line_items_alone(workshop: Workshop, tmp_path: Path) -> None:
     revision = in_force(publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1")))
     [file] = workshop.catalog.files(revision.id, Rendering.GRAPH_FULL)
-    content = workshop.files.path(file.path).read_bytes()
+    [content] = [path.read_bytes() for path in paths(workshop, revision, file.rendering)]
     assert content[4:8] == b"\0\0\0\0", "no time of its making"
     assert gzip.decompress(content).endswith(b"}\n")

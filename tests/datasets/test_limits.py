@@ -16,9 +16,7 @@ import pytest
 from counterfoil.datasets.publish import Workshop
 from counterfoil.errors import FullDiskError
 from counterfoil.model import Kind
-from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Files
-from counterfoil.storage.locks import DatasetLocks
+from counterfoil.storage.engines import open_store
 from tests.datasets.conftest import NOW
 from tests.datasets.line_items import (
     amounts,
@@ -110,8 +108,8 @@ def test_a_full_disk_publishes_nothing_and_says_so(
 ) -> None:
     monkeypatch.setattr("counterfoil.datasets.sort.Sorter.__init__.__kwdefaults__", {"run_size_bytes": run_size_bytes})
     data = small_disk / "data"
-    with Catalog.open(data) as catalog:
-        workshop = Workshop(catalog, Files(data / "files"), DatasetLocks(data / "locks"), lambda: NOW)
+    with open_store(data) as store:
+        workshop = Workshop(store, lambda: NOW)
         first = publish_bytes(workshop, tmp_path / "a", GOOD)
         before = folder_of(data)
         content = hard_to_pack(6000)

@@ -47,7 +47,7 @@ def test_a_new_column_changes_no_hash_of_what_is_stored(
 ) -> None:
     before = publish_bytes(workshop, tmp_path / "a", LINES)
     add_columns(monkeypatch)
-    assert verify(workshop.catalog, workshop.files)[1] == []
+    assert verify(workshop.store)[1] == []
     again = publish_bytes(workshop, tmp_path / "a", LINES)
     assert (again.changed, again.etag, again.revision) == (False, before.etag, before.revision)
     elsewhere = publish_bytes(workshop, tmp_path / "a", LINES, dry_run=True)
@@ -67,7 +67,7 @@ def test_an_attribute_that_leaves_extra_for_a_column_keeps_the_hash_of_its_line_
     assert sorted(item.get("SavingsPlanName", "") for item in stored) == ["", "Compute é", "Compute é"]
     assert [item for item in stored if "Extra" in item] == []
     assert sorted(str(item.get("zone")) for item in v1_items(workshop, in_force(second))) == ["1.50", "None", "None"]
-    assert verify(workshop.catalog, workshop.files)[1] == []
+    assert verify(workshop.store)[1] == []
 
 
 def test_a_rendering_made_again_has_the_attributes_its_lake_file_was_written_with(
@@ -76,11 +76,11 @@ def test_a_rendering_made_again_has_the_attributes_its_lake_file_was_written_wit
     old = in_force(publish_bytes(workshop, tmp_path / "a", LINES))
     full, v1 = blob_items(workshop, old), v1_items(workshop, old)
     publish_bytes(workshop, tmp_path / "b", raw_lines(Kind.USAGE, {}))
-    sweep(workshop.catalog, workshop.files, LATER)
+    sweep(workshop.store, LATER)
     add_columns(monkeypatch)
     restore(workshop, old)
     assert (blob_items(workshop, old), v1_items(workshop, old)) == (full, v1)
-    assert verify(workshop.catalog, workshop.files)[1] == []
+    assert verify(workshop.store)[1] == []
 
 
 def test_an_older_program_reads_and_renders_what_a_newer_one_wrote(
@@ -90,11 +90,11 @@ def test_an_older_program_reads_and_renders_what_a_newer_one_wrote(
         add_columns(newer)
         published = publish_bytes(workshop, tmp_path / "a", LINES)
         full, v1 = blob_items(workshop, in_force(published)), v1_items(workshop, in_force(published))
-    assert verify(workshop.catalog, workshop.files)[1] == []
+    assert verify(workshop.store)[1] == []
     again = publish_bytes(workshop, tmp_path / "a", LINES)
     assert (again.changed, again.etag) == (False, published.etag)
     publish_bytes(workshop, tmp_path / "b", raw_lines(Kind.USAGE, {}))
-    sweep(workshop.catalog, workshop.files, LATER)
+    sweep(workshop.store, LATER)
     restore(workshop, in_force(published))
     assert blob_items(workshop, in_force(published)) == full
     assert v1_items(workshop, in_force(published)) == v1

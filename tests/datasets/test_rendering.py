@@ -20,12 +20,12 @@ from counterfoil.datasets import batch, digest, seal
 from counterfoil.datasets.render import text_to_list
 from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import KEY, RECORD
-from counterfoil.model import Kind, Rendering, Scope
+from counterfoil.model import WHOLE, Dataset, Kind, Rendering, Scope
 from counterfoil.periods import BillingPeriod
-from counterfoil.storage.files import Files
-from counterfoil.wire.v1_blocks import BlockFile
+from counterfoil.storage.engines import open_store
+from tests.datasets.conftest import NOW
 from tests.datasets.exploring import examples
-from tests.datasets.line_items import Number, strict
+from tests.datasets.line_items import PARTNER, Number, blocks_of, strict
 
 UNBILLED = Scope.unbilled(BillingPeriod(2026, 11), "EUR")
 NUMBERS = ["24.0", "0E-20", "-0", "15", "0.15", "100", "7.50", "1e3", "-12.5", "0.1999968000511991808131", "1E-30"]
@@ -157,13 +157,14 @@ class Sealed:
 
 def sealed(folder: Path, table: LineItemTable, given_items: list[dict[str, str]]) -> Sealed:
     """Seal line items and read the wire forms back."""
-    with Files(folder).begin() as publication:
-        with SegmentSealer(publication, 0, table, UNBILLED) as sealer:
+    dataset = Dataset(table.kind, PARTNER, UNBILLED)
+    with open_store(folder) as store, store.begin(NOW) as publication:
+        with SegmentSealer(publication, 0, dataset, WHOLE) as sealer:
             made = batch.of_values(table, given_items, range(len(given_items)))
             keys = digest.sort_keys(table, made.watched, made.digests)
             sealer.write(pa.record_batch([made.records, keys], [RECORD, KEY]))
-            paths = {file.rendering: publication.folder.parent / file.path for file in sealer.finish()}
-        blocks = BlockFile.open(paths[Rendering.V1])
+            paths = {file.rendering: folder / "files" / file.path for file in sealer.finish()}
+        blocks = blocks_of(paths[Rendering.V1])
         [block] = blocks.blocks
         return Sealed(
             gzip.decompress(paths[Rendering.GRAPH_FULL].read_bytes()).splitlines(),

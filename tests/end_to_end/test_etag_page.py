@@ -41,7 +41,7 @@ def test_a_stranger_computes_the_same_etag_from_the_blobs_and_from_the_input(kin
         assert receipt.revision is not None
         service = server.service
         blobs = [
-            str(service.files.path(file.path))
+            str(service.settings.data / "files" / file.path)
             for file in service.catalog.files(receipt.revision.id, Rendering.GRAPH_FULL)
         ]
         names = [kind.value, PARTNER, scope.invoice, scope.period, scope.currency]

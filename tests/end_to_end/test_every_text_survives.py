@@ -120,11 +120,9 @@ def test_the_lake_holds_every_text_and_the_nearest_decimal(published: Published)
     service = published.server.service
     revision = published.receipt.revision
     assert revision is not None
-    files = service.catalog.files(revision.id, Rendering.LAKE)
+    lake = [service.settings.data / "files" / file.path for file in service.catalog.files(revision.id, Rendering.LAKE)]
     batches = (
-        batch
-        for file in files
-        for batch in pq.ParquetFile(service.files.path(file.path)).iter_batches(batch_size=2_000, use_threads=False)
+        batch for path in lake for batch in pq.ParquetFile(path).iter_batches(batch_size=2_000, use_threads=False)
     )
     rows = chain.from_iterable(batch.to_pylist() for batch in batches)
     for line, row in zip(published.lines(), rows, strict=True):
@@ -170,6 +168,6 @@ def test_the_pages_hold_every_text_in_order(published: Published, gzip: bool, si
 
 def test_what_is_stored_verifies(published: Published) -> None:
     service = published.server.service
-    seen, faults = verify(service.catalog, service.files)
+    seen, faults = verify(service.store)
     assert faults == []
     assert seen.line_items == len(published.keys)

@@ -20,7 +20,7 @@ from counterfoil.generator import generate
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Files
+from counterfoil.storage.engines import open_store
 from counterfoil.testing import PARTNER, Server
 from tests.end_to_end.fetching import BILLING
 
@@ -59,12 +59,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def checked(data: Path) -> list[Fault]:
-    with Catalog.open(data) as catalog:
-        return verify(catalog, Files(data / "files"))[1]
+    with open_store(data) as store:
+        return verify(store)[1]
 
 
 def stored_files(data: Path) -> list[str]:
-    with Catalog.open(data) as catalog:
+    with open_store(data).catalog as catalog:
         return sorted(file.path for file in catalog.all_files())
 
 
@@ -127,7 +127,7 @@ def answers(data: Path) -> Any:
     that of a client's secret, and that of a request under an Idempotency-Key.
     """
     try:
-        with Catalog.open(data) as catalog:
+        with open_store(data).catalog as catalog:
             return list(_answers(catalog))
     except Exception:  # noqa: BLE001 - whatever it is, verify must do better
         return None

@@ -22,7 +22,7 @@ from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.server_parts import Service
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Files
+from counterfoil.storage.engines import open_store
 from counterfoil.wire.tokens import Keyring
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
@@ -89,7 +89,8 @@ class House:
 
 
 def house(data: Path, *, development: bool, clocks: Clocks) -> Iterator[House]:
-    with Catalog.open(data) as catalog:
+    with open_store(data) as store:
+        catalog = store.catalog
         for partner in (PARTNER, OTHER):
             catalog.add_partner(partner, NOW)
         keys = AuthorityKeys(data, development=development)
@@ -97,8 +98,7 @@ def house(data: Path, *, development: bool, clocks: Clocks) -> Iterator[House]:
         keyring = Keyring.from_text(Keyring.fresh_text())
         service = Service(
             settings=Settings(data=data, public_url="" if development else BASE),
-            catalog=catalog,
-            files=Files(data / "files"),
+            store=store,
             keyring=keyring,
             clocks=clocks,
             exports=Exports(catalog, keyring, clocks),

@@ -10,7 +10,7 @@ import pytest
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.periods import BillingPeriod
 from counterfoil.server.identity.signing_keys import AuthorityKeys
-from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 from tests.server import tokens
 from tests.server.graph_answers import LINES
 from tests.server.serving import BILLED, NOW, OTHER, UNBILLED, Place, serving
@@ -59,6 +59,6 @@ def signing_keys(tmp_path_factory: pytest.TempPathFactory) -> Mapping[bool, Auth
 @pytest.fixture
 def door(tmp_path: Path, signing_keys: Mapping[bool, AuthorityKeys]) -> Iterator[tokens.Place]:
     """A data folder with one partner, and what lets callers in."""
-    with Catalog.open(tmp_path) as catalog:
+    with open_store(tmp_path).catalog as catalog:
         catalog.add_partner(tokens.PARTNER, tokens.NOW)
         yield tokens.Place(catalog, signing_keys)

@@ -25,8 +25,10 @@ from counterfoil.server.server_parts import Service
 from counterfoil.server.web_server import Endpoint, running
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 from counterfoil.storage.files import Files
 from counterfoil.storage.records import NewFile, NewSegment, Revision
+from counterfoil.storage.store import Store
 from counterfoil.wire.tokens import Keyring
 from tests.committing import commit
 
@@ -70,13 +72,26 @@ class Place:
     """A data folder that is served, and the clocks of the server, which a test may turn."""
 
     data: Path
-    catalog: Catalog
-    files: Files
+    store: Store
     keyring: Keyring
     url: str = ""
     wall: datetime = NOW
     business: datetime = NOW
     client: httpx.Client = field(default_factory=httpx.Client)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog."""
+        return self.store.catalog
+
+    @property
+    def files(self) -> Files:
+        """The stored files."""
+        return self.store.files
+
+    def path(self, stored: str) -> Path:
+        """Return where a stored file is on the disk."""
+        return self.data / "files" / stored
 
     def headers(self, partner: str = PARTNER) -> dict[str, str]:
         """Return the headers of a partner's request."""
@@ -99,7 +114,7 @@ class Place:
         self, dataset: Dataset, blobs: Sequence[bytes], *, now: datetime = NOW, seal: Callable[[bytes], bytes] = zipped
     ) -> Revision:
         """Commit a revision whose `full` blobs hold these JSON lines; the `basic` ones hold no line but `{}`."""
-        with self.files.begin() as publication:
+        with self.store.begin(now) as publication:
             files = []
             for part, lines in enumerate(blobs):
                 texts = {
@@ -110,11 +125,10 @@ class Place:
                 if not dataset.scope.is_billed:
                     texts[Rendering.V1] = b"v1"
                 for rendering, text in texts.items():
-                    with publication.create(f"s0-p{part:05}.{rendering}") as file:
+                    with publication.create(dataset, "whole", rendering, part=part) as file:
                         file.write(text)
                     count = lines.count(b"\n")
-                    files.append(NewFile(rendering, part, file.stored, len(text), file.sha256, count))
-            publication.seal()
+                    files.append(NewFile(rendering, part, file.path, len(text), file.sha256, count))
             everything = b"".join(blobs)
             contents = Contents(
                 everything.count(b"\n"),
@@ -124,9 +138,9 @@ class Place:
             )
             segment = NewSegment(dataset, "whole", dataset.partner, contents, tuple(files), {})
             current = self.catalog.in_force(dataset)
-            [revision] = commit(
-                self.catalog, publication.id, [segment], {dataset: None if current is None else current.id}, now
-            )
+            bases = {dataset: None if current is None else current.id}
+            publication.seal([segment], bases)
+            [revision] = commit(self.catalog, publication.id, [segment], bases, now)
         return revision
 
     def travel(self, **by: float) -> None:
@@ -145,15 +159,14 @@ def serving(
     host: str = "127.0.0.1",
 ) -> Iterator[Place]:
     """Serve a data folder for as long as the context lasts."""
-    with Catalog.open(data) as catalog, httpx.Client(timeout=30) as client:
-        files = Files(data / "files")
-        place = Place(data, catalog, files, Keyring.from_text(Keyring.fresh_text()), client=client)
+    with open_store(data) as store, httpx.Client(timeout=30) as client:
+        catalog = store.catalog
+        place = Place(data, store, Keyring.from_text(Keyring.fresh_text()), client=client)
         clocks = Clocks(business=lambda: place.business, wall=lambda: place.wall)
         audiences = Audiences.from_setting("", development=development)
         service = Service(
             settings=Settings(data=data, public_url=public_url),
-            catalog=catalog,
-            files=files,
+            store=store,
             keyring=place.keyring,
             clocks=clocks,
             exports=Exports(catalog, place.keyring, clocks, operation_delay_s),

@@ -21,6 +21,7 @@ import pytest
 
 from counterfoil.model import Rendering
 from counterfoil.server import blob_routes
+from counterfoil.storage import folder_files
 from counterfoil.storage.records import NewFile
 from tests.server.serving import BILLED, NOW, OTHER, PARTNER, Place, serving
 
@@ -268,14 +269,14 @@ def test_a_rendering_made_again_elsewhere_is_found(tmp_path: Path) -> None:
         place.files.delete(dropped)
         code_of(place.client.get(url), 404, "BlobNotFound")
         [segment] = place.catalog.segments(revision.id)
-        with place.files.begin() as publication:
+        with place.store.begin(NOW) as publication:
             made = []
             for rendering in (Rendering.GRAPH_FULL, Rendering.GRAPH_BASIC):
-                with publication.create(f"again.{rendering}") as file:
+                with publication.create(BILLED, "whole", rendering) as file:
                     file.write(content if rendering is Rendering.GRAPH_FULL else b"basic")
-                made.append(NewFile(rendering, 0, file.stored, file.size_bytes, file.sha256, 1))
-            publication.seal()
-            assert place.catalog.record_renderings(segment.id, made)
+                made.append(NewFile(rendering, 0, file.path, file.size_bytes, file.sha256, 1))
+            publication.seal([], {})
+            place.catalog.record_renderings(publication.id, {segment.id: made})
         assert place.client.get(url).content == content
 
 
@@ -283,7 +284,7 @@ def test_a_file_that_is_not_whole_is_never_sent(tmp_path: Path, caplog: pytest.L
     with serving(tmp_path) as place:
         place.publish(BILLED, [b'{"Total":1}\n'])
         manifest = place.get(place.export().headers["location"]).json()["resourceLocation"]
-        [path] = tmp_path.glob("files/*/*.graph-full")
+        [path] = tmp_path.glob("files/graph/*/*.full.json.gz")
         os.truncate(path, path.stat().st_size - 1)
         answer = place.client.get(f"{manifest['rootDirectory']}/{manifest['blobs'][0]['name']}?{manifest['sasToken']}")
         code_of(answer, 500, "InternalError")
@@ -297,7 +298,7 @@ def test_a_caller_that_goes_away_leaves_no_file_open(link: Link) -> None:
         count = 0
         for descriptor in Path("/proc/self/fd").iterdir():
             with suppress(FileNotFoundError):  # closed since it was listed
-                count += "graph-full" in str(descriptor.readlink())
+                count += ".full.json.gz" in str(descriptor.readlink())
         return count
 
     where = urlsplit(link.place.url)
@@ -314,5 +315,5 @@ def test_a_caller_that_goes_away_leaves_no_file_open(link: Link) -> None:
 
 
 def test_reads_that_must_wait_for_the_disk_give_the_same_bytes(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blob_routes, "_CACHED_ONLY", 0)
+    monkeypatch.setattr(folder_files, "_CACHED_ONLY", 0)
     assert link.get().content == link.content

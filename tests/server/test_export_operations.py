@@ -15,6 +15,7 @@ from counterfoil.model import AttributeSet, Contents, Dataset, Kind, Rendering, 
 from counterfoil.periods import Clocks
 from counterfoil.server.export_operations import Exports
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 from counterfoil.storage.records import NewFile, NewSegment, Revision
 from counterfoil.wire.graph import ExportRequest, OperationStatus, Period
 from counterfoil.wire.tokens import Keyring, check_directory
@@ -40,19 +41,20 @@ class Desk:
 
     def publish(self, *, line_items: int = 3, listed: int = 3, digest: int = 1) -> Revision:
         files = [
-            NewFile(rendering, 0, f"{digest:032x}/{rendering}", 10, f"{digest:064x}", listed)
+            NewFile(rendering, 0, f"graph/{digest:032x}-{rendering}", 10, f"{digest:064x}", listed)
             for rendering in (Rendering.LAKE, Rendering.GRAPH_FULL, Rendering.GRAPH_BASIC)
         ]
         contents = Contents(line_items, f"{digest:064x}", "EUR", {})
         current = self.catalog.in_force(BILLED)
         segment = NewSegment(BILLED, "whole", PARTNER, contents, tuple(files), {})
         base = None if current is None else current.id
+        self.catalog.begin_publication(f"{digest:032x}", self.wall)
         return commit(self.catalog, f"{digest:032x}", [segment], {BILLED: base}, self.wall)[0]
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    with Catalog.open(tmp_path) as catalog:
+    with open_store(tmp_path).catalog as catalog:
         catalog.add_partner(PARTNER, datetime(2026, 1, 1, tzinfo=UTC))
         catalog.add_partner(OTHER, datetime(2026, 1, 1, tzinfo=UTC))
         yield Desk(catalog)

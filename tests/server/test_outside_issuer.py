@@ -23,7 +23,7 @@ from counterfoil.server.identity.authenticator import Authenticator, OutsideIssu
 from counterfoil.server.identity.jwks import COOL_DOWN_S, FRESH_S, KEPT_S, IssuerKeys
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.settings import Settings
-from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 STRANGER = "11111111-2222-3333-4444-555555555555"
@@ -103,7 +103,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def authenticator(tmp_path: Path, provider: Provider, clock: Clock) -> Iterator[Authenticator]:
-    with Catalog.open(tmp_path) as catalog:
+    with open_store(tmp_path).catalog as catalog:
         catalog.add_partner(PARTNER, NOW)
         yield Authenticator(
             catalog,
@@ -300,13 +300,13 @@ def test_good_urls_are_taken(clock: Clock) -> None:
     ],
 )
 def test_settings_that_cannot_be_right_stop_the_start(tmp_path: Path, settings: Settings, told: str) -> None:
-    with Catalog.open(tmp_path) as catalog, pytest.raises(UsageError, match=told):
+    with open_store(tmp_path).catalog as catalog, pytest.raises(UsageError, match=told):
         Authenticator.from_settings(settings, catalog, Clocks(), AuthorityKeys(tmp_path, development=False))
 
 
 def test_settings_that_are_right_start(tmp_path: Path, provider: Provider, clock: Clock) -> None:
     settings = Settings(issuer=ISSUER, audience=f"api://other, {OWN}", jwks_url=f"{provider.url}/keys")
-    with Catalog.open(tmp_path) as catalog:
+    with open_store(tmp_path).catalog as catalog:
         catalog.add_partner(PARTNER, NOW)
         keys = AuthorityKeys(tmp_path, development=False)
         authenticator = Authenticator.from_settings(settings, catalog, Clocks(wall=clock), keys)

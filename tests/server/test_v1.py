@@ -12,7 +12,7 @@ import pytest
 from counterfoil.errors import UnavailableError
 from counterfoil.model import Rendering
 from counterfoil.server.openapi import v1_paths
-from counterfoil.wire.v1_blocks import BlockFile
+from counterfoil.storage.v1_blocks import BlockFile
 from tests.server.serving import Place, StubAuthenticator, serving
 from tests.server.v1_walks import (
     LINE_ITEMS,
@@ -172,8 +172,9 @@ def test_an_id_that_is_not_sane_is_replaced(served_v1: Place, sent: str) -> None
 
 def _damage(place: Place, revision_id: str) -> None:
     [stored] = place.catalog.files(revision_id, Rendering.V1)
-    path = place.files.path(stored.path)
-    block = BlockFile.open(path).blocks[0]
+    path = place.path(stored.path)
+    reader = place.files.open(stored.path)
+    block = BlockFile(stored.path, reader.size_bytes, reader.read).blocks[0]
     data = bytearray(path.read_bytes())
     data[block.offset + block.deflated_length // 2] ^= 0x10
     path.chmod(0o600)
@@ -217,7 +218,7 @@ def test_renderings_that_were_made_again_elsewhere_are_found(place: Place, monke
     token = first_token(place)  # now the server knows where the files were, and has the first of them open
     moved = []
     for stored in place.catalog.files(revision.id, Rendering.V1):
-        path = place.files.path(stored.path)
+        path = place.path(stored.path)
         path.rename(path.with_suffix(".again"))
         moved.append(dataclasses.replace(stored, path=stored.path.replace(".v1", ".again")))
     monkeypatch.setattr(place.catalog, "files", lambda *_: moved)

@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 from counterfoil.model import Contents, Dataset, Rendering
+from counterfoil.storage import v1_blocks
 from counterfoil.storage.records import NewFile, NewSegment, Revision
-from counterfoil.wire import v1_blocks
-from counterfoil.wire.v1_blocks import BlockWriter
+from counterfoil.storage.v1_blocks import BlockWriter
 from tests.committing import commit
 from tests.server.serving import NOW, PARTNER, UNBILLED, Place
 
@@ -62,17 +62,16 @@ def publish_v1(
     """Commit a revision of one file for each part, in blocks of at most so many items."""
     files = []
     everything = hashlib.sha256()
-    with place.files.begin() as publication, pytest.MonkeyPatch.context() as patch:
+    with place.store.begin(now) as publication, pytest.MonkeyPatch.context() as patch:
         patch.setattr(v1_blocks, "ITEMS_MAX", block_items)
         for part, found in enumerate(parts):
-            with publication.create(f"s0-p{part:05}.v1") as file:
+            with publication.create(dataset, "whole", Rendering.V1, part=part) as file:
                 writer = BlockWriter(file)
                 writer.add([item.text for item in found], [item.credit for item in found])
                 assert writer.finish() == len(found)
                 size = file.tell()
-            files.append(NewFile(Rendering.V1, part, file.stored, size, file.sha256, len(found)))
+            files.append(NewFile(Rendering.V1, part, file.path, size, file.sha256, len(found)))
             everything.update(b"".join(item.text for item in found))
-        publication.seal()
         count = sum(map(len, parts))
         total = sum((Decimal(f"{item.number}.10") for found in parts for item in found), Decimal(0))
         totals = {"BillingPreTaxTotal": total} if count else {}  # nothing has no totals
@@ -80,6 +79,7 @@ def publish_v1(
         segment = NewSegment(dataset, "whole", dataset.partner, contents, tuple(files), {})
         current = place.catalog.in_force(dataset)
         bases = {dataset: None if current is None else current.id}
+        publication.seal([segment], bases)
         [revision] = commit(place.catalog, publication.id, [segment], bases, now)
     return revision
 

@@ -17,10 +17,9 @@ from sqlalchemy import event
 
 from counterfoil.errors import CounterfoilError
 from counterfoil.model import AttributeSet, Contents, Dataset, Kind, Rendering, Scope
-from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Files
-from counterfoil.storage.locks import DatasetLocks
+from counterfoil.storage.engines import open_store
 from counterfoil.storage.records import NewFile, NewSegment, Operation
+from counterfoil.storage.sqlite import SqliteDatabase
 from tests.committing import commit
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
@@ -45,37 +44,41 @@ def stop_there(*_: object) -> None:
 def open_only(data: Path) -> str:
     say("ready")
     wait()
-    Catalog.open(data).close()
+    open_store(data).catalog.close()
     return "opened"
 
 
 def publish(data: Path, segment: str, amount: str, stop: str = "") -> str:
     """Publish one segment of one line item; `stop` names where to stop and wait."""
-    catalog = Catalog.open(data)
+    store = open_store(data)
+    catalog = store.catalog
     base = catalog.in_force(DATASET)
     say("ready")
     wait()
-    publication = Files(data / "files").begin()
-    with publication.create("s0-p00000.lake.parquet") as writer:
+    publication = store.begin(NOW)
+    with publication.create(DATASET, segment, Rendering.LAKE) as writer:
         writer.write(amount.encode() * 1000)
-    publication.seal()
+    contents = Contents(1, f"{int(amount):064x}", "EUR", {"Total": Decimal(amount)})
+    file = NewFile(Rendering.LAKE, 0, writer.path, writer.size_bytes, writer.sha256, 1)
+    new = NewSegment(DATASET, segment, PARTNER, contents, (file,), {})
+    bases = {DATASET: base.id if base else None}
+    publication.seal([new], bases)
     if stop == "before commit":
         stop_there()
     if stop == "in commit":
-        event.listen(catalog._engine, "commit", stop_there)
-    file = NewFile(Rendering.LAKE, 0, writer.stored, writer.size_bytes, writer.sha256, 1)
-    contents = Contents(1, f"{int(amount):064x}", "EUR", {"Total": Decimal(amount)})
-    new = NewSegment(DATASET, segment, PARTNER, contents, (file,), {})
-    [revision] = commit(catalog, publication.id, [new], {DATASET: base.id if base else None}, NOW)
-    if stop == "after commit":
-        stop_there()
-    publication.close()
+        database = catalog._database
+        assert isinstance(database, SqliteDatabase)
+        event.listen(database._engine, "commit", stop_there)
+    with publication:
+        [revision] = commit(catalog, publication.id, [new], bases, NOW)
+        if stop == "after commit":
+            stop_there()
     return f"{revision.number} {revision.contents.line_items}"
 
 
 def export(data: Path, key: str, digest: str) -> str:
     """Submit an operation under an idempotency key."""
-    catalog = Catalog.open(data)
+    catalog = open_store(data).catalog
     operation = Operation(
         str(uuid.uuid4()),
         str(uuid.uuid4()),
@@ -95,7 +98,7 @@ def export(data: Path, key: str, digest: str) -> str:
 
 def hold_dataset(data: Path) -> str:
     """Hold the dataset's lock until a line comes."""
-    with DatasetLocks(data / "locks").hold([DATASET]):
+    with open_store(data).hold([DATASET]):
         say("ready")
         wait()
     return "let go"
@@ -103,8 +106,8 @@ def hold_dataset(data: Path) -> str:
 
 def hold_publication(data: Path) -> str:
     """Hold a publication with one file in it until a line comes."""
-    with Files(data / "files").begin() as publication:
-        publication.create("file").close()
+    with open_store(data).begin(NOW) as publication:
+        publication.create(DATASET, "whole", Rendering.LAKE).close()
         say("ready")
         wait()
     return "let go"

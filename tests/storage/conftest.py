@@ -17,30 +17,44 @@ import pytest
 
 from counterfoil.model import Contents, Dataset, Rendering
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 from counterfoil.storage.records import NewFile, NewSegment, Revision
+from counterfoil.storage.store import Store
 from tests import committing
+from tests.storage.memory import memory_store
 
-# One catalog, opened as often as wanted, in a folder of its own. A new engine is one line here.
-ENGINES: dict[str, Callable[[Path], Catalog]] = {"sqlite": Catalog.open}
+# One store, opened as often as wanted, in a folder of its own. A new engine is one line here.
+STORES: dict[str, Callable[[Path], Callable[[], Store]]] = {
+    "folder": lambda data: lambda: open_store(data),
+    "memory": memory_store,
+}
 NOW = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
 
+OpenStore = Callable[[], Store]
 OpenCatalog = Callable[[], Catalog]
 Publish = Callable[..., Revision]
 MakeSegment = Callable[..., NewSegment]
 Start = Callable[..., subprocess.Popen[str]]
 
 
-@pytest.fixture(params=ENGINES)
-def open_catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenCatalog]:
-    """Open one and the same catalog again and again."""
+@pytest.fixture(params=STORES)
+def open_again(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
+    """Open one and the same store again and again."""
     with ExitStack() as opened:
-        yield lambda: opened.enter_context(ENGINES[request.param](tmp_path / "data"))
+        open_one = STORES[request.param](tmp_path / "data")
+        yield lambda: opened.enter_context(open_one())
 
 
 @pytest.fixture
-def catalog(open_catalog: OpenCatalog) -> Catalog:
+def store(open_again: OpenStore) -> Store:
+    """An empty store."""
+    return open_again()
+
+
+@pytest.fixture
+def catalog(store: Store) -> Catalog:
     """An empty catalog."""
-    return open_catalog()
+    return store.catalog
 
 
 def contents_of(line_items: Iterable[int]) -> Contents:
@@ -54,9 +68,9 @@ def contents_of(line_items: Iterable[int]) -> Contents:
 def segment_of(publication: str, dataset: Dataset, name: str, line_items: Iterable[int]) -> NewSegment:
     """A segment with one file in each rendering. Its line items are amounts in EUR."""
     contents = contents_of(line_items)
-    stem = f"{publication}/{uuid.uuid4().hex[:8]}"
+    stem = f"{publication}-{uuid.uuid4().hex[:8]}"
     files = [
-        NewFile(rendering, 0, f"{stem}.{rendering}", 10, "ab" * 32, contents.line_items)
+        NewFile(rendering, 0, f"v1/{stem}.{rendering}", 10, "ab" * 32, contents.line_items)
         for rendering in Rendering
         if rendering is not Rendering.V1 or not dataset.scope.is_billed
     ]
@@ -80,6 +94,7 @@ def publish(catalog: Catalog) -> Publish:
             current = catalog.in_force(dataset)
             base = None if current is None else current.id
         publication = uuid.uuid4().hex
+        catalog.begin_publication(publication, now)
         made = [segment_of(publication, dataset, name, amounts) for name, amounts in segments.items()]
         [revision] = committing.commit(catalog, publication, made, {dataset: base}, now)
         return revision

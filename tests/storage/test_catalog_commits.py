@@ -32,6 +32,7 @@ def names(catalog: Catalog, revision: Revision) -> dict[str, int]:
 
 def test_a_first_publication_is_in_force_as_it_was_given(catalog: Catalog, make_segment: MakeSegment) -> None:
     segment = make_segment("a" * 32, USAGE, "whole", [1, 2, 3])
+    catalog.begin_publication("a" * 32, NOW)
     [revision] = commit(catalog, "a" * 32, [segment], {USAGE: None}, NOW)
     assert (revision.number, revision.base_id, revision.in_force, revision.superseded_at) == (1, None, True, None)
     assert (revision.published_at, revision.etag) == (NOW, etag(USAGE, segment.contents))
@@ -45,7 +46,7 @@ def test_a_first_publication_is_in_force_as_it_was_given(catalog: Catalog, make_
     }
     assert [file.rendering for file in catalog.files(revision.id, Rendering.V1)] == [Rendering.V1]
     assert catalog.publications_known() == {"a" * 32}
-    assert catalog.paths_in("a" * 32) == {file.path for file in segment.files}
+    assert {file.path for file in catalog.all_files()} == {file.path for file in segment.files}
 
 
 def test_publishing_registers_the_partner(catalog: Catalog, publish: Publish) -> None:
@@ -122,6 +123,7 @@ def test_whole_and_named_segments_do_not_go_together(publish: Publish) -> None:
 
 def test_a_segment_given_twice_is_refused(catalog: Catalog, make_segment: MakeSegment) -> None:
     twice = [make_segment("a" * 32, USAGE, "a", [amount]) for amount in (1, 2)]
+    catalog.begin_publication("a" * 32, NOW)
     with pytest.raises(UsageError, match="twice"):
         commit(catalog, "a" * 32, twice, {USAGE: None}, NOW)
 
@@ -129,6 +131,7 @@ def test_a_segment_given_twice_is_refused(catalog: Catalog, make_segment: MakeSe
 def test_two_currencies_in_one_dataset_are_refused(catalog: Catalog, make_segment: MakeSegment) -> None:
     euros, dollars = make_segment("a" * 32, INVOICE, "a", [1]), make_segment("a" * 32, INVOICE, "b", [2])
     dollars = replace(dollars, contents=replace(dollars.contents, currency="USD"))
+    catalog.begin_publication("a" * 32, NOW)
     with pytest.raises(UsageError, match="EUR and USD"):
         commit(catalog, "a" * 32, [euros, dollars], {INVOICE: None}, NOW)
     assert catalog.datasets() == []
@@ -168,6 +171,7 @@ def test_nothing_is_built_on_a_dataset_that_was_withdrawn_meanwhile(catalog: Cat
 
 def test_one_refused_dataset_refuses_the_whole_publication(catalog: Catalog, make_segment: MakeSegment) -> None:
     both = [make_segment("a" * 32, dataset, "whole", [1]) for dataset in (INVOICE, USAGE)]
+    catalog.begin_publication("a" * 32, NOW)
     with pytest.raises(MovedError):
         commit(catalog, "a" * 32, both, {INVOICE: None, USAGE: "f" * 32}, NOW)
     assert (catalog.datasets(), catalog.partners(), list(catalog.all_files())) == ([], [], [])
@@ -175,6 +179,7 @@ def test_one_refused_dataset_refuses_the_whole_publication(catalog: Catalog, mak
 
 def test_several_datasets_are_committed_in_the_order_given(catalog: Catalog, make_segment: MakeSegment) -> None:
     both = [make_segment("a" * 32, dataset, "whole", [1]) for dataset in (USAGE, INVOICE)]
+    catalog.begin_publication("a" * 32, NOW)
     made = commit(catalog, "a" * 32, both, {INVOICE: None, USAGE: None}, NOW)
     assert [revision.dataset for revision in made] == [USAGE, INVOICE]
     assert catalog.datasets() == [(INVOICE, made[1]), (USAGE, made[0])]
@@ -241,10 +246,12 @@ def test_a_beginning_that_two_revisions_share_is_refused(
 ) -> None:
     base = None
     for last in (1, 2):
-        segment = make_segment("a" * 32, USAGE, "whole", [last])
+        publication = f"{last:032x}"
+        segment = make_segment(publication, USAGE, "whole", [last])
+        catalog.begin_publication(publication, NOW)
         with monkeypatch.context() as patch:
             patch.setattr(uuid, "uuid4", lambda last=last: uuid.UUID(int=0xABCDEF << 104 | last))
-            [revision] = commit(catalog, "a" * 32, [segment], {USAGE: base}, NOW)
+            [revision] = commit(catalog, publication, [segment], {USAGE: base}, NOW)
         base = revision.id
     with pytest.raises(UsageError, match="Several"):
         catalog.find_revision("abcdef")

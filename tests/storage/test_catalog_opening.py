@@ -19,15 +19,16 @@ from counterfoil.errors import (
     DataFolderError,
     FullDiskError,
     LockedError,
+    LostCatalogError,
     NewerDataError,
     UsageError,
 )
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.storage import schema, sqlite
-from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 from counterfoil.storage.failures import in_our_words, translated
 from counterfoil.storage.records import NewSegment
-from counterfoil.storage.tables import meta
+from counterfoil.storage.tables import meta, metadata
 from tests.committing import commit
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
@@ -42,50 +43,21 @@ def on_disk(path: Path, statement: str) -> list[tuple[object, ...]]:
 
 def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
     data = tmp_path / "deep" / "data"
-    Catalog.open(data).close()
-    with Catalog.open(data, create=False) as catalog:
+    open_store(data).catalog.close()
+    with open_store(data, create=False).catalog as catalog:
         catalog.add_partner(PARTNER, NOW)
-    with Catalog.open(data) as catalog:
+    with open_store(data).catalog as catalog:
         assert catalog.has_partner(PARTNER)
 
 
 def test_without_create_nothing_is_made(tmp_path: Path) -> None:
-    with pytest.raises(DataFolderError, match="--data"):
-        Catalog.open(tmp_path / "data", create=False)
+    with pytest.raises(DataFolderError, match="`data`"):
+        open_store(tmp_path / "data", create=False)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_awaited_catalog_reads_as_empty_and_is_made_by_the_first_write(tmp_path: Path) -> None:
-    data = tmp_path / "deep" / "data"
-    with Catalog.open_or_await(data) as catalog:
-        assert (catalog.partners(), catalog.datasets(), catalog.in_force(USAGE)) == ([], [], None)
-        assert (catalog.is_awaited, list(tmp_path.iterdir())) == (True, [])
-        catalog.add_partner(PARTNER, NOW)
-        assert (catalog.is_awaited, catalog.has_partner(PARTNER)) == (False, True)
-    for opened in (Catalog.open(data, create=False), Catalog.open_or_await(data)):
-        with opened as catalog:
-            assert (catalog.is_awaited, catalog.has_partner(PARTNER)) == (False, True)
-
-
-def test_an_awaited_catalog_that_another_process_makes_is_seen_and_never_made_twice(tmp_path: Path) -> None:
-    with Catalog.open_or_await(tmp_path) as reading, Catalog.open_or_await(tmp_path) as writing:
-        with Catalog.open(tmp_path) as other:
-            other.add_partner(PARTNER, NOW)
-        assert reading.has_partner(PARTNER)
-        assert writing.add_partner(PARTNER, NOW) is False
-
-
-def test_what_cannot_be_awaited_is_told_like_what_cannot_be_opened(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(DataFolderError, match="is a file"):
-        Catalog.open_or_await(tmp_path / "file")
-    (tmp_path / "catalog.sqlite").write_bytes(b"nonsense" * 100)
-    with pytest.raises(DataFolderError, match="no Counterfoil catalog"):
-        Catalog.open_or_await(tmp_path)
-
-
 def test_every_connection_is_durable_and_checks_references(tmp_path: Path) -> None:
-    with Catalog.open(tmp_path) as catalog, catalog._read() as one, catalog._read() as two:
+    with open_store(tmp_path).catalog as catalog, catalog._read() as one, catalog._read() as two:
         for connection in (one, two):
             asked = [
                 connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
@@ -95,7 +67,7 @@ def test_every_connection_is_durable_and_checks_references(tmp_path: Path) -> No
 
 
 def test_the_catalog_can_lie_elsewhere(tmp_path: Path) -> None:
-    with Catalog.open(tmp_path / "data", f"sqlite:///{tmp_path}/elsewhere/my.sqlite"):
+    with open_store(tmp_path / "data", f"sqlite:///{tmp_path}/elsewhere/my.sqlite"):
         assert (tmp_path / "elsewhere" / "my.sqlite").exists()
     assert not (tmp_path / "data" / "catalog.sqlite").exists()
 
@@ -103,17 +75,49 @@ def test_the_catalog_can_lie_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["postgresql://me:hunter2@host/db", "sqlite://", "sqlite:///:memory:", "hunter2", ""])
 def test_a_database_we_do_not_know_is_refused_without_repeating_its_password(tmp_path: Path, url: str) -> None:
     with pytest.raises(UsageError) as refused:
-        Catalog.open(tmp_path, url)
+        open_store(tmp_path, url)
     assert "hunter2" not in str(refused.value)
 
 
 def test_a_newer_catalog_is_left_as_it_is(tmp_path: Path) -> None:
-    Catalog.open(tmp_path).close()
-    on_disk(tmp_path / "catalog.sqlite", "UPDATE meta SET value = '2' WHERE key = 'schema_version'")
+    open_store(tmp_path).catalog.close()
+    on_disk(tmp_path / "catalog.sqlite", "UPDATE meta SET value = '3' WHERE key IN ('schema_version', 'usable_from')")
     before = (tmp_path / "catalog.sqlite").read_bytes()
     with pytest.raises(NewerDataError, match="Upgrade"):
-        Catalog.open(tmp_path)
+        open_store(tmp_path)
     assert (tmp_path / "catalog.sqlite").read_bytes() == before
+
+
+def test_a_newer_catalog_that_says_it_is_usable_is_used_and_not_changed_back(tmp_path: Path) -> None:
+    """So that nodes can be upgraded one after another."""
+    open_store(tmp_path).catalog.close()
+    path = tmp_path / "catalog.sqlite"
+    on_disk(path, "UPDATE meta SET value = '3' WHERE key = 'schema_version'")
+    with open_store(tmp_path) as store:
+        store.catalog.add_partner(PARTNER, NOW)
+    assert on_disk(path, "SELECT value FROM meta WHERE key = 'schema_version'") == [("3",)]
+
+
+def test_a_catalog_of_before_the_first_release_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    on_disk(path, "CREATE TABLE meta (key TEXT, value TEXT)")
+    on_disk(path, "INSERT INTO meta VALUES ('application', 'counterfoil'), ('schema_version', '1')")
+    before = path.read_bytes()
+    with pytest.raises(DataFolderError, match="Publish again into a new data folder"):
+        open_store(tmp_path)
+    assert path.read_bytes() == before
+    assert {each.name for each in tmp_path.iterdir()} == {"catalog.sqlite"}
+
+
+def test_version_2_with_all_migrations_is_what_the_tables_say(tmp_path: Path) -> None:
+    def schema_of(path: Path) -> list[tuple[object, ...]]:
+        return sorted(on_disk(path, "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+    open_store(tmp_path).catalog.close()
+    engine = sqlite.engine_for(tmp_path / "today.sqlite")
+    metadata.create_all(engine)
+    engine.dispose()
+    assert schema_of(tmp_path / "catalog.sqlite") == schema_of(tmp_path / "today.sqlite")
 
 
 @pytest.mark.parametrize(
@@ -128,22 +132,27 @@ def test_the_database_of_another_program_is_left_as_it_is(tmp_path: Path, statem
     on_disk(tmp_path / "catalog.sqlite", statement)
     before = (tmp_path / "catalog.sqlite").read_bytes()
     with pytest.raises(DataFolderError, match="another program"):
-        Catalog.open(tmp_path)
+        open_store(tmp_path)
     assert (tmp_path / "catalog.sqlite").read_bytes() == before
 
 
 def test_a_file_that_is_no_database_is_refused_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "catalog.sqlite").write_bytes(b"not a database" * 100)
     with pytest.raises(DataFolderError) as refused:
-        Catalog.open(tmp_path)
+        open_store(tmp_path)
     assert refused.value.remedy
     assert (tmp_path / "catalog.sqlite").read_bytes() == b"not a database" * 100
 
 
-def test_an_empty_file_from_a_crash_becomes_a_catalog(tmp_path: Path) -> None:
+def test_an_empty_file_is_damage_and_what_a_crash_left_of_making_a_catalog_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "catalog.sqlite").touch()
-    with Catalog.open(tmp_path) as catalog:
-        assert catalog.partners() == []
+    with pytest.raises(LostCatalogError, match="empty"):
+        open_store(tmp_path)
+    assert (tmp_path / "catalog.sqlite").read_bytes() == b""
+    (tmp_path / "catalog.sqlite").rename(tmp_path / "catalog.sqlite.new")
+    with open_store(tmp_path) as store:
+        assert store.catalog.partners() == []
+    assert not (tmp_path / "catalog.sqlite.new").exists()
 
 
 def test_a_file_or_folder_in_the_way_is_refused(tmp_path: Path) -> None:
@@ -151,7 +160,7 @@ def test_a_file_or_folder_in_the_way_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data" / "catalog.sqlite").mkdir(parents=True)
     for data in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / "data"):
         with pytest.raises(DataFolderError) as refused:
-            Catalog.open(data)
+            open_store(data)
         assert refused.value.remedy
 
 
@@ -163,13 +172,13 @@ def test_migrations_run_in_order_and_only_once(tmp_path: Path) -> None:
         return migrate
 
     path = tmp_path / "catalog.sqlite"
-    Catalog.open(tmp_path).close()
+    open_store(tmp_path).catalog.close()
     engine = sqlite.engine_for(path)
     more = (*schema.MIGRATIONS, add("second"), add("third"))
     for _ in range(2):
         schema.prepare(engine, path, more)
     engine.dispose()
-    assert on_disk(path, "SELECT value FROM meta WHERE key = 'schema_version'") == [("3",)]
+    assert on_disk(path, "SELECT value FROM meta WHERE key = 'schema_version'") == [("4",)]
     assert len(on_disk(path, "SELECT name FROM sqlite_master WHERE name IN ('second', 'third')")) == 2
 
 
@@ -187,7 +196,7 @@ def test_one_process_at_a_time_makes_or_upgrades_a_catalog(tmp_path: Path, monke
 
     monkeypatch.setattr(schema.prepare, "__defaults__", ((*schema.MIGRATIONS, migrate),))
     for _ in range(2):
-        Catalog.open(tmp_path).close()
+        open_store(tmp_path).catalog.close()
     assert held == [True]
 
 
@@ -197,17 +206,18 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
         raise RuntimeError
 
     path = tmp_path / "catalog.sqlite"
-    Catalog.open(tmp_path).close()
+    open_store(tmp_path).catalog.close()
     engine = sqlite.engine_for(path)
     with pytest.raises(RuntimeError):
         schema.prepare(engine, path, (*schema.MIGRATIONS, fail))
     engine.dispose()
     assert on_disk(path, "SELECT name FROM sqlite_master WHERE name = 'half'") == []
-    Catalog.open(tmp_path).close()
+    open_store(tmp_path).catalog.close()
 
 
 def test_a_full_disk_is_told_and_nothing_is_published(tmp_path: Path, make_segment: Callable[..., NewSegment]) -> None:
-    with Catalog.open(tmp_path) as catalog:
+    with open_store(tmp_path).catalog as catalog:
+        catalog.begin_publication("a" * 32, NOW)
         with catalog._read() as connection:  # the only connection so far, and the pool's first for the commit
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
@@ -219,7 +229,7 @@ def test_a_full_disk_is_told_and_nothing_is_published(tmp_path: Path, make_segme
 
 def test_a_catalog_that_another_process_writes_to_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0)
-    with Catalog.open(tmp_path) as catalog, closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as other:
+    with open_store(tmp_path).catalog as catalog, closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LockedError):
             catalog.add_partner(PARTNER, NOW)
@@ -229,7 +239,7 @@ def test_a_catalog_that_another_process_writes_to_is_busy(tmp_path: Path, monkey
 
 
 def test_readers_are_not_blocked_by_a_writer_and_see_one_moment(tmp_path: Path) -> None:
-    with Catalog.open(tmp_path) as catalog:
+    with open_store(tmp_path).catalog as catalog:
         with catalog._write() as writing:
             writing.execute(meta.insert().values(key="new", value="row"))
             with catalog._read() as reading:
@@ -239,15 +249,15 @@ def test_readers_are_not_blocked_by_a_writer_and_see_one_moment(tmp_path: Path) 
 
 
 def test_a_damaged_catalog_is_told(tmp_path: Path) -> None:
-    with Catalog.open(tmp_path) as catalog:
+    with open_store(tmp_path).catalog as catalog:
         for n in range(50):
             catalog.add_partner(f"0e195b37-4574-4539-bc42-0e539b96{n:04}", NOW)
     size = (tmp_path / "catalog.sqlite").stat().st_size
     with (tmp_path / "catalog.sqlite").open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * (size - 4096))
-    with pytest.raises(DataFolderError, match="damaged"), Catalog.open(tmp_path) as catalog:
-        catalog.partners()
+    with pytest.raises(DataFolderError, match="damaged"), open_store(tmp_path) as store:
+        store.catalog.partners()
 
 
 def sqlite_error(name: str) -> sqlite3.OperationalError:
@@ -263,14 +273,17 @@ def sqlite_error(name: str) -> sqlite3.OperationalError:
         (sqlite_error("SQLITE_IOERR_SHMSIZE"), FullDiskError),
         (sqlite_error("SQLITE_BUSY"), LockedError),
         (sqlite_error("SQLITE_BUSY_RECOVERY"), LockedError),
-        (sqlite_error("SQLITE_NOTADB"), DataFolderError),
-        (sqlite_error("SQLITE_CORRUPT_INDEX"), DataFolderError),
+        (sqlite_error("SQLITE_NOTADB"), LostCatalogError),
+        (sqlite_error("SQLITE_CORRUPT_INDEX"), LostCatalogError),
         (sqlite_error("SQLITE_IOERR_FSYNC"), DataFolderError),
         (sqlite_error("SQLITE_READONLY_DBMOVED"), DataFolderError),
         (OSError(errno.ENOSPC, "full"), FullDiskError),
         (OSError(errno.EDQUOT, "quota"), FullDiskError),
         (OSError(errno.EACCES, "no"), DataFolderError),
         (OSError(errno.EMFILE, "many"), DataFolderError),
+        (OSError(errno.ENOLCK, "no locks"), DataFolderError),
+        (OSError(errno.EOPNOTSUPP, "no locks"), DataFolderError),
+        (OSError(errno.ENOSYS, "no locks"), DataFolderError),
     ],
     ids=str,
 )
@@ -290,13 +303,13 @@ def test_what_is_not_in_the_table_stays_what_it_is() -> None:
 
 
 def test_a_time_without_a_zone_is_refused(tmp_path: Path) -> None:
-    with Catalog.open(tmp_path) as catalog, pytest.raises(Exception, match="offset-naive"):
+    with open_store(tmp_path).catalog as catalog, pytest.raises(Exception, match="offset-naive"):
         catalog.add_partner(PARTNER, NOW.replace(tzinfo=None))
 
 
 def test_times_keep_their_moment_whatever_the_zone(tmp_path: Path) -> None:
     from_elsewhere = NOW.astimezone(datetime.strptime("+0530", "%z").tzinfo) + timedelta(microseconds=1)
-    with Catalog.open(tmp_path) as catalog:
+    with open_store(tmp_path).catalog as catalog:
         catalog.add_partner(PARTNER, from_elsewhere)
         [partner] = catalog.partners()
     assert partner.added_at == from_elsewhere

@@ -112,10 +112,15 @@ def test_dropped_renderings_are_made_again_before_a_restore(catalog: Catalog, pu
     with pytest.raises(MovedError, match="rendered again"):
         catalog.set_in_force(USAGE, first.id, second.id, NOW)
     [segment] = catalog.segments(first.id)
-    again = [NewFile(Rendering.V1, 0, f"{'b' * 32}/again.v1", 3, "cd" * 32, 1)]
-    assert catalog.record_renderings(segment.id, again)
-    assert not catalog.record_renderings(segment.id, [replace(again[0], path=f"{'c' * 32}/again.v1")])
-    assert not catalog.record_renderings(999, again)
+    again = [NewFile(Rendering.V1, 0, f"v1/{'b' * 32}-again.v1", 3, "cd" * 32, 1)]
+    for publication in ("b" * 32, "c" * 32, "d" * 32):
+        catalog.begin_publication(publication, NOW)
+    catalog.record_renderings("b" * 32, {segment.id: again})
+    late = replace(again[0], path=f"v1/{'c' * 32}-again.v1")
+    catalog.record_renderings("c" * 32, {segment.id: [late]})
+    of_nothing = replace(again[0], path=f"v1/{'d' * 32}-again.v1")
+    catalog.record_renderings("d" * 32, {999: [of_nothing]})
+    assert {late.path, of_nothing.path} <= set(catalog.files_to_delete())
     catalog.set_in_force(USAGE, first.id, second.id, NOW)
     assert [file.path for file in catalog.files(first.id, Rendering.V1)] == [again[0].path]
     assert "b" * 32 in catalog.publications_known()

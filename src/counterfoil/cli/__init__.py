@@ -52,7 +52,8 @@ COMMANDS: Final[dict[str, Listed]] = {
     "token": Listed("token", "token", "Print a development token."),
     "pull": Listed("pull", "pull", "Pull line items from a source, and prove them."),
     "pulls": Listed("pulls", "pulls", "Say what is held, verify it, and tell what is missing or overdue."),
-    "sweep": Listed("sweep", "sweep", "Remove what nobody can reach any more."),
+    "sweep": Listed("upkeep", "sweep", "Remove what nobody can reach any more."),
+    "rebuild": Listed("upkeep", "rebuild", "Make a lost catalog anew from the sealed files."),
     "doctor": Listed("doctor", "doctor", "Say what is wrong with a set-up or a source, and how to mend it."),
 }
 # What the plain install lacks. A missing module of any other name is a fault, and is shown as one.

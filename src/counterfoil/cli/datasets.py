@@ -101,7 +101,7 @@ def verify(*, settings: Settings, output: Output) -> None:
     Exit code 0: all is as the catalog says. 1: something is not; each fault is listed.
     """
     with progress_of(output) as report, opened(settings) as workshop:
-        seen, faults = verify_all(workshop.catalog, workshop.files, report)
+        seen, faults = verify_all(workshop.store, report)
     if output.form is OutputForm.JSON or faults:
         rows = [{"where": fault.where, "fault": fault.what} for fault in faults]
         output.rows({"where": "Where", "fault": "Fault"}, rows)
@@ -110,6 +110,8 @@ def verify(*, settings: Settings, output: Output) -> None:
             f"{counted(len(faults), 'fault')} {'was' if len(faults) == 1 else 'were'} found.",
             remedy="Bring the files back from a backup, or publish again.",
         )
+    if seen.set_aside:
+        output.note(f"{counted(seen.set_aside, 'file')} that no catalog lists: kept, see `counterfoil sweep`.")
     output.note(
         f"Sound: {counted(seen.revisions, 'revision')}, {counted(seen.line_items, 'line item')}, "
         f"{counted(seen.files, 'file')}, {seen.size_bytes:,} bytes."

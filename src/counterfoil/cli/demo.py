@@ -163,7 +163,7 @@ def _row(system: DemoSystem, pulled: Receipt, published: Mapping[Dataset, Public
 
 
 def _verify(server: Server, output: Output) -> None:
-    seen, faults = verify(server.service.catalog, server.service.files)
+    seen, faults = verify(server.service.store)
     if faults:
         raise ProofError(f"{faults[0].where}: {faults[0].what}", remedy="Please report this; it is a fault.")
     output.note(f"The data folder was verified: {seen.files:,} files, {seen.size_bytes:,} bytes, every hash and sum.")

@@ -76,15 +76,15 @@ def _diagnose_setup(settings: Settings) -> Iterator[Finding]:
 def _data_folder(settings: Settings) -> Iterator[Finding]:
     from counterfoil.periods import Clocks
     from counterfoil.server.startup import opened as opened_service
-    from counterfoil.storage.catalog import Catalog
-    from counterfoil.storage.files import Files
+    from counterfoil.storage.engines import open_store
     from counterfoil.storage.secrets import KEYRING_FILE, load_or_create_keyring
     from counterfoil.wire.tokens import Keyring
 
     try:
-        with Catalog.open(settings.data, settings.database_url or None, create=False) as catalog:
-            datasets = catalog.datasets()
-            known = catalog.publications_known()
+        with open_store(settings.data, settings.database_url or None, create=False) as store:
+            datasets = store.catalog.datasets()
+            unfinished = store.catalog.unfinished_publications()
+            unlisted = store.unlisted()
         if settings.secret or (settings.data / KEYRING_FILE).exists():
             load_or_create_keyring(settings.data, settings.secret or None)
     except CounterfoilError as error:
@@ -92,9 +92,12 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
         return
     in_force = sum(revision is not None for _, revision in datasets)
     yield Finding("data folder", Health.GOOD, f"{settings.data}: {counted(in_force, 'dataset')} in force.")
-    orphans = set(Files(settings.data / "files").publications()) - known
-    if orphans:
-        told = f"{counted(len(orphans), 'publication')} at work, or dead half-way."
+    if unlisted:
+        told = f"{counted(len(unlisted), 'file')} that the catalog does not list, such as {unlisted[0].path}."
+        remedy = "They may be what a lost catalog listed. Keep them until you know where they come from."
+        yield Finding("unlisted files", Health.WARNING, told, remedy)
+    if unfinished:
+        told = f"{counted(len(unfinished), 'publication')} at work, or dead half-way."
         yield Finding("leftovers", Health.WARNING, told, "If none is at work now: counterfoil sweep")
     # Opened with a secret for the moment, a folder that has none yet gets none: this only looks.
     for_now = replace(settings, secret=settings.secret or Keyring.fresh_text())

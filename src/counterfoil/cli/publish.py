@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from counterfoil.cli.data_folder import opened_to_publish, progress_of, swept
+from counterfoil.cli.data_folder import opened, progress_of, swept
 from counterfoil.cli.options import NamedPath, standard_input, with_output, with_settings
 from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.datasets.check import Assertions
@@ -95,7 +95,7 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
     _check_names([given.name for given in inputs])
     _check_rejects(context.params["rejects"], settings)
     date_order: DateOrder | None = options["date_order"]  # type: ignore[assignment]
-    with progress_of(output) as report, opened_to_publish(settings, report) as workshop:
+    with progress_of(output) as report, opened(settings, create=True, progress=report) as workshop:
         known = {partner.tenant for partner in workshop.catalog.partners()}
         receipts = publish_inputs(
             workshop,

@@ -28,10 +28,10 @@ class PullPublisher:
 
     def publish(self, receipt: Receipt, folder: Path) -> None:
         """Make what was pulled a revision; doing so again changes nothing."""
-        from counterfoil.cli.data_folder import opened_to_publish, progress_of, swept
+        from counterfoil.cli.data_folder import opened, progress_of, swept
         from counterfoil.mirror import note_published, publish_pull
 
-        with progress_of(self.output) as report, opened_to_publish(self.settings, report) as workshop:
+        with progress_of(self.output) as report, opened(self.settings, create=True, progress=report) as workshop:
             published = publish_pull(workshop, receipt, folder)
             if published is not None and published.changed:
                 swept(workshop, self.output)

@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 from starlette.types import ASGIApp
 
-from counterfoil.cli.data_folder import opened_to_publish, progress_of
+from counterfoil.cli.data_folder import opened as opened_folder
+from counterfoil.cli.data_folder import progress_of
 from counterfoil.cli.options import NamedPath, with_output, with_settings
 from counterfoil.cli.output import Output, counted
 from counterfoil.datasets.folder import inputs_of_folder
@@ -178,7 +179,7 @@ def _page_line(service: Service, url: str, dataset: Dataset) -> str:
 
 def _load(settings: Settings, output: Output, folder: Path) -> None:
     inputs = inputs_of_folder(folder)
-    with progress_of(output) as report, opened_to_publish(settings, report) as workshop:
+    with progress_of(output) as report, opened_folder(settings, create=True, progress=report) as workshop:
         try:
             receipts = publish(workshop, inputs)
         except InputError as error:

@@ -11,7 +11,7 @@ from counterfoil.model import tenant_id
 from counterfoil.periods import utc_now
 from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.settings import Settings
-from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.engines import open_store
 
 
 @click.command(short_help="Print a development token.")
@@ -31,8 +31,8 @@ def token(*, partner: str, audience: str, settings: Settings, output: Output) ->
     It is good nowhere else: not without --dev, and not at Microsoft.
     """
     tenant = tenant_id(partner)
-    with Catalog.open(settings.data, settings.database_url or None, create=False) as catalog:
-        if not catalog.has_partner(tenant):
+    with open_store(settings.data, settings.database_url or None, create=False) as store:
+        if not store.catalog.has_partner(tenant):
             raise UsageError(
                 f"{tenant} is not a registered partner of this data folder.",
                 remedy=f"Publish its line items, or run: counterfoil partners add {tenant}",

@@ -27,16 +27,17 @@ from counterfoil.datasets.reader import InputFile, recognise
 from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import Sorter
-from counterfoil.datasets.source import STANDARD_INPUT, Source
+from counterfoil.datasets.source import STANDARD_INPUT, Source, facts_of
 from counterfoil.errors import InputError, RebaseError, UsageError
 from counterfoil.lake_files import LakeReader
 from counterfoil.line_items.line_digests import LineDigests
 from counterfoil.line_items.values import Refused
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Files, Publication
-from counterfoil.storage.locks import DatasetLocks
+from counterfoil.storage.files import Files, arrow_file
+from counterfoil.storage.locks import Held, refuse_lost
 from counterfoil.storage.records import NewSegment, Revision
+from counterfoil.storage.store import Publication, Store
 
 Progress = Callable[[str, int], None]  # what is being done, and how many line items so far
 
@@ -71,14 +72,22 @@ class PublicationReceipt:
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """The places a publication works with, and how it reports."""
+    """The store a publication works with, and how it reports."""
 
-    catalog: Catalog
-    files: Files
-    locks: DatasetLocks
+    store: Store
     now: Callable[[], datetime]
     progress: Progress = lambda _what, _count: None
     stop: Callable[[str], None] = lambda _: None  # called at each named stopping point; tests end the process there
+
+    @property
+    def catalog(self) -> Catalog:
+        """The store's catalog."""
+        return self.store.catalog
+
+    @property
+    def files(self) -> Files:
+        """The store's files."""
+        return self.store.files
 
 
 @dataclass(slots=True)
@@ -123,10 +132,8 @@ def publish(
             f"{rejects} is an input and would be overwritten.", remedy="Name another file for the rejects."
         )
     with ExitStack() as stack:
-        publication = workshop.files.begin()
-        # Whatever happens: what the catalog does not list when we leave is deleted (after letting go of the lock).
-        stack.callback(workshop.files.clean, publication.id, workshop.catalog.paths_in)
-        stack.enter_context(publication)
+        # Whatever happens: what was not committed when we leave is deleted.
+        publication = stack.enter_context(workshop.store.begin(workshop.now()))
         refused = stack.enter_context(Rejects(rejects, allow_rejects))
         gathering = _Gathering(workshop, publication, refused, stack, date_order)
         for given in inputs:
@@ -139,8 +146,10 @@ def publish(
         changed = [segment for segment in segments if not _in_force_already(workshop.catalog, segment)]
         if dry_run or not changed:
             return [_foreseen(workshop, publication, segment, segments, changed) for segment in segments]
+        publication.sources = {"inputs": [{**facts_of(given.name), "segment": given.segment} for given in inputs]}
         sealed = [_seal(workshop, publication, number, segment) for number, segment in enumerate(changed)]
-        publication.seal()
+        refuse_lost(gathering.held)
+        publication.seal(sealed, {segment.identity.dataset: segment.base for segment in changed})
         workshop.stop("sealed")
         _commit(workshop, publication, sealed, changed)
         workshop.stop("committed")
@@ -168,6 +177,7 @@ class _Gathering:
         self._stack = stack
         self._date_order = date_order
         self._segments: dict[tuple[Dataset, str], _Segment] = {}
+        self.held: list[Held] = []
         self._read_items = 0
 
     @property
@@ -209,11 +219,11 @@ class _Gathering:
         ):
             raise UsageError(f"{identity.dataset} cannot be published whole and in segments at once.")
         if not any(dataset == identity.dataset for dataset, _ in self._segments):
-            self._stack.enter_context(self._workshop.locks.hold([identity.dataset]))
+            self.held += self._stack.enter_context(self._workshop.store.hold([identity.dataset]))
             self._workshop.stop("locked")
         base = self._workshop.catalog.in_force(identity.dataset)
-        sorter = Sorter(self._publication.folder / f"sorting-{len(self._segments)}")
-        digests = self._stack.enter_context(LineDigests(self._publication.folder, sort=digest.in_order))
+        sorter = Sorter(self._publication.scratch / f"sorting-{len(self._segments)}")
+        digests = self._stack.enter_context(LineDigests(self._publication.scratch, sort=digest.in_order))
         segment = _Segment(identity, name, base.id if base else None, sorter, digests)
         self._segments[key] = segment
         return segment
@@ -242,7 +252,7 @@ class _Gathering:
 def _seal(workshop: Workshop, publication: Publication, number: int, segment: _Segment) -> NewSegment:
     dataset = segment.identity.dataset
     written = 0
-    with SegmentSealer(publication, number, table_of(dataset.kind), dataset.scope, workshop.stop) as sealer:
+    with SegmentSealer(publication, number, dataset, segment.name, workshop.stop) as sealer:
         for items in segment.sorter.sorted():
             sealer.write(items)
             written += items.num_rows
@@ -296,10 +306,10 @@ def _whole(
     parts = [*(segment.contents for segment in kept), *(segment.contents for segment in its.values())]
     if len(parts) == 1:
         return parts[0]
-    with LineDigests(publication.folder, sort=digest.in_order) as digests:
+    with LineDigests(publication.scratch, sort=digest.in_order) as digests:
         for file in workshop.catalog.files(base, Rendering.LAKE) if base is not None else []:
             if file.segment_id in {segment.id for segment in kept}:
-                with LakeReader(workshop.files.path(file.path), dataset.kind) as lake:
+                with LakeReader(arrow_file(workshop.files.open(file.path)), dataset.kind) as lake:
                     for some in lake.digests():
                         digests.add(some)
         for segment in its.values():
@@ -333,13 +343,7 @@ def _receipt(catalog: Catalog, segment: _Segment, changed: bool) -> PublicationR
     revision = catalog.in_force(dataset)
     assert revision is not None
     stored = next(known for known in catalog.segments(revision.id) if known.name == segment.name)
+    etag_now, warnings = revision.etag, dict(stored.warnings)
     return PublicationReceipt(
-        dataset,
-        segment.name,
-        revision,
-        revision.etag,
-        revision.contents,
-        stored.contents,
-        dict(stored.warnings),
-        changed,
+        dataset, segment.name, revision, etag_now, revision.contents, stored.contents, warnings, changed
     )

@@ -2,7 +2,7 @@
 
 Every 250,000 line items make one part: a lake file and the wire forms - `graph-full`, `graph-basic` and, for unbilled
 data, `v1`. The forms are a function of what the lake file holds, so that they can be dropped and made again from it
-with equal bytes. Nothing here decides whether a segment is published.
+with equal contents. Nothing here decides whether a segment is published.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import BinaryIO, Self, cast
 
 import numpy as np
 import pyarrow as pa
 from isal import isal_zlib
 
-from counterfoil.columns import LineItemTable
+from counterfoil.columns import LineItemTable, table_of
 from counterfoil.datasets import amounts
 from counterfoil.datasets.digest import digest_array, digests_in
 from counterfoil.datasets.located import Located
@@ -28,22 +27,17 @@ from counterfoil.datasets.render import Renderer
 from counterfoil.datasets.sort import KEY, RECORD
 from counterfoil.lake_files import LakeReader, LakeWriter
 from counterfoil.lifetimes import PART_LINE_ITEMS
-from counterfoil.model import Rendering, Scope
-from counterfoil.storage.files import FileWriter, Publication
+from counterfoil.model import Dataset, Rendering, Scope
+from counterfoil.storage.files import FileWriter, Reader, arrow_file
 from counterfoil.storage.records import NewFile
-from counterfoil.wire.v1_blocks import BlockWriter
+from counterfoil.storage.store import Publication
+from counterfoil.storage.v1_blocks import BlockWriter
 
 ROW_GROUP_LINE_ITEMS = 25_000
 _SLICES = 10  # of a row group: a slice is what is located, rendered and compressed while a processor's cache holds it
 _SLICE_LINE_ITEMS = ROW_GROUP_LINE_ITEMS // _SLICES
 _SLICE_SIZE_BYTES_MAX = (64 << 20) // _SLICES
 _PIECE_SIZE_BYTES = 1 << 20
-_SUFFIXES = {
-    Rendering.LAKE: ".lake.parquet",
-    Rendering.GRAPH_FULL: ".graph-full.json.gz",
-    Rendering.GRAPH_BASIC: ".graph-basic.json.gz",
-    Rendering.V1: ".v1",
-}
 
 
 def renderings_of(scope: Scope) -> tuple[Rendering, ...]:
@@ -52,9 +46,8 @@ def renderings_of(scope: Scope) -> tuple[Rendering, ...]:
     return graph if scope.is_billed else (*graph, Rendering.V1)
 
 
-def rendered_name(prefix: str, part: int, rendering: Rendering) -> str:
-    """Return the file name of one part's rendering; `prefix` tells segments of one publication apart."""
-    return f"{prefix}-p{part:05}{_SUFFIXES[rendering]}"
+# Makes the file of one rendering and part of a segment.
+Create = Callable[[Rendering, int], FileWriter]
 
 
 class SegmentSealer:
@@ -67,14 +60,13 @@ class SegmentSealer:
         self,
         publication: Publication,
         number: int,
-        table: LineItemTable,
-        scope: Scope,
+        dataset: Dataset,
+        segment: str,
         stop: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._publication = publication
-        self._prefix = f"s{number}"
-        self._table = table
-        self._renderings = renderings_of(scope)
+        self._create = creating(publication, number, dataset, segment)
+        self._table = table_of(dataset.kind)
+        self._renderings = renderings_of(dataset.scope)
         self._stop = stop
         self._part: _Part | None = None
         self._files: list[NewFile] = []
@@ -91,7 +83,7 @@ class SegmentSealer:
         """Take the next line items, in order, as the sorter gives them."""
         while items.num_rows:
             if self._part is None:
-                self._part = _Part(self._publication, self._prefix, self._parts(), self._table, self._renderings)
+                self._part = _Part(self._create, self._parts(), self._table, self._renderings)
             taken = self._part.add(items)
             items = items.slice(taken)
             if self._part.line_items >= PART_LINE_ITEMS:
@@ -119,12 +111,17 @@ class SegmentSealer:
         return sum(file.rendering is Rendering.LAKE for file in self._files)
 
 
+def creating(publication: Publication, number: int, dataset: Dataset, segment: str) -> Create:
+    """Return what makes the files of one segment; `number` tells the segments of a publication apart."""
+    return lambda rendering, part: publication.create(dataset, segment, rendering, number=number, part=part)
+
+
 def render_part(
-    publication: Publication, table: LineItemTable, lake_path: Path, part: int, names: dict[Rendering, str]
+    create: Create, table: LineItemTable, lake_file: Reader, part: int, renderings: Collection[Rendering]
 ) -> list[NewFile]:
-    """Render one lake file into the named wire forms: the attributes that it was written with, in one pass over it."""
-    with LakeReader(lake_path, table.kind) as lake:
-        forms = _Forms(publication, part, replace(table, columns=lake.columns), names)
+    """Render one lake file into wire forms: the attributes that it was written with, in one pass over it."""
+    with LakeReader(arrow_file(lake_file), table.kind) as lake:
+        forms = _Forms(create, part, replace(table, columns=lake.columns), renderings)
         for batch in lake.batches():
             forms.write(Located.of_columns(batch.columns))
     return forms.finish()
@@ -139,18 +136,16 @@ class _Part:
 
     def __init__(
         self,
-        publication: Publication,
-        prefix: str,
+        create: Create,
         number: int,
         table: LineItemTable,
         renderings: Collection[Rendering],
     ) -> None:
         self.number = number
         self._columns = len(names_of(table))
-        names = {rendering: rendered_name(prefix, number, rendering) for rendering in renderings}
-        self.forms = _Forms(publication, number, table, names)
+        self.forms = _Forms(create, number, table, renderings)
         # Last, because a Parquet writer must be abandoned, and of a part that was never made nobody could.
-        self.lake = _LakeFile(publication, rendered_name(prefix, number, Rendering.LAKE), table)
+        self.lake = _LakeFile(create(Rendering.LAKE, number), table)
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = self._pending_size_bytes = 0
         self.line_items = 0
@@ -184,10 +179,10 @@ class _Part:
 class _Forms:
     """The wire forms of one part while they are written."""
 
-    def __init__(self, publication: Publication, part: int, table: LineItemTable, names: dict[Rendering, str]) -> None:
+    def __init__(self, create: Create, part: int, table: LineItemTable, renderings: Collection[Rendering]) -> None:
         self._part = part
-        self._renderer = Renderer(table, names)
-        self._writers = {rendering: publication.create(name) for rendering, name in names.items()}
+        self._renderer = Renderer(table, renderings)
+        self._writers = {rendering: create(rendering, part) for rendering in renderings}
         self._blobs = {
             rendering: GzipLines(writer) for rendering, writer in self._writers.items() if rendering is not Rendering.V1
         }
@@ -258,9 +253,9 @@ class GzipLines:
 class _LakeFile:
     """One lake file being written."""
 
-    def __init__(self, publication: Publication, name: str, table: LineItemTable) -> None:
+    def __init__(self, out: FileWriter, table: LineItemTable) -> None:
         self._columns = len(names_of(table))
-        self._out = publication.create(name)
+        self._out = out
         self._slices = 0
         self._buffer = pa.BufferedOutputStream(pa.PythonFile(self._out, mode="w"), _PIECE_SIZE_BYTES)
         self._writer = LakeWriter(self._buffer, table.kind, digests=True, decimals=amounts.decimals)
@@ -292,4 +287,4 @@ class _LakeFile:
 
 
 def _new_file(rendering: Rendering, part: int, writer: FileWriter, line_items: int) -> NewFile:
-    return NewFile(rendering, part, writer.stored, writer.size_bytes, writer.sha256, line_items)
+    return NewFile(rendering, part, writer.path, writer.size_bytes, writer.sha256, line_items)

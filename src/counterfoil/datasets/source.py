@@ -136,3 +136,10 @@ class _Rejoined(io.RawIOBase):
         self._first = self._first[len(view) :]
         view[: len(piece)] = piece
         return len(piece)
+
+
+def facts_of(name: str) -> dict[str, object]:
+    """Return what is known of an input without reading it: its name, and its size in bytes where it is a file."""
+    path = Path(name)
+    size_bytes = path.stat().st_size if name != STANDARD_INPUT and path.is_file() else None
+    return {"name": name, "sizeBytes": size_bytes}

@@ -1,8 +1,9 @@
-"""Sweeping: delete what the catalog does not list, then forget what nobody can reach any more, and delete that too.
+"""Sweeping: delete what dead publications left, then forget what nobody can reach any more, and delete that too.
 
-The catalog forgets first and the disk follows. A crash between the two leaves files without an owner, which the next
-sweep begins with. It begins with them because a full disk has no room for the catalog to forget anything, and they
-may be what fills it. Publications at work are left alone.
+The catalog forgets first and the files follow. A crash between the two leaves files that the catalog notes as still to
+be deleted, which the next sweep begins with. It begins with deleting because a full disk has no room for the catalog to
+forget anything, and these files may be what fills it. Publications at work are left alone, and files that no catalog
+lists are never deleted here: they may be all that is left of a catalog that was lost.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from counterfoil.errors import DataFolderError
 from counterfoil.lifetimes import OPERATIONS_REMEMBERED, UNBILLED_KEPT
-from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Files
+from counterfoil.storage.files import Deleted
+from counterfoil.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,7 @@ class Swept:
 
 
 def sweep(
-    catalog: Catalog,
-    files: Files,
+    store: Store,
     now: datetime,
     *,
     keep_billed: timedelta | None = None,
@@ -36,17 +37,21 @@ def sweep(
 ) -> Swept:
     """Take away everything no reader can reach; `None` keeps superseded revisions for ever.
 
-    Never takes a revision in force, nor what a live link, operation or continuation token leads to.
+    Never takes a revision in force, nor what a live link, operation or continuation token leads to. What it costs
+    depends on what there is to take, not on how much was ever published. Raises DataFolderError at the end if a file
+    could not be deleted, say because it is another user's; everything else is swept then.
     """
-    count = size_bytes = at_work = 0
-    for publication in files.publications():
-        cleaned = files.clean(publication, catalog.paths_in)
-        if cleaned is None:
-            at_work += 1
-        else:
-            count += cleaned.files
-            size_bytes += cleaned.size_bytes
+    catalog, refused = store.catalog, None
+    deleted, at_work = Deleted(), 0
+    try:
+        deleted, at_work = store.clear_dead()
+        deleted += store.delete_forgotten()
+    except DataFolderError as error:
+        refused = error
     operations = catalog.forget_operations(now - OPERATIONS_REMEMBERED)
     forgotten = catalog.forget_revisions(now, keep_billed=keep_billed, keep_unbilled=keep_unbilled)
-    deleted = files.delete([*forgotten.paths, *catalog.drop_renderings(now)])
-    return Swept(len(forgotten.revisions), operations, count + deleted.files, size_bytes + deleted.size_bytes, at_work)
+    catalog.drop_renderings(now)
+    deleted += store.delete_forgotten()
+    if refused is not None:
+        raise refused
+    return Swept(len(forgotten.revisions), operations, deleted.files, deleted.size_bytes, at_work)

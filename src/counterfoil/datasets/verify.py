@@ -13,7 +13,6 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
 
 import pyarrow as pa
 from isal import igzip, igzip_lib
@@ -29,9 +28,11 @@ from counterfoil.lake_files import LakeReader
 from counterfoil.line_items.line_digests import LineDigests
 from counterfoil.model import Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Files
+from counterfoil.storage.files import Files, Reader, ReaderStream, arrow_file
+from counterfoil.storage.places import UNLISTED, publication_of
 from counterfoil.storage.records import Revision, Segment, StoredFile
-from counterfoil.wire.v1_blocks import BlockFile
+from counterfoil.storage.store import Store
+from counterfoil.storage.v1_blocks import BlockFile
 
 _READ_SIZE_BYTES = 4 << 20
 _CATALOG = "catalog"
@@ -54,12 +55,17 @@ class Verification:
     size_bytes: int = 0
     line_items: int = 0
     revisions: int = 0
+    set_aside: int = 0  # files that no catalog lists, kept until an operator deletes them
 
 
 def verify(
-    catalog: Catalog, files: Files, progress: Callable[[str, int], None] = lambda _what, _count: None
+    store: Store, progress: Callable[[str, int], None] = lambda _what, _count: None
 ) -> tuple[Verification, list[Fault]]:
-    """Check everything the catalog lists; returns what was seen and the faults, none for a sound data folder."""
+    """Check everything the catalog lists, and that nothing else is there.
+
+    Returns what was seen and the faults, none for a sound data folder.
+    """
+    catalog, files = store.catalog, store.files
     seen = Verification()
     faults: list[Fault] = []
     checked: dict[int, bool] = {}  # segments by id, and whether they are sound
@@ -85,6 +91,11 @@ def verify(
                 if all(checked[segment.id] for segment in segments):
                     faults += _check_digest(files, revision, segments, stored)
         faults += _check_operations(catalog)
+        for unlisted in store.unlisted():
+            if unlisted.path.startswith(UNLISTED):
+                seen.set_aside += 1
+            else:
+                faults.append(Fault(unlisted.path, "is listed by no catalog"))
     except Exception as error:  # noqa: BLE001 - a damaged catalog raises whatever its readers stumble over
         faults.append(Fault(_CATALOG, f"cannot be read to its end: {error!r}"))
     return seen, faults
@@ -132,7 +143,7 @@ def _check_digest(
         with LineDigests(sort=in_order) as digests:
             for file in stored:
                 if file.rendering is Rendering.LAKE:
-                    with LakeReader(files.path(file.path), revision.dataset.kind) as lake:
+                    with LakeReader(arrow_file(files.open(file.path)), revision.dataset.kind) as lake:
                         for some in lake.digests():
                             digests.add(some)
             digest = digests.hexdigest()
@@ -148,16 +159,16 @@ def _check_segment(dataset: Dataset, files: Files, segment: Segment, stored: lis
     for file in stored:
         counts[file.rendering] = counts.get(file.rendering, 0) + file.line_items
         try:
-            path = files.path(file.path)
-            _check_bytes(path, file)
+            reader = files.open(file.path)
+            _check_bytes(reader, file)
             if file.rendering is Rendering.LAKE:
-                parts.append(lake_contents(table_of(dataset.kind), path, segment, digests))
+                parts.append(lake_contents(table_of(dataset.kind), reader, segment, digests))
             else:
-                _check_line_items(path, file)
+                _check_line_items(reader, file)
         except (DamagedError, OSError, EOFError, pa.ArrowException, igzip_lib.IsalError) as error:  # type: ignore[misc]
             sound = False
             yield Fault(file.path, str(error) if isinstance(error, DamagedError) else f"cannot be read: {error}")
-        if file.rendering is Rendering.LAKE and not file.path.startswith(f"{segment.publication}/"):
+        if file.rendering is Rendering.LAKE and publication_of(file.path) != segment.publication:
             yield Fault(file.path, f"is not of the publication {segment.publication}, which made it")
     where = f"segment {segment.name}"
     with digests:
@@ -172,28 +183,24 @@ def _check_segment(dataset: Dataset, files: Files, segment: Segment, stored: lis
         yield Fault(where, f"has no {rendering} file")
 
 
-def _check_bytes(path: Path, file: StoredFile) -> None:
+def _check_bytes(reader: Reader, file: StoredFile) -> None:
     sha256, size = hashlib.sha256(), 0
-    try:
-        with path.open("rb") as stream:
-            while piece := stream.read(_READ_SIZE_BYTES):
-                sha256.update(piece)
-                size += len(piece)
-    except FileNotFoundError as error:
-        raise DamagedError("is missing.") from error
+    while piece := reader.read(size, _READ_SIZE_BYTES):
+        sha256.update(piece)
+        size += len(piece)
     if size != file.size_bytes:
         raise DamagedError(f"has {size:,} bytes instead of {file.size_bytes:,}.")
     if sha256.hexdigest() != file.sha256:
         raise DamagedError("has bytes that were changed: its SHA-256 is another.")
 
 
-def lake_contents(table: LineItemTable, path: Path, segment: Segment, digests: LineDigests) -> Contents:
+def lake_contents(table: LineItemTable, reader: Reader, segment: Segment, digests: LineDigests) -> Contents:
     """Compute what a lake file contains, its digest aside: the digests of its line items are added to `digests`.
 
     Raises DamagedError for line items that its segment cannot hold, and for one that is not what its digest says.
     """
     line_items, currency, totals = 0, segment.contents.currency, dict[str, Decimal]()
-    with LakeReader(path, table.kind) as lake:
+    with LakeReader(arrow_file(reader), table.kind) as lake:
         its = replace(table, columns=lake.columns)
         names = [*(column.name for column in lake.columns), EXTRA]
         for batch in lake.batches([*names, DIGEST]):
@@ -214,20 +221,20 @@ def lake_contents(table: LineItemTable, path: Path, segment: Segment, digests: L
     return Contents(line_items, currency=currency if line_items else "", totals=totals)
 
 
-def _check_line_items(path: Path, file: StoredFile) -> None:
-    found = _line_items(path, file.rendering)
+def _check_line_items(reader: Reader, file: StoredFile) -> None:
+    found = _line_items(reader, file)
     if found != file.line_items:
         raise DamagedError(f"holds {found:,} line items instead of {file.line_items:,}.")
 
 
-def _line_items(path: Path, rendering: Rendering) -> int:
-    if rendering is Rendering.V1:
-        blocks = BlockFile.open(path)
+def _line_items(reader: Reader, file: StoredFile) -> int:
+    if file.rendering is Rendering.V1:
+        blocks = BlockFile(file.path, reader.size_bytes, reader.read)
         for block in blocks.blocks:
             blocks.json(block)  # raises DamagedError unless the checksum holds
         return sum(block.items for block in blocks.blocks)
     count = 0
-    with igzip.open(path, "rb") as lines:  # type: ignore[no-untyped-call]
+    with igzip.open(ReaderStream(reader), "rb") as lines:  # type: ignore[no-untyped-call]
         try:
             while piece := lines.read(_READ_SIZE_BYTES):
                 count += piece.count(b"\n")

@@ -13,6 +13,7 @@ from counterfoil.server.identity.authority import Authority
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files
+from counterfoil.storage.store import Store
 from counterfoil.wire.tokens import Keyring
 
 
@@ -39,8 +40,7 @@ class Service:
     """
 
     settings: Settings
-    catalog: Catalog
-    files: Files
+    store: Store
     keyring: Keyring
     clocks: Clocks
     exports: Exports
@@ -48,6 +48,16 @@ class Service:
     authority: Authority
     development: bool = False
     open_to: frozenset[str] = frozenset()
+
+    @property
+    def catalog(self) -> Catalog:
+        """The store's catalog."""
+        return self.store.catalog
+
+    @property
+    def files(self) -> Files:
+        """The store's files."""
+        return self.store.files
 
     def base_url(self, scope: Scope) -> str:
         """Return the URL that callers use, without a slash at the end.

@@ -18,7 +18,7 @@ from counterfoil.server.server_parts import Service
 from counterfoil.server.web_server import Endpoint, check_free
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.files import Files
+from counterfoil.storage.engines import open_store
 from counterfoil.storage.secrets import load_or_create_keyring
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -35,18 +35,16 @@ def opened(
 ) -> Iterator[Service]:
     """Open everything a server needs, and close it again.
 
-    Raises UsageError where the settings would leave a server that nobody, or anybody, could use; a data folder comes
-    into being only where nothing was refused.
+    Raises UsageError where the settings would leave a server that nobody, or anybody, could use.
     """
-    with Catalog.open_or_await(settings.data, settings.database_url or None) as catalog:
-        keys = AuthorityKeys(settings.data, development=development)
+    _refuse_without_callers(settings, development=development)
+    with open_store(settings.data, settings.database_url or None) as store:
+        keys, catalog = AuthorityKeys(settings.data, development=development), store.catalog
         authenticator, audiences = _doors(settings, catalog, clocks, keys)
         keyring = load_or_create_keyring(settings.data, settings.secret or None)
-        catalog.make()
         yield Service(
             settings=settings,
-            catalog=catalog,
-            files=Files(settings.data / "files"),
+            store=store,
             keyring=keyring,
             clocks=clocks,
             exports=Exports(catalog, keyring, clocks, operation_delay_s),
@@ -60,8 +58,10 @@ def opened(
 def check(settings: Settings, clocks: Clocks, *, development: bool, open_to: Collection[str] = ()) -> None:
     """Raise UsageError for what could not be served so, before anything is made or published."""
     check_free(_wanted(settings, development=development, open_to=open_to))
-    with Catalog.open_or_await(settings.data, settings.database_url or None) as catalog:
-        _doors(settings, catalog, clocks, AuthorityKeys(settings.data, development=development))
+    _refuse_without_callers(settings, development=development)
+    if settings.data.exists() or settings.database_url:
+        with open_store(settings.data, settings.database_url or None) as store:
+            _doors(settings, store.catalog, clocks, AuthorityKeys(settings.data, development=development))
 
 
 def endpoints(service: Service) -> tuple[list[Endpoint], DevelopmentCertificate | None]:
@@ -114,12 +114,23 @@ def _doors(
     audiences = Audiences.from_setting(settings.audience, development=keys.development)
     authenticator = Authenticator.from_settings(settings, catalog, clocks, keys)
     if not keys.development and not settings.issuer and not _has_client(catalog):
-        raise UsageError(
-            "Nobody could sign in to this server.",
-            remedy="Set COUNTERFOIL_ISSUER, add a client (`counterfoil clients add`), or serve for development.",
-            parameter="dev",
-        )
+        raise _nobody()
     return authenticator, audiences
+
+
+def _refuse_without_callers(settings: Settings, *, development: bool) -> None:
+    """Raise UsageError where nobody could get in, if that can be told without a data folder."""
+    Audiences.from_setting(settings.audience, development=development)
+    if not (development or settings.issuer or settings.database_url or settings.data.exists()):
+        raise _nobody()
+
+
+def _nobody() -> UsageError:
+    return UsageError(
+        "Nobody could sign in to this server.",
+        remedy="Set COUNTERFOIL_ISSUER, add a client (`counterfoil clients add`), or serve for development.",
+        parameter="dev",
+    )
 
 
 def _has_client(catalog: Catalog) -> bool:

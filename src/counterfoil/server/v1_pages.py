@@ -4,8 +4,8 @@ A page never spans two blocks, so what it costs does not depend on how deep in t
 memory is bounded, holds no truth, and may be lost at any time: the file lists of the revisions used last, their
 open files, and the blocks unpacked last (a walk in small pages would otherwise unpack each block many times).
 
-A newcomer gets this wrong: an open file that falls out of memory is not closed here, but when the last page that
-reads from it is done. And everything here runs on one thread; only `load` may run on another.
+An open file that falls out of memory is not closed here, but when the last page that reads from it is done. Everything
+here runs on one thread; only `load` may run on another.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from counterfoil.model import Rendering
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files
+from counterfoil.storage.v1_blocks import Block, BlockFile
 from counterfoil.wire.tokens import CONTINUATION_HEADER, Position
 from counterfoil.wire.v1 import proof_headers
-from counterfoil.wire.v1_blocks import Block, BlockFile
 
 LISTINGS_KEPT: Final = 1_000
 FILES_KEPT: Final = 256  # open file descriptors; a process may usually have 1,024
@@ -158,7 +158,8 @@ class Pages:
     def _file(self, path: str) -> BlockFile:
         file = self._open.get(path)
         if file is None:
-            file = BlockFile.open(self._files.path(path))
+            reader = self._files.open(path)
+            file = BlockFile(path, reader.size_bytes, reader.read)
             self._open.put(path, file)
         return file
 

@@ -1,29 +1,37 @@
 """The catalog: the only truth about what is published, and the only commit point.
 
-This is its door. Each method is one transaction, and none leaves one open; the statements are in the modules
-beside it (`partners`, `revisions`, `commits`, `operations`, `retention`). Several processes and threads may use
-one catalog at the same time: readers see one moment and are never blocked, writers come one at a time.
+Each method is one transaction, and none leaves one open; the statements are in the modules beside it (`partners`,
+`revisions`, `commits`, `publications`, `operations`, `retention`, `changes`). Several processes and threads may use one
+catalog at the same time: readers see one moment and are never blocked, writers come one at a time.
 
 A process opens its own catalog. An open one must not be carried over a fork.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, select
 
 from counterfoil import lifetimes
-from counterfoil.errors import DataFolderError, LockedError
+from counterfoil.errors import CounterfoilError
 from counterfoil.model import Contents, Dataset, Rendering
-from counterfoil.storage import commits, operations, partners, retention, revisions, schema, sqlite, tables
-from counterfoil.storage.failures import in_our_words
+from counterfoil.storage import (
+    changes,
+    commits,
+    operations,
+    partners,
+    publications,
+    retention,
+    revisions,
+    tables,
+)
+from counterfoil.storage.change_log import ChangeLog
+from counterfoil.storage.change_recorder import ChangeRecorder, Database
 from counterfoil.storage.records import (
     Forgotten,
     NewFile,
@@ -37,66 +45,20 @@ from counterfoil.storage.records import (
 )
 
 _FILES_AT_A_TIME: Final = 1000
+_PATHS_AT_A_TIME: Final = 500
 
 
 class Catalog:
     """What is published, who may read it, and which exports were accepted."""
 
-    def __init__(self, engine: Engine, awaited: Path | None = None) -> None:
-        """Use `open`, which checks what it opens."""
-        self._engine = engine
-        self._awaited = awaited  # where the catalog will be; None once it is there
-        # Threads of one process queue here: SQLite makes writers sleep and retry, which is slower and unfair.
-        self._turn = threading.Lock()
-
-    @classmethod
-    def open(cls, data: Path, database_url: str | None = None, *, create: bool = True) -> Self:
-        """Open the catalog of a data folder; with `create`, make folder and catalog where there are none.
-
-        Raises NewerDataError for the folder of a newer Counterfoil and DataFolderError for what cannot be used.
-        """
-        path = sqlite.database_path(data, database_url)
-        with in_our_words():
-            _refuse_file(data)
-            if create:
-                data.mkdir(parents=True, exist_ok=True)
-                return cls(_made(path))
-            if not path.exists():
-                raise DataFolderError(
-                    f"There is no Counterfoil data in {data}.",
-                    remedy="Name the data folder with --data, or publish something first.",
-                )
-            return cls(_made(path))
-
-    @classmethod
-    def open_or_await(cls, data: Path, database_url: str | None = None) -> Self:
-        """Open the catalog of a data folder; one that is not there reads as empty, and is made by the first write.
-
-        So a publication that is refused leaves no catalog behind. If another process makes it meanwhile, it is seen.
-        """
-        path = sqlite.database_path(data, database_url)
-        with in_our_words():
-            _refuse_file(data)
-            if path.exists():
-                return cls(_made(path))
-            engine = sqlite.empty_engine()
-            tables.metadata.create_all(engine)
-            return cls(engine, path)
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether the catalog is still to be made."""
-        return self._awaited is not None
-
-    def make(self) -> None:
-        """Make the catalog now, if it was awaited."""
-        with in_our_words():
-            self._make()
+    def __init__(self, database: Database, log: ChangeLog) -> None:
+        """Use `engines.open_store`, which checks that catalog and files belong together."""
+        self._database = database
+        self.recorder = ChangeRecorder(database, log)
 
     def close(self) -> None:
         """Close all connections."""
-        with in_our_words():
-            self._engine.dispose()
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -106,32 +68,19 @@ class Catalog:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with in_our_words():
-            if self._awaited is not None and self._awaited.exists():
-                self._make()
-            with self._engine.connect() as connection:
-                yield connection
+    def _read(self) -> AbstractContextManager[Connection]:
+        return self._database.reading()
+
+    def _write(self) -> AbstractContextManager[Connection]:
+        return self._database.writing()
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        if not self._turn.acquire(timeout=sqlite.BUSY_TIMEOUT_S):
-            raise LockedError("The catalog is busy.", remedy="Try again.")
-        try:
-            with in_our_words():
-                self._make()
-                with sqlite.for_writing(self._engine.connect()) as connection, connection.begin():
-                    yield connection
-        finally:
-            self._turn.release()
-
-    def _make(self) -> None:
-        """Make the catalog that was awaited, or open it if it is there by now."""
-        if self._awaited is not None:
-            engine = _made(self._awaited)
-            self._engine.dispose()
-            self._engine, self._awaited = engine, None
+    def _change(self) -> Iterator[Connection]:
+        """Write what must not be lost: it is beside the files as well before anybody is told that it is done."""
+        with self._write() as connection:
+            changes.written(connection, self.recorder.written)
+            yield connection
+        self.recorder.record()
 
     def faults(self) -> list[str]:
         """Return what the engine finds wrong with the catalog itself; raises what reading one of its rows raises."""
@@ -139,7 +88,7 @@ class Catalog:
             for table in tables.metadata.sorted_tables:
                 for _ in connection.execute(select(table)):
                     pass
-            return sqlite.faults(connection)
+            return self._database.faults(connection)
 
     # Partners and clients
 
@@ -160,7 +109,7 @@ class Catalog:
 
     def remove_partner(self, tenant: str) -> None:
         """Remove a partner, its clients and operations; refused with UsageError while datasets are in force."""
-        with self._write() as connection:
+        with self._change() as connection:
             partners.remove(connection, tenant)
 
     def add_client(self, partner: str, name: str, now: datetime) -> tuple[RegisteredClient, str]:
@@ -175,7 +124,7 @@ class Catalog:
 
     def revoke_client(self, partner: str, client_id: str, now: datetime) -> None:
         """End a client; raises MissingError."""
-        with self._write() as connection:
+        with self._change() as connection:
             partners.revoke(connection, partner, client_id, now)
 
     def check_client(self, client_id: str, secret: str) -> RegisteredClient | None:
@@ -246,30 +195,78 @@ class Catalog:
         `whole` segment replaces all others; a named one replaces its namesake. Segments that hold what is in force
         already change nothing, and a dataset of only such keeps its revision. `contents` are what each dataset will
         hold, computed on the revision in `computed_on`. Raises MovedError when something that would be replaced has
-        changed since the base, and RebaseError when other segments have changed since the contents were computed.
+        changed since the base or the publication was swept meanwhile, and RebaseError when other segments have changed
+        since the contents were computed.
         """
-        with self._write() as connection:
-            return commits.commit(connection, publication, segments, bases, computed_on, contents, now)
+        made: list[Revision] | None = None
+        try:
+            with self._write() as connection:
+                changes.written(connection, self.recorder.written)
+                made = commits.commit(connection, publication, segments, bases, computed_on, contents, now)
+        except CounterfoilError:
+            # Where the answer to COMMIT itself was lost, trying to condemn tells what became of it.
+            if made is None or self.condemn(publication):
+                raise
+        self.recorder.record()
+        return made
 
     def set_in_force(self, dataset: Dataset, revision_id: str | None, expected: str | None, now: datetime) -> None:
         """Put an older revision in force (restore), or none (withdraw); raises MovedError unless `expected` was.
 
         All segments of the revision must have their renderings: see `record_renderings`.
         """
-        with self._write() as connection:
+        with self._change() as connection:
             commits.set_in_force(connection, dataset, revision_id, expected, now)
 
-    # Sweep. Each of these forgets first; the caller then deletes the files it is told (see `files.py`).
+    # Publications
+
+    def begin_publication(self, publication: str, now: datetime, sources: Mapping[str, Any] | None = None) -> None:
+        """Record that a publication is about to write files; `sources` is any JSON object about its input."""
+        with self._write() as connection:
+            publications.begin(connection, publication, now, sources or {})
+
+    def condemn(self, publication: str) -> bool:
+        """Make sure that a publication never commits. False: it has."""
+        with self._write() as connection:
+            return publications.condemn(connection, publication)
+
+    def end_publication(self, publication: str) -> None:
+        """Forget a publication that never committed, after its files were deleted."""
+        with self._write() as connection:
+            publications.end(connection, publication)
+
+    def unfinished_publications(self) -> list[str]:
+        """Return the publications that are open or condemned: at work, or dead."""
+        with self._read() as connection:
+            return publications.unfinished(connection)
+
+    def sources(self, publication: str) -> dict[str, Any] | None:
+        """Return what was recorded about a publication's input, None for an unknown one."""
+        with self._read() as connection:
+            return publications.sources(connection, publication)
+
+    # Sweep. Each of these forgets first and notes what is to be deleted; the caller then deletes it.
 
     def drop_renderings(self, now: datetime) -> list[str]:
         """Forget the renderings that nothing can reach any more; the lake stays. Return the paths to delete."""
         with self._write() as connection:
             return retention.drop_renderings(connection, now)
 
-    def record_renderings(self, segment_id: int, files: Sequence[NewFile]) -> bool:
-        """List renderings that were made again. False: they are there already, or the segment is gone."""
+    def record_renderings(self, publication: str, made: Mapping[int, Sequence[NewFile]]) -> None:
+        """List renderings that a publication made again, by segment; raises MovedError if it was swept meanwhile."""
         with self._write() as connection:
-            return retention.record_renderings(connection, segment_id, files)
+            retention.record_renderings(connection, publication, made)
+
+    def files_to_delete(self) -> list[str]:
+        """Return the paths of the files that were forgotten and are still to be deleted."""
+        with self._read() as connection:
+            return publications.deletions(connection)
+
+    def files_deleted(self, paths: Sequence[str]) -> None:
+        """Note that forgotten files are gone."""
+        for start in range(0, len(paths), _PATHS_AT_A_TIME):
+            with self._write() as connection:
+                publications.deleted(connection, paths[start : start + _PATHS_AT_A_TIME])
 
     def forget_revisions(
         self,
@@ -283,14 +280,9 @@ class Catalog:
             return retention.forget_revisions(connection, now, keep_billed, keep_unbilled)
 
     def publications_known(self) -> set[str]:
-        """Return the publications of which the catalog lists a file."""
+        """Return all publications, those at work too."""
         with self._read() as connection:
-            return revisions.publications(connection)
-
-    def paths_in(self, publication: str) -> set[str]:
-        """Return the stored paths that the catalog lists in one publication."""
-        with self._read() as connection:
-            return revisions.paths_in(connection, publication)
+            return publications.known(connection)
 
     # Operations
 
@@ -323,20 +315,3 @@ class Catalog:
         """Forget the operations that expired before a time; return how many."""
         with self._write() as connection:
             return operations.forget(connection, before)
-
-
-def _refuse_file(data: Path) -> None:
-    if data.exists() and not data.is_dir():
-        raise DataFolderError(f"{data} is a file, not a folder.", remedy="Name a folder with --data.")
-
-
-def _made(path: Path) -> Engine:
-    """Return the engine of the catalog at `path`, of this program's version; it is made where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    engine = sqlite.engine_for(path)
-    try:
-        schema.prepare(engine, path)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine

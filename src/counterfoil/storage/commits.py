@@ -4,8 +4,8 @@ Each runs inside one write transaction that its caller opened, and writers come 
 here is still true when it is changed here. The files of a publication are sealed before; until the transaction
 ends nobody can see them, and after it everybody does.
 
-What a newcomer gets wrong: a segment that holds what the one in force holds already is not recorded again. The
-old row is shared by the new revision, and the new files belong to nobody: sweep deletes them.
+A segment that holds what the one in force holds already is not recorded again: the new revision shares the old row,
+and the new files are deleted.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, case, insert, literal, select, update
 
 from counterfoil.errors import MissingError, MovedError, RebaseError, UsageError
 from counterfoil.model import WHOLE, Contents, Dataset, etag
-from counterfoil.storage import partners, revisions, tables
+from counterfoil.storage import changes, partners, publications, revisions, tables
+from counterfoil.storage.places import publication_of
 from counterfoil.storage.records import NewFile, NewSegment, Revision, Segment
 
 
@@ -43,43 +44,68 @@ def commit(
             raise UsageError(f"Segment {segment.name} of {segment.dataset} is given twice.")
         its[segment.name] = segment
     assert named.keys() == bases.keys(), "every dataset that is published needs its base, and no other does"
-    return [
-        _commit_one(connection, publication, its, bases[dataset], (computed_on[dataset], contents[dataset]), now)
-        for dataset, its in named.items()
+    publications.commit(connection, publication, sum(len(segment.files) for segment in segments))
+    change = changes.mark(connection).counter + 1
+    work = _Commit(connection, publication, change, now)
+    revisions_in_force = [
+        work.one(its, bases[dataset], computed_on[dataset], contents[dataset]) for dataset, its in named.items()
     ]
+    if not work.recorded:
+        publications.forget_empty(connection, [publication])
+        return revisions_in_force
+    superfluous = {file.path for segment in segments for file in segment.files} - work.recorded
+    publications.to_delete(connection, sorted(superfluous))
+    counted = changes.count(connection, {"publication": publication, "at": now.isoformat(), "revisions": work.made})
+    assert counted == change
+    return revisions_in_force
 
 
-def _commit_one(
-    connection: Connection,
-    publication: str,
-    new: Mapping[str, NewSegment],
-    base_id: str | None,
-    computed: tuple[str | None, Contents],
-    now: datetime,
-) -> Revision:
-    computed_on, contents = computed
-    dataset = next(iter(new.values())).dataset
-    if WHOLE in new and len(new) > 1:
-        raise UsageError(f"{dataset} is published as a whole and in named segments at once.")
-    current = revisions.in_force(connection, dataset)
-    held = _segments(connection, current.id if current else None)
-    unchanged = {name for name in new if name in held and held[name].contents.same_as(new[name].contents)}
-    if current is not None and len(unchanged) == len(new):
-        return current
-    _fence(connection, dataset, base_id, current, new)
-    if WHOLE in held and WHOLE not in new:
-        raise UsageError(
-            f"{dataset} is in force as a whole, so a named segment cannot be added to it.",
-            remedy="Publish it as a whole again, or withdraw it first.",
+class _Commit:
+    """One publication while it is committed: the revisions it makes, and the paths of the files it records."""
+
+    def __init__(self, connection: Connection, publication: str, change: int, now: datetime) -> None:
+        self._connection = connection
+        self._publication = publication
+        self._change = change
+        self._now = now
+        self.made: list[dict[str, object]] = []
+        self.recorded: set[str] = set()
+
+    def one(
+        self, new: Mapping[str, NewSegment], base_id: str | None, computed_on: str | None, contents: Contents
+    ) -> Revision:
+        """Commit one dataset; returns the revision in force then."""
+        connection = self._connection
+        dataset = next(iter(new.values())).dataset
+        if WHOLE in new and len(new) > 1:
+            raise UsageError(f"{dataset} is published as a whole and in named segments at once.")
+        current = revisions.in_force(connection, dataset)
+        held = _segments(connection, current.id if current else None)
+        unchanged = {name for name in new if name in held and held[name].contents.same_as(new[name].contents)}
+        if current is not None and len(unchanged) == len(new):
+            return current
+        _fence(connection, dataset, base_id, current, new)
+        if WHOLE in held and WHOLE not in new:
+            raise UsageError(
+                f"{dataset} is in force as a whole, so a named segment cannot be added to it.",
+                remedy="Publish it as a whole again, or withdraw it first.",
+            )
+        kept = {} if WHOLE in new else dict(held)
+        if kept and current is not None and current.id != computed_on:
+            raise RebaseError(
+                f"Other segments of {dataset} went to revision {current.id} meanwhile.", remedy="Try again."
+            )
+        _check_sum(dataset, [segment.contents for name, segment in kept.items() if name not in new], new, contents)
+        ids = {name: (segment.id, segment.publication) for name, segment in kept.items()}
+        for name in new.keys() - unchanged:
+            ids[name] = _record_segment(connection, self._publication, new[name]), self._publication
+            self.recorded.update(file.path for file in new[name].files)
+        segment_ids = [segment_id for segment_id, _ in ids.values()]
+        made = _record_revision(connection, dataset, contents, segment_ids, current, self._change, self._now)
+        self.made.append(
+            changes.revision_to_json(made, sorted((publication, name) for name, (_, publication) in ids.items()))
         )
-    kept = {} if WHOLE in new else dict(held)
-    if kept and current is not None and current.id != computed_on:
-        raise RebaseError(f"Other segments of {dataset} went to revision {current.id} meanwhile.", remedy="Try again.")
-    _check_sum(dataset, [segment.contents for name, segment in kept.items() if name not in new], new, contents)
-    ids = {name: segment.id for name, segment in kept.items()}
-    for name in new.keys() - unchanged:
-        ids[name] = _record_segment(connection, publication, new[name])
-    return _record_revision(connection, dataset, contents, ids.values(), current, now)
+        return made
 
 
 def _fence(
@@ -139,21 +165,22 @@ def _record_segment(connection: Connection, publication: str, segment: NewSegmen
         )
     ).inserted_primary_key
     assert made is not None
-    assert all(file.path.startswith(f"{publication}/") for file in segment.files), "a file of another publication"
-    record_files(connection, made[0], segment.files)
+    record_files(connection, publication, made[0], segment.files)
     return int(made[0])
 
 
-def record_files(connection: Connection, segment_id: int, files: Sequence[NewFile]) -> None:
-    """List sealed files under a segment."""
+def record_files(connection: Connection, publication: str, segment_id: int, files: Sequence[NewFile]) -> None:
+    """List sealed files of a publication under a segment."""
+    assert all(publication_of(file.path) == publication for file in files), "a file of another publication"
     rows = [
         {
             "segment_id": segment_id,
-            "publication": file.path.partition("/")[0],
+            "publication": publication,
             "rendering": file.rendering.value,
             "part": file.part,
             "path": file.path,
-            "size_bytes": file.size_bytes,
+            "offset": file.offset,
+            "length": file.size_bytes,
             "sha256": file.sha256,
             "line_items": file.line_items,
         }
@@ -169,6 +196,7 @@ def _record_revision(
     contents: Contents,
     segment_ids: Iterable[int],
     current: Revision | None,
+    change: int,
     now: datetime,
 ) -> Revision:
     partners.register(connection, dataset.partner, now)
@@ -197,6 +225,9 @@ def _record_revision(
             published_at=now,
             base_id=base_id,
             superseded_at=None,
+            billed=dataset.scope.is_billed,
+            swept=False,
+            change=change,
         )
     )
     connection.execute(
@@ -247,7 +278,9 @@ def set_in_force(
         _supersede(connection, current_id, now)
     if revision_id is not None:
         chosen = tables.revisions.c.id == revision_id
-        connection.execute(update(tables.revisions).where(chosen).values(superseded_at=None))
+        connection.execute(update(tables.revisions).where(chosen).values(superseded_at=None, swept=False))
+    change = {"at": now.isoformat(), "dataset": changes.dataset_to_json(dataset), "inForce": revision_id}
+    changes.count(connection, change)
 
 
 def _require_servable(connection: Connection, dataset: Dataset, revision_id: str) -> None:
@@ -265,5 +298,8 @@ def _require_servable(connection: Connection, dataset: Dataset, revision_id: str
 
 
 def _supersede(connection: Connection, revision_id: str, now: datetime) -> None:
+    # Never before it was published, whatever a clock that was set back says.
+    published_at = tables.revisions.c.published_at
+    superseded_at = case((published_at > now, published_at), else_=literal(now, published_at.type))
     chosen = tables.revisions.c.id == revision_id
-    connection.execute(update(tables.revisions).where(chosen).values(superseded_at=now))
+    connection.execute(update(tables.revisions).where(chosen).values(superseded_at=superseded_at))

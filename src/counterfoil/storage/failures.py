@@ -13,18 +13,26 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 
-from counterfoil.errors import CounterfoilError, DataFolderError, FullDiskError, LockedError
+from counterfoil.errors import (
+    CounterfoilError,
+    DataFolderError,
+    FullDiskError,
+    LockedError,
+    LostCatalogError,
+    UsageError,
+)
 
 _FULL: Final = ("There is no room left in the data folder.", "Make room on its disk, then try again.")
 _BUSY: Final = ("The catalog is busy.", "Another process is writing to it; try again.")
 _NOT_OURS: Final = (
     "The catalog is damaged, or is no Counterfoil catalog.",
-    "Name another data folder with --data, or bring catalog.sqlite back from a backup.",
+    "Bring catalog.sqlite back from a backup, or make one of the sealed files: counterfoil rebuild",
 )
 _CLOSED: Final = (
     "The data folder cannot be read or written.",
     "Let the user that runs Counterfoil own the folder and all that is in it.",
 )
+_NO_LOCKS: Final = ("The data folder's file system has no locks.", "Put the data folder on a local disk.")
 _BROKEN: Final = ("The disk refused to read or write the data folder.", "Check the disk and the system's log.")
 
 # SQLite's names: the primary result code, and before it the extended codes that mean something else.
@@ -34,9 +42,9 @@ _SQLITE: Final[dict[str, tuple[type[CounterfoilError], tuple[str, str]]]] = {
     "SQLITE_BUSY": (LockedError, _BUSY),
     "SQLITE_LOCKED": (LockedError, _BUSY),
     "SQLITE_PROTOCOL": (LockedError, _BUSY),
-    "SQLITE_NOTADB": (DataFolderError, _NOT_OURS),
-    "SQLITE_CORRUPT": (DataFolderError, _NOT_OURS),
-    "SQLITE_FORMAT": (DataFolderError, _NOT_OURS),
+    "SQLITE_NOTADB": (LostCatalogError, _NOT_OURS),
+    "SQLITE_CORRUPT": (LostCatalogError, _NOT_OURS),
+    "SQLITE_FORMAT": (LostCatalogError, _NOT_OURS),
     "SQLITE_CANTOPEN": (DataFolderError, _CLOSED),
     "SQLITE_READONLY": (DataFolderError, _CLOSED),
     "SQLITE_PERM": (DataFolderError, _CLOSED),
@@ -56,10 +64,7 @@ _SYSTEM: Final[dict[int, tuple[type[CounterfoilError], tuple[str, str]]]] = {
         DataFolderError,
         ("Too many files are open.", "Raise the limit (ulimit -n), then start Counterfoil again."),
     ),
-    errno.ENOLCK: (
-        DataFolderError,
-        ("The data folder's file system has no locks.", "Put the data folder on a local disk."),
-    ),
+    **dict.fromkeys((errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS), (DataFolderError, _NO_LOCKS)),
 }
 
 
@@ -82,6 +87,14 @@ def translated(error: BaseException) -> CounterfoilError | None:
         return None
     kind, (message, remedy) = found
     return kind(f"{message[:-1]} ({error}).", remedy=remedy)
+
+
+def unknown_database() -> UsageError:
+    """Return the refusal of a database that we cannot use. Its URL may hold a password, so it is not repeated."""
+    return UsageError(
+        "DATABASE_URL names a database that Counterfoil cannot use yet.",
+        remedy="Leave it out, or write sqlite:////full/path/to/catalog.sqlite.",
+    )
 
 
 @contextmanager

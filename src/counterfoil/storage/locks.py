@@ -1,12 +1,8 @@
-"""Locks that the system takes back when the process that holds them dies, however it dies.
+"""Locks by name: files that the system unlocks when the process that holds them dies, however it dies.
 
-They are flock'ed files. One publication at a time holds a dataset; others are told so at once rather than made to
-wait. A lock belongs to the open file, so it also keeps out other threads, and a process forked while it is held keeps
-it until that process ends.
-
-What a newcomer would get wrong: a lock whose file is deleted and made again is two locks. So files are deleted only
-where no data folder came of them, by whoever holds the lock; and whoever takes a lock looks whether the file it took
-still has the name.
+A lock belongs to the open file, so it also keeps out other threads, and a process forked while it is held keeps it
+until that process ends. A lock whose file is deleted and made again would be two locks; so whoever takes one checks
+that the file it locked still has its name.
 """
 
 from __future__ import annotations
@@ -15,67 +11,109 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from counterfoil.errors import DataFolderError, LockedError
-from counterfoil.model import Dataset
 from counterfoil.storage.failures import in_our_words
+from counterfoil.storage.folder_files import make_private_folders
 
 _ATTEMPTS_MAX: Final = 16
 
 
-class DatasetLocks:
-    """One lock for each dataset, as files of one folder."""
+class Held(Protocol):
+    """A lock that was taken."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether somebody else may hold it by now, because it was a lease and ended."""
+
+    def release(self) -> None:
+        """Let go of it. May be called twice."""
+
+
+class Locks(Protocol):
+    """Locks by name, shared by all processes that use one store."""
+
+    @property
+    def are_certain(self) -> bool:
+        """Whether a free lock proves that its last holder is dead; leases may end under a living one."""
+
+    def take(self, name: str, *, once: bool = False) -> Held:
+        """Take a lock, or raise LockedError at once where it is held. `once`: nobody will take it again."""
+
+    def wait(self, name: str) -> AbstractContextManager[None]:
+        """Hold a lock for the length of a context, after waiting for whoever holds it."""
+
+
+def refuse_lost(held: Iterable[Held]) -> None:
+    """Raise LockedError if one of these locks was lost meanwhile."""
+    if any(each.is_lost for each in held):
+        raise LockedError("This publication lost its lock while it was at work.", remedy="Publish it again.")
+
+
+class FileLocks:
+    """One file for each lock, in one folder, which is made when it is first needed."""
+
+    are_certain: Final = True
 
     def __init__(self, root: Path) -> None:
-        """Use `<data>/locks`; it is made when first needed."""
+        """Use `<data>/locks`."""
         self._root = root
 
+    def take(self, name: str, *, once: bool = False) -> Held:
+        """Take a lock, or raise LockedError naming the process that holds it."""
+        path = self._path(name)
+        with in_our_words():
+            for _ in range(_ATTEMPTS_MAX):
+                make_private_folders(self._root)
+                with suppress(FileNotFoundError):  # the folder was taken away again
+                    descriptor = _locked(path, name)
+                    if descriptor is not None:
+                        return _HeldFile(descriptor, path if once else None)
+        raise DataFolderError(
+            f"The lock of {name} vanished again and again.", remedy="Look for what deletes files in the data folder."
+        )
+
     @contextmanager
-    def hold(self, datasets: Iterable[Dataset]) -> Iterator[None]:
-        """Hold all these datasets, or raise LockedError naming the one that another publication holds."""
-        with ExitStack() as held:
-            with in_our_words():
-                for dataset in sorted(set(datasets)):
-                    held.callback(os.close, self._take(dataset))
+    def wait(self, name: str) -> Iterator[None]:
+        """Hold a lock for the length of a context, after waiting for whoever holds it."""
+        make_private_folders(self._root)
+        with wait_for(self._path(name)):
             yield
 
-    def remove_free(self) -> None:
-        """Delete the locks that nobody holds. For a folder in which nothing was published, and only there."""
-        with in_our_words():
-            for path in sorted(self._root.glob("*.lock")):
-                with suppress(LockedError):
-                    descriptor = _locked(path, "this lock")
-                    if descriptor is not None:
-                        path.unlink(missing_ok=True)
-                        os.close(descriptor)
-
-    def _take(self, dataset: Dataset) -> int:
-        for _ in range(_ATTEMPTS_MAX):
-            with suppress(FileNotFoundError):  # the folder was taken away again, by a publication that came to nothing
-                self._root.mkdir(parents=True, exist_ok=True)
-                descriptor = _locked(self._root / _file_name(dataset), str(dataset))
-                if descriptor is not None:
-                    break
-        else:
-            raise DataFolderError(
-                "A dataset's lock vanished again and again.", remedy="Look for what deletes files in the data folder."
-            )
-        # Only for the message to others, so a full disk may keep it from being written.
-        with suppress(OSError):
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        return descriptor
+    def _path(self, name: str) -> Path:
+        return self._root / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.lock"
 
 
-def _locked(path: Path, what: str) -> int | None:
+class _HeldFile:
+    is_lost: Final = False
+
+    def __init__(self, descriptor: int, path: Path | None) -> None:
+        self._descriptor: int | None = descriptor
+        self._path = path
+
+    def release(self) -> None:
+        """Let go of the lock; its file goes first if nobody will want it again."""
+        if self._descriptor is not None:
+            if self._path is not None:
+                with suppress(OSError):
+                    self._path.unlink()
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _locked(path: Path, name: str) -> int | None:
     """Return the open file of a lock, held; None where another file has its name by now. Raises LockedError."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(descriptor), path.stat()):
+            # Only for the message to others, so a full disk may keep it from being written.
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             return descriptor
     except FileNotFoundError:
         pass
@@ -83,7 +121,7 @@ def _locked(path: Path, what: str) -> int | None:
         holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
         os.close(descriptor)
         raise LockedError(
-            f"Another publication{f' (process {holder})' if holder else ''} holds {what}.",
+            f"Another publication{f' (process {holder})' if holder else ''} holds {name}.",
             remedy="Try again when it is done.",
         ) from None
     except BaseException:
@@ -96,15 +134,9 @@ def _locked(path: Path, what: str) -> int | None:
 @contextmanager
 def wait_for(path: Path) -> Iterator[None]:
     """Hold one file's lock, after waiting for whoever holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
-
-
-def _file_name(dataset: Dataset) -> str:
-    scope = dataset.scope
-    key = "\0".join((dataset.kind.value, dataset.partner, scope.invoice, scope.period, scope.currency))
-    return hashlib.sha256(key.encode()).hexdigest()[:32] + ".lock"

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from counterfoil.errors import MissingError, UsageError
 from counterfoil.model import tenant_id
-from counterfoil.storage import tables
+from counterfoil.storage import changes, tables
 from counterfoil.storage.records import Partner, RegisteredClient
 
 CLIENT_NAME_LENGTH_MAX: Final = 100
@@ -72,6 +72,7 @@ def remove(connection: Connection, tenant: str) -> None:
     connection.execute(delete(tables.operations).where(tables.operations.c.partner == tenant))
     connection.execute(delete(tables.clients).where(tables.clients.c.partner == tenant))
     connection.execute(delete(tables.partners).where(tables.partners.c.tenant == tenant))
+    changes.count(connection)
 
 
 def add_client(connection: Connection, tenant: str, name: str, now: datetime) -> tuple[RegisteredClient, str]:
@@ -110,6 +111,7 @@ def revoke(connection: Connection, tenant: str, client_id: str, now: datetime) -
             f"{tenant} has no client {client_id}.", remedy=f"See: counterfoil clients list --partner {tenant}"
         )
     connection.execute(update(tables.clients).where(*its, tables.clients.c.revoked_at.is_(None)).values(revoked_at=now))
+    changes.count(connection)
 
 
 def check(connection: Connection, client_id: str, secret: str) -> RegisteredClient | None:

@@ -34,7 +34,10 @@ class RegisteredClient:
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """One sealed file. `path` is `<publication>/<file name>`; `part` counts from 0 within segment and rendering."""
+    """One sealed file: `size_bytes` from `offset` within the object at `path` (see `places`).
+
+    `part` counts from 0 within segment and rendering.
+    """
 
     rendering: Rendering
     part: int
@@ -42,6 +45,7 @@ class NewFile:
     size_bytes: int
     sha256: str
     line_items: int
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +60,15 @@ class StoredFile:
     size_bytes: int
     sha256: str
     line_items: int
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class NewSegment:
-    """A named part of a dataset, sealed and ready to be committed."""
+    """A named part of a dataset, sealed and ready to be committed.
+
+    `made_by` names the publication that made the segment, where these files are only its renderings, made again.
+    """
 
     dataset: Dataset
     name: str
@@ -68,13 +76,14 @@ class NewSegment:
     contents: Contents
     files: tuple[NewFile, ...]
     warnings: Mapping[str, int]
+    made_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A named part of one or more revisions.
 
-    `publication` is the one that made it; renderings made again later lie under another (see each file's path).
+    `publication` is the one that made it; renderings made again later belong to another (see each file's path).
     `rendered` is False once sweep has dropped everything but the lake.
     """
 

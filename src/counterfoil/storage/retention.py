@@ -1,7 +1,7 @@
-"""What may be forgotten, and forgetting it: first in the catalog, then (by the caller) on the disk.
+"""What may be forgotten, and forgetting it: first in the catalog, then (by the caller) in the files.
 
-The order matters. A crash between the two leaves files that the catalog does not list, which a later sweep finds
-and deletes; the other order would leave a catalog that promises files that are gone.
+The order matters. What is forgotten is noted as still to be deleted in the same transaction, so a crash between the two
+leaves work for the next sweep; the other order would leave a catalog that promises files that are gone.
 
 How long renderings of a superseded revision are kept, and why, is in `lifetimes`. Should those lives ever be longer,
 the operations themselves are asked too: while one of a revision has not expired, or could have renewed a link that
@@ -13,7 +13,7 @@ when no revision that holds it may be reached.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -21,70 +21,109 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, sel
 
 from counterfoil import lifetimes
 from counterfoil.model import Rendering
-from counterfoil.storage import commits, revisions, tables
-from counterfoil.storage.records import Forgotten, NewFile
+from counterfoil.storage import commits, publications, revisions, tables
+from counterfoil.storage.places import change_path
+from counterfoil.storage.records import Forgotten, NewFile, Revision
 
 _Id = TypeVar("_Id", int, str)
 _IDS_PER_STATEMENT: Final = 500  # engines limit how many values one statement may hold
 
 
 def drop_renderings(connection: Connection, now: datetime) -> list[str]:
-    """Forget all but the lake of the segments that nothing can reach; return the paths of the files."""
-    held = tables.revision_segments
+    """Forget all but the lake of the segments that nothing can reach; return the paths of the files.
+
+    Only revisions that were not looked at since they came of age are looked at: a segment that one of them shares with
+    a revision still reachable is dropped when that one's turn comes.
+    """
+    due = select(tables.revisions.c.id).where(tables.TO_SWEEP, ~_reachable(now))
+    held, paths = tables.revision_segments, list[str]()
+    sharing = held.alias()
     reached = exists().where(
-        held.c.segment_id == tables.segments.c.id, held.c.revision_id == tables.revisions.c.id, _reachable(now)
+        sharing.c.segment_id == tables.segments.c.id,
+        sharing.c.revision_id == tables.revisions.c.id,
+        _reachable(now),
     )
-    idle = select(tables.segments.c.id).where(tables.segments.c.rendered, ~reached)
-    paths: list[str] = []
-    for ids in _portions(connection.execute(idle).scalars().all()):
-        its = and_(tables.files.c.segment_id.in_(ids), tables.files.c.rendering != Rendering.LAKE.value)
-        paths += connection.execute(select(tables.files.c.path).where(its)).scalars()
-        connection.execute(delete(tables.files).where(its))
-        connection.execute(update(tables.segments).where(tables.segments.c.id.in_(ids)).values(rendered=False))
+    for revision_ids in _portions(connection.execute(due).scalars().all()):
+        idle = select(tables.segments.c.id).distinct().join(held).where(held.c.revision_id.in_(revision_ids))
+        for ids in _portions(connection.execute(idle.where(tables.segments.c.rendered, ~reached)).scalars().all()):
+            paths += _forget_files(
+                connection, and_(tables.files.c.segment_id.in_(ids), tables.files.c.rendering != Rendering.LAKE.value)
+            )
+            connection.execute(update(tables.segments).where(tables.segments.c.id.in_(ids)).values(rendered=False))
+        connection.execute(update(tables.revisions).where(tables.revisions.c.id.in_(revision_ids)).values(swept=True))
     return paths
 
 
-def record_renderings(connection: Connection, segment_id: int, new: Sequence[NewFile]) -> bool:
-    """List renderings that were made again. False: they are there already, or the segment is gone."""
-    assert all(file.rendering is not Rendering.LAKE for file in new), "the lake is written once, with its segment"
-    bare = and_(tables.segments.c.id == segment_id, ~tables.segments.c.rendered)
-    if connection.execute(update(tables.segments).where(bare).values(rendered=True)).rowcount == 0:
-        return False
-    commits.record_files(connection, segment_id, new)
-    return True
+def record_renderings(connection: Connection, publication: str, made: Mapping[int, Sequence[NewFile]]) -> None:
+    """List the renderings that a publication made again, by segment; those that are there already are deleted.
+
+    Raises MovedError if the publication was swept.
+    """
+    publications.commit(connection, publication, sum(map(len, made.values())))
+    for segment_id, new in made.items():
+        assert all(file.rendering is not Rendering.LAKE for file in new), "the lake is written once, with its segment"
+        bare = and_(tables.segments.c.id == segment_id, ~tables.segments.c.rendered)
+        if connection.execute(update(tables.segments).where(bare).values(rendered=True)).rowcount:
+            commits.record_files(connection, publication, segment_id, new)
+            holding = select(tables.revision_segments.c.revision_id).where(
+                tables.revision_segments.c.segment_id == segment_id
+            )
+            connection.execute(update(tables.revisions).where(tables.revisions.c.id.in_(holding)).values(swept=False))
+        else:
+            publications.to_delete(connection, [file.path for file in new])
+    publications.to_delete(connection, publications.forget_empty(connection, [publication]))
 
 
 def forget_revisions(
     connection: Connection, now: datetime, keep_billed: timedelta | None, keep_unbilled: timedelta | None
 ) -> Forgotten:
     """Forget whole revisions by the time since they were superseded (None keeps for ever); never one in force."""
-    age: list[ColumnElement[bool]] = []
+    gone: list[Revision] = []
     for keep, billed in ((keep_billed, True), (keep_unbilled, False)):
         if keep is not None:
-            of_kind = tables.datasets.c.invoice != "" if billed else tables.datasets.c.invoice == ""
-            age.append(and_(of_kind, tables.revisions.c.superseded_at <= now - keep))
-    found = revisions.SELECT.where(or_(*age), ~_reachable(now)) if age else None
-    gone = [] if found is None else [revisions.revision_of(row) for row in connection.execute(found)]
-    if not gone:
-        return Forgotten((), ())
+            age = and_(tables.revisions.c.billed == billed, tables.revisions.c.superseded_at <= now - keep)
+            found = connection.execute(revisions.SELECT.where(age, ~_reachable(now)))
+            gone += [revisions.revision_of(row) for row in found]
+    paths: list[str] = []
     for ids in _portions([revision.id for revision in gone]):
-        connection.execute(delete(tables.revision_segments).where(tables.revision_segments.c.revision_id.in_(ids)))
-        connection.execute(delete(tables.revisions).where(tables.revisions.c.id.in_(ids)))
-    paths = _forget_segments(connection)
+        paths += _forget(connection, ids)
     holds_any = exists().where(tables.revisions.c.dataset_id == tables.datasets.c.id)
-    connection.execute(delete(tables.datasets).where(~holds_any))
+    for dataset in {revision.dataset for revision in gone}:
+        connection.execute(delete(tables.datasets).where(revisions.is_dataset(dataset), ~holds_any))
     return Forgotten(tuple(gone), tuple(paths))
 
 
-def _forget_segments(connection: Connection) -> list[str]:
-    """Forget the segments that no revision holds any more; return the paths of their files."""
-    held = exists().where(tables.revision_segments.c.segment_id == tables.segments.c.id)
+def _forget(connection: Connection, ids: Sequence[str]) -> list[str]:
+    """Forget some revisions, and the segments that no other holds; return the paths of their files."""
+    its = tables.revisions.c.id.in_(ids)
+    numbers = connection.execute(select(tables.revisions.c.change).where(its)).scalars().all()
+    held = tables.revision_segments
+    their = connection.execute(select(held.c.segment_id).where(held.c.revision_id.in_(ids)).distinct()).scalars().all()
+    connection.execute(delete(held).where(held.c.revision_id.in_(ids)))
+    connection.execute(delete(tables.revisions).where(its))
+    left = set(
+        connection.execute(select(tables.revisions.c.change).where(tables.revisions.c.change.in_(numbers))).scalars()
+    )
+    publications.to_delete(connection, [change_path(number) for number in set(numbers) - left])
     paths: list[str] = []
-    for ids in _portions(connection.execute(select(tables.segments.c.id).where(~held)).scalars().all()):
-        its = tables.files.c.segment_id.in_(ids)
-        paths += connection.execute(select(tables.files.c.path).where(its)).scalars()
-        connection.execute(delete(tables.files).where(its))
-        connection.execute(delete(tables.segments).where(tables.segments.c.id.in_(ids)))
+    for portion in _portions(their):
+        shared = set(connection.execute(select(held.c.segment_id).where(held.c.segment_id.in_(portion))).scalars())
+        lost = [segment_id for segment_id in portion if segment_id not in shared]
+        made_by = select(tables.segments.c.publication).where(tables.segments.c.id.in_(lost))
+        makers = set(connection.execute(made_by).scalars())
+        paths += _forget_files(connection, tables.files.c.segment_id.in_(lost))
+        connection.execute(delete(tables.segments).where(tables.segments.c.id.in_(lost)))
+        publications.to_delete(connection, publications.forget_empty(connection, makers))
+    return paths
+
+
+def _forget_files(connection: Connection, its: ColumnElement[bool]) -> list[str]:
+    """Forget files and note that they are to be deleted, with the listings of publications that hold no more."""
+    rows = connection.execute(select(tables.files.c.path, tables.files.c.publication).where(its)).all()
+    connection.execute(delete(tables.files).where(its))
+    paths = [row.path for row in rows]
+    publications.to_delete(connection, paths)
+    publications.to_delete(connection, publications.forget_empty(connection, {row.publication for row in rows}))
     return paths
 
 

@@ -123,17 +123,6 @@ def files_after(connection: Connection, file_id: int, limit: int) -> list[Stored
     return [stored_file(row) for row in connection.execute(found)]
 
 
-def publications(connection: Connection) -> set[str]:
-    """Return the publications that the catalog lists a file of."""
-    return set(connection.execute(select(tables.files.c.publication).distinct()).scalars())
-
-
-def paths_in(connection: Connection, publication: str) -> set[str]:
-    """Return the stored paths that the catalog lists in one publication."""
-    found = select(tables.files.c.path).where(tables.files.c.publication == publication)
-    return set(connection.execute(found).scalars())
-
-
 def revision_of(row: Row[Any]) -> Revision:
     """Make a revision of a row of `revisions` joined with `datasets`."""
     return Revision(
@@ -157,9 +146,10 @@ def stored_file(row: Row[Any]) -> StoredFile:
         Rendering(row.rendering),
         row.part,
         row.path,
-        row.size_bytes,
+        row.length,
         row.sha256,
         row.line_items,
+        row.offset,
     )
 
 

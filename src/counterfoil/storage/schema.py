@@ -1,80 +1,116 @@
 """Which version a catalog has, and how it becomes this program's.
 
-A catalog says who made it and in which version, in its `meta` table, which is read before anything is written:
-a file of a newer program, or of another one, is left exactly as it is. Making and upgrading a catalog happens
-under a file lock, in one transaction, so several processes may open one folder at the same first time and a
-crash leaves nothing in between.
+A catalog says who made it, in which version, and which program may still use it (`usable_from`), in its `meta` table.
+That is read before anything is written: a file of another program, or one that this program may not use, is left
+exactly as it is. A program that knows version n uses a newer catalog as long as its `usable_from` is at most n, so that
+the nodes of a cluster can be upgraded one after another: a migration first adds what the new program needs, and a later
+one, with a higher `usable_from`, takes away what only the old program needed.
+
+A new catalog is made under another name and then renamed, so that an empty or half-made file under its own name is
+always damage. Making and upgrading happen under a file lock, and an upgrade in one transaction.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, Engine, inspect, select
 
-from counterfoil.errors import DataFolderError, NewerDataError
-from counterfoil.storage.files import sync_folder
+from counterfoil.errors import DataFolderError, LostCatalogError, NewerDataError
+from counterfoil.storage import sqlite, version_2
+from counterfoil.storage.folder_files import sync_folder
 from counterfoil.storage.locks import wait_for
-from counterfoil.storage.sqlite import for_writing, use_write_ahead_log
-from counterfoil.storage.tables import meta, metadata
+from counterfoil.storage.tables import meta
 
 _APPLICATION: Final = "counterfoil"
+FIRST_VERSION: Final = 2
+USABLE_FROM: Final = 2  # the oldest version whose programs may use a catalog that this one has upgraded
 
 Migration = Callable[[Connection], None]
 
-
-def _version_1(connection: Connection) -> None:
-    # When version 2 comes, today's tables are written out here as they were, and this list grows by one.
-    metadata.create_all(connection)
-
-
-# The n-th (from 1) brings a catalog from version n-1 to n. Never change one that was released.
-MIGRATIONS: Final[tuple[Migration, ...]] = (_version_1,)
+# The first makes a catalog of version 2, each next one brings it one version on. Never change one that was released.
+MIGRATIONS: Final[tuple[Migration, ...]] = (version_2.create,)
 
 
 def prepare(engine: Engine, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Leave `path` a catalog of this program's version, or raise and leave it untouched."""
-    if path.exists() and _version(engine, path, len(migrations)) == len(migrations):
+    """Leave `path` a catalog that this program can use, or raise DataFolderError and leave it untouched."""
+    newest = FIRST_VERSION + len(migrations) - 1
+    if path.exists() and _version(engine, path, newest) >= newest:
         return
     with wait_for(path.with_name(path.name + ".lock")):
-        made = not path.exists()
-        version = _version(engine, path, len(migrations))
-        use_write_ahead_log(engine)
-        with for_writing(engine.connect()) as connection, connection.begin():
-            for migrate in migrations[version:]:
-                migrate(connection)
-            connection.execute(meta.delete())
-            connection.execute(
-                meta.insert(),
-                [
-                    {"key": "application", "value": _APPLICATION},
-                    {"key": "schema_version", "value": str(len(migrations))},
-                ],
-            )
-        if made:
-            sync_folder(path.parent)
+        if not path.exists():
+            _make(path, migrations)
+            return
+        version = _version(engine, path, newest)
+        with sqlite.for_writing(engine.connect()) as connection, connection.begin():
+            _migrate(connection, migrations, version)
+
+
+def _make(path: Path, migrations: Sequence[Migration]) -> None:
+    new = path.with_name(path.name + ".new")
+    sqlite.make_file(new)
+    engine = sqlite.engine_for(new)
+    try:
+        with sqlite.for_writing(engine.connect()) as connection, connection.begin():
+            fill(connection, migrations)
+        # Not before: what is in a log when the disk fills up stays there, and would not be renamed with the file.
+        sqlite.use_write_ahead_log(engine)
+    finally:
+        engine.dispose()
+    new.rename(path)
+    sync_folder(path.parent)
+
+
+def fill(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Make an empty database a new catalog with an id of its own."""
+    _migrate(connection, migrations, FIRST_VERSION - 1)
+    connection.execute(meta.insert(), [{"key": "id", "value": uuid.uuid4().hex}, {"key": "counter", "value": "0"}])
+
+
+def _migrate(connection: Connection, migrations: Sequence[Migration], version: int) -> None:
+    for migrate in migrations[version - FIRST_VERSION + 1 :]:
+        migrate(connection)
+    said = {
+        "application": _APPLICATION,
+        "schema_version": str(FIRST_VERSION + len(migrations) - 1),
+        "usable_from": str(USABLE_FROM),
+    }
+    connection.execute(meta.delete().where(meta.c.key.in_(said)))
+    connection.execute(meta.insert(), [{"key": key, "value": value} for key, value in said.items()])
 
 
 def _version(engine: Engine, path: Path, newest: int) -> int:
-    """Return the catalog's version, 0 for an empty file."""
+    """Return the catalog's version."""
+    if path.is_file() and not path.stat().st_size:
+        raise LostCatalogError(
+            f"{path} is empty, which no catalog ever is.",
+            remedy="Bring it back from a backup, or make one of the sealed files: counterfoil rebuild",
+        )
     said: dict[str, str] = {}
     with engine.connect() as connection:
         inspector = inspect(connection)
-        tables = inspector.get_table_names()
-        if not tables:
-            return 0
-        if "meta" in tables and {column["name"] for column in inspector.get_columns("meta")} == {"key", "value"}:
+        if "meta" in inspector.get_table_names() and {column["name"] for column in inspector.get_columns("meta")} == {
+            "key",
+            "value",
+        }:
             said = {row.key: row.value for row in connection.execute(select(meta))}
-    if said.get("application") != _APPLICATION or not said.get("schema_version", "").isdecimal():
+    numbers = [said.get("schema_version", ""), said.get("usable_from", said.get("schema_version", ""))]
+    if said.get("application") != _APPLICATION or not all(number.isdecimal() for number in numbers):
+        raise DataFolderError(f"{path} is the database of another program.", remedy="Name another data folder.")
+    version, usable_from = map(int, numbers)
+    if version < FIRST_VERSION:
         raise DataFolderError(
-            f"{path} is the database of another program.", remedy="Name another data folder with --data."
+            f"{path} was written before Counterfoil's first release (catalog version {version}) and cannot be read.",
+            remedy="Publish again into a new data folder.",
+            parameter="data",
         )
-    version = int(said["schema_version"])
-    if version > newest:
+    if usable_from > newest:
         raise NewerDataError(
             f"{path} was written by a newer Counterfoil (catalog version {version}; this one knows {newest}).",
-            remedy="Upgrade Counterfoil, or name another data folder with --data.",
+            remedy="Upgrade Counterfoil, or name another data folder.",
+            parameter="data",
         )
     return version

@@ -2,32 +2,90 @@
 
 Python's driver begins transactions by itself, late and only before some statements. We turn that off and begin
 them ourselves: plainly to read (one snapshot), IMMEDIATE to write. A write transaction that began plainly would
-fail at once, without waiting, when another process wrote first. On Postgres the same promise, "one writer at a
+fail at once, without waiting, when another process wrote first. On PostgreSQL the same promise, "one writer at a
 time", is one advisory lock at the beginning of a write transaction.
 
-The write-ahead log needs a local disk; a network share has not the shared memory it uses.
+The write-ahead log needs a local disk: its index is shared memory, which a network share does not have.
 """
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import make_url
-from sqlalchemy.pool import StaticPool
 
-from counterfoil.errors import UsageError
+from counterfoil.errors import LockedError
+from counterfoil.storage.failures import in_our_words, unknown_database
 
 CATALOG_NAME: Final = "catalog.sqlite"
 BUSY_TIMEOUT_S: Final = 30
+_CHECKPOINT_TIMEOUT_MS: Final = 1_000
 # Idle connections kept, one for each thread that is likely to ask at once. More are opened when needed.
 _POOL_SIZE: Final = 40
 _WRITES: Final = "counterfoil_writes"
 
 
+class SqliteDatabase:
+    """An open catalog file, shared by threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        # Threads of one process queue here: SQLite makes writers sleep and retry, which is slower and unfair.
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection that sees one moment."""
+        with in_our_words(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Give a connection in a write transaction, committed at the end; raises LockedError after 30 s."""
+        if not self._turn.acquire(timeout=BUSY_TIMEOUT_S):
+            raise LockedError("The catalog is busy.", remedy="Try again.")
+        try:
+            with in_our_words(), for_writing(self._engine.connect()) as connection, connection.begin():
+                yield connection
+        finally:
+            self._turn.release()
+
+    def settle(self) -> None:
+        """Move what was committed from the write-ahead log into the file: one damaged bit would end the whole log.
+
+        The log keeps its room, so that a full disk still lets a sweep write. A busy reader only delays this.
+        """
+        with suppress(exc.DBAPIError), self._engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            try:
+                raw.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_TIMEOUT_MS}")
+                with suppress(Exception):
+                    raw.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+            finally:
+                raw.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1_000}")
+
+    def faults(self, connection: Connection) -> list[str]:
+        """Return what the engine finds wrong with its own file: pages, indexes that disagree with tables, keys."""
+        found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
+        lost = connection.exec_driver_sql("PRAGMA foreign_key_check")
+        found += [f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there" for row in lost]
+        return [each for each in found if each != "ok"]
+
+    def close(self) -> None:
+        """Close all connections."""
+        with in_our_words():
+            self._engine.dispose()
+
+
 def database_path(data: Path, database_url: str | None) -> Path:
-    """Return where the catalog lies; raises UsageError for an engine we do not have."""
+    """Return where the catalog is; raises UsageError for an engine we do not have."""
     if database_url is None:
         return data / CATALOG_NAME
     try:
@@ -35,11 +93,7 @@ def database_path(data: Path, database_url: str | None) -> Path:
     except exc.ArgumentError:
         url = None
     if url is None or url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
-        # The URL itself may hold a password, so it is not repeated.
-        raise UsageError(
-            "DATABASE_URL names a database that Counterfoil cannot use yet.",
-            remedy="Leave it out, or write sqlite:////full/path/to/catalog.sqlite.",
-        )
+        raise unknown_database()
     return Path(url.database)
 
 
@@ -55,22 +109,26 @@ def engine_for(path: Path) -> Engine:
         pool_use_lifo=True,  # the connection used last has the warmest cache
         connect_args={"timeout": BUSY_TIMEOUT_S},
     )
-    event.listen(engine, "connect", _set_up)
-    event.listen(engine, "begin", _begin)
+    set_up(engine)
     return engine
 
 
-def empty_engine() -> Engine:
-    """Return the engine of a database in memory, which has nothing in it; for one process, as the others are."""
-    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+def set_up(engine: Engine) -> None:
+    """Make all connections of an engine begin their transactions as this module says."""
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
-    return engine
 
 
 def for_writing(connection: Connection) -> Connection:
     """Make the next transaction of this connection a writing one."""
     return connection.execution_options(**{_WRITES: True})
+
+
+def make_file(path: Path) -> None:
+    """Make an empty database file, for its owner alone; what a killed process left there is replaced."""
+    for end in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def use_write_ahead_log(engine: Engine) -> None:
@@ -80,14 +138,6 @@ def use_write_ahead_log(engine: Engine) -> None:
         connection.cursor().execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()
-
-
-def faults(connection: Connection) -> list[str]:
-    """Return what the engine finds wrong with its own file: pages, indexes that disagree with tables, keys."""
-    found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
-    lost = connection.exec_driver_sql("PRAGMA foreign_key_check")
-    found += [f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there" for row in lost]
-    return [each for each in found if each != "ok"]
 
 
 def _set_up(dbapi_connection: Any, _record: object) -> None:

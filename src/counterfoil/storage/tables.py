@@ -1,16 +1,18 @@
-"""The catalog's tables, as SQLAlchemy Core describes them: the same for SQLite and Postgres.
+"""The catalog's tables, as SQLAlchemy Core describes them: the same for SQLite and PostgreSQL.
 
-Times are whole microseconds since 1970 in UTC and JSON is text, so that both engines store and compare them
-alike. A revision is in force exactly while its `superseded_at` is null; a unique index allows one per dataset.
-Operations and clients name their partner, and operations and revisions name revisions, without a foreign key:
-what they point at may be removed or swept before they are.
+Times are whole microseconds since 1970 in UTC, JSON is text, ids have 64 bits and texts are ordered by their bytes, so
+that every engine stores and compares them alike. A revision is in force exactly while its `superseded_at` is null; a
+unique index allows one per dataset. Operations and clients name their partner, and operations and revisions name
+revisions, without a foreign key: what they point at may be removed or swept before they are.
+
+A change here needs a migration in `schema` as well; a test compares the two.
 """
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -26,10 +28,16 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_ID: Final = BigInteger().with_variant(Integer(), "sqlite")  # only an INTEGER is SQLite's row id, and that has 64 bits
+_TEXT: Final = String().with_variant(String(collation="C"), "postgresql")
+UNFINISHED: Final = text("state != 'committed'")
+TO_SWEEP: Final = text("superseded_at IS NOT NULL AND NOT swept")
+_IN_FORCE: Final = text("superseded_at IS NULL")
 
 
 class Moment(TypeDecorator[datetime]):
@@ -64,22 +72,22 @@ class Json(TypeDecorator[dict[str, Any]]):
 
 metadata = MetaData()
 
-meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False))
+meta = Table("meta", metadata, Column("key", _TEXT, primary_key=True), Column("value", _TEXT, nullable=False))
 
 partners = Table(
     "partners",
     metadata,
-    Column("tenant", String, primary_key=True),
+    Column("tenant", _TEXT, primary_key=True),
     Column("added_at", Moment, nullable=False),
 )
 
 clients = Table(
     "clients",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("partner", String, nullable=False, index=True),
-    Column("name", String, nullable=False),
-    Column("secret_sha256", String, nullable=False),
+    Column("id", _TEXT, primary_key=True),
+    Column("partner", _TEXT, nullable=False, index=True),
+    Column("name", _TEXT, nullable=False),
+    Column("secret_sha256", _TEXT, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("revoked_at", Moment),
 )
@@ -87,49 +95,79 @@ clients = Table(
 datasets = Table(
     "datasets",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("partner", String, nullable=False),
-    Column("invoice", String, nullable=False),
-    Column("period", String, nullable=False),
-    Column("currency", String, nullable=False),
+    Column("id", _ID, primary_key=True),
+    Column("kind", _TEXT, nullable=False),
+    Column("partner", _TEXT, nullable=False),
+    Column("invoice", _TEXT, nullable=False),
+    Column("period", _TEXT, nullable=False),
+    Column("currency", _TEXT, nullable=False),
     # The number the last revision got. Not max(number): that one may have been swept, and no number comes twice.
-    Column("last_number", Integer, nullable=False),
+    Column("last_number", BigInteger, nullable=False),
     UniqueConstraint("partner", "kind", "invoice", "period", "currency"),
     sqlite_autoincrement=True,
+)
+
+# One row from the first file of a publication on. `state` is open, committed or condemned: only an open publication can
+# commit, and whoever deletes the files of a dead one condemns it first. `sources` says where its line items came from.
+publications = Table(
+    "publications",
+    metadata,
+    Column("id", _TEXT, primary_key=True),
+    Column("state", _TEXT, nullable=False),
+    Column("began_at", Moment, nullable=False),
+    Column("files", BigInteger, nullable=False),
+    Column("sources", Json, nullable=False),
+    Index(
+        "publications_unfinished",
+        "state",
+        sqlite_where=UNFINISHED,
+        postgresql_where=UNFINISHED,
+    ),
 )
 
 revisions = Table(
     "revisions",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("dataset_id", ForeignKey(datasets.c.id), nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("etag", String, nullable=False),
+    Column("id", _TEXT, primary_key=True),
+    Column("dataset_id", _ID, ForeignKey("datasets.id"), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("etag", _TEXT, nullable=False),
     Column("contents", Json, nullable=False),
     Column("published_at", Moment, nullable=False),
-    Column("base_id", String),
+    Column("base_id", _TEXT),
     Column("superseded_at", Moment),
+    # `billed` repeats what the dataset says, and `swept` tells that its renderings were dropped as far as no other
+    # revision shares them: with both, a sweep looks only at what has come of age.
+    Column("billed", Boolean, nullable=False),
+    Column("swept", Boolean, nullable=False),
+    Column("change", BigInteger, nullable=False, index=True),
     UniqueConstraint("dataset_id", "number"),
-)
-Index(
-    "one_revision_in_force",
-    revisions.c.dataset_id,
-    unique=True,
-    sqlite_where=revisions.c.superseded_at.is_(None),
-    postgresql_where=revisions.c.superseded_at.is_(None),
+    Index("revisions_by_age", "billed", "superseded_at"),
+    Index(
+        "revisions_to_sweep",
+        "superseded_at",
+        sqlite_where=TO_SWEEP,
+        postgresql_where=TO_SWEEP,
+    ),
+    Index(
+        "one_revision_in_force",
+        "dataset_id",
+        unique=True,
+        sqlite_where=_IN_FORCE,
+        postgresql_where=_IN_FORCE,
+    ),
 )
 
 # Ids are never used again (sqlite_autoincrement): a reader may remember one for longer than its row lives.
 segments = Table(
     "segments",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _ID, primary_key=True),
     # Nothing else repeats the name, and an index does: the engine's own check compares the two. A name that broke
     # unnoticed would let the next publication of this segment stand beside it instead of replacing it.
-    Column("name", String, nullable=False, index=True),
-    Column("publication", String, nullable=False),
-    Column("issuer", String, nullable=False),
+    Column("name", _TEXT, nullable=False, index=True),
+    Column("publication", _TEXT, ForeignKey("publications.id"), nullable=False, index=True),
+    Column("issuer", _TEXT, nullable=False),
     Column("contents", Json, nullable=False),
     Column("warnings", Json, nullable=False),
     Column("rendered", Boolean, nullable=False),
@@ -139,21 +177,22 @@ segments = Table(
 revision_segments = Table(
     "revision_segments",
     metadata,
-    Column("revision_id", ForeignKey(revisions.c.id), primary_key=True),
-    Column("segment_id", ForeignKey(segments.c.id), primary_key=True, index=True),
+    Column("revision_id", _TEXT, ForeignKey("revisions.id"), primary_key=True),
+    Column("segment_id", _ID, ForeignKey("segments.id"), primary_key=True, index=True),
 )
 
 files = Table(
     "files",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("segment_id", ForeignKey(segments.c.id), nullable=False),
-    Column("publication", String, nullable=False, index=True),
-    Column("rendering", String, nullable=False),
-    Column("part", Integer, nullable=False),
-    Column("path", String, nullable=False, unique=True),
-    Column("size_bytes", BigInteger, nullable=False),
-    Column("sha256", String, nullable=False),
+    Column("id", _ID, primary_key=True),
+    Column("segment_id", _ID, ForeignKey("segments.id"), nullable=False),
+    Column("publication", _TEXT, ForeignKey("publications.id"), nullable=False, index=True),
+    Column("rendering", _TEXT, nullable=False),
+    Column("part", BigInteger, nullable=False),
+    Column("path", _TEXT, nullable=False, unique=True),
+    Column("offset", BigInteger, nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("sha256", _TEXT, nullable=False),
     Column("line_items", BigInteger, nullable=False),
     UniqueConstraint("segment_id", "rendering", "part"),
     sqlite_autoincrement=True,
@@ -162,20 +201,31 @@ files = Table(
 operations = Table(
     "operations",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("manifest_id", String, nullable=False, unique=True),
-    Column("partner", String, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("invoice", String, nullable=False),
-    Column("period", String, nullable=False),
-    Column("currency", String, nullable=False),
-    Column("attributes", String, nullable=False),
-    Column("revision_id", String, index=True),
+    Column("id", _TEXT, primary_key=True),
+    Column("manifest_id", _TEXT, nullable=False, unique=True),
+    Column("partner", _TEXT, nullable=False),
+    Column("kind", _TEXT, nullable=False),
+    Column("invoice", _TEXT, nullable=False),
+    Column("period", _TEXT, nullable=False),
+    Column("currency", _TEXT, nullable=False),
+    Column("attributes", _TEXT, nullable=False),
+    Column("revision_id", _TEXT, index=True),
     Column("created_at", Moment, nullable=False),
     Column("ready_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False, index=True),
-    Column("idempotency_key", String),
-    Column("request_digest", String, nullable=False),
+    Column("idempotency_key", _TEXT),
+    Column("request_digest", _TEXT, nullable=False),
     UniqueConstraint("partner", "idempotency_key"),
     Index("operations_newest_first", "partner", "created_at", "id"),
 )
+
+# Changes that are still to be written beside the files, see `change_log`.
+changes = Table(
+    "changes",
+    metadata,
+    Column("counter", BigInteger, primary_key=True, autoincrement=False),
+    Column("document", Json, nullable=False),
+)
+
+# Paths of files that the catalog has forgotten and that are still to be deleted.
+deletions = Table("deletions", metadata, Column("path", _TEXT, primary_key=True))

@@ -32,7 +32,6 @@ from counterfoil.server.server_parts import Service
 from counterfoil.server.startup import endpoints, opened
 from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
-from counterfoil.storage.locks import DatasetLocks
 from counterfoil.testing.faults.fault_plan import rule_of
 from counterfoil.testing.faults.faulty_app import FaultyApp
 from counterfoil.testing.scratch import scratch_folder
@@ -135,7 +134,7 @@ class Server:
             currency=currency,
         )
         service = self.service
-        workshop = Workshop(service.catalog, service.files, DatasetLocks(self.data / "locks"), utc_now)
+        workshop = Workshop(service.store, utc_now)
         with scratch_folder() as folder:
             inputs = [
                 Input(_as_file(given, folder / f"argument-{number}"), asserted, segment)

@@ -6,23 +6,20 @@
              CRC-32 of the JSON u32, item count u16, bitmap of the items that have partner earned credit
     trailer  index offset u64, index length u32, CRC-32 of the index u32, magic
 
-A newcomer gets this wrong: a block is *raw* deflate that ends in a full flush and holds no final bit. It refers to
-nothing before it, ends on a byte, and so can stand in the middle of somebody else's gzip member: see `around_in_gzip`.
-Several gzip members one after the other would look simpler, and httpx, curl and zlib would silently stop after the
-first one.
+A block is *raw* deflate that ends in a full flush and holds no final bit. It refers to nothing before it, ends on a
+byte, and so can stand in the middle of somebody else's gzip member: see `around_in_gzip`. Several gzip members one
+after the other would look simpler, and httpx, curl and zlib would silently stop after the first one.
 """
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 from typing import Final, Protocol, cast
 
 from isal import isal_zlib
@@ -175,35 +172,18 @@ class Block:
     credit: int
 
 
+Read = Callable[[int, int], bytes]  # offset and length to bytes, fewer only at the end
+
+
 class BlockFile:
-    """A `v1` file opened for reading. Threads may share it.
+    """A `v1` file opened for reading: its index, and blocks on demand. Threads may share it."""
 
-    It is closed when nobody refers to it any more: closing it under another thread would let the file descriptor
-    be handed out again, and that thread would read somebody else's file.
-    """
-
-    def __init__(self, path: Path, descriptor: int, blocks: tuple[Block, ...]) -> None:
+    def __init__(self, path: str, size_bytes: int, read: Read) -> None:
+        """Read the index; raises DamagedError if the file is not what `BlockWriter` writes."""
         self.path = path
-        self.blocks = blocks
-        self.items = sum(block.items for block in blocks)
-        self._descriptor = descriptor
-
-    def __del__(self) -> None:
-        os.close(self._descriptor)
-
-    @classmethod
-    def open(cls, path: Path) -> BlockFile:
-        """Open `path` and read its index; raises DamagedError if the file is not what `BlockWriter` writes."""
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError as error:
-            raise DamagedError(f"{path}: the file is missing.") from error
-        try:
-            blocks = _read_index(path, descriptor)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return cls(path, descriptor, blocks)
+        self._read_at = read
+        self.blocks = self._read_index(size_bytes)
+        self.items = sum(block.items for block in self.blocks)
 
     def deflated(self, block: Block) -> bytes:
         """Return a block as it is stored. Not checked: the CRC in the gzip trailer lets the reader check it."""
@@ -240,35 +220,28 @@ class BlockFile:
         return lengths
 
     def _read(self, offset: int, length: int) -> bytes:
-        data = os.pread(self._descriptor, length, offset)
+        data = self._read_at(offset, length)
         if len(data) != length:
             raise self._damaged("the file is shorter than it was")
         return data
 
+    def _read_index(self, size_bytes: int) -> tuple[Block, ...]:
+        if size_bytes < len(_MAGIC) + _TRAILER.size or self._read(0, len(_MAGIC)) != _MAGIC:
+            raise self._damaged("not a file of v1 blocks")
+        trailer = self._read(size_bytes - _TRAILER.size, _TRAILER.size)
+        offset, length, crc32, magic = _TRAILER.unpack(trailer)
+        if magic != _TRAILER_MAGIC or offset + length + _TRAILER.size != size_bytes:
+            raise self._damaged("the end of the file is missing or damaged")
+        index = self._read(offset, length)
+        if zlib.crc32(index) != crc32:
+            raise self._damaged("the index is damaged")
+        blocks = _parse_index(index)
+        if blocks is None or _end(blocks) != offset:
+            raise self._damaged("the index does not describe the file")
+        return blocks
+
     def _damaged(self, what: str) -> DamagedError:
         return DamagedError(f"{self.path}: {what}.")
-
-
-def _read_index(path: Path, descriptor: int) -> tuple[Block, ...]:
-    def refuse(what: str) -> DamagedError:
-        return DamagedError(f"{path}: {what}.")
-
-    size = os.fstat(descriptor).st_size
-    if size < len(_MAGIC) + _TRAILER.size or os.pread(descriptor, len(_MAGIC), 0) != _MAGIC:
-        raise refuse("not a file of v1 blocks")
-    trailer = os.pread(descriptor, _TRAILER.size, size - _TRAILER.size)
-    if len(trailer) != _TRAILER.size:
-        raise refuse("the file is shorter than it was")
-    offset, length, crc32, magic = _TRAILER.unpack(trailer)
-    if magic != _TRAILER_MAGIC or offset + length + _TRAILER.size != size:
-        raise refuse("the end of the file is missing or damaged")
-    index = os.pread(descriptor, length, offset)
-    if len(index) != length or zlib.crc32(index) != crc32:
-        raise refuse("the index is damaged")
-    blocks = _parse_index(index)
-    if blocks is None or _end(blocks) != offset:
-        raise refuse("the index does not describe the file")
-    return blocks
 
 
 def _parse_index(index: bytes) -> tuple[Block, ...] | None:

@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterfoil.errors import DamagedError, InputError
-from counterfoil.wire import v1_blocks
-from counterfoil.wire.v1_blocks import BLOCK_SIZE_BYTES_MAX, ITEM_SIZE_BYTES_MAX, ITEMS_MAX, BlockFile, BlockWriter
+from counterfoil.storage import v1_blocks
+from counterfoil.storage.folder_files import FolderFiles
+from counterfoil.storage.v1_blocks import BLOCK_SIZE_BYTES_MAX, ITEM_SIZE_BYTES_MAX, ITEMS_MAX, BlockFile, BlockWriter
 
 TRAILER = struct.Struct("<QII8s")
 
@@ -38,7 +39,12 @@ def written(items: list[bytes], credit: list[bool] | None = None) -> bytes:
 
 def opened(path: Path, data: bytes) -> BlockFile:
     path.write_bytes(data)
-    return BlockFile.open(path)
+    return reopened(path)
+
+
+def reopened(path: Path) -> BlockFile:
+    reader = FolderFiles(path.parent).open(path.name)
+    return BlockFile(path.name, reader.size_bytes, reader.read)
 
 
 def everything(file: BlockFile) -> list[tuple[bytes, list[int], int]]:
@@ -132,7 +138,7 @@ def test_every_truncation_is_noticed(path: Path) -> None:
     for length in range(len(data)):
         path.write_bytes(data[:length])
         with pytest.raises(DamagedError):
-            BlockFile.open(path)
+            reopened(path)
 
 
 def test_no_flipped_bit_changes_what_is_read(path: Path) -> None:
@@ -153,7 +159,7 @@ def test_no_flipped_bit_changes_what_is_read(path: Path) -> None:
 
 def test_a_missing_file_is_damage(path: Path) -> None:
     with pytest.raises(DamagedError, match="missing"):
-        BlockFile.open(path)
+        reopened(path)
 
 
 def test_a_file_that_shrinks_while_it_is_open_is_damage(path: Path) -> None:
@@ -200,7 +206,7 @@ def test_an_index_that_cannot_be_right_is_refused_even_with_a_good_checksum(
     forged = data[:offset] + index + TRAILER.pack(offset, len(index), zlib.crc32(index), magic)
     path.write_bytes(forged)
     with pytest.raises(DamagedError):
-        BlockFile.open(path)
+        reopened(path)
 
 
 def test_a_block_that_unpacks_to_more_than_promised_is_not_unpacked_further(path: Path) -> None:
@@ -209,7 +215,7 @@ def test_a_block_that_unpacks_to_more_than_promised_is_not_unpacked_further(path
     index = struct.pack("<QIIIIH", 8, len(bomb), len(lengths), 10, 0, 1) + b"\0"
     body = b"CFV1\x00\x01\x00\x00" + bomb + lengths
     path.write_bytes(body + index + TRAILER.pack(len(body), len(index), zlib.crc32(index), b"CFV1IDX\x00"))
-    file = BlockFile.open(path)
+    file = reopened(path)
     with pytest.raises(DamagedError):
         file.json(file.blocks[0])
 

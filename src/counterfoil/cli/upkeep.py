@@ -1,0 +1,127 @@
+"""`counterfoil sweep | rebuild`: remove what nobody can reach any more, and make a lost catalog anew."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+
+from counterfoil.cli.data_folder import opened
+from counterfoil.cli.options import with_output, with_settings
+from counterfoil.cli.output import Output
+from counterfoil.datasets.rebuild import rebuild as rebuild_all
+from counterfoil.datasets.sweep import sweep as sweep_all
+from counterfoil.errors import DamagedError
+from counterfoil.lifetimes import UNBILLED_KEPT
+from counterfoil.periods import utc_now
+from counterfoil.settings import Settings
+from counterfoil.storage.engines import open_to_keep, open_to_rebuild
+from counterfoil.storage.files import Deleted
+
+_FOR_EVER = "forever"
+
+
+@click.command(short_help="Remove what nobody can reach any more.")
+@click.option(
+    "--keep-billed", metavar="DAYS", default=_FOR_EVER, show_default=True, help="Keep superseded billed revisions."
+)
+@click.option(
+    "--keep-unbilled",
+    metavar="DAYS",
+    default=str(UNBILLED_KEPT.days),
+    show_default=True,
+    help="Keep superseded unbilled revisions.",
+)
+@click.option("--delete-unlisted", is_flag=True, help="Delete the files that no catalog lists, for good.")
+@with_output
+@with_settings()
+def sweep(*, keep_billed: str, keep_unbilled: str, delete_unlisted: bool, settings: Settings, output: Output) -> None:
+    """Remove leftovers of publications that died, wire forms of old revisions, and revisions past their time.
+
+    Never removes a revision in force, nor what a live link, export or continuation token leads to. Each publication
+    sweeps too, with the default times: run this where you keep other times, or publish seldom.
+
+    Files that the catalog does not list are moved to a place of their own and kept: they may be all that is left of a
+    publication that a catalog lost. Only --delete-unlisted deletes them.
+    """
+    with opened(settings) as workshop:
+        store = workshop.store
+        swept = sweep_all(
+            store,
+            utc_now(),
+            keep_billed=_days(keep_billed, "--keep-billed"),
+            keep_unbilled=_days(keep_unbilled, "--keep-unbilled"),
+        )
+        kept = store.set_aside()
+        deleted = store.delete_unlisted() if delete_unlisted else Deleted()
+    output.facts(
+        {
+            "revisions": "Revisions forgotten",
+            "operations": "Expired exports forgotten",
+            "files": "Files deleted",
+            "bytes": "Bytes freed",
+            "atWork": "Publications at work, left alone",
+            "unlisted": "Files that no catalog lists, kept",
+        },
+        {
+            "revisions": swept.revisions,
+            "operations": swept.operations,
+            "files": swept.files + deleted.files,
+            "bytes": swept.size_bytes + deleted.size_bytes,
+            "atWork": swept.publications_at_work,
+            "unlisted": len(kept) - deleted.files,
+        },
+    )
+
+
+@click.command(short_help="Make a lost catalog anew from the sealed files.")
+@click.option("--keep-catalog", is_flag=True, help="Rebuild nothing: from now on this catalog is the right one.")
+@with_output
+@with_settings()
+def rebuild(*, keep_catalog: bool, settings: Settings, output: Output) -> None:
+    """Make the catalog anew where it is missing, damaged, older than its files, or that of another data folder.
+
+    Stop everything that uses the data folder first. What was published, restored and withdrawn comes back from the
+    listings beside the files, and so do the partners of what is in force. Clients do not: register them again. An old
+    catalog is kept under another name. Run `counterfoil verify` afterwards.
+    """
+    url = settings.database_url or None
+    if keep_catalog:
+        with open_to_keep(settings.data, url):
+            output.note("This catalog is taken as it is. `counterfoil verify` names the files that it does not list.")
+        return
+    store, replaced = open_to_rebuild(settings.data, url)
+    with store:
+        rebuilt = rebuild_all(store, utc_now)
+    if replaced is not None:
+        output.note(f"The catalog that was there is kept as {replaced}.")
+    output.facts(
+        {
+            "publications": "Publications found",
+            "revisions": "Revisions brought back",
+            "inForce": "Datasets in force",
+            "uncommitted": "Publications not known to be committed, kept unlisted",
+            "incomplete": "Revisions that were in force and lack a file",
+            "damaged": "Records that cannot be read",
+        },
+        {
+            "publications": rebuilt.publications,
+            "revisions": rebuilt.revisions,
+            "inForce": rebuilt.in_force,
+            "uncommitted": list(rebuilt.uncommitted),
+            "incomplete": list(rebuilt.incomplete),
+            "damaged": list(rebuilt.damaged),
+        },
+    )
+    output.note("Clients are registered nowhere but in the catalog: add them again with `counterfoil clients add`.")
+    output.note("Exports that were accepted before are forgotten; callers submit them again.")
+    if rebuilt.incomplete or rebuilt.damaged:
+        raise DamagedError("Not everything came back.", remedy="Bring the missing files back from a backup.")
+
+
+def _days(text: str, option: str) -> timedelta | None:
+    if text.lower() == _FOR_EVER:
+        return None
+    if not text.isdecimal() or len(text) > 5:  # more reaches back before the calendar
+        raise click.BadParameter(f"{text!r} is neither a number of days nor {_FOR_EVER}.", param_hint=option)
+    return timedelta(days=int(text))

@@ -1,0 +1,218 @@
+"""Stored files in a folder of a local disk.
+
+A file's bytes are synced when it is closed and its name when its publication is sealed; only then may the catalog list
+it. Folders are made when a file needs them and go with their last file, so whoever makes a file may find that its
+folder vanished in between, and makes it again. Only the owner can read what is here: it is every partner's bill.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from counterfoil.errors import DamagedError, DataFolderError
+from counterfoil.storage.failures import in_our_words
+from counterfoil.storage.files import Deleted, FileWriter, Found
+from counterfoil.storage.places import checked
+
+_ATTEMPTS_MAX: Final = 16
+_WRITE_BYTES_MAX: Final = 1 << 30  # one write call takes no more than 2 GiB
+_HALF_WRITTEN: Final = ".part"
+_NOT_CACHED: Final = frozenset([errno.EAGAIN, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
+_CACHED_ONLY: Final = getattr(os, "RWF_NOWAIT", 0)
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_ANEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+
+
+class FolderFiles:
+    """The files below one folder, which is made when it is first needed."""
+
+    def __init__(self, root: Path) -> None:
+        """Use `<data>/files`."""
+        self._root = root
+
+    def create(self, path: str) -> FileWriter:
+        """Make a file; raises FileExistsError where there is one."""
+        with in_our_words():
+            return _DiskWriter(self._made(self._root / checked(path), _NEW), path)
+
+    def sync(self, paths: Iterable[str]) -> None:
+        """Make the names of closed files durable, and those of all folders above them."""
+        # From the deepest up to the folder that holds the data folder: its name may be new as well.
+        root = self._root.absolute()
+        top = root.parent.parent
+        folders = {folder for path in paths for folder in (root / checked(path)).parents if folder.is_relative_to(top)}
+        with in_our_words():
+            for folder in sorted(folders, key=lambda folder: -len(folder.parts)):
+                sync_folder(folder)
+
+    def open(self, path: str) -> _DiskReader:
+        """Open a file for reading; raises DamagedError where there is none."""
+        try:
+            with in_our_words():
+                return _DiskReader(os.open(self._root / checked(path), os.O_RDONLY | os.O_CLOEXEC))
+        except FileNotFoundError as error:
+            raise DamagedError(f"The stored file {path} is missing.", remedy="Run: counterfoil verify") from error
+
+    def put(self, path: str, content: bytes) -> None:
+        """Write a small file in one step, durably."""
+        target = self._root / checked(path)
+        # The same name each time: what a killed process left is written over when the same is put again.
+        half = target.with_name(target.name + _HALF_WRITTEN)
+        with in_our_words():
+            writer = _DiskWriter(self._made(half, _ANEW), path)
+            try:
+                with writer:
+                    writer.write(content)
+                half.replace(target)
+            except BaseException:
+                with suppress(OSError):
+                    half.unlink()
+                raise
+            sync_folder(target.parent)
+
+    def get(self, path: str) -> bytes | None:
+        """Return a small file's content, None where there is none."""
+        with in_our_words(), suppress(FileNotFoundError):
+            return (self._root / checked(path)).read_bytes()
+        return None
+
+    def find(self, prefix: str = "") -> Iterator[Found]:
+        """Yield every file below a folder, in order of path."""
+        with in_our_words():
+            for folder, folders, names in os.walk(self._root / prefix):
+                folders.sort()
+                for name in sorted(names):
+                    full = Path(folder, name)
+                    with suppress(FileNotFoundError):
+                        yield Found(str(full.relative_to(self._root)), full.lstat().st_size)
+
+    def move(self, path: str, to: str) -> None:
+        """Give a file another path, durably; one that is not there is left so."""
+        source, target = self._root / checked(path), self._root / checked(to)
+        with in_our_words(), suppress(FileNotFoundError):
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            source.replace(target)
+            self.sync([to])
+            self._remove_empty(source.parent)
+
+    def delete(self, paths: Iterable[str]) -> Deleted:
+        """Delete files, and the folders that hold nothing after that; those that are not there are passed over."""
+        deleted, refused = Deleted(), None
+        for full in [self._root / checked(path) for path in paths]:
+            try:
+                with in_our_words():
+                    with suppress(FileNotFoundError, NotADirectoryError):
+                        size_bytes = full.lstat().st_size
+                        full.unlink()
+                        deleted += Deleted(1, size_bytes)
+                    self._remove_empty(full.parent)
+            except DataFolderError as error:
+                refused = error  # another user's file must not keep the others here
+        if refused is not None:
+            raise refused
+        return deleted
+
+    def _made(self, full: Path, flags: int) -> int:
+        """Open a new file, after making its folder as often as somebody takes it away."""
+        for _ in range(_ATTEMPTS_MAX):
+            try:
+                return os.open(full, flags, 0o600)
+            except FileNotFoundError:
+                make_private_folders(full.parent)
+        raise DataFolderError(
+            f"The folder of {full.name} vanished again and again.", remedy="Look for what deletes folders there."
+        )
+
+    def _remove_empty(self, folder: Path) -> None:
+        while folder != self._root:
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+                    return
+                raise
+            folder = folder.parent
+
+
+class _DiskWriter(FileWriter):
+    def __init__(self, descriptor: int, path: str) -> None:
+        super().__init__(path)
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        """The system's number of the open file."""
+        return self._descriptor
+
+    def _put(self, view: memoryview) -> None:
+        written = 0
+        while written < len(view):
+            written += os.write(self._descriptor, view[written : written + _WRITE_BYTES_MAX])
+
+    def _end(self, *, whole: bool) -> None:
+        try:
+            if whole:
+                os.fsync(self._descriptor)
+        finally:
+            os.close(self._descriptor)
+
+
+class _DiskReader:
+    """Closed when nobody refers to it any more.
+
+    Closing it under another thread would let the descriptor be handed out again, and that thread would read somebody
+    else's file. A file that is deleted meanwhile can be read to its end.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.size_bytes = os.fstat(descriptor).st_size
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return `length` bytes from `offset`, fewer only at the end of the file."""
+        with in_our_words():
+            return os.pread(self._descriptor, length, offset)
+
+    def read_cached(self, offset: int, length: int) -> bytes | bytearray | None:
+        """Return what the system holds in memory at `offset`; None when that would mean waiting for the disk.
+
+        A fresh buffer each time: the transport may keep what it is given until the socket has taken it.
+        """
+        if not _CACHED_ONLY:
+            return None
+        piece = bytearray(length)
+        try:
+            count = os.preadv(self._descriptor, [piece], offset, _CACHED_ONLY)
+        except OSError as error:
+            if error.errno in _NOT_CACHED:
+                return None
+            raise
+        if count < length:
+            del piece[count:]
+        return piece
+
+
+def make_private_folders(folder: Path) -> None:
+    """Make a folder and all above it that are missing, for their owner alone."""
+    if not folder.exists():
+        make_private_folders(folder.parent)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
