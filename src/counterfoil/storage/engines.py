@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from counterfoil.disk.durability import sync_folder
 from counterfoil.errors import DataFolderError, LostCatalogError, UsageError
 from counterfoil.storage import schema, sqlite
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.change_log import ChangeLog
 from counterfoil.storage.change_recorder import ChangeRecorder
 from counterfoil.storage.failures import in_our_words, unknown_database
-from counterfoil.storage.folder_files import FolderFiles, make_private_folders, sync_folder
+from counterfoil.storage.folder_files import FolderFiles, make_private_folders
 from counterfoil.storage.locks import FileLocks
 from counterfoil.storage.store import Store
 
