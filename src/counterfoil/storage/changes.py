@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from counterfoil.errors import DamagedError
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.storage import tables
-from counterfoil.storage.change_log import Document, Mark
 from counterfoil.storage.records import Revision
 
-_META = tables.meta.c
+Document = Mapping[str, Any]
+_META: Final = tables.meta.c
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Which catalog it is, and how many changes it has made: as it says itself, or as is written beside the files."""
+
+    catalog: str
+    counter: int
 
 
 def mark(connection: Connection) -> Mark:

@@ -8,16 +8,17 @@ partners without a dataset in force are recorded nowhere but in the catalog, and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, insert
 
-from counterfoil.errors import DamagedError
+from counterfoil.errors import DamagedError, LostCatalogError
 from counterfoil.model import Contents, Dataset, Rendering
 from counterfoil.storage import changes, partners, revisions, tables
-from counterfoil.storage.change_log import opened
+from counterfoil.storage.change_log import ChangeLog, opened
 from counterfoil.storage.commits import record_files
 from counterfoil.storage.files import Files
 from counterfoil.storage.places import CHANGES, LISTINGS
@@ -87,10 +88,17 @@ def _take_listing(found: Evidence, body: dict[str, Any]) -> None:
             found.segments[publication, dataset, entry["name"]] = entry
 
 
-def fill(connection: Connection, found: Evidence, counter: int, now: datetime) -> Rebuilt:
-    """Fill an empty catalog, whose next change has a number above `counter`."""
-    changes.raise_to(connection, max([counter, *found.changes]) + 1)
-    return _Rebuilding(connection, found, now).run()
+def rebuild(log: ChangeLog, now: datetime) -> Rebuilt:
+    """Fill a catalog, which is empty, from what is beside the files, and make it the one they belong to."""
+    found, counter = gather(log.files), 0
+    with suppress(LostCatalogError):  # a mark that is damaged
+        mark = log.mark()
+        counter = mark.counter if mark else 0
+    with log.database.writing() as connection:
+        changes.raise_to(connection, max([counter, *found.changes]) + 1)
+        rebuilt = _Rebuilding(connection, found, now).run()
+    log.keep()
+    return rebuilt
 
 
 class _Rebuilding:
