@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from counterfoil.errors import DamagedError
-from counterfoil.model import Dataset, Kind, Scope
+from counterfoil.model import Contents, Dataset, Kind, Scope
 from counterfoil.storage import tables
 from counterfoil.storage.records import Revision
 
@@ -88,3 +89,16 @@ def revision_to_json(revision: Revision, segments: list[tuple[str, str]]) -> dic
         "base": revision.base_id,
         "segments": [{"publication": publication, "name": name} for publication, name in segments],
     }
+
+
+def revision_from_json(body: Document) -> Revision:
+    """Read what `revision_to_json` wrote, its segments aside: a revision in force."""
+    return Revision(
+        body["id"],
+        body["number"],
+        dataset_from_json(body["dataset"]),
+        body["etag"],
+        Contents.from_json(body["contents"]),
+        datetime.fromisoformat(body["publishedAt"]),
+        body["base"],
+    )
