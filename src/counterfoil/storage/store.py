@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 from weakref import WeakSet
 
+import msgspec
+
 from counterfoil.errors import CounterfoilError, FullDiskError, LockedError
 from counterfoil.model import Dataset, Rendering
 from counterfoil.storage.catalog import Catalog
@@ -26,7 +28,7 @@ from counterfoil.storage.files import Deleted, Files, FileWriter, Found
 from counterfoil.storage.folder_files import make_private_folders
 from counterfoil.storage.locks import Held, Locks, refuse_lost
 from counterfoil.storage.places import CATALOG_MARK, CHANGES, UNLISTED, listing_of, place_of, publication_of
-from counterfoil.storage.records import NewFile, NewSegment
+from counterfoil.storage.records import NewSegment
 
 _MARK_HALF_WRITTEN: Final = f"{CATALOG_MARK}.part"
 
@@ -228,17 +230,5 @@ def _entry(segment: NewSegment, base: str | None) -> dict[str, Any]:
         "issuer": segment.issuer,
         "contents": segment.contents.to_json(),
         "warnings": dict(segment.warnings),
-        "files": [_file(file) for file in segment.files],
-    }
-
-
-def _file(file: NewFile) -> dict[str, Any]:
-    return {
-        "rendering": file.rendering.value,
-        "part": file.part,
-        "path": file.path,
-        "offset": file.offset,
-        "sizeBytes": file.size_bytes,
-        "sha256": file.sha256,
-        "lineItems": file.line_items,
+        "files": msgspec.to_builtins(segment.files),
     }
