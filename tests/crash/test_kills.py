@@ -44,7 +44,15 @@ def test_a_killed_publication_is_all_there_or_not_at_all(
         killed_at(trial, point, workers, worker)
 
 
-@pytest.mark.parametrize("point", ["half written 1", "statement 5", "committing 2", "committing 3"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "half written 1",
+        "committing 2",
+        pytest.param("statement 5", marks=pytest.mark.chaos),
+        pytest.param("committing 3", marks=pytest.mark.chaos),
+    ],
+)
 def test_a_killed_restore_leaves_the_old_state_or_the_new(
     plans: Plans, workers: Workers, worker: Worker, tmp_path: Path, point: str
 ) -> None:
@@ -85,7 +93,7 @@ def hashes_of(data: Path, revision: str) -> list[str]:
         return [file.sha256 for file in catalog.files(revision)]
 
 
-@pytest.mark.parametrize("point", ["committing 3", "deleting 1", "deleting 5"])
+@pytest.mark.parametrize("point", ["committing 3", "deleting 1", pytest.param("deleting 5", marks=pytest.mark.chaos)])
 def test_a_killed_sweep_is_ended_by_the_next(
     plans: Plans, workers: Workers, worker: Worker, tmp_path: Path, point: str
 ) -> None:

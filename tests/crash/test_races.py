@@ -30,7 +30,15 @@ def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 1)
 
 
-@pytest.mark.parametrize("point", ["locked 1", "half written 2", "committing 2", "committed 1"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "half written 2",
+        "committing 2",
+        pytest.param("locked 1", marks=pytest.mark.chaos),
+        pytest.param("committed 1", marks=pytest.mark.chaos),
+    ],
+)
 def test_a_stopped_publication_keeps_others_out_and_completes_when_it_goes_on(
     plans: Plans, data: Path, workers: Workers, worker: Worker, point: str
 ) -> None:
