@@ -35,6 +35,7 @@ from tests.datasets.line_items import (
     paths,
     publish_bytes,
     raw_lines,
+    unpacked,
     v1_items,
     write,
 )
@@ -108,7 +109,7 @@ def test_order_spelling_runs_and_repetition_change_neither_etag_nor_bytes(
 
     def contents(receipt: PublicationReceipt) -> list[tuple[str, bytes]]:
         files = workshop.catalog.files(in_force(receipt).id)
-        return [(re.sub("[0-9a-f]{32}", "", file.path), (data / "files" / file.path).read_bytes()) for file in files]
+        return [(re.sub("[0-9a-f]{32}", "", file.path), unpacked(data / "files" / file.path)) for file in files]
 
     assert contents(third) == contents(first)
     assert in_force(third).id != in_force(first).id
