@@ -19,6 +19,7 @@ from tests.crash.plans import PARTNER, WHOLE, Plan, Plans, faults_in, in_force, 
 from tests.crash.processes import Job, Worker, Workers, serving
 from tests.crash.reading import Begun, Puller, Readers, Reading, Truth
 from tests.crash.trials import Trial, chosen, killed_at
+from tests.datasets.line_items import unpacked
 
 RUNS_IN_A_FOLDER = 25  # `verify` reads every revision, and so takes longer each time
 TWO_DAYS = timedelta(hours=49)  # after which wire forms of superseded revisions may be swept
@@ -56,7 +57,7 @@ def test_a_killed_publication_is_all_there_or_not_at_all(
 def test_a_killed_restore_leaves_the_old_state_or_the_new(
     plans: Plans, workers: Workers, worker: Worker, tmp_path: Path, point: str
 ) -> None:
-    """What was rendered again has the bytes it had, and what nobody lists is swept."""
+    """What was rendered again has the contents it had, and what nobody lists is swept."""
     restored_after_kill(plans, workers, worker, tmp_path / "data", point)
 
 
@@ -70,27 +71,27 @@ def restored_after_kill(plans: Plans, workers: Workers, worker: Worker, data: Pa
     assert faults_in(data) == []
     assert not worker.do(Job(data, does="restore", revision=first)).error
     assert in_force(data, [WHOLE]) == plans.whole.outcome("a").etags
-    assert hashes_of(data, first) == before
+    assert contents_of(data, first) == before
     swept(data)
     assert orphans_in(data) == []
     assert faults_in(data) == []
 
 
-def bare_revision(plans: Plans, worker: Worker, data: Path) -> tuple[str, list[str]]:
-    """Publish two revisions and sweep the wire forms of the first; return its id, and the hashes of all its files."""
+def bare_revision(plans: Plans, worker: Worker, data: Path) -> tuple[str, list[bytes]]:
+    """Publish two revisions and sweep the wire forms of the first; return its id, and what all its files held."""
     plans.whole.prepare(data)
     with open_store(data, create=False).catalog as catalog:
         first = catalog.revisions(WHOLE)[0].id
-    before = hashes_of(data, first)
+    before = contents_of(data, first)
     assert not worker.do(Job(data, plans.whole.variants["b"])).error
     assert swept(data, TWO_DAYS).files == len(before) * 3 // 4
     return first, before
 
 
-def hashes_of(data: Path, revision: str) -> list[str]:
-    """Return the SHA-256 of all files of a revision."""
+def contents_of(data: Path, revision: str) -> list[bytes]:
+    """Return what all files of a revision hold."""
     with open_store(data, create=False).catalog as catalog:
-        return [file.sha256 for file in catalog.files(revision)]
+        return [unpacked(data / "files" / file.path) for file in catalog.files(revision)]
 
 
 @pytest.mark.parametrize("point", ["committing 3", "deleting 1", pytest.param("deleting 5", marks=pytest.mark.chaos)])
@@ -258,7 +259,7 @@ def test_a_first_publication_killed_at_any_point_leaves_a_folder_that_works(
 def test_a_restore_killed_at_any_point(
     plans: Plans, workers: Workers, worker: Worker, dice: Random, tmp_path: Path, tried: Counter[str]
 ) -> None:
-    """The old state or the new; what was rendered again has its old bytes."""
+    """The old state or the new; what was rendered again has its old contents."""
     first, _ = bare_revision(plans, worker, tmp_path / "recorded")
     recorded = worker.do(Job(tmp_path / "recorded", does="restore", revision=first))
     for point in chosen(recorded.points, dice):

@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from counterfoil.client import Api, Client
+from counterfoil.client import Api, Client, ask_billed, ask_unbilled
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.periods import BillingPeriod, Clocks
@@ -27,6 +27,7 @@ from counterfoil.server.server_parts import Service
 from counterfoil.server.startup import opened
 from counterfoil.server.web_server import Endpoint, running
 from counterfoil.settings import Settings
+from counterfoil.wire.graph import ExportRequest
 
 VERSION_2: Final = Path(__file__).parent / "version-2"
 SOURCE: Final = "https://counterfoil.example"  # where the pulls were made from; no request leaves this machine
@@ -112,6 +113,14 @@ def serving(data: Path, *, development: bool = True) -> Iterator[Served]:
             yield Served(service, transport)
         finally:
             transport._inner.close()
+
+
+def ask_for(dataset: Dataset) -> ExportRequest:
+    """Return what to ask for a dataset at that time."""
+    scope = dataset.scope
+    if scope.is_billed:
+        return ask_billed(dataset.kind, scope.invoice)
+    return ask_unbilled(dataset.kind, scope.period, scope.currency, now=NOW)
 
 
 def unpacked(archive: Path, to: Path) -> Path:

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 from unittest.mock import patch
 
-from counterfoil.client import Api, Form, ask_billed, ask_unbilled
+from counterfoil.client import Api, Form
 from counterfoil.datasets import seal
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publish import Input, Workshop, publish
@@ -43,6 +43,7 @@ from tests.stored.stored_folders import (
     USAGE,
     WITHDRAWN,
     Served,
+    ask_for,
     serving,
     texts_of,
 )
@@ -228,13 +229,8 @@ def submit(served: Served) -> list[str]:
 
 def pull(served: Served, to: Path, dataset: Dataset, form: Form, api: Api = Api.GRAPH) -> None:
     """Pull a dataset to its end."""
-    scope = dataset.scope
-    if scope.is_billed:
-        ask = ask_billed(dataset.kind, scope.invoice)
-    else:
-        ask = ask_unbilled(dataset.kind, scope.period, scope.currency, now=NOW)
     with served.client(api) as client:
-        client.pull(ask, to, api=api, form=form)
+        client.pull(ask_for(dataset), to, api=api, form=form)
 
 
 @contextmanager
