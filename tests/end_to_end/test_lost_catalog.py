@@ -190,6 +190,44 @@ def test_a_catalog_that_went_back_can_be_kept_and_what_it_lost_is_set_aside(data
     assert files.items() <= folder_of(data).items()
 
 
+def test_a_backup_made_while_a_publication_was_open_deletes_no_file_of_it(tmp_path: Path) -> None:
+    data, copy = tmp_path / "data", tmp_path / "copy.sqlite"
+
+    def back_up(point: str) -> None:
+        if point == "sealed":
+            with closing(sqlite3.connect(data / "catalog.sqlite")) as now, closing(sqlite3.connect(copy)) as backup:
+                now.backup(backup)
+
+    with open_store(data) as store:
+        publish_bytes(Workshop(store, utc_now, stop=back_up), tmp_path / "1", amounts(Kind.USAGE, "1"))
+    shutil.copy(copy, data / "catalog.sqlite")
+    files = folder_of(data)
+    assert run("rebuild", "--keep-catalog", "--data", str(data)).exit_code == 0
+    named = run("verify", "--data", str(data))
+    assert (named.exit_code, ".parquet" in named.stdout) == (1, True)
+    (tmp_path / "2").write_bytes(amounts(Kind.USAGE, "2"))
+    told = run("publish", str(tmp_path / "2"), "--period", "2026-11", "--data", str(data))
+    assert told.exit_code == 0, told.stderr
+    assert run("sweep", "--data", str(data)).exit_code == 0
+    assert files.items() <= (folder_of(data) | folder_of(data / "files" / "unlisted", "")).items()
+
+
+def test_catalog_and_mark_set_back_together_are_noticed_and_nothing_is_written_over(data: Path, tmp_path: Path) -> None:
+    for name in ("catalog.sqlite", "files/catalog.json"):
+        shutil.copy(data / name, tmp_path / Path(name).name)
+    with open_store(data) as store:
+        withdraw(Workshop(store, utc_now), USAGE)
+    shutil.copy(tmp_path / "catalog.sqlite", data / "catalog.sqlite")
+    shutil.copy(tmp_path / "catalog.json", data / "files/catalog.json")
+    files = folder_of(data)
+    for asked in (("list",), ("publish", str(tmp_path / "1"), "--period", "2026-11")):
+        refused = run(*asked, "--data", str(data))
+        assert (refused.exit_code, "went back in time" in refused.stderr) == (1, True)
+    assert folder_of(data) == files
+    assert run("rebuild", "--data", str(data)).exit_code == 0
+    assert state_of(data)[USAGE][0] is None
+
+
 def damaged(path: Path, chosen: random.Random) -> None:
     content = bytearray(path.read_bytes())
     written = [at for at, byte in enumerate(content) if byte]  # most of an almost empty page is never looked at

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from counterfoil.errors import LostCatalogError
+from counterfoil.model import Rendering
+from counterfoil.storage.change_log import opened, refuse_without_catalog, sealed
 from counterfoil.storage.changes import Mark
 from counterfoil.storage.places import change_path
 from counterfoil.storage.store import Store
@@ -39,6 +41,72 @@ def test_a_catalog_that_is_not_that_of_the_files_is_refused(
     log.keep()
     log.check()
     assert log.mark() == Mark(own.catalog, mark.counter if mark and mark.counter > 1 else 1)
+
+
+def test_a_catalog_that_went_back_together_with_its_mark_is_refused_and_writes_over_no_change(store: Store) -> None:
+    published(store, 1)
+    log = store.catalog.log
+    own = log.mark()
+    assert own is not None
+    lost = sealed({"publication": "f" * 32})
+    store.files.put(change_path(3), lost)  # of the future that the catalog lost
+    with pytest.raises(LostCatalogError, match="went back in time"):
+        log.check()
+    published(store, 2)
+    with pytest.raises(LostCatalogError, match="went back in time"):
+        published(store, 3)
+    assert store.files.get(change_path(3)) == lost
+    log.keep()
+    log.check()
+    assert log.mark() == Mark(own.catalog, 3)
+    published(store, 4)
+    assert log.mark() == Mark(own.catalog, 4)
+    assert store.files.get(change_path(3)) == lost
+
+
+def test_a_change_that_is_there_already_is_written_again_in_silence(store: Store) -> None:
+    published(store, 1)
+    log = store.catalog.log
+    mark, content = log.mark(), store.files.get(change_path(1))
+    assert mark is not None
+    assert content is not None
+    log.write(mark, {1: opened(content, "")})
+    assert store.files.get(change_path(1)) == content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 100_000,
+        b"[]",
+        b"\xff",
+        *(
+            sealed({"catalog": "x", "counter": counter})
+            for counter in (None, [1], "1", "1e", float("inf"), {"a": 1}, 1.5)
+        ),
+        sealed({"catalog": None, "counter": 1}),
+        sealed({}),
+    ],
+)
+def test_a_mark_that_cannot_be_read_is_a_lost_catalog(store: Store, content: bytes) -> None:
+    store.files.put("catalog.json", content)
+    with pytest.raises(LostCatalogError, match="is damaged"):
+        store.catalog.log.check()
+
+
+def test_files_of_any_publication_without_mark_and_catalog_are_those_of_a_lost_catalog(store: Store) -> None:
+    refuse_without_catalog(store.files)
+    own = store.begin(NOW)
+    with own.create(USAGE, "whole", Rendering.LAKE) as writer:
+        writer.write(b"lake")
+    store.files.delete(["catalog.json"])
+    store.catalog.log.check()  # those of its own publications raise no alarm
+    own._clean()
+    store.files.delete(["catalog.json"])
+    store.files.put(f"lake/kind=usage/{'e' * 32}-s0-p00000.parquet", b"lake")
+    for refuse in (store.catalog.log.check, lambda: refuse_without_catalog(store.files)):
+        with pytest.raises(LostCatalogError, match="its sealed files are there"):
+            refuse()
 
 
 def test_a_crash_between_catalog_and_mark_raises_no_alarm(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from counterfoil.errors import DamagedError, LockedError, MovedError
 from counterfoil.model import Rendering
-from counterfoil.storage.change_log import opened
+from counterfoil.storage.change_log import opened, sealed
 from counterfoil.storage.files import Deleted, ReaderStream
 from counterfoil.storage.places import change_path, listing_of
 from counterfoil.storage.store import Store
@@ -141,6 +141,32 @@ def test_a_dead_publication_is_condemned_and_then_deleted(store: Store) -> None:
     with pytest.raises(MovedError, match="swept"):
         commit(store.catalog, publication.id, segments, bases, NOW)
     assert store.catalog.in_force(USAGE) is None
+
+
+def test_files_of_a_publication_that_was_committed_are_kept_where_an_older_catalog_takes_it_for_open(
+    store: Store,
+) -> None:
+    published(store, 1)
+    publication = store.begin(NOW)
+    prepare(store, publication, 2)
+    publication._held.release()
+    store.files.put(change_path(2), sealed({"publication": publication.id}))  # the catalog has lost its commit
+    before = paths(store)
+    assert store.catalog.unfinished_publications() == [publication.id]
+    assert store.clear_dead() == (Deleted(), 0)
+    assert store.catalog.unfinished_publications() == []
+    assert paths(store) == before
+
+
+def test_a_sealed_publication_is_kept_while_a_change_that_may_name_it_cannot_be_read(store: Store) -> None:
+    published(store, 1)
+    store.files.put(change_path(1), b"{")
+    publication = store.begin(NOW)
+    prepare(store, publication, 2)
+    publication._held.release()  # as death does
+    before = paths(store)
+    assert store.clear_dead() == (Deleted(), 0)
+    assert paths(store) == before
 
 
 def test_a_publication_that_is_condemned_cannot_commit_and_one_that_committed_cannot_be_condemned(store: Store) -> None:

@@ -13,18 +13,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, Protocol
 
+import msgspec
 from sqlalchemy import Connection
 
 from counterfoil.errors import DamagedError, DataFolderError, LostCatalogError
-from counterfoil.storage import changes
+from counterfoil.storage import changes, publications
 from counterfoil.storage.changes import Document, Mark
 from counterfoil.storage.files import Files
 from counterfoil.storage.locks import Locks
-from counterfoil.storage.places import CATALOG_MARK, LISTINGS, change_path
+from counterfoil.storage.places import CATALOG_MARK, CHANGES, change_of, change_path, publication_of
 
 _FORM: Final = 2
 _LOCK: Final = "the change log"
@@ -85,22 +86,36 @@ class ChangeLog:
         self.written = now.counter
 
     def write(self, mark: Mark, documents: Mapping[int, Document]) -> None:
-        """Write changes and then the mark, durably; one process at a time."""
+        """Write changes and then the mark, durably; one process at a time.
+
+        Raises LostCatalogError where another change of the same number is there: it is not written over.
+        """
         for counter, document in sorted(documents.items()):
             if document:
-                self.files.put(change_path(counter), sealed(document))
+                self._write_change(change_path(counter), sealed(document))
         self.files.put(CATALOG_MARK, sealed({"catalog": mark.catalog, "counter": mark.counter}))
+
+    def _write_change(self, path: str, content: bytes) -> None:
+        there = self.files.get(path)
+        if there is None:
+            self.files.put(path, content)
+        elif there != content:
+            raise LostCatalogError(
+                f"The catalog went back in time: the stored file {path} holds a change that the catalog lacks.",
+                remedy=_REBUILD,
+            )
 
     def check(self) -> None:
         """Raise LostCatalogError unless the files belong to this catalog, in this state or an earlier one.
 
         A change that a crash kept from being written beside them is written now.
         """
-        before = self.mark()  # read first: it never gets ahead of the catalog
+        # What is beside the files is read first: it never gets ahead of the catalog.
+        before, last_change = self.mark(), last_change_of(self.files)
         with self.database.reading() as connection:
             mark = changes.mark(connection)
         try:
-            self._refuse_another(before, mark)
+            self._refuse_another(before, mark, last_change)
         except LostCatalogError:
             if self.mark() == before:
                 raise
@@ -117,18 +132,21 @@ class ChangeLog:
 
     def keep(self) -> None:
         """Take this catalog for the one that the files belong to, whatever was written beside them."""
-        with suppress(LostCatalogError):
+        last = last_change_of(self.files)
+        with suppress(LostCatalogError):  # a mark that is damaged
             before = self.mark()
-            if before is not None:
-                with self.database.writing() as connection:
-                    changes.raise_to(connection, before.counter)
+            last = max(last, before.counter if before else 0)
+        with self.database.writing() as connection:
+            changes.raise_to(connection, last)
         with self._locks.wait(_LOCK), self.database.reading() as connection:
             self.write(changes.mark(connection), {})
 
-    def _refuse_another(self, mark: Mark | None, catalog: Mark) -> None:
+    def _refuse_another(self, mark: Mark | None, catalog: Mark, last_change: int = 0) -> None:
         """Raise LostCatalogError unless the files belong to this catalog, in this state or an earlier one."""
         if mark is None and catalog.counter == 0:
-            refuse_without_catalog(self.files)
+            with self.database.reading() as connection:
+                known = publications.known(connection)
+            refuse_without_catalog(self.files, known)
         elif mark is None:
             raise LostCatalogError(
                 f"The stored file {CATALOG_MARK} is missing: these are not the files of this catalog.",
@@ -145,6 +163,12 @@ class ChangeLog:
                 "changes (publications, restores, withdrawals, revocations).",
                 remedy=_REBUILD,
             )
+        if last_change > catalog.counter:
+            raise LostCatalogError(
+                f"The catalog went back in time: it has made {catalog.counter} changes, and change {last_change} is "
+                "beside the files.",
+                remedy=_REBUILD,
+            )
 
 
 def mark_of(files: Files) -> Mark | None:
@@ -156,9 +180,8 @@ def mark_of(files: Files) -> Mark | None:
     if content is None:
         return None
     try:
-        body = opened(content, CATALOG_MARK)
-        return Mark(str(body["catalog"]), int(body["counter"]))
-    except (DamagedError, KeyError, ValueError) as error:
+        return msgspec.convert(opened(content, CATALOG_MARK), Mark)
+    except (DamagedError, msgspec.ValidationError) as error:
         raise LostCatalogError(
             f"The stored file {CATALOG_MARK}, which says which catalog the files belong to, is damaged.",
             remedy="Bring it back from a backup, or take the catalog as it is with `counterfoil rebuild`.",
@@ -166,13 +189,39 @@ def mark_of(files: Files) -> Mark | None:
         ) from error
 
 
-def refuse_without_catalog(files: Files) -> None:
-    """Raise LostCatalogError if there are files that a new catalog would not list."""
+def refuse_without_catalog(files: Files, known: Collection[str] = ()) -> None:
+    """Raise LostCatalogError if there are changes, or files of other publications than the known ones."""
     mark = mark_of(files)
-    if (mark is not None and mark.counter) or next(iter(files.find(LISTINGS)), None) is not None:
+    if (mark is not None and mark.counter) or any(_is_lost(found.path, known) for found in files.find()):
         raise LostCatalogError(
             "The catalog of this data folder is missing, and its sealed files are there.", remedy=_REBUILD
         )
+
+
+def _is_lost(path: str, known: Collection[str]) -> bool:
+    publication = publication_of(path)
+    return change_of(path) is not None or (publication is not None and publication not in known)
+
+
+def last_change_of(files: Files) -> int:
+    """Return the highest number of a change that is beside some files, 0 where there is none."""
+    return max((change_of(found.path) or 0 for found in files.find(CHANGES)), default=0)
+
+
+def committed_among(files: Files, publications: Collection[str]) -> set[str]:
+    """Return which of some sealed publications are in a change, and so were committed.
+
+    Where a change cannot be read they are all taken for committed, as each of them may have been.
+    """
+    committed = set[str]()
+    for found in files.find(CHANGES) if publications else ():
+        if change_of(found.path) is None or (content := files.get(found.path)) is None:
+            continue
+        try:
+            committed.add(opened(content, found.path).get("publication", ""))
+        except DamagedError:
+            return set(publications)
+    return committed & set(publications)
 
 
 def sealed(document: Document) -> bytes:
@@ -186,9 +235,10 @@ def opened(content: bytes, path: str) -> dict[str, Any]:
     try:
         body = json.loads(content)
         said = body.pop("sha256")
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        text = _text(body)
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise DamagedError(f"The stored file {path} is damaged.") from error
-    if said != hashlib.sha256(_text(body)).hexdigest() or body.pop("form", None) != _FORM:
+    if said != hashlib.sha256(text).hexdigest() or body.pop("form", None) != _FORM:
         raise DamagedError(f"The stored file {path} is damaged, or of another form.")
     return dict(body)
 

@@ -65,7 +65,9 @@ def open_to_keep(data: Path, database_url: str | None = None) -> Store:
     path = sqlite.database_path(data, database_url)
     if not path.exists():
         raise DataFolderError(f"There is no catalog {path}.", remedy="Bring one back from a backup.")
-    return _opened(data, path, ChangeLog.keep)
+    store = _opened(data, path, ChangeLog.keep)
+    store.close_committed(store.catalog.unfinished_publications())
+    return store
 
 
 def _open_folder(data: Path, database_url: str | None, create: bool) -> Store:

@@ -31,6 +31,7 @@ _SUFFIXES: Final = {
     Rendering.V1: ".v1",
 }
 _PATH: Final = re.compile(r"(?:[A-Za-z0-9_~-][A-Za-z0-9._~=-]{0,254}/)*[A-Za-z0-9_~-][A-Za-z0-9._~=-]{0,254}", re.ASCII)
+_CHANGE: Final = re.compile(r"changes/([0-9]{12,})\.json", re.ASCII)
 _OF_PUBLICATION: Final = re.compile(r"(?:.*/)?([0-9a-f]{32})[-.][^/]*", re.ASCII)
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]", re.ASCII)
 
@@ -55,6 +56,12 @@ def listing_of(publication: str) -> str:
 def change_path(counter: int) -> str:
     """Return the path of a change; they sort by their numbers."""
     return f"{CHANGES}{counter:012}.json"
+
+
+def change_of(path: str) -> int | None:
+    """Return the number of the change that a path is of; None for what is no change."""
+    found = _CHANGE.fullmatch(path)
+    return None if found is None else int(found[1])
 
 
 def publication_of(path: str) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ import msgspec
 from counterfoil.errors import CounterfoilError, FullDiskError, LockedError
 from counterfoil.model import Dataset, Rendering
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.change_log import sealed
+from counterfoil.storage.change_log import committed_among, sealed
 from counterfoil.storage.changes import dataset_to_json
 from counterfoil.storage.failures import in_our_words
 from counterfoil.storage.files import Deleted, Files, FileWriter, Found
@@ -78,7 +78,8 @@ class Store:
     def clear_dead(self) -> tuple[Deleted, int]:
         """Delete what dead publications left; return what was deleted, and how many publications are at work.
 
-        It looks at unfinished publications and scratch folders only, however many publications there ever were.
+        It looks at unfinished publications and scratch folders only, however many publications there ever were. Files
+        of a publication that was committed are kept, see `close_committed`.
         """
         dead, at_work = set[str](), 0
         with ExitStack() as stack:
@@ -93,7 +94,19 @@ class Store:
                 shutil.rmtree(self.scratch / publication, ignore_errors=True)
                 if publication in unfinished and self.is_dead(publication):
                     dead.add(publication)
-            return self._delete_all_of(dead), at_work
+            return self._delete_all_of(dead - self.close_committed(dead)), at_work
+
+    def close_committed(self, publications: Collection[str]) -> set[str]:
+        """Forget the unfinished publications that were committed, and return them; their files stay, unlisted.
+
+        A catalog that was brought back from a backup may hold a publication as unfinished that was committed later.
+        """
+        sealed_ones = {each for each in publications if self.files.get(listing_of(each)) is not None}
+        committed = committed_among(self.files, sealed_ones)
+        for publication in committed:
+            with suppress(FullDiskError):  # the next sweep forgets it
+                self.catalog.end_publication(publication)
+        return committed
 
     def _scratch_folders(self) -> Iterator[str]:
         with in_our_words():
