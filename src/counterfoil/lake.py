@@ -89,7 +89,7 @@ def columns_of(schema: pa.Schema, kind: Kind) -> tuple[Column, ...]:
     They may differ from today's table: a file of an older or newer version has other columns. Without a description
     (the file was written by something else) they are those of today's table that are there.
     """
-    described = json.loads((schema.metadata or {}).get(_METADATA_KEY, b"{}")).get("columns", {})
+    described = _description(schema)
     if not described:
         return tuple(column for column in table_of(kind).columns if text_name(column) in schema.names)
     return tuple(
@@ -97,6 +97,16 @@ def columns_of(schema: pa.Schema, kind: Kind) -> tuple[Column, ...]:
         for name, each in described.items()
         if each["role"] == Role.ATTRIBUTE and name != EXTRA and name in schema.names
     )
+
+
+def is_described(schema: pa.Schema) -> bool:
+    """Tell whether a file describes its columns as a lake file does."""
+    return bool(_description(schema))
+
+
+def _description(schema: pa.Schema) -> dict[str, Any]:
+    described: dict[str, Any] = json.loads((schema.metadata or {}).get(_METADATA_KEY, b"{}")).get("columns", {})
+    return described
 
 
 def _described(column: Column) -> dict[str, object]:

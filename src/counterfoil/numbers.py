@@ -45,7 +45,7 @@ _EXACT = Context(
     Emax=9999,
     traps=[InvalidOperation, Inexact, Rounded, Overflow, Underflow, Clamped],
 )
-_ROUNDING = Context(prec=_WHOLE_DIGITS_MAX + PLACES_MAX + 30, Emin=-9999, Emax=9999, rounding=ROUND_HALF_EVEN)
+ROUNDING = Context(prec=_WHOLE_DIGITS_MAX + PLACES_MAX + 30, Emin=-9999, Emax=9999, rounding=ROUND_HALF_EVEN)
 _LAKE_QUANTUM = Decimal(1).scaleb(-LAKE_SCALE)
 
 
@@ -113,7 +113,7 @@ def for_lake(text: str) -> tuple[Decimal, bool]:
     This is the only rounding in Counterfoil; the exact text is kept beside the result.
     """
     value = _EXACT.create_decimal(text)
-    rounded = value.quantize(_LAKE_QUANTUM, context=_ROUNDING)
+    rounded = value.quantize(_LAKE_QUANTUM, context=ROUNDING)
     return rounded, rounded != value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -118,6 +118,100 @@ def test_the_exact_text_counts_and_not_the_decimal_beside_it(workshop: Workshop,
     assert stored(workshop, tmp_path / "a.parquet", both)["Quantity"] == "0.20"
 
 
+AMOUNT = Decimal("1.50")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (pa.array([AMOUNT], pa.decimal128(28, 15)), "1.5"),
+        (pa.array([AMOUNT], pa.decimal128(20, 2)), "1.504"),  # rounded to what the column can hold
+        (pa.array([Decimal("9999999999999.999999999999999")], pa.decimal128(28, 15)), f"9999999999999.{'9' * 20}"),
+        (pa.array([Decimal("0E-15")], pa.decimal128(28, 15)), "1E-99"),
+        (pa.array([1.5]), "1.50"),
+        (pa.array([2], pa.int32()), "2.0"),
+        (pa.array(["1.50"]), "1.5"),
+        (pa.array([AMOUNT], pa.decimal128(20, 2)).dictionary_encode(), "1.5"),
+        (pa.array([None], pa.decimal128(28, 15)), "1.5"),
+    ],
+)
+def test_a_value_that_agrees_with_the_exact_text_beside_it_is_not_read(
+    workshop: Workshop, tmp_path: Path, value: pa.Array, text: str
+) -> None:
+    both = {"Quantity": value, "QuantityText": pa.array([text])}
+    assert stored(workshop, tmp_path / "a.parquet", both)["Quantity"] == text
+
+
+DAY = pa.array([1763596800], pa.timestamp("s"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("Quantity", pa.array([AMOUNT], pa.decimal128(28, 15)), None),
+        ("Quantity", pa.array([AMOUNT], pa.decimal128(28, 15)), ""),
+        ("Quantity", pa.array([AMOUNT], pa.decimal128(28, 15)), "1.6"),
+        ("quantity", pa.array([AMOUNT], pa.decimal128(20, 2)), "1.51"),
+        ("Quantity", pa.array([1.25]), "1.5"),
+        ("Quantity", pa.array([1]), "1.5"),
+        ("Quantity", pa.array(["x"]), "1.5"),
+        ("Quantity", pa.array([True]), "1"),
+        ("ChargeStartDate", DAY, None),
+        ("ChargeStartDate", DAY, "2025-11-21"),
+        ("ChargeStartDate", pa.array([10**15], pa.timestamp("s")), "2025-11-21"),
+        ("ChargeStartDate", pa.array([date(2025, 11, 20)]), "2025-11-21"),
+    ],
+)
+def test_a_value_without_text_or_another_than_the_text_beside_it_is_refused_by_its_column(
+    workshop: Workshop, tmp_path: Path, name: str, value: pa.Array, text: str | None
+) -> None:
+    column = "Quantity" if name == "quantity" else name
+    both = {name: value, f"{column}Text": pa.array([text], pa.string())}
+    with pytest.raises(InputError, match=f"{column}Text") as caught:
+        publish(workshop, [Input(written(tmp_path / "a.parquet", both), UNBILLED)])
+    assert (caught.value.attribute, bool(caught.value.remedy)) == (name, True)
+    assert not workshop.catalog.datasets()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (DAY, "2025-11-20"),
+        (DAY, "2025-11-20T02:00:00.0009+02:00"),
+        (pa.array([1763596800123456789], pa.timestamp("ns", "Europe/Berlin")), "2025-11-20T00:00:00.123456789Z"),
+        (pa.array([date(2025, 11, 20)]), "2025-11-20T01:00:00+02:00"),
+        (pa.array(["2025-11-20"]), "2025-11-20T00:00:00Z"),
+    ],
+)
+def test_a_date_that_agrees_with_the_text_beside_it_is_not_read(
+    workshop: Workshop, tmp_path: Path, value: pa.Array, text: str
+) -> None:
+    both = {"ChargeStartDate": value, "ChargeStartDateText": pa.array([text])}
+    assert stored(workshop, tmp_path / "a.parquet", both)["ChargeStartDate"] == text
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("spelled", [str.lower, str.upper, str])
+def test_a_lake_file_that_another_program_has_written_again_is_the_same_line_items(
+    kind: Kind, spelled: Callable[[str], str], workshop: Workshop, tmp_path: Path
+) -> None:
+    """It may have lost the description of the columns, and the letter case of their names."""
+    lines = [*line_items(kind, 40)[::2], raw_line(kind, {"Novel": "[1.0, 2]", "InvoiceNumber": '""'}).encode()]
+    first = publish_bytes(workshop, tmp_path / "lines", b"\n".join(lines))
+    [lake] = paths(workshop, in_force(first), Rendering.LAKE)
+    table = pq.read_table(lake, partitioning=None).replace_schema_metadata(None)
+    pq.write_table(table.rename_columns([spelled(name) for name in table.schema.names]), tmp_path / "again.parquet")
+    [again] = publish(workshop, [Input(str(tmp_path / "again.parquet"), UNBILLED)])
+    assert (again.etag, again.changed) == (first.etag, False)
+
+
+@pytest.mark.parametrize("name", ["LineItemSha256", "lineitemsha256"])
+def test_a_text_with_the_name_of_the_lakes_hashes_is_an_attribute_as_in_json_lines(
+    workshop: Workshop, tmp_path: Path, name: str
+) -> None:
+    assert stored(workshop, tmp_path / "a.parquet", {name: pa.array(["x"])})[EXTRA] == f'{{"{name}":"x"}}'
+
+
 @pytest.mark.parametrize(
     ("name", "array", "reason"),
     [
@@ -176,8 +270,9 @@ def test_damaged_parquet_and_parquet_that_cannot_be_read_at_any_place_are_refuse
     whole = Path(name).read_bytes()
     for damaged in (whole[:-20], whole[: len(whole) // 2], b"PAR1", whole[:10] + bytes(40) + whole[50:]):
         (tmp_path / "damaged").write_bytes(damaged)
-        with pytest.raises(DamagedInputError, match="cut or corrupt"):
+        with pytest.raises(DamagedInputError, match="cut or corrupt") as caught:
             publish(workshop, [Input(str(tmp_path / "damaged"), UNBILLED)])
+        assert ".." not in str(caught.value)
     described = pa.table(LEAST).replace_schema_metadata({"counterfoil": '{"columns": {"PartnerId": 1}}'})
     pq.write_table(described, tmp_path / "described")
     with pytest.raises(DamagedInputError, match="does not describe its columns"):

@@ -1,13 +1,16 @@
 """Parquet files as JSON lines, value for value: the rules of line items then hold for them as for every other source.
 
-The lake's own files and those of a pull are read by their exact texts (`lake.text_name`). Other files may hold texts,
-integers, decimals, booleans, dates and timestamps of any unit, under any known spelling. What has no exact text, such
-as a float or a list, is refused by the name of its column; a column without any value is no trouble, whatever its type.
+The lake's own files and those of a pull are read by their exact texts (`lake.text_name`); the value beside a text must
+agree with it. Other files may hold texts, integers, decimals, booleans, dates and timestamps of any unit, under any
+known spelling. What has no exact text, such as a float or a list, is refused by the name of its column; a column
+without any value may have any type.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,13 +19,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from counterfoil.columns import EXTRA, LineItemTable
-from counterfoil.lake import DIGEST, columns_of, text_name
+from counterfoil import numbers
+from counterfoil.columns import EXTRA, Column, LineItemTable, Type
+from counterfoil.lake import DIGEST, columns_of, decimals_of, is_described, moments_of, text_name
 from counterfoil.line_items.values import Refused
 
 PARQUET_MAGIC: Final = b"PAR1"
 _ROWS_AT_ONCE: Final = 5_000
 _ENCODER: Final = msgspec.json.Encoder()
+_PLAIN_NUMBER: Final = r"^-?[0-9]{1,12}(\.[0-9]{1,25})?$"  # what Arrow converts, and rounds, exactly
+_ROUNDINGS: Final = (ROUND_HALF_EVEN, ROUND_HALF_UP)
+_ONE_OF_TWO: Final = "Make the two columns agree, or leave one of them out."
 _AS_TEXT: Final = "Write the column as text or as a decimal, and the file again."
 
 Values = list[Any]  # what msgspec writes as JSON: texts, booleans, and numbers as `Raw`
@@ -44,47 +51,137 @@ def parquet_names(path: Path) -> list[str]:
 def parquet_lines(path: Path, table: LineItemTable) -> Iterator[list[bytes]]:
     """Yield the rows in order, some thousand at a time, each as one JSON object of the values that are there.
 
-    Raises Refused, naming the column, for values that have no exact text, and DamagedParquetError.
+    Raises Refused, naming the column, for values that have no exact text or do not agree with the one beside them, and
+    DamagedParquetError.
     """
     try:
         with pq.ParquetFile(path) as file:
-            read = _columns_read(table, file.schema_arrow)
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=list(read)):
-                yield list(_lines_of(batch, read))
+            read, pairs = _columns_read(table, file.schema_arrow)
+            needed = [*read, *(pair.value for pair in pairs)]
+            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=needed):
+                lines = list(_lines_of(batch, read))
+                for pair in pairs:
+                    _check_pair(pair, batch)
+                yield lines
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _damaged(error) from error
 
 
 def _damaged(error: Exception) -> DamagedParquetError:
-    return DamagedParquetError(str(error).partition("\n")[0])
+    return DamagedParquetError(str(error).partition("\n")[0].rstrip(". "))
 
 
-def _columns_read(table: LineItemTable, schema: pa.Schema) -> dict[str, str]:
-    """Return the columns to read, and the attribute that each one is; raises Refused for one that is there twice."""
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A number or a date in two columns: its exact text, which counts, and beside it the same value for engines."""
+
+    column: Column
+    text: str
+    value: str
+
+
+def _columns_read(table: LineItemTable, schema: pa.Schema) -> tuple[dict[str, str], list[_Pair]]:
+    """Return the columns to read with the attribute that each one is, and the pairs of which only the text is read.
+
+    Names count in any letter case. Raises Refused for an attribute, or a value beside a text, that is there twice.
+    """
     # A lake file describes its attributes; one that another program has written again may have lost the description.
     try:
-        described = columns_of(schema, table.kind)
+        described, is_lake = columns_of(schema, table.kind), is_described(schema)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedParquetError("it does not describe its columns as a lake file does") from error
     texts = {
-        text_name(column): column.name
+        name: column
         for column in (*table.columns, *described)
-        if text_name(column) != column.name and _has_text(schema, text_name(column))
+        if text_name(column) != column.name and (name := _only_text(schema, text_name(column)))
     }
-    replaced = {*texts.values(), DIGEST}
+    values = {column.name.lower(): (text, column) for text, column in texts.items()}
     read: dict[str, str] = {}
     meant: dict[str, str] = {}
+    pairs: list[_Pair] = []
     for name in schema.names:
-        if name in replaced or name.lower() in table.constants:
+        if name.lower() in table.constants or (name.lower() == DIGEST.lower() and (is_lake or _is_hash(schema, name))):
             continue
-        attribute = texts.get(name, name)
-        spelling = table.spellings.get(attribute.lower())
-        identity = spelling.column.name if spelling else attribute.lower()
+        if name.lower() in values:
+            text, column = values[name.lower()]
+            identity = f"the value of {column.name}"
+            pairs.append(_Pair(column, text, name))
+        else:
+            attribute = EXTRA if name.lower() == EXTRA.lower() else texts[name].name if name in texts else name
+            spelling = table.spellings.get(attribute.lower())
+            identity = spelling.column.name if spelling else attribute.lower()
+            read[name] = attribute
         if identity in meant:
             raise Refused(f"the file gives {meant[identity]} twice", name, remedy="Keep one of the two columns.")
         meant[identity] = name
-        read[name] = attribute
-    return read
+    return read, pairs
+
+
+def _is_hash(schema: pa.Schema, name: str) -> bool:
+    """Tell whether a column holds bytes, as the lake's own hashes do; an attribute of this name would be a text."""
+    types = [schema.field(at).type for at in schema.get_all_field_indices(name)]
+    return all(_is_bytes(type_) or pa.types.is_fixed_size_binary(type_) for type_ in types)
+
+
+def _only_text(schema: pa.Schema, wanted: str) -> str | None:
+    """Return the column of this name in any letter case, if there is just one and it holds texts."""
+    names = [name for name in schema.names if name.lower() == wanted.lower()]
+    return names[0] if len(names) == 1 and _is_text(schema.field(names[0]).type) else None
+
+
+def _check_pair(pair: _Pair, batch: pa.RecordBatch) -> None:
+    """Raise Refused where a value has no text, or another one than the text says."""
+    texts, values = batch.column(pair.text).cast(pa.string()), _decoded(batch.column(pair.value))
+    if values.null_count == batch.num_rows:
+        return
+    is_number = pair.column.type is Type.NUMBER
+    plain = pc.if_else(pc.match_substring_regex(texts, _PLAIN_NUMBER), texts, pa.scalar(None, pa.string()))
+    expected = decimals_of(plain)[0] if is_number else moments_of(texts)
+    same = pc.equal(expected, values) if expected.type == values.type else pa.nulls(batch.num_rows, pa.bool_())
+    suspects = pc.indices_nonzero(pc.and_(pc.invert(same.fill_null(pa.scalar(value=False))), values.is_valid()))
+    agree = _numbers_agree if is_number else _moments_agree
+    for at in suspects.to_pylist():
+        text, value = texts[at].as_py(), values[at]
+        if not text and not (_is_text(value.type) and value.as_py() == ""):
+            raise Refused(f"values that have no text in {pair.text}", pair.value, remedy=_ONE_OF_TWO)
+        if text and not agree(text, value):
+            raise Refused(f"values that are not those of {pair.text}", pair.value, text, _ONE_OF_TWO)
+
+
+def _numbers_agree(text: str, value: pa.Scalar) -> bool:
+    """Tell whether a value is a text's number, or that number rounded to what the value's type can hold."""
+    if numbers.why_not_a_number(text) is not None:
+        return True  # the line is refused, by its number
+    exact, lake, held = numbers.exact(text), decimals_of(pa.array([text]))[0][0].as_py(), value.as_py()
+    if pa.types.is_floating(value.type):
+        return held in (float(exact), float(lake))
+    try:
+        number = Decimal(str(held))
+    except InvalidOperation:
+        return False
+    if number in (exact, lake) or not pa.types.is_decimal(value.type):
+        return number in (exact, lake)
+    unit = Decimal(1).scaleb(-value.type.scale)
+    return number in [exact.quantize(unit, way, numbers.ROUNDING) for way in _ROUNDINGS]
+
+
+def _moments_agree(text: str, value: pa.Scalar) -> bool:
+    """Tell whether a value is a text's moment, in UTC, as exactly as the value's type can hold it."""
+    moment = moments_of(pa.array([text], pa.string()))
+    if not moment[0].is_valid:
+        return True  # the line is refused, by its number
+    if _is_text(value.type):
+        return bool(moment == moments_of(pa.array([value.as_py()], pa.string())))
+    if pa.types.is_date(value.type):
+        return value.as_py().isoformat() in (text[:10], moment[0].as_py().date().isoformat())
+    if not pa.types.is_timestamp(value.type):
+        return False
+    coarser = pa.timestamp("us" if value.type.unit == "ns" else value.type.unit, "UTC")
+    try:
+        held = pa.array([value.value], pa.int64()).cast(pa.timestamp(value.type.unit, "UTC")).cast(coarser, safe=False)
+    except pa.ArrowInvalid:  # out of the calendar
+        return False
+    return bool(moment.cast(coarser, safe=False) == held)
 
 
 def _lines_of(batch: pa.RecordBatch, read: dict[str, str]) -> Iterator[bytes]:
@@ -92,7 +189,7 @@ def _lines_of(batch: pa.RecordBatch, read: dict[str, str]) -> Iterator[bytes]:
     names = [name for name, array in found.items() if array.null_count < batch.num_rows]
     columns = [_values_of(name, found[name]) for name in names]
     attributes = [read[name] for name in names]
-    extra_at = names.index(EXTRA) if EXTRA in names else -1
+    extra_at = attributes.index(EXTRA) if EXTRA in attributes else -1
     for row in zip(*columns, strict=True) if columns else iter([()] * batch.num_rows):
         item = {name: value for name, value in zip(attributes, row, strict=True) if value is not None}
         extra = row[extra_at] if extra_at >= 0 else None
@@ -106,10 +203,7 @@ def _lines_of(batch: pa.RecordBatch, read: dict[str, str]) -> Iterator[bytes]:
 
 
 def _values_of(name: str, array: pa.Array) -> Values:
-    if isinstance(array.type, pa.BaseExtensionType):
-        array = array.storage
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    array = _decoded(array)
     for is_of, values in _READERS:
         if is_of(array.type):
             return values(name, array)
@@ -120,8 +214,10 @@ def _values_of(name: str, array: pa.Array) -> Values:
     raise Refused("values that are not text, numbers, flags or dates", name, str(array.type), _AS_TEXT)
 
 
-def _has_text(schema: pa.Schema, name: str) -> bool:
-    return schema.names.count(name) == 1 and _is_text(schema.field(name).type)
+def _decoded(array: pa.Array) -> pa.Array:
+    if isinstance(array.type, pa.BaseExtensionType):
+        array = array.storage
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
 def _is_text(type_: pa.DataType) -> bool:
