@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from counterfoil.cli.output import as_option
 from counterfoil.errors import UsageError
 from counterfoil.settings import OTHER_VARIABLES, Profile, Settings
 
@@ -12,7 +13,7 @@ from counterfoil.settings import OTHER_VARIABLES, Profile, Settings
 def load(folder: Path, text: str = "", /, environ: dict[str, str] | None = None, **arguments: object) -> Settings:
     if text:
         (folder / "counterfoil.toml").write_text(text, encoding="utf-8")
-    return Settings.load(arguments, environ=environ or {}, directory=folder)
+    return Settings.load(arguments, environ=environ or {}, directory=folder, spelled=as_option)
 
 
 def test_defaults_are_a_complete_server_on_one_machine(tmp_path: Path) -> None:
@@ -126,10 +127,10 @@ def test_likely_mistakes_in_the_file_are_told_with_what_to_do(tmp_path: Path, wr
 
 
 def test_a_profile_without_a_settings_file_says_where_that_was_looked_for(tmp_path: Path) -> None:
-    for remedy in ("Go to the folder where it lies", "There is a counterfoil.toml.txt: rename it"):
+    for remedy in ("Change to its folder, or name it (`config`).", "There is a counterfoil.toml.txt: rename it"):
         with pytest.raises(UsageError) as caught:
             load(tmp_path).profile("contoso")
-        told = f"There is no profile 'contoso', for there is no counterfoil.toml in {tmp_path}. {remedy}"
+        told = f"There is no profile 'contoso', because there is no counterfoil.toml in {tmp_path}. {remedy}"
         assert str(caught.value).startswith(told)
         (tmp_path / "counterfoil.toml.txt").write_text("")
 

@@ -213,11 +213,13 @@ class Profiles(Mapping[str, Profile]):
                 f"There is no profile {name!r}.{did_you_mean(name, self._named)}",
                 remedy=f"Profiles are the [profiles.NAME] tables of {self.file or 'the settings file'}.",
             )
-        remedy = "Go to the folder where it lies, or name it: counterfoil --config FILE ..."
+        remedy, parameter = "Change to its folder, or name it.", "config"
         if self.file.with_name(f"{self.file.name}.txt").is_file():
-            remedy = f"There is a {self.file.name}.txt: rename it to {self.file.name}."
+            remedy, parameter = f"There is a {self.file.name}.txt: rename it to {self.file.name}.", ""
         raise UsageError(
-            f"There is no profile {name!r}, for there is no {self.file.name} in {self.file.parent}.", remedy=remedy
+            f"There is no profile {name!r}, because there is no {self.file.name} in {self.file.parent}.",
+            remedy=remedy,
+            parameter=parameter,
         )
 
 

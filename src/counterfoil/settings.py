@@ -10,7 +10,7 @@ setting: it is asked for on the command line only, so that nothing left behind i
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -112,11 +112,12 @@ class Settings:
         environ: Mapping[str, str],
         directory: Path,
         config: Path | None = None,
+        spelled: Callable[[str], str] = str,
     ) -> Self:
         """Return the settings that arguments, environment and file add up to; raises UsageError.
 
         An argument of None was not given. `config` names the file; without it COUNTERFOIL_CONFIG does, or it is
-        counterfoil.toml in `directory` if there is one.
+        counterfoil.toml in `directory` if there is one. `spelled` gives the name of an argument as the user wrote it.
         """
         file, table = _read_file(environ, directory, config)
         profiles = read_profiles(table.pop("profiles", {}), file, environ)
@@ -134,7 +135,7 @@ class Settings:
                 values[name] = read_value(each, environ[variable], variable)
         for name, value in arguments.items():
             if value is not None:
-                values[name] = read_value(known[name], value, "--" + name.replace("_", "-"))
+                values[name] = read_value(known[name], value, spelled(name))
         return cls(**values, profiles=profiles)
 
     def profile(self, name: str) -> Profile:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from counterfoil import cli
 from counterfoil.cli.data_folder import opened
-from counterfoil.datasets.publish import Input, publish
+from counterfoil.datasets.publishing import Input, publish
 from counterfoil.errors import InputError
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.settings import Settings
@@ -138,12 +138,12 @@ def stored_in(data: str) -> tuple[int, list[str]]:
 def test_a_data_folder_that_comes_into_being_meanwhile_is_left_alone() -> None:
     """Another publication made it while this one, which is refused at its end, was reading."""
     bad = write(Path("b"), amounts(Kind.USAGE, "1", "2") + b"{\n")
-    with opened(Settings(data=Path("data")), create=True) as workshop:
-        assert workshop.catalog.partners() == []
+    with opened(Settings(data=Path("data")), create=True) as data_folder:
+        assert data_folder.catalog.partners() == []
         receipts(write(Path("a"), billed(Kind.USAGE, "1")), "--data", "data")
-        assert len(workshop.catalog.partners()) == 1
+        assert len(data_folder.catalog.partners()) == 1
         with pytest.raises(InputError):
-            publish(workshop, [Input(bad, UNBILLED)])
+            publish(data_folder, [Input(bad, UNBILLED)])
     assert len(json.loads(run("list", "--data", "data", "--output", "json").stdout)) == 1
     assert run("verify", "--data", "data").exit_code == 0
 

@@ -25,9 +25,9 @@ from counterfoil.errors import (
 )
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.storage import schema, sqlite
+from counterfoil.storage.catalog_rows import NewSegment
 from counterfoil.storage.engines import open_store
 from counterfoil.storage.failures import in_our_words, translated
-from counterfoil.storage.records import NewSegment
 from counterfoil.storage.tables import meta, metadata
 from tests.committing import commit
 

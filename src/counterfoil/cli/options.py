@@ -19,7 +19,7 @@ from typing import ParamSpec, TextIO, TypeVar
 
 import click
 
-from counterfoil.cli.output import Output, OutputForm
+from counterfoil.cli.output import Output, OutputForm, as_option
 from counterfoil.errors import UsageError
 from counterfoil.settings import Settings
 
@@ -44,7 +44,7 @@ class NamedPath(click.Path):
 
 
 @dataclass(slots=True)
-class Frame:
+class Invocation:
     """What `counterfoil` itself was told, before the command: it travels as click's context object."""
 
     config: Path | None = None
@@ -53,14 +53,16 @@ class Frame:
     command: str = ""  # as far as it is known when something goes wrong
 
 
-def frame() -> Frame:
+def invocation() -> Invocation:
     """Return what this run of `counterfoil` was told before its command."""
-    return click.get_current_context().find_root().ensure_object(Frame)
+    return click.get_current_context().find_root().ensure_object(Invocation)
 
 
 def load_settings(**arguments: object) -> Settings:
     """Read the settings of this run; an argument of None was not given."""
-    return Settings.load(arguments, environ=os.environ, directory=Path.cwd(), config=frame().config)
+    return Settings.load(
+        arguments, environ=os.environ, directory=Path.cwd(), config=invocation().config, spelled=as_option
+    )
 
 
 def with_output(function: Callable[P, R]) -> Callable[P, R]:
@@ -128,7 +130,7 @@ def standard_input(remedy: str) -> TextIO:
 
 def current_output() -> Output:
     """Return the output of this run; a table on the standard streams where no form was chosen."""
-    return frame().output or Output()
+    return invocation().output or Output()
 
 
 def _refuse_nan(_: click.Context, __: click.Parameter, seconds: float) -> float:
@@ -139,5 +141,5 @@ def _refuse_nan(_: click.Context, __: click.Parameter, seconds: float) -> float:
 
 def _make_output(context: click.Context, _: click.Parameter, form: str) -> Output:
     output = Output(OutputForm(form))
-    context.find_root().ensure_object(Frame).output = output
+    context.find_root().ensure_object(Invocation).output = output
     return output

@@ -205,7 +205,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def as_option(name: str, value: str) -> str:
+def as_option(name: str, value: str = "") -> str:
     """Spell a parameter as an option of the command line: `--attribute-set full`."""
     return f"--{_OPTION_NAMES.get(name, name).replace('_', '-')} {value}".rstrip()
 

@@ -14,8 +14,8 @@ from counterfoil.cli.options import NamedPath, standard_input, with_output, with
 from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.csv_lines import DateOrder
-from counterfoil.datasets.publish import Input, PublicationReceipt
-from counterfoil.datasets.publish import publish as publish_inputs
+from counterfoil.datasets.publishing import Input, PublicationReceipt
+from counterfoil.datasets.publishing import publish as publish_inputs
 from counterfoil.errors import UsageError
 from counterfoil.model import WHOLE, Kind, segment_name, tenant_id
 from counterfoil.periods import BillingPeriod
@@ -95,10 +95,10 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
     _check_names([given.name for given in inputs])
     _check_rejects(context.params["rejects"], settings)
     date_order: DateOrder | None = options["date_order"]  # type: ignore[assignment]
-    with progress_of(output) as report, opened(settings, create=True, progress=report) as workshop:
-        known = {partner.tenant for partner in workshop.catalog.partners()}
+    with progress_of(output) as report, opened(settings, create=True, progress=report) as data_folder:
+        known = {partner.tenant for partner in data_folder.catalog.partners()}
         receipts = publish_inputs(
-            workshop,
+            data_folder,
             inputs,
             rejects=context.params["rejects"],
             allow_rejects=context.params["allow_rejects"],
@@ -107,7 +107,7 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
         )
         new = {receipt.dataset.partner for receipt in receipts} - known
         if not options["dry_run"]:
-            swept(workshop, output)
+            swept(data_folder, output)
     print_receipts(output, receipts)
     if options["dry_run"]:
         output.note("A dry run: nothing was published.")

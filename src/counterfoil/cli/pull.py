@@ -13,7 +13,7 @@ import click
 
 from counterfoil.cli.options import NamedPath, load_settings, with_output, with_token, with_wait
 from counterfoil.cli.output import Output
-from counterfoil.cli.pull_again import Again, advise_for_profile, again_for_all, again_for_one
+from counterfoil.cli.pull_again import PullCommand, advise_for_profile, again_for_all, again_for_one
 from counterfoil.cli.pull_display import displayed
 from counterfoil.cli.pull_publish import PullPublisher, publisher_in
 from counterfoil.cli.receipts import show_receipt
@@ -150,7 +150,7 @@ def _pull_one(
     single: Mapping[str, Any],
     publisher: PullPublisher | None,
     output: Output,
-    again: Again,
+    again: PullCommand,
 ) -> None:
     from counterfoil.client import Api, Form
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from counterfoil.cli.options import frame
+from counterfoil.cli.options import invocation
 from counterfoil.cli.output import Output, OutputForm, as_option
 from counterfoil.cli.pull_publish import PullPublisher
 from counterfoil.errors import CounterfoilError, OperationFailedError, RefusedError, UsageError
@@ -27,7 +27,7 @@ _WRONG: Final = frozenset({400, 404})
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class PullCommand:
     """The command that goes on with a pull. Whether a token was given is remembered, and the token is not."""
 
     words: tuple[str, ...]
@@ -54,7 +54,7 @@ class Again:
 
 def again_for_one(
     source: str, ask: Ask, single: Mapping[str, Any], publisher: PullPublisher | None, token: str | None, output: Output
-) -> Again:
+) -> PullCommand:
     """Return the command for one thing. It names the month, which `last` will not mean for ever."""
     words = ["--kind", ask.kind.value]
     words += ["--invoice", ask.invoice] if ask.invoice else ["--period", ask.month, "--currency", ask.currency]
@@ -64,19 +64,21 @@ def again_for_one(
     return _again(source, words, publisher, token, output)
 
 
-def again_for_all(source: str, publisher: PullPublisher | None, token: str | None, output: Output) -> Again:
+def again_for_all(source: str, publisher: PullPublisher | None, token: str | None, output: Output) -> PullCommand:
     """Return the command for all that a profile lists."""
     return _again(source, ["--all"], publisher, token, output)
 
 
-def _again(source: str, what: list[str], publisher: PullPublisher | None, token: str | None, output: Output) -> Again:
-    config = frame().config
+def _again(
+    source: str, what: list[str], publisher: PullPublisher | None, token: str | None, output: Output
+) -> PullCommand:
+    config = invocation().config
     words = ["counterfoil", *(["--config", str(config)] if config else []), "pull", source, *what]
     if publisher is not None:
         words += ["--publish", "--data", str(publisher.settings.data)]
     if output.form is OutputForm.JSON:
         words += ["--output", "json"]
-    return Again(tuple(words), token is not None)
+    return PullCommand(tuple(words), token is not None)
 
 
 def advise_for_profile(error: CounterfoilError, folder: Path) -> None:

@@ -16,7 +16,7 @@ from counterfoil.settings import Settings
 
 if TYPE_CHECKING:
     from counterfoil.client import Receipt
-    from counterfoil.datasets.publish import PublicationReceipt
+    from counterfoil.datasets.publishing import PublicationReceipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,10 @@ class PullPublisher:
         from counterfoil.cli.data_folder import opened, progress_of, swept
         from counterfoil.mirror import note_published, publish_pull
 
-        with progress_of(self.output) as report, opened(self.settings, create=True, progress=report) as workshop:
-            published = publish_pull(workshop, receipt, folder)
+        with progress_of(self.output) as report, opened(self.settings, create=True, progress=report) as data_folder:
+            published = publish_pull(data_folder, receipt, folder)
             if published is not None and published.changed:
-                swept(workshop, self.output)
+                swept(data_folder, self.output)
         if published is None:
             self.output.note("The source has no such line items, so there is nothing to publish.")
         else:

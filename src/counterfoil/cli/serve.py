@@ -15,9 +15,9 @@ from starlette.types import ASGIApp
 from counterfoil.cli.data_folder import opened as opened_folder
 from counterfoil.cli.data_folder import progress_of
 from counterfoil.cli.options import NamedPath, with_output, with_settings
-from counterfoil.cli.output import Output, counted
+from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.datasets.folder import inputs_of_folder
-from counterfoil.datasets.publish import publish
+from counterfoil.datasets.publishing import publish
 from counterfoil.errors import InputError, UsageError
 from counterfoil.model import Dataset
 from counterfoil.periods import Clocks, business_clock, utc_now
@@ -32,6 +32,10 @@ from counterfoil.testing.faults.fault_plan import FaultPlan, plan_of
 from counterfoil.testing.faults.faulty_app import FaultyApp
 
 _YEARS = (2000, 2999)
+_LOAD_REMEDIES = {
+    "invoice period": "Put the month into the file's name, such as usage-2026-11.jsonl.",
+    "allow_rejects": "Correct the line, or publish without it: counterfoil publish --allow-rejects.",
+}
 
 _HELP = """Serve what is published, in the APIs that everyone's tools already speak.
 
@@ -179,19 +183,21 @@ def _page_line(service: Service, url: str, dataset: Dataset) -> str:
 
 def _load(settings: Settings, output: Output, folder: Path) -> None:
     inputs = inputs_of_folder(folder)
-    with progress_of(output) as report, opened_folder(settings, create=True, progress=report) as workshop:
+    with progress_of(output) as report, opened_folder(settings, create=True, progress=report) as data_folder:
         try:
-            receipts = publish(workshop, inputs)
+            receipts = publish(data_folder, inputs)
         except InputError as error:
-            if "--period" in error.remedy:  # an option of `publish`, and none of `serve`
-                error.remedy = "Put the month into the file's name, such as usage-2026-11.jsonl."
-            elif error.parameter == "allow_rejects":
-                error.parameter = ""
-                error.remedy = "Mend the line, or publish without it: counterfoil publish --allow-rejects."
+            # `serve` has none of the options of `publish`.
+            error.remedy = _LOAD_REMEDIES.get(error.parameter) or error.advice(_as_option_of_publish)
+            error.parameter = ""
             raise
     for receipt in receipts:
         what = "Published" if receipt.changed else "In force already:"
         output.note(f"{what} {receipt.dataset}: {counted(receipt.contents.line_items, 'line item')}.")
+
+
+def _as_option_of_publish(name: str, value: str) -> str:
+    return f"counterfoil publish {as_option(name, value)}"
 
 
 def _time(text: str) -> datetime:

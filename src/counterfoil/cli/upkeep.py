@@ -44,8 +44,8 @@ def sweep(*, keep_billed: str, keep_unbilled: str, delete_unlisted: bool, settin
     Files that the catalog does not list are moved to a place of their own and kept: they may be all that is left of a
     publication that a catalog lost. Only --delete-unlisted deletes them.
     """
-    with opened(settings) as workshop:
-        store = workshop.store
+    with opened(settings) as data_folder:
+        store = data_folder.store
         swept = sweep_all(
             store,
             utc_now(),

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, Codec, LineItemTable, Spelling, Type
 from counterfoil.datasets import digest, records
-from counterfoil.datasets.located import Located
+from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.line_items.cutter import PLAIN_NUMBER
 from counterfoil.line_items.values import why_not_a_date
 
@@ -56,7 +56,7 @@ class Batch:
         return Batch(self.table, records, self.text_sizes[mask], self.digests[mask], watched, self.lines[mask])
 
 
-def of_located(table: LineItemTable, items: Located, lines: np.ndarray) -> Batch:
+def of_located(table: LineItemTable, items: ValueSpans, lines: np.ndarray) -> Batch:
     """Build a batch from line items that lie somewhere in the table's columns (and Extra)."""
     names = records.names_of(table)
     packed, sizes = items.records(len(names))
@@ -69,7 +69,7 @@ def of_values(table: LineItemTable, values: Sequence[Mapping[str, str]], lines: 
     """Build a batch from what the reference read: one mapping of column to text for each line item."""
     names = records.names_of(table)
     arrays = [pa.array([item.get(name) for item in values], pa.string()) for name in names]
-    return of_located(table, Located.of_columns(arrays), np.array(lines, dtype=np.int64))
+    return of_located(table, ValueSpans.of_columns(arrays), np.array(lines, dtype=np.int64))
 
 
 def _watched(table: LineItemTable) -> list[str]:
@@ -105,7 +105,7 @@ def of_columns(
         found[column.name] = stored
     nothing = pa.nulls(len(lines), pa.string())
     arrays = [*(found.get(column.name, nothing) for column in table.columns), nothing if extra is None else extra]
-    return of_located(table, Located.of_columns(arrays), np.asarray(lines, dtype=np.int64)), doubtful
+    return of_located(table, ValueSpans.of_columns(arrays), np.asarray(lines, dtype=np.int64)), doubtful
 
 
 def _texts(spelling: Spelling, array: pa.Array) -> pa.Array:

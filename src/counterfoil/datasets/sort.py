@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from counterfoil.datasets.digest import digests_in
-from counterfoil.datasets.located import offsets_of
+from counterfoil.datasets.value_spans import offsets_of
 from counterfoil.storage.failures import in_our_words
 
 RUN_SIZE_BYTES = 64 << 20

@@ -20,17 +20,17 @@ from isal import igzip, igzip_lib
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, LineItemTable, table_of
 from counterfoil.datasets.digest import digest_array, digests_of, in_order
-from counterfoil.datasets.located import Located
 from counterfoil.datasets.seal import renderings_of
+from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.errors import DamagedError
 from counterfoil.lake import DIGEST
 from counterfoil.lake_files import LakeReader
 from counterfoil.line_items.line_digests import LineDigests
 from counterfoil.model import Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.catalog_rows import Revision, Segment, StoredFile
 from counterfoil.storage.files import Files, Reader, ReaderStream, arrow_file
 from counterfoil.storage.places import UNLISTED, publication_of
-from counterfoil.storage.records import Revision, Segment, StoredFile
 from counterfoil.storage.store import Store
 from counterfoil.storage.v1_blocks import BlockFile
 
@@ -210,7 +210,7 @@ def lake_contents(table: LineItemTable, reader: Reader, segment: Segment, digest
             issuers = {(text or "").lower() for text in batch.column("PartnerId").unique().to_pylist()}
             if issuers != {segment.issuer}:
                 raise DamagedError(f"holds line items of {', '.join(sorted(issuers))} instead of {segment.issuer}.")
-            hashes = digest_array(digests_of(its, Located.of_columns([batch.column(name) for name in names])))
+            hashes = digest_array(digests_of(its, ValueSpans.of_columns([batch.column(name) for name in names])))
             if not hashes.equals(batch.column(DIGEST)):
                 raise DamagedError("holds a line item that is not what its SHA-256 says.")
             digests.add(hashes)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from counterfoil.client import Form, Proof, Receipt
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
+from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
 from counterfoil.datasets.reader import recognise
 from counterfoil.datasets.source import Source
 from counterfoil.disk.hashing import measured
@@ -22,7 +22,7 @@ from counterfoil.model import Kind
 from counterfoil.periods import BillingPeriod
 
 
-def publish_pull(workshop: Workshop, receipt: Receipt, folder: Path) -> PublicationReceipt | None:
+def publish_pull(data_folder: DataFolder, receipt: Receipt, folder: Path) -> PublicationReceipt | None:
     """Publish the line items of the pull in `folder`; returns None if it has none.
 
     Raises DamagedError if the files are not those of the receipt, UsageError for a workbook, and what publishing
@@ -40,7 +40,7 @@ def publish_pull(workshop: Workshop, receipt: Receipt, folder: Path) -> Publicat
     kind = Kind(receipt.request["kind"])
     paths = [folder / file.name for file in receipt.files]
     asserted = _assertions(receipt, kind, paths[0])
-    [published] = publish(workshop, [Input(str(path), asserted) for path in paths])
+    [published] = publish(data_folder, [Input(str(path), asserted) for path in paths])
     _check_totals(receipt, published)
     return published
 

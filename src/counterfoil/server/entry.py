@@ -81,7 +81,7 @@ class EntryPoint:
                 # A web page can make a browser send requests here under a name of its own (DNS rebinding).
                 raise BadRequestError(
                     "This development server answers to localhost only; the Host header names another host. "
-                    "Start it with --dev-open NAME to let it answer to that name."
+                    "Its operator can let it answer to that name: the option dev-open of `counterfoil serve`."
                 )
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -22,7 +22,7 @@ from counterfoil.errors import DamagedError, GoneError, MissingError, NotFoundEr
 from counterfoil.model import AttributeSet, Dataset, Rendering, Scope
 from counterfoil.periods import BillingPeriod, Clocks
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.records import Operation, Revision, StoredFile
+from counterfoil.storage.catalog_rows import Operation, Revision, StoredFile
 from counterfoil.wire.graph import Blob, ExportRequest, Manifest, OperationStatus, Period
 from counterfoil.wire.tokens import Keyring, sign_directory
 

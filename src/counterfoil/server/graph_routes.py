@@ -19,7 +19,7 @@ from counterfoil.errors import BadRequestError, NotFoundError, NotServedError
 from counterfoil.model import Kind, is_guid
 from counterfoil.server.error_responses import RequestIds, graph_headers
 from counterfoil.server.server_parts import Service
-from counterfoil.storage.records import Operation
+from counterfoil.storage.catalog_rows import Operation
 from counterfoil.wire import graph
 from counterfoil.wire.graph import BILLING, VERSIONS
 

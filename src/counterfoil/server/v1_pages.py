@@ -20,7 +20,7 @@ from counterfoil.model import Rendering
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files
-from counterfoil.storage.v1_blocks import Block, BlockFile
+from counterfoil.storage.v1_blocks import BlockEntry, BlockFile
 from counterfoil.wire.tokens import CONTINUATION_HEADER, Position
 from counterfoil.wire.v1 import proof_headers
 
@@ -50,7 +50,7 @@ class Page:
     """Some items of one block. `items` are their numbers in it; `next` is where the page after this one begins."""
 
     path: str
-    block: Block
+    block: BlockEntry
     items: Sequence[int]
     next: Position | None
 
@@ -163,13 +163,13 @@ class Pages:
             self._open.put(path, file)
         return file
 
-    def _block(self, listing: Listing, position: Position) -> Block | None:
+    def _block(self, listing: Listing, position: Position) -> BlockEntry | None:
         if position.file >= len(listing.paths):
             return None
         blocks = self._file(listing.paths[position.file]).blocks
         return blocks[position.block] if position.block < len(blocks) else None
 
-    def _unpack(self, path: str, block: Block) -> _Unpacked:
+    def _unpack(self, path: str, block: BlockEntry) -> _Unpacked:
         unpacked = self._unpacked.get((path, block.offset))
         if unpacked is None:
             file = self._file(path)
@@ -187,20 +187,20 @@ def _begin(ends: list[int], item: int) -> int:
     return ends[item - 1] + 1 if item else 0
 
 
-def _bits(block: Block, item: int, credit: bool) -> int:
+def _bits(block: BlockEntry, item: int, credit: bool) -> int:
     """The filter's matches from `item` on, the first of them in the lowest bit."""
     matches = block.credit if credit else block.credit ^ ((1 << block.items) - 1)
     return matches >> item
 
 
-def _first_match(block: Block, item: int, credit: bool | None) -> int:
+def _first_match(block: BlockEntry, item: int, credit: bool | None) -> int:
     if credit is None:
         return item
     bits = _bits(block, item, credit)
     return item + (bits & -bits).bit_length() - 1 if bits else block.items
 
 
-def _matches(block: Block, item: int, size: int, credit: bool | None) -> Sequence[int]:
+def _matches(block: BlockEntry, item: int, size: int, credit: bool | None) -> Sequence[int]:
     if credit is None:
         return range(item, min(item + size, block.items))
     digits = f"{_bits(block, item, credit):b}"[::-1]

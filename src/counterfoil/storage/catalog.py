@@ -1,8 +1,8 @@
 """The catalog: the only truth about what is published, and the only commit point.
 
-Each method is one transaction, and none leaves one open; the statements are in the modules beside it (`partners`,
-`revisions`, `commits`, `publications`, `operations`, `retention`, `changes`). Several processes and threads may use one
-catalog at the same time: readers see one moment and are never blocked, writers come one at a time.
+Each method is one transaction, and none leaves one open; the statements are in the modules beside it
+(`partner_registry`, `revisions`, `commits`, `publications`, `operations`, `retention`, `changes`). Several processes
+and threads may use one catalog at the same time: readers see one moment and are never blocked, writers take turns.
 
 A process opens its own catalog. An open one must not be carried over a fork.
 """
@@ -24,15 +24,13 @@ from counterfoil.storage import (
     changes,
     commits,
     operations,
-    partners,
+    partner_registry,
     publications,
     retention,
     revisions,
     tables,
 )
-from counterfoil.storage.change_log import ChangeLog
-from counterfoil.storage.change_recorder import ChangeRecorder, Database
-from counterfoil.storage.records import (
+from counterfoil.storage.catalog_rows import (
     Forgotten,
     NewFile,
     NewSegment,
@@ -43,6 +41,8 @@ from counterfoil.storage.records import (
     Segment,
     StoredFile,
 )
+from counterfoil.storage.change_log import ChangeLog
+from counterfoil.storage.change_recorder import ChangeRecorder, Database
 
 _FILES_AT_A_TIME: Final = 1000
 _PATHS_AT_A_TIME: Final = 500
@@ -95,42 +95,42 @@ class Catalog:
     def add_partner(self, tenant: str, now: datetime) -> bool:
         """Register a partner; tell whether it is new."""
         with self._write() as connection:
-            return partners.register(connection, tenant, now)
+            return partner_registry.register(connection, tenant, now)
 
     def has_partner(self, tenant: str) -> bool:
         """Tell whether a partner (in lower case) may be served."""
         with self._read() as connection:
-            return partners.registered(connection, tenant)
+            return partner_registry.registered(connection, tenant)
 
     def partners(self) -> list[Partner]:
         """Return all registered partners, in order of tenant id."""
         with self._read() as connection:
-            return partners.all_partners(connection)
+            return partner_registry.all_partners(connection)
 
     def remove_partner(self, tenant: str) -> None:
         """Remove a partner, its clients and operations; refused with UsageError while datasets are in force."""
         with self._change() as connection:
-            partners.remove(connection, tenant)
+            partner_registry.remove(connection, tenant)
 
     def add_client(self, partner: str, name: str, now: datetime) -> tuple[RegisteredClient, str]:
         """Register a client; return it with its secret, which is kept nowhere."""
         with self._write() as connection:
-            return partners.add_client(connection, partner, name, now)
+            return partner_registry.add_client(connection, partner, name, now)
 
     def clients(self, partner: str) -> list[RegisteredClient]:
         """Return a partner's clients, revoked ones too, the oldest first."""
         with self._read() as connection:
-            return partners.clients_of(connection, partner)
+            return partner_registry.clients_of(connection, partner)
 
     def revoke_client(self, partner: str, client_id: str, now: datetime) -> None:
         """End a client; raises MissingError."""
         with self._change() as connection:
-            partners.revoke(connection, partner, client_id, now)
+            partner_registry.revoke(connection, partner, client_id, now)
 
     def check_client(self, client_id: str, secret: str) -> RegisteredClient | None:
         """Return the client with this id and secret, unless it is unknown, revoked, or the secret is another."""
         with self._read() as connection:
-            return partners.check(connection, client_id, secret)
+            return partner_registry.check(connection, client_id, secret)
 
     # Datasets
 

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, delete, insert, select, update
 from counterfoil.errors import DamagedError
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.storage import tables
+from counterfoil.storage.catalog_rows import Revision
 from counterfoil.storage.change_log import Document, Mark
-from counterfoil.storage.records import Revision
 
 _META = tables.meta.c
 

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, case, insert, literal, select, update
 
 from counterfoil.errors import MissingError, MovedError, RebaseError, UsageError
 from counterfoil.model import WHOLE, Contents, Dataset, etag
-from counterfoil.storage import changes, partners, publications, revisions, tables
+from counterfoil.storage import changes, partner_registry, publications, revisions, tables
+from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision, Segment
 from counterfoil.storage.places import publication_of
-from counterfoil.storage.records import NewFile, NewSegment, Revision, Segment
 
 
 def commit(
@@ -199,7 +199,7 @@ def _record_revision(
     change: int,
     now: datetime,
 ) -> Revision:
-    partners.register(connection, dataset.partner, now)
+    partner_registry.register(connection, dataset.partner, now)
     dataset_id, number = _next_number(connection, dataset)
     if current is not None:
         _supersede(connection, current.id, now)
@@ -284,7 +284,7 @@ def set_in_force(
 
 
 def _require_servable(connection: Connection, dataset: Dataset, revision_id: str) -> None:
-    partners.require(connection, dataset.partner)
+    partner_registry.require(connection, dataset.partner)
     chosen = revisions.by_id(connection, revision_id)
     if chosen is None or chosen.dataset != dataset:
         raise MissingError(f"{dataset} has no revision {revision_id}.", remedy="See: counterfoil list")

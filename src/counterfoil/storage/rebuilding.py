@@ -16,12 +16,12 @@ from sqlalchemy import Connection, insert
 
 from counterfoil.errors import DamagedError
 from counterfoil.model import Contents, Dataset, Rendering
-from counterfoil.storage import changes, partners, revisions, tables
+from counterfoil.storage import changes, partner_registry, revisions, tables
+from counterfoil.storage.catalog_rows import NewFile, Revision
 from counterfoil.storage.change_log import opened
 from counterfoil.storage.commits import record_files
 from counterfoil.storage.files import Files
 from counterfoil.storage.places import CHANGES, LISTINGS
-from counterfoil.storage.records import NewFile, Revision
 
 Entry = Mapping[str, Any]
 Key = tuple[str, Dataset, str]  # publication, dataset and name of a segment
@@ -132,7 +132,7 @@ class _Rebuilding:
             )
             count += 1
             if revision_id in chosen:
-                partners.register(self._connection, dataset.partner, self._now)
+                partner_registry.register(self._connection, dataset.partner, self._now)
                 if not rendered:
                     revision = revisions.by_id(self._connection, revision_id)
                     assert revision is not None

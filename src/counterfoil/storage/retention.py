@@ -22,8 +22,8 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, sel
 from counterfoil import lifetimes
 from counterfoil.model import Rendering
 from counterfoil.storage import commits, publications, revisions, tables
+from counterfoil.storage.catalog_rows import Forgotten, NewFile, Revision
 from counterfoil.storage.places import change_path
-from counterfoil.storage.records import Forgotten, NewFile, Revision
 
 _Id = TypeVar("_Id", int, str)
 _IDS_PER_STATEMENT: Final = 500  # engines limit how many values one statement may hold

@@ -19,6 +19,7 @@ from weakref import WeakSet
 from counterfoil.errors import CounterfoilError, FullDiskError, LockedError
 from counterfoil.model import Dataset, Rendering
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.catalog_rows import NewFile, NewSegment
 from counterfoil.storage.change_log import sealed
 from counterfoil.storage.changes import dataset_to_json
 from counterfoil.storage.failures import in_our_words
@@ -26,7 +27,6 @@ from counterfoil.storage.files import Deleted, Files, FileWriter, Found
 from counterfoil.storage.folder_files import make_private_folders
 from counterfoil.storage.locks import Held, Locks, refuse_lost
 from counterfoil.storage.places import CATALOG_MARK, CHANGES, UNLISTED, listing_of, place_of, publication_of
-from counterfoil.storage.records import NewFile, NewSegment
 
 _MARK_HALF_WRITTEN: Final = f"{CATALOG_MARK}.part"
 

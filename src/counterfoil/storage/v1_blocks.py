@@ -160,7 +160,7 @@ class BlockWriter:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class BlockEntry:
     """One entry of the index. Bit n of `credit` tells whether partner earned credit applies to item n."""
 
     offset: int
@@ -185,11 +185,11 @@ class BlockFile:
         self.blocks = self._read_index(size_bytes)
         self.items = sum(block.items for block in self.blocks)
 
-    def deflated(self, block: Block) -> bytes:
+    def deflated(self, block: BlockEntry) -> bytes:
         """Return a block as it is stored. Not checked: the CRC in the gzip trailer lets the reader check it."""
         return self._read(block.offset, block.deflated_length)
 
-    def json(self, block: Block) -> bytes:
+    def json(self, block: BlockEntry) -> bytes:
         """Return a block's items, joined by commas; raises DamagedError unless every byte is as written."""
         deflated = self._read(block.offset, block.deflated_length)
         inflater = isal_zlib.decompressobj(-15)
@@ -203,7 +203,7 @@ class BlockFile:
             raise self._damaged("a block does not hold what was written")
         return json
 
-    def item_lengths(self, block: Block) -> array[int]:
+    def item_lengths(self, block: BlockEntry) -> array[int]:
         """Return the length of each item's JSON; raises DamagedError."""
         packed = self._read(block.offset + block.deflated_length, block.lengths_length)
         inflater = zlib.decompressobj()
@@ -225,7 +225,7 @@ class BlockFile:
             raise self._damaged("the file is shorter than it was")
         return data
 
-    def _read_index(self, size_bytes: int) -> tuple[Block, ...]:
+    def _read_index(self, size_bytes: int) -> tuple[BlockEntry, ...]:
         if size_bytes < len(_MAGIC) + _TRAILER.size or self._read(0, len(_MAGIC)) != _MAGIC:
             raise self._damaged("not a file of v1 blocks")
         trailer = self._read(size_bytes - _TRAILER.size, _TRAILER.size)
@@ -244,9 +244,9 @@ class BlockFile:
         return DamagedError(f"{self.path}: {what}.")
 
 
-def _parse_index(index: bytes) -> tuple[Block, ...] | None:
+def _parse_index(index: bytes) -> tuple[BlockEntry, ...] | None:
     """Return the blocks, or None where an entry cannot be right: blocks stand one after the other, without gaps."""
-    blocks: list[Block] = []
+    blocks: list[BlockEntry] = []
     position = 0
     while position < len(index):
         if position + _ENTRY.size > len(index):
@@ -265,11 +265,11 @@ def _parse_index(index: bytes) -> tuple[Block, ...] | None:
         )
         if not sensible:
             return None
-        blocks.append(Block(offset, deflated, lengths, json, crc32, items, credit))
+        blocks.append(BlockEntry(offset, deflated, lengths, json, crc32, items, credit))
     return tuple(blocks)
 
 
-def _end(blocks: Sequence[Block]) -> int:
+def _end(blocks: Sequence[BlockEntry]) -> int:
     if not blocks:
         return len(_MAGIC)
     return blocks[-1].offset + blocks[-1].deflated_length + blocks[-1].lengths_length

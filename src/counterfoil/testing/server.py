@@ -21,7 +21,7 @@ from typing import Any, Self
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
+from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
 from counterfoil.errors import UsageError
 from counterfoil.model import WHOLE, Kind, tenant_id
 from counterfoil.periods import BillingPeriod, Clocks, business_clock, utc_now
@@ -104,7 +104,7 @@ class Server:
 
     @property
     def data(self) -> Path:
-        """The data folder. `counterfoil ... --data` works on it too."""
+        """The data folder. The command line works on it too."""
         return self.service.settings.data
 
     def publish(
@@ -134,13 +134,13 @@ class Server:
             currency=currency,
         )
         service = self.service
-        workshop = Workshop(service.store, utc_now)
+        data_folder = DataFolder(service.store, utc_now)
         with scratch_folder() as folder:
             inputs = [
                 Input(_as_file(given, folder / f"argument-{number}"), asserted, segment)
                 for number, given in enumerate(line_items, 1)
             ]
-            return publish(workshop, inputs)
+            return publish(data_folder, inputs)
 
     def token(self, audience: str = "graph", *, partner: str = "", issued_at: datetime | None = None) -> str:
         """Return a bearer token for `graph`, `partner-center` or an audience of your own; registers the partner.

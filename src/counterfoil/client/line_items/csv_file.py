@@ -15,8 +15,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from counterfoil.client.line_items.files import receipt_of
-from counterfoil.client.line_items.headings import LeftOut, Note, columns_of, quietly, texts_of
+from counterfoil.client.line_items.headings import Note, OmittedValues, columns_of, quietly, texts_of
+from counterfoil.client.line_items.pull_files import receipt_of
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.columns import Type
 from counterfoil.disk.hashing import HashedFile
@@ -33,7 +33,7 @@ def write_csv(path: Path, kind: Kind, batches: Iterable[pa.RecordBatch], note: N
 
     `note` is told what the file cannot hold. Whatever fails leaves no file.
     """
-    left_out = LeftOut(kind)
+    left_out = OmittedValues(kind)
     like_formulas = line_items = 0
     try:
         with closing(HashedFile(path)) as file:

@@ -26,7 +26,7 @@ _BEHIND: Final = {"PCToBCExchangeRate": "PCToBCExchangeRateDate"}
 
 
 @dataclass(frozen=True, slots=True)
-class Headed:
+class FileColumn:
     """One column of a file."""
 
     heading: str
@@ -34,19 +34,19 @@ class Headed:
 
 
 @cache
-def columns_of(kind: Kind) -> tuple[Headed, ...]:
+def columns_of(kind: Kind) -> tuple[FileColumn, ...]:
     """Return the columns of Partner Center's file: the reconciliation file, or the daily rated usage file."""
     table = table_of(kind)
-    found: list[Headed] = []
+    found: list[FileColumn] = []
     for column in table.graph_full:
-        found.append(Headed(_SPELLED.get(column.name, column.name), column))
+        found.append(FileColumn(_SPELLED.get(column.name, column.name), column))
         also = _BEHIND.get(column.name)
         if also is not None and not table.by_name[also].graph:
-            found.append(Headed(also, table.by_name[also]))
+            found.append(FileColumn(also, table.by_name[also]))
     return tuple(found)
 
 
-class LeftOut:
+class OmittedValues:
     """Counts the values for which a file has no column."""
 
     def __init__(self, kind: Kind) -> None:

@@ -71,7 +71,7 @@ class Audiences:
         return (*self.own, *_MICROSOFTS[api]) if self.development else self.own
 
     def apis(self, claim: object) -> frozenset[Api]:
-        """Return the APIs that an `aud` claim is good for: none if any part of it is Microsoft's outside --dev."""
+        """Return the APIs that an `aud` claim is good for. Outside development, one of Microsoft's makes it none."""
         named = [claim] if isinstance(claim, str) else claim
         if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
             return frozenset()

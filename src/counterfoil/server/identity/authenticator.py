@@ -27,7 +27,7 @@ from counterfoil.server.identity.jwks import ALGORITHMS, IssuerKeys
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.settings import Settings
-from counterfoil.storage.records import RegisteredClient
+from counterfoil.storage.catalog_rows import RegisteredClient
 from counterfoil.wire.microsoft_ids import PERMISSION
 
 TOKEN_LENGTH_MAX: Final = 16 * 1024
@@ -92,7 +92,7 @@ class _Proof:
 
 
 @dataclass(slots=True)
-class _Standing:
+class _ClientStatus:
     """Whether a partner and client may be served, as of a moment in Unix seconds."""
 
     good: bool
@@ -117,7 +117,7 @@ class Authenticator:
         self._outside = outside
         # By the hash of the token: the token itself is never kept.
         self._proofs: LruCache[bytes, _Proof] = LruCache(_REMEMBERED_MAX)
-        self._standing: LruCache[tuple[str, str], _Standing] = LruCache(_REMEMBERED_MAX)
+        self._standing: LruCache[tuple[str, str], _ClientStatus] = LruCache(_REMEMBERED_MAX)
 
     @classmethod
     def from_settings(cls, settings: Settings, registry: Registry, clocks: Clocks, keys: AuthorityKeys) -> Self:
@@ -196,7 +196,7 @@ class Authenticator:
         good = self._registry.has_partner(partner)
         if good and client:
             good = any(each.id == client and each.revoked_at is None for each in self._registry.clients(partner))
-        self._standing.put((partner, client), _Standing(good, now))
+        self._standing.put((partner, client), _ClientStatus(good, now))
         return good
 
 

@@ -1,4 +1,4 @@
-"""The built-in authority: tokens for registered clients, and with --dev for whoever asks on behalf of a partner.
+"""The built-in authority: tokens for registered clients, and in development for anyone who names a partner.
 
 Usable by plain form posts, msal and azure-identity. A wrong secret, an unknown client and a client of another tenant
 get one answer: any difference would show strangers who is served here.
@@ -26,7 +26,7 @@ from counterfoil.periods import Clocks
 from counterfoil.server.identity.audiences import Audiences
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.lru_cache import LruCache
-from counterfoil.storage.records import RegisteredClient
+from counterfoil.storage.catalog_rows import RegisteredClient
 from counterfoil.wire import oauth
 
 WRONG_SECRETS_A_MINUTE: Final = 10

@@ -134,7 +134,7 @@ def read_plan(text: str, origin: str) -> FaultPlan:
 
 
 def plan_of(given: str) -> FaultPlan:
-    """Return the plan that `--faults` means: a whole number is a seed, anything else a file."""
+    """Return the plan for a seed (a whole number) or for the JSON file of that name."""
     if given.isascii() and given.isdecimal() and len(given) <= 18:
         return drawn(int(given))
     path = Path(given)
