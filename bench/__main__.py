@@ -19,6 +19,7 @@ from bench.measure import Row, os_release
 ROWS: dict[str, Callable[[Sample, int], Iterator[Row]]] = {
     "render": compute.render,
     "publish": compute.publish,
+    "hash": compute.hashing,
     "export": serving.export,
     "pages": serving.pages,
     "blob": serving.blob,

@@ -40,6 +40,20 @@ def publish(sample: Sample, rounds: int) -> Iterator[Row]:
     yield Row("publish: shuffled JSON lines to all forms, 1 core, rows/s", mine, theirs, "", 0.5)
 
 
+def hashing(sample: Sample, rounds: int) -> Iterator[Row]:
+    """The hash of a set of line items, against hashlib over the same lines of JSON."""
+    lake = [str(path) for path in sample.lake]
+
+    def ours() -> float:
+        return sample.line_items / work("hash_line_items", lake=lake)["seconds"]
+
+    def peer() -> float:
+        return sample.line_items / work("hashlib_lines", file=str(sample.shuffled))["seconds"]
+
+    mine, theirs = in_turns(rounds, ours, peer)
+    yield Row("hash: line items to an eTag's digest, 1 core, rows/s", mine, theirs, "", 0.5)
+
+
 @contextmanager
 def _folder(sample: Sample) -> Iterator[Path]:
     """A scratch folder for one turn."""

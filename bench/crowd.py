@@ -68,7 +68,8 @@ def _publish(store: Store, dataset: Dataset) -> None:
             with publication.create(dataset, "whole", rendering) as writer:
                 writer.write(b"sealed")
             files.append(NewFile(rendering, 0, writer.path, writer.size_bytes, writer.sha256, 1))
-        contents = Contents(1, 1, "EUR", {"BillingPreTaxTotal": Decimal(1)})
+        contents = Contents(1, "00" * 32, "EUR", {"BillingPreTaxTotal": Decimal(1)})
         segment = NewSegment(dataset, "whole", PARTNER, contents, tuple(files), {})
         publication.seal([segment], {dataset: None})
-        store.catalog.commit(publication.id, [segment], {dataset: None}, now)
+        base = {dataset: None}
+        store.catalog.commit(publication.id, [segment], base, base, {dataset: contents}, now)

@@ -38,9 +38,12 @@ def duckdb_render(lake: list[str], scratch: str) -> None:
     """The peer: the same attributes by COPY, as JSON lines in gzip."""
     import duckdb
 
-    from counterfoil.columns import USAGE
+    from counterfoil.columns import USAGE, Type
+    from counterfoil.lake import text_name
 
-    names = ", ".join(f'"{column.name}"' for column in USAGE.graph_full)
+    names = ", ".join(
+        f'"{text_name(column) if column.type is Type.DATE else column.name}"' for column in USAGE.graph_full
+    )
     connection = duckdb.connect(config={"threads": 1})
     start()
     for part, path in enumerate(lake):
@@ -60,6 +63,37 @@ def publish(file: str, period: str, scratch: str) -> None:
     _load_kernels()
     start()
     publish_into(Path(scratch) / "data", Path(file), BillingPeriod.parse(period))
+
+
+def hash_line_items(lake: list[str]) -> None:
+    """Ours: the digest of every line item, and the hash of them all that the eTag is made of."""
+    from counterfoil.columns import USAGE
+    from counterfoil.datasets.digest import digest_array, digests_of, in_order
+    from counterfoil.datasets.value_spans import ValueSpans
+    from counterfoil.lake_files import LakeReader
+    from counterfoil.line_items.line_digests import LineDigests
+    from counterfoil.model import Kind
+
+    _load_kernels()
+    # Columns are read and located beforehand: publishing has them in hand.
+    located = []
+    for path in lake:
+        with LakeReader(path, Kind.USAGE) as file:
+            located += [ValueSpans.of_columns(batch.columns) for batch in file.batches(line_items=8192)]
+    start()
+    with LineDigests(sort=in_order) as digests:
+        for items in located:
+            digests.add(digest_array(digests_of(USAGE, items)))
+        assert digests.hexdigest()
+
+
+def hashlib_lines(file: str) -> None:
+    """The peer: hashlib over each line of JSON as it came, and over the sorted digests."""
+    import hashlib
+
+    lines = Path(file).read_bytes().splitlines()
+    start()
+    assert hashlib.sha256(b"".join(sorted(hashlib.sha256(line).digest() for line in lines))).hexdigest()
 
 
 def publish_and_sweep(file: str, period: str, data: str) -> None:

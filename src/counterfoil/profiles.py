@@ -1,8 +1,8 @@
 """Profiles: a source to pull from, how to sign in there, and what is expected from it every month.
 
-A profile is one `[profiles.NAME]` table of the settings file. What a newcomer would get wrong: it lists what is
-*expected*, so everything it lists is checked here, before anything is asked; and an invoice's number does not tell
-its month, so whoever wants to be told that an invoice is overdue writes the month beside it.
+A profile is one `[profiles.NAME]` table of the settings file. It lists what is *expected*, so everything it lists is
+checked here, before any request is sent. An invoice's number does not show its month, so an operator who wants to
+hear that an invoice is overdue writes the month beside it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PERIODS: Final = ("current", "last")
 
 @dataclass(frozen=True, slots=True, order=True)
 class ListedInvoice:
-    """An invoice that a profile expects, and its billing period where the profile tells."""
+    """An invoice that a profile expects, and its billing period if the profile gives one."""
 
     id: str
     month: BillingPeriod | None = None
@@ -165,7 +165,7 @@ class Profile:
         default=None,
         metadata=told(
             "The folder below which pulls are kept, beside this file. Empty: `counterfoil-pulls/NAME` in the folder in "
-            "which the command is started, wherever this file lies.",
+            "which the command is started, wherever this file is.",
             read_optional_path,
         ),
     )

@@ -1,10 +1,10 @@
 """Settings: read once, at the top, and passed down as one frozen value.
 
 An argument beats the environment (`COUNTERFOIL_PORT`), which beats the file (`counterfoil.toml`), which beats the
-default. What a newcomer would get wrong: "not given" is `None` for an argument and absence elsewhere; an explicit
-`0`, `false` or `''` is a value, and wins. A key nobody knows is an error, never ignored: a misspelt
-`COUNTERFOIL_ISUER` would otherwise leave a server open that its operator believes closed. Development mode is no
-setting: it is asked for on the command line only, so that nothing left behind in an environment can switch it on.
+default. "Not given" is `None` for an argument and absence elsewhere; an explicit `0`, `false` or `''` is a value, and
+wins. An unknown key is an error, never ignored: a misspelt `COUNTERFOIL_ISUER` would otherwise leave a server open
+that its operator believes closed. Development mode is not a setting: only the command line switches it on, so that
+nothing left behind in an environment can.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Settings:
     public_url: str = field(
         default="",
         metadata=told(
-            "The URL that callers use, where it is not the one `serve` listens on: links bear it.", read_base_url
+            "The URL that callers use, where it is not the one `serve` listens on: links use it.", read_base_url
         ),
     )
     issuer: str = field(
@@ -87,11 +87,11 @@ class Settings:
     audience: str = field(
         default="",
         metadata=told(
-            "The audience a token must be made for: your own, never Microsoft's. Several are parted by commas."
+            "The audience a token must be made for: your own, never Microsoft's. Separate several with commas."
         ),
     )
     jwks_url: str = field(
-        default="", metadata=told("Where the issuer's public keys are. Empty: its discovery document tells.", read_url)
+        default="", metadata=told("Where the issuer's public keys are. Empty: its discovery document says.", read_url)
     )
     secret: str = field(
         default="",

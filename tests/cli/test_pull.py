@@ -185,7 +185,7 @@ def test_a_folder_of_a_profile_that_holds_something_else_is_to_be_moved_away(hou
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("contoso", "--kind"), "`counterfoil pull --help` tells more."),
+        (("contoso", "--kind"), "See `counterfoil pull --help`."),
         (("contoso", "--invoice", "G1"), "Say which line items."),
         (("contoso", "--kind", "usage"), "Say what to pull."),
         (("contoso", "--kind", "usage", "--invoice", "G1", "--data", "x"), "goes with --publish"),

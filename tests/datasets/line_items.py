@@ -140,6 +140,14 @@ def blocks_of(path: Path) -> BlockFile:
     return BlockFile(path.name, len(content), lambda offset, length: content[offset : offset + length])
 
 
+def unpacked(path: Path) -> bytes:
+    """What a stored file holds: of a v1 file the JSON, since no two compressions need give the same bytes."""
+    if path.suffix != ".v1":
+        return path.read_bytes()
+    blocks = blocks_of(path)
+    return b"\n".join(blocks.json(block) for block in blocks.blocks)
+
+
 def blob_lines(data_folder: DataFolder, revision: Revision, rendering: Rendering = Rendering.GRAPH_FULL) -> list[bytes]:
     """All lines of all blobs, without their newlines."""
     found: list[bytes] = []

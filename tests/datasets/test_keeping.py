@@ -1,4 +1,4 @@
-"""What is published stays provable: verify finds any change, restore gives equal bytes, sweep takes nothing live."""
+"""What is published stays provable: verify finds any change, restore gives equal contents, sweep takes nothing live."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from tests.datasets.line_items import (
     paths,
     publish_bytes,
     raw_lines,
+    unpacked,
     v1_items,
 )
 
@@ -130,11 +131,11 @@ def test_a_swap_of_two_whole_files_is_found(published: DataFolder, data: Path) -
     assert [fault.where for fault in verify(published.store)[1]] == [second]
 
 
-def test_restore_puts_an_older_revision_in_force_with_equal_bytes_after_a_sweep(
+def test_restore_puts_an_older_revision_in_force_with_equal_contents_after_a_sweep(
     data_folder: DataFolder, tmp_path: Path, data: Path
 ) -> None:
     old = in_force(publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, "1", "0E-20")))
-    forms = {f.rendering: (data / "files" / f.path).read_bytes() for f in data_folder.catalog.files(old.id)}
+    forms = {f.rendering: unpacked(data / "files" / f.path) for f in data_folder.catalog.files(old.id)}
     new = in_force(publish_bytes(data_folder, tmp_path / "b", amounts(Kind.USAGE, "2")))
     assert sweep(data_folder.store, LATER).files == 3
     assert [file.rendering for file in data_folder.catalog.files(old.id)] == [Rendering.LAKE]
@@ -144,7 +145,7 @@ def test_restore_puts_an_older_revision_in_force_with_equal_bytes_after_a_sweep(
     again = data_folder.catalog.in_force(USAGE)
     assert again is not None
     assert (again.id, again.etag, len(data_folder.catalog.revisions(USAGE))) == (old.id, old.etag, 2)
-    assert {f.rendering: (data / "files" / f.path).read_bytes() for f in data_folder.catalog.files(old.id)} == forms
+    assert {f.rendering: unpacked(data / "files" / f.path) for f in data_folder.catalog.files(old.id)} == forms
     assert sorted(str(item["billingPreTaxTotal"]) for item in v1_items(data_folder, old)) == ["0E-20", "1"]
     assert verify(data_folder.store)[1] == []
     restore(data_folder, again)

@@ -34,6 +34,7 @@ from tests.datasets.line_items import (
     paths,
     publish_bytes,
     raw_lines,
+    unpacked,
     v1_items,
     write,
 )
@@ -107,7 +108,7 @@ def test_order_spelling_runs_and_repetition_change_neither_etag_nor_bytes(
 
     def contents(receipt: PublicationReceipt) -> list[tuple[str, bytes]]:
         files = data_folder.catalog.files(in_force(receipt).id)
-        return [(re.sub("[0-9a-f]{32}", "", file.path), (data / "files" / file.path).read_bytes()) for file in files]
+        return [(re.sub("[0-9a-f]{32}", "", file.path), unpacked(data / "files" / file.path)) for file in files]
 
     assert contents(third) == contents(first)
     assert in_force(third).id != in_force(first).id

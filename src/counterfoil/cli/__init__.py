@@ -1,9 +1,9 @@
 """The command line: parse, one call, print.
 
 Commands are listed in one table and imported only when asked for, so that `counterfoil --help` is quick and the
-plain install, which has no server libraries, still shows and runs what it can. What a newcomer would get wrong: a
-command neither catches errors nor exits. It raises, and the one place below turns what was raised into one line on
-stderr and an exit code: 0 good, 1 failed, 2 wrong use, 3 differences found, 4 try again later.
+plain install, which has no server libraries, still shows and runs what it can. A command neither catches errors nor
+exits: it raises, and the one place below turns what was raised into one line on stderr and an exit code: 0 good,
+1 failed, 2 wrong use, 3 differences found, 4 try again later.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "pulls": CommandEntry("pulls", "pulls", "Say what is held, verify it, and tell what is missing or overdue."),
     "sweep": CommandEntry("upkeep", "sweep", "Remove what nobody can reach any more."),
     "rebuild": CommandEntry("upkeep", "rebuild", "Make a lost catalog anew from the sealed files."),
-    "doctor": CommandEntry("doctor", "doctor", "Say what is wrong with a set-up or a source, and how to mend it."),
+    "doctor": CommandEntry("doctor", "doctor", "Say what is wrong with a set-up or a source, and how to fix it."),
 }
 # What the plain install lacks. A missing module of any other name is a fault, and is shown as one.
 SERVER_LIBRARIES: Final = frozenset(
@@ -95,7 +95,7 @@ class CommandLine(click.Group):
     """The group of all commands: it imports them when they are asked for, and reports what they raise."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands, in the order a newcomer needs them."""
+        """The names of all commands, in the order in which a new user needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -128,7 +128,7 @@ class CommandLine(click.Group):
             formatter.write_dl([(name, listed.summary) for name, listed in COMMANDS.items()])
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **named: Any) -> Any:
-        """Run, report, and exit with the code that tells what happened."""
+        """Run, report, and exit with the code that says what happened."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a name the terminal cannot write must not end the command
                 stream.reconfigure(errors="backslashreplace")
@@ -164,7 +164,7 @@ def main(invocation: Invocation, config: Path | None, debug: bool) -> None:
     To fetch data from Microsoft or another Counterfoil:
       counterfoil pull PROFILE --kind usage --invoice ID
 
-    Each command tells more: counterfoil COMMAND --help. When something is wrong: counterfoil doctor.
+    For details: counterfoil COMMAND --help. When something is wrong: counterfoil doctor.
 
     Data goes to stdout, everything else to stderr. Exit codes: 0 good, 1 failed, 2 wrong use, 3 differences found,
     4 try again later.
@@ -215,7 +215,7 @@ def _as_usage_error(error: click.ClickException, invocation: Invocation) -> Coun
         return CounterfoilError(error.format_message())
     # A missing value is found before click has made the command's own context.
     command = error.ctx.command_path if error.ctx else f"counterfoil {invocation.command}".rstrip()
-    return UsageError(error.format_message(), remedy=f"`{command} --help` tells more.")
+    return UsageError(error.format_message(), remedy=f"See `{command} --help`.")
 
 
 def _unexpected(error: BaseException, invocation: Invocation) -> CounterfoilError:

@@ -1,9 +1,9 @@
 """The options that commands share, each written once.
 
 A command that touches data says `@with_settings()` and gets a `Settings`; one that prints says `@with_output` and
-gets an `Output`. What a newcomer would get wrong: a command never reads the environment and never makes `Settings`
-itself. Options of its own that are also settings (`--port`) are named to `with_settings`, so that "not given" falls
-through to environment, file and default.
+gets an `Output`. A command never reads the environment and never makes `Settings` itself. Options of its own that are
+also settings (`--port`) are passed to `with_settings`, so that "not given" falls through to environment, file and
+default.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class NamedPath(click.Path):
 
 @dataclass(slots=True)
 class Invocation:
-    """What `counterfoil` itself was told, before the command: it travels as click's context object."""
+    """The options of `counterfoil` itself, given before the command; kept as click's context object."""
 
     config: Path | None = None
     debug: bool = False
@@ -54,7 +54,7 @@ class Invocation:
 
 
 def invocation() -> Invocation:
-    """Return what this run of `counterfoil` was told before its command."""
+    """Return the options that this run of `counterfoil` got before its command."""
     return click.get_current_context().find_root().ensure_object(Invocation)
 
 
@@ -72,7 +72,7 @@ def with_output(function: Callable[P, R]) -> Callable[P, R]:
         type=click.Choice([form.value for form in OutputForm], case_sensitive=False),
         default=OutputForm.TABLE.value,
         show_default=True,
-        is_eager=True,  # so that a mistake in any other option is already told in the form that was asked for
+        is_eager=True,  # so that a mistake in any other option is already reported in this form
         callback=_make_output,
         help="How data is printed on stdout.",
     )(function)

@@ -1,8 +1,7 @@
 """A batch: some line items as they were read, and the quick tests that let most of them pass.
 
-What a newcomer would get wrong: `doubtful` never refuses. It only says which rows the quick tests cannot vouch for;
-those go to the reference in `values`, which accepts them or says why not. So the quick tests may be narrower than the
-rules, and never wider.
+`doubtful` never refuses. It only marks the rows that the quick tests cannot accept; those go to the reference in
+`values`, which accepts them or says why not. So the quick tests may be narrower than the rules, and never wider.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Every 250,000 line items make one part: a lake file and the wire forms - `graph-full`, `graph-basic` and, for unbilled
 data, `v1`. The forms are a function of what the lake file holds, so that they can be dropped and made again from it
-with equal bytes. Nothing here decides whether a segment is published.
+with equal contents. Nothing here decides whether a segment is published.
 """
 
 from __future__ import annotations

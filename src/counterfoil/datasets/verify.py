@@ -2,8 +2,8 @@
 
 Four promises are kept apart, so that a report says what broke: the bytes of each file (size, SHA-256), what the
 lake holds (line items, their digest, exact totals), what the wire forms hold (as many line items as the lake), and
-the catalog itself. A newcomer would take the catalog for granted; but a byte of it can break like any other, and
-then it tells of no dataset at all, or of one that is another partner's.
+the catalog itself. The catalog is checked too because any byte of it can break: it may then name no dataset at all,
+or another partner's.
 """
 
 from __future__ import annotations

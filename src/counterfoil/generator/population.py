@@ -1,6 +1,6 @@
 """Who buys: the partner, its resellers, its customers and their subscriptions.
 
-All of it depends on the partner and the seed alone, so that both kinds, and every month, tell of the same
+Everything depends on the partner and the seed alone, so that both kinds, and every month, tell of the same
 customers; a larger file has more of them, and the first ones stay. The first customers and subscriptions are the
 big ones: whoever picks by `skewed` gets a heavy tail.
 """

@@ -1,9 +1,8 @@
 """Ordinary reconciliation line items: licences and metered Azure plans, in groups of three.
 
 The number of a group decides subscription and product, so that changes come in pairs that belong together: the
-refund of the old quantity and the charge of the new one bear one ChargeType and opposite signs, and lie far apart
-in the file. What a newcomer would get wrong: a group is no unit of arithmetic, each line item obeys the formulas
-of `amounts` by itself.
+refund of the old quantity and the charge of the new one have the same ChargeType and opposite signs, and are far
+apart in the file. A group is not a unit of arithmetic: each line item follows the formulas of `amounts` by itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The columns of Partner Center's own files, in their order, and what those files have no column for.
 
-What a newcomer would get wrong: a query that somebody built on these files may name columns or count them, so there
-is never one more and never one less. What has no column is left out, and said; Parquet holds everything.
+A query built on these files may name columns or count them, so there is never one more and never one less. Values
+without a column are left out and reported; Parquet holds everything.
 """
 
 from __future__ import annotations
