@@ -96,7 +96,7 @@ def test_a_dry_run_prints_the_receipt_without_a_revision_and_registers_nobody() 
         (["--currency", "USD"], 1, "a, line 1, BillingCurrency: not in USD ('EUR'). Publish each currency by itself."),
         (["--currency", "US"], 1, "is not a currency"),
         (["--invoice", "a b"], 1, "is not an invoice id"),
-        ([""], 2, "'' names no file. Give the path of a file; - is standard input."),
+        ([""], 2, "'' is not the name of a file. Give the path of a file; - is standard input."),
         (["nowhere"], 1, "nowhere: cannot be read: No such file or directory. Check the path."),
     ],
 )

@@ -146,7 +146,7 @@ def test_a_refusal_says_which_command_to_give_when_it_is_mended_and_leaves_no_fo
     house.server.fail("graph-denied", on="submit")
     done = run(*USAGE, "--invoice", INVOICE)
     assert (done.exit_code, "PartnerBilling.Read.All" in done.stderr) == (1, True)
-    assert f"When that is mended: counterfoil pull contoso --kind usage --invoice {INVOICE}" in done.stderr
+    assert f"When that is fixed: counterfoil pull contoso --kind usage --invoice {INVOICE}" in done.stderr
     assert not Path("counterfoil-pulls").exists()
 
 

@@ -161,7 +161,7 @@ def test_what_makes_the_whole_file_doubtful_is_refused_whatever_is_allowed(
         (b"", "the file is empty"),
         (b"\n \r\n", "the file is empty"),
         (gzip.compress(b"", mtime=0), "the file is empty"),
-        (b'{"a":1}\n', "the first line is no line item we know"),
+        (b'{"a":1}\n', "the first line is not a recognisable line item"),
         (b"hello world\n", "is neither JSON lines nor a CSV with a PartnerId column"),
         (b"\x00" * 9_000_000, "is neither JSON lines nor a CSV with a PartnerId column"),
         (b"PK\x03\x04\xff\xfe", "is neither JSON nor UTF-8 text"),

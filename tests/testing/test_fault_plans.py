@@ -80,10 +80,10 @@ def test_what_faults_do_not_concern_passes(calls: Calls) -> None:
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ({"fault": "throtled"}, "'throtled' is no fault. Did you mean throttled"),
+        ({"fault": "throtled"}, "'throtled' is not a fault. Did you mean throttled"),
         ({"fault": "throttled", "kind": "blob"}, "nothing is called 'kind'"),
         ({"fault": "throttled", "onn": "blob"}, "Did you mean on?"),
-        ({"fault": "throttled", "on": "blobs"}, "'blobs' is no kind of request. Did you mean blob?"),
+        ({"fault": "throttled", "on": "blobs"}, "'blobs' is not a kind of request. Did you mean blob?"),
         ({"fault": "blob-missing", "on": ["page"]}, "it cannot strike 'page'. Choose from blob."),
         ({"fault": "throttled", "on": []}, "`on` is a list"),
         ({"fault": "throttled", "on": ["submit"], "at": [1]}, "`at` is for blobs and pages"),

@@ -51,9 +51,9 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "generate": CommandEntry("generate", "generate", "Write realistic line items, the same for the same seed."),
     "token": CommandEntry("token", "token", "Print a development token."),
     "pull": CommandEntry("pull", "pull", "Pull line items from a source, and prove them."),
-    "pulls": CommandEntry("pulls", "pulls", "Say what is held, verify it, and tell what is missing or overdue."),
-    "sweep": CommandEntry("upkeep", "sweep", "Remove what nobody can reach any more."),
-    "rebuild": CommandEntry("upkeep", "rebuild", "Make a lost catalog anew from the sealed files."),
+    "pulls": CommandEntry("pulls", "pulls", "Show and verify what is held, and name what is missing or overdue."),
+    "sweep": CommandEntry("upkeep", "sweep", "Delete what can no longer be reached."),
+    "rebuild": CommandEntry("upkeep", "rebuild", "Rebuild a lost catalog from the sealed files."),
     "doctor": CommandEntry("doctor", "doctor", "Say what is wrong with a set-up or a source, and how to fix it."),
 }
 # What the plain install lacks. A missing module of any other name is a fault, and is shown as one.

@@ -159,7 +159,7 @@ def _dataset(named: dict[str, str | None]) -> Dataset:
     invoice, period, currency = named["invoice"], named["period"], named["currency"]
     if not partner or not kind or bool(invoice) == bool(period) or bool(period) != bool(currency):
         raise UsageError(
-            "That names no dataset.",
+            "These options do not identify a dataset.",
             remedy="Give --partner, --kind, and --invoice ID or --period YYYY-MM --currency CCC.",
         )
     scope = Scope.billed(invoice) if invoice else Scope.unbilled(BillingPeriod.parse(period or ""), currency or "")

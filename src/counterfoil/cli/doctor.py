@@ -1,4 +1,4 @@
-"""`counterfoil doctor`: say what is wrong with a set-up, a token or a source, and how to mend it."""
+"""`counterfoil doctor`: say what is wrong with a set-up, a token or a source, and how to fix it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from counterfoil.settings import Settings
 ROOM_BYTES_MIN = 1 << 30
 
 
-@click.command(short_help="Say what is wrong with a set-up or a source, and how to mend it.")
+@click.command(short_help="Say what is wrong with a set-up or a source, and how to fix it.")
 @click.argument("source", required=False, metavar="[PROFILE|URL]")
 @with_token
 @with_output
@@ -51,7 +51,7 @@ def doctor(*, source: str | None, token: str | None, settings: Settings, output:
     output.rows({"about": "What", "health": "Health", "told": "Finding", "remedy": "What to do"}, rows)
     bad = sum(finding.health is Health.BAD for finding in findings)
     if bad:
-        raise CounterfoilError(f"Bad findings: {bad} of {len(findings)}.", remedy="What to do stands beside each.")
+        raise CounterfoilError(f"Bad findings: {bad} of {len(findings)}.", remedy="Each finding says what to do.")
 
 
 def _diagnose_setup(settings: Settings) -> Iterator[Finding]:

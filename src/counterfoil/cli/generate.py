@@ -70,7 +70,7 @@ def generate(
     from counterfoil.generator import write
 
     if not out or "\0" in out:
-        raise UsageError("-o names no file.", remedy="Give a name, or - for standard output.")
+        raise UsageError("-o does not name a file.", remedy="Give a name, or - for standard output.")
     chunks = line_items_of(
         Kind(kind),
         line_items,

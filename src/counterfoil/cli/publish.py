@@ -27,8 +27,8 @@ FILE is JSON lines (in Graph's or Partner Center v1's spelling), v1 pages, or Pa
 Parquet, such as a pull writes. `-` is standard input. Files may belong to several datasets; either all are published
 or none.
 
-What the line items tell need not be said, and what is said is checked: --partner, --kind, --invoice and --currency are
-assertions. Unbilled line items do not tell their month, so --period must.
+What the line items say need not be given, and what is given is checked: --partner, --kind, --invoice and --currency are
+assertions. Unbilled line items do not say their month, so --period must.
 
 One line that cannot be right refuses everything, and names itself; --rejects lists all of them. Publishing the same
 again changes nothing, so it is safe to repeat. Exit code 4: another publication is at work, try again later.
@@ -40,7 +40,7 @@ This month's usage so far, again every day:
   counterfoil publish usage.csv --period 2026-11 --date-order mdy
 Or day by day, where each day replaces itself alone:
   counterfoil publish day20.jsonl --period 2026-11 --segment 2026-11-20
-A reseller's line items, which bear their distributor's PartnerId:
+A reseller's line items, which have their distributor's PartnerId:
   counterfoil publish reseller.jsonl --period 2026-11 --partner RESELLER --issuer DISTRIBUTOR
 """
 
@@ -61,7 +61,7 @@ HEADINGS: Mapping[str, str] = {
 @click.option("--partner", metavar="TENANT", help="The partner who may read them.  [default: their PartnerId]")
 @click.option("--issuer", metavar="TENANT", help="The tenant in their PartnerId, where that is not the partner.")
 @click.option(
-    "--kind", type=click.Choice([kind.value for kind in Kind]), help="What they are.  [default: their attributes tell]"
+    "--kind", type=click.Choice([kind.value for kind in Kind]), help="What they are.  [default: by their attributes]"
 )
 @click.option("--invoice", metavar="ID", help="Billed: the invoice they belong to.  [default: their InvoiceNumber]")
 @click.option("--period", metavar="YYYY-MM", help="Unbilled: the month they belong to.")
@@ -130,7 +130,9 @@ def _check_names(names: Sequence[str]) -> None:
         if name == "-":
             continue
         if not name or "\0" in name:
-            raise UsageError(f"{name!r} names no file.", remedy="Give the path of a file; - is standard input.")
+            raise UsageError(
+                f"{name!r} is not the name of a file.", remedy="Give the path of a file; - is standard input."
+            )
         real = os.path.realpath(name)
         if real in seen:
             raise UsageError(
@@ -191,7 +193,7 @@ def _warnings_told(warnings: Mapping[str, Any]) -> list[str]:
         for name, count in warnings.get("inexact", {}).items()
     ]
     told += [
-        f"attribute {name} is none we know, and was kept as it is in {counted(count, 'line item')}"
+        f"unknown attribute {name} was kept unchanged in {counted(count, 'line item')}"
         for name, count in warnings.get("unknown", {}).items()
     ]
     if refused := warnings.get("refused"):

@@ -196,7 +196,7 @@ def _what_and_where(profile: Profile, single: Mapping[str, Any], now: datetime) 
     )
     ask = what_to_ask(wanted, now)
     if single["to"] is None and not profile.name:
-        raise UsageError("Say where to.", remedy="Name a folder with --to; a profile has one of its own.")
+        raise UsageError("Say where to.", remedy="Name a folder with --to; a profile has its own.")
     return ask, single["to"] or root_of(profile) / place_of(ask, now)
 
 

@@ -48,7 +48,7 @@ class PullCommand:
         if isinstance(error, RefusedError):
             if error.status in _WRONG:
                 return
-            when = "When that is mended" if error.is_about_who_asks else when
+            when = "When that is fixed" if error.is_about_who_asks else when
         error.remedy, error.parameter = f"{error.advice(as_option)} {self.said(when)}".strip(), ""
 
 

@@ -69,7 +69,7 @@ def _conclude(results: Sequence[ExpectedPullResult], output: Output, again: Pull
     if failed:
         raise CounterfoilError(
             f"{failed} of {counted(len(results), 'expected pull')} failed.",
-            remedy=f"Each says why. {again.said('When that is mended')}",
+            remedy=f"Each says why. {again.said('When that is fixed')}",
         )
     open_states = [each.state for each in results if not each.state.is_done]
     if not open_states:

@@ -44,7 +44,7 @@ _STANDING: Final = {
 }
 
 
-@click.group(short_help="Say what is held, verify it, and tell what is missing or overdue.")
+@click.group(short_help="Show and verify what is held, and name what is missing or overdue.")
 def pulls() -> None:
     """What `counterfoil pull` brought: list it, show its receipts, verify it, and compare it with what is expected."""
 
@@ -117,13 +117,13 @@ def verify(places: Sequence[str], output: Output) -> None:
             remedy="Move the folder of what is damaged away, and pull it again.",
         )
     if not held:
-        raise UsageError("There is nothing to verify there.", remedy="`counterfoil pulls list` tells what is held.")
+        raise UsageError("There is nothing to verify there.", remedy="`counterfoil pulls list` shows what is held.")
     output.note(f"Sound: {seen}.")
 
 
 @pulls.command()
 @click.argument("profile_name", metavar="PROFILE")
-@click.option("--offline", is_flag=True, help="Ask the source nothing: tell only what is held.")
+@click.option("--offline", is_flag=True, help="Do not ask the source; show only what is held.")
 @with_token
 @with_wait(600.0)
 @with_output
@@ -211,7 +211,7 @@ def _folder(settings: Settings, place: str) -> Path:
     from counterfoil.client.holdings.expected import root_of
 
     if not place:
-        raise UsageError("An empty name is no folder.")
+        raise UsageError("An empty name is not a folder.")
     return root_of(find_profile(settings, place)) if place in settings.profiles else Path(place)
 
 

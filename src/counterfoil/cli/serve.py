@@ -63,7 +63,7 @@ For others, with a certificate of your own:
     "--load",
     metavar="DIR",
     type=NamedPath(folder=True),
-    help="Publish a folder of files first. Unbilled ones tell their month by name: usage-2026-11.jsonl.",
+    help="Publish a folder of files first. The names of unbilled files give their month: usage-2026-11.jsonl.",
 )
 @click.option("--dev", is_flag=True, help="Development: any secret gets a token, on this machine only.")
 @click.option("--dev-open", metavar="NAMES", default="", help="With --dev: answer to these host names too: a,b.")
@@ -207,5 +207,5 @@ def _time(text: str) -> datetime:
     except (ValueError, OverflowError):
         raise UsageError(f"{text!r} is not a time.", remedy="Write it as 2026-11-05T09:00Z.") from None
     if not _YEARS[0] <= moment.year <= _YEARS[1]:  # the clock goes on from there, and `last` looks back
-        raise UsageError(f"{text!r} is no time of billing.", remedy=f"Give a year from {_YEARS[0]} to {_YEARS[1]}.")
+        raise UsageError(f"{text!r} is not a time of billing.", remedy=f"Give a year from {_YEARS[0]} to {_YEARS[1]}.")
     return moment

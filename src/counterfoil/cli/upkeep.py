@@ -1,4 +1,4 @@
-"""`counterfoil sweep | rebuild`: remove what nobody can reach any more, and make a lost catalog anew."""
+"""`counterfoil sweep | rebuild`: delete what can no longer be reached, and rebuild a lost catalog."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from counterfoil.storage.files import Deleted
 _FOR_EVER = "forever"
 
 
-@click.command(short_help="Remove what nobody can reach any more.")
+@click.command(short_help="Delete what can no longer be reached.")
 @click.option(
     "--keep-billed", metavar="DAYS", default=_FOR_EVER, show_default=True, help="Keep superseded billed revisions."
 )
@@ -74,7 +74,7 @@ def sweep(*, keep_billed: str, keep_unbilled: str, delete_unlisted: bool, settin
     )
 
 
-@click.command(short_help="Make a lost catalog anew from the sealed files.")
+@click.command(short_help="Rebuild a lost catalog from the sealed files.")
 @click.option("--keep-catalog", is_flag=True, help="Rebuild nothing: from now on this catalog is the right one.")
 @with_output
 @with_settings()

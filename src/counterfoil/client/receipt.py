@@ -156,7 +156,7 @@ def read_receipt(folder: Path) -> Receipt | UnfinishedReceipt | None:
         return None
     except OSError as error:
         raise UsageError(
-            f"{path} may not be read: {error.strerror}.", remedy="Give your user the right to read that folder."
+            f"{path} cannot be read: {error.strerror}.", remedy="Give your user the right to read that folder."
         ) from None
     except documents.NewerDocumentError:
         raise UsageError(

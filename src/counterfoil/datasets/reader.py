@@ -288,7 +288,7 @@ def _kind_of(names: set[str], file: str) -> Kind:
     usage, reconciliation = len(names & _USAGE_MARKS), len(names & _RECONCILIATION_MARKS)
     if usage == reconciliation:
         raise InputError(
-            "the first line is no line item we know",
+            "the first line is not a recognisable line item",
             file=file,
             line=1,
             remedy="Usage has UsageDate and BillingPreTaxTotal, reconciliation Subtotal and TaxTotal.",

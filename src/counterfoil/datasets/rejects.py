@@ -43,7 +43,7 @@ class Rejects:
             line=line,
             attribute=refused.attribute,
             value=refused.value,
-            remedy=refused.remedy or "Mend the line, or allow a number of refused lines.",
+            remedy=refused.remedy or "Correct the line, or allow a number of refused lines.",
             parameter="" if refused.remedy else "allow_rejects",
         )
         self.count += 1

@@ -239,5 +239,5 @@ def _line_items(reader: Reader, file: StoredFile) -> int:
             while piece := lines.read(_READ_SIZE_BYTES):
                 count += piece.count(b"\n")
         except gzip.BadGzipFile as error:
-            raise DamagedError(f"is no whole gzip file: {error}") from error
+            raise DamagedError(f"is not a complete gzip file: {error}") from error
     return count

@@ -65,7 +65,9 @@ class EntryPoint:
             else:
                 await self._elsewhere(scope, receive, send)
         except ClientDisconnect:
-            LOG.debug("request %s: the caller went away before all of it was here", RequestIds.of(scope).request_id)
+            LOG.debug(
+                "request %s: the caller left before the whole request had arrived", RequestIds.of(scope).request_id
+            )
         except Exception as error:  # noqa: BLE001 - this is the one place where it must end
             await self._refuse(error, scope, send)
 

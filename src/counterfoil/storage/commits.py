@@ -292,7 +292,7 @@ def _require_servable(connection: Connection, dataset: Dataset, revision_id: str
     # force when its transaction runs, so a revision in force always has its renderings.
     if not all(segment.rendered for segment in revisions.segments(connection, revision_id)):
         raise MovedError(
-            f"Revision {revision_id} of {dataset} was swept meanwhile and has to be rendered again.",
+            f"Revision {revision_id} of {dataset} was swept meanwhile and must be rendered again.",
             remedy="Restore it again.",
         )
 

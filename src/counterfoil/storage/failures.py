@@ -25,7 +25,7 @@ from counterfoil.errors import (
 _FULL: Final = ("There is no room left in the data folder.", "Make room on its disk, then try again.")
 _BUSY: Final = ("The catalog is busy.", "Another process is writing to it; try again.")
 _NOT_OURS: Final = (
-    "The catalog is damaged, or is no Counterfoil catalog.",
+    "The catalog is damaged, or is not a Counterfoil catalog.",
     "Bring catalog.sqlite back from a backup, or make one of the sealed files: counterfoil rebuild",
 )
 _CLOSED: Final = (

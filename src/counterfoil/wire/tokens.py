@@ -67,7 +67,7 @@ class Keyring:
                     remedy="`python3 -c 'import secrets; print(secrets.token_urlsafe(32))'` makes one.",
                 )
             if name in keys:
-                raise UsageError(f"The keyring holds key {name} twice.", remedy="Give each key an id of its own.")
+                raise UsageError(f"The keyring holds key {name} twice.", remedy="Give each key its own id.")
             keys[name] = secret
         if len(keys) > _KEYS_MAX:
             raise UsageError(f"The keyring holds more than {_KEYS_MAX} keys.", remedy="Remove the oldest ones.")

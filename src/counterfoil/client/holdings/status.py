@@ -183,7 +183,9 @@ def _asked(each: ExpectedPull, folder: Path, holding: Holding | None, etag: str 
     if etag is None:
         return HoldingStatus(each, folder, State.HELD, holding, "it is no longer there")
     if not etag or not receipt.etag:
-        return HoldingStatus(each, folder, State.HELD, holding, "whether there is newer is unknown: no eTag is told")
+        return HoldingStatus(
+            each, folder, State.HELD, holding, "whether newer data exists is unknown: the source gives no eTag"
+        )
     if etag != receipt.etag:
         return HoldingStatus(each, folder, State.NEWER, holding, begun or f"eTag {etag} there")
     return HoldingStatus(each, folder, State.HELD, holding, begun)

@@ -66,7 +66,7 @@ class OmittedValues:
         """Say what was left out, if anything was."""
         for name, count in self._counts.items():
             if count:
-                what = "attributes that nobody knew" if name == EXTRA else name
+                what = "unknown attributes" if name == EXTRA else name
                 items = f"{count:,} line item{'s' * (count != 1)}"
                 note(f"Partner Center's file has no column for {what}, which {items} had. Parquet keeps everything.")
 

@@ -108,7 +108,7 @@ class Base:
             absolute = urljoin(f"{self}/", url)
             origin = Origin.of(absolute)
         except ValueError:
-            raise ProofError(f"{what} of {self.origin} is no http address: {shown(url)!r}.") from None
+            raise ProofError(f"{what} of {self.origin} is not an http address: {shown(url)!r}.") from None
         if origin != self.origin or urlsplit(absolute).username is not None:
             raise ProofError(
                 f"{what} of {self.origin} leads to {origin}, and the token is for {self.origin} only.",
@@ -147,7 +147,7 @@ def redirected(url: str, location: str) -> str:
         return urljoin(url, location)
     except ValueError:
         raise ProofError(
-            f"{without_query(url)} redirects to {shown(location)!r}, which is no http address.",
+            f"{without_query(url)} redirects to {shown(location)!r}, which is not an http address.",
             remedy="Nothing was sent there.",
         ) from None
 

@@ -135,7 +135,7 @@ class PullFolder:
             raise UsageError(
                 f"{self.path} holds an unfinished pull of data of the partner {self._partner}, and this is the data "
                 f"of {partner}.",
-                remedy=f"Remove {self.staging} to begin anew, or name another folder.",
+                remedy=f"Remove {self.staging} to start again, or name another folder.",
                 parameter="to",
             )
         former = self.receipt.partner if self.receipt else ""

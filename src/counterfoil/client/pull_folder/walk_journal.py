@@ -122,12 +122,12 @@ class WalkJournal:
                 if all(measured(path) != wanted for path in places if path.is_file()):
                     raise ChangedError(f"{closed.file.name} of the unfinished pull is not as it was written.")
                 if part >= walk.full_parts:
-                    raise ChangedError("The journal of the unfinished pull is no longer all there.")
+                    raise ChangedError("The journal of the unfinished pull is no longer complete.")
             else:
                 items = self._items(part)
                 size = items.stat().st_size if items.exists() else 0
                 if size < sum(page.size_bytes for page in self._pages.get(part, ())):
-                    raise ChangedError(f"The items of part {part} of the unfinished pull are no longer all there.")
+                    raise ChangedError(f"The items of part {part} of the unfinished pull are no longer complete.")
 
     def add(
         self, walk: WalkState, link: PageLink, page: SourcePage, where: str, request_ids: Sequence[str] = ()

@@ -166,7 +166,7 @@ def _goes_on(ticket: UnfinishedPull, manifest: SourceManifest, begun_url: str, u
 
 def _difference(begun: str, found: str) -> str:
     if not begun and not found:
-        return "The source gives no eTag, and nothing tells whether it has the data that this pull began with."
+        return "The source gives no eTag, so whether it still has the data that this pull began with is unknown."
     return f"The data changed since this pull began: eTag {begun or 'none'} is eTag {found or 'none'}."
 
 

@@ -71,7 +71,7 @@ def host_name(name: str) -> str:
     if not good:
         raise UsageError(
             f"{name!r} is not a host name.",
-            remedy="Write names without scheme and port, parted by commas: counterfoil.test,billing.test",
+            remedy="Write names without scheme and port, separated by commas: counterfoil.test,billing.test",
         )
     return name
 

@@ -125,7 +125,7 @@ SPELLING_FAULTS: Final = (
     _spelled("dates-with-offset", "`2026-11-19T16:00:00-08:00`, the same instant", _WITH_OFFSET),
     _spelled("dates-without-zone", "`2026-11-20T00:00:00`, in UTC", _NO_ZONE),
     _spelled("dates-of-year-one", "`0001-01-01T00:00:00` where there is no date", _undated),
-    _spelled("unknown-attribute", "an attribute that nobody has heard of", _with_unknown),
+    _spelled("unknown-attribute", "an unknown attribute", _with_unknown),
     _spelled(
         "blob-of-two-members", "the gzip file has two members: many readers stop after the first", None, _two_members
     ),
