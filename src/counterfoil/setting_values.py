@@ -42,7 +42,7 @@ def read_path(value: object) -> Path:
 
 
 def read_optional_path(value: object) -> Path | None:
-    """Read a path; empty is none."""
+    """Read a path; an empty text means none."""
     return None if value == "" else read_path(value)
 
 
@@ -63,12 +63,12 @@ read_port = whole_number(0, 65535)
 
 
 def read_optional_port(value: object) -> int | None:
-    """Read a port; empty is none."""
+    """Read a port; an empty text means none."""
     return None if value == "" else read_port(value)
 
 
 def read_url(value: object) -> str:
-    """Read an address; empty is none."""
+    """Read an address; an empty text means none."""
     given = read_text(value)
     try:
         parts = urlsplit(given)

@@ -18,7 +18,7 @@ from counterfoil.storage.engines import open_store
 def opened(
     settings: Settings, *, create: bool = False, progress: Callable[[str, int], None] = lambda _what, _count: None
 ) -> Iterator[DataFolder]:
-    """Open the data folder of `settings`; raises DataFolderError where there is none, unless it may be made."""
+    """Open the data folder of `settings`; raises DataFolderError if there is none, unless `create`."""
     with open_store(settings.data, settings.database_url or None, create=create) as store:
         yield DataFolder(store, utc_now, progress)
 
@@ -33,7 +33,7 @@ def swept(data_folder: DataFolder, output: Output) -> None:
 
 @contextmanager
 def progress_of(output: Output) -> Iterator[Callable[[str, int], None]]:
-    """Show how many line items have come along; each stage, such as reading, has a count of its own."""
+    """Show how many line items are done; each stage, such as reading, has its own count."""
     with ExitStack() as shown:
         bars: dict[str, ProgressCounter] = {}
         last: dict[str, int] = {}

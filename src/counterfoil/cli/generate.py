@@ -106,7 +106,7 @@ def _target(out: str) -> Path | BinaryIO:
 
 def _abandon_standard_output() -> None:
     """Let what is still buffered go nowhere: at its end the interpreter would try, and complain, again."""
-    with suppress(OSError):  # a test's standard output is no real file
+    with suppress(OSError):  # a test's standard output is not a real file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -15,7 +15,7 @@ from counterfoil.settings import Settings
 
 @click.group(short_help="Say which partners may be served.")
 def partners() -> None:
-    """Say which partners may be served. Publishing registers its partner by itself."""
+    """Say which partners may be served. Publishing registers its partner automatically."""
 
 
 @partners.command("add")

@@ -30,7 +30,7 @@ or none.
 What the line items say need not be given, and what is given is checked: --partner, --kind, --invoice and --currency are
 assertions. Unbilled line items do not say their month, so --period must.
 
-One line that cannot be right refuses everything, and names itself; --rejects lists all of them. Publishing the same
+One line that cannot be right refuses everything, and is named; --rejects lists all of them. Publishing the same
 again changes nothing, so it is safe to repeat. Exit code 4: another publication is at work, try again later.
 
 \b

@@ -28,7 +28,7 @@ _WRONG: Final = frozenset({400, 404})
 
 @dataclass(frozen=True, slots=True)
 class PullCommand:
-    """The command that goes on with a pull. Whether a token was given is remembered, and the token is not."""
+    """The command that resumes a pull. It records whether a token was given, never the token."""
 
     words: tuple[str, ...]
     with_token: bool = False
@@ -39,7 +39,7 @@ class PullCommand:
         return f"{when}{', with the same --token' if self.with_token else ''}: {command}"
 
     def advise(self, error: CounterfoilError) -> None:
-        """Add to the remedy the command that goes on, where giving it again may help."""
+        """Add the command that resumes to the remedy, where repeating it may help."""
         from counterfoil.wire.graph import NO_DATA_CODE
 
         if isinstance(error, UsageError) or (isinstance(error, OperationFailedError) and error.code == NO_DATA_CODE):

@@ -1,6 +1,6 @@
 """`counterfoil pull PROFILE --all`: everything that a profile lists and that is not held yet, once.
 
-It is made for schedulers: it ends, and its exit code says whether to come again.
+It is made for schedulers: it ends, and its exit code says whether to try again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HEADINGS: Final = {"kind": "Kind", "what": "What", "state": "State", "lineItems
 def pull_all(
     profile: Profile, client: Client, publisher: PullPublisher | None, output: Output, again: PullCommand
 ) -> int:
-    """Pull what is missing, print what became of each, and return the exit code that tells whether to come again."""
+    """Pull what is missing, print what became of each, and return the exit code that says whether to try again."""
     from counterfoil.client.holdings.pulling import ProfilePulls
 
     pulls = ProfilePulls(

@@ -114,7 +114,7 @@ def _duration(seconds: float) -> str:
 
 @contextmanager
 def displayed(output: Output, what: str, *, clock: Callable[[], float] = time.monotonic) -> Iterator[Display]:
-    """Show how a pull comes along; `what` names it."""
+    """Show the progress of a pull; `what` names it."""
     if not output.stderr.isatty():
         yield _Plain(output, what, clock)
         return

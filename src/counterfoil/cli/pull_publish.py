@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PullPublisher:
-    """Publishes pulls in the data folder of the settings, and says what came of it."""
+    """Publishes pulls in the data folder of the settings, and reports the outcome."""
 
     settings: Settings
     output: Output

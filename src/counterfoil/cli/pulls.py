@@ -128,9 +128,9 @@ def verify(places: Sequence[str], output: Output) -> None:
 @with_wait(600.0)
 @with_output
 def status(profile_name: str, offline: bool, token: str | None, wait_s: float, output: Output) -> int:
-    """Tell for each invoice, kind and currency that a profile expects: held, newer there, not there yet, overdue.
+    """Show for each invoice, kind and currency that a profile expects: held, newer there, not there yet, overdue.
 
-    The source is asked one harmless thing for each: for an export, of which nothing is downloaded. Exit code 3 if
+    The source is asked one harmless question for each: for an export, of which nothing is downloaded. Exit code 3 if
     something is there that is not held, or is overdue, damaged or was never held; 4 if the source could not be asked;
     else 0.
     """
@@ -190,7 +190,7 @@ def _standing_row(each: HoldingStatus) -> dict[str, object]:
 
 
 def _holdings(places: Sequence[str]) -> Iterator[tuple[Holding, str]]:
-    """Yield what is held in some places, and the tenant whose data it should be, where a profile tells."""
+    """Yield what is held in some places, and the tenant whose data it should be, where a profile names one."""
     from counterfoil.client.holdings.expected import PULLS_FOLDER
     from counterfoil.client.holdings.holding import holdings_below
 

@@ -93,7 +93,7 @@ def serve(
     operation_delay: float,
     faults: str | None,
 ) -> None:
-    """Load, open, serve until told to stop."""
+    """Load, open, and serve until stopped."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if math.isnan(operation_delay):
         raise UsageError("--operation-delay is not a number of seconds.", remedy="Give 0 to 86400.")
@@ -159,7 +159,7 @@ def _invite(service: Service, output: Output, url: str) -> None:
 
 
 def _token_line(service: Service, partner: str) -> str:
-    """The data folder stands there in full: the other shell may be in another folder."""
+    """The data folder is an absolute path, because the other shell may be in another folder."""
     return f"counterfoil token --data {shlex.quote(str(service.settings.data.absolute()))} --partner {partner}"
 
 

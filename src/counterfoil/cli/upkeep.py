@@ -79,7 +79,7 @@ def sweep(*, keep_billed: str, keep_unbilled: str, delete_unlisted: bool, settin
 @with_output
 @with_settings()
 def rebuild(*, keep_catalog: bool, settings: Settings, output: Output) -> None:
-    """Make the catalog anew where it is missing, damaged, older than its files, or that of another data folder.
+    """Rebuild the catalog if it is missing, damaged, older than its files, or that of another data folder.
 
     Stop everything that uses the data folder first. What was published, restored and withdrawn comes back from the
     listings beside the files, and so do the partners of what is in force. Clients do not: register them again. An old

@@ -83,7 +83,7 @@ def of_columns(
 ) -> tuple[Batch, np.ndarray]:
     """Build a batch from quickly read columns; also returns a mask of the rows the reference must look at.
 
-    A column not given is absent in every row, and an empty number, date or flag is none.
+    A column not given is absent in every row, and an empty number, date or flag is absent.
     """
     found: dict[str, pa.Array] = {}
     doubtful = np.zeros(len(lines), dtype=bool)
@@ -140,7 +140,7 @@ def _flag_or_none(text: str) -> str | None:
 
 
 def _by_unique(array: pa.Array, accept: Callable[[str], str | None]) -> tuple[pa.Array, np.ndarray | None]:
-    """Store what `accept` makes of each distinct text; an empty text is no value; None leaves the row in doubt."""
+    """Store what `accept` makes of each distinct text; an empty text is not a value; None leaves the row in doubt."""
     codes = pc.dictionary_encode(array)
     texts = codes.dictionary.to_pylist()
     stored = [accept(text) if text else None for text in texts]

@@ -29,7 +29,7 @@ _CERTAINLY_SMALL_BYTES = 128 << 10  # escapes make a text six times longer at mo
 
 @dataclass(frozen=True, slots=True)
 class Assertions:
-    """What the caller says about the input; what the line items tell themselves may be left empty."""
+    """What the caller says about the input; what the line items say themselves may be left empty."""
 
     partner: str = ""
     issuer: str = ""
@@ -49,7 +49,7 @@ class Assertions:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose line items these are, once told or inferred."""
+    """Whose line items these are, once given or inferred."""
 
     dataset: Dataset
     issuer: str
@@ -57,7 +57,7 @@ class Identity:
 
 
 def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str) -> Identity:
-    """Infer from the first batch what was not asserted; raises InputError if neither tells."""
+    """Infer from the first batch what was not asserted; raises InputError if neither says."""
     told_partner = _first_text(first, "PartnerId")
     if not told_partner:
         raise InputError("is empty", file=file, line=int(first.lines[0]), attribute="PartnerId")

@@ -44,7 +44,7 @@ Progress = Callable[[str, int], None]  # what is being done, and how many line i
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One file to publish ('-' is standard input), with what is known of it beforehand."""
+    """One file to publish ('-' is standard input), with what is known about it beforehand."""
 
     name: str
     asserted: Assertions = field(default_factory=Assertions)
@@ -105,7 +105,7 @@ class _Segment:
 
     @property
     def contents(self) -> Contents:
-        """What was read, once all of it was."""
+        """What was read, once everything was."""
         if self._contents is None:
             currency = self.identity.currency if self.digests else ""
             self._contents = Contents(len(self.digests), self.digests.hexdigest(), currency, self.totals)
@@ -338,7 +338,7 @@ def _foreseen(
 
 
 def _receipt(catalog: Catalog, segment: _Segment, changed: bool) -> PublicationReceipt:
-    """The receipt as the catalog tells it, so that a repeated publication prints the very same."""
+    """The receipt as the catalog has it, so that a repeated publication prints the very same."""
     dataset = segment.identity.dataset
     revision = catalog.in_force(dataset)
     assert revision is not None

@@ -1,6 +1,6 @@
 """One input file of any format: recognise the format and the kind of line items, and yield them in batches.
 
-Formats are told apart by content, never by name: JSON lines (Graph's or v1's spelling), v1 page envelopes (one
+Formats are recognised by content, never by name: JSON lines (Graph's or v1's spelling), v1 page envelopes (one
 document, or one a line), a JSON array of line items, CSV, and Parquet. All but Parquet may be gzip.
 """
 
@@ -98,7 +98,7 @@ class InputFile:
 
 
 def recognise(source: Source, asserted: Kind | None = None) -> InputFile:
-    """Tell what an opened source holds; raises InputError if it is nothing we read, or not of the asserted kind."""
+    """Return what an opened source holds; raises InputError if it is nothing we read, or not of the asserted kind."""
     _refuse_other_encodings(source)
     start = source.head.lstrip()[:1]
     if source.head.startswith(PARQUET_MAGIC):
@@ -182,7 +182,7 @@ def _json(source: Source) -> InputFile:
 
 
 def _mixed(source: Source, error: InputError) -> InputFile:
-    """Take the kind from a later line, so that the first is refused like any other; raises `error` if none tells."""
+    """Take the kind from a later line, so that the first is refused like any other; raises `error` if none says."""
     for line in source.head[:HEAD_SIZE_BYTES].split(b"\n"):
         if line.lstrip()[:1] == b"{":
             try:
@@ -251,7 +251,7 @@ def _pages(source: Source, *, peek: bool = False) -> Iterator[tuple[int, list[by
     """Yield each line's number and its items. Peeking looks only at what is in memory already."""
     if peek:
         lines = source.head.split(b"\n")
-        cut = len(source.head) >= HEAD_SIZE_BYTES - len(BYTE_ORDER_MARK)  # the file goes on, perhaps amid a line
+        cut = len(source.head) >= HEAD_SIZE_BYTES - len(BYTE_ORDER_MARK)  # the file continues, perhaps within a line
         yield from _page_lines(lines[:-1] if cut and len(lines) > 1 else lines, 1, source.name)
         return
     for block in source.blocks():

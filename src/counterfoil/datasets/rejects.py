@@ -1,7 +1,7 @@
 """Refused lines: counted, written to a file if one is given, and fatal unless a number of them is allowed.
 
 With none allowed, the first refused line refuses the publication: at once, or, if there is a rejects file, after
-everything was read, so that one run lists every line to mend. Each publication writes its rejects file anew.
+everything was read, so that one run lists every line to correct. Each publication overwrites its rejects file.
 """
 
 from __future__ import annotations

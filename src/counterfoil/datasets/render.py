@@ -1,7 +1,7 @@
-"""From stored texts to the wire forms: what each line item's JSON is made of, as a plan that a compiled kernel follows.
+"""From stored texts to the wire forms: a plan of each line item's JSON, which a compiled kernel follows.
 
-A plan is made from the table of columns and only joins texts: no number is ever parsed, so every digit arrives as it
-left. The forms depend on the stored texts alone, however many line items are rendered at once.
+A plan is made from the table of columns and only joins texts: no number is ever parsed, so no digit changes. The forms
+depend on the stored texts alone, however many line items are rendered at once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Rendered:
     """Some consecutive line items in one form. Good until the next is asked for."""
 
     rendering: Rendering
-    text: memoryview  # behind each line item of Graph stands a newline, of v1 a comma
+    text: memoryview  # each line item of Graph is followed by a newline, of v1 by a comma
     ends: np.ndarray  # where in the text each ends
 
 

@@ -112,7 +112,7 @@ class SegmentSealer:
 
 
 def creating(publication: Publication, number: int, dataset: Dataset, segment: str) -> Create:
-    """Return what makes the files of one segment; `number` tells the segments of a publication apart."""
+    """Return what makes the files of one segment; `number` distinguishes the segments of a publication."""
     return lambda rendering, part: publication.create(dataset, segment, rendering, number=number, part=part)
 
 

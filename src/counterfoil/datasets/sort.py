@@ -1,10 +1,10 @@
 """Sorting more line items than memory holds.
 
 Records gather until they fill a *run*; a full run is sorted and put on disk in small pieces. At the end all pieces, of
-whatever run, are read in the order of their first keys. What lies below the first key of the next one can be put in
-order and passed on, for nothing unread comes before it. Keys end in the line item's digest. Line items with equal keys
-are copies, or differ in what the digest takes for alike (absent and empty); their records put them in order, so the
-order never depends on the input's.
+whatever run, are read in the order of their first keys. Keys below the first key of the next piece can be sorted and
+passed on, because nothing unread comes before them. Keys end in the line item's digest. Line items with equal keys are
+copies, or differ in what the digest takes for alike (absent and empty); their records put them in order, so the order
+never depends on the input's.
 
 Memory is the trap here. A run is one piece of memory, which is used again for the next run and never moved as a whole,
 only looked at in another order. While merging, each run has about one piece in memory, so pieces are small. All runs

@@ -1,6 +1,6 @@
 """Opening input files: plain or gzip, from disk or standard input, as blocks of whole lines.
 
-File names tell nothing: gzip is recognised by its first two bytes. Memory is bounded whatever comes: a gzip bomb meets
+File names are ignored: gzip is recognised by its first two bytes. Memory is bounded whatever comes: a gzip bomb meets
 the limit on a line's length (or on blank lines) long before memory runs out.
 """
 

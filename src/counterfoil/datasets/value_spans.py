@@ -1,8 +1,8 @@
-"""Values where they lie: a run of bytes, and for each line item and column a start and a length.
+"""Values as spans: a run of bytes, and for each line item and column a start and a length in it.
 
-All kernels work on this: lines just scanned, records read back, and Arrow columns all can be looked at so. A value
-that must be changed (a v1 rate, say) is not changed in its place: the new text is put behind all others, once for
-each distinct one, and pointed at.
+All kernels work on spans: lines just scanned, records read back and Arrow columns can all be seen this way. A value
+that must change (a v1 rate, say) is not changed in place: the new text is appended once for each distinct text, and its
+spans point there.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class NewerDocumentError(DocumentError):
 
 
 class OlderDocumentError(DocumentError):
-    """The document has a form that is no longer read."""
+    """The document has a form that is no longer supported."""
 
 
 def sealed(content: msgspec.Struct, version: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def sync_folder(path: Path) -> None:
 
 
 def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
-    """Write a file anew: a reader, or a power cut, finds the old content or the new one, never a part of it.
+    """Replace a file: a reader, or a power cut, finds the old content or the new one, never a part.
 
     `mode` is the mode of the file, which is private until it gets it; None leaves the mode to the process's umask.
     Raises OSError, and then the old content is still there.

@@ -1,4 +1,4 @@
-"""Line items as JSON lines, and into a file: the door of the generator.
+"""Line items as JSON lines, and into a file: the entry point of the generator.
 
 The same arguments give the same bytes: on every machine, with any PYTHONHASHSEED, this year or the next. Memory
 does not grow with the number of line items, only with the (bounded) number of customers and meters.

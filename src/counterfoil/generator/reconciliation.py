@@ -144,7 +144,7 @@ class ReconciliationLineItems:
 
 
 def _single(bits: int) -> tuple[str, int]:
-    """Return charge type and number of seats of a line item that stands alone; some are cancelled."""
+    """Return charge type and number of seats of a line item that belongs to no group; some are cancelled."""
     seats = 1 + (bits >> 24 & 7) * (bits >> 27 & 7) * (bits >> 30 & 15)
     if bits >> 59 == 0:
         return ("cancelImmediate" if bits & 1 else "Refund"), -seats

@@ -2,7 +2,7 @@
 
 The lake's own files and those of a pull are read by their exact texts (`lake.text_name`). Other files may hold texts,
 integers, decimals, booleans, dates and timestamps of any unit, under any known spelling. What has no exact text, such
-as a float or a list, is refused by the name of its column; a column without any value is no trouble, whatever its type.
+as a float or a list, is refused by the name of its column; a column without any value may have any type.
 """
 
 from __future__ import annotations

@@ -67,9 +67,9 @@ def lacks_attributes(receipt: Receipt, published: PublicationReceipt) -> bool:
 
 
 def _assertions(receipt: Receipt, kind: Kind, first: Path) -> Assertions:
-    """Return what the pull knows of its line items: the line items themselves do not tell their month."""
+    """Return what the pull knows of its line items: the line items themselves do not say their month."""
     # A distributor's reseller pulls line items with the distributor's id, and they are the reseller's own. Where the
-    # partner of a pull is not known, the PartnerId of its line items has to tell.
+    # partner of a pull is not known, the PartnerId of its line items decides.
     issuer = _issuer(first, kind) if receipt.partner else ""
     request = receipt.request
     if "invoiceId" in request:

@@ -1,6 +1,6 @@
-"""The entry point: every request enters here, and every answer that says that something went wrong is written here.
+"""The entry point: every request enters here, and every error response is written here.
 
-Plain ASGI and cheap on purpose, for /v1 serves thousands of requests a second: it checks who is addressed and how
+Plain ASGI and cheap on purpose, because /v1 serves thousands of requests a second: it checks who is addressed and how
 long the request is, tidies the path, and hands over.
 """
 

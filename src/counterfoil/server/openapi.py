@@ -1,6 +1,6 @@
 """The OpenAPI document, as data. A test holds it against the routes: each route is here, and nothing else is.
 
-What many operations share stands once, under `components`. Nothing here is needed to serve a request.
+What many operations share is written once, under `components`. Nothing here is needed to serve a request.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Pages of v1 line items, cut from the stored blocks. No HTTP and no envelope is made here.
 
-A page never spans two blocks, so what it costs does not depend on how deep in the walk it lies. What is kept in
-memory is bounded, holds no truth, and may be lost at any time: the file lists of the revisions used last, their
-open files, and the blocks unpacked last (a walk in small pages would otherwise unpack each block many times).
+A page never spans two blocks, so its cost does not depend on its place in the walk. What is kept in memory is bounded,
+is only a cache, and may be lost at any time: the file lists of the revisions used last, their open files, and the
+blocks unpacked last (a walk in small pages would otherwise unpack each block many times).
 
 An open file that falls out of memory is not closed here, but when the last page that reads from it is done. Everything
 here runs on one thread; only `load` may run on another.
@@ -150,7 +150,7 @@ class Pages:
         return b",".join([json[_begin(ends, item) : ends[item]] for item in page.items])
 
     def forget(self, listing: Listing) -> None:
-        """Let go of a listing and its files, because they are no longer what the catalog says."""
+        """Drop a listing and its files, because they are no longer what the catalog says."""
         self._listings.drop(listing.revision_id)
         for path in listing.paths:
             self._open.drop(path)

@@ -76,7 +76,7 @@ class Catalog:
 
     @contextmanager
     def _change(self) -> Iterator[Connection]:
-        """Write what must not be lost: it is beside the files as well before anybody is told that it is done."""
+        """Write what must not be lost: it is also beside the files before success is reported."""
         with self._write() as connection:
             changes.written(connection, self.recorder.written)
             yield connection
@@ -93,12 +93,12 @@ class Catalog:
     # Partners and clients
 
     def add_partner(self, tenant: str, now: datetime) -> bool:
-        """Register a partner; tell whether it is new."""
+        """Register a partner; return whether it is new."""
         with self._write() as connection:
             return partner_registry.register(connection, tenant, now)
 
     def has_partner(self, tenant: str) -> bool:
-        """Tell whether a partner (in lower case) may be served."""
+        """Return whether a partner (in lower case) may be served."""
         with self._read() as connection:
             return partner_registry.registered(connection, tenant)
 
@@ -191,12 +191,12 @@ class Catalog:
     ) -> list[Revision]:
         """Put sealed segments in force, all or none; return the revision in force of each dataset.
 
-        `bases` tells, for every dataset in `segments`, which revision was in force when its lock was taken. A
-        `whole` segment replaces all others; a named one replaces its namesake. Segments that hold what is in force
-        already change nothing, and a dataset of only such keeps its revision. `contents` are what each dataset will
-        hold, computed on the revision in `computed_on`. Raises MovedError when something that would be replaced has
-        changed since the base or the publication was swept meanwhile, and RebaseError when other segments have changed
-        since the contents were computed.
+        `bases` says, for every dataset in `segments`, which revision was in force when its lock was taken. A `whole`
+        segment replaces all others; a named one replaces its namesake. Segments that hold what is in force already
+        change nothing, and a dataset of only such keeps its revision. `contents` are what each dataset will hold,
+        computed on the revision in `computed_on`. Raises MovedError when something that would be replaced has changed
+        since the base or the publication was swept meanwhile, and RebaseError when other segments have changed since
+        the contents were computed.
         """
         made: list[Revision] | None = None
         try:
@@ -204,7 +204,7 @@ class Catalog:
                 changes.written(connection, self.recorder.written)
                 made = commits.commit(connection, publication, segments, bases, computed_on, contents, now)
         except CounterfoilError:
-            # Where the answer to COMMIT itself was lost, trying to condemn tells what became of it.
+            # Where the answer to COMMIT itself was lost, trying to condemn shows what became of it.
             if made is None or self.condemn(publication):
                 raise
         self.recorder.record()

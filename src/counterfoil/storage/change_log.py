@@ -1,9 +1,9 @@
 """What is written beside the files, so that a catalog that was lost or set back is noticed and can be rebuilt.
 
 `catalog.json` holds the catalog's random id and its counter of changes that must not be lost: commits, restores,
-withdrawals, revocations, removals of partners. A change is committed first and then written here, before anybody is
-told that it is done. So after a crash the mark may be behind the catalog, never ahead of it: a catalog that is behind
-its mark has lost something.
+withdrawals, revocations, removals of partners. A change is committed first and then written here, before success is
+reported. So after a crash the mark may be behind the catalog, never ahead of it: a catalog that is behind its mark has
+lost something.
 
 Each commit, restore and withdrawal also leaves a file of its own that says which revisions it put in force, and each
 sealed publication a listing of what it holds. Together they are enough to rebuild the catalog.

@@ -1,4 +1,4 @@
-"""What keeps a catalog and the change log beside its files together."""
+"""Keeps a catalog and the change log beside its files consistent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Database(Protocol):
 
 
 class ChangeRecorder:
-    """Writes the changes of one catalog beside its files, and tells whether the two belong together."""
+    """Writes the changes of one catalog beside its files, and checks whether the two belong together."""
 
     def __init__(self, database: Database, log: ChangeLog) -> None:
         self._database = database

@@ -124,7 +124,7 @@ def _fence(
         return
     then, now_held = _segments(connection, base_id), _segments(connection, current_id)
     replaced = then.keys() | now_held.keys() if WHOLE in new else new.keys()
-    # A withdrawal, or a base that was swept, is no ground to build on: nobody asked for only these segments.
+    # A withdrawal, or a base that was swept, is not a base to build on: nobody asked for only these segments.
     lost = base_id is not None and (current is None or not then)
     if lost or any(not _same(then.get(name), now_held.get(name)) for name in replaced):
         raise MovedError(

@@ -1,6 +1,6 @@
-"""What the disk and the database engine say, in our words: the one table of foreign errors.
+"""Errors of the disk and the database engine as Counterfoil's own: the one table of foreign errors.
 
-Anything not in the table is a defect, or an engine we do not know; it keeps its own type and is seen as such.
+An error that is not in the table is a defect, or comes from an unknown engine; it keeps its own type.
 """
 
 from __future__ import annotations

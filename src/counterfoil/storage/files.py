@@ -1,7 +1,7 @@
 """The contract of a file store: immutable files with paths of the store's own, written once and read at an offset.
 
 Nothing outside this room sees where a file really is. Another store implements `Files` and a subclass of `FileWriter`;
-the tests in `tests/storage` then hold it to what is promised here.
+the tests in `tests/storage` then check it against this contract.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Stored files in a folder of a local disk.
 
 A file's bytes are synced when it is closed and its name when its publication is sealed; only then may the catalog list
-it. Folders are made when a file needs them and go with their last file, so whoever makes a file may find that its
+it. Folders are made when a file needs them and deleted with their last file, so the writer of a file may find that its
 folder vanished in between, and makes it again. Only the owner can read what is here: it is every partner's bill.
 """
 

@@ -1,8 +1,8 @@
 """Locks by name: files that the system unlocks when the process that holds them dies, however it dies.
 
 A lock belongs to the open file, so it also keeps out other threads, and a process forked while it is held keeps it
-until that process ends. A lock whose file is deleted and made again would be two locks; so whoever takes one checks
-that the file it locked still has its name.
+until that process ends. A lock whose file is deleted and made again would be two locks; so taking one checks that the
+locked file still has its name.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Held(Protocol):
         """Whether somebody else may hold it by now, because it was a lease and ended."""
 
     def release(self) -> None:
-        """Let go of it. May be called twice."""
+        """Release it. May be called twice."""
 
 
 class Locks(Protocol):
@@ -44,7 +44,7 @@ class Locks(Protocol):
         """Take a lock, or raise LockedError at once where it is held. `once`: nobody will take it again."""
 
     def wait(self, name: str) -> AbstractContextManager[None]:
-        """Hold a lock for the length of a context, after waiting for whoever holds it."""
+        """Hold a lock for the length of a context, after waiting for its holder."""
 
 
 def refuse_lost(held: Iterable[Held]) -> None:
@@ -78,7 +78,7 @@ class FileLocks:
 
     @contextmanager
     def wait(self, name: str) -> Iterator[None]:
-        """Hold a lock for the length of a context, after waiting for whoever holds it."""
+        """Hold a lock for the length of a context, after waiting for its holder."""
         make_private_folders(self._root)
         with wait_for(self._path(name)):
             yield
@@ -133,7 +133,7 @@ def _locked(path: Path, name: str) -> int | None:
 
 @contextmanager
 def wait_for(path: Path) -> Iterator[None]:
-    """Hold one file's lock, after waiting for whoever holds it."""
+    """Hold one file's lock, after waiting for its holder."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

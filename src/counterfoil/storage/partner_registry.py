@@ -25,7 +25,7 @@ _NO_HASH: Final = "0" * 64
 
 
 def register(connection: Connection, tenant: str, now: datetime) -> bool:
-    """Make sure a partner is registered; tell whether it is new."""
+    """Make sure a partner is registered; return whether it is new."""
     tenant = tenant_id(tenant)
     if registered(connection, tenant):
         return False
@@ -34,7 +34,7 @@ def register(connection: Connection, tenant: str, now: datetime) -> bool:
 
 
 def registered(connection: Connection, tenant: str) -> bool:
-    """Tell whether a partner may be served."""
+    """Return whether a partner may be served."""
     found = connection.execute(select(tables.partners.c.tenant).where(tables.partners.c.tenant == tenant))
     return found.first() is not None
 

@@ -3,9 +3,9 @@
 The order matters. What is forgotten is noted as still to be deleted in the same transaction, so a crash between the two
 leaves work for the next sweep; the other order would leave a catalog that promises files that are gone.
 
-How long renderings of a superseded revision are kept, and why, is in `lifetimes`. Should those lives ever be longer,
-the operations themselves are asked too: while one of a revision has not expired, or could have renewed a link that
-is still good, its renderings stay.
+How long renderings of a superseded revision are kept, and why, is in `lifetimes`. Should those times ever be longer,
+the operations themselves are checked too: while one of a revision has not expired, or could have renewed a link that is
+still good, its renderings stay.
 
 A file can be shared: a segment is forgotten with the last revision that holds it, and its renderings are dropped
 when no revision that holds it may be reached.

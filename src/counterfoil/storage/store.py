@@ -68,7 +68,7 @@ class Store:
         try:
             return self.catalog.condemn(publication)
         except FullDiskError:
-            # There is no room to note it. A lock that cannot be lost proves that nobody is about to commit it.
+            # There is no room to record it. A lock that cannot be lost proves that nobody is about to commit it.
             if not self.locks.are_certain:
                 raise
             return publication in self.catalog.unfinished_publications()
@@ -206,7 +206,7 @@ class Publication:
             writer.give_up()
         try:
             shutil.rmtree(self._store.scratch / self.id, ignore_errors=True)
-            # What cannot be cleaned up now is left to a sweep; the error that led here is the one to tell.
+            # What cannot be cleaned up now is left to a sweep; the error that led here is the one to report.
             with suppress(CounterfoilError):
                 self._clean()
         finally:

@@ -55,7 +55,7 @@ def deflate(json: bytes | bytearray | memoryview) -> bytes:
 
 
 def around_in_gzip(head: bytes, json_length: int, crc32: int, tail: bytes) -> tuple[bytes, bytes]:
-    """Return what stands before and behind a stored block in one gzip member of `head` + its JSON + `tail`.
+    """Return the bytes before and after a stored block in one gzip member of `head` + its JSON + `tail`.
 
     The block is not unpacked, not even read; head and tail go in as stored (uncompressed) deflate blocks, because
     they are small and compressing them would be most of the work.
@@ -88,7 +88,7 @@ class Sink(Protocol):
 
 
 class BlockWriter:
-    """Writes a `v1` file to `out`, which must stand at its beginning.
+    """Writes a `v1` file to `out`, which must be at its beginning.
 
     Same items in the same order give the same bytes, however they are spread over calls of `add`.
     """
@@ -112,7 +112,7 @@ class BlockWriter:
         self.add_joined(memoryview(b",".join([*items, b""])), lengths, bytes(map(bool, credit)))
 
     def add_joined(self, json: memoryview, lengths: array[int], credit: bytes) -> None:
-        """Write line items that lie one behind the other, with a comma behind each; `credit` has a 1 or 0 for each."""
+        """Write line items that follow one another, with a comma after each; `credit` has a 1 or 0 for each."""
         if len(lengths) != len(credit):
             raise ValueError("each line item needs its flag of partner earned credit")
         if lengths and max(lengths) > ITEM_SIZE_BYTES_MAX:
@@ -161,7 +161,7 @@ class BlockWriter:
 
 @dataclass(frozen=True, slots=True)
 class BlockEntry:
-    """One entry of the index. Bit n of `credit` tells whether partner earned credit applies to item n."""
+    """One entry of the index. Bit n of `credit` says whether partner earned credit applies to item n."""
 
     offset: int
     deflated_length: int
@@ -245,7 +245,7 @@ class BlockFile:
 
 
 def _parse_index(index: bytes) -> tuple[BlockEntry, ...] | None:
-    """Return the blocks, or None where an entry cannot be right: blocks stand one after the other, without gaps."""
+    """Return the blocks, or None where an entry cannot be right: blocks follow one another without gaps."""
     blocks: list[BlockEntry] = []
     position = 0
     while position < len(index):

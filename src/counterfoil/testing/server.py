@@ -157,7 +157,7 @@ class Server:
         return {"Authorization": f"Bearer {self.token(audience, partner=partner)}"}
 
     def travel(self, to: datetime | str) -> None:
-        """Set the business clock: from now on it is `to` (an ISO time), and time goes on from there."""
+        """Set the business clock: from now on it is `to` (an ISO time), and runs on from there."""
         moment = datetime.fromisoformat(to) if isinstance(to, str) else to
         self._business = business_clock(moment.replace(tzinfo=moment.tzinfo or UTC), utc_now)
 

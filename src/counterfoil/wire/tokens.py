@@ -137,7 +137,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """What a walk goes on with: one partner, one query, one revision, a place in it, and an end.
+    """What the next page of a walk needs: one partner, one query, one revision, a place in it, and an end.
 
     `query` is a 16-byte digest of the canonical query; `expires_at` was fixed at page 1, in Unix seconds.
     """
@@ -220,7 +220,7 @@ def sign_directory(keyring: Keyring, path: str, *, now: datetime, expires_at: da
         "se": timestamp(expires_at),
         "sr": "d",
         "sp": "r",
-        "sdd": str(len(segments) - 1),  # the first segment stands for the container, which is at depth 0
+        "sdd": str(len(segments) - 1),  # the first segment is the container, at depth 0
         "si": keyring.signing_key_id,
     }
     _, mac = keyring.sign(_DIRECTORY, _signed_text(path, fields))
@@ -276,7 +276,7 @@ def _segments(path: str) -> list[str] | None:
 
 
 def _signed_text(path: str, fields: Mapping[str, str]) -> bytes:
-    """The text under the MAC: lengths stand before values, so no two sets of fields give one text."""
+    """The text under the MAC: lengths precede values, so no two sets of fields give the same text."""
     parts = [path, *(fields[name] for name in LINK_PARAMETERS if name != "sig")]
     return "".join(f"{len(part)}:{part}" for part in parts).encode("utf-8", "surrogatepass")
 

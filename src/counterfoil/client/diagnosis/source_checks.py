@@ -1,8 +1,8 @@
 """What is wrong with a source, a sign-in or a token, found by looking at the token and making one harmless call.
 
-The call asks for an operation that nobody has (or, in v1, for one line item): whoever may pull is answered that there
-is none, and whoever may not is refused. A proxy may answer in the source's name: a source answers in JSON with its
-request ids, and a page for people is somebody else's.
+The call asks for an operation that nobody has (or, in v1, for one line item): a caller who may pull is told that there
+is none, and one who may not is refused. A proxy may answer in the source's name: a source answers in JSON with its
+request ids, and an HTML page comes from something else.
 """
 
 from __future__ import annotations

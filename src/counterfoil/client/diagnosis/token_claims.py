@@ -40,7 +40,7 @@ _AUDIENCES: Final[Mapping[str, frozenset[str]]] = {
 
 
 def diagnose_token(token: str, host: str, now: datetime, tenant: str = "", api: str = "") -> list[Finding]:
-    """Say what a bearer token claims, and what of it will not do at a host, for one of the two APIs.
+    """Say what a bearer token claims, and which claims a host will refuse, for one of the two APIs.
 
     `tenant` is the one that is expected.
     """

@@ -1,9 +1,9 @@
 """The state of what a profile expects: held, newer there, not there yet, overdue, never held.
 
-A source is asked one harmless thing for each: an export of which only the manifest is read, or in v1 one page of one
+A source is asked one harmless question for each: an export of which only the manifest is read, or in v1 one page of one
 line item. "Not there" and "could not be asked" are different answers, and only the first can be overdue. If a month is
-over and the source has nothing for it, either it was invoiced meanwhile or there never was anything; held months in
-the same currency show that the currency is no mistake.
+over and the source has nothing for it, either it was invoiced meanwhile or there never was anything; held months in the
+same currency show that the currency is no mistake.
 """
 
 from __future__ import annotations

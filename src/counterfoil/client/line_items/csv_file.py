@@ -1,6 +1,6 @@
-"""CSV with Partner Center's own headings and order, so that queries made for its files go on working.
+"""CSV with Partner Center's own headings and order, so that queries made for its files keep working.
 
-UTF-8 with a byte order mark, for Excel takes it for something else without; CRLF; quotes only where they are needed.
+UTF-8 with a byte order mark, without which Excel assumes another encoding; CRLF; quotes only where they are needed.
 Every value is the text that came, digit for digit. No quoting keeps a spreadsheet that opens the file itself from
 computing a text that begins with `=`. The data is not changed for that; a note says so.
 """

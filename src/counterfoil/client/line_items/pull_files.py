@@ -114,7 +114,7 @@ class LakeFile:
         if kind is None:
             self.close()
             return
-        self._file.give_up()  # the error on its way is the one to tell
+        self._file.give_up()  # the error already raised is the one to report
         with suppress(OSError, ValueError, pa.ArrowException):
             self.close()
 
@@ -152,6 +152,6 @@ class LinesFile:
         if kind is None:
             self.close()
             return
-        self._file.give_up()  # the error on its way is the one to tell
+        self._file.give_up()  # the error already raised is the one to report
         with suppress(OSError, ValueError, pa.ArrowException):
             self.close()

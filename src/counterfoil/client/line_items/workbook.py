@@ -47,8 +47,8 @@ Cell = tuple[float, bool] | None  # a number, and for a date whether it has a ti
 def write_workbook(path: Path, kind: Kind, batches: Iterable[pa.RecordBatch], note: Note = quietly) -> ReceiptFile:
     """Write line items, given as columns of text, and return what the receipt says of the file.
 
-    Raises UsageError for more of them than Excel has rows, and for a text longer than a cell. `note` is told what is
-    text that could have been a number. Whatever fails leaves no file.
+    Raises UsageError for more of them than Excel has rows, and for a text longer than a cell. `note` gets what is text
+    that could have been a number. Whatever fails leaves no file.
     """
     path.unlink(missing_ok=True)
     sheet: _Sheet | None = None

@@ -142,7 +142,7 @@ def check_blob_url(base: Base, url: str) -> str:
 
 
 def redirected(url: str, location: str) -> str:
-    """Return where a redirect leads; raises ProofError where that is no address."""
+    """Return where a redirect leads; raises ProofError if it is not an address."""
     try:
         return urljoin(url, location)
     except ValueError:
@@ -166,7 +166,7 @@ def without_query(url: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Return foreign text as it may stand in an error: without queries or tokens, printable and short."""
+    """Return foreign text in a form that is safe in an error: without queries or tokens, printable and short."""
     clean = _SECRET.sub("...", QUERY.sub("", text))
     clean = "".join(char if char.isprintable() else " " for char in clean).strip()
     return shortened(clean, _TEXT_LENGTH_MAX)
@@ -185,7 +185,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _is_host(host: str) -> bool:
-    """Whether a name or address can be asked, and means the same to whoever resolves it; may raise ValueError."""
+    """Whether a name or address can be asked, and means the same to every resolver; may raise ValueError."""
     if ":" in host:
         return _address(host) is not None
     if _HOST.fullmatch(host) is None:

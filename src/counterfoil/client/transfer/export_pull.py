@@ -78,7 +78,7 @@ class ExportPull:
         """Wait for the operation begun before, or for a new one; raises ChangedError where its data is not the same."""
 
         def accepted(url: str) -> None:
-            if ticket.etag == "":  # nothing tells whether the new operation has the data of the one before
+            if ticket.etag == "":  # whether the new operation has the data of the one before is unknown
                 ticket.blobs = ()
             ticket.operation_url = url
             ticket.request_ids = self.calls.log.ids

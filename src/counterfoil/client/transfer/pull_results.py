@@ -1,4 +1,4 @@
-"""The result of a pull before its receipt is written: totals, files, and what of it was checked."""
+"""The result of a pull before its receipt is written: totals, files, and what was checked."""
 
 from __future__ import annotations
 

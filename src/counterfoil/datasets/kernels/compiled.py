@@ -76,7 +76,7 @@ def kernel(result: Any, *arguments: Any) -> Callable[[Kernel], Kernel]:
 @inner_part
 def copy_words(words: Any, start: Any, length: Any, out: Any, at: Any) -> Any:
     """Copy some bytes, and up to fifteen too many; returns where the copy ends."""
-    # An index without a sign spares the look whether it counts from the end.
+    # An unsigned index lets numba skip the check for a negative index.
     source, target, step = np.uint64(start), np.uint64(at), np.uint64(8)
     out[target] = words[source]
     out[target + step] = words[source + step]  # most texts are short: this saves a branch that cannot be foretold

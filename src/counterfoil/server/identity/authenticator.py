@@ -59,7 +59,7 @@ class Registry(Protocol):
     """What must be known of partners and clients; the catalog knows it."""
 
     def has_partner(self, tenant: str, /) -> bool:
-        """Tell whether a partner may be served."""
+        """Return whether a partner may be served."""
 
     def clients(self, partner: str, /) -> Sequence[RegisteredClient]:
         """Return a partner's clients, revoked ones too."""
@@ -100,7 +100,7 @@ class _ClientStatus:
 
 
 class Authenticator:
-    """Tells callers apart. Two of them share nothing; one may be used by many threads and one event loop."""
+    """Identifies callers. Two authenticators share nothing; one may be used by many threads and one event loop."""
 
     def __init__(
         self,

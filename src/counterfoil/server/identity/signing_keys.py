@@ -45,7 +45,7 @@ class SigningKey:
     id: str
     issuer: str
     private: rsa.RSAPrivateKey
-    public: rsa.RSAPublicKey  # kept, because making it anew costs more than a check with it
+    public: rsa.RSAPublicKey  # kept, because making it costs more than a check with it
 
     @classmethod
     def from_pem(cls, pem: bytes, issuer: str) -> Self:

@@ -61,7 +61,7 @@ class Rule:
         return self.fault.outcome is ClientOutcome.RECOVERS and not too_often
 
     def to_json(self) -> dict[str, Any]:
-        """Return what stands in a plan file."""
+        """Return the content of a plan file."""
         general = {"at": list(self.at), "times": self.times, "skip": self.skip}
         said = {name: value for name, value in general.items() if value}
         return {"fault": self.fault.name, "on": [*self.on], **said, **self.given}

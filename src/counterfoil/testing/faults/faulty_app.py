@@ -1,7 +1,7 @@
-"""The application around the server that makes it hostile: finds which rules a request meets, and has them strike.
+"""The application around the server that makes it hostile: finds the rules that match a request, and applies them.
 
-Without rules it hands everything on untouched. With rules it takes whole answers into memory, so it is for
-development only. The first rule is the outermost: it may answer without asking what is inside, and sees answers last.
+Without rules it passes everything on unchanged. With rules it reads whole answers into memory, so it is for development
+only. The first rule is the outermost: it may answer without asking what is inside, and sees answers last.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SEEK: Final = re.compile(rb"&?seekoperation=[^&]*", re.IGNORECASE)
 
 @dataclass(slots=True)
 class _RuleState:
-    """A rule, and how often it was met and struck."""
+    """A rule, how often a request matched it, and how often it struck."""
 
     rule: Rule
     seed: str
@@ -45,7 +45,7 @@ class _RuleState:
     struck: int = 0
 
     def due(self) -> bool:
-        """Note a request that the rule is about; tell whether it strikes."""
+        """Note a request that the rule is about; return whether it strikes."""
         self.met += 1
         return self.met > self.rule.skip and (self.rule.times is None or self.struck < self.rule.times)
 

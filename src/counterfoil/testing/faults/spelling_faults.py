@@ -34,7 +34,7 @@ def _types() -> dict[str, Type]:
 
 
 def _each(of: Type | None, respelled: Callable[[bytes], bytes | None]) -> Respell:
-    """Apply to the values of a type; what is None stays as it is."""
+    """Apply to the values of a type; None stays None."""
 
     def respell(item: LineItem) -> LineItem:
         types = _types()
