@@ -103,7 +103,7 @@ def one_of(*words: str) -> Callable[[object], str]:
     return read
 
 
-def told(about: str, read: Callable[[object], object] = read_text) -> dict[str, Any]:
+def described(about: str, read: Callable[[object], object] = read_text) -> dict[str, Any]:
     """What a field carries: the sentence that explains it, and how its value is read and checked."""
     return {"about": about, "read": read}
 

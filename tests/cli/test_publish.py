@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from counterfoil import cli
-from counterfoil.cli.data_folder import opened
+from counterfoil.cli.data_folder import open_data_folder
 from counterfoil.datasets.publishing import Input, publish
 from counterfoil.errors import InputError
 from counterfoil.model import Dataset, Kind, Scope
@@ -138,7 +138,7 @@ def stored_in(data: str) -> tuple[int, list[str]]:
 def test_a_data_folder_that_comes_into_being_meanwhile_is_left_alone() -> None:
     """Another publication made it while this one, which is refused at its end, was reading."""
     bad = write(Path("b"), amounts(Kind.USAGE, "1", "2") + b"{\n")
-    with opened(Settings(data=Path("data")), create=True) as data_folder:
+    with open_data_folder(Settings(data=Path("data")), create=True) as data_folder:
         assert data_folder.catalog.partners() == []
         receipts(write(Path("a"), billed(Kind.USAGE, "1")), "--data", "data")
         assert len(data_folder.catalog.partners()) == 1

@@ -27,7 +27,7 @@ from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.storage import schema, sqlite
 from counterfoil.storage.catalog_rows import NewSegment
 from counterfoil.storage.engines import open_store
-from counterfoil.storage.failures import in_our_words, translated
+from counterfoil.storage.failures import translated, translated_errors
 from counterfoil.storage.tables import meta, metadata
 from tests.committing import commit
 
@@ -288,7 +288,7 @@ def sqlite_error(name: str) -> sqlite3.OperationalError:
     ids=str,
 )
 def test_foreign_errors_become_ours(error: Exception, ours: type[CounterfoilError]) -> None:
-    with pytest.raises(CounterfoilError) as told, in_our_words():
+    with pytest.raises(CounterfoilError) as told, translated_errors():
         raise error
     assert type(told.value) is ours
     assert told.value.remedy
@@ -298,7 +298,7 @@ def test_what_is_not_in_the_table_stays_what_it_is() -> None:
     """A defect of ours must not be taken for a bad disk."""
     assert translated(sqlite_error("SQLITE_CONSTRAINT_UNIQUE")) is None
     assert translated(sqlite3.ProgrammingError("no such column")) is None
-    with pytest.raises(FileNotFoundError), in_our_words():
+    with pytest.raises(FileNotFoundError), translated_errors():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 

@@ -15,7 +15,7 @@ from counterfoil.storage.engines import open_store
 
 
 @contextmanager
-def opened(
+def open_data_folder(
     settings: Settings, *, create: bool = False, progress: Callable[[str, int], None] = lambda _what, _count: None
 ) -> Iterator[DataFolder]:
     """Open the data folder of `settings`; raises DataFolderError if there is none, unless `create`."""
@@ -23,7 +23,7 @@ def opened(
         yield DataFolder(store, utc_now, progress)
 
 
-def swept(data_folder: DataFolder, output: Output) -> None:
+def sweep_after_publishing(data_folder: DataFolder, output: Output) -> None:
     """Delete what a publication made unreachable. The publication is in force by now, whether this fails or not."""
     try:
         sweep(data_folder.store, data_folder.now())

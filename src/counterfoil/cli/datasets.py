@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from counterfoil.cli.data_folder import opened, progress_of
+from counterfoil.cli.data_folder import open_data_folder, progress_of
 from counterfoil.cli.options import with_output, with_settings
 from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.datasets import restore as restoring
@@ -41,7 +41,7 @@ _LIST_HEADINGS = {
 @with_settings()
 def list_datasets(*, partner: str | None, settings: Settings, output: Output) -> None:
     """List every dataset, with the revision that is in force."""
-    with opened(settings) as data_folder:
+    with open_data_folder(settings) as data_folder:
         found = data_folder.catalog.datasets(tenant_id(partner) if partner else None)
     rows = [
         {
@@ -72,7 +72,7 @@ def show(*, revision: str | None, settings: Settings, output: Output, **named: s
 
     Six digits of a revision's id are enough where no other begins with them.
     """
-    with opened(settings) as data_folder:
+    with open_data_folder(settings) as data_folder:
         if revision is not None:
             found = data_folder.catalog.find_revision(revision)
             segments = data_folder.catalog.segments(found.id)
@@ -100,7 +100,7 @@ def verify(*, settings: Settings, output: Output) -> None:
 
     Exit code 0: all is as the catalog says. 1: something is not; each fault is listed.
     """
-    with progress_of(output) as report, opened(settings) as data_folder:
+    with progress_of(output) as report, open_data_folder(settings) as data_folder:
         seen, faults = verify_all(data_folder.store, report)
     if output.form is OutputForm.JSON or faults:
         rows = [{"where": fault.where, "fault": fault.what} for fault in faults]
@@ -124,7 +124,7 @@ def verify(*, settings: Settings, output: Output) -> None:
 @with_settings()
 def restore(*, revision: str, settings: Settings, output: Output) -> None:
     """Put REVISION in force again, whatever is in force now. Nothing is lost: the other is kept too."""
-    with opened(settings) as data_folder:
+    with open_data_folder(settings) as data_folder:
         found = data_folder.catalog.find_revision(revision)
         if found.in_force:
             output.note("It was in force already; nothing was changed.")
@@ -148,7 +148,7 @@ def withdraw(*, settings: Settings, output: Output, **named: str | None) -> None
 
     Exports and walks that have begun go on to their end.
     """
-    with opened(settings) as data_folder:
+    with open_data_folder(settings) as data_folder:
         revision = restoring.withdraw(data_folder, _dataset(named))
     output.note(f"Withdrawn. `counterfoil restore {revision.id[:12]}` puts it in force again.")
     output.text("revision", revision.id)

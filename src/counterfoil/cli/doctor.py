@@ -75,7 +75,7 @@ def _diagnose_setup(settings: Settings) -> Iterator[Finding]:
 
 def _data_folder(settings: Settings) -> Iterator[Finding]:
     from counterfoil.periods import Clocks
-    from counterfoil.server.startup import opened as opened_service
+    from counterfoil.server.startup import open_service
     from counterfoil.storage.engines import open_store
     from counterfoil.storage.secrets import KEYRING_FILE, load_or_create_keyring
     from counterfoil.wire.tokens import Keyring
@@ -102,7 +102,7 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
     # Opened with a secret for the moment, a folder that has none yet gets none: this only looks.
     for_now = replace(settings, secret=settings.secret or Keyring.fresh_text())
     try:
-        with opened_service(for_now, Clocks(), development=False):
+        with open_service(for_now, Clocks(), development=False):
             yield Finding("serving", Health.GOOD, "`counterfoil serve` can start, and callers can sign in.")
     except CounterfoilError as error:
         yield Finding("serving", Health.WARNING, error.message, error.advice(as_option))

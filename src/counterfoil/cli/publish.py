@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from counterfoil.cli.data_folder import opened, progress_of, swept
+from counterfoil.cli.data_folder import open_data_folder, progress_of, sweep_after_publishing
 from counterfoil.cli.options import NamedPath, standard_input, with_output, with_settings
 from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.datasets.check import Assertions
@@ -95,7 +95,7 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
     _check_names([given.name for given in inputs])
     _check_rejects(context.params["rejects"], settings)
     date_order: DateOrder | None = options["date_order"]  # type: ignore[assignment]
-    with progress_of(output) as report, opened(settings, create=True, progress=report) as data_folder:
+    with progress_of(output) as report, open_data_folder(settings, create=True, progress=report) as data_folder:
         known = {partner.tenant for partner in data_folder.catalog.partners()}
         receipts = publish_inputs(
             data_folder,
@@ -107,7 +107,7 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
         )
         new = {receipt.dataset.partner for receipt in receipts} - known
         if not options["dry_run"]:
-            swept(data_folder, output)
+            sweep_after_publishing(data_folder, output)
     print_receipts(output, receipts)
     if options["dry_run"]:
         output.note("A dry run: nothing was published.")
@@ -202,14 +202,14 @@ def _warnings_told(warnings: Mapping[str, Any]) -> list[str]:
 
 
 def _assertions(options: dict[str, object]) -> Assertions:
-    def told(name: str) -> str:
+    def given(name: str) -> str:
         return str(options[name] or "")
 
     return Assertions(
-        partner=tenant_id(told("partner")) if told("partner") else "",
-        issuer=tenant_id(told("issuer")) if told("issuer") else "",
-        kind=Kind(told("kind")) if told("kind") else None,
-        invoice=told("invoice"),
-        period=BillingPeriod.parse(told("period")) if told("period") else None,
-        currency=told("currency"),
+        partner=tenant_id(given("partner")) if given("partner") else "",
+        issuer=tenant_id(given("issuer")) if given("issuer") else "",
+        kind=Kind(given("kind")) if given("kind") else None,
+        invoice=given("invoice"),
+        period=BillingPeriod.parse(given("period")) if given("period") else None,
+        currency=given("currency"),
     )

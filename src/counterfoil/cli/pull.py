@@ -182,7 +182,7 @@ def _refuse_single(profile: Profile, single: Mapping[str, Any]) -> None:
 
 def _what_and_where(profile: Profile, single: Mapping[str, Any], now: datetime) -> tuple[Ask, Path]:
     """Return what is asked for, and the folder it goes to; raises UsageError."""
-    from counterfoil.client.holdings.expected import place_of, root_of
+    from counterfoil.client.holdings.expected import folder_of, root_of
 
     currency = single["currency"]
     if currency is None and single["invoice"] is None and len(profile.currencies) == 1:
@@ -197,7 +197,7 @@ def _what_and_where(profile: Profile, single: Mapping[str, Any], now: datetime) 
     ask = what_to_ask(wanted, now)
     if single["to"] is None and not profile.name:
         raise UsageError("Say where to.", remedy="Name a folder with --to; a profile has its own.")
-    return ask, single["to"] or root_of(profile) / place_of(ask, now)
+    return ask, single["to"] or root_of(profile) / folder_of(ask, now)
 
 
 def what_to_ask(wanted: Wanted, now: datetime) -> Ask:

@@ -44,7 +44,7 @@ class Pace:
     first_at: float | None = None
     first: Progress | None = None
 
-    def told(self, now: Progress) -> tuple[float, float | None]:
+    def rate_and_time_left(self, now: Progress) -> tuple[float, float | None]:
         """Return line items a second, and how many seconds are left, None if unknown."""
         at = self.clock()
         if now.stage != self.stage:
@@ -158,7 +158,7 @@ class _Plain:
         pass
 
     def progress(self, now: Progress) -> None:
-        rate, left_s = self.pace.told(now)
+        rate, left_s = self.pace.rate_and_time_left(now)
         told = [each for each in said(now, rate, left_s) if each]
         if told and self.clock() - self.said_at >= PLAIN_PROGRESS_EVERY_S:
             self.said_at = self.clock()
@@ -189,7 +189,7 @@ class _OnTerminal:
         pass
 
     def progress(self, now: Progress) -> None:
-        rate, left_s = self.pace.told(now)
+        rate, left_s = self.pace.rate_and_time_left(now)
         is_new = now.stage != self.stage
         self.stage = now.stage
         told = [each for each in said(now, rate, left_s) if each]

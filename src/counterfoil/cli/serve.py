@@ -12,8 +12,7 @@ from pathlib import Path
 import click
 from starlette.types import ASGIApp
 
-from counterfoil.cli.data_folder import opened as opened_folder
-from counterfoil.cli.data_folder import progress_of
+from counterfoil.cli.data_folder import open_data_folder, progress_of
 from counterfoil.cli.options import NamedPath, with_output, with_settings
 from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.datasets.folder import inputs_of_folder
@@ -25,7 +24,7 @@ from counterfoil.server.app import create_app
 from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.server.identity.tls import DevelopmentCertificate, host_name
 from counterfoil.server.server_parts import Service
-from counterfoil.server.startup import check, endpoints, opened
+from counterfoil.server.startup import check, endpoints, open_service
 from counterfoil.server.web_server import Bound, WebServer
 from counterfoil.settings import Settings
 from counterfoil.testing.faults.fault_plan import FaultPlan, plan_of
@@ -107,7 +106,7 @@ def serve(
     check(settings, clocks, development=dev, open_to=names)
     if load is not None:
         _load(settings, output, load)
-    with opened(settings, clocks, development=dev, operation_delay_s=operation_delay, open_to=names) as service:
+    with open_service(settings, clocks, development=dev, operation_delay_s=operation_delay, open_to=names) as service:
         listening, certificate = endpoints(service)
         if dev:
             output.warning("Development mode: anybody who can reach this server gets a token for any partner.")
@@ -183,7 +182,7 @@ def _page_line(service: Service, url: str, dataset: Dataset) -> str:
 
 def _load(settings: Settings, output: Output, folder: Path) -> None:
     inputs = inputs_of_folder(folder)
-    with progress_of(output) as report, opened_folder(settings, create=True, progress=report) as data_folder:
+    with progress_of(output) as report, open_data_folder(settings, create=True, progress=report) as data_folder:
         try:
             receipts = publish(data_folder, inputs)
         except InputError as error:

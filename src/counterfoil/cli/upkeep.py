@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import click
 
-from counterfoil.cli.data_folder import opened
+from counterfoil.cli.data_folder import open_data_folder
 from counterfoil.cli.options import with_output, with_settings
 from counterfoil.cli.output import Output
 from counterfoil.datasets.rebuild import rebuild as rebuild_all
@@ -44,7 +44,7 @@ def sweep(*, keep_billed: str, keep_unbilled: str, delete_unlisted: bool, settin
     Files that the catalog does not list are moved to a place of their own and kept: they may be all that is left of a
     publication that a catalog lost. Only --delete-unlisted deletes them.
     """
-    with opened(settings) as data_folder:
+    with open_data_folder(settings) as data_folder:
         store = data_folder.store
         swept = sweep_all(
             store,

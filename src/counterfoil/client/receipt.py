@@ -145,7 +145,7 @@ def read_receipt(folder: Path) -> Receipt | UnfinishedReceipt | None:
     """Return what a folder has as its receipt, or None; raises UsageError that says what to do."""
     path = folder / FILE_NAME
     try:
-        content = documents.opened(path.read_bytes(), VERSION, formerly="receiptVersion")
+        content = documents.checked(path.read_bytes(), VERSION, formerly="receiptVersion")
         receipt: Receipt | UnfinishedReceipt
         if content.get("proof") == UNFINISHED:
             receipt = documents.converted(content, UnfinishedReceipt)

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from counterfoil.datasets.digest import digests_in
 from counterfoil.datasets.value_spans import offsets_of
-from counterfoil.storage.failures import in_our_words
+from counterfoil.storage.failures import translated_errors
 
 RUN_SIZE_BYTES = 64 << 20
 _PIECE_SIZE_BYTES = 64 << 10
@@ -78,7 +78,7 @@ class _Spilled:
 
     def add(self, pieces: Iterator[pa.RecordBatch]) -> None:
         """Append a run."""
-        with in_our_words():
+        with translated_errors():
             if self._writer is None:
                 options = pa.ipc.IpcWriteOptions(compression="lz4")
                 self._writer = pa.ipc.new_file(str(self._path), _SCHEMA, options=options)
@@ -89,7 +89,7 @@ class _Spilled:
     def merged(self) -> Iterator[pa.RecordBatch]:
         """Yield the line items of all runs in order, and delete the file; no more may be added."""
         assert self._writer is not None
-        with in_our_words():
+        with translated_errors():
             self._writer.close()
         with pa.OSFile(str(self._path)) as source, pa.ipc.open_file(source) as file:
             order = sorted(range(len(self._first_keys)), key=self._first_keys.__getitem__)

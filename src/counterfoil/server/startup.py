@@ -25,7 +25,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @contextmanager
-def opened(
+def open_service(
     settings: Settings,
     clocks: Clocks,
     *,

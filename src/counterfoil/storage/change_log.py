@@ -50,7 +50,7 @@ class ChangeLog:
         if content is None:
             return None
         try:
-            body = opened(content, CATALOG_MARK)
+            body = unsealed(content, CATALOG_MARK)
             return Mark(str(body["catalog"]), int(body["counter"]))
         except (DamagedError, KeyError, ValueError) as error:
             raise LostCatalogError(
@@ -106,7 +106,7 @@ def sealed(document: Document) -> bytes:
     return _text({**body, "sha256": hashlib.sha256(_text(body)).hexdigest()})
 
 
-def opened(content: bytes, path: str) -> dict[str, Any]:
+def unsealed(content: bytes, path: str) -> dict[str, Any]:
     """Return what `sealed` was given; raises DamagedError unless every byte is as written."""
     try:
         body = json.loads(content)

@@ -98,7 +98,7 @@ def unknown_database() -> UsageError:
 
 
 @contextmanager
-def in_our_words() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """Raise our own error for every foreign one in the table."""
     try:
         yield

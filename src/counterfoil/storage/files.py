@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
-from counterfoil.storage.failures import in_our_words
+from counterfoil.storage.failures import translated_errors
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -68,7 +68,7 @@ class FileWriter(io.RawIOBase):
         if not self._whole:
             return len(view)
         try:
-            with in_our_words():
+            with translated_errors():
                 self._put(view)
         except BaseException:
             self._whole = False
@@ -94,7 +94,7 @@ class FileWriter(io.RawIOBase):
         if self.closed:
             return
         super().close()
-        with in_our_words():
+        with translated_errors():
             self._end(whole=self._whole)
 
     def _put(self, view: memoryview) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from counterfoil.errors import DataFolderError, LockedError
-from counterfoil.storage.failures import in_our_words
+from counterfoil.storage.failures import translated_errors
 from counterfoil.storage.folder_files import make_private_folders
 
 _ATTEMPTS_MAX: Final = 16
@@ -65,7 +65,7 @@ class FileLocks:
     def take(self, name: str, *, once: bool = False) -> Held:
         """Take a lock, or raise LockedError naming the process that holds it."""
         path = self._path(name)
-        with in_our_words():
+        with translated_errors():
             for _ in range(_ATTEMPTS_MAX):
                 make_private_folders(self._root)
                 with suppress(FileNotFoundError):  # the folder was taken away again

@@ -18,7 +18,7 @@ from counterfoil.errors import DamagedError
 from counterfoil.model import Contents, Dataset, Rendering
 from counterfoil.storage import changes, partner_registry, revisions, tables
 from counterfoil.storage.catalog_rows import NewFile, Revision
-from counterfoil.storage.change_log import opened
+from counterfoil.storage.change_log import unsealed
 from counterfoil.storage.commits import record_files
 from counterfoil.storage.files import Files
 from counterfoil.storage.places import CHANGES, LISTINGS
@@ -65,7 +65,7 @@ def gather(files: Files) -> Evidence:
         if not each.path.startswith((LISTINGS, CHANGES)) or not each.path.endswith(".json"):
             continue
         try:
-            body = opened(files.get(each.path) or b"", each.path)
+            body = unsealed(files.get(each.path) or b"", each.path)
             if each.path.startswith(CHANGES):
                 found.changes[int(each.path.removeprefix(CHANGES).removesuffix(".json"))] = body
             else:

@@ -22,7 +22,7 @@ from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.catalog_rows import NewFile, NewSegment
 from counterfoil.storage.change_log import sealed
 from counterfoil.storage.changes import dataset_to_json
-from counterfoil.storage.failures import in_our_words
+from counterfoil.storage.failures import translated_errors
 from counterfoil.storage.files import Deleted, Files, FileWriter, Found
 from counterfoil.storage.folder_files import make_private_folders
 from counterfoil.storage.locks import Held, Locks, refuse_lost
@@ -59,7 +59,7 @@ class Store:
     def begin(self, now: datetime) -> Publication:
         """Begin a publication; it is locked until it is left as a context."""
         name = uuid.uuid4().hex
-        with in_our_words():
+        with translated_errors():
             make_private_folders(self.scratch / name)
         return Publication(self, name, self.locks.take(f"publication {name}", once=True), now)
 
@@ -94,7 +94,7 @@ class Store:
             return self._delete_all_of(dead), at_work
 
     def _scratch_folders(self) -> Iterator[str]:
-        with in_our_words():
+        with translated_errors():
             if self.scratch.is_dir():
                 yield from (path.name for path in self.scratch.iterdir() if path.is_dir())
 
@@ -180,7 +180,7 @@ class Publication:
     def scratch(self) -> Path:
         """A folder of this machine for what does not fit in memory; it is deleted with the publication."""
         folder = self._store.scratch / self.id
-        with in_our_words():
+        with translated_errors():
             make_private_folders(folder)
         return folder
 

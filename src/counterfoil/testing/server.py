@@ -29,7 +29,7 @@ from counterfoil.server.app import create_app
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.server.server_parts import Service
-from counterfoil.server.startup import endpoints, opened
+from counterfoil.server.startup import endpoints, open_service
 from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
 from counterfoil.testing.faults.fault_plan import rule_of
@@ -214,7 +214,7 @@ class Server:
         settings = Settings(data=data, port=0, https_port=0 if self._https else None)
         epoch = ExitStack()
         service = epoch.enter_context(
-            opened(
+            open_service(
                 settings,
                 Clocks(business=self._business_now),
                 development=True,

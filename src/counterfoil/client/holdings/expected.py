@@ -94,7 +94,7 @@ def _invoices(profile: Profile, kinds: list[Kind], attributes: AttributeSet) -> 
             yield ExpectedPull(kind, attributes, invoice.id, invoice.month, "", due_at)
 
 
-def place_of(ask: ExportRequest, now: datetime) -> Path:
+def folder_of(ask: ExportRequest, now: datetime) -> Path:
     """Return where a pull is kept below a profile's folder."""
     return _place(ask.kind, ask.invoice, "" if ask.invoice else month_of(ask, now), ask.currency)
 
