@@ -75,14 +75,14 @@ def hash_line_items(lake: list[str]) -> None:
     from counterfoil.model import Kind
 
     _load_kernels()
-    # Columns are read and located beforehand: publishing has them in hand.
-    located = []
+    # Columns are read beforehand, because publishing already has them.
+    spans = []
     for path in lake:
         with LakeReader(path, Kind.USAGE) as file:
-            located += [ValueSpans.of_columns(batch.columns) for batch in file.batches(line_items=8192)]
+            spans += [ValueSpans.of_columns(batch.columns) for batch in file.batches(line_items=8192)]
     start()
     with LineDigests(sort=in_order) as digests:
-        for items in located:
+        for items in spans:
             digests.add(digest_array(digests_of(USAGE, items)))
         assert digests.hexdigest()
 
