@@ -44,8 +44,8 @@ class Codec(Enum):
 class Column:
     """One attribute. Its name is its permanent identity (see `identity_of`); its place in the table means nothing.
 
-    `basic`: Graph's basic set holds it; `graph`: Graph has it at all. `v1` is None where v1 does not know it.
-    `also_read` lists further spellings that are accepted on input (any letter case).
+    `basic`: Graph's basic set holds it; `graph`: Graph has it at all. `v1` is None if v1 does not have it. `also_read`
+    lists further spellings that are accepted on input (any letter case).
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a pull that ended early says: the command that goes on, and what to do about a folder.
+"""What a pull that ended early says: the command that resumes it, and what to do about a folder.
 
 A token is never repeated, so the command says where one has to be added. If the same command would only fail the same
 way, none is named. A profile has a folder of its own, so advice to name another with `--to` would not help.

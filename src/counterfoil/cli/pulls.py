@@ -72,7 +72,7 @@ def list_pulls(places: Sequence[str], output: Output) -> None:
 @click.argument("folder", metavar="DIR", type=NamedPath(folder=True, or_file=True))
 @with_output
 def show(folder: Path, output: Output) -> None:
-    """Show the receipt of the pull in a folder: what was asked and came, and what of it is certain."""
+    """Show the receipt of the pull in a folder: what was asked, what came, and what is proven."""
     from counterfoil.client.holdings.holding import holding_at
     from counterfoil.client.receipt import FILE_NAME
 

@@ -56,7 +56,7 @@ class Batch:
 
 
 def of_located(table: LineItemTable, items: ValueSpans, lines: np.ndarray) -> Batch:
-    """Build a batch from line items that lie somewhere in the table's columns (and Extra)."""
+    """Build a batch from texts in some of the table's columns (and Extra)."""
     names = records.names_of(table)
     packed, sizes = items.records(len(names))
     watched = _watched(table)

@@ -1,4 +1,4 @@
-"""Starting and stopping the web server. It prints nothing: it passes the ports to whoever started it.
+"""Starting and stopping the web server. It prints nothing: it passes the ports to its caller.
 
 The HTTP parser has no limits of its own, so a caller could fill the memory with one endless header, or hold a
 connection for ever with a header that never ends. `_BoundedProtocol` cuts both off; within its bounds, the entry

@@ -108,7 +108,8 @@ datasets = Table(
 )
 
 # One row from the first file of a publication on. `state` is open, committed or condemned: only an open publication can
-# commit, and whoever deletes the files of a dead one condemns it first. `sources` says where its line items came from.
+# commit, and the files of a dead one are deleted only after it is condemned. `sources` says where its line items came
+# from.
 publications = Table(
     "publications",
     metadata,

@@ -7,8 +7,8 @@
     trailer  index offset u64, index length u32, CRC-32 of the index u32, magic
 
 A block is *raw* deflate that ends in a full flush and holds no final bit. It refers to nothing before it, ends on a
-byte, and so can stand in the middle of somebody else's gzip member: see `around_in_gzip`. Several gzip members one
-after the other would look simpler, and httpx, curl and zlib would silently stop after the first one.
+byte, and so can be in the middle of somebody else's gzip member: see `around_in_gzip`. Several gzip members one after
+the other would look simpler, and httpx, curl and zlib would silently stop after the first one.
 """
 
 from __future__ import annotations

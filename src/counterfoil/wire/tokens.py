@@ -1,8 +1,8 @@
 """Everything we sign without a certificate: continuation tokens, and the links of a blob directory.
 
 A token states what it grants in plain sight and carries a MAC; nothing about it is stored, so it is valid on any node
-and after any restart. The partner of a continuation token is *not* in its bytes, only under its MAC: another
-partner's token fails exactly as a forged one does, and neither a check nor an error text can tell the two apart.
+and after any restart. The partner of a continuation token is *not* in its bytes, only under its MAC: another partner's
+token fails exactly as a forged one does, and neither a check nor an error text can distinguish the two.
 """
 
 from __future__ import annotations

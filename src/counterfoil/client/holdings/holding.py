@@ -27,7 +27,7 @@ from counterfoil.model import Kind, tenant_id
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A folder with a pull. `receipt` is None where none was finished, `told` says what is the matter then."""
+    """A folder with a pull. `receipt` is None where none was finished, `told` then says why."""
 
     folder: Path
     receipt: Receipt | None
@@ -53,7 +53,7 @@ class Verdict:
 
 
 def holding_at(folder: Path) -> Holding | None:
-    """Return what a folder holds, or None if it is no pull's."""
+    """Return what a folder holds, or None if it is not a pull's."""
     begun = (folder / STAGING / UNFINISHED_NAME).exists()
     try:
         receipt = Receipt.read(folder)
@@ -177,10 +177,10 @@ def _file_faults(
 
 
 def _own_faults(receipt: Receipt) -> Iterator[str]:
-    """Yield where a receipt contradicts itself; that can be told of every form."""
+    """Yield where a receipt contradicts itself; that shows for every form."""
     for what, parts in (("files", receipt.files), ("blobs", receipt.blobs)):
         added = sum(part.line_items for part in parts)
-        walked = what == "blobs" and not parts  # pages are no blobs
+        walked = what == "blobs" and not parts  # pages are not blobs
         if added != receipt.line_items and not walked:
             yield f"the receipt says {receipt.line_items:,} line items, and {added:,} of its {what} together"
 

@@ -31,7 +31,7 @@ _LINES_AT_ONCE: Final = 20_000  # joined texts must fit Arrow's 2 GiB, at a MiB 
 def write_csv(path: Path, kind: Kind, batches: Iterable[pa.RecordBatch], note: Note = quietly) -> ReceiptFile:
     """Write line items, given as columns of text, and return what the receipt says of the file.
 
-    `note` is told what the file cannot hold. Whatever fails leaves no file.
+    `note` receives what the file cannot hold. Whatever fails leaves no file.
     """
     left_out = OmittedValues(kind)
     like_formulas = line_items = 0
@@ -69,7 +69,7 @@ def _write(file: HashedFile, kind: Kind, batch: pa.RecordBatch) -> int:
         columns.append(_quoted(texts))
     columns[-1] = pc.binary_join_element_wise(columns[-1], "", "\r\n")
     lines = pc.binary_join_element_wise(*columns, ",")
-    # The texts of an array lie one behind the other: they are the file.
+    # The texts of an array are adjacent in memory: they are the file.
     file.write(memoryview(lines.buffers()[2] or b"").cast("B").toreadonly()[: _end(lines)].tobytes())
     return like_formulas
 

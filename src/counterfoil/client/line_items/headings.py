@@ -80,4 +80,4 @@ def texts_of(batch: pa.RecordBatch, name: str) -> pa.Array:
 
 
 def quietly(message: str) -> None:
-    """Tell nobody."""
+    """Discard the note."""

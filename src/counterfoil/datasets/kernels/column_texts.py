@@ -25,7 +25,7 @@ def gather_columns(
 ) -> None:
     """Copy the values of some columns into `out`.
 
-    `offsets` and `valid` (bits, all ones before) become Arrow's, one row for each column. `found` tells of each
+    `offsets` and `valid` (bits, all ones before) become Arrow's, one row for each column. `found` gives for each
     column where it begins in `out` and where it ends, which is given as well, and how many nulls it has.
     """
     # Row by row, though every column has its own place to be written to: values of a row are close together.

@@ -75,7 +75,7 @@ class TokenBearer:
 
 @dataclass(frozen=True, slots=True)
 class OutsideIssuer:
-    """An identity provider of the operator's choice. `{tid}` in `name` stands for the token's tenant."""
+    """An identity provider of the operator's choice. `{tid}` in `name` is replaced by the token's tenant."""
 
     name: str
     keys: IssuerKeys

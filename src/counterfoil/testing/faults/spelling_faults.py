@@ -1,8 +1,8 @@
 """The same line items in every spelling that sources are known to use: quoted numbers, nulls, dates, loose files.
 
-Nothing here may change a value, and no number may go through a float: a line item maps names to the JSON of each
-value, as it stands. Blobs that are spelled differently are other bytes, so their manifest is made to agree (see
-`faulty_app`): they are not damaged, they are what another source writes.
+Nothing here may change a value, and no number may go through a float: a line item maps names to the unchanged JSON of
+each value. Blobs that are spelled differently are other bytes, so their manifest is made to agree (see `faulty_app`):
+they are not damaged, they are what another source writes.
 """
 
 from __future__ import annotations
