@@ -153,7 +153,7 @@ def test_what_deserves_a_look_is_told_to_people_and_sorted_for_programs() -> Non
     arguments = (write(Path("a"), lines), "--period", "2026-11", "--allow-rejects", "1")
     told = run("publish", *arguments).stdout
     assert "decimal column UnitPrice was rounded in 1 line item, the text is exact" in told
-    assert "attribute Novel is none we know, and was kept as it is in 2 line items" in told
+    assert "unknown attribute Novel was kept unchanged in 2 line items" in told
     assert "1 line was refused and left out" in told
     [receipt] = receipts(*arguments)
     assert receipt["warnings"] == {
