@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from counterfoil.columns import table_of
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
 from counterfoil.errors import InputError, LockedError, MovedError, UsageError
@@ -116,6 +117,25 @@ def test_a_dry_run_tells_the_receipt_and_changes_nothing(data_folder: DataFolder
     assert publish_bytes(data_folder, tmp_path / "a.json", amounts(Kind.USAGE, "1", "2"), dry_run=True) == replace(
         real, changed=False
     )
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_dry_run_warns_of_the_same_as_the_real_publication(
+    data_folder: DataFolder, tmp_path: Path, kind: Kind
+) -> None:
+    fine, rounded = amounts(kind, "1").rstrip(b"\n"), amounts(kind, "0.1999968000511991808131")
+    unknown = fine.rstrip(b"}") + b', "Novel": "new"}\n'
+    inputs = [
+        Input(write(tmp_path / "1", fine + b"\n" + rounded + rounded + unknown), UNBILLED, "2026-11-01"),
+        Input(write(tmp_path / "2", rounded), UNBILLED, "2026-11-02"),
+    ]
+    foreseen = [receipt.warnings for receipt in publish(data_folder, inputs, dry_run=True)]
+    assert [receipt.warnings for receipt in publish(data_folder, inputs)] == foreseen
+    name = table_of(kind).totals[0]
+    assert (foreseen[0][f"inexact {name}"], foreseen[0]["unknown Novel"], foreseen[1][f"inexact {name}"]) == (2, 1, 1)
+    third = [inputs[0], Input(write(tmp_path / "3", rounded), UNBILLED, "2026-11-03")]
+    again = [receipt.warnings for receipt in publish(data_folder, third, dry_run=True)]
+    assert again == [foreseen[0], foreseen[1]] == [receipt.warnings for receipt in publish(data_folder, third)]
 
 
 def test_a_dry_run_of_segments_foresees_the_whole_dataset(data_folder: DataFolder, tmp_path: Path) -> None:

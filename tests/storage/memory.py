@@ -176,7 +176,7 @@ class MemoryDatabase(sqlite.SqliteDatabase):
 def memory_store(data: Path) -> Callable[[], Store]:
     """Return what opens one store again and again; the path is nothing but a place for scratch files."""
     files, locks = MemoryFiles(), Leases()
-    catalog = Catalog(MemoryDatabase(), ChangeLog(files, locks))
-    catalog.recorder.check()
-    store = Store(catalog, files, locks, data / "scratch")
+    log = ChangeLog(MemoryDatabase(), files, locks)
+    log.check()
+    store = Store(Catalog(log), files, locks, data / "scratch")
     return lambda: store

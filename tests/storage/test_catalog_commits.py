@@ -59,7 +59,8 @@ def test_a_new_revision_supersedes_and_keeps_the_old(catalog: Catalog, publish: 
     first = publish(USAGE, {"whole": [1]})
     second = publish(USAGE, {"whole": [2]}, LATER)
     assert (second.number, second.base_id) == (2, first.id)
-    assert catalog.revisions(USAGE) == [second, replace(first, in_force=False, superseded_at=LATER)]
+    assert catalog.revisions(USAGE) == [second, replace(first, superseded_at=LATER)]
+    assert [each.in_force for each in catalog.revisions(USAGE)] == [True, False]
     assert catalog.in_force(USAGE) == second
 
 
@@ -199,7 +200,8 @@ def test_restore_puts_an_older_revision_in_force(catalog: Catalog, publish: Publ
     second = publish(USAGE, {"whole": [2]})
     catalog.set_in_force(USAGE, first.id, second.id, LATER)
     assert catalog.in_force(USAGE) == first
-    assert catalog.revisions(USAGE)[0] == replace(second, in_force=False, superseded_at=LATER)
+    assert catalog.revisions(USAGE)[0] == replace(second, superseded_at=LATER)
+    assert not catalog.revisions(USAGE)[0].in_force
     assert publish(USAGE, {"whole": [3]}).number == 3
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from counterfoil.errors import MovedError
@@ -116,9 +116,9 @@ def test_dropped_renderings_are_made_again_before_a_restore(catalog: Catalog, pu
     for publication in ("b" * 32, "c" * 32, "d" * 32):
         catalog.begin_publication(publication, NOW)
     catalog.record_renderings("b" * 32, {segment.id: again})
-    late = replace(again[0], path=f"v1/{'c' * 32}-again.v1")
+    late = msgspec.structs.replace(again[0], path=f"v1/{'c' * 32}-again.v1")
     catalog.record_renderings("c" * 32, {segment.id: [late]})
-    of_nothing = replace(again[0], path=f"v1/{'d' * 32}-again.v1")
+    of_nothing = msgspec.structs.replace(again[0], path=f"v1/{'d' * 32}-again.v1")
     catalog.record_renderings("d" * 32, {999: [of_nothing]})
     assert {late.path, of_nothing.path} <= set(catalog.files_to_delete())
     catalog.set_in_force(USAGE, first.id, second.id, NOW)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from counterfoil.errors import LostCatalogError
-from counterfoil.storage.change_log import Mark
+from counterfoil.storage.changes import Mark
 from counterfoil.storage.places import change_path
 from counterfoil.storage.store import Store
 from tests.storage.preparing import NOW, PARTNER, USAGE, published
@@ -26,7 +26,7 @@ def test_a_catalog_that_is_not_that_of_the_files_is_refused(
 ) -> None:
     store = open_again()
     published(store, 1)
-    log, catalog = store.catalog.recorder._log, store.catalog
+    log = store.catalog.log
     own = log.mark()
     assert own is not None
     if mark is None:
@@ -34,10 +34,10 @@ def test_a_catalog_that_is_not_that_of_the_files_is_refused(
     else:
         log.write(Mark(mark.catalog or own.catalog, mark.counter), {})
     with pytest.raises(LostCatalogError, match=told) as refused:
-        catalog.recorder.check()
+        log.check()
     assert "counterfoil rebuild" in refused.value.remedy
-    catalog.recorder.keep()
-    catalog.recorder.check()
+    log.keep()
+    log.check()
     assert log.mark() == Mark(own.catalog, mark.counter if mark and mark.counter > 1 else 1)
 
 
@@ -50,20 +50,20 @@ def test_a_crash_between_catalog_and_mark_raises_no_alarm(store: Store, monkeypa
 
     published(store, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(store.catalog.recorder, "record", die)
+        patch.setattr(store.catalog.log, "record", die)
         with pytest.raises(Died):
             published(store, 2)
-    mark = store.catalog.recorder._log.mark()
+    mark = store.catalog.log.mark()
     assert mark is not None
     assert mark.counter == 1
-    store.catalog.recorder.check()
-    assert store.catalog.recorder._log.mark() == Mark(mark.catalog, 2)
+    store.catalog.log.check()
+    assert store.catalog.log.mark() == Mark(mark.catalog, 2)
     assert store.files.get(change_path(2)) is not None
 
 
 def test_every_change_that_must_not_be_lost_is_counted_beside_the_files(store: Store) -> None:
     def counter() -> int:
-        mark = store.catalog.recorder._log.mark()
+        mark = store.catalog.log.mark()
         return mark.counter if mark else 0
 
     catalog = store.catalog

@@ -10,7 +10,7 @@ changes nothing and prints the same receipts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,7 +25,7 @@ from counterfoil.datasets.check import Assertions, Identity
 from counterfoil.datasets.csv_lines import DateOrder
 from counterfoil.datasets.reader import InputFile, recognise
 from counterfoil.datasets.rejects import Rejects
-from counterfoil.datasets.seal import SegmentSealer
+from counterfoil.datasets.seal import SegmentSealer, inexact_in
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.source import STANDARD_INPUT, Source, facts_of
 from counterfoil.errors import InputError, RebaseError, UsageError
@@ -111,6 +111,10 @@ class _Segment:
             self._contents = Contents(len(self.digests), self.digests.hexdigest(), currency, self.totals)
         return self._contents
 
+    def warnings_with(self, inexact: Mapping[str, int]) -> dict[str, int]:
+        """Return what deserves a look, given how many decimals of each number were rounded."""
+        return dict(self.warnings + Counter({f"inexact {name}": count for name, count in inexact.items()}))
+
 
 def publish(
     data_folder: DataFolder,
@@ -125,9 +129,7 @@ def publish(
 
     Raises InputError (nothing is published), LockedError, MovedError, FullDiskError.
     """
-    if rejects is not None and any(
-        given.name != STANDARD_INPUT and _same_file(rejects, given.name) for given in inputs
-    ):
+    if rejects is not None and any(_same_file(rejects, given.name) for given in inputs):
         raise UsageError(
             f"{rejects} is an input and would be overwritten.", remedy="Name another file for the rejects."
         )
@@ -157,7 +159,7 @@ def publish(
 
 
 def _same_file(path: Path, name: str) -> bool:
-    return path.exists() and Path(name).exists() and path.samefile(name)
+    return name != STANDARD_INPUT and path.exists() and Path(name).exists() and path.samefile(name)
 
 
 class _Gathering:
@@ -193,8 +195,8 @@ class _Gathering:
             refused_before = self._rejects.count
             for batch in self._batches(opened):
                 if segment is None:
-                    table = table_of(opened.kind)
-                    segment = self._segment(check.identify(table, batch, given.asserted, source.name), given.segment)
+                    identity = check.identify(batch.table, batch, given.asserted, source.name)
+                    segment = self._segment(identity, given.segment)
                 self._take(segment, batch, source.name)
             if segment is not None:
                 segment.warnings += Counter({"refused": self._rejects.count - refused_before})
@@ -214,11 +216,10 @@ class _Gathering:
             if known.identity != identity:
                 raise UsageError(f"Two inputs for {identity.dataset} have different issuers or currencies.")
             return known
-        if WHOLE in (name, *(other for dataset, other in self._segments if dataset == identity.dataset)) and any(
-            dataset == identity.dataset for dataset, _ in self._segments
-        ):
+        beside = {other for dataset, other in self._segments if dataset == identity.dataset}
+        if beside and WHOLE in beside | {name}:
             raise UsageError(f"{identity.dataset} cannot be published whole and in segments at once.")
-        if not any(dataset == identity.dataset for dataset, _ in self._segments):
+        if not beside:
             self.held += self._stack.enter_context(self._data_folder.store.hold([identity.dataset]))
             self._data_folder.stop("locked")
         base = self._data_folder.catalog.in_force(identity.dataset)
@@ -260,16 +261,13 @@ def _seal(data_folder: DataFolder, publication: Publication, number: int, segmen
         files = sealer.finish()
     in_lake = sum(file.line_items for file in files if file.rendering is Rendering.LAKE)
     assert written == segment.contents.line_items == in_lake
-    warnings = segment.warnings + Counter({f"inexact {name}": n for name, n in sealer.inexact.items()})
-    return NewSegment(dataset, segment.name, segment.identity.issuer, segment.contents, files, dict(warnings))
+    warnings = segment.warnings_with(sealer.inexact)
+    return NewSegment(dataset, segment.name, segment.identity.issuer, segment.contents, files, warnings)
 
 
 def _in_force_already(catalog: Catalog, segment: _Segment) -> bool:
-    if segment.base is None:
-        return False
-    stored = {known.name: known.contents for known in catalog.segments(segment.base)}
-    in_force = stored.get(segment.name)
-    return in_force is not None and in_force.same_as(segment.contents)
+    held = catalog.segments(segment.base) if segment.base is not None else []
+    return any(known.name == segment.name and known.contents.same_as(segment.contents) for known in held)
 
 
 def _commit(
@@ -331,7 +329,10 @@ def _foreseen(
     if not any(other in changed for other in its):
         return _receipt(data_folder.catalog, segment, changed=False)
     contents = _whole(data_folder, publication, dataset, segment.base, its)
-    warnings = dict(segment.warnings)
+    if segment in changed:
+        warnings = segment.warnings_with(inexact_in(table_of(dataset.kind), segment.sorter.sorted()))
+    else:
+        warnings = _receipt(data_folder.catalog, segment, changed=False).warnings
     return PublicationReceipt(
         dataset, segment.name, None, etag(dataset, contents), contents, segment.contents, warnings, segment in changed
     )

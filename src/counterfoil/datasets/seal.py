@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import BinaryIO, Self, cast
@@ -25,6 +25,7 @@ from counterfoil.datasets.records import names_of, size_of, within
 from counterfoil.datasets.render import Renderer
 from counterfoil.datasets.sort import KEY, RECORD
 from counterfoil.datasets.value_spans import ValueSpans
+from counterfoil.lake import lake_arrays
 from counterfoil.lake_files import LakeReader, LakeWriter
 from counterfoil.lifetimes import PART_LINE_ITEMS
 from counterfoil.model import Dataset, Rendering, Scope
@@ -114,6 +115,15 @@ class SegmentSealer:
 def creating(publication: Publication, number: int, dataset: Dataset, segment: str) -> Create:
     """Return what makes the files of one segment; `number` distinguishes the segments of a publication."""
     return lambda rendering, part: publication.create(dataset, segment, rendering, number=number, part=part)
+
+
+def inexact_in(table: LineItemTable, pieces: Iterable[pa.RecordBatch]) -> Counter[str]:
+    """Count what sealing these line items would round: how many decimals of each number."""
+    inexact, columns = Counter[str](), range(len(names_of(table)))
+    for items in pieces:
+        texts = ValueSpans.of_records([items.column(RECORD)], len(columns)).columns(columns)
+        inexact.update(lake_arrays(table.kind, texts, bulk_numbers.decimals)[1])
+    return inexact
 
 
 def render_part(

@@ -9,7 +9,7 @@ or another partner's.
 from __future__ import annotations
 
 import gzip
-import hashlib
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -22,6 +22,7 @@ from counterfoil.columns import EXTRA, LineItemTable, table_of
 from counterfoil.datasets.digest import digest_array, digests_of, in_order
 from counterfoil.datasets.seal import renderings_of
 from counterfoil.datasets.value_spans import ValueSpans
+from counterfoil.disk.hashing import measured_stream
 from counterfoil.errors import DamagedError
 from counterfoil.lake import DIGEST
 from counterfoil.lake_files import LakeReader
@@ -184,13 +185,10 @@ def _check_segment(dataset: Dataset, files: Files, segment: Segment, stored: lis
 
 
 def _check_bytes(reader: Reader, file: StoredFile) -> None:
-    sha256, size = hashlib.sha256(), 0
-    while piece := reader.read(size, _READ_SIZE_BYTES):
-        sha256.update(piece)
-        size += len(piece)
+    size, sha256 = measured_stream(io.BufferedReader(ReaderStream(reader), _READ_SIZE_BYTES))
     if size != file.size_bytes:
         raise DamagedError(f"has {size:,} bytes instead of {file.size_bytes:,}.")
-    if sha256.hexdigest() != file.sha256:
+    if sha256 != file.sha256:
         raise DamagedError("has bytes that were changed: its SHA-256 is another.")
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
+
+_WRITE_BYTES_MAX: Final = 1 << 30  # systems write at most 2 GiB at once
 
 
 def sync_file(path: Path) -> None:
@@ -18,31 +22,56 @@ def sync_folder(path: Path) -> None:
     """Bring the names in a folder to the disk. Does nothing on Windows, which cannot and need not."""
     if os.name == "nt":
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    close_file(os.open(path, os.O_RDONLY), sync=True)
+
+
+def write_all(descriptor: int, view: memoryview) -> None:
+    """Write all of the bytes to an open file; raises OSError."""
+    written = 0
+    while written < len(view):
+        written += os.write(descriptor, view[written : written + _WRITE_BYTES_MAX])
+
+
+def close_file(descriptor: int, *, sync: bool) -> None:
+    """Close an open file; with `sync`, bring its bytes to the disk before. Raises OSError if that fails."""
     try:
-        os.fsync(descriptor)
+        if sync:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
+def write_durably(path: Path, data: bytes, *, mode: int | None = None, unfinished: str | None = None) -> None:
     """Replace a file: a reader, or a power cut, finds the old content or the new one, never a part.
 
     `mode` is the mode of the file, which is private until it gets it; None leaves the mode to the process's umask.
-    Raises OSError, and then the old content is still there.
+    `unfinished` is the file's name until it is complete, by default one that is used once; a file that a killed process
+    left under a given name is overwritten. Raises OSError, and then the old content is still there.
     """
-    fresh = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    with _complete(path, data, mode, unfinished) as fresh:
+        fresh.replace(path)
+
+
+def create_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
+    """Write a file as `write_durably` does, unless there is one: of several processes, the first one writes it."""
+    with _complete(path, data, mode, None) as fresh, suppress(FileExistsError):
+        path.hardlink_to(fresh)
+
+
+@contextmanager
+def _complete(path: Path, data: bytes, mode: int | None, unfinished: str | None) -> Iterator[Path]:
+    """Write the content beside `path` and sync it; the caller gives it the name `path`, which is synced as well."""
+    fresh = path.with_name(unfinished or f".{path.name}-{secrets.token_hex(8)}")
     try:
-        fresh.touch(0o666 if mode is None else 0o600, exist_ok=False)
-        with fresh.open("r+b") as file:
+        fresh.touch(0o666 if mode is None else 0o600, exist_ok=unfinished is not None)
+        with fresh.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         if mode is not None:
             fresh.chmod(mode)
-        fresh.replace(path)
-    except BaseException:
+        yield fresh
+    finally:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)
-        raise
     sync_folder(path.parent)

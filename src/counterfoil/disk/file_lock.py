@@ -62,7 +62,12 @@ class FileLock:
             self._descriptor = -1
 
     def remove(self) -> None:
-        """Delete the file and release the lock. Windows deletes no open file, so there the lock is released first."""
+        """Delete the file and release the lock, if it was not released before.
+
+        Windows deletes no open file, so there the lock is released first.
+        """
+        if self._descriptor < 0:
+            return
         if os.name == "nt":
             self.release()
         with suppress(OSError):  # on Windows another process may have locked it by now

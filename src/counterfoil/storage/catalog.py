@@ -42,7 +42,6 @@ from counterfoil.storage.catalog_rows import (
     StoredFile,
 )
 from counterfoil.storage.change_log import ChangeLog
-from counterfoil.storage.change_recorder import ChangeRecorder, Database
 
 _FILES_AT_A_TIME: Final = 1000
 _PATHS_AT_A_TIME: Final = 500
@@ -51,10 +50,10 @@ _PATHS_AT_A_TIME: Final = 500
 class Catalog:
     """What is published, who may read it, and which exports were accepted."""
 
-    def __init__(self, database: Database, log: ChangeLog) -> None:
+    def __init__(self, log: ChangeLog) -> None:
         """Use `engines.open_store`, which checks that catalog and files belong together."""
-        self._database = database
-        self.recorder = ChangeRecorder(database, log)
+        self.log = log
+        self._database = log.database
 
     def close(self) -> None:
         """Close all connections."""
@@ -78,9 +77,9 @@ class Catalog:
     def _change(self) -> Iterator[Connection]:
         """Write what must not be lost: it is also beside the files before success is reported."""
         with self._write() as connection:
-            changes.written(connection, self.recorder.written)
+            changes.written(connection, self.log.written)
             yield connection
-        self.recorder.record()
+        self.log.record()
 
     def faults(self) -> list[str]:
         """Return what the engine finds wrong with the catalog itself; raises what reading one of its rows raises."""
@@ -201,13 +200,13 @@ class Catalog:
         made: list[Revision] | None = None
         try:
             with self._write() as connection:
-                changes.written(connection, self.recorder.written)
+                changes.written(connection, self.log.written)
                 made = commits.commit(connection, publication, segments, bases, computed_on, contents, now)
         except CounterfoilError:
             # Where the answer to COMMIT itself was lost, trying to condemn shows what became of it.
             if made is None or self.condemn(publication):
                 raise
-        self.recorder.record()
+        self.log.record()
         return made
 
     def set_in_force(self, dataset: Dataset, revision_id: str | None, expected: str | None, now: datetime) -> None:

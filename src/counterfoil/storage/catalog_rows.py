@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from counterfoil.model import AttributeSet, Contents, Dataset, Kind, Rendering, Scope
 
 
@@ -32,8 +34,7 @@ class RegisteredClient:
     revoked_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class NewFile:
+class NewFile(msgspec.Struct, frozen=True, rename="camel"):
     """One sealed file: `size_bytes` from `offset` within the object at `path` (see `places`).
 
     `part` counts from 0 within segment and rendering.
@@ -48,19 +49,11 @@ class NewFile:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(NewFile, frozen=True, kw_only=True):
     """One sealed file that the catalog lists, and the segment it belongs to."""
 
     id: int
     segment_id: int
-    rendering: Rendering
-    part: int
-    path: str
-    size_bytes: int
-    sha256: str
-    line_items: int
-    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +91,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One state of a dataset. It is in force exactly as long as `superseded_at` is None."""
+    """One state of a dataset."""
 
     id: str
     number: int
@@ -107,8 +100,12 @@ class Revision:
     contents: Contents
     published_at: datetime
     base_id: str | None
-    in_force: bool
-    superseded_at: datetime | None
+    superseded_at: datetime | None = None
+
+    @property
+    def in_force(self) -> bool:
+        """Whether it is what is served."""
+        return self.superseded_at is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,90 +14,165 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Final
+from contextlib import AbstractContextManager, suppress
+from typing import Any, Final, Protocol
 
-from counterfoil.errors import DamagedError, LostCatalogError
+from sqlalchemy import Connection
+
+from counterfoil.errors import DamagedError, DataFolderError, LostCatalogError
+from counterfoil.storage import changes
+from counterfoil.storage.changes import Document, Mark
 from counterfoil.storage.files import Files
 from counterfoil.storage.locks import Locks
 from counterfoil.storage.places import CATALOG_MARK, LISTINGS, change_path
 
-Document = Mapping[str, Any]
 _FORM: Final = 2
 _LOCK: Final = "the change log"
 _REBUILD: Final = "Bring the newest catalog back from a backup, or make one of the sealed files: counterfoil rebuild"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Which catalog the files belong to, and how many changes it had made when it was last written here."""
+class Database(Protocol):
+    """What an engine gives the catalog: transactions, and what it knows of itself."""
 
-    catalog: str
-    counter: int
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Give a connection that sees one moment."""
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """Give a connection in a write transaction, committed at the end; one writer at a time. Raises LockedError."""
+
+    def settle(self) -> None:
+        """Make what was committed as safe as it can be; never raises."""
+
+    def faults(self, connection: Connection) -> list[str]:
+        """Return what the engine finds wrong with its own storage."""
+
+    def close(self) -> None:
+        """Close all connections."""
 
 
 class ChangeLog:
-    """The mark and the changes beside a store's files."""
+    """Writes the changes of one catalog beside its files, and checks that the two belong together."""
 
-    def __init__(self, files: Files, locks: Locks) -> None:
-        self._files = files
+    def __init__(self, database: Database, files: Files, locks: Locks) -> None:
+        self.database = database
+        self.files = files
         self._locks = locks
+        self.written = 0  # changes up to this one are known to be beside the files
 
     def mark(self) -> Mark | None:
-        """Return the mark, None where nothing was ever written; raises LostCatalogError for a damaged one."""
-        content = self._files.get(CATALOG_MARK)
-        if content is None:
-            return None
-        try:
-            body = unsealed(content, CATALOG_MARK)
-            return Mark(str(body["catalog"]), int(body["counter"]))
-        except (DamagedError, KeyError, ValueError) as error:
-            raise LostCatalogError(
-                f"The stored file {CATALOG_MARK}, which says which catalog the files belong to, is damaged.",
-                remedy="Bring it back from a backup, or take the catalog as it is with `counterfoil rebuild`.",
-                parameter="keep_catalog",
-            ) from error
+        """Return what is beside the files; see `mark_of`."""
+        return mark_of(self.files)
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Hold the log: nobody else writes to it meanwhile."""
-        return self._locks.wait(_LOCK)
+    def record(self) -> None:
+        """Write every change that is not yet beside the files.
 
-    def write(self, mark: Mark, changes: Mapping[int, Document]) -> None:
-        """Write changes and then the mark, durably; `alone` must be held."""
-        for counter, document in sorted(changes.items()):
+        Raises LostCatalogError if the catalog was replaced while it was open, or its counter is damaged.
+        """
+        self.database.settle()
+        with self._locks.wait(_LOCK):
+            mark = self.mark()
+            since = mark.counter if mark else 0
+            with self.database.reading() as connection:
+                now, unwritten = changes.mark(connection), changes.unwritten(connection, since)
+            if mark is not None and mark.catalog != now.catalog:
+                self._refuse_another(mark, now)
+            if unwritten.keys() != set(range(since + 1, now.counter + 1)):
+                raise LostCatalogError(
+                    "The catalog's counter of changes is damaged.", remedy="Bring the catalog back from a backup."
+                )
+            if mark is None or mark.counter < now.counter:
+                self.write(now, unwritten)
+        self.written = now.counter
+
+    def write(self, mark: Mark, documents: Mapping[int, Document]) -> None:
+        """Write changes and then the mark, durably; one process at a time."""
+        for counter, document in sorted(documents.items()):
             if document:
-                self._files.put(change_path(counter), sealed(document))
-        self._files.put(CATALOG_MARK, sealed({"catalog": mark.catalog, "counter": mark.counter}))
+                self.files.put(change_path(counter), sealed(document))
+        self.files.put(CATALOG_MARK, sealed({"catalog": mark.catalog, "counter": mark.counter}))
 
-    def refuse_without_catalog(self) -> None:
-        """Raise LostCatalogError if there are files that a new catalog would not list."""
-        mark = self.mark()
-        if (mark is not None and mark.counter) or next(iter(self._files.find(LISTINGS)), None) is not None:
-            raise LostCatalogError(
-                "The catalog of this data folder is missing, and its sealed files are there.", remedy=_REBUILD
-            )
+    def check(self) -> None:
+        """Raise LostCatalogError unless the files belong to this catalog, in this state or an earlier one.
 
-    def refuse_another(self, mark: Mark | None, catalog: str, counter: int) -> None:
+        A change that a crash kept from being written beside them is written now.
+        """
+        before = self.mark()  # read first: it never gets ahead of the catalog
+        with self.database.reading() as connection:
+            mark = changes.mark(connection)
+        try:
+            self._refuse_another(before, mark)
+        except LostCatalogError:
+            if self.mark() == before:
+                raise
+            self.check()  # another process has made both in between
+            return
+        if before is None or before.counter < mark.counter:
+            # Somebody who only looks, on a full disk or one that cannot be written, may do so.
+            try:
+                self.record()
+            except LostCatalogError:
+                raise
+            except DataFolderError:
+                pass
+
+    def keep(self) -> None:
+        """Take this catalog for the one that the files belong to, whatever was written beside them."""
+        with suppress(LostCatalogError):
+            before = self.mark()
+            if before is not None:
+                with self.database.writing() as connection:
+                    changes.raise_to(connection, before.counter)
+        with self._locks.wait(_LOCK), self.database.reading() as connection:
+            self.write(changes.mark(connection), {})
+
+    def _refuse_another(self, mark: Mark | None, catalog: Mark) -> None:
         """Raise LostCatalogError unless the files belong to this catalog, in this state or an earlier one."""
-        if mark is None:
-            if counter == 0:
-                self.refuse_without_catalog()
-                return
-            told = f"The stored file {CATALOG_MARK} is missing: these are not the files of this catalog."
-            remedy = "Bring the files back from a backup, or take the catalog as it is with `counterfoil rebuild`."
-            raise LostCatalogError(told, remedy=remedy, parameter="keep_catalog")
-        if mark.catalog != catalog:
+        if mark is None and catalog.counter == 0:
+            refuse_without_catalog(self.files)
+        elif mark is None:
+            raise LostCatalogError(
+                f"The stored file {CATALOG_MARK} is missing: these are not the files of this catalog.",
+                remedy="Bring the files back from a backup, or take the catalog as it is with `counterfoil rebuild`.",
+                parameter="keep_catalog",
+            )
+        elif mark.catalog != catalog.catalog:
             raise LostCatalogError(
                 "The catalog and the files of this data folder do not belong together.", remedy=_REBUILD
             )
-        if mark.counter > counter:
-            lost = mark.counter - counter
+        elif mark.counter > catalog.counter:
             raise LostCatalogError(
-                f"The catalog went back in time: it lacks the last {lost} of {mark.counter} changes "
-                "(publications, restores, withdrawals, revocations).",
+                f"The catalog went back in time: it lacks the last {mark.counter - catalog.counter} of {mark.counter} "
+                "changes (publications, restores, withdrawals, revocations).",
                 remedy=_REBUILD,
             )
+
+
+def mark_of(files: Files) -> Mark | None:
+    """Return the mark beside some files, None where nothing was ever written.
+
+    Raises LostCatalogError for a damaged one.
+    """
+    content = files.get(CATALOG_MARK)
+    if content is None:
+        return None
+    try:
+        body = unsealed(content, CATALOG_MARK)
+        return Mark(str(body["catalog"]), int(body["counter"]))
+    except (DamagedError, KeyError, ValueError) as error:
+        raise LostCatalogError(
+            f"The stored file {CATALOG_MARK}, which says which catalog the files belong to, is damaged.",
+            remedy="Bring it back from a backup, or take the catalog as it is with `counterfoil rebuild`.",
+            parameter="keep_catalog",
+        ) from error
+
+
+def refuse_without_catalog(files: Files) -> None:
+    """Raise LostCatalogError if there are files that a new catalog would not list."""
+    mark = mark_of(files)
+    if (mark is not None and mark.counter) or next(iter(files.find(LISTINGS)), None) is not None:
+        raise LostCatalogError(
+            "The catalog of this data folder is missing, and its sealed files are there.", remedy=_REBUILD
+        )
 
 
 def sealed(document: Document) -> bytes:

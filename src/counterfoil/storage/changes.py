@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from counterfoil.errors import DamagedError
-from counterfoil.model import Dataset, Kind, Scope
+from counterfoil.model import Contents, Dataset, Kind, Scope
 from counterfoil.storage import tables
 from counterfoil.storage.catalog_rows import Revision
-from counterfoil.storage.change_log import Document, Mark
 
-_META = tables.meta.c
+Document = Mapping[str, Any]
+_META: Final = tables.meta.c
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Which catalog it is, and how many changes it has made: as it says itself, or as is written beside the files."""
+
+    catalog: str
+    counter: int
 
 
 def mark(connection: Connection) -> Mark:
@@ -78,3 +89,16 @@ def revision_to_json(revision: Revision, segments: list[tuple[str, str]]) -> dic
         "base": revision.base_id,
         "segments": [{"publication": publication, "name": name} for publication, name in segments],
     }
+
+
+def revision_from_json(body: Document) -> Revision:
+    """Read what `revision_to_json` wrote, its segments aside: a revision in force."""
+    return Revision(
+        body["id"],
+        body["number"],
+        dataset_from_json(body["dataset"]),
+        body["etag"],
+        Contents.from_json(body["contents"]),
+        datetime.fromisoformat(body["publishedAt"]),
+        body["base"],
+    )

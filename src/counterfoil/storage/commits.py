@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, case, insert, literal, select, update
+from sqlalchemy import Connection, Table, case, insert, literal, select, update
 
 from counterfoil.errors import MissingError, MovedError, RebaseError, UsageError
 from counterfoil.model import WHOLE, Contents, Dataset, etag
@@ -154,18 +154,23 @@ def _check_sum(dataset: Dataset, kept: Sequence[Contents], new: Mapping[str, New
 
 
 def _record_segment(connection: Connection, publication: str, segment: NewSegment) -> int:
-    made = connection.execute(
-        insert(tables.segments).values(
-            name=segment.name,
-            publication=publication,
-            issuer=segment.issuer,
-            contents=segment.contents.to_json(),
-            warnings=dict(segment.warnings),
-            rendered=True,
-        )
-    ).inserted_primary_key
+    values = {
+        "name": segment.name,
+        "publication": publication,
+        "issuer": segment.issuer,
+        "contents": segment.contents.to_json(),
+        "warnings": dict(segment.warnings),
+        "rendered": True,
+    }
+    segment_id = record(connection, tables.segments, values)
+    record_files(connection, publication, segment_id, segment.files)
+    return segment_id
+
+
+def record(connection: Connection, table: Table, values: Mapping[str, object]) -> int:
+    """Insert a row into a table that numbers its rows, and return its number."""
+    made = connection.execute(insert(table).values(**values)).inserted_primary_key
     assert made is not None
-    record_files(connection, publication, made[0], segment.files)
     return int(made[0])
 
 
@@ -204,37 +209,32 @@ def _record_revision(
     if current is not None:
         _supersede(connection, current.id, now)
     base_id = None if current is None else current.id
-    made = Revision(
-        uuid.uuid4().hex,
-        number,
-        dataset,
-        etag(dataset, contents),
-        contents,
-        now,
-        base_id,
-        in_force=True,
-        superseded_at=None,
-    )
+    made = Revision(uuid.uuid4().hex, number, dataset, etag(dataset, contents), contents, now, base_id)
+    record_revision(connection, made, dataset_id, change, segment_ids)
+    return made
+
+
+def record_revision(
+    connection: Connection, revision: Revision, dataset_id: int, change: int, segment_ids: Iterable[int]
+) -> None:
+    """Insert a revision and its segments; `change` is the number of the change that made it."""
     connection.execute(
         insert(tables.revisions).values(
-            id=made.id,
+            id=revision.id,
             dataset_id=dataset_id,
-            number=number,
-            etag=made.etag,
-            contents=contents.to_json(),
-            published_at=now,
-            base_id=base_id,
-            superseded_at=None,
-            billed=dataset.scope.is_billed,
+            number=revision.number,
+            etag=revision.etag,
+            contents=revision.contents.to_json(),
+            published_at=revision.published_at,
+            base_id=revision.base_id,
+            superseded_at=revision.superseded_at,
+            billed=revision.dataset.scope.is_billed,
             swept=False,
             change=change,
         )
     )
-    connection.execute(
-        insert(tables.revision_segments),
-        [{"revision_id": made.id, "segment_id": segment_id} for segment_id in segment_ids],
-    )
-    return made
+    rows = [{"revision_id": revision.id, "segment_id": segment_id} for segment_id in segment_ids]
+    connection.execute(insert(tables.revision_segments), rows)
 
 
 def _next_number(connection: Connection, dataset: Dataset) -> tuple[int, int]:
@@ -243,18 +243,7 @@ def _next_number(connection: Connection, dataset: Dataset) -> tuple[int, int]:
     if row is not None:
         connection.execute(update(tables.datasets).where(columns.id == row.id).values(last_number=row.last_number + 1))
         return row.id, row.last_number + 1
-    made = connection.execute(
-        insert(tables.datasets).values(
-            kind=dataset.kind.value,
-            partner=dataset.partner,
-            invoice=dataset.scope.invoice,
-            period=dataset.scope.period,
-            currency=dataset.scope.currency,
-            last_number=1,
-        )
-    ).inserted_primary_key
-    assert made is not None
-    return made[0], 1
+    return record(connection, tables.datasets, {**changes.dataset_to_json(dataset), "last_number": 1}), 1
 
 
 def set_in_force(

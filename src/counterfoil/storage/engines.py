@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from counterfoil.disk.durability import sync_folder
 from counterfoil.errors import DataFolderError, LostCatalogError, UsageError
 from counterfoil.storage import schema, sqlite
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.change_log import ChangeLog
-from counterfoil.storage.change_recorder import ChangeRecorder
+from counterfoil.storage.change_log import ChangeLog, refuse_without_catalog
 from counterfoil.storage.failures import translated_errors, unknown_database
-from counterfoil.storage.folder_files import FolderFiles, make_private_folders, sync_folder
+from counterfoil.storage.folder_files import FolderFiles, make_private_folders
 from counterfoil.storage.locks import FileLocks
 from counterfoil.storage.store import Store
 
@@ -65,19 +65,18 @@ def open_to_keep(data: Path, database_url: str | None = None) -> Store:
     path = sqlite.database_path(data, database_url)
     if not path.exists():
         raise DataFolderError(f"There is no catalog {path}.", remedy="Bring one back from a backup.")
-    return _opened(data, path, ChangeRecorder.keep)
+    return _opened(data, path, ChangeLog.keep)
 
 
 def _open_folder(data: Path, database_url: str | None, create: bool) -> Store:
     """Files and locks in the data folder, and an SQLite catalog there or where the URL says."""
     path = sqlite.database_path(data, database_url)
-    log = ChangeLog(FolderFiles(data / "files"), FileLocks(data / "locks"))
     with translated_errors():
         if data.exists() and not data.is_dir():
             raise DataFolderError(f"{data} is a file, not a folder.", remedy="Name a folder.", parameter="data")
         if not path.exists():
             try:
-                log.refuse_without_catalog()
+                refuse_without_catalog(FolderFiles(data / "files"))
             except LostCatalogError:
                 if not path.exists():  # else another process has just made it, and published
                     raise
@@ -92,22 +91,22 @@ def _open_folder(data: Path, database_url: str | None, create: bool) -> Store:
             make_private_folders(folder)
             for made in missing:
                 sync_folder(made.parent)
-    return _opened(data, path, ChangeRecorder.check)
+    return _opened(data, path, ChangeLog.check)
 
 
-def _opened(data: Path, path: Path, checked: Callable[[ChangeRecorder], None]) -> Store:
+def _opened(data: Path, path: Path, checked: Callable[[ChangeLog], None]) -> Store:
     """Open or make the catalog at `path`, once it is checked against the files."""
     files, locks = FolderFiles(data / "files"), FileLocks(data / "locks")
     with translated_errors():
         engine = sqlite.engine_for(path)
         try:
             schema.prepare(engine, path)
-            catalog = Catalog(sqlite.SqliteDatabase(engine), ChangeLog(files, locks))
-            checked(catalog.recorder)
+            log = ChangeLog(sqlite.SqliteDatabase(engine), files, locks)
+            checked(log)
         except BaseException:
             engine.dispose()
             raise
-    return Store(catalog, files, locks, data / "scratch")
+    return Store(Catalog(log), files, locks, data / "scratch")
 
 
 ENGINES: Final[Mapping[str, OpenStore]] = {"sqlite": _open_folder}

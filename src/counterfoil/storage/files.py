@@ -6,7 +6,6 @@ the tests in `tests/storage` then check it against this contract.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
+from counterfoil.disk.hashing import HashedWriter
 from counterfoil.storage.failures import translated_errors
 
 if TYPE_CHECKING:
@@ -39,71 +39,27 @@ class Found:
     size_bytes: int
 
 
-class FileWriter(io.RawIOBase):
-    """One new file, written once: counted and hashed on the way. After `close` has returned, its bytes are durable.
+class FileWriter(HashedWriter):
+    """One new file of a store, written once. After `close` has returned, its bytes are durable.
 
-    Nothing is buffered here, so give it large pieces. A store implements `_put` and `_end`.
+    Nothing is buffered here, so give it large pieces. A store implements `_put` and `_end`; what they raise becomes
+    FullDiskError or DataFolderError.
     """
 
     def __init__(self, path: str) -> None:
         """Use `Files.create`."""
         super().__init__()
         self.path = path
-        self.size_bytes = 0
-        self._hash = hashlib.sha256()
-        self._whole = True
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of all that was written, in hex."""
-        return self._hash.hexdigest()
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write all of `data`; raises FullDiskError.
-
-        After a failed write or `give_up`, later writes (say from a buffer that is garbage-collected) are dropped: an
-        error there could not be handled.
-        """
-        view = memoryview(data).cast("B")
-        if not self._whole:
-            return len(view)
-        try:
-            with translated_errors():
-                self._put(view)
-        except BaseException:
-            self._whole = False
-            raise
-        self._hash.update(view)
-        self.size_bytes += len(view)
-        return len(view)
-
-    def give_up(self) -> None:
-        """Make no promise for this file any more, whatever is still written to it."""
-        self._whole = False
-
-    def writable(self) -> bool:
-        """Writing is all it is for."""
-        return True
-
-    def tell(self) -> int:
-        """The number of bytes written so far."""
-        return self.size_bytes
+        """Append all of `data`."""
+        with translated_errors():
+            return super().write(data)
 
     def close(self) -> None:
         """Make the file durable and close it; one that was given up is only closed."""
-        if self.closed:
-            return
-        super().close()
         with translated_errors():
-            self._end(whole=self._whole)
-
-    def _put(self, view: memoryview) -> None:
-        """Write all of the bytes, or raise."""
-        raise NotImplementedError
-
-    def _end(self, *, whole: bool) -> None:
-        """Close; make the bytes durable if the file is whole."""
-        raise NotImplementedError
+            super().close()
 
 
 class Reader(Protocol):

@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+from counterfoil.disk.durability import close_file, sync_folder, write_all, write_durably
 from counterfoil.errors import DamagedError, DataFolderError
 from counterfoil.storage.failures import translated_errors
 from counterfoil.storage.files import Deleted, FileWriter, Found
 from counterfoil.storage.places import checked
 
+T = TypeVar("T")
+
 _ATTEMPTS_MAX: Final = 16
-_WRITE_BYTES_MAX: Final = 1 << 30  # one write call takes no more than 2 GiB
-_HALF_WRITTEN: Final = ".part"
+_UNFINISHED: Final = ".part"
 _NOT_CACHED: Final = frozenset([errno.EAGAIN, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
 _CACHED_ONLY: Final = getattr(os, "RWF_NOWAIT", 0)
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_ANEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
 
 class FolderFiles:
@@ -38,7 +39,8 @@ class FolderFiles:
     def create(self, path: str) -> FileWriter:
         """Make a file; raises FileExistsError where there is one."""
         with translated_errors():
-            return _DiskWriter(self._made(self._root / checked(path), _NEW), path)
+            full = self._root / checked(path)
+            return _DiskWriter(_in_its_folder(full, lambda: os.open(full, _NEW, 0o600)), path)
 
     def sync(self, paths: Iterable[str]) -> None:
         """Make the names of closed files durable, and those of all folders above them."""
@@ -62,18 +64,9 @@ class FolderFiles:
         """Write a small file in one step, durably."""
         target = self._root / checked(path)
         # The same name each time: what a killed process left is written over when the same is put again.
-        half = target.with_name(target.name + _HALF_WRITTEN)
+        unfinished = target.name + _UNFINISHED
         with translated_errors():
-            writer = _DiskWriter(self._made(half, _ANEW), path)
-            try:
-                with writer:
-                    writer.write(content)
-                half.replace(target)
-            except BaseException:
-                with suppress(OSError):
-                    half.unlink()
-                raise
-            sync_folder(target.parent)
+            _in_its_folder(target, lambda: write_durably(target, content, mode=0o600, unfinished=unfinished))
 
     def get(self, path: str) -> bytes | None:
         """Return a small file's content, None where there is none."""
@@ -117,17 +110,6 @@ class FolderFiles:
             raise refused
         return deleted
 
-    def _made(self, full: Path, flags: int) -> int:
-        """Open a new file, after making its folder as often as somebody takes it away."""
-        for _ in range(_ATTEMPTS_MAX):
-            try:
-                return os.open(full, flags, 0o600)
-            except FileNotFoundError:
-                make_private_folders(full.parent)
-        raise DataFolderError(
-            f"The folder of {full.name} vanished again and again.", remedy="Look for what deletes folders there."
-        )
-
     def _remove_empty(self, folder: Path) -> None:
         while folder != self._root:
             try:
@@ -151,16 +133,10 @@ class _DiskWriter(FileWriter):
         return self._descriptor
 
     def _put(self, view: memoryview) -> None:
-        written = 0
-        while written < len(view):
-            written += os.write(self._descriptor, view[written : written + _WRITE_BYTES_MAX])
+        write_all(self._descriptor, view)
 
     def _end(self, *, whole: bool) -> None:
-        try:
-            if whole:
-                os.fsync(self._descriptor)
-        finally:
-            os.close(self._descriptor)
+        close_file(self._descriptor, sync=whole)
 
 
 class _DiskReader:
@@ -201,18 +177,21 @@ class _DiskReader:
         return piece
 
 
+def _in_its_folder(full: Path, make: Callable[[], T]) -> T:
+    """Make a file, after making its folder as often as somebody takes it away."""
+    for _ in range(_ATTEMPTS_MAX):
+        try:
+            return make()
+        except FileNotFoundError:
+            make_private_folders(full.parent)
+    raise DataFolderError(
+        f"The folder of {full.name} vanished again and again.", remedy="Look for what deletes folders there."
+    )
+
+
 def make_private_folders(folder: Path) -> None:
     """Make a folder and all above it that are missing, for their owner alone."""
     if not folder.exists():
         make_private_folders(folder.parent)
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,18 +8,20 @@ partners without a dataset in force are recorded nowhere but in the catalog, and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert
+import msgspec
+from sqlalchemy import Connection
 
-from counterfoil.errors import DamagedError
-from counterfoil.model import Contents, Dataset, Rendering
-from counterfoil.storage import changes, partner_registry, revisions, tables
+from counterfoil.errors import DamagedError, LostCatalogError
+from counterfoil.model import Dataset, Rendering
+from counterfoil.storage import changes, partner_registry, publications, tables
 from counterfoil.storage.catalog_rows import NewFile, Revision
-from counterfoil.storage.change_log import unsealed
-from counterfoil.storage.commits import record_files
+from counterfoil.storage.change_log import ChangeLog
+from counterfoil.storage.commits import record, record_files, record_revision
 from counterfoil.storage.files import Files
 from counterfoil.storage.places import CHANGES, LISTINGS
 
@@ -87,10 +89,17 @@ def _take_listing(found: Evidence, body: dict[str, Any]) -> None:
             found.segments[publication, dataset, entry["name"]] = entry
 
 
-def fill(connection: Connection, found: Evidence, counter: int, now: datetime) -> Rebuilt:
-    """Fill an empty catalog, whose next change has a number above `counter`."""
-    changes.raise_to(connection, max([counter, *found.changes]) + 1)
-    return _Rebuilding(connection, found, now).run()
+def rebuild(log: ChangeLog, now: datetime) -> Rebuilt:
+    """Fill a catalog, which is empty, from what is beside the files, and make it the one they belong to."""
+    found, counter = gather(log.files), 0
+    with suppress(LostCatalogError):  # a mark that is damaged
+        mark = log.mark()
+        counter = mark.counter if mark else 0
+    with log.database.writing() as connection:
+        changes.raise_to(connection, max([counter, *found.changes]) + 1)
+        rebuilt = _Rebuilding(connection, found, now).run()
+    log.keep()
+    return rebuilt
 
 
 class _Rebuilding:
@@ -98,7 +107,7 @@ class _Rebuilding:
         self._connection = connection
         self._found = found
         self._now = now
-        self._bodies: dict[str, tuple[int, Mapping[str, Any]]] = {}  # revisions in order, each with its change
+        self._revisions: dict[str, tuple[Revision, int, list[Key]]] = {}  # in order, each with its change and segments
         self._superseded: dict[str, datetime] = {}
         self._in_force: dict[Dataset, str] = {}
         self._committed: set[str] = set()
@@ -110,33 +119,26 @@ class _Rebuilding:
         for counter, change in sorted(self._found.changes.items()):
             self._replay(counter, change)
         chosen, to_render, incomplete, count = set(self._in_force.values()), [], [], 0
-        numbers: dict[Dataset, int] = {}
-        for _, body in self._bodies.values():
-            dataset = changes.dataset_from_json(body["dataset"])
-            numbers[dataset] = max(numbers.get(dataset, 0), body["number"])
-        ids = dict[Dataset, int]()
-        for revision_id, (counter, body) in self._bodies.items():
-            dataset = changes.dataset_from_json(body["dataset"])
-            keys = [(each["publication"], dataset, each["name"]) for each in body["segments"]]
+        numbers, ids = dict[Dataset, int](), dict[Dataset, int]()
+        for revision, _, _ in self._revisions.values():
+            numbers[revision.dataset] = max(numbers.get(revision.dataset, 0), revision.number)
+        for revision, counter, keys in self._revisions.values():
+            dataset, is_chosen = revision.dataset, revision.id in chosen
             if not all(self._is_kept(key) for key in keys):
-                incomplete += [revision_id] if revision_id in chosen else []
+                incomplete += [revision.id] if is_chosen else []
                 continue
             if dataset not in ids:
-                ids[dataset] = self._dataset(dataset, numbers[dataset])
+                values = {**changes.dataset_to_json(dataset), "last_number": numbers[dataset]}
+                ids[dataset] = record(self._connection, tables.datasets, values)
             segments = [self._segment(key) for key in keys]
             rendered = all(is_rendered for _, is_rendered in segments)
-            superseded_at: datetime | None = self._superseded.get(revision_id, self._now)
-            in_force = revision_id in chosen and rendered
-            self._revision(
-                body, ids[dataset], counter, None if in_force else superseded_at, [id_ for id_, _ in segments]
-            )
+            ended = None if is_chosen and rendered else self._superseded.get(revision.id, self._now)
+            known = replace(revision, superseded_at=ended)
+            record_revision(self._connection, known, ids[dataset], counter, [number for number, _ in segments])
             count += 1
-            if revision_id in chosen:
+            if is_chosen:
                 partner_registry.register(self._connection, dataset.partner, self._now)
-                if not rendered:
-                    revision = revisions.by_id(self._connection, revision_id)
-                    assert revision is not None
-                    to_render.append(revision)
+                to_render += [] if rendered else [known]
         return Rebuilt(
             publications=len(self._recorded),
             revisions=count,
@@ -149,8 +151,7 @@ class _Rebuilding:
 
     def _unexplained(self) -> set[str]:
         """Sealed publications that made a segment and are in no change; of renderings made again, none is needed."""
-        makers = {publication for publication, _, _ in self._found.segments}
-        return makers - self._committed
+        return {publication for publication, _, _ in self._found.segments} - self._committed
 
     def _replay(self, counter: int, change: Mapping[str, Any]) -> None:
         at = datetime.fromisoformat(change["at"])
@@ -159,24 +160,22 @@ class _Rebuilding:
             return
         self._committed.add(change["publication"])
         for body in change["revisions"]:
-            self._bodies[body["id"]] = counter, body
-            self._put_in_force(changes.dataset_from_json(body["dataset"]), body["id"], at)
+            revision = changes.revision_from_json(body)
+            keys = [(each["publication"], revision.dataset, each["name"]) for each in body["segments"]]
+            self._revisions[revision.id] = revision, counter, keys
+            self._put_in_force(revision.dataset, revision.id, at)
 
     def _put_in_force(self, dataset: Dataset, revision_id: str | None, at: datetime) -> None:
         before = self._in_force.pop(dataset, None)
         if before is not None:
-            self._superseded[before] = max(at, datetime.fromisoformat(self._bodies[before][1]["publishedAt"]))
-        if revision_id is not None and revision_id in self._bodies:
+            self._superseded[before] = max(at, self._revisions[before][0].published_at)
+        if revision_id is not None and revision_id in self._revisions:
             self._in_force[dataset] = revision_id
             self._superseded.pop(revision_id, None)
 
     def _is_kept(self, key: Key) -> bool:
         entry = self._found.segments.get(key)
         return entry is not None and self._found.is_there(_lake(entry))
-
-    def _dataset(self, dataset: Dataset, last_number: int) -> int:
-        values = {**changes.dataset_to_json(dataset), "last_number": last_number}
-        return _key(self._connection, tables.datasets, values)
 
     def _segment(self, key: Key) -> tuple[int, bool]:
         if key in self._segments:
@@ -198,68 +197,19 @@ class _Rebuilding:
             "warnings": entry["warnings"],
             "rendered": there,
         }
-        segment_id = _key(self._connection, tables.segments, values)
-        record_files(self._connection, publication, segment_id, [_file(file) for file in _lake(entry)])
+        segment_id = record(self._connection, tables.segments, values)
+        record_files(self._connection, publication, segment_id, msgspec.convert(_lake(entry), list[NewFile]))
         if there:
-            record_files(self._connection, made_by, segment_id, [_file(file) for file in forms])
+            record_files(self._connection, made_by, segment_id, msgspec.convert(forms, list[NewFile]))
         self._segments[key] = segment_id, there
         return self._segments[key]
 
     def _publication(self, publication: str) -> None:
         if publication not in self._recorded:
             self._recorded.add(publication)
-            values = {
-                "state": "committed",
-                "began_at": self._now,
-                "files": 0,
-                "sources": self._found.sealed[publication],
-            }
-            self._connection.execute(insert(tables.publications).values(id=publication, **values))
-
-    def _revision(
-        self,
-        body: Mapping[str, Any],
-        dataset_id: int,
-        counter: int,
-        superseded_at: datetime | None,
-        segment_ids: list[int],
-    ) -> None:
-        self._connection.execute(
-            insert(tables.revisions).values(
-                id=body["id"],
-                dataset_id=dataset_id,
-                number=body["number"],
-                etag=body["etag"],
-                contents=Contents.from_json(body["contents"]).to_json(),
-                published_at=datetime.fromisoformat(body["publishedAt"]),
-                base_id=body["base"],
-                superseded_at=superseded_at,
-                billed=bool(body["dataset"]["invoice"]),
-                swept=False,
-                change=counter,
-            )
-        )
-        rows = [{"revision_id": body["id"], "segment_id": segment_id} for segment_id in segment_ids]
-        self._connection.execute(insert(tables.revision_segments), rows)
+            publications.begin(self._connection, publication, self._now, self._found.sealed[publication])
+            publications.commit(self._connection, publication, 0)
 
 
 def _lake(entry: Entry) -> list[Entry]:
     return [file for file in entry["files"] if file["rendering"] == _LAKE]
-
-
-def _file(body: Entry) -> NewFile:
-    return NewFile(
-        Rendering(body["rendering"]),
-        body["part"],
-        body["path"],
-        body["sizeBytes"],
-        body["sha256"],
-        body["lineItems"],
-        body["offset"],
-    )
-
-
-def _key(connection: Connection, table: Any, values: Mapping[str, Any]) -> int:
-    made = connection.execute(insert(table).values(**values)).inserted_primary_key
-    assert made is not None
-    return int(made[0])

@@ -11,24 +11,18 @@ from counterfoil.errors import MissingError, UsageError
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
 from counterfoil.storage import tables
 from counterfoil.storage.catalog_rows import Revision, Segment, StoredFile
+from counterfoil.storage.changes import dataset_to_json
 
 _PREFIX: Final = re.compile(r"[0-9a-f]{6,32}", re.ASCII)
 _NAMED: Final = (
-    tables.datasets.c.kind,
     tables.datasets.c.partner,
+    tables.datasets.c.kind,
     tables.datasets.c.invoice,
     tables.datasets.c.period,
     tables.datasets.c.currency,
 )
 # All that `revision_of` needs; callers add their conditions.
 SELECT: Final[Select[Any]] = select(tables.revisions, *_NAMED).select_from(tables.revisions.join(tables.datasets))
-_ORDER: Final = (
-    tables.datasets.c.partner,
-    tables.datasets.c.kind,
-    tables.datasets.c.invoice,
-    tables.datasets.c.period,
-    tables.datasets.c.currency,
-)
 
 
 # Written once: each first page and each export asks it, and building the statement takes longer than running it.
@@ -40,20 +34,15 @@ _IN_FORCE: Final = SELECT.where(
 
 def is_dataset(dataset: Dataset) -> ColumnElement[bool]:
     """The condition that a row of `datasets` is this one."""
-    return and_(*(column == value for column, value in zip(_NAMED, _names(dataset), strict=True)))
+    its = dataset_to_json(dataset)
+    return and_(*(column == its[column.name] for column in _NAMED))
 
 
 def in_force(connection: Connection, dataset: Dataset) -> Revision | None:
     """Return the revision that is served now."""
-    wanted = {f"wanted_{column.name}": value for column, value in zip(_NAMED, _names(dataset), strict=True)}
+    wanted = {f"wanted_{name}": value for name, value in dataset_to_json(dataset).items()}
     row = connection.execute(_IN_FORCE, wanted).first()
     return None if row is None else revision_of(row)
-
-
-def _names(dataset: Dataset) -> tuple[str, str, str, str, str]:
-    """What `_NAMED` holds for a dataset."""
-    scope = dataset.scope
-    return dataset.kind.value, dataset.partner, scope.invoice, scope.period, scope.currency
 
 
 def by_id(connection: Connection, revision_id: str) -> Revision | None:
@@ -89,7 +78,7 @@ def datasets(connection: Connection, partner: str | None) -> list[tuple[Dataset,
         found = found.where(tables.datasets.c.partner == partner)
     return [
         (_dataset(row), None if row.id is None else revision_of(row))
-        for row in connection.execute(found.order_by(*_ORDER))
+        for row in connection.execute(found.order_by(*_NAMED))
     ]
 
 
@@ -133,24 +122,15 @@ def revision_of(row: Row[Any]) -> Revision:
         Contents.from_json(row.contents),
         row.published_at,
         row.base_id,
-        row.superseded_at is None,
         row.superseded_at,
     )
 
 
 def stored_file(row: Row[Any]) -> StoredFile:
     """Make a file of a row of `files`."""
-    return StoredFile(
-        row.id,
-        row.segment_id,
-        Rendering(row.rendering),
-        row.part,
-        row.path,
-        row.length,
-        row.sha256,
-        row.line_items,
-        row.offset,
-    )
+    form = Rendering(row.rendering)
+    place = (row.path, row.length, row.sha256, row.line_items, row.offset)
+    return StoredFile(form, row.part, *place, id=row.id, segment_id=row.segment_id)
 
 
 def _segment(row: Row[Any]) -> Segment:

@@ -19,10 +19,10 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, inspect, select
 
+from counterfoil.disk.durability import sync_folder
+from counterfoil.disk.file_lock import FileLock
 from counterfoil.errors import DataFolderError, LostCatalogError, NewerDataError
 from counterfoil.storage import sqlite, version_2
-from counterfoil.storage.folder_files import sync_folder
-from counterfoil.storage.locks import wait_for
 from counterfoil.storage.tables import meta
 
 _APPLICATION: Final = "counterfoil"
@@ -40,7 +40,7 @@ def prepare(engine: Engine, path: Path, migrations: Sequence[Migration] = MIGRAT
     newest = FIRST_VERSION + len(migrations) - 1
     if path.exists() and _version(engine, path, newest) >= newest:
         return
-    with wait_for(path.with_name(path.name + ".lock")):
+    with FileLock.take(path.with_name(path.name + ".lock"), wait=True):
         if not path.exists():
             _make(path, migrations)
             return

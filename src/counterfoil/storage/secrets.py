@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from counterfoil.disk.durability import create_durably, write_durably
 from counterfoil.errors import DataFolderError, FullDiskError, UsageError
 from counterfoil.wire.tokens import Keyring
 
@@ -45,7 +45,7 @@ def load_or_create_private(path: Path, make: Callable[[], bytes]) -> bytes:
         kept = read_private(path)
         if kept is None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _create(path, make())
+            create_durably(path, make(), mode=0o600)
             kept = read_private(path)
     except OSError as error:
         raise _folder_error(path, error) from error
@@ -77,49 +77,9 @@ def replace_private(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Replace a file, private unless `mode` says more; a reader sees the old content or the new, never a part."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = _write_beside(path, content)
-        try:
-            fresh.chmod(mode)
-            fresh.replace(path)
-        except OSError:
-            fresh.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+        write_durably(path, content, mode=mode)
     except OSError as error:
         raise _folder_error(path, error) from error
-
-
-def _create(path: Path, content: bytes) -> None:
-    fresh = _write_beside(path, content)
-    try:
-        path.hardlink_to(fresh)
-    except FileExistsError:
-        pass  # another process was first; its secret is as good as ours
-    finally:
-        fresh.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _write_beside(path: Path, content: bytes) -> Path:
-    fresh = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
-    return fresh
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _folder_error(path: Path, error: OSError) -> DataFolderError:

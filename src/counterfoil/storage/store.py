@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 from weakref import WeakSet
 
+import msgspec
+
 from counterfoil.errors import CounterfoilError, FullDiskError, LockedError
 from counterfoil.model import Dataset, Rendering
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.catalog_rows import NewFile, NewSegment
+from counterfoil.storage.catalog_rows import NewSegment
 from counterfoil.storage.change_log import sealed
 from counterfoil.storage.changes import dataset_to_json
 from counterfoil.storage.failures import translated_errors
@@ -228,17 +230,5 @@ def _entry(segment: NewSegment, base: str | None) -> dict[str, Any]:
         "issuer": segment.issuer,
         "contents": segment.contents.to_json(),
         "warnings": dict(segment.warnings),
-        "files": [_file(file) for file in segment.files],
-    }
-
-
-def _file(file: NewFile) -> dict[str, Any]:
-    return {
-        "rendering": file.rendering.value,
-        "part": file.part,
-        "path": file.path,
-        "offset": file.offset,
-        "sizeBytes": file.size_bytes,
-        "sha256": file.sha256,
-        "lineItems": file.line_items,
+        "files": msgspec.to_builtins(segment.files),
     }

@@ -127,7 +127,7 @@ class Newest(Catalog):
 
 def do_verify(job: Job, stops: Stops, done: Done) -> None:
     with open_store(Path(job["data"]), create=False) as store:
-        newest = replace(store, catalog=Newest(store.catalog._database, store.catalog.recorder._log))
+        newest = replace(store, catalog=Newest(store.catalog.log))
         _, faults = verify(store if job["does"] == "verify all" else newest)
     done["faults"] = [f"{fault.where}: {fault.what}" for fault in faults]
 
