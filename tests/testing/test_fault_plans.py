@@ -98,8 +98,8 @@ def test_what_faults_do_not_concern_passes(calls: Calls) -> None:
         ({"fault": "nulls", "times": 2}, "it is how the source is, always"),
         ({"fault": "unannotated", "skip": 1}, "it is how the source is, always"),
         ({"fault": "unannotated", "at": 1}, "it is how the source is, everywhere"),
-        ({"on": ["blob"]}, "names no fault"),
-        ("throttled", "names no fault"),
+        ({"on": ["blob"]}, "does not name a fault"),
+        ("throttled", "does not name a fault"),
     ],
 )
 def test_a_rule_that_cannot_be_right_is_refused_with_what_may_have_been_meant(rule: object, said: str) -> None:

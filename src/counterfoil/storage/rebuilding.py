@@ -20,7 +20,7 @@ from counterfoil.errors import DamagedError, LostCatalogError
 from counterfoil.model import Dataset, Rendering
 from counterfoil.storage import changes, partner_registry, publications, tables
 from counterfoil.storage.catalog_rows import NewFile, Revision
-from counterfoil.storage.change_log import ChangeLog
+from counterfoil.storage.change_log import ChangeLog, unsealed
 from counterfoil.storage.commits import record, record_files, record_revision
 from counterfoil.storage.files import Files
 from counterfoil.storage.places import CHANGES, LISTINGS
