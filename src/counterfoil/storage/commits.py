@@ -249,7 +249,11 @@ def _next_number(connection: Connection, dataset: Dataset) -> tuple[int, int]:
 def set_in_force(
     connection: Connection, dataset: Dataset, revision_id: str | None, expected: str | None, now: datetime
 ) -> None:
-    """Put a revision of the dataset in force, or none."""
+    """Put an older revision of the dataset in force (restore), or none (withdraw).
+
+    All segments of the revision must have their renderings: see `retention.record_renderings`. Raises MovedError unless
+    `expected` is in force.
+    """
     current = revisions.in_force(connection, dataset)
     current_id = None if current is None else current.id
     if current_id != expected:

@@ -55,7 +55,10 @@ def all_partners(connection: Connection) -> list[Partner]:
 
 
 def remove(connection: Connection, tenant: str) -> None:
-    """Take away a partner, its clients and operations; its withdrawn datasets stay until retention ends them."""
+    """Take away a partner, its clients and operations; its withdrawn datasets stay until retention ends them.
+
+    Raises UsageError while one of its datasets is in force.
+    """
     tenant = tenant_id(tenant)
     require(connection, tenant)
     in_force = connection.execute(

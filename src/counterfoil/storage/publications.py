@@ -24,10 +24,12 @@ _CONDEMNED: Final = "condemned"
 _COLUMNS: Final = tables.publications.c
 
 
-def begin(connection: Connection, publication: str, now: datetime, sources: Mapping[str, Any]) -> None:
+def begin(connection: Connection, publication: str, now: datetime, sources: Mapping[str, Any] | None = None) -> None:
     """Record that a publication is about to write files. `sources`: a JSON object about where its lines came from."""
     connection.execute(
-        insert(tables.publications).values(id=publication, state=_OPEN, began_at=now, files=0, sources=dict(sources))
+        insert(tables.publications).values(
+            id=publication, state=_OPEN, began_at=now, files=0, sources=dict(sources or {})
+        )
     )
 
 

@@ -75,7 +75,11 @@ def record_renderings(connection: Connection, publication: str, made: Mapping[in
 
 
 def forget_revisions(
-    connection: Connection, now: datetime, keep_billed: timedelta | None, keep_unbilled: timedelta | None
+    connection: Connection,
+    now: datetime,
+    *,
+    keep_billed: timedelta | None = None,
+    keep_unbilled: timedelta | None = lifetimes.UNBILLED_KEPT,
 ) -> Forgotten:
     """Forget whole revisions by the time since they were superseded (None keeps for ever); never one in force."""
     gone: list[Revision] = []
