@@ -19,8 +19,8 @@ from counterfoil.disk.hashing import measured
 from counterfoil.errors import FullDiskError
 from counterfoil.lake import text_schema
 from counterfoil.model import Kind
-from tests.chaos.disks import Disk, mounted
 from tests.client.hostile_source import HostileSource
+from tests.crash.disks import Disk, mounted
 
 LINES = 20_000
 

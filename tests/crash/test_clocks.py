@@ -21,7 +21,7 @@ from counterfoil.server.server_parts import Service
 from counterfoil.server.startup import opened
 from counterfoil.server.web_server import Endpoint, running
 from counterfoil.settings import Settings
-from tests.chaos.plans import PARTNER, Plans, now
+from tests.crash.plans import PARTNER, Plans, now
 
 EXPORT = "/v1.0/reports/partners/billing/usage/unbilled/export"
 PAGE = (

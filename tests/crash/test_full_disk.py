@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,11 +15,12 @@ from counterfoil.client import Api
 from counterfoil.model import Rendering
 from counterfoil.periods import utc_now
 from counterfoil.storage.engines import open_store
-from tests.chaos.disks import Disk, mounted
-from tests.chaos.plans import INVOICE, PARTNER, WHOLE, Plan, Plans, faults_in, in_force, orphans_in, swept
-from tests.chaos.processes import Job, Worker, Workers, command, serving
-from tests.chaos.reading import Begun, Puller, tokens
+from tests.crash.disks import Disk, mounted
+from tests.crash.plans import INVOICE, PARTNER, WHOLE, Plan, Plans, faults_in, in_force, orphans_in, swept
+from tests.crash.processes import Job, Worker, Workers, command, serving
+from tests.crash.reading import Begun, Puller, tokens
 
+STEP_KIB = 24  # between one size of the disk and the next, where all are tried
 EXPORT = "/v1.0/reports/partners/billing/reconciliation/billed/export"
 
 
@@ -29,7 +31,9 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         yield made
 
 
-@pytest.mark.parametrize("free_kib", [0, 16, 200, 480])
+@pytest.mark.parametrize(
+    "free_kib", [0, 200, pytest.param(16, marks=pytest.mark.chaos), pytest.param(480, marks=pytest.mark.chaos)]
+)
 def test_a_publication_on_a_full_disk_is_refused_and_succeeds_with_more_room(
     plans: Plans, disk: Disk, worker: Worker, free_kib: int
 ) -> None:
@@ -181,3 +185,46 @@ def test_a_spilling_publication_on_a_full_disk_is_refused(plans: Plans, disk: Di
     """What does not fit in memory is written beside the files, and goes with them."""
     plans.several.prepare(disk.root / "data")
     assert published_with(plans.several, disk, worker, 100)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("name", ["whole", "segment", "several"])
+@pytest.mark.parametrize("open_elsewhere", [False, True])
+def test_a_disk_that_fills_up_anywhere(
+    name: str, open_elsewhere: bool, plans: Plans, workers: Workers, tmp_path: Path, tried: Counter[str]
+) -> None:
+    """From no room at all to just enough, in small steps; with and without another process at the catalog."""
+    plan = getattr(plans, name)
+    free_kib, refused = 0, True
+    while refused:
+        with mounted(tmp_path / f"disk-{free_kib}") as disk, workers.take() as worker:
+            plan.prepare(disk.root / "data")
+            if open_elsewhere:
+                with open_store(disk.root / "data").catalog as catalog:
+                    catalog.partners()
+                    refused = published_with(plan, disk, worker, free_kib)
+            else:
+                refused = published_with(plan, disk, worker, free_kib)
+        tried["publications on a disk with too little room" if refused else "... with just enough"] += 1
+        free_kib += STEP_KIB
+
+
+@pytest.mark.chaos
+def test_a_first_publication_on_a_disk_that_fills_up_anywhere(
+    plans: Plans, worker: Worker, tmp_path: Path, tried: Counter[str]
+) -> None:
+    """Making the folder and its catalog fails as clearly, and leaves nothing that is in the way of the next try."""
+    job_of = plans.whole.variants["a"]
+    free_kib, error = 4, "FullDiskError"
+    while error:
+        with mounted(tmp_path / f"disk-{free_kib}") as disk:
+            disk.leave_kib(free_kib)
+            error = worker.do(Job(disk.root / "data", job_of)).error
+            assert error in {"", "FullDiskError"}
+            disk.make_room()
+            done = worker.do(Job(disk.root / "data", job_of))
+            assert done.receipts == plans.whole.outcome("a").receipts, done.message
+            assert faults_in(disk.root / "data") == []
+            assert orphans_in(disk.root / "data") == []
+        tried["first publications on a disk with too little room"] += bool(error)
+        free_kib += STEP_KIB // 2 if free_kib < 200 else STEP_KIB * 2

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from counterfoil.periods import utc_now
 from counterfoil.storage import sqlite
 from counterfoil.storage.engines import open_store
-from tests.chaos.plans import DAILY, WHOLE, Plans, faults_in, in_force, orphans_in, swept
-from tests.chaos.processes import Given, Job, Worker, Workers, command
-from tests.chaos.trials import Trial, stopped_at
+from tests.crash.plans import DAILY, WHOLE, Plans, faults_in, in_force, orphans_in, swept
+from tests.crash.processes import Given, Job, Worker, Workers, command
+from tests.crash.test_kills import TWO_DAYS, bare_revision
+from tests.crash.trials import Trial, chosen, stopped_at
+
+RACES = 40
 
 
 @pytest.fixture
@@ -24,7 +30,15 @@ def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 1)
 
 
-@pytest.mark.parametrize("point", ["locked 1", "half written 2", "committing 2", "committed 1"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "half written 2",
+        "committing 2",
+        pytest.param("locked 1", marks=pytest.mark.chaos),
+        pytest.param("committed 1", marks=pytest.mark.chaos),
+    ],
+)
 def test_a_stopped_publication_keeps_others_out_and_completes_when_it_goes_on(
     plans: Plans, data: Path, workers: Workers, worker: Worker, point: str
 ) -> None:
@@ -162,3 +176,59 @@ def test_nothing_is_withdrawn_or_restored_while_it_is_published_nor_the_other_wa
     assert in_force(data, [WHOLE]) == (plan.outcome("a").etags if does == "restore" else {WHOLE: ""})
     assert worker.do(Job(data, plan.variants["b"])).receipts == plan.outcome("b").receipts
     assert faults_in(data) == []
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("name", ["whole", "segment", "several"])
+def test_a_publication_stopped_anywhere_keeps_others_out_and_completes(
+    name: str, plans: Plans, workers: Workers, worker: Worker, dice: Random, tmp_path: Path, tried: Counter[str]
+) -> None:
+    """Others are refused while it holds its datasets, sweep takes nothing of it, and it ends as if never stopped.
+
+    Every other time it is killed instead: then it is in nobody's way.
+    """
+    plan = getattr(plans, name)
+    plan.prepare(tmp_path / "data")
+    trial = Trial(plan, tmp_path / "data", "b", "a")
+    for number, point in enumerate(chosen(plan.outcome("b").points, dice)):
+        trial = trial.turned()
+        stopped_at(trial, point, workers, worker, kill=number % 2 == 1)
+        tried[f"publications stopped, of {name}"] += 1
+
+
+@pytest.mark.chaos
+def test_many_races_of_two_publications(plans: Plans, workers: Workers, tmp_path: Path, tried: Counter[str]) -> None:
+    """One wins, or they come in order; never half of each."""
+    for number in range(RACES):
+        tried[race(plans, tmp_path / f"data-{number}", workers)] += 1
+
+
+@pytest.mark.chaos
+def test_many_races_of_publish_withdraw_restore_and_sweep(
+    plans: Plans, workers: Workers, dice: Random, tmp_path: Path, tried: Counter[str]
+) -> None:
+    """Whatever their order, each does all of its work or none, and what is in force was put there by the last."""
+    for number in range(RACES):
+        data = tmp_path / f"data-{number}"
+        with workers.take() as worker:
+            first, _ = bare_revision(plans, worker, data)
+        jobs = [
+            Job(data, plans.whole.variants["a"]),
+            Job(data, does=dice.choice(["withdraw", "restore"]), revision=first),
+            Job(data, does="sweep", now=(utc_now() + TWO_DAYS).isoformat()),
+        ]
+        with workers.take() as one, workers.take() as two, workers.take() as three:
+            running = list(zip((one, two, three), dice.sample(jobs, 3), strict=True))
+            for worker, job in running:
+                worker.begin(job)
+            ended = {job.does: worker.end() for worker, job in running}
+        errors = {does: done.error if done else "died" for does, done in ended.items()}
+        assert set(errors.values()) <= {"", "LockedError", "MovedError"}, errors
+        assert not errors["sweep"]
+        states = [plans.whole.outcome("a").etags, plans.whole.outcome("b").etags, {WHOLE: ""}]
+        assert in_force(data, [WHOLE]) in states
+        assert faults_in(data) == []
+        swept(data)
+        assert orphans_in(data) == []
+        for does, error in errors.items():
+            tried[f"races of publish, {jobs[1].does} and sweep: {does} {error or 'done'}"] += 1

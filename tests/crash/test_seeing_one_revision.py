@@ -12,9 +12,9 @@ from counterfoil.client import Api
 from counterfoil.errors import OperationFailedError
 from counterfoil.model import Dataset
 from counterfoil.storage.engines import open_store
-from tests.chaos.plans import PARTNER, Plans
-from tests.chaos.processes import Job, Served, Worker, serving
-from tests.chaos.reading import Begun, Puller, Reading, apis_of
+from tests.crash.plans import PARTNER, Plans
+from tests.crash.processes import Job, Served, Worker, serving
+from tests.crash.reading import Begun, Puller, Reading, apis_of
 
 
 @pytest.fixture

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
 import httpx
+import pytest
 
 from counterfoil.client import Api
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.storage.engines import open_store
-from tests.chaos.plans import INVOICE, PARTNER, WHOLE, Plans
-from tests.chaos.processes import Served, serving
-from tests.chaos.reading import Puller, Reading, tokens
+from tests.crash.plans import INVOICE, PARTNER, WHOLE, Plans
+from tests.crash.processes import Served, serving
+from tests.crash.reading import Puller, Reading, tokens
 
+SERVER_KILLS = 12
 EXPORT = "/v1.0/reports/partners/billing/reconciliation/billed/export"
 
 
@@ -102,3 +105,14 @@ def read_on(server: Served, data: Path, folder: Path) -> set[Reading]:
         while server.process.poll() is None:
             readings |= {puller.read(WHOLE, api) for api in Api}
         return readings
+
+
+@pytest.mark.chaos
+def test_servers_killed_at_random_moments_keep_what_they_acknowledged(
+    plans: Plans, dice: Random, tmp_path: Path, tried: Counter[str]
+) -> None:
+    """202 means that it is on the disk, and a key means one operation, however often the server dies."""
+    for number in range(SERVER_KILLS):
+        (tmp_path / str(number)).mkdir()
+        tried["acknowledged exports, all kept"] += survived(plans, tmp_path / str(number), dice)
+        tried["kills of a server"] += 1

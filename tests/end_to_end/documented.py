@@ -178,13 +178,18 @@ class Expected:
     def digest(self, line: dict[str, Any]) -> bytes:
         """The SHA-256 of a line item, from its definition: names in lower case, then texts, of what has a value."""
         values = {name.lower(): value for name, value in line.items() if value is not None and value != ""}
-        texts = {
-            name: str(value) if isinstance(value, str | Number) else json.dumps(value, separators=(",", ":"))
-            for name, value in values.items()
-        }
+        texts = {name: value if type(value) is str else _compact(value) for name, value in values.items()}
         names = sorted(texts)
         form = hashlib.sha256("\0".join(names).encode()).digest() + "\0".join(texts[name] for name in names).encode()
         return hashlib.sha256(form).digest()
+
+
+def _compact(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(name)}:{_compact(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_compact, value)) + "]"
+    return str(value) if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)
 
 
 def _moment(text: str) -> datetime:

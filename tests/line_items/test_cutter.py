@@ -95,6 +95,19 @@ def test_an_attribute_that_is_there_twice_is_refused_either_way(line: bytes) -> 
         assert read(b'{"UnitPrice":1,"Quantity":2}\n' + line + b"\n", quick=quick) is None
 
 
+@pytest.mark.parametrize("line", [b'{"UnitPrice":1}', b'{"UnitPrice":1,"Quantity":2}'])
+def test_blank_lines_are_passed_over_wherever_they_are(line: bytes) -> None:
+    for block in (
+        b"\n".join([line, b"", line]),
+        b"\n\n" + line + b"\n \n",
+        b"\n".join([line, b"", b"", line, line, b""]),
+    ):
+        quick = read(block, quick=True)
+        assert quick is not None
+        assert quick == read(block, quick=False)
+        assert len(quick) == block.count(line)
+
+
 def test_an_amount_that_is_there_twice_is_refused_among_others() -> None:
     right = b'{"BillingPreTaxTotal":1,"BillingCurrency":"EUR","UnitPrice":1}\n'
     twice = b'{"BillingPreTaxTotal":1,"BillingCurrency":"EUR","BillingPreTaxTotal":2}\n'

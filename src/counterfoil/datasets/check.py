@@ -54,7 +54,7 @@ class Identity:
 
 def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str) -> Identity:
     """Infer from the first batch what was not asserted; raises InputError if neither tells."""
-    told_partner = _first_text(first, "PartnerId")
+    told_partner = first_text(first, "PartnerId")
     if not told_partner:
         raise InputError("is empty", file=file, line=int(first.lines[0]), attribute="PartnerId")
     issuer = asserted.issuer or asserted.partner or told_partner
@@ -63,8 +63,8 @@ def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str
         partner = tenant_id(asserted.partner or issuer)
     except UsageError as error:
         raise InputError(error.message, file=file, attribute="PartnerId", remedy=error.remedy) from error
-    currency = (asserted.currency or _first_text(first, table.currency)).upper()
-    invoice = asserted.invoice or ("" if asserted.period else _first_text(first, "InvoiceNumber"))
+    currency = (asserted.currency or first_text(first, table.currency)).upper()
+    invoice = asserted.invoice or ("" if asserted.period else first_text(first, "InvoiceNumber"))
     if not invoice and asserted.period is None:
         raise InputError(
             "the line items name no invoice",
@@ -150,5 +150,6 @@ def _all_alike(batch: Batch, name: str, allowed: set[str], file: str, reason: st
             raise InputError(reason, file=file, line=int(batch.lines[row]), attribute=name, value=text, remedy=remedy)
 
 
-def _first_text(batch: Batch, name: str) -> str:
+def first_text(batch: Batch, name: str) -> str:
+    """Return the first text in a watched column that is not empty; '' where there is none."""
     return next((text for text in pc.unique(batch.column(name)).to_pylist() if text), "")

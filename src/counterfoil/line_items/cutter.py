@@ -67,7 +67,7 @@ class Cutter:
         shape = self._shape_of(block[: block.find(b"\n")]) if _is_clean(block) else None
         if shape is None:
             return self.cut(block.split(b"\n"))
-        cut, rest = shape.cut(block, range(block.count(b"\n") + 1))
+        cut, rest = shape.cut(block)
         cuts = [cut] if cut is not None else []
         if not rest:
             return cuts, []
@@ -133,8 +133,11 @@ class _Shape:
         ]
         return cls(keys, members)
 
-    def cut(self, block: bytes, places: Sequence[int]) -> tuple[CutLines | None, list[int]]:
-        """Cut the lines of a block, which are at these places; returns the good ones, and the places of all others."""
+    def cut(self, block: bytes, places: Sequence[int] | None = None) -> tuple[CutLines | None, list[int]]:
+        """Cut the lines of a block; returns the good ones, and the places of all others.
+
+        `places` are where the lines are among those given; by default, one after the other.
+        """
         others: set[int] = set()
 
         def pass_over(row: pa.csv.InvalidRow) -> str:
@@ -142,6 +145,7 @@ class _Shape:
             return "skip"
 
         table = self._parse(block, pass_over)
+        places = range(table.num_rows + len(others)) if places is None else places
         rest = [places[row] for row in sorted(others)]
         kept = [at for row, at in enumerate(places) if row not in others] if others else places
         columns: list[pa.Array] = []
@@ -279,8 +283,8 @@ def _plain_pattern(spelling: Spelling | None) -> str:
 
 
 def _is_clean(block: bytes) -> bool:
-    """Return whether newlines and marks certainly part this block into lines of UTF-8, none of them empty."""
-    odd = block[:1] in (b"", b"\n") or block[-1:] == b"\n" or b"\n\n" in block or b"\r" in block or _MARK in block
+    """Return whether newlines and marks certainly part this block into lines of UTF-8. Blank ones are found later."""
+    odd = block[:1] in (b"", b"\n") or block[-1:] == b"\n" or b"\r" in block or _MARK in block
     return not odd and b"\n" in block and is_utf8(block)
 
 

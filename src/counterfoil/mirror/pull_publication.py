@@ -9,10 +9,8 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
-import pyarrow.compute as pc
-
 from counterfoil.client import Form, Proof, Receipt
-from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.check import Assertions, first_text
 from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
 from counterfoil.datasets.reader import recognise
 from counterfoil.datasets.source import Source
@@ -79,12 +77,10 @@ def _assertions(receipt: Receipt, kind: Kind, first: Path) -> Assertions:
 
 
 def _issuer(path: Path, kind: Kind) -> str:
-    """Return the PartnerId of the first line items; '' where there is none."""
+    """Return the PartnerId of the first line items; '' where they have none."""
     with Source(str(path)) as source:
-        for batch in recognise(source, kind).batches(lambda _line, _refused: None, None):
-            if ids := pc.unique(batch.column("PartnerId").drop_null()).to_pylist():
-                return str(ids[0])
-    return ""
+        batches = recognise(source, kind).batches(lambda *_: None, None)
+        return next((first_text(batch, "PartnerId") for batch in batches if batch.num_rows), "")
 
 
 def _check_totals(receipt: Receipt, published: PublicationReceipt) -> None:

@@ -34,7 +34,7 @@ from counterfoil.model import Dataset
 from counterfoil.periods import utc_now
 from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.wire.graph import ExportRequest
-from tests.chaos.processes import NOW
+from tests.crash.processes import NOW
 
 PAGE_SIZE_ITEMS: Final = 300
 _AUDIENCES: Final = {Api.GRAPH: "graph", Api.V1: "partner-center"}

@@ -12,9 +12,9 @@ from typing import Final, Self
 import pytest
 
 from counterfoil.errors import LockedError
-from tests.chaos.plans import Plan, in_force, orphans_in, strangers_in, swept
-from tests.chaos.processes import Job, Worker, Workers
-from tests.chaos.reading import Truth
+from tests.crash.plans import Plan, in_force, orphans_in, strangers_in, swept
+from tests.crash.processes import Job, Worker, Workers
+from tests.crash.reading import Truth
 
 COMMITTED: Final = "settling 1"  # what comes next once the transaction is done
 

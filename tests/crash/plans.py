@@ -20,9 +20,9 @@ from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.storage.engines import open_store
 from counterfoil.storage.places import CATALOG_MARK, listing_of, publication_of
 from counterfoil.testing import Server
-from tests.chaos.processes import NOW, Done, Given, Job
-from tests.chaos.publishing import run
-from tests.chaos.reading import Puller, Reading, apis_of
+from tests.crash.processes import NOW, Done, Given, Job
+from tests.crash.publishing import run
+from tests.crash.reading import Puller, Reading, apis_of
 
 PARTNER: Final = "0e195b37-4574-4539-bc42-0e539b9684c0"
 NOVEMBER, OCTOBER = BillingPeriod(2026, 11), BillingPeriod(2026, 10)
