@@ -17,7 +17,7 @@ from counterfoil.datasets import csv_lines
 from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.csv_lines import CsvReader, DateOrder
 from counterfoil.datasets.json_lines import JsonLinesReader
-from counterfoil.datasets.source import HEAD_SIZE_BYTES, Source
+from counterfoil.datasets.source import HEAD_SIZE_BYTES, Source, input_error
 from counterfoil.errors import DamagedInputError, InputError
 from counterfoil.line_items.blocks import BYTE_ORDER_MARK, LINE_SIZE_BYTES_MAX
 from counterfoil.line_items.parquet_lines import (
@@ -86,13 +86,7 @@ class InputFile:
                 yield from reader.read_lines(lines, range(first, first + len(lines)))
                 first += len(lines)
         except Refused as refused:
-            raise InputError(
-                refused.reason,
-                file=self.source.name,
-                attribute=refused.attribute,
-                value=refused.value,
-                remedy=refused.remedy,
-            ) from refused
+            raise input_error(refused, self.source.name) from refused
         except DamagedParquetError as error:
             raise _damaged_parquet(self.source, error) from error
 
@@ -201,14 +195,7 @@ def _first_refused(source: Source, length: int, refused: Refused) -> InputError:
             line=line,
             remedy=f"Line items are one JSON object a line, or one document of {DOCUMENT_SIZE_BYTES_MAX >> 20} MiB.",
         )
-    return InputError(
-        refused.reason,
-        file=source.name,
-        line=line,
-        attribute=refused.attribute,
-        value=refused.value,
-        remedy=refused.remedy or "Each line is one line item, {...}.",
-    )
+    return input_error(refused, source.name, line, remedy="Each line is one line item, {...}.")
 
 
 def _document(source: Source) -> InputFile:
@@ -272,7 +259,7 @@ def _kind_of_object(line: bytes, file: str) -> Kind:
     try:
         return _kind_of_pairs(parse_object(line), file)
     except Refused as refused:
-        raise InputError(refused.reason, file=file, line=1, remedy=refused.remedy) from refused
+        raise input_error(refused, file, 1) from refused
 
 
 def _kind_of_pairs(pairs: list[tuple[str, Any]], file: str) -> Kind:
