@@ -126,7 +126,7 @@ def check_blob_url(base: Base, url: str) -> str:
         parts: SplitResult = urlsplit(url)
         origin = Origin.of(url)
     except ValueError:
-        raise ProofError(f"The manifest names a blob at no http address: {shown(url)!r}.") from None
+        raise ProofError(f"The manifest gives a blob an address that is not an http address: {shown(url)!r}.") from None
     if parts.username is not None:
         raise ProofError(f"The manifest's link to {origin.host} holds a user name.")
     if origin.scheme == "http" and not origin.is_loopback and origin != base.origin:
