@@ -15,8 +15,8 @@ from bench.measure import Row, in_turns, work
 from counterfoil.generator import generate, write
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
 from counterfoil.periods import utc_now
+from counterfoil.storage.catalog_rows import NewFile, NewSegment
 from counterfoil.storage.engines import open_store
-from counterfoil.storage.records import NewFile, NewSegment
 from counterfoil.storage.store import Store
 
 LINE_ITEMS = 200

@@ -13,7 +13,7 @@ from tempfile import mkdtemp
 
 from counterfoil.columns import USAGE, Type
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, Workshop, publish
+from counterfoil.datasets.publishing import DataFolder, Input, publish
 from counterfoil.generator import generate, write
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod, utc_now
@@ -69,7 +69,7 @@ def prepared(line_items: int) -> Iterator[Sample]:
 def publish_into(data: Path, file: Path, period: BillingPeriod) -> None:
     """Publish one file as unbilled data."""
     with open_store(data) as store:
-        publish(Workshop(store, utc_now), [Input(str(file), Assertions(period=period))])
+        publish(DataFolder(store, utc_now), [Input(str(file), Assertions(period=period))])
 
 
 def columns_for_duckdb() -> str:

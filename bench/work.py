@@ -55,11 +55,11 @@ def duckdb_render(lake: list[str], scratch: str) -> None:
 
 def publish(file: str, period: str, scratch: str) -> None:
     """Ours: check, keep exact, sort, lake, all renderings, commit."""
-    import counterfoil.datasets.publish
+    import counterfoil.datasets.publishing
     from bench.data import publish_into
     from counterfoil.periods import BillingPeriod
 
-    assert counterfoil.datasets.publish
+    assert counterfoil.datasets.publishing
     _load_kernels()
     start()
     publish_into(Path(scratch) / "data", Path(file), BillingPeriod.parse(period))
@@ -69,20 +69,20 @@ def hash_line_items(lake: list[str]) -> None:
     """Ours: the digest of every line item, and the hash of them all that the eTag is made of."""
     from counterfoil.columns import USAGE
     from counterfoil.datasets.digest import digest_array, digests_of, in_order
-    from counterfoil.datasets.located import Located
+    from counterfoil.datasets.value_spans import ValueSpans
     from counterfoil.lake_files import LakeReader
     from counterfoil.line_items.line_digests import LineDigests
     from counterfoil.model import Kind
 
     _load_kernels()
-    # Columns are read and located beforehand: publishing has them in hand.
-    located = []
+    # Columns are read beforehand, because publishing already has them.
+    spans = []
     for path in lake:
         with LakeReader(path, Kind.USAGE) as file:
-            located += [Located.of_columns(batch.columns) for batch in file.batches(line_items=8192)]
+            spans += [ValueSpans.of_columns(batch.columns) for batch in file.batches(line_items=8192)]
     start()
     with LineDigests(sort=in_order) as digests:
-        for items in located:
+        for items in spans:
             digests.add(digest_array(digests_of(USAGE, items)))
         assert digests.hexdigest()
 
@@ -99,8 +99,8 @@ def hashlib_lines(file: str) -> None:
 def publish_and_sweep(file: str, period: str, data: str) -> None:
     """Ours: a small publication into a folder that is there, and the sweep after it."""
     from counterfoil.datasets.check import Assertions
-    from counterfoil.datasets.publish import Input, Workshop
-    from counterfoil.datasets.publish import publish as publish_inputs
+    from counterfoil.datasets.publishing import DataFolder, Input
+    from counterfoil.datasets.publishing import publish as publish_inputs
     from counterfoil.datasets.sweep import sweep
     from counterfoil.periods import BillingPeriod, utc_now
     from counterfoil.storage.engines import open_store
@@ -109,7 +109,7 @@ def publish_and_sweep(file: str, period: str, data: str) -> None:
     start()
     with open_store(Path(data)) as store:
         [receipt] = publish_inputs(
-            Workshop(store, utc_now), [Input(file, Assertions(period=BillingPeriod.parse(period)))]
+            DataFolder(store, utc_now), [Input(file, Assertions(period=BillingPeriod.parse(period)))]
         )
         assert receipt.changed
         sweep(store, utc_now())
@@ -133,9 +133,9 @@ def duckdb_publish(file: str, scratch: str) -> None:
 
 def _load_kernels() -> None:
     """Import what the product imports when it is first needed; the peer's code is in memory by now as well."""
-    from counterfoil.datasets.kernels import amounts, columns, lines, records, rendering
+    from counterfoil.datasets.kernels import column_texts, lines, plain_numbers, record_packing, rendering
 
-    assert all((amounts, columns, lines, records, rendering))
+    assert all((column_texts, lines, plain_numbers, record_packing, rendering))
 
 
 _started: list[float] = []

@@ -9,7 +9,7 @@ from datetime import datetime
 from counterfoil.errors import RebaseError
 from counterfoil.model import WHOLE, Contents, Dataset
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.records import NewSegment, Revision
+from counterfoil.storage.catalog_rows import NewSegment, Revision
 
 
 def commit(

@@ -2,10 +2,12 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -82,7 +84,7 @@ WITHOUT_DISK = {"datasets", "server"}
 MAY_TOUCH_DISK = {
     "counterfoil.datasets.folder",
     "counterfoil.datasets.kernels.compiled",
-    "counterfoil.datasets.publish",
+    "counterfoil.datasets.publishing",
     "counterfoil.datasets.rejects",
     "counterfoil.datasets.sort",
     "counterfoil.datasets.source",
@@ -208,6 +210,38 @@ def test_imported_libraries_are_declared(path: Path) -> None:
         third_party -= {"pytest"}  # it offers a fixture; whoever uses that has pytest
     assert third_party <= (libraries() if room in PLAIN_ROOMS else libraries("server"))
     assert not (room in PLAIN_ROOMS | {"cli"} and foreign & POSIX_ONLY)
+
+
+def twice(names: Iterable[tuple[str, Path]]) -> dict[str, list[str]]:
+    """The names that stand for more than one thing, and the files they are in."""
+    places = defaultdict[str, list[str]](list)
+    for name, path in names:
+        places[name].append(str(path.relative_to(SOURCE)))
+    return {name: found for name, found in places.items() if len(found) > 1}
+
+
+def test_no_two_modules_share_a_name() -> None:
+    assert not twice((path.stem, path) for path in FILES if path.stem not in {"__init__", "__main__"})
+
+
+def test_no_two_classes_share_a_name() -> None:
+    assert not twice(
+        (node.name, path)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+
+
+@each([path for path in FILES if room_of(module_of(path)) != "cli"])
+def test_the_library_names_no_option_of_the_command_line(path: Path) -> None:
+    """An error names parameters, and the command line spells them as options. Docstrings are read by Python's users."""
+    texts = [
+        node.value
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert not [text for text in texts if re.search(r"(?<![\w-])--[a-z]", text)]
 
 
 def test_importing_has_no_effect() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from counterfoil.cli.output import as_option
 from counterfoil.errors import UsageError
 from counterfoil.settings import OTHER_VARIABLES, Profile, Settings
 
@@ -12,7 +13,7 @@ from counterfoil.settings import OTHER_VARIABLES, Profile, Settings
 def load(folder: Path, text: str = "", /, environ: dict[str, str] | None = None, **arguments: object) -> Settings:
     if text:
         (folder / "counterfoil.toml").write_text(text, encoding="utf-8")
-    return Settings.load(arguments, environ=environ or {}, directory=folder)
+    return Settings.load(arguments, environ=environ or {}, directory=folder, spelled=as_option)
 
 
 def test_defaults_are_a_complete_server_on_one_machine(tmp_path: Path) -> None:
@@ -55,9 +56,9 @@ def test_explicit_nothing_is_a_value_and_wins(tmp_path: Path) -> None:
         ("", {"COUNTERFOIL_PUBLIC_URL": "billing.example"}, "COUNTERFOIL_PUBLIC_URL must be a URL that begins with"),
         ("", {"COUNTERFOIL_PUBLIC_URL": "https://x.example:port"}, "COUNTERFOIL_PUBLIC_URL must be a URL that begins"),
         ("", {"COUNTERFOIL_PUBLIC_URL": "https://x.example/?a"}, "without ? or #"),
-        ("", {"COUNTERFOIL_DATABASE_URL": "postgresql://db"}, "only the embedded default is there"),
-        ("", {"COUNTERFOIL_FILES_URL": "s3://bucket"}, "only the embedded default is there"),
-        ("", {"COUNTERFOIL_ENGINE_URL": "spark://x"}, "only the embedded default is there"),
+        ("", {"COUNTERFOIL_DATABASE_URL": "postgresql://db"}, "only the embedded default exists so far"),
+        ("", {"COUNTERFOIL_FILES_URL": "s3://bucket"}, "only the embedded default exists so far"),
+        ("", {"COUNTERFOIL_ENGINE_URL": "spark://x"}, "only the embedded default exists so far"),
         ("", {"COUNTERFOIL_TLS_CERT": "cert.pem"}, "tls_cert and tls_key go together"),
         ("port = x\n", {}, "is not TOML: Invalid value (at line 1, column 8)"),
         ("profiles = 1", {}, "profiles are written as [profiles.NAME] tables"),
@@ -126,10 +127,10 @@ def test_likely_mistakes_in_the_file_are_told_with_what_to_do(tmp_path: Path, wr
 
 
 def test_a_profile_without_a_settings_file_says_where_that_was_looked_for(tmp_path: Path) -> None:
-    for remedy in ("Go to the folder where it lies", "There is a counterfoil.toml.txt: rename it"):
+    for remedy in ("Change to its folder, or name it (`config`).", "There is a counterfoil.toml.txt: rename it"):
         with pytest.raises(UsageError) as caught:
             load(tmp_path).profile("contoso")
-        told = f"There is no profile 'contoso', for there is no counterfoil.toml in {tmp_path}. {remedy}"
+        told = f"There is no profile 'contoso', because there is no counterfoil.toml in {tmp_path}. {remedy}"
         assert str(caught.value).startswith(told)
         (tmp_path / "counterfoil.toml.txt").write_text("")
 

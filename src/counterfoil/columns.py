@@ -44,8 +44,8 @@ class Codec(Enum):
 class Column:
     """One attribute. Its name is its permanent identity (see `identity_of`); its place in the table means nothing.
 
-    `basic` tells whether Graph's basic set holds it, `graph` whether Graph has it at all. `v1` is None where v1
-    does not know it. `also_read` lists further spellings that are accepted on input (any letter case).
+    `basic`: Graph's basic set holds it; `graph`: Graph has it at all. `v1` is None if v1 does not have it. `also_read`
+    lists further spellings that are accepted on input (any letter case).
     """
 
     name: str
@@ -117,7 +117,7 @@ class LineItemTable:
                 found[column.v1.lower()] = Spelling(column, from_v1=True)
         for column in self.columns:
             # Graph's spelling wins where both lower-case alike: the two forms differ for RATE, RESELLER and LIST
-            # only, and of those only LIST shares its name, where the value itself tells the forms apart.
+            # only, and of those only LIST shares its name, where the value itself shows which form it is.
             for name in (column.name, *column.also_read):
                 found[name.lower()] = Spelling(column, from_v1=False)
         return found

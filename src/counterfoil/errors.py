@@ -170,7 +170,7 @@ class DamagedError(CounterfoilError):
 
 
 class RequestError(CounterfoilError):
-    """An HTTP caller is refused; `message` is sent to them as it stands."""
+    """An HTTP caller is refused; `message` is sent to them unchanged."""
 
     status = 400
 
@@ -230,7 +230,7 @@ class TooLargeError(RequestError):
 
 
 class UnsupportedMediaError(RequestError):
-    """The body's type or encoding is none that we read."""
+    """The body's type or encoding is not one that we read."""
 
     status = 415
 

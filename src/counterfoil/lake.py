@@ -3,11 +3,11 @@
 A number has two columns: `<Name>Text`, the text as it came in, and `<Name>`, the same value as DECIMAL(28,15). A date
 has `<Name>Text` and `<Name>`, a timestamp in UTC. Only the texts count: sums, hashes and proofs use them, because 15
 decimals and microseconds may not hold every digit. A published file also has the SHA-256 of each line item; a pulled
-one has not.
+one does not.
 
 Files describe themselves: the schema's metadata says of each column what it is for and, of an attribute, how it is
-rendered. So a reader of another version takes a column it lacks for absent, keeps one it does not know, and renders
-what the file was written with.
+rendered. So a reader of another version treats a missing column as absent, keeps one it does not know, and renders what
+the file was written with.
 
 The conversion here takes texts that were checked (`numbers.why_not_a_number`). It is exact by construction: plain
 digits are cast by Arrow, everything else goes through `numbers.for_lake`. Arrow's own parser must never see an
@@ -179,7 +179,7 @@ def lake_arrays(
 def moments_of(texts: pa.Array) -> pa.Array:
     """Return ISO 8601 dates as moments in UTC, to the microsecond (what is finer is cut off).
 
-    A text without an offset is taken for UTC. What is no date, null and '' become null.
+    A text without an offset is taken for UTC. Anything but a date becomes null.
     """
     encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
     moments = pa.array([_moment(text) for text in encoded.dictionary.to_pylist()], MOMENT)

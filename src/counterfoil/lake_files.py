@@ -1,7 +1,7 @@
 """Reading and writing lake files, for the publisher and the client alike: see `lake` for what is in them.
 
-A reader is asked for attributes, and answers with columns of exact text; a writer takes such columns. Both stream, a
-row group at a time.
+A reader returns the requested attributes as columns of exact text; a writer takes such columns. Both stream, one row
+group at a time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The nouns of the house: kinds, scopes, datasets, what a revision contains, and what a publication reports.
+"""The nouns of the product: kinds, scopes, datasets, what a revision contains, and what a publication reports.
 
 All values are frozen. A *dataset* is named by kind, partner and scope; a *revision* is one state of it; its
 *contents* (line count, digest, totals) are what the eTag is made of, and are the same whatever the order of the
@@ -19,7 +19,7 @@ from counterfoil import numbers
 from counterfoil.errors import UsageError
 from counterfoil.periods import BillingPeriod
 
-WHOLE = "whole"  # the segment that is a dataset by itself
+WHOLE = "whole"  # the segment that is the whole dataset
 NO_LINE_ITEMS = hashlib.sha256().hexdigest()  # the digest of an empty set
 ETAG_LENGTH = 64
 GUID_PATTERN = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -162,7 +162,7 @@ class Contents:
         return cls(line_items, digest, currency, totals)
 
     def same_as(self, other: Contents) -> bool:
-        """Whether both hold the very same line items. The digest alone would tell; count and totals go with it."""
+        """Whether both hold the same line items. The digest alone would suffice; count and totals are compared too."""
         return self == other
 
     def plain_totals(self) -> dict[str, str]:

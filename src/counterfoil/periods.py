@@ -61,7 +61,7 @@ class BillingPeriod:
 
 
 def business_clock(begins_at: datetime, wall: Callable[[], datetime]) -> Callable[[], datetime]:
-    """Return a clock that shows `begins_at` now, and goes on from there as the wall clock does."""
+    """Return a clock that shows `begins_at` now, and runs on at the wall clock's pace."""
     ahead = begins_at - wall()
     return lambda: wall() + ahead
 

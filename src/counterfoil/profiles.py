@@ -1,8 +1,8 @@
 """Profiles: a source to pull from, how to sign in there, and what is expected from it every month.
 
-A profile is one `[profiles.NAME]` table of the settings file. What a newcomer would get wrong: it lists what is
-*expected*, so everything it lists is checked here, before anything is asked; and an invoice's number does not tell
-its month, so whoever wants to be told that an invoice is overdue writes the month beside it.
+A profile is one `[profiles.NAME]` table of the settings file. It lists what is *expected*, so everything it lists is
+checked here, before any request is sent. An invoice's number does not show its month, so an operator who wants to
+hear that an invoice is overdue writes the month beside it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from counterfoil.periods import BillingPeriod
 from counterfoil.setting_values import (
     NamedValueError,
     WrongValueError,
+    described,
     did_you_mean,
     one_of,
     read_base_url,
@@ -26,7 +27,6 @@ from counterfoil.setting_values import (
     read_url,
     read_value,
     refuse_unknown,
-    told,
     whole_number,
 )
 
@@ -36,7 +36,7 @@ PERIODS: Final = ("current", "last")
 
 @dataclass(frozen=True, slots=True, order=True)
 class ListedInvoice:
-    """An invoice that a profile expects, and its billing period where the profile tells."""
+    """An invoice that a profile expects, and its billing period if the profile gives one."""
 
     id: str
     month: BillingPeriod | None = None
@@ -112,76 +112,79 @@ class Profile:
     """A source to pull from, under a name of its own: one `[profiles.NAME]` table of the settings file."""
 
     name: str
-    url: str = field(default="", metadata=told("The source's base URL, without `/v1.0` or `/v1`.", read_base_url))
+    url: str = field(default="", metadata=described("The source's base URL, without `/v1.0` or `/v1`.", read_base_url))
     api: str = field(
-        default="graph", metadata=told("Which of its APIs to use: `graph` or `v1`.", one_of("graph", "v1"))
+        default="graph", metadata=described("Which of its APIs to use: `graph` or `v1`.", one_of("graph", "v1"))
     )
-    tenant: str = field(default="", metadata=told("The partner's tenant id."))
-    client_id: str = field(default="", metadata=told("The application that signs in."))
+    tenant: str = field(default="", metadata=described("The partner's tenant id."))
+    client_id: str = field(default="", metadata=described("The application that signs in."))
     client_secret: str = field(
-        default="", repr=False, metadata=told("Its secret. Better kept out of the file: see `client_secret_env`.")
+        default="", repr=False, metadata=described("Its secret. Better kept out of the file: see `client_secret_env`.")
     )
-    client_secret_env: str = field(default="", metadata=told("The environment variable that holds the secret."))
+    client_secret_env: str = field(default="", metadata=described("The environment variable that holds the secret."))
     token: str = field(
-        default="", repr=False, metadata=told("A ready bearer token. Better kept out of the file: see `token_env`.")
+        default="",
+        repr=False,
+        metadata=described("A ready bearer token. Better kept out of the file: see `token_env`."),
     )
     token_env: str = field(
         default="",
-        metadata=told("The environment variable that holds a ready bearer token, instead of signing in."),
+        metadata=described("The environment variable that holds a ready bearer token, instead of signing in."),
     )
     authority: str = field(
-        default="", metadata=told("Where to sign in, when it is neither Microsoft nor the source itself.", read_url)
+        default="",
+        metadata=described("Where to sign in, when it is neither Microsoft nor the source itself.", read_url),
     )
-    scope: str = field(default="", metadata=told("The scope to ask for, when it is not the API's own."))
+    scope: str = field(default="", metadata=described("The scope to ask for, when it is not the API's own."))
     kinds: tuple[str, ...] = field(
         default=tuple(kind.value for kind in Kind),
-        metadata=told("The kinds of line items that are expected.", _list_of(_kind)),
+        metadata=described("The kinds of line items that are expected.", _list_of(_kind)),
     )
     invoices: tuple[ListedInvoice, ...] = field(
         default=(),
-        metadata=told(
+        metadata=described(
             'The invoices that are expected: a list, or a table by month such as `{ "2026-10" = ["G016907411"] }`.',
             _invoices,
         ),
     )
     currencies: tuple[str, ...] = field(
         default=(),
-        metadata=told("The currencies in which unbilled line items are expected.", _list_of(_currency)),
+        metadata=described("The currencies in which unbilled line items are expected.", _list_of(_currency)),
     )
     periods: tuple[str, ...] = field(
         default=PERIODS,
-        metadata=told(
+        metadata=described(
             "The months whose unbilled line items are expected: `current`, `last`, or as `YYYY-MM`.", _list_of(_period)
         ),
     )
     attribute_set: str = field(
         default="full",
-        metadata=told(
+        metadata=described(
             "How many attributes each line item has (Graph only): `full` or `basic`.",
             one_of(*(each.value for each in AttributeSet)),
         ),
     )
     to: Path | None = field(
         default=None,
-        metadata=told(
+        metadata=described(
             "The folder below which pulls are kept, beside this file. Empty: `counterfoil-pulls/NAME` in the folder in "
-            "which the command is started, wherever this file lies.",
+            "which the command is started, wherever this file is.",
             read_optional_path,
         ),
     )
     form: str = field(
         default="blobs",
-        metadata=told("What a pull leaves there: `blobs`, `parquet`, `csv` or `xlsx`.", one_of(*FORMS)),
+        metadata=described("What a pull leaves there: `blobs`, `parquet`, `csv` or `xlsx`.", one_of(*FORMS)),
     )
     billed_due_days: int = field(
         default=10,
-        metadata=told(
+        metadata=described(
             "How many days after its month an invoice that is not there is called overdue.", whole_number(0, 366)
         ),
     )
     unbilled_due_days: int = field(
         default=3,
-        metadata=told(
+        metadata=described(
             "How many days into a month its unbilled line items, if none are there, are called overdue.",
             whole_number(0, 366),
         ),
@@ -213,11 +216,13 @@ class Profiles(Mapping[str, Profile]):
                 f"There is no profile {name!r}.{did_you_mean(name, self._named)}",
                 remedy=f"Profiles are the [profiles.NAME] tables of {self.file or 'the settings file'}.",
             )
-        remedy = "Go to the folder where it lies, or name it: counterfoil --config FILE ..."
+        remedy, parameter = "Change to its folder, or name it.", "config"
         if self.file.with_name(f"{self.file.name}.txt").is_file():
-            remedy = f"There is a {self.file.name}.txt: rename it to {self.file.name}."
+            remedy, parameter = f"There is a {self.file.name}.txt: rename it to {self.file.name}.", ""
         raise UsageError(
-            f"There is no profile {name!r}, for there is no {self.file.name} in {self.file.parent}.", remedy=remedy
+            f"There is no profile {name!r}, because there is no {self.file.name} in {self.file.parent}.",
+            remedy=remedy,
+            parameter=parameter,
         )
 
 

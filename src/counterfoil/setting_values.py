@@ -1,8 +1,8 @@
 """How the value of a setting is read and checked, and how one that cannot be right is refused.
 
 A reader takes what a file, the environment or the command line gave, and returns the value or raises
-`WrongValueError` with what it must be. What a newcomer would get wrong: a reader does not know where its value came
-from. `read_value` does, and makes the sentence around it; it never repeats a value that may be a secret.
+`WrongValueError` with what it must be. A reader does not know where its value came from; `read_value` does, and makes
+the sentence around it. It never repeats a value that may be a secret.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class WrongValueError(ValueError):
 
 
 class NamedValueError(WrongValueError):
-    """The same, where it names the part of the value that is wrong."""
+    """Like `WrongValueError`, but the message already names the wrong part of the value."""
 
 
 def read_text(value: object) -> str:
@@ -42,7 +42,7 @@ def read_path(value: object) -> Path:
 
 
 def read_optional_path(value: object) -> Path | None:
-    """Read a path; empty is none."""
+    """Read a path; an empty text means none."""
     return None if value == "" else read_path(value)
 
 
@@ -63,12 +63,12 @@ read_port = whole_number(0, 65535)
 
 
 def read_optional_port(value: object) -> int | None:
-    """Read a port; empty is none."""
+    """Read a port; an empty text means none."""
     return None if value == "" else read_port(value)
 
 
 def read_url(value: object) -> str:
-    """Read an address; empty is none."""
+    """Read an address; an empty text means none."""
     given = read_text(value)
     try:
         parts = urlsplit(given)
@@ -86,9 +86,9 @@ def read_base_url(value: object) -> str:
 
 
 def read_embedded_only(value: object) -> str:
-    """Read a setting that has one possible value as yet: none."""
+    """Read a setting that must still be empty."""
     if read_text(value):
-        raise WrongValueError("must be left out: only the embedded default is there, and nothing else can be used yet")
+        raise WrongValueError("must be left out: only the embedded default exists so far")
     return ""
 
 
@@ -103,7 +103,7 @@ def one_of(*words: str) -> Callable[[object], str]:
     return read
 
 
-def told(about: str, read: Callable[[object], object] = read_text) -> dict[str, Any]:
+def described(about: str, read: Callable[[object], object] = read_text) -> dict[str, Any]:
     """What a field carries: the sentence that explains it, and how its value is read and checked."""
     return {"about": about, "read": read}
 
@@ -126,7 +126,7 @@ def remedy_for(origin: str, value: object) -> str:
 
 
 def refuse_unknown(table: Mapping[str, object], known: Iterable[str], where: str) -> None:
-    """Raise UsageError for the first key that nobody knows."""
+    """Raise UsageError for the first unknown key."""
     names = list(known)
     for key in table:
         if key not in names:

@@ -1,16 +1,16 @@
 """Settings: read once, at the top, and passed down as one frozen value.
 
 An argument beats the environment (`COUNTERFOIL_PORT`), which beats the file (`counterfoil.toml`), which beats the
-default. What a newcomer would get wrong: "not given" is `None` for an argument and absence elsewhere; an explicit
-`0`, `false` or `''` is a value, and wins. A key nobody knows is an error, never ignored: a misspelt
-`COUNTERFOIL_ISUER` would otherwise leave a server open that its operator believes closed. Development mode is no
-setting: it is asked for on the command line only, so that nothing left behind in an environment can switch it on.
+default. "Not given" is `None` for an argument and absence elsewhere; an explicit `0`, `false` or `''` is a value, and
+wins. An unknown key is an error, never ignored: a misspelt `COUNTERFOIL_ISUER` would otherwise leave a server open
+that its operator believes closed. Development mode is not a setting: only the command line switches it on, so that
+nothing left behind in an environment can.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from counterfoil.errors import UsageError
 from counterfoil.profiles import Profile, Profiles, read_profiles
 from counterfoil.setting_values import (
     PREFIX,
+    described,
     did_you_mean,
     read_base_url,
     read_embedded_only,
@@ -31,7 +32,6 @@ from counterfoil.setting_values import (
     read_value,
     refuse_unknown,
     remedy_for,
-    told,
 )
 
 __all__ = ["FILE_NAME", "OTHER_VARIABLES", "PREFIX", "Profile", "Settings", "did_you_mean"]
@@ -50,53 +50,55 @@ class Settings:
     """All settings. `Settings()` is a complete server on one machine; `load` is how the command line makes one."""
 
     data: Path = field(
-        default=Path("counterfoil-data"), metadata=told("The data folder: catalog, files, keys and locks.", read_path)
+        default=Path("counterfoil-data"),
+        metadata=described("The data folder: catalog, files, keys and locks.", read_path),
     )
     database_url: str = field(
-        default="", metadata=told("Where the catalog is. Empty: SQLite in the data folder.", read_embedded_only)
+        default="", metadata=described("Where the catalog is. Empty: SQLite in the data folder.", read_embedded_only)
     )
     files_url: str = field(
-        default="", metadata=told("Where the sealed files are. Empty: in the data folder.", read_embedded_only)
+        default="", metadata=described("Where the sealed files are. Empty: in the data folder.", read_embedded_only)
     )
     engine_url: str = field(
-        default="", metadata=told("What sorts and renders. Empty: DuckDB, in this process.", read_embedded_only)
+        default="", metadata=described("What sorts and renders. Empty: DuckDB, in this process.", read_embedded_only)
     )
-    host: str = field(default="127.0.0.1", metadata=told("The address that `serve` listens on."))
-    port: int = field(default=8080, metadata=told("The port for http; 0 picks a free one.", read_port))
+    host: str = field(default="127.0.0.1", metadata=described("The address that `serve` listens on."))
+    port: int = field(default=8080, metadata=described("The port for http; 0 picks a free one.", read_port))
     https_port: int | None = field(
-        default=None, metadata=told("The port for https; 0 picks a free one. Empty: no https.", read_optional_port)
+        default=None, metadata=described("The port for https; 0 picks a free one. Empty: no https.", read_optional_port)
     )
     tls_cert: Path | None = field(
-        default=None, metadata=told("The certificate chain for https, as PEM.", read_optional_path)
+        default=None, metadata=described("The certificate chain for https, as PEM.", read_optional_path)
     )
     tls_key: Path | None = field(
-        default=None, metadata=told("The private key of that certificate, as PEM.", read_optional_path)
+        default=None, metadata=described("The private key of that certificate, as PEM.", read_optional_path)
     )
     public_url: str = field(
         default="",
-        metadata=told(
-            "The URL that callers use, where it is not the one `serve` listens on: links bear it.", read_base_url
+        metadata=described(
+            "The URL that callers use, where it is not the one `serve` listens on: links use it.", read_base_url
         ),
     )
     issuer: str = field(
         default="",
-        metadata=told(
+        metadata=described(
             "The identity provider whose tokens are good here. A `{tid}` in it must match the token's tenant.", read_url
         ),
     )
     audience: str = field(
         default="",
-        metadata=told(
-            "The audience a token must be made for: your own, never Microsoft's. Several are parted by commas."
+        metadata=described(
+            "The audience a token must be made for: your own, never Microsoft's. Separate several with commas."
         ),
     )
     jwks_url: str = field(
-        default="", metadata=told("Where the issuer's public keys are. Empty: its discovery document tells.", read_url)
+        default="",
+        metadata=described("Where the issuer's public keys are. Empty: its discovery document says.", read_url),
     )
     secret: str = field(
         default="",
         repr=False,
-        metadata=told("The keys that sign links and continuation tokens. Empty: a file in the data folder."),
+        metadata=described("The keys that sign links and continuation tokens. Empty: a file in the data folder."),
     )
     profiles: Profiles = field(default_factory=Profiles)
 
@@ -112,11 +114,12 @@ class Settings:
         environ: Mapping[str, str],
         directory: Path,
         config: Path | None = None,
+        spelled: Callable[[str], str] = str,
     ) -> Self:
         """Return the settings that arguments, environment and file add up to; raises UsageError.
 
         An argument of None was not given. `config` names the file; without it COUNTERFOIL_CONFIG does, or it is
-        counterfoil.toml in `directory` if there is one.
+        counterfoil.toml in `directory` if there is one. `spelled` gives the name of an argument as the user wrote it.
         """
         file, table = _read_file(environ, directory, config)
         profiles = read_profiles(table.pop("profiles", {}), file, environ)
@@ -134,7 +137,7 @@ class Settings:
                 values[name] = read_value(each, environ[variable], variable)
         for name, value in arguments.items():
             if value is not None:
-                values[name] = read_value(known[name], value, "--" + name.replace("_", "-"))
+                values[name] = read_value(known[name], value, spelled(name))
         return cls(**values, profiles=profiles)
 
     def profile(self, name: str) -> Profile:

@@ -83,7 +83,7 @@ def test_what_cannot_be_right_is_wrong_use(arguments: list[str]) -> None:
 
 def test_wrong_use_of_serve_is_named_with_its_remedy() -> None:
     for arguments, said in (
-        (("--dev-open", "a b"), "'a b' is not a host name. Write names without scheme and port, parted by commas"),
+        (("--dev-open", "a b"), "'a b' is not a host name. Write names without scheme and port, separated by commas"),
         (("--port", "18080", "--https-port", "18080"), "Port 18080 cannot be both for http and for https. Give one"),
         (
             ("--tls-cert", "a", "--tls-key", "b"),

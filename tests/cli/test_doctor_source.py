@@ -45,7 +45,7 @@ def test_a_profile_that_works_is_good_in_everything_and_nothing_was_made_at_the_
     [
         ("graph-token-expired", "graph", "bad", "401", "audience and lifetime"),
         ("graph-denied", "graph", "bad", "403", "PartnerBilling.Read.All with admin consent"),
-        ("graph-unknown-segment", "graph", "bad", "404", "no Microsoft Graph"),
+        ("graph-unknown-segment", "graph", "bad", "404", "not Microsoft Graph"),
         ("throttled", "graph", "warning", "429", "Try again later"),
         ("gateway-html", "graph", "bad", "a page for people", "network's people"),
         ("login-page", "graph", "bad", "200 and a page for people", "network's people"),

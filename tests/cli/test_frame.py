@@ -49,7 +49,7 @@ def probe(word: str, settings: Settings, output: Output) -> None:
 def _probe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "counterfoil.cli.probe", type(sys)("counterfoil.cli.probe"))
     monkeypatch.setattr(sys.modules["counterfoil.cli.probe"], "probe", probe, raising=False)
-    monkeypatch.setitem(cli.COMMANDS, "probe", cli.Listed("probe", "probe", "Do what the word says."))
+    monkeypatch.setitem(cli.COMMANDS, "probe", cli.CommandEntry("probe", "probe", "Do what the word says."))
     monkeypatch.chdir(tmp_path)
 
 
@@ -57,7 +57,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli.main, arguments, prog_name="counterfoil")
 
 
-def real_commands() -> dict[str, cli.Listed]:
+def real_commands() -> dict[str, cli.CommandEntry]:
     return {name: listed for name, listed in cli.COMMANDS.items() if name != "probe"}
 
 

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from counterfoil import cli
-from counterfoil.cli.data_folder import opened
-from counterfoil.datasets.publish import Input, publish
+from counterfoil.cli.data_folder import open_data_folder
+from counterfoil.datasets.publishing import Input, publish
 from counterfoil.errors import InputError
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.settings import Settings
@@ -96,7 +96,7 @@ def test_a_dry_run_prints_the_receipt_without_a_revision_and_registers_nobody() 
         (["--currency", "USD"], 1, "a, line 1, BillingCurrency: not in USD ('EUR'). Publish each currency by itself."),
         (["--currency", "US"], 1, "is not a currency"),
         (["--invoice", "a b"], 1, "is not an invoice id"),
-        ([""], 2, "'' names no file. Give the path of a file; - is standard input."),
+        ([""], 2, "'' is not the name of a file. Give the path of a file; - is standard input."),
         (["nowhere"], 1, "nowhere: cannot be read: No such file or directory. Check the path."),
     ],
 )
@@ -138,12 +138,12 @@ def stored_in(data: str) -> tuple[int, list[str]]:
 def test_a_data_folder_that_comes_into_being_meanwhile_is_left_alone() -> None:
     """Another publication made it while this one, which is refused at its end, was reading."""
     bad = write(Path("b"), amounts(Kind.USAGE, "1", "2") + b"{\n")
-    with opened(Settings(data=Path("data")), create=True) as workshop:
-        assert workshop.catalog.partners() == []
+    with open_data_folder(Settings(data=Path("data")), create=True) as data_folder:
+        assert data_folder.catalog.partners() == []
         receipts(write(Path("a"), billed(Kind.USAGE, "1")), "--data", "data")
-        assert len(workshop.catalog.partners()) == 1
+        assert len(data_folder.catalog.partners()) == 1
         with pytest.raises(InputError):
-            publish(workshop, [Input(bad, UNBILLED)])
+            publish(data_folder, [Input(bad, UNBILLED)])
     assert len(json.loads(run("list", "--data", "data", "--output", "json").stdout)) == 1
     assert run("verify", "--data", "data").exit_code == 0
 
@@ -153,7 +153,7 @@ def test_what_deserves_a_look_is_told_to_people_and_sorted_for_programs() -> Non
     arguments = (write(Path("a"), lines), "--period", "2026-11", "--allow-rejects", "1")
     told = run("publish", *arguments).stdout
     assert "decimal column UnitPrice was rounded in 1 line item, the text is exact" in told
-    assert "attribute Novel is none we know, and was kept as it is in 2 line items" in told
+    assert "unknown attribute Novel was kept unchanged in 2 line items" in told
     assert "1 line was refused and left out" in told
     [receipt] = receipts(*arguments)
     assert receipt["warnings"] == {

@@ -146,7 +146,7 @@ def test_a_refusal_says_which_command_to_give_when_it_is_mended_and_leaves_no_fo
     house.server.fail("graph-denied", on="submit")
     done = run(*USAGE, "--invoice", INVOICE)
     assert (done.exit_code, "PartnerBilling.Read.All" in done.stderr) == (1, True)
-    assert f"When that is mended: counterfoil pull contoso --kind usage --invoice {INVOICE}" in done.stderr
+    assert f"When that is fixed: counterfoil pull contoso --kind usage --invoice {INVOICE}" in done.stderr
     assert not Path("counterfoil-pulls").exists()
 
 
@@ -185,7 +185,7 @@ def test_a_folder_of_a_profile_that_holds_something_else_is_to_be_moved_away(hou
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("contoso", "--kind"), "`counterfoil pull --help` tells more."),
+        (("contoso", "--kind"), "See `counterfoil pull --help`."),
         (("contoso", "--invoice", "G1"), "Say which line items."),
         (("contoso", "--kind", "usage"), "Say what to pull."),
         (("contoso", "--kind", "usage", "--invoice", "G1", "--data", "x"), "goes with --publish"),

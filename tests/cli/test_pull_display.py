@@ -53,13 +53,13 @@ def test_rate_and_time_left_are_told_in_words() -> None:
 def test_what_a_former_run_had_fetched_is_no_speed() -> None:
     clock = Clock()
     pace = Pace(clock)
-    assert pace.told(START) == (0.0, None)
-    assert pace.told(HALF) == (0.0, None)  # in one leap: it was here before
+    assert pace.rate_and_time_left(START) == (0.0, None)
+    assert pace.rate_and_time_left(HALF) == (0.0, None)  # in one leap: it was here before
     clock.now += 1
-    assert pace.told(HALF) == (0.0, None)
+    assert pace.rate_and_time_left(HALF) == (0.0, None)
     clock.now += 10
     further = replace(HALF, blobs_done=3, bytes_done=300_000_000, line_items_done=750_000)
-    assert pace.told(further) == (25_000.0, 10.0)
+    assert pace.rate_and_time_left(further) == (25_000.0, 10.0)
 
 
 def test_without_sizes_the_time_left_comes_from_line_items_or_else_from_blobs() -> None:
@@ -71,23 +71,23 @@ def test_without_sizes_the_time_left_comes_from_line_items_or_else_from_blobs() 
     ):
         clock = Clock()
         pace = Pace(clock)
-        pace.told(start)
+        pace.rate_and_time_left(start)
         clock.now += 1
-        pace.told(start)
+        pace.rate_and_time_left(start)
         clock.now += 10
-        assert pace.told(later)[1] == 30.0
+        assert pace.rate_and_time_left(later)[1] == 30.0
 
 
 def test_what_is_slowest_decides_how_much_time_is_left() -> None:
     clock = Clock()
     pace = Pace(clock)
-    pace.told(START)
+    pace.rate_and_time_left(START)
     clock.now += 1
-    pace.told(START)
+    pace.rate_and_time_left(START)
     clock.now += 10
     later = replace(START, bytes_done=400_000_000, line_items_done=250_000)
-    assert (pace.told(later)[1], share(later)) == (30.0, 0.25)
-    assert pace.told(replace(later, line_items_done=0))[1] is None
+    assert (pace.rate_and_time_left(later)[1], share(later)) == (30.0, 0.25)
+    assert pace.rate_and_time_left(replace(later, line_items_done=0))[1] is None
 
 
 def test_the_share_is_of_what_is_known_and_never_more_than_all() -> None:

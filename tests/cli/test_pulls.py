@@ -188,7 +188,7 @@ def test_list_tells_a_file_that_is_cut_from_one_that_is_missing(house: House) ->
 
 def test_verify_finds_a_file_that_no_receipt_names_since_a_folder_is_read_as_a_whole(house: House) -> None:
     (pulled(house) / "part-of-before.json.gz").write_bytes(b"")
-    assert faults() == (1, ["part-of-before.json.gz lies there, and the receipt does not name it"])
+    assert faults() == (1, ["part-of-before.json.gz is there, and the receipt does not name it"])
 
 
 def test_verify_sums_the_exact_texts_so_a_digit_altered_together_with_its_hash_is_found(house: House) -> None:
@@ -221,7 +221,7 @@ def test_verify_sums_csv_too_so_a_receipt_or_file_edited_by_hand_is_found(house:
     text = file.read_bytes()
     for damaged, fault in (
         (text.replace(AMOUNT.encode(), b"0", 1), "the exact sum of BillingPreTaxTotal in EUR is 0.39"),
-        (text.replace(AMOUNT.encode(), b"many", 1), "usage.csv has an amount that is no number"),
+        (text.replace(AMOUNT.encode(), b"many", 1), "usage.csv has an amount that is not a number"),
         (text.replace(AMOUNT.encode(), b'"', 1), "usage.csv cannot be read: "),
         (text[: text.rindex(b"\r\n", 0, -2) + 2], "usage.csv has 2 line items, and the receipt says 3"),
     ):
@@ -246,14 +246,14 @@ def test_verify_reads_nothing_outside_of_the_folder_whatever_a_receipt_says(hous
     receipt = receipt_in(folder)
     receipt["files"][0]["name"] = "../outside.json.gz"
     seal(folder, receipt)
-    assert faults()[1][0] == "the receipt names '../outside.json.gz', which is no file beside it"
+    assert faults()[1][0] == "the receipt names '../outside.json.gz', which is not a file beside it"
 
 
 def test_data_of_a_profile_that_has_lost_its_receipt_is_not_sound(house: House) -> None:
     folder = pulled(house)
     file = data_file(folder)
     (folder / "receipt.json").unlink()
-    told = f"{file.name} lies there without a receipt"
+    told = f"{file.name} is there without a receipt"
     for places in ([], ["contoso"]):
         assert faults(*places) == (1, [told])
         assert rows("pulls", "list", *places)[0] == 1
@@ -272,7 +272,7 @@ def test_a_folder_that_may_not_be_read_is_no_empty_one(house: House, monkeypatch
     monkeypatch.setattr(os, "scandir", closed)
     for command in ("list", "verify"):
         done = run("pulls", command, str(FOLDER))
-        assert (done.exit_code, f"{FOLDER} may not be read: Permission denied" in done.output) == (1, True)
+        assert (done.exit_code, f"{FOLDER} cannot be read: Permission denied" in done.output) == (1, True)
 
 
 def test_a_receipt_that_may_not_be_read_says_so(house: House) -> None:
@@ -280,7 +280,7 @@ def test_a_receipt_that_may_not_be_read_says_so(house: House) -> None:
     receipt.unlink()
     receipt.mkdir()
     code, [fault] = faults()
-    assert (code, fault.startswith(f"{receipt} may not be read: ")) == (1, True)
+    assert (code, fault.startswith(f"{receipt} cannot be read: ")) == (1, True)
 
 
 def test_verify_of_nothing_is_no_success(house: House) -> None:

@@ -1,7 +1,7 @@
 """One pull from a source with faults, compared with the right data: what our client makes of it, in a few words.
 
-What a newcomer would get wrong: a fault may not have struck (no v1 walk asks for a blob), and then nothing may come
-of it. And a pull that failed must not stand in the way of the next: it is made again, from a source that is well.
+A fault may not have struck (no v1 walk asks for a blob), and then it must have no effect. And a pull that failed must
+not block the next one: it is repeated, from a source without faults.
 """
 
 from __future__ import annotations

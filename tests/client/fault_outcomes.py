@@ -1,8 +1,7 @@
 """What our client makes of each fault alone: the table that the matrix is held against, and that the docs show.
 
-A pull ends `proven` unless something else stands here, by fault, or by fault and the request that it strikes. What a
-newcomer would get wrong: an error is as good an outcome as success where nobody can have the data. What must never
-be is success with other data.
+A pull ends `proven` unless something else stands here, by fault, or by fault and the request that it strikes. An
+error is as good an outcome as success where nobody can have the data. Success with other data must never happen.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ YEAR = timedelta(days=365)
 BAD = {
     "expired": ("its certificate has expired", "clock is ahead"),
     "early": ("its certificate is not valid yet", "clock is behind"),
-    "other name": ("its certificate is for other names, and not for 127.0.0.1", "a name that the certificate bears"),
+    "other name": ("its certificate is for other names, and not for 127.0.0.1", "a name from the certificate"),
     "stranger": ("its certificate is not trusted here", "SSL_CERT_FILE"),
 }
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterfoil.client.holdings.expected import expected_of, folder_name, place_of, root_of
+from counterfoil.client.holdings.expected import expected_of, folder_name, folder_of, root_of
 from counterfoil.client.holdings.status import State, absent_state
 from counterfoil.client.protocol.asking import ask_billed, ask_unbilled
 from counterfoil.errors import UsageError
@@ -95,9 +95,9 @@ def test_a_month_is_asked_for_by_the_word_it_has_today_and_not_after() -> None:
 
 
 def test_a_folder_bears_the_month_and_never_the_word() -> None:
-    assert place_of(ask_unbilled(Kind.USAGE, "last", "eur", now=NOW), NOW) == Path("usage/2026-10-EUR")
-    assert place_of(ask_unbilled(Kind.USAGE, "2026-10", "EUR", now=NOW), NOW) == Path("usage/2026-10-EUR")
-    assert place_of(ask_billed(Kind.RECONCILIATION, "g016907411"), NOW) == Path("reconciliation/G016907411")
+    assert folder_of(ask_unbilled(Kind.USAGE, "last", "eur", now=NOW), NOW) == Path("usage/2026-10-EUR")
+    assert folder_of(ask_unbilled(Kind.USAGE, "2026-10", "EUR", now=NOW), NOW) == Path("usage/2026-10-EUR")
+    assert folder_of(ask_billed(Kind.RECONCILIATION, "g016907411"), NOW) == Path("reconciliation/G016907411")
     assert root_of(Profile("contoso")) == Path("counterfoil-pulls/contoso")
     assert root_of(Profile("contoso", to=Path("/kept"))) == Path("/kept")
 

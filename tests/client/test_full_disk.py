@@ -13,7 +13,7 @@ import pytest
 
 from counterfoil.client import Client, Form, ask_billed
 from counterfoil.client.line_items.csv_file import write_csv
-from counterfoil.client.line_items.files import LakeFile, LinesFile
+from counterfoil.client.line_items.pull_files import LakeFile, LinesFile
 from counterfoil.client.line_items.workbook import write_workbook
 from counterfoil.disk.hashing import measured
 from counterfoil.errors import FullDiskError

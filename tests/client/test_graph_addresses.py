@@ -103,7 +103,7 @@ def test_an_address_at_another_host_is_refused_and_nothing_arrives_there(
 @pytest.mark.parametrize("what", ["operation", "blob"])
 def test_a_redirect_to_no_address_is_refused(source: HostileSource, client: Client, tmp_path: Path, what: str) -> None:
     source.canned[what].append(Canned(302, {"Location": "http://[x"}))
-    with pytest.raises(ProofError, match=r"redirects to 'http://\[x', which is no http address"):
+    with pytest.raises(ProofError, match=r"redirects to 'http://\[x', which is not an http address"):
         client.pull(ASK, tmp_path)
 
 

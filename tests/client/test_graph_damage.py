@@ -71,12 +71,12 @@ def test_a_damaged_blob_is_found_without_any_annotation(
         ({"@counterfoil.totals": {"currency": "EUR", "BillingPreTaxTotal": "1"}}, "exact sum of BillingPreTaxTotal"),
         ({"@counterfoil.totals": {"currency": "USD", "BillingPreTaxTotal": TOTAL}}, "arrived in EUR"),
         ({"@counterfoil.totals": {"BillingPreTaxTotal": "NaN"}}, "not a number"),
-        ({"rootDirectory": "ftp://x/y"}, "no http address"),
+        ({"rootDirectory": "ftp://x/y"}, "not an http address"),
         ({"rootDirectory": "http://198.51.100.7/x"}, "plain http"),
         ({"blobs": "none"}, "no list of blobs"),
         ({"@counterfoil.lineItemCount": 10**18}, "not a count"),
         ({"eTag": "\ud800"}, "half a surrogate pair"),
-        ({"rootDirectory": "https://xn--/"}, "no http address"),
+        ({"rootDirectory": "https://xn--/"}, "not an http address"),
     ],
 )
 def test_a_manifest_that_cannot_be_right_is_refused(

@@ -195,7 +195,7 @@ def test_what_the_columns_cannot_hold_is_said(tmp_path: Path, form: str) -> None
     WRITERS[form](tmp_path / "a", Kind.USAGE, [batch_of(Kind.USAGE, rows)], notes.append)
     said = " ".join(notes)
     assert "no column for HasPartnerEarnedCredit, which 1 line item had" in said
-    assert "attributes that nobody knew, which 1 line item had" in said
+    assert "unknown attributes, which 1 line item had" in said
     assert ("1 value of UnitPrice would not be exact" in said) == (form == "xlsx")
     assert ("1 value begins as a formula" in said) == (form == "csv")
 

@@ -209,7 +209,7 @@ def test_headers_that_change_or_make_no_sense_are_refused(
         walk(client, tmp_path)
 
 
-@pytest.mark.parametrize(("uri", "said"), [("http://[x", "no http address"), ("/x\ud800", "surrogate pair")])
+@pytest.mark.parametrize(("uri", "said"), [("http://[x", "not an http address"), ("/x\ud800", "surrogate pair")])
 def test_a_link_that_is_no_address_is_refused(
     source: HostileSource, client: Client, tmp_path: Path, uri: str, said: str
 ) -> None:

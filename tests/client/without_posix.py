@@ -2,8 +2,8 @@
 
 It is run by its path and imports nothing of the tests, so that a wheel can be tried with it. No module that only POSIX
 has can be imported here, nor any that the plain install does not bring; where Windows has one of its own, there is a
-stand-in. What a newcomer would get wrong: a module that is missing is often met with a fallback, so importing proves
-little. Everything is used here: both clients, both APIs, all forms, and the command line.
+stand-in. A missing module often has a fallback, so importing alone proves little. Everything is used here: both
+clients, both APIs, all forms, and the command line.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from sqlalchemy import Connection, Engine, event
 from counterfoil import datasets
 from counterfoil.datasets import restore, seal, sweep
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
+from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.verify import verify
 from counterfoil.errors import CounterfoilError
@@ -41,10 +41,10 @@ from counterfoil.model import Dataset
 from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.storage import sqlite
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.catalog_rows import Revision
 from counterfoil.storage.engines import open_store
 from counterfoil.storage.files import Deleted, FileWriter
 from counterfoil.storage.folder_files import FolderFiles
-from counterfoil.storage.records import Revision
 from counterfoil.storage.store import Publication, Store
 
 PART_LINE_ITEMS: Final = 500
@@ -86,9 +86,9 @@ def run(job: Job) -> Done:
     return done | {"points": stops.points, "took_s": time.perf_counter() - began}
 
 
-def workshop_of(job: Job, store: Store, stops: Stops) -> Workshop:
+def data_folder_of(job: Job, store: Store, stops: Stops) -> DataFolder:
     now = datetime.fromisoformat(job["now"]) if job["now"] else None
-    return Workshop(store, lambda: now or utc_now(), stop=stops)
+    return DataFolder(store, lambda: now or utc_now(), stop=stops)
 
 
 def do_publish(job: Job, stops: Stops, done: Done) -> None:
@@ -98,23 +98,23 @@ def do_publish(job: Job, stops: Stops, done: Done) -> None:
         for given in job["inputs"]
     ]  # fmt: skip
     with open_store(Path(job["data"])) as store:
-        done["receipts"] = [told(receipt) for receipt in publish(workshop_of(job, store, stops), inputs)]
+        done["receipts"] = [told(receipt) for receipt in publish(data_folder_of(job, store, stops), inputs)]
 
 
 def do_restore(job: Job, stops: Stops, done: Done) -> None:
     with open_store(Path(job["data"]), create=False) as store:
-        restore.restore(workshop_of(job, store, stops), store.catalog.find_revision(job["revision"]))
+        restore.restore(data_folder_of(job, store, stops), store.catalog.find_revision(job["revision"]))
 
 
 def do_withdraw(job: Job, stops: Stops, done: Done) -> None:
     with open_store(Path(job["data"]), create=False) as store:
         dataset = store.catalog.find_revision(job["revision"]).dataset
-        restore.withdraw(workshop_of(job, store, stops), dataset)
+        restore.withdraw(data_folder_of(job, store, stops), dataset)
 
 
 def do_sweep(job: Job, stops: Stops, done: Done) -> None:
     with open_store(Path(job["data"]), create=False) as store:
-        swept = sweep.sweep(store, workshop_of(job, store, stops).now())
+        swept = sweep.sweep(store, data_folder_of(job, store, stops).now())
         done["swept"] = [swept.revisions, swept.files, swept.publications_at_work]
 
 

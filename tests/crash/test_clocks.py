@@ -18,7 +18,7 @@ from counterfoil.periods import Clocks, utc_now
 from counterfoil.server.app import create_app
 from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.server.server_parts import Service
-from counterfoil.server.startup import opened
+from counterfoil.server.startup import open_service
 from counterfoil.server.web_server import Endpoint, running
 from counterfoil.settings import Settings
 from tests.crash.plans import PARTNER, Plans, now
@@ -77,7 +77,7 @@ def place(plans: Plans, tmp_path: Path) -> Iterator[Place]:
 def served(data: Path) -> Iterator[Place]:
     """Serve a data folder by clocks of our own."""
     clocks = Clocks(business=lambda: made.business, wall=lambda: made.wall)
-    with opened(Settings(data=data), clocks, development=True) as service, httpx.Client(timeout=60) as client:
+    with open_service(Settings(data=data), clocks, development=True) as service, httpx.Client(timeout=60) as client:
         made = Place(service, "", client, utc_now(), now())
         with running(create_app(service), [Endpoint("127.0.0.1", 0)], grace_s=1) as [bound]:
             made.url = bound.url

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.datasets.publish import Workshop
+from counterfoil.datasets.publishing import DataFolder
 from counterfoil.storage.engines import open_store
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -21,7 +21,7 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def workshop(data: Path) -> Iterator[Workshop]:
+def data_folder(data: Path) -> Iterator[DataFolder]:
     """An empty data folder, opened."""
     with open_store(data) as store:
-        yield Workshop(store, lambda: NOW)
+        yield DataFolder(store, lambda: NOW)

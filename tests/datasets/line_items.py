@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 
 from counterfoil.columns import EXTRA, table_of
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
+from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
 from counterfoil.lake import text_name
 from counterfoil.model import Kind, Rendering
 from counterfoil.periods import BillingPeriod
-from counterfoil.storage.records import Revision
+from counterfoil.storage.catalog_rows import Revision
 from counterfoil.storage.v1_blocks import BlockFile
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
@@ -110,7 +110,7 @@ def write(path: Path, content: bytes) -> str:
 
 
 def publish_bytes(
-    workshop: Workshop,
+    data_folder: DataFolder,
     path: Path,
     content: bytes,
     asserted: Assertions = UNBILLED,
@@ -118,7 +118,7 @@ def publish_bytes(
     **options: Any,
 ) -> PublicationReceipt:
     """Write `content` to `path`, publish it, and return the only receipt."""
-    [receipt] = publish(workshop, [Input(write(path, content), asserted, segment)], **options)
+    [receipt] = publish(data_folder, [Input(write(path, content), asserted, segment)], **options)
     return receipt
 
 
@@ -128,10 +128,10 @@ def in_force(receipt: PublicationReceipt) -> Revision:
     return receipt.revision
 
 
-def paths(workshop: Workshop, revision: Revision, rendering: Rendering) -> list[Path]:
+def paths(data_folder: DataFolder, revision: Revision, rendering: Rendering) -> list[Path]:
     """The files of a rendering, in order."""
-    root = workshop.store.scratch.parent / "files"
-    return [root / file.path for file in workshop.catalog.files(revision.id, rendering)]
+    root = data_folder.store.scratch.parent / "files"
+    return [root / file.path for file in data_folder.catalog.files(revision.id, rendering)]
 
 
 def blocks_of(path: Path) -> BlockFile:
@@ -148,25 +148,25 @@ def unpacked(path: Path) -> bytes:
     return b"\n".join(blocks.json(block) for block in blocks.blocks)
 
 
-def blob_lines(workshop: Workshop, revision: Revision, rendering: Rendering = Rendering.GRAPH_FULL) -> list[bytes]:
+def blob_lines(data_folder: DataFolder, revision: Revision, rendering: Rendering = Rendering.GRAPH_FULL) -> list[bytes]:
     """All lines of all blobs, without their newlines."""
     found: list[bytes] = []
-    for path in paths(workshop, revision, rendering):
+    for path in paths(data_folder, revision, rendering):
         content = gzip.decompress(path.read_bytes())
         assert content.endswith(b"\n")
         found += content[:-1].split(b"\n")
     return found
 
 
-def blob_items(workshop: Workshop, revision: Revision, rendering: Rendering = Rendering.GRAPH_FULL) -> list[Any]:
+def blob_items(data_folder: DataFolder, revision: Revision, rendering: Rendering = Rendering.GRAPH_FULL) -> list[Any]:
     """All line items of all blobs, parsed strictly."""
-    return [strict(line) for line in blob_lines(workshop, revision, rendering)]
+    return [strict(line) for line in blob_lines(data_folder, revision, rendering)]
 
 
-def v1_items(workshop: Workshop, revision: Revision) -> list[Any]:
+def v1_items(data_folder: DataFolder, revision: Revision) -> list[Any]:
     """All line items of the v1 files, parsed strictly; their lengths checked."""
     found: list[Any] = []
-    for path in paths(workshop, revision, Rendering.V1):
+    for path in paths(data_folder, revision, Rendering.V1):
         blocks = blocks_of(path)
         for block in blocks.blocks:
             text, position = blocks.json(block), 0
@@ -177,21 +177,21 @@ def v1_items(workshop: Workshop, revision: Revision) -> list[Any]:
     return found
 
 
-def credits_of(workshop: Workshop, revision: Revision) -> list[bool]:
+def credits_of(data_folder: DataFolder, revision: Revision) -> list[bool]:
     """For each v1 item: whether partner earned credit applies."""
     found: list[bool] = []
-    for path in paths(workshop, revision, Rendering.V1):
+    for path in paths(data_folder, revision, Rendering.V1):
         for block in blocks_of(path).blocks:
             found += [bool(block.credit >> n & 1) for n in range(block.items)]
     return found
 
 
-def lake_items(workshop: Workshop, revision: Revision) -> list[dict[str, str]]:
+def lake_items(data_folder: DataFolder, revision: Revision) -> list[dict[str, str]]:
     """The stored texts of every line item in order, by column; what is null is left out."""
     kind = revision.dataset.kind
     names = {text_name(column): column.name for column in table_of(kind).columns} | {EXTRA: EXTRA}
     found: list[dict[str, str]] = []
-    for path in paths(workshop, revision, Rendering.LAKE):
+    for path in paths(data_folder, revision, Rendering.LAKE):
         table = pq.read_table(path, columns=list(names))
         found += rows(table.rename_columns([names[name] for name in table.column_names]))
     return found
@@ -209,6 +209,6 @@ def folder_of(data: Path, below: str = "files") -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in found}
 
 
-def listed(workshop: Workshop) -> set[str]:
+def listed(data_folder: DataFolder) -> set[str]:
     """Every stored path the catalog knows."""
-    return {file.path for file in workshop.catalog.all_files()}
+    return {file.path for file in data_folder.catalog.all_files()}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, Workshop, publish
+from counterfoil.datasets.publishing import DataFolder, Input, publish
 from counterfoil.errors import DamagedInputError, InputError
 from counterfoil.model import Kind
 from tests.datasets.line_items import (
@@ -29,12 +29,12 @@ GOOD = amounts(Kind.USAGE, "1", "2", "3")
 AMOUNT = "BillingPreTaxTotal"
 
 
-def refusal(workshop: Workshop, path: Path, content: bytes, asserted: Assertions = UNBILLED) -> InputError:
+def refusal(data_folder: DataFolder, path: Path, content: bytes, asserted: Assertions = UNBILLED) -> InputError:
     """Publish what must be refused; nothing may have changed or been left behind."""
     with pytest.raises(InputError) as refused:
-        publish_bytes(workshop, path, content, asserted)
+        publish_bytes(data_folder, path, content, asserted)
     assert refused.value.file == str(path)
-    assert workshop.catalog.datasets() == []
+    assert data_folder.catalog.datasets() == []
     assert folder_of(path.parent / "data") == {}
     return refused.value
 
@@ -80,20 +80,20 @@ def refusal(workshop: Workshop, path: Path, content: bytes, asserted: Assertions
 )
 @pytest.mark.parametrize("place", [1, 2])
 def test_a_bad_value_names_its_line_and_attribute(
-    workshop: Workshop, tmp_path: Path, attribute: str, raw: str | None, reason: str, place: int
+    data_folder: DataFolder, tmp_path: Path, attribute: str, raw: str | None, reason: str, place: int
 ) -> None:
     bad = raw_line(Kind.USAGE, {attribute: raw}).encode() + b"\n"
     lines = bad + GOOD if place == 1 else GOOD[: GOOD.index(b"\n") + 1] + bad + GOOD
-    found = refusal(workshop, tmp_path / "a.jsonl", lines)
+    found = refusal(data_folder, tmp_path / "a.jsonl", lines)
     assert (found.line, found.reason) == (place, reason)
     assert raw in {"NaN", "Infinity"} or found.attribute == attribute
     assert found.remedy
 
 
-def test_numbers_as_large_and_as_fine_as_allowed_are_taken(workshop: Workshop, tmp_path: Path) -> None:
+def test_numbers_as_large_and_as_fine_as_allowed_are_taken(data_folder: DataFolder, tmp_path: Path) -> None:
     texts = ["9999999999999.99", "-9999999999999.99", "1e12", "0." + "0" * 61 + "1", "1E-100"]
-    receipt = publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, *texts))
-    assert sorted(str(item[AMOUNT]) for item in blob_items(workshop, in_force(receipt))) == sorted(texts)
+    receipt = publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, *texts))
+    assert sorted(str(item[AMOUNT]) for item in blob_items(data_folder, in_force(receipt))) == sorted(texts)
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,12 @@ def test_numbers_as_large_and_as_fine_as_allowed_are_taken(workshop: Workshop, t
 )
 @pytest.mark.parametrize("place", [1, 4])
 def test_a_line_that_is_no_line_item_is_named(
-    workshop: Workshop, tmp_path: Path, line: bytes, reason: str, place: int
+    data_folder: DataFolder, tmp_path: Path, line: bytes, reason: str, place: int
 ) -> None:
     if place == 1 and not line.startswith(b"{"):
         pytest.skip("a file that begins so is another kind of file")
     lines = line + b"\n" + GOOD if place == 1 else GOOD + line + b"\n"
-    found = refusal(workshop, tmp_path / "a.jsonl", lines)
+    found = refusal(data_folder, tmp_path / "a.jsonl", lines)
     assert found.reason.startswith(reason)
     assert found.line == place
     assert found.remedy
@@ -145,14 +145,14 @@ def test_a_line_that_is_no_line_item_is_named(
     ],
 )
 def test_what_makes_the_whole_file_doubtful_is_refused_whatever_is_allowed(
-    workshop: Workshop, tmp_path: Path, lines: bytes, asserted: Assertions, attribute: str, value: str
+    data_folder: DataFolder, tmp_path: Path, lines: bytes, asserted: Assertions, attribute: str, value: str
 ) -> None:
-    found = refusal(workshop, tmp_path / "a", lines, asserted)
+    found = refusal(data_folder, tmp_path / "a", lines, asserted)
     assert (found.attribute, found.value) == (attribute, value)
     assert found.line == (1 if asserted.invoice else 4)
     assert found.remedy
     with pytest.raises(InputError):
-        publish_bytes(workshop, tmp_path / "a", lines, asserted, allow_rejects=99)
+        publish_bytes(data_folder, tmp_path / "a", lines, asserted, allow_rejects=99)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_what_makes_the_whole_file_doubtful_is_refused_whatever_is_allowed(
         (b"", "the file is empty"),
         (b"\n \r\n", "the file is empty"),
         (gzip.compress(b"", mtime=0), "the file is empty"),
-        (b'{"a":1}\n', "the first line is no line item we know"),
+        (b'{"a":1}\n', "the first line is not a recognisable line item"),
         (b"hello world\n", "is neither JSON lines nor a CSV with a PartnerId column"),
         (b"\x00" * 9_000_000, "is neither JSON lines nor a CSV with a PartnerId column"),
         (b"PK\x03\x04\xff\xfe", "is neither JSON nor UTF-8 text"),
@@ -176,22 +176,24 @@ def test_what_makes_the_whole_file_doubtful_is_refused_whatever_is_allowed(
         (b"x" * 200_000 + b"\n", "is neither JSON lines nor a CSV with a PartnerId column"),
     ],
 )
-def test_a_file_of_no_known_kind_is_refused(workshop: Workshop, tmp_path: Path, content: bytes, reason: str) -> None:
-    found = refusal(workshop, tmp_path / "a", content)
+def test_a_file_of_no_known_kind_is_refused(
+    data_folder: DataFolder, tmp_path: Path, content: bytes, reason: str
+) -> None:
+    found = refusal(data_folder, tmp_path / "a", content)
     assert found.reason == reason
     assert found.remedy
 
 
-def test_a_line_in_another_encoding_is_told_to_save_the_file_as_utf_8(workshop: Workshop, tmp_path: Path) -> None:
+def test_a_line_in_another_encoding_is_told_to_save_the_file_as_utf_8(data_folder: DataFolder, tmp_path: Path) -> None:
     latin = raw_line(Kind.USAGE, {"SkuName": '"é"'}).encode("latin-1") + b"\n"
     for lines in (latin + GOOD, GOOD + latin):
-        assert refusal(workshop, tmp_path / "a", lines).remedy == "Save the file as UTF-8."
+        assert refusal(data_folder, tmp_path / "a", lines).remedy == "Save the file as UTF-8."
 
 
-def test_a_file_that_cannot_be_read_is_refused(workshop: Workshop, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_refused(data_folder: DataFolder, tmp_path: Path) -> None:
     for name in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InputError, match="cannot be read"):
-            publish(workshop, [Input(str(name))])
+            publish(data_folder, [Input(str(name))])
 
 
 def gzip_cases() -> Iterator[tuple[str, bytes]]:
@@ -212,21 +214,21 @@ def gzip_cases() -> Iterator[tuple[str, bytes]]:
     ("name", "content"), list(gzip_cases()), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_a_damaged_archive_refuses_whatever_is_allowed(
-    workshop: Workshop, tmp_path: Path, name: str, content: bytes
+    data_folder: DataFolder, tmp_path: Path, name: str, content: bytes
 ) -> None:
     with pytest.raises(InputError) as refused:
-        publish_bytes(workshop, tmp_path / "a", content, allow_rejects=10_000, rejects=tmp_path / "r")
+        publish_bytes(data_folder, tmp_path / "a", content, allow_rejects=10_000, rejects=tmp_path / "r")
     assert isinstance(refused.value, DamagedInputError)
     assert (refused.value.file, refused.value.remedy) == (str(tmp_path / "a"), "Fetch the file again.")
-    assert (workshop.catalog.datasets(), folder_of(tmp_path / "data")) == ([], {})
+    assert (data_folder.catalog.datasets(), folder_of(tmp_path / "data")) == ([], {})
 
 
 def test_a_line_item_of_more_than_a_megabyte_is_refused_and_one_below_is_not(
-    workshop: Workshop, tmp_path: Path
+    data_folder: DataFolder, tmp_path: Path
 ) -> None:
     for name in ("Tags", "Novel"):
         big = raw_lines(Kind.USAGE, {name: '"' + "é" * 520_000 + '"'})
-        assert publish_bytes(workshop, tmp_path / "a", big, dry_run=True).contents.line_items == 1
+        assert publish_bytes(data_folder, tmp_path / "a", big, dry_run=True).contents.line_items == 1
         escaped = raw_lines(Kind.USAGE, {name: '"' + r"\u0001" * 180_000 + '"'})
         for content in (big.replace("é".encode(), "漢".encode()), escaped):
-            assert refusal(workshop, tmp_path / "a", GOOD + content).reason == "a line item of more than 1 MiB"
+            assert refusal(data_folder, tmp_path / "a", GOOD + content).reason == "a line item of more than 1 MiB"

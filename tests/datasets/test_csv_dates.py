@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from counterfoil.datasets.publish import Workshop
+from counterfoil.datasets.publishing import DataFolder
 from counterfoil.datasets.reader import recognise
 from counterfoil.datasets.source import Source
 from counterfoil.errors import InputError
@@ -120,8 +120,8 @@ def meanings(text: str, order: Order) -> set[str]:
         "11/20/0026",
     ],
 )
-def test_a_date_that_cannot_be_right_is_refused(text: str, workshop: Workshop, tmp_path: Path) -> None:
+def test_a_date_that_cannot_be_right_is_refused(text: str, data_folder: DataFolder, tmp_path: Path) -> None:
     content = HEADER + f"{PARTNER},2026-11-01,{text},1,EUR\n".encode()
     with pytest.raises(InputError) as caught:
-        publish_bytes(workshop, tmp_path / "a.csv", content, UNBILLED, date_order="mdy")
+        publish_bytes(data_folder, tmp_path / "a.csv", content, UNBILLED, date_order="mdy")
     assert (caught.value.line, caught.value.attribute, caught.value.value) == (2, "ChargeStartDate", text)

@@ -16,7 +16,7 @@ import pytest
 from counterfoil.columns import table_of
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.folder import inputs_of_folder
-from counterfoil.datasets.publish import Workshop, publish
+from counterfoil.datasets.publishing import DataFolder, publish
 from counterfoil.errors import InputError, UsageError
 from counterfoil.model import Kind
 from tests.datasets.line_items import (
@@ -78,20 +78,20 @@ def csv_of(header: str, *each: dict[str, str], delimiter: str = ",", quoting: in
     return text.getvalue().encode()
 
 
-def stored(workshop: Workshop, path: Path, content: bytes, **options: object) -> list[dict[str, str]]:
-    receipt = publish_bytes(workshop, path, content, **options)  # type: ignore[arg-type]
-    return [{name: text for name, text in item.items() if text} for item in lake_items(workshop, in_force(receipt))]
+def stored(data_folder: DataFolder, path: Path, content: bytes, **options: object) -> list[dict[str, str]]:
+    receipt = publish_bytes(data_folder, path, content, **options)  # type: ignore[arg-type]
+    return [{name: text for name, text in item.items() if text} for item in lake_items(data_folder, in_force(receipt))]
 
 
 @pytest.mark.parametrize("header", [RECONCILIATION_HEADER, USAGE_HEADER], ids=["reconciliation", "usage"])
-def test_a_csv_file_is_read_to_the_last_character(workshop: Workshop, tmp_path: Path, header: str) -> None:
+def test_a_csv_file_is_read_to_the_last_character(data_folder: DataFolder, tmp_path: Path, header: str) -> None:
     names = set(header.split(","))
     expected = {name: text for name, text in VALUES.items() if name in names}
-    assert stored(workshop, tmp_path / "a.csv", csv_of(header, {})) == [expected]
+    assert stored(data_folder, tmp_path / "a.csv", csv_of(header, {})) == [expected]
 
 
 @pytest.mark.parametrize("header", [RECONCILIATION_HEADER, USAGE_HEADER], ids=["reconciliation", "usage"])
-def test_every_dress_of_a_csv_means_the_same(workshop: Workshop, tmp_path: Path, header: str) -> None:
+def test_every_dress_of_a_csv_means_the_same(data_folder: DataFolder, tmp_path: Path, header: str) -> None:
     plain = csv_of(header, {}, {"CustomerName": "b"})
     dresses = [
         plain,
@@ -107,7 +107,7 @@ def test_every_dress_of_a_csv_means_the_same(workshop: Workshop, tmp_path: Path,
         plain + b"\r\n",
         plain.replace(b"\r\n", b"\n").replace(b'"Fabrikam""\n&', b'"Fabrikam""\r\n&'),
     ]
-    tags = {publish_bytes(workshop, tmp_path / "a", dress, dry_run=True).etag for dress in dresses}
+    tags = {publish_bytes(data_folder, tmp_path / "a", dress, dry_run=True).etag for dress in dresses}
     assert len(tags) == 1
 
 
@@ -119,10 +119,12 @@ def test_the_columns_of_the_table_are_those_of_the_files() -> None:
         assert header.split(",") == [column.name for column in table_of(kind).columns if column.graph]
 
 
-def test_no_reseller_is_0_in_one_spelling_and_empty_in_the_other(workshop: Workshop, tmp_path: Path) -> None:
+def test_no_reseller_is_0_in_one_spelling_and_empty_in_the_other(data_folder: DataFolder, tmp_path: Path) -> None:
     zero = csv_of(RECONCILIATION_HEADER, {"ResellerMpnId": "0"})
     empty = csv_of(RECONCILIATION_HEADER.replace("Reseller", "Tier2"), {})
-    assert publish_bytes(workshop, tmp_path / "a", zero).etag == publish_bytes(workshop, tmp_path / "b", empty).etag
+    assert (
+        publish_bytes(data_folder, tmp_path / "a", zero).etag == publish_bytes(data_folder, tmp_path / "b", empty).etag
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,10 +139,10 @@ def test_no_reseller_is_0_in_one_spelling_and_empty_in_the_other(workshop: Works
     ],
 )
 def test_a_local_date_becomes_iso_once_its_order_is_declared(
-    workshop: Workshop, tmp_path: Path, order: str | None, text: str, iso: str
+    data_folder: DataFolder, tmp_path: Path, order: str | None, text: str, iso: str
 ) -> None:
     content = csv_of(USAGE_HEADER, {"UsageDate": text})
-    [item] = stored(workshop, tmp_path / "a.csv", content, date_order=order)
+    [item] = stored(data_folder, tmp_path / "a.csv", content, date_order=order)
     assert item["UsageDate"] == iso
 
 
@@ -154,11 +156,11 @@ def test_a_local_date_becomes_iso_once_its_order_is_declared(
     ],
 )
 def test_a_date_that_may_mean_two_days_or_none_is_refused(
-    workshop: Workshop, tmp_path: Path, order: str | None, text: str, reason: str
+    data_folder: DataFolder, tmp_path: Path, order: str | None, text: str, reason: str
 ) -> None:
     content = csv_of(USAGE_HEADER, {}, {"UsageDate": text, "CustomerName": "x"})
     with pytest.raises(InputError) as refused:
-        publish_bytes(workshop, tmp_path / "a.csv", content, date_order=order)
+        publish_bytes(data_folder, tmp_path / "a.csv", content, date_order=order)
     found = refused.value
     assert (found.reason, found.attribute, found.value, found.line) == (reason, "UsageDate", text, 4)
     assert found.remedy
@@ -166,18 +168,18 @@ def test_a_date_that_may_mean_two_days_or_none_is_refused(
 
 @pytest.mark.parametrize("text", ["1,000.00", "1.000,00", "1 000", "€5", "(5.00)", "5-", "null", '"5"', "1_000", "007"])
 def test_what_a_spreadsheet_makes_of_an_amount_is_refused_and_never_guessed(
-    workshop: Workshop, tmp_path: Path, text: str
+    data_folder: DataFolder, tmp_path: Path, text: str
 ) -> None:
     with pytest.raises(InputError) as refused:
-        publish_bytes(workshop, tmp_path / "a.csv", csv_of(USAGE_HEADER, {"UnitPrice": text}))
+        publish_bytes(data_folder, tmp_path / "a.csv", csv_of(USAGE_HEADER, {"UnitPrice": text}))
     assert (refused.value.attribute, refused.value.value, refused.value.line) == ("UnitPrice", text, 3)
 
 
-def test_unknown_columns_of_a_csv_are_kept_and_counted(workshop: Workshop, tmp_path: Path) -> None:
+def test_unknown_columns_of_a_csv_are_kept_and_counted(data_folder: DataFolder, tmp_path: Path) -> None:
     content = csv_of(USAGE_HEADER + ",Novel é", {"Novel é": 'a"b', "UnitPrice": "1E2"}, {"UnitPrice": "1"})
-    receipt = publish_bytes(workshop, tmp_path / "a.csv", content)
+    receipt = publish_bytes(data_folder, tmp_path / "a.csv", content)
     assert receipt.warnings["unknown Novel é"] == 2
-    extras = {item["Extra"] for item in lake_items(workshop, in_force(receipt))}
+    extras = {item["Extra"] for item in lake_items(data_folder, in_force(receipt))}
     assert extras == {'{"Novel é":"a\\"b"}', '{"Novel é":""}'}
 
 
@@ -193,10 +195,10 @@ def test_unknown_columns_of_a_csv_are_kept_and_counted(workshop: Workshop, tmp_p
     ],
 )
 def test_a_csv_that_is_none_is_refused(
-    workshop: Workshop, tmp_path: Path, content: bytes, reason: str, line: int | None
+    data_folder: DataFolder, tmp_path: Path, content: bytes, reason: str, line: int | None
 ) -> None:
     with pytest.raises(InputError) as refused:
-        publish_bytes(workshop, tmp_path / "a.csv", content)
+        publish_bytes(data_folder, tmp_path / "a.csv", content)
     assert refused.value.reason.startswith(reason)
     assert line is None or refused.value.line == line
 
@@ -208,7 +210,7 @@ def page(items: Sequence[bytes], space: bytes = b"") -> bytes:
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_lines_pages_documents_and_arrays_mean_the_same(workshop: Workshop, tmp_path: Path, kind: Kind) -> None:
+def test_lines_pages_documents_and_arrays_mean_the_same(data_folder: DataFolder, tmp_path: Path, kind: Kind) -> None:
     lines = amounts(kind, "1.5", "2.5", "3.5").splitlines()
     dresses = {
         "lines": b"\n".join(lines),
@@ -225,14 +227,16 @@ def test_lines_pages_documents_and_arrays_mean_the_same(workshop: Workshop, tmp_
         "many members": b"".join(gzip.compress(line + b"\n") for line in lines),
         "gzip page": gzip.compress(page(lines)),
     }
-    tags = {name: publish_bytes(workshop, tmp_path / name, dress, dry_run=True).etag for name, dress in dresses.items()}
+    tags = {
+        name: publish_bytes(data_folder, tmp_path / name, dress, dry_run=True).etag for name, dress in dresses.items()
+    }
     assert set(tags.values()) == {tags["lines"]}
 
 
-def test_a_bad_line_item_of_a_document_is_named_by_its_place(workshop: Workshop, tmp_path: Path) -> None:
+def test_a_bad_line_item_of_a_document_is_named_by_its_place(data_folder: DataFolder, tmp_path: Path) -> None:
     lines = amounts(Kind.USAGE, "1", "NaN").replace(b"NaN", b'"x"').splitlines()
     with pytest.raises(InputError) as refused:
-        publish_bytes(workshop, tmp_path / "a", page(lines, b"\r\n\t"))
+        publish_bytes(data_folder, tmp_path / "a", page(lines, b"\r\n\t"))
     assert (refused.value.line, refused.value.attribute, refused.value.value) == (2, "BillingPreTaxTotal", "x")
 
 
@@ -248,14 +252,14 @@ def test_standard_input_is_a_file_too(tmp_path: Path, packed: bool) -> None:
     assert receipt["totals"] == {"BillingPreTaxTotal": "1.50"}
 
 
-def test_a_folder_tells_months_and_partners_by_its_names(workshop: Workshop, tmp_path: Path) -> None:
+def test_a_folder_tells_months_and_partners_by_its_names(data_folder: DataFolder, tmp_path: Path) -> None:
     root = tmp_path / "in"
     write(root / "invoice.jsonl.gz", billed(Kind.RECONCILIATION, "1"))
     write(root / "2026-11" / "usage.JSON", amounts(Kind.USAGE, "2"))
     write(root / "usage-2026-10.csv", csv_of(USAGE_HEADER, {}))
     write(root / OTHER / "2026-11.ndjson", amounts(Kind.RECONCILIATION, "3").replace(PARTNER.encode(), OTHER.encode()))
     write(root / "notes.txt", b"not ours")
-    datasets = sorted(str(receipt.dataset) for receipt in publish(workshop, inputs_of_folder(root)))
+    datasets = sorted(str(receipt.dataset) for receipt in publish(data_folder, inputs_of_folder(root)))
     assert datasets == sorted(
         [
             f"reconciliation of {PARTNER}, invoice {INVOICE}",
@@ -272,16 +276,16 @@ def test_a_folder_without_line_items_is_refused(tmp_path: Path) -> None:
             inputs_of_folder(folder)
 
 
-def test_a_file_of_the_other_kind_in_one_go_is_another_dataset(workshop: Workshop, tmp_path: Path) -> None:
+def test_a_file_of_the_other_kind_in_one_go_is_another_dataset(data_folder: DataFolder, tmp_path: Path) -> None:
     told = Assertions(period=PERIOD)
-    assert publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1"), told).dataset.kind is Kind.USAGE
+    assert publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, "1"), told).dataset.kind is Kind.USAGE
     assert (
-        publish_bytes(workshop, tmp_path / "a", amounts(Kind.RECONCILIATION, "1"), told).dataset.kind
+        publish_bytes(data_folder, tmp_path / "a", amounts(Kind.RECONCILIATION, "1"), told).dataset.kind
         is Kind.RECONCILIATION
     )
 
 
-def test_v1_rates_become_percentages(workshop: Workshop, tmp_path: Path) -> None:
+def test_v1_rates_become_percentages(data_folder: DataFolder, tmp_path: Path) -> None:
     line = raw_line(Kind.USAGE, {"rateOfPartnerEarnedCredit": "0.15", "rateOfCredit": '"1"'}).encode()
-    [item] = stored(workshop, tmp_path / "a", line, asserted=UNBILLED)
+    [item] = stored(data_folder, tmp_path / "a", line, asserted=UNBILLED)
     assert (item["PartnerEarnedCreditPercentage"], item["CreditPercentage"]) == ("15", "100")

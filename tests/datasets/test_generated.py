@@ -9,7 +9,7 @@ import pytest
 
 from counterfoil import numbers
 from counterfoil.columns import Codec, Column, Type, table_of
-from counterfoil.datasets.publish import Workshop
+from counterfoil.datasets.publishing import DataFolder
 from counterfoil.datasets.verify import verify
 from counterfoil.generator import generate
 from counterfoil.model import Kind, Rendering, Scope
@@ -54,26 +54,26 @@ def graph_value(column: Column, value: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_every_text_survives_from_input_to_lake_and_blobs(workshop: Workshop, tmp_path: Path, kind: Kind) -> None:
+def test_every_text_survives_from_input_to_lake_and_blobs(data_folder: DataFolder, tmp_path: Path, kind: Kind) -> None:
     scope = Scope.unbilled(PERIOD, "EUR")
     content = b"".join(generate(kind, LINE_ITEMS, seed=7, partner=PARTNER, scope=scope))
-    receipt = publish_bytes(workshop, tmp_path / "a.jsonl", content)
+    receipt = publish_bytes(data_folder, tmp_path / "a.jsonl", content)
     revision = in_force(receipt)
     given = [strict(line) for line in content.splitlines()]
     expected = sorted(texts(kind, item) for item in given)
     assert len(given) == receipt.contents.line_items == LINE_ITEMS
 
     in_lake = [
-        tuple(sorted((name, text) for name, text in item.items() if text)) for item in lake_items(workshop, revision)
+        tuple(sorted((name, text) for name, text in item.items() if text)) for item in lake_items(data_folder, revision)
     ]
     assert sorted(in_lake) == expected
-    full = blob_items(workshop, revision)
+    full = blob_items(data_folder, revision)
     assert sorted(texts(kind, item) for item in full) == expected
     assert [texts(kind, item) for item in full] == in_lake, "the lake and the blobs have one order"
 
     basic = {column.name for column in table_of(kind).graph_basic}
     cut = [tuple(pair for pair in item if pair[0] in basic) for item in in_lake]
-    assert [texts(kind, item) for item in blob_items(workshop, revision, Rendering.GRAPH_BASIC)] == cut
+    assert [texts(kind, item) for item in blob_items(data_folder, revision, Rendering.GRAPH_BASIC)] == cut
 
     # v1 lacks the first, renames the values of the second, and cannot tell 0 and [] from empty in the others.
     differ = {column.name for column in table_of(kind).columns if column.v1 is None} | {"ChargeType"}
@@ -82,12 +82,12 @@ def test_every_text_survives_from_input_to_lake_and_blobs(workshop: Workshop, tm
     def comparable(item: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
         return [pair for pair in item if pair[0] not in differ and pair not in alike]
 
-    in_v1 = [comparable(texts(kind, from_v1(kind, item))) for item in v1_items(workshop, revision)]
+    in_v1 = [comparable(texts(kind, from_v1(kind, item))) for item in v1_items(data_folder, revision)]
     assert in_v1 == [comparable(item) for item in in_lake]
-    with_charge = [item for item in v1_items(workshop, revision) if item.get("chargeType")]
+    with_charge = [item for item in v1_items(data_folder, revision) if item.get("chargeType")]
     assert not {"Purchase", "Refund"} & {item["chargeType"] for item in with_charge}
     assert len(with_charge) == sum(bool(item.get("ChargeType")) for item in full)
 
     for name in table_of(kind).totals:
         assert receipt.contents.totals[name] == numbers.total(str(item[name]) for item in given)
-    assert verify(workshop.store)[1] == []
+    assert verify(data_folder.store)[1] == []

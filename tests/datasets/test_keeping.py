@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.datasets import seal
-from counterfoil.datasets.publish import Workshop
+from counterfoil.datasets.publishing import DataFolder
 from counterfoil.datasets.restore import restore, withdraw
 from counterfoil.datasets.sweep import Swept, sweep
 from counterfoil.datasets.verify import verify
@@ -44,21 +44,21 @@ FLIPS = 400
 
 
 @pytest.fixture
-def published(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+def published(data_folder: DataFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataFolder:
     """Both kinds, in several parts and segments, one of them superseded."""
     monkeypatch.setattr(seal, "PART_LINE_ITEMS", 20)
     monkeypatch.setattr(seal, "ROW_GROUP_LINE_ITEMS", 10)
     lines = raw_lines(Kind.USAGE, *({"SkuName": f'"\\u00e9{n}"', "CustomerId": f'"{n}"'} for n in range(30)))
-    publish_bytes(workshop, tmp_path / "1", lines, segment="2026-11-01")
-    publish_bytes(workshop, tmp_path / "2", lines, segment="2026-11-02")
-    publish_bytes(workshop, tmp_path / "3", amounts(Kind.USAGE, "1"), segment="2026-11-02")
+    publish_bytes(data_folder, tmp_path / "1", lines, segment="2026-11-01")
+    publish_bytes(data_folder, tmp_path / "2", lines, segment="2026-11-02")
+    publish_bytes(data_folder, tmp_path / "3", amounts(Kind.USAGE, "1"), segment="2026-11-02")
     told = replace(publish_bytes.__defaults__[0], period=None)  # type: ignore[index]
-    publish_bytes(workshop, tmp_path / "4", billed(Kind.RECONCILIATION, "1", "2"), told)
-    assert verify(workshop.store)[1] == []
-    return workshop
+    publish_bytes(data_folder, tmp_path / "4", billed(Kind.RECONCILIATION, "1", "2"), told)
+    assert verify(data_folder.store)[1] == []
+    return data_folder
 
 
-def test_a_sound_folder_is_counted_and_without_fault(published: Workshop) -> None:
+def test_a_sound_folder_is_counted_and_without_fault(published: DataFolder) -> None:
     seen, faults = verify(published.store)
     files = list(published.catalog.all_files())
     assert faults == []
@@ -66,7 +66,7 @@ def test_a_sound_folder_is_counted_and_without_fault(published: Workshop) -> Non
     assert (seen.revisions, seen.line_items) == (4, 30 + 30 + 1 + 2)
 
 
-def test_any_flipped_byte_of_any_file_is_found(published: Workshop, data: Path) -> None:
+def test_any_flipped_byte_of_any_file_is_found(published: DataFolder, data: Path) -> None:
     chosen = random.Random(20261121)
     kept = folder_of(data)
     kinds = {name.rpartition("/")[2].partition(".")[2] for name in kept}
@@ -85,7 +85,7 @@ def test_any_flipped_byte_of_any_file_is_found(published: Workshop, data: Path) 
 
 
 @pytest.mark.parametrize("damage", ["cut", "longer", "missing", "empty"])
-def test_files_of_another_length_or_none_are_found(published: Workshop, data: Path, damage: str) -> None:
+def test_files_of_another_length_or_none_are_found(published: DataFolder, data: Path, damage: str) -> None:
     for name, content in folder_of(data).items():
         path = data / "files" / name
         if damage == "missing":
@@ -116,7 +116,7 @@ def test_files_of_another_length_or_none_are_found(published: Workshop, data: Pa
         "DELETE FROM revision_segments WHERE segment_id = (SELECT max(segment_id) FROM revision_segments)",
     ],
 )
-def test_a_catalog_that_was_tampered_with_is_found(published: Workshop, data: Path, tampering: str) -> None:
+def test_a_catalog_that_was_tampered_with_is_found(published: DataFolder, data: Path, tampering: str) -> None:
     published.catalog.close()
     with closing(sqlite3.connect(data / "catalog.sqlite")) as database:
         assert database.execute(tampering).rowcount > 0
@@ -125,70 +125,72 @@ def test_a_catalog_that_was_tampered_with_is_found(published: Workshop, data: Pa
         assert verify(store)[1]
 
 
-def test_a_swap_of_two_whole_files_is_found(published: Workshop, data: Path) -> None:
+def test_a_swap_of_two_whole_files_is_found(published: DataFolder, data: Path) -> None:
     first, second = sorted(name for name in folder_of(data) if name.endswith(".v1"))[:2]
     shutil.copy(data / "files" / first, data / "files" / second)
     assert [fault.where for fault in verify(published.store)[1]] == [second]
 
 
 def test_restore_puts_an_older_revision_in_force_with_equal_contents_after_a_sweep(
-    workshop: Workshop, tmp_path: Path, data: Path
+    data_folder: DataFolder, tmp_path: Path, data: Path
 ) -> None:
-    old = in_force(publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1", "0E-20")))
-    forms = {f.rendering: unpacked(data / "files" / f.path) for f in workshop.catalog.files(old.id)}
-    new = in_force(publish_bytes(workshop, tmp_path / "b", amounts(Kind.USAGE, "2")))
-    assert sweep(workshop.store, LATER).files == 3
-    assert [file.rendering for file in workshop.catalog.files(old.id)] == [Rendering.LAKE]
-    assert verify(workshop.store)[1] == []
+    old = in_force(publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, "1", "0E-20")))
+    forms = {f.rendering: unpacked(data / "files" / f.path) for f in data_folder.catalog.files(old.id)}
+    new = in_force(publish_bytes(data_folder, tmp_path / "b", amounts(Kind.USAGE, "2")))
+    assert sweep(data_folder.store, LATER).files == 3
+    assert [file.rendering for file in data_folder.catalog.files(old.id)] == [Rendering.LAKE]
+    assert verify(data_folder.store)[1] == []
 
-    restore(workshop, old)
-    again = workshop.catalog.in_force(USAGE)
+    restore(data_folder, old)
+    again = data_folder.catalog.in_force(USAGE)
     assert again is not None
-    assert (again.id, again.etag, len(workshop.catalog.revisions(USAGE))) == (old.id, old.etag, 2)
-    assert {f.rendering: unpacked(data / "files" / f.path) for f in workshop.catalog.files(old.id)} == forms
-    assert sorted(str(item["billingPreTaxTotal"]) for item in v1_items(workshop, old)) == ["0E-20", "1"]
-    assert verify(workshop.store)[1] == []
-    restore(workshop, again)
-    restore(workshop, new)
-    assert [str(item["BillingPreTaxTotal"]) for item in blob_items(workshop, new)] == ["2"]
-    assert listed(workshop) == set(folder_of(data))
+    assert (again.id, again.etag, len(data_folder.catalog.revisions(USAGE))) == (old.id, old.etag, 2)
+    assert {f.rendering: unpacked(data / "files" / f.path) for f in data_folder.catalog.files(old.id)} == forms
+    assert sorted(str(item["billingPreTaxTotal"]) for item in v1_items(data_folder, old)) == ["0E-20", "1"]
+    assert verify(data_folder.store)[1] == []
+    restore(data_folder, again)
+    restore(data_folder, new)
+    assert [str(item["BillingPreTaxTotal"]) for item in blob_items(data_folder, new)] == ["2"]
+    assert listed(data_folder) == set(folder_of(data))
 
 
-def test_a_failed_restore_leaves_no_orphan(workshop: Workshop, tmp_path: Path, data: Path) -> None:
-    old = in_force(publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1")))
-    publish_bytes(workshop, tmp_path / "b", amounts(Kind.USAGE, "2"))
-    sweep(workshop.store, LATER)
-    [lake] = [file.path for file in workshop.catalog.files(old.id)]
+def test_a_failed_restore_leaves_no_orphan(data_folder: DataFolder, tmp_path: Path, data: Path) -> None:
+    old = in_force(publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, "1")))
+    publish_bytes(data_folder, tmp_path / "b", amounts(Kind.USAGE, "2"))
+    sweep(data_folder.store, LATER)
+    [lake] = [file.path for file in data_folder.catalog.files(old.id)]
     (data / "files" / lake).unlink()
     before = folder_of(data)
     with pytest.raises(Exception, match=r"missing|No such file"):
-        restore(workshop, old)
+        restore(data_folder, old)
     assert folder_of(data) == before
 
 
-def test_withdraw_takes_a_dataset_out_of_force_and_keeps_it(workshop: Workshop, tmp_path: Path, data: Path) -> None:
-    revision = in_force(publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1")))
+def test_withdraw_takes_a_dataset_out_of_force_and_keeps_it(
+    data_folder: DataFolder, tmp_path: Path, data: Path
+) -> None:
+    revision = in_force(publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, "1")))
     before = folder_of(data)
-    assert withdraw(workshop, USAGE).id == revision.id
-    assert workshop.catalog.in_force(USAGE) is None
+    assert withdraw(data_folder, USAGE).id == revision.id
+    assert data_folder.catalog.in_force(USAGE) is None
     assert folder_of(data) == before
     with pytest.raises(MissingError):
-        withdraw(workshop, USAGE)
-    again = publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1"))
+        withdraw(data_folder, USAGE)
+    again = publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, "1"))
     assert again.changed
     assert in_force(again).id != revision.id
 
 
-def test_restore_and_withdraw_wait_for_no_publication(workshop: Workshop, tmp_path: Path) -> None:
-    revision = in_force(publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1")))
-    with workshop.store.hold([USAGE]):
+def test_restore_and_withdraw_wait_for_no_publication(data_folder: DataFolder, tmp_path: Path) -> None:
+    revision = in_force(publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, "1")))
+    with data_folder.store.hold([USAGE]):
         with pytest.raises(LockedError):
-            withdraw(workshop, USAGE)
+            withdraw(data_folder, USAGE)
         with pytest.raises(LockedError):
-            restore(workshop, revision)
+            restore(data_folder, revision)
 
 
-def test_sweep_leaves_alone_what_is_in_force_shared_or_young(published: Workshop, data: Path) -> None:
+def test_sweep_leaves_alone_what_is_in_force_shared_or_young(published: DataFolder, data: Path) -> None:
     before = folder_of(data)
     assert sweep(published.store, NOW + timedelta(hours=47)) == Swept(0, 0, 0, 0, 0)
     assert folder_of(data) == before
@@ -200,7 +202,7 @@ def test_sweep_leaves_alone_what_is_in_force_shared_or_young(published: Workshop
     assert verify(published.store)[1] == []
 
 
-def test_sweep_forgets_revisions_by_retention_and_never_one_in_force(published: Workshop, data: Path) -> None:
+def test_sweep_forgets_revisions_by_retention_and_never_one_in_force(published: DataFolder, data: Path) -> None:
     swept = sweep(published.store, NOW + timedelta(days=91))
     assert swept.revisions == 2
     assert len(published.catalog.revisions(USAGE)) == 1
@@ -210,7 +212,7 @@ def test_sweep_forgets_revisions_by_retention_and_never_one_in_force(published: 
     assert folders == {(data / "files" / path).parent for path in listed(published)}
 
 
-def test_sweep_deletes_the_leftovers_of_the_dead_and_not_of_the_living(published: Workshop, data: Path) -> None:
+def test_sweep_deletes_the_leftovers_of_the_dead_and_not_of_the_living(published: DataFolder, data: Path) -> None:
     before = folder_of(data)
     alive = published.store.begin(NOW)
     with alive.create(USAGE, "whole", Rendering.V1) as writer:
@@ -228,12 +230,12 @@ def test_sweep_deletes_the_leftovers_of_the_dead_and_not_of_the_living(published
 
 
 def test_a_death_at_any_point_leaves_the_old_truth_or_the_new_one(
-    workshop: Workshop, tmp_path: Path, data: Path
+    data_folder: DataFolder, tmp_path: Path, data: Path
 ) -> None:
     class Died(BaseException):
         pass
 
-    old = publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1"))
+    old = publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, "1"))
     before = folder_of(data)
     for point in ("locked", "read", "lake written", "rendered", "sealed", "committed"):
 
@@ -242,21 +244,21 @@ def test_a_death_at_any_point_leaves_the_old_truth_or_the_new_one(
                 raise Died
 
         with pytest.raises(Died):
-            publish_bytes(replace(workshop, stop=die), tmp_path / "b", amounts(Kind.USAGE, "2"))
-        assert verify(workshop.store)[1] == []
-        assert listed(workshop) == set(folder_of(data))
-        current = workshop.catalog.in_force(USAGE)
+            publish_bytes(replace(data_folder, stop=die), tmp_path / "b", amounts(Kind.USAGE, "2"))
+        assert verify(data_folder.store)[1] == []
+        assert listed(data_folder) == set(folder_of(data))
+        current = data_folder.catalog.in_force(USAGE)
         assert current is not None
         assert (current.id == in_force(old).id) == (point != "committed")
     assert before.items() <= folder_of(data).items()
-    again = publish_bytes(workshop, tmp_path / "b", amounts(Kind.USAGE, "2"))
+    again = publish_bytes(data_folder, tmp_path / "b", amounts(Kind.USAGE, "2"))
     assert not again.changed
     assert again.contents.line_items == 1
 
 
-def test_the_bytes_of_a_blob_are_those_of_its_line_items_alone(workshop: Workshop, tmp_path: Path) -> None:
-    revision = in_force(publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1")))
-    [file] = workshop.catalog.files(revision.id, Rendering.GRAPH_FULL)
-    [content] = [path.read_bytes() for path in paths(workshop, revision, file.rendering)]
+def test_the_bytes_of_a_blob_are_those_of_its_line_items_alone(data_folder: DataFolder, tmp_path: Path) -> None:
+    revision = in_force(publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, "1")))
+    [file] = data_folder.catalog.files(revision.id, Rendering.GRAPH_FULL)
+    [content] = [path.read_bytes() for path in paths(data_folder, revision, file.rendering)]
     assert content[4:8] == b"\0\0\0\0", "no time of its making"
     assert gzip.decompress(content).endswith(b"}\n")

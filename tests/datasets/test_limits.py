@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.datasets.publish import Workshop
+from counterfoil.datasets.publishing import DataFolder
 from counterfoil.errors import FullDiskError
 from counterfoil.model import Kind
 from counterfoil.storage.engines import open_store
@@ -109,16 +109,16 @@ def test_a_full_disk_publishes_nothing_and_says_so(
     monkeypatch.setattr("counterfoil.datasets.sort.Sorter.__init__.__kwdefaults__", {"run_size_bytes": run_size_bytes})
     data = small_disk / "data"
     with open_store(data) as store:
-        workshop = Workshop(store, lambda: NOW)
-        first = publish_bytes(workshop, tmp_path / "a", GOOD)
+        data_folder = DataFolder(store, lambda: NOW)
+        first = publish_bytes(data_folder, tmp_path / "a", GOOD)
         before = folder_of(data)
         content = hard_to_pack(6000)
         with pytest.raises(FullDiskError) as refused:
-            publish_bytes(workshop, tmp_path / "b", content)
+            publish_bytes(data_folder, tmp_path / "b", content)
         assert refused.value.remedy
         assert folder_of(data) == before
-        assert set(before) == listed(workshop)
-        assert publish_bytes(workshop, tmp_path / "a", GOOD).etag == first.etag
+        assert set(before) == listed(data_folder)
+        assert publish_bytes(data_folder, tmp_path / "a", GOOD).etag == first.etag
 
 
 def test_a_file_size_limit_is_told_without_a_traceback(tmp_path: Path) -> None:

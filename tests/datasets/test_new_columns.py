@@ -11,7 +11,7 @@ import pytest
 
 from counterfoil import columns
 from counterfoil.columns import Column, Type
-from counterfoil.datasets.publish import PublicationReceipt, Workshop
+from counterfoil.datasets.publishing import DataFolder, PublicationReceipt
 from counterfoil.datasets.restore import restore
 from counterfoil.datasets.sweep import sweep
 from counterfoil.datasets.verify import verify
@@ -25,8 +25,8 @@ PLAN = '"Compute \\u00e9"'
 LINES = raw_lines(Kind.USAGE, {"SavingsPlanName": PLAN, "Zone": "1.50"}, {"savingsplanname": PLAN}, {"Quantity": "1"})
 
 
-def digests(workshop: Workshop, receipt: PublicationReceipt) -> list[bytes]:
-    [path] = paths(workshop, in_force(receipt), Rendering.LAKE)
+def digests(data_folder: DataFolder, receipt: PublicationReceipt) -> list[bytes]:
+    [path] = paths(data_folder, in_force(receipt), Rendering.LAKE)
     found: list[bytes] = pq.read_table(path, columns=[DIGEST]).column(0).to_pylist()
     return found
 
@@ -43,58 +43,58 @@ def add_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_new_column_changes_no_hash_of_what_is_stored(
-    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_folder: DataFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = publish_bytes(workshop, tmp_path / "a", LINES)
+    before = publish_bytes(data_folder, tmp_path / "a", LINES)
     add_columns(monkeypatch)
-    assert verify(workshop.store)[1] == []
-    again = publish_bytes(workshop, tmp_path / "a", LINES)
+    assert verify(data_folder.store)[1] == []
+    again = publish_bytes(data_folder, tmp_path / "a", LINES)
     assert (again.changed, again.etag, again.revision) == (False, before.etag, before.revision)
-    elsewhere = publish_bytes(workshop, tmp_path / "a", LINES, dry_run=True)
+    elsewhere = publish_bytes(data_folder, tmp_path / "a", LINES, dry_run=True)
     assert elsewhere.etag == before.etag
 
 
 def test_an_attribute_that_leaves_extra_for_a_column_keeps_the_hash_of_its_line_items(
-    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_folder: DataFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = publish_bytes(workshop, tmp_path / "a", LINES)
-    old = digests(workshop, first)
+    first = publish_bytes(data_folder, tmp_path / "a", LINES)
+    old = digests(data_folder, first)
     add_columns(monkeypatch)
-    publish_bytes(workshop, tmp_path / "b", raw_lines(Kind.USAGE, {}))
-    second = publish_bytes(workshop, tmp_path / "a", LINES)
-    assert (second.etag, digests(workshop, second)) == (first.etag, old)
-    stored = lake_items(workshop, in_force(second))
+    publish_bytes(data_folder, tmp_path / "b", raw_lines(Kind.USAGE, {}))
+    second = publish_bytes(data_folder, tmp_path / "a", LINES)
+    assert (second.etag, digests(data_folder, second)) == (first.etag, old)
+    stored = lake_items(data_folder, in_force(second))
     assert sorted(item.get("SavingsPlanName", "") for item in stored) == ["", "Compute é", "Compute é"]
     assert [item for item in stored if "Extra" in item] == []
-    assert sorted(str(item.get("zone")) for item in v1_items(workshop, in_force(second))) == ["1.50", "None", "None"]
-    assert verify(workshop.store)[1] == []
+    assert sorted(str(item.get("zone")) for item in v1_items(data_folder, in_force(second))) == ["1.50", "None", "None"]
+    assert verify(data_folder.store)[1] == []
 
 
 def test_a_rendering_made_again_has_the_attributes_its_lake_file_was_written_with(
-    workshop: Workshop, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+    data_folder: DataFolder, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = in_force(publish_bytes(workshop, tmp_path / "a", LINES))
-    full, v1 = blob_items(workshop, old), v1_items(workshop, old)
-    publish_bytes(workshop, tmp_path / "b", raw_lines(Kind.USAGE, {}))
-    sweep(workshop.store, LATER)
+    old = in_force(publish_bytes(data_folder, tmp_path / "a", LINES))
+    full, v1 = blob_items(data_folder, old), v1_items(data_folder, old)
+    publish_bytes(data_folder, tmp_path / "b", raw_lines(Kind.USAGE, {}))
+    sweep(data_folder.store, LATER)
     add_columns(monkeypatch)
-    restore(workshop, old)
-    assert (blob_items(workshop, old), v1_items(workshop, old)) == (full, v1)
-    assert verify(workshop.store)[1] == []
+    restore(data_folder, old)
+    assert (blob_items(data_folder, old), v1_items(data_folder, old)) == (full, v1)
+    assert verify(data_folder.store)[1] == []
 
 
 def test_an_older_program_reads_and_renders_what_a_newer_one_wrote(
-    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_folder: DataFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as newer:
         add_columns(newer)
-        published = publish_bytes(workshop, tmp_path / "a", LINES)
-        full, v1 = blob_items(workshop, in_force(published)), v1_items(workshop, in_force(published))
-    assert verify(workshop.store)[1] == []
-    again = publish_bytes(workshop, tmp_path / "a", LINES)
+        published = publish_bytes(data_folder, tmp_path / "a", LINES)
+        full, v1 = blob_items(data_folder, in_force(published)), v1_items(data_folder, in_force(published))
+    assert verify(data_folder.store)[1] == []
+    again = publish_bytes(data_folder, tmp_path / "a", LINES)
     assert (again.changed, again.etag) == (False, published.etag)
-    publish_bytes(workshop, tmp_path / "b", raw_lines(Kind.USAGE, {}))
-    sweep(workshop.store, LATER)
-    restore(workshop, in_force(published))
-    assert blob_items(workshop, in_force(published)) == full
-    assert v1_items(workshop, in_force(published)) == v1
+    publish_bytes(data_folder, tmp_path / "b", raw_lines(Kind.USAGE, {}))
+    sweep(data_folder.store, LATER)
+    restore(data_folder, in_force(published))
+    assert blob_items(data_folder, in_force(published)) == full
+    assert v1_items(data_folder, in_force(published)) == v1

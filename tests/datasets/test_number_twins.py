@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil import lake, numbers
-from counterfoil.datasets import amounts
+from counterfoil.datasets import bulk_numbers
 from counterfoil.line_items.totals import Totals, summed_names
 from counterfoil.model import Kind
 from tests.datasets.exploring import examples
@@ -23,7 +23,7 @@ COLUMNS = st.lists(KEPT | st.none(), max_size=6) | st.lists(PLAIN, max_size=12)
 def test_sums_are_those_of_the_reference(texts: list[str | None]) -> None:
     there = [text for text in texts if text is not None]
     expected = numbers.plain(numbers.total(there))
-    assert numbers.plain(amounts.total(pa.array(texts, pa.string()))) == expected
+    assert numbers.plain(bulk_numbers.total(pa.array(texts, pa.string()))) == expected
     currency, *columns = summed_names(Kind.USAGE)
     totals = Totals()
     arrays = {currency: pa.array(["EUR"] * len(texts), pa.string()), columns[0]: pa.array(texts, pa.string())}
@@ -39,7 +39,7 @@ def test_the_lakes_decimals_are_those_of_the_reference(texts: list[str | None]) 
     largest = numbers.for_lake("9999999999999.999999999999999")[0]
     expected = [None if text is None else min(max(numbers.for_lake(text)[0], -largest), largest) for text in texts]
     rounded = sum(numbers.for_lake(text)[1] for text in texts if text is not None)
-    for decimals in (amounts.decimals, lake.decimals_of):
+    for decimals in (bulk_numbers.decimals, lake.decimals_of):
         found, count = decimals(array)
         assert (found.to_pylist(), count) == (expected, rounded)
     found, count = lake.decimals_of(array.dictionary_encode())

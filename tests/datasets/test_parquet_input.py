@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from counterfoil.client.line_items.files import LakeFile
+from counterfoil.client.line_items.pull_files import LakeFile
 from counterfoil.columns import EXTRA
-from counterfoil.datasets.publish import Input, Workshop, publish
+from counterfoil.datasets.publishing import DataFolder, Input, publish
 from counterfoil.errors import DamagedInputError, InputError
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.model import Kind, Rendering
@@ -48,26 +48,26 @@ def written(path: Path, columns: Mapping[str, pa.Array]) -> str:
     return str(path)
 
 
-def stored(workshop: Workshop, path: Path, columns: Mapping[str, pa.Array]) -> dict[str, str]:
-    [receipt] = publish(workshop, [Input(written(path, columns), UNBILLED)])
-    [item] = lake_items(workshop, in_force(receipt))
+def stored(data_folder: DataFolder, path: Path, columns: Mapping[str, pa.Array]) -> dict[str, str]:
+    [receipt] = publish(data_folder, [Input(written(path, columns), UNBILLED)])
+    [item] = lake_items(data_folder, in_force(receipt))
     return item
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_what_the_lake_holds_is_published_as_the_same_line_items(
-    kind: Kind, workshop: Workshop, tmp_path: Path
+    kind: Kind, data_folder: DataFolder, tmp_path: Path
 ) -> None:
     lines = line_items(kind, 60)[::2]
     lines += [raw_line(kind, {"Novel": "[1.0, 2]", "Other": '"x"', "InvoiceNumber": '""'}).encode()]
-    first = publish_bytes(workshop, tmp_path / "lines", b"\n".join(lines))
-    served = [Input(str(path), UNBILLED) for path in paths(workshop, in_force(first), Rendering.LAKE)]
+    first = publish_bytes(data_folder, tmp_path / "lines", b"\n".join(lines))
+    served = [Input(str(path), UNBILLED) for path in paths(data_folder, in_force(first), Rendering.LAKE)]
     pulled = tmp_path / "pulled.parquet"
     with LakeFile(pulled, kind) as lake:
         lake.add(LineReader(kind).read(lines, fail))
         lake.finish()
     for inputs in (served, [Input(str(pulled), UNBILLED)]):
-        [again] = publish(workshop, inputs)
+        [again] = publish(data_folder, inputs)
         assert (again.etag, again.changed) == (first.etag, False)
 
 
@@ -108,14 +108,14 @@ def test_what_the_lake_holds_is_published_as_the_same_line_items(
     ],
 )
 def test_a_value_of_any_exact_type_is_stored_as_its_exact_text(
-    workshop: Workshop, tmp_path: Path, name: str, array: pa.Array, column: str, text: str | None
+    data_folder: DataFolder, tmp_path: Path, name: str, array: pa.Array, column: str, text: str | None
 ) -> None:
-    assert stored(workshop, tmp_path / "a.parquet", {name: array}).get(column) == text
+    assert stored(data_folder, tmp_path / "a.parquet", {name: array}).get(column) == text
 
 
-def test_the_exact_text_counts_and_not_the_decimal_beside_it(workshop: Workshop, tmp_path: Path) -> None:
+def test_the_exact_text_counts_and_not_the_decimal_beside_it(data_folder: DataFolder, tmp_path: Path) -> None:
     both = {"Quantity": pa.array([Decimal("0.2")], pa.decimal128(28, 15)), "QuantityText": pa.array(["0.20"])}
-    assert stored(workshop, tmp_path / "a.parquet", both)["Quantity"] == "0.20"
+    assert stored(data_folder, tmp_path / "a.parquet", both)["Quantity"] == "0.20"
 
 
 AMOUNT = Decimal("1.50")
@@ -136,10 +136,10 @@ AMOUNT = Decimal("1.50")
     ],
 )
 def test_a_value_that_agrees_with_the_exact_text_beside_it_is_not_read(
-    workshop: Workshop, tmp_path: Path, value: pa.Array, text: str
+    data_folder: DataFolder, tmp_path: Path, value: pa.Array, text: str
 ) -> None:
     both = {"Quantity": value, "QuantityText": pa.array([text])}
-    assert stored(workshop, tmp_path / "a.parquet", both)["Quantity"] == text
+    assert stored(data_folder, tmp_path / "a.parquet", both)["Quantity"] == text
 
 
 DAY = pa.array([1763596800], pa.timestamp("s"))
@@ -163,14 +163,14 @@ DAY = pa.array([1763596800], pa.timestamp("s"))
     ],
 )
 def test_a_value_without_text_or_another_than_the_text_beside_it_is_refused_by_its_column(
-    workshop: Workshop, tmp_path: Path, name: str, value: pa.Array, text: str | None
+    data_folder: DataFolder, tmp_path: Path, name: str, value: pa.Array, text: str | None
 ) -> None:
     column = "Quantity" if name == "quantity" else name
     both = {name: value, f"{column}Text": pa.array([text], pa.string())}
     with pytest.raises(InputError, match=f"{column}Text") as caught:
-        publish(workshop, [Input(written(tmp_path / "a.parquet", both), UNBILLED)])
+        publish(data_folder, [Input(written(tmp_path / "a.parquet", both), UNBILLED)])
     assert (caught.value.attribute, bool(caught.value.remedy)) == (name, True)
-    assert not workshop.catalog.datasets()
+    assert not data_folder.catalog.datasets()
 
 
 @pytest.mark.parametrize(
@@ -184,32 +184,32 @@ def test_a_value_without_text_or_another_than_the_text_beside_it_is_refused_by_i
     ],
 )
 def test_a_date_that_agrees_with_the_text_beside_it_is_not_read(
-    workshop: Workshop, tmp_path: Path, value: pa.Array, text: str
+    data_folder: DataFolder, tmp_path: Path, value: pa.Array, text: str
 ) -> None:
     both = {"ChargeStartDate": value, "ChargeStartDateText": pa.array([text])}
-    assert stored(workshop, tmp_path / "a.parquet", both)["ChargeStartDate"] == text
+    assert stored(data_folder, tmp_path / "a.parquet", both)["ChargeStartDate"] == text
 
 
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("spelled", [str.lower, str.upper, str])
 def test_a_lake_file_that_another_program_has_written_again_is_the_same_line_items(
-    kind: Kind, spelled: Callable[[str], str], workshop: Workshop, tmp_path: Path
+    kind: Kind, spelled: Callable[[str], str], data_folder: DataFolder, tmp_path: Path
 ) -> None:
     """It may have lost the description of the columns, and the letter case of their names."""
     lines = [*line_items(kind, 40)[::2], raw_line(kind, {"Novel": "[1.0, 2]", "InvoiceNumber": '""'}).encode()]
-    first = publish_bytes(workshop, tmp_path / "lines", b"\n".join(lines))
-    [lake] = paths(workshop, in_force(first), Rendering.LAKE)
+    first = publish_bytes(data_folder, tmp_path / "lines", b"\n".join(lines))
+    [lake] = paths(data_folder, in_force(first), Rendering.LAKE)
     table = pq.read_table(lake, partitioning=None).replace_schema_metadata(None)
     pq.write_table(table.rename_columns([spelled(name) for name in table.schema.names]), tmp_path / "again.parquet")
-    [again] = publish(workshop, [Input(str(tmp_path / "again.parquet"), UNBILLED)])
+    [again] = publish(data_folder, [Input(str(tmp_path / "again.parquet"), UNBILLED)])
     assert (again.etag, again.changed) == (first.etag, False)
 
 
 @pytest.mark.parametrize("name", ["LineItemSha256", "lineitemsha256"])
 def test_a_text_with_the_name_of_the_lakes_hashes_is_an_attribute_as_in_json_lines(
-    workshop: Workshop, tmp_path: Path, name: str
+    data_folder: DataFolder, tmp_path: Path, name: str
 ) -> None:
-    assert stored(workshop, tmp_path / "a.parquet", {name: pa.array(["x"])})[EXTRA] == f'{{"{name}":"x"}}'
+    assert stored(data_folder, tmp_path / "a.parquet", {name: pa.array(["x"])})[EXTRA] == f'{{"{name}":"x"}}'
 
 
 @pytest.mark.parametrize(
@@ -225,13 +225,13 @@ def test_a_text_with_the_name_of_the_lakes_hashes_is_an_attribute_as_in_json_lin
     ],
 )
 def test_a_column_without_exact_texts_is_refused_by_its_name(
-    workshop: Workshop, tmp_path: Path, name: str, array: pa.Array, reason: str
+    data_folder: DataFolder, tmp_path: Path, name: str, array: pa.Array, reason: str
 ) -> None:
     columns = {"CustomerName": pa.array(["x"])} if name == "customername" else {}
     with pytest.raises(InputError, match=reason) as caught:
-        publish(workshop, [Input(written(tmp_path / "a.parquet", {**columns, name: array}), UNBILLED)])
+        publish(data_folder, [Input(written(tmp_path / "a.parquet", {**columns, name: array}), UNBILLED)])
     assert (caught.value.attribute, bool(caught.value.remedy)) == (name, True)
-    assert not workshop.catalog.datasets()
+    assert not data_folder.catalog.datasets()
 
 
 @pytest.mark.parametrize(
@@ -247,50 +247,50 @@ def test_a_column_without_exact_texts_is_refused_by_its_name(
     ],
 )
 def test_a_bad_value_is_refused_with_its_row_as_in_any_other_format(
-    workshop: Workshop, tmp_path: Path, columns: Mapping[str, pa.Array], line: int, attribute: str
+    data_folder: DataFolder, tmp_path: Path, columns: Mapping[str, pa.Array], line: int, attribute: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        publish(workshop, [Input(written(tmp_path / "a.parquet", columns), UNBILLED)])
+        publish(data_folder, [Input(written(tmp_path / "a.parquet", columns), UNBILLED)])
     assert (caught.value.line, caught.value.attribute) == (line, attribute)
 
 
-def test_rows_are_numbered_through_the_whole_file(workshop: Workshop, tmp_path: Path) -> None:
+def test_rows_are_numbered_through_the_whole_file(data_folder: DataFolder, tmp_path: Path) -> None:
     rows = 12_000
     many: dict[str, Any] = {name: pa.concat_arrays([array] * rows) for name, array in LEAST.items()}
     many["Quantity"] = pa.array(["1"] * (rows - 1) + ["x"])
     with pytest.raises(InputError) as caught:
-        publish(workshop, [Input(written(tmp_path / "a.parquet", many), UNBILLED)])
+        publish(data_folder, [Input(written(tmp_path / "a.parquet", many), UNBILLED)])
     assert (caught.value.line, caught.value.attribute) == (rows, "Quantity")
 
 
 def test_damaged_parquet_and_parquet_that_cannot_be_read_at_any_place_are_refused(
-    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_folder: DataFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = written(tmp_path / "a.parquet", {})
     whole = Path(name).read_bytes()
     for damaged in (whole[:-20], whole[: len(whole) // 2], b"PAR1", whole[:10] + bytes(40) + whole[50:]):
         (tmp_path / "damaged").write_bytes(damaged)
         with pytest.raises(DamagedInputError, match="cut or corrupt") as caught:
-            publish(workshop, [Input(str(tmp_path / "damaged"), UNBILLED)])
+            publish(data_folder, [Input(str(tmp_path / "damaged"), UNBILLED)])
         assert ".." not in str(caught.value)
     described = pa.table(LEAST).replace_schema_metadata({"counterfoil": '{"columns": {"PartnerId": 1}}'})
     pq.write_table(described, tmp_path / "described")
     with pytest.raises(DamagedInputError, match="does not describe its columns"):
-        publish(workshop, [Input(str(tmp_path / "described"), UNBILLED)])
+        publish(data_folder, [Input(str(tmp_path / "described"), UNBILLED)])
     (tmp_path / "packed").write_bytes(gzip.compress(whole))
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(whole))))
     for given in (str(tmp_path / "packed"), "-"):
         with pytest.raises(InputError, match="standard input or out of gzip"):
-            publish(workshop, [Input(given, UNBILLED)])
+            publish(data_folder, [Input(given, UNBILLED)])
 
 
-def test_billed_parquet_names_its_invoice(workshop: Workshop, tmp_path: Path) -> None:
+def test_billed_parquet_names_its_invoice(data_folder: DataFolder, tmp_path: Path) -> None:
     name = written(tmp_path / "a.parquet", {"InvoiceNumber": pa.array([INVOICE])})
-    [receipt] = publish(workshop, [Input(name)])
+    [receipt] = publish(data_folder, [Input(name)])
     assert receipt.dataset.scope.invoice == INVOICE
 
 
-def test_parquet_of_something_else_is_refused(workshop: Workshop, tmp_path: Path) -> None:
+def test_parquet_of_something_else_is_refused(data_folder: DataFolder, tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1]}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match="line item"):
-        publish(workshop, [Input(str(tmp_path / "a.parquet"), UNBILLED)])
+        publish(data_folder, [Input(str(tmp_path / "a.parquet"), UNBILLED)])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from counterfoil import lake, numbers
 from counterfoil.columns import EXTRA, LineItemTable, table_of
-from counterfoil.datasets import amounts, batch, digest, sort
+from counterfoil.datasets import batch, bulk_numbers, digest, sort
 from counterfoil.datasets.records import names_of, within
 from counterfoil.datasets.sort import Sorter
 from counterfoil.line_items import canonical
@@ -82,7 +82,7 @@ def test_digests_in_bulk_are_those_of_the_definition(
 @given(MANY)
 def test_quick_totals_are_those_of_the_plain_way(texts: list[str | None]) -> None:
     expected = numbers.total(text for text in texts if text is not None)
-    found = amounts.total(pa.array(["7", *texts], pa.string()).slice(1))
+    found = bulk_numbers.total(pa.array(["7", *texts], pa.string()).slice(1))
     assert (found, found.as_tuple().exponent) == (expected, expected.as_tuple().exponent)
 
 
@@ -90,8 +90,8 @@ def test_quick_totals_are_those_of_the_plain_way(texts: list[str | None]) -> Non
 @given(MANY)
 def test_quick_decimals_are_those_of_the_plain_way(texts: list[str | None]) -> None:
     array = pa.array(texts, pa.string())
-    assert amounts.decimals(array)[0].equals(lake.decimals_of(array)[0])
-    assert amounts.decimals(array)[1] == lake.decimals_of(array)[1]
+    assert bulk_numbers.decimals(array)[0].equals(lake.decimals_of(array)[0])
+    assert bulk_numbers.decimals(array)[1] == lake.decimals_of(array)[1]
 
 
 @pytest.mark.parametrize("pieces_together", [1, 3, 64])
@@ -123,4 +123,4 @@ def test_no_more_records_than_there_is_room_for() -> None:
 
 def test_a_total_of_many_large_amounts_is_exact() -> None:
     texts = ["-9999999999999." + "9" * 40, "12.5"] * 100_000
-    assert amounts.total(pa.array(texts)) == numbers.total(texts)
+    assert bulk_numbers.total(pa.array(texts)) == numbers.total(texts)

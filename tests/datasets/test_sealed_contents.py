@@ -14,10 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from counterfoil.columns import table_of
-from counterfoil.datasets import publish as publishing
-from counterfoil.datasets import seal
+from counterfoil.datasets import publishing, seal
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
+from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.verify import verify
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope, etag
@@ -58,24 +57,24 @@ def many(count: int) -> list[dict[str, str]]:
     ]
 
 
-def test_line_items_are_sorted_by_customer_subscription_and_date(workshop: Workshop, tmp_path: Path) -> None:
-    receipt = publish_bytes(workshop, tmp_path / "a", raw_lines(Kind.USAGE, *many(500)))
+def test_line_items_are_sorted_by_customer_subscription_and_date(data_folder: DataFolder, tmp_path: Path) -> None:
+    receipt = publish_bytes(data_folder, tmp_path / "a", raw_lines(Kind.USAGE, *many(500)))
     keys = [
         tuple(item[name].encode() for name in ("CustomerId", "SubscriptionId", "UsageDate"))
-        for item in blob_items(workshop, in_force(receipt))
+        for item in blob_items(data_folder, in_force(receipt))
     ]
     assert keys == sorted(keys)
     assert len(keys) == 500
 
 
 def test_order_spelling_runs_and_repetition_change_neither_etag_nor_bytes(
-    workshop: Workshop, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+    data_folder: DataFolder, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(seal, "ROW_GROUP_LINE_ITEMS", 60)
     monkeypatch.setattr(seal, "PART_LINE_ITEMS", 120)
     lines = many(500)
-    first = publish_bytes(workshop, tmp_path / "a", raw_lines(Kind.USAGE, *lines))
-    parts = [file.line_items for file in workshop.catalog.files(in_force(first).id, Rendering.LAKE)]
+    first = publish_bytes(data_folder, tmp_path / "a", raw_lines(Kind.USAGE, *lines))
+    parts = [file.line_items for file in data_folder.catalog.files(in_force(first).id, Rendering.LAKE)]
     assert parts == [120, 120, 120, 120, 20]
 
     v1_names = {column.name: column.v1 for column in table_of(Kind.USAGE).columns}
@@ -100,15 +99,15 @@ def test_order_spelling_runs_and_repetition_change_neither_etag_nor_bytes(
     inputs = [
         Input(write(tmp_path / name, part), UNBILLED) for name, part in [("b", spelled[:cut]), ("c", spelled[cut:])]
     ]
-    again = publish(workshop, inputs)
+    again = publish(data_folder, inputs)
     assert (tiny_runs, again) == ([1], [replace(first, changed=False)])
 
-    publish_bytes(workshop, tmp_path / "other", amounts(Kind.USAGE, "1"))
-    [third] = publish(workshop, inputs)
+    publish_bytes(data_folder, tmp_path / "other", amounts(Kind.USAGE, "1"))
+    [third] = publish(data_folder, inputs)
     assert third.etag == first.etag
 
     def contents(receipt: PublicationReceipt) -> list[tuple[str, bytes]]:
-        files = workshop.catalog.files(in_force(receipt).id)
+        files = data_folder.catalog.files(in_force(receipt).id)
         return [(re.sub("[0-9a-f]{32}", "", file.path), unpacked(data / "files" / file.path)) for file in files]
 
     assert contents(third) == contents(first)
@@ -116,20 +115,22 @@ def test_order_spelling_runs_and_repetition_change_neither_etag_nor_bytes(
     assert not list(data.rglob("sorting-*"))
 
 
-def test_the_etag_is_a_function_of_contents_alone(workshop: Workshop, tmp_path: Path) -> None:
-    whole = publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1", "2", "3"))
-    workshop.catalog.set_in_force(USAGE, None, in_force(whole).id, NOW)
-    publish_bytes(workshop, tmp_path / "b", amounts(Kind.USAGE, "3"), segment="x")
-    parts = publish_bytes(workshop, tmp_path / "c", amounts(Kind.USAGE, "2", "1"), segment="y")
+def test_the_etag_is_a_function_of_contents_alone(data_folder: DataFolder, tmp_path: Path) -> None:
+    whole = publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, "1", "2", "3"))
+    data_folder.catalog.set_in_force(USAGE, None, in_force(whole).id, NOW)
+    publish_bytes(data_folder, tmp_path / "b", amounts(Kind.USAGE, "3"), segment="x")
+    parts = publish_bytes(data_folder, tmp_path / "c", amounts(Kind.USAGE, "2", "1"), segment="y")
     assert parts.etag == whole.etag == etag(USAGE, parts.contents)
-    assert publish_bytes(workshop, tmp_path / "d", amounts(Kind.USAGE, "3", "2", "1.0"), segment="y").etag != whole.etag
+    assert (
+        publish_bytes(data_folder, tmp_path / "d", amounts(Kind.USAGE, "3", "2", "1.0"), segment="y").etag != whole.etag
+    )
 
 
 def test_absent_null_and_empty_count_as_alike_and_every_other_difference_counts(
-    workshop: Workshop, tmp_path: Path
+    data_folder: DataFolder, tmp_path: Path
 ) -> None:
     def tag(**values: str | None) -> str:
-        return publish_bytes(workshop, tmp_path / "a", raw_lines(Kind.USAGE, values), dry_run=True).etag
+        return publish_bytes(data_folder, tmp_path / "a", raw_lines(Kind.USAGE, values), dry_run=True).etag
 
     alike = {tag(), tag(SkuName="null"), tag(SkuName='""'), tag(skuName='""'), tag(UnitPrice="null"), tag(Strange='""')}
     assert len(alike) == 1
@@ -148,66 +149,68 @@ def test_absent_null_and_empty_count_as_alike_and_every_other_difference_counts(
     assert len({*different, *alike}) == len(different) + 1
 
 
-def test_no_two_bills_have_one_etag_because_somebody_chose_their_lines(workshop: Workshop, tmp_path: Path) -> None:
+def test_no_two_bills_have_one_etag_because_somebody_chose_their_lines(data_folder: DataFolder, tmp_path: Path) -> None:
     """Copies of a line, however many, are a bill of their own; a sum of hashes would cancel or collide."""
     copies = {
         name: publish_bytes(
-            workshop, tmp_path / name, raw_lines(Kind.USAGE, {"CustomerId": f'"{name}"'}) * 65_536, segment=name
+            data_folder, tmp_path / name, raw_lines(Kind.USAGE, {"CustomerId": f'"{name}"'}) * 65_536, segment=name
         )
         for name in ("aaaa", "bbbb")
     }
     assert copies["aaaa"].segment_contents.totals == copies["bbbb"].segment_contents.totals
     assert copies["aaaa"].segment_contents.digest != copies["bbbb"].segment_contents.digest
     assert in_force(copies["bbbb"]).contents.line_items == 2 * 65_536
-    assert verify(workshop.store)[1] == []
+    assert verify(data_folder.store)[1] == []
 
 
-def test_what_the_hash_takes_for_alike_never_decides_the_order(workshop: Workshop, tmp_path: Path) -> None:
+def test_what_the_hash_takes_for_alike_never_decides_the_order(data_folder: DataFolder, tmp_path: Path) -> None:
     """Absent, null and empty hash alike, but are stored as they came; the order of the input must not show."""
     alike: list[dict[str, str | None]] = [{}, {"SkuName": '""'}, {"UNKNOWN": "1"}, {"Unknown": "1"}, {"Unknown": '"1"'}]
     stored = []
     for turn in range(len(alike)):
         given = alike[turn:] + alike[:turn]
-        revision = in_force(publish_bytes(workshop, tmp_path / "a", raw_lines(Kind.USAGE, *given), segment=f"t{turn}"))
-        lake = paths(workshop, revision, Rendering.LAKE)[-1]
+        revision = in_force(
+            publish_bytes(data_folder, tmp_path / "a", raw_lines(Kind.USAGE, *given), segment=f"t{turn}")
+        )
+        lake = paths(data_folder, revision, Rendering.LAKE)[-1]
         stored.append(pq.read_table(lake).to_pylist())
     assert [each == stored[0] for each in stored] == [True] * len(alike)
 
 
-def test_blobs_are_one_gzip_member_and_empty_datasets_do_not_exist(workshop: Workshop, tmp_path: Path) -> None:
-    revision = in_force(publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "1", "2")))
+def test_blobs_are_one_gzip_member_and_empty_datasets_do_not_exist(data_folder: DataFolder, tmp_path: Path) -> None:
+    revision = in_force(publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, "1", "2")))
     for rendering in (Rendering.GRAPH_FULL, Rendering.GRAPH_BASIC):
-        [path] = paths(workshop, revision, rendering)
+        [path] = paths(data_folder, revision, rendering)
         assert path.read_bytes().count(b"\x1f\x8b\x08") == 1
         assert gzip.decompress(path.read_bytes()).count(b"\n") == 2
 
 
-def test_billed_data_has_no_v1_form(workshop: Workshop, tmp_path: Path) -> None:
-    revision = in_force(publish_bytes(workshop, tmp_path / "a", billed(Kind.USAGE, "1"), BILLED))
-    assert workshop.catalog.files(revision.id, Rendering.V1) == []
-    assert len(blob_lines(workshop, revision)) == len(lake_items(workshop, revision)) == 1
+def test_billed_data_has_no_v1_form(data_folder: DataFolder, tmp_path: Path) -> None:
+    revision = in_force(publish_bytes(data_folder, tmp_path / "a", billed(Kind.USAGE, "1"), BILLED))
+    assert data_folder.catalog.files(revision.id, Rendering.V1) == []
+    assert len(blob_lines(data_folder, revision)) == len(lake_items(data_folder, revision)) == 1
 
 
 def test_unknown_attributes_are_kept_verbatim_emitted_last_in_full_and_counted(
-    workshop: Workshop, tmp_path: Path
+    data_folder: DataFolder, tmp_path: Path
 ) -> None:
     lines = raw_lines(Kind.USAGE, {"Novel": ' { "b" : 1.00 , "a" : [ 1E5 , null ] } ', "Other": '"\\u00e9\\n"'}, {})
-    receipt = publish_bytes(workshop, tmp_path / "a", lines)
+    receipt = publish_bytes(data_folder, tmp_path / "a", lines)
     assert receipt.warnings == {"unknown Novel": 1, "unknown Other": 1, "inexact BillingPreTaxTotal": 2}
-    [line] = [line for line in blob_lines(workshop, in_force(receipt)) if b"Novel" in line]
+    [line] = [line for line in blob_lines(data_folder, in_force(receipt)) if b"Novel" in line]
     assert line.endswith(b',"Novel":{"b":1.00,"a":[1E5,null]},"Other":"\\u00e9\\n"}')
-    assert b"Novel" not in b"".join(blob_lines(workshop, in_force(receipt), Rendering.GRAPH_BASIC))
-    [item] = [item for item in v1_items(workshop, in_force(receipt)) if "Novel" in item]
+    assert b"Novel" not in b"".join(blob_lines(data_folder, in_force(receipt), Rendering.GRAPH_BASIC))
+    [item] = [item for item in v1_items(data_folder, in_force(receipt)) if "Novel" in item]
     assert item["Other"] == "é\n"
 
 
-def test_rounded_decimals_are_counted_in_the_receipt(workshop: Workshop, tmp_path: Path) -> None:
-    receipt = publish_bytes(workshop, tmp_path / "a", amounts(Kind.USAGE, "0.1999968000511991808131", "1.5"))
+def test_rounded_decimals_are_counted_in_the_receipt(data_folder: DataFolder, tmp_path: Path) -> None:
+    receipt = publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, "0.1999968000511991808131", "1.5"))
     assert receipt.warnings == {"inexact BillingPreTaxTotal": 1}
 
 
-def test_contents_add_up_to_what_was_given(workshop: Workshop, tmp_path: Path) -> None:
-    receipt = publish_bytes(workshop, tmp_path / "a", amounts(Kind.RECONCILIATION, "1", "2.5"))
+def test_contents_add_up_to_what_was_given(data_folder: DataFolder, tmp_path: Path) -> None:
+    receipt = publish_bytes(data_folder, tmp_path / "a", amounts(Kind.RECONCILIATION, "1", "2.5"))
     assert receipt.contents == Contents(
         2,
         receipt.contents.digest,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from counterfoil.columns import Type, table_of
-from counterfoil.datasets.publish import Workshop
+from counterfoil.datasets.publishing import DataFolder
 from counterfoil.errors import InputError
 from counterfoil.model import Kind, Rendering
 from tests.datasets.line_items import Number, blob_items, in_force, publish_bytes, strict, v1_items
@@ -68,33 +68,33 @@ def as_graph(kind: Kind, item: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_comes_back_by_v1_as_it_was(workshop: Workshop, tmp_path: Path, page: str) -> None:
+def test_a_page_comes_back_by_v1_as_it_was(data_folder: DataFolder, tmp_path: Path, page: str) -> None:
     content = (SPEC / page).read_bytes()
     given = strict(content)["items"]
-    revision = in_force(publish_bytes(workshop, tmp_path / page, content))
-    assert in_order(v1_items(workshop, revision)) == in_order([as_text(item) for item in given])
+    revision = in_force(publish_bytes(data_folder, tmp_path / page, content))
+    assert in_order(v1_items(data_folder, revision)) == in_order([as_text(item) for item in given])
     assert revision.contents.line_items == len(given)
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_comes_back_by_graph_as_the_codecs_say(workshop: Workshop, tmp_path: Path, page: str) -> None:
+def test_a_page_comes_back_by_graph_as_the_codecs_say(data_folder: DataFolder, tmp_path: Path, page: str) -> None:
     content, kind = (SPEC / page).read_bytes(), kind_of(page)
-    revision = in_force(publish_bytes(workshop, tmp_path / page, content))
+    revision = in_force(publish_bytes(data_folder, tmp_path / page, content))
     expected = [as_graph(kind, as_text(item)) for item in strict(content)["items"]]
-    full = blob_items(workshop, revision)
+    full = blob_items(data_folder, revision)
     assert in_order(full) == in_order(expected)
     order = [column.name for column in table_of(kind).columns if column.graph]
     assert all(list(item) == [name for name in order if name in item] for item in full)
     basic = {column.name for column in table_of(kind).columns if column.graph and column.basic}
-    assert in_order(blob_items(workshop, revision, Rendering.GRAPH_BASIC)) == in_order(
+    assert in_order(blob_items(data_folder, revision, Rendering.GRAPH_BASIC)) == in_order(
         [{name: value for name, value in item.items() if name in basic} for item in expected]
     )
 
 
-def test_the_difference_between_the_codecs_is_seen_in_known_values(workshop: Workshop, tmp_path: Path) -> None:
+def test_the_difference_between_the_codecs_is_seen_in_known_values(data_folder: DataFolder, tmp_path: Path) -> None:
     page = "reconciliation-page-1.json"
-    revision = in_force(publish_bytes(workshop, tmp_path / page, (SPEC / page).read_bytes()))
-    by_name = {item["ProductName"]: item for item in blob_items(workshop, revision)}
+    revision = in_force(publish_bytes(data_folder, tmp_path / page, (SPEC / page).read_bytes()))
+    by_name = {item["ProductName"]: item for item in blob_items(data_folder, revision)}
     first = by_name["Microsoft 365 Phone System - Virtual User"]
     assert (first["ProductQualifiers"], first["Tier2MpnId"]) == ('["AddOn","Trial"]', "4649221")
     third = by_name["Test WAF-as-a-Service"]
@@ -104,17 +104,17 @@ def test_the_difference_between_the_codecs_is_seen_in_known_values(workshop: Wor
     assert (third["ProductCategory"], third["PCToBCExchangeRateDate"]) == ("", "2019-08-01T00:00:00Z")
 
 
-def test_usage_keeps_its_fifteen_digits_and_its_trailing_zero(workshop: Workshop, tmp_path: Path) -> None:
+def test_usage_keeps_its_fifteen_digits_and_its_trailing_zero(data_folder: DataFolder, tmp_path: Path) -> None:
     page = "usage-page-1.json"
-    receipt = publish_bytes(workshop, tmp_path / page, (SPEC / page).read_bytes())
-    items = v1_items(workshop, in_force(receipt))
+    receipt = publish_bytes(data_folder, tmp_path / page, (SPEC / page).read_bytes())
+    items = v1_items(data_folder, in_force(receipt))
     assert [item["quantity"] for item in items] == [Number("24.0")] * 2
     assert receipt.contents.plain_totals() == {"BillingPreTaxTotal": "61.4394668161102"}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("recon")])
-def test_the_same_page_with_its_defects_means_the_same(workshop: Workshop, tmp_path: Path, page: str) -> None:
-    whole = publish_bytes(workshop, tmp_path / page, (SPEC / page).read_bytes())
+def test_the_same_page_with_its_defects_means_the_same(data_folder: DataFolder, tmp_path: Path, page: str) -> None:
+    whole = publish_bytes(data_folder, tmp_path / page, (SPEC / page).read_bytes())
     body = json.loads((SPEC / page).read_bytes())
     for item in body["items"]:
         item["attributes/objectType"] = "OneTimeInvoiceLineItem"
@@ -122,19 +122,19 @@ def test_the_same_page_with_its_defects_means_the_same(workshop: Workshop, tmp_p
             item[key] = str(item[key])
         if item["productName"] == "Test WAF-as-a-Service":
             del item["invoiceLineItemType"], item["billingProvider"]
-    again = publish_bytes(workshop, tmp_path / "again.json", json.dumps(body).encode())
+    again = publish_bytes(data_folder, tmp_path / "again.json", json.dumps(body).encode())
     assert (again.etag, again.changed) == (whole.etag, False)
 
 
-def test_two_partners_on_one_page_are_refused(workshop: Workshop, tmp_path: Path) -> None:
+def test_two_partners_on_one_page_are_refused(data_folder: DataFolder, tmp_path: Path) -> None:
     page = json.loads((SPEC / "reconciliation-page-2.json").read_bytes())
     page["items"] += json.loads((SPEC / "reconciliation-page-2-other-partner.json").read_bytes())["items"]
     with pytest.raises(InputError) as refused:
-        publish_bytes(workshop, tmp_path / "page.json", json.dumps(page).encode())
+        publish_bytes(data_folder, tmp_path / "page.json", json.dumps(page).encode())
     assert (refused.value.attribute, refused.value.value) == ("PartnerId", "0c924e8d-4852-4692-a4d7-7dd0dc09ad80")
 
 
-def test_line_items_that_are_alike_are_all_kept(workshop: Workshop, tmp_path: Path) -> None:
+def test_line_items_that_are_alike_are_all_kept(data_folder: DataFolder, tmp_path: Path) -> None:
     page = (SPEC / "reconciliation-page-1.json").read_bytes()
     lines = json.dumps(json.loads(page)).encode() + b"\n"
-    assert publish_bytes(workshop, tmp_path / "pages.jsonl", lines * 3).contents.line_items == 9
+    assert publish_bytes(data_folder, tmp_path / "pages.jsonl", lines * 3).contents.line_items == 9

@@ -15,15 +15,15 @@ from click.testing import CliRunner, Result
 
 from counterfoil import cli
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Workshop
+from counterfoil.datasets.publishing import DataFolder
 from counterfoil.datasets.restore import restore, withdraw
 from counterfoil.datasets.sweep import sweep
 from counterfoil.datasets.verify import verify
 from counterfoil.errors import CounterfoilError, LostCatalogError
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.periods import utc_now
+from counterfoil.storage.catalog_rows import Revision
 from counterfoil.storage.engines import open_store
-from counterfoil.storage.records import Revision
 from tests.datasets.line_items import PARTNER, PERIOD, amounts, billed, folder_of, in_force, publish_bytes
 
 USAGE = Dataset(Kind.USAGE, PARTNER, Scope.unbilled(PERIOD, "EUR"))
@@ -40,17 +40,17 @@ def data(tmp_path: Path) -> Path:
     """A folder with segments, superseded revisions, a withdrawn dataset and a restored one whose rival was swept."""
     data = tmp_path / "data"
     with open_store(data) as store:
-        workshop, catalog = Workshop(store, utc_now), store.catalog
-        publish_bytes(workshop, tmp_path / "1", amounts(Kind.USAGE, "1"), segment="2026-11-01")
-        publish_bytes(workshop, tmp_path / "2", amounts(Kind.USAGE, "2"), segment="2026-11-02")
-        publish_bytes(workshop, tmp_path / "3", amounts(Kind.USAGE, "3"), segment="2026-11-02")
+        data_folder, catalog = DataFolder(store, utc_now), store.catalog
+        publish_bytes(data_folder, tmp_path / "1", amounts(Kind.USAGE, "1"), segment="2026-11-01")
+        publish_bytes(data_folder, tmp_path / "2", amounts(Kind.USAGE, "2"), segment="2026-11-02")
+        publish_bytes(data_folder, tmp_path / "3", amounts(Kind.USAGE, "3"), segment="2026-11-02")
         told = Assertions()
-        withdrawn = publish_bytes(workshop, tmp_path / "4", billed(Kind.RECONCILIATION, "4", invoice="G4"), told)
-        withdraw(workshop, withdrawn.dataset)
-        old = in_force(publish_bytes(workshop, tmp_path / "5", billed(Kind.RECONCILIATION, "5", invoice="G5"), told))
-        publish_bytes(workshop, tmp_path / "6", billed(Kind.RECONCILIATION, "6", invoice="G5"), told)
+        withdrawn = publish_bytes(data_folder, tmp_path / "4", billed(Kind.RECONCILIATION, "4", invoice="G4"), told)
+        withdraw(data_folder, withdrawn.dataset)
+        old = in_force(publish_bytes(data_folder, tmp_path / "5", billed(Kind.RECONCILIATION, "5", invoice="G5"), told))
+        publish_bytes(data_folder, tmp_path / "6", billed(Kind.RECONCILIATION, "6", invoice="G5"), told)
         sweep(store, utc_now() + LATER)
-        restore(workshop, old)
+        restore(data_folder, old)
         client, _ = catalog.add_client(PARTNER, "tool", utc_now())
         catalog.revoke_client(PARTNER, client.id, utc_now())
         assert verify(store)[1] == []
@@ -79,7 +79,7 @@ def older(data: Path) -> None:
     copy = data.parent / "older.sqlite"
     shutil.copy(data / "catalog.sqlite", copy)
     with open_store(data) as store:
-        withdraw(Workshop(store, utc_now), USAGE)
+        withdraw(DataFolder(store, utc_now), USAGE)
     shutil.copy(copy, data / "catalog.sqlite")
 
 
@@ -132,7 +132,9 @@ def test_nobody_goes_on_without_the_catalog_of_the_files_and_a_rebuilt_one_is_so
     with open_store(data) as store:
         assert store.catalog.clients(PARTNER) == []
         assert store.unlisted() == []
-        again = publish_bytes(Workshop(store, utc_now), tmp_path / "7", amounts(Kind.USAGE, "7"), segment="2026-11-07")
+        again = publish_bytes(
+            DataFolder(store, utc_now), tmp_path / "7", amounts(Kind.USAGE, "7"), segment="2026-11-07"
+        )
     usage, _ = before[USAGE]
     assert usage is not None
     assert in_force(again).number == usage.number + 1
@@ -152,7 +154,7 @@ def test_a_publication_that_may_never_have_been_committed_is_not_put_in_force_bu
     with open_store(data) as store, pytest.MonkeyPatch.context() as patch:
         patch.setattr("counterfoil.storage.store.Publication._clean", lambda _: None)  # as after kill -9
         with pytest.raises(Died):
-            publish_bytes(Workshop(store, utc_now, stop=die), tmp_path / "8", amounts(Kind.USAGE, "8"), segment="x")
+            publish_bytes(DataFolder(store, utc_now, stop=die), tmp_path / "8", amounts(Kind.USAGE, "8"), segment="x")
         [lost] = store.catalog.unfinished_publications()
     before = state_of(data)
     moved(data)
@@ -177,14 +179,14 @@ def test_a_catalog_that_went_back_can_be_kept_and_what_it_lost_is_set_aside(data
     copy = tmp_path / "copy.sqlite"
     shutil.copy(data / "catalog.sqlite", copy)
     with open_store(data) as store:
-        lost = publish_bytes(Workshop(store, utc_now), tmp_path / "9", amounts(Kind.USAGE, "9"), segment="y")
+        lost = publish_bytes(DataFolder(store, utc_now), tmp_path / "9", amounts(Kind.USAGE, "9"), segment="y")
     shutil.copy(copy, data / "catalog.sqlite")
     files = folder_of(data)
     assert "went back in time" in run("list", "--data", str(data)).stderr
     assert run("rebuild", "--keep-catalog", "--data", str(data)).exit_code == 0
     assert run("verify", "--data", str(data)).exit_code == 1
     with open_store(data) as store:
-        again = publish_bytes(Workshop(store, utc_now), tmp_path / "9", amounts(Kind.USAGE, "9"), segment="y")
+        again = publish_bytes(DataFolder(store, utc_now), tmp_path / "9", amounts(Kind.USAGE, "9"), segment="y")
         assert again.etag == lost.etag
         sweep(store, utc_now())
     assert files.items() <= folder_of(data).items()
@@ -199,7 +201,7 @@ def test_a_backup_made_while_a_publication_was_open_deletes_no_file_of_it(tmp_pa
                 now.backup(backup)
 
     with open_store(data) as store:
-        publish_bytes(Workshop(store, utc_now, stop=back_up), tmp_path / "1", amounts(Kind.USAGE, "1"))
+        publish_bytes(DataFolder(store, utc_now, stop=back_up), tmp_path / "1", amounts(Kind.USAGE, "1"))
     shutil.copy(copy, data / "catalog.sqlite")
     files = folder_of(data)
     assert run("rebuild", "--keep-catalog", "--data", str(data)).exit_code == 0
@@ -216,7 +218,7 @@ def test_catalog_and_mark_set_back_together_are_noticed_and_nothing_is_written_o
     for name in ("catalog.sqlite", "files/catalog.json"):
         shutil.copy(data / name, tmp_path / Path(name).name)
     with open_store(data) as store:
-        withdraw(Workshop(store, utc_now), USAGE)
+        withdraw(DataFolder(store, utc_now), USAGE)
     shutil.copy(tmp_path / "catalog.sqlite", data / "catalog.sqlite")
     shutil.copy(tmp_path / "catalog.json", data / "files/catalog.json")
     files = folder_of(data)
@@ -240,10 +242,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder as a killed process leaves it: with its write-ahead log, after a publication and a revocation."""
     folder = tmp_path_factory.mktemp("sound")
     with open_store(folder / "data") as store:
-        workshop = Workshop(store, utc_now)
-        publish_bytes(workshop, folder / "1", amounts(Kind.USAGE, "1"))
+        data_folder = DataFolder(store, utc_now)
+        publish_bytes(data_folder, folder / "1", amounts(Kind.USAGE, "1"))
         one, _ = store.catalog.add_client(PARTNER, "one", utc_now())
-        publish_bytes(workshop, folder / "2", amounts(Kind.USAGE, "2"))
+        publish_bytes(data_folder, folder / "2", amounts(Kind.USAGE, "2"))
         store.catalog.revoke_client(PARTNER, one.id, utc_now())
         assert (folder / "data" / "catalog.sqlite-wal").stat().st_size
         shutil.copytree(folder / "data", folder / "copy")
@@ -304,5 +306,5 @@ def test_a_catalog_that_was_replaced_while_it_was_open_is_told(data: Path, tmp_p
         moved(data)
         assert run("rebuild", "--data", str(data)).exit_code == 0
         with pytest.raises(LostCatalogError):
-            publish_bytes(Workshop(store, utc_now), tmp_path / "8", amounts(Kind.USAGE, "8"), segment="x")
+            publish_bytes(DataFolder(store, utc_now), tmp_path / "8", amounts(Kind.USAGE, "8"), segment="x")
     assert run("list", "--data", str(data)).exit_code == 0

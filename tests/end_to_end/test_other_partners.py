@@ -19,7 +19,7 @@ import pytest
 from counterfoil.model import Kind
 from counterfoil.periods import Clocks, utc_now
 from counterfoil.server.app import create_app
-from counterfoil.server.startup import endpoints, opened
+from counterfoil.server.startup import endpoints, open_service
 from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
 from counterfoil.testing import PARTNER as A
@@ -231,7 +231,7 @@ def test_credentials_of_one_partner_are_nothing_at_anothers_authority(tmp_path: 
         for partner in (A, B):
             client, secret = catalog.add_client(partner, "tool", utc_now())
     with (
-        opened(settings, clocks, development=False) as service,
+        open_service(settings, clocks, development=False) as service,
         running(create_app(service), endpoints(service)[0]) as [bound],
         httpx.Client(base_url=bound.url) as caller,
     ):

@@ -18,7 +18,7 @@ from counterfoil.client.line_items.headings import columns_of
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.columns import LineItemTable, table_of
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Workshop
+from counterfoil.datasets.publishing import DataFolder
 from counterfoil.errors import ProofError
 from counterfoil.line_items.reference import LineItem, read_json_line
 from counterfoil.line_items.values import Refused
@@ -101,15 +101,15 @@ def as_set(items: list[dict[str, str]]) -> list[str]:
 
 
 def test_publish_judges_every_line_as_the_reference_does(
-    judged: Judged, workshop: Workshop, tmp_path: Path, record_property: Callable[[str, object], None]
+    judged: Judged, data_folder: DataFolder, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     rejects = tmp_path / "rejects"
     receipt = publish_bytes(
-        workshop, tmp_path / "a", b"\n".join(judged.lines), BILLED, rejects=rejects, allow_rejects=LINES
+        data_folder, tmp_path / "a", b"\n".join(judged.lines), BILLED, rejects=rejects, allow_rejects=LINES
     )
     refused = {json.loads(line)["line"] for line in rejects.read_text(encoding="utf-8").splitlines()}
     assert refused == {*range(1, len(judged.lines) + 1)} - judged.items.keys()
-    assert as_set(lake_items(workshop, in_force(receipt))) == as_set(list(judged.items.values()))
+    assert as_set(lake_items(data_folder, in_force(receipt))) == as_set(list(judged.items.values()))
     told = f"{len(judged.lines)} changed {judged.kind} lines (seed {SEED}), {len(judged.items)} of them accepted"
     record_property("told", f"{told}: one verdict by publish, pull, mirror and line_items()")
 
@@ -134,10 +134,10 @@ def test_pull_and_line_items_refuse_every_line_that_the_reference_refuses(
 
 @pytest.mark.parametrize("form", ["blobs", "parquet"])
 def test_what_is_pulled_and_mirrored_is_what_is_published(
-    judged: Judged, form: str, source: HostileSource, workshop: Workshop, tmp_path: Path
+    judged: Judged, form: str, source: HostileSource, data_folder: DataFolder, tmp_path: Path
 ) -> None:
     source.parts = [judged.good[::2], judged.good[1::2]]
-    published = publish_bytes(workshop, tmp_path / "a", b"\n".join(judged.good), BILLED)
+    published = publish_bytes(data_folder, tmp_path / "a", b"\n".join(judged.good), BILLED)
     with Client(source.url, TOKEN) as client:
         streamed = client.line_items(ask_billed(judged.kind, INVOICE))
         texts = [{name: text for name, text in item.items() if text is not None} for item in streamed]
@@ -146,7 +146,7 @@ def test_what_is_pulled_and_mirrored_is_what_is_published(
 
 
 def test_a_csv_gives_what_its_texts_give_published_and_mirrored(
-    judged: Judged, source: HostileSource, workshop: Workshop, tmp_path: Path
+    judged: Judged, source: HostileSource, data_folder: DataFolder, tmp_path: Path
 ) -> None:
     named = [(headed.heading, headed.column.name) for headed in columns_of(judged.kind)]
     names = {name for _, name in named}
@@ -155,8 +155,10 @@ def test_a_csv_gives_what_its_texts_give_published_and_mirrored(
     rows.writerow([heading for heading, _ in named])
     items = [{name: text for name, text in item.items() if name in names} for item in judged.items.values()]
     rows.writerows([[item.get(name, "") for _, name in named] for item in items])
-    receipt = publish_bytes(workshop, tmp_path / "a.csv", written.getvalue().encode(), BILLED)
-    stored = [{name: text for name, text in item.items() if text} for item in lake_items(workshop, in_force(receipt))]
+    receipt = publish_bytes(data_folder, tmp_path / "a.csv", written.getvalue().encode(), BILLED)
+    stored = [
+        {name: text for name, text in item.items() if text} for item in lake_items(data_folder, in_force(receipt))
+    ]
     assert as_set(stored) == as_set([{name: text for name, text in item.items() if text} for item in items])
     source.parts = [judged.good]
     assert mirrored(judged.kind, "csv", source, tmp_path)["eTag"] == receipt.etag

@@ -25,9 +25,9 @@ from counterfoil.server.server_parts import Service
 from counterfoil.server.web_server import Endpoint, running
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision
 from counterfoil.storage.engines import open_store
 from counterfoil.storage.files import Files
-from counterfoil.storage.records import NewFile, NewSegment, Revision
 from counterfoil.storage.store import Store
 from counterfoil.wire.tokens import Keyring
 from tests.committing import commit

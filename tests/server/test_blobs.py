@@ -22,7 +22,7 @@ import pytest
 from counterfoil.model import Rendering
 from counterfoil.server import blob_routes
 from counterfoil.storage import folder_files
-from counterfoil.storage.records import NewFile
+from counterfoil.storage.catalog_rows import NewFile
 from tests.server.serving import BILLED, NOW, OTHER, PARTNER, Place, serving
 
 SIZE = 3 * blob_routes.PIECE_BYTES + 12_345  # more than one piece, and not a whole number of them

@@ -15,8 +15,8 @@ from counterfoil.model import AttributeSet, Contents, Dataset, Kind, Rendering, 
 from counterfoil.periods import Clocks
 from counterfoil.server.export_operations import Exports
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision
 from counterfoil.storage.engines import open_store
-from counterfoil.storage.records import NewFile, NewSegment, Revision
 from counterfoil.wire.graph import ExportRequest, OperationStatus, Period
 from counterfoil.wire.tokens import Keyring, check_directory
 from tests.committing import commit

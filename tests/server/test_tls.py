@@ -82,7 +82,7 @@ def test_names_that_a_host_header_can_hold_are_taken(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["fd00::7", "[fd00::7", "[x]", "a:80", "a..b", "é" * 80])
 def test_names_that_no_host_header_holds_are_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="parted by commas"):
+    with pytest.raises(UsageError, match="separated by commas"):
         host_name(name)
 
 

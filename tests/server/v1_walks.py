@@ -18,7 +18,7 @@ import pytest
 
 from counterfoil.model import Contents, Dataset, Rendering
 from counterfoil.storage import v1_blocks
-from counterfoil.storage.records import NewFile, NewSegment, Revision
+from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision
 from counterfoil.storage.v1_blocks import BlockWriter
 from tests.committing import commit
 from tests.server.serving import NOW, PARTNER, UNBILLED, Place

@@ -17,8 +17,8 @@ from sqlalchemy import event
 
 from counterfoil.errors import CounterfoilError
 from counterfoil.model import AttributeSet, Contents, Dataset, Kind, Rendering, Scope
+from counterfoil.storage.catalog_rows import NewFile, NewSegment, Operation
 from counterfoil.storage.engines import open_store
-from counterfoil.storage.records import NewFile, NewSegment, Operation
 from counterfoil.storage.sqlite import SqliteDatabase
 from tests.committing import commit
 

@@ -17,8 +17,8 @@ import pytest
 
 from counterfoil.model import Contents, Dataset, Rendering
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision
 from counterfoil.storage.engines import open_store
-from counterfoil.storage.records import NewFile, NewSegment, Revision
 from counterfoil.storage.store import Store
 from tests import committing
 from tests.storage.memory import memory_store

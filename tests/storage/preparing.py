@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
-from counterfoil.storage.records import NewFile, NewSegment, Revision
+from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision
 from counterfoil.storage.store import Publication, Store
 from tests.committing import commit
 

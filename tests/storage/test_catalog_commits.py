@@ -12,7 +12,7 @@ import pytest
 from counterfoil.errors import MissingError, MovedError, UsageError
 from counterfoil.model import Dataset, Kind, Rendering, Scope, etag
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.records import NewSegment, Revision
+from counterfoil.storage.catalog_rows import NewSegment, Revision
 from tests.committing import commit
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"

@@ -7,7 +7,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,9 +25,9 @@ from counterfoil.errors import (
 )
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.storage import schema, sqlite
+from counterfoil.storage.catalog_rows import NewSegment
 from counterfoil.storage.engines import open_store
-from counterfoil.storage.failures import in_our_words, translated
-from counterfoil.storage.records import NewSegment
+from counterfoil.storage.failures import translated, translated_errors
 from counterfoil.storage.tables import meta, metadata
 from tests.committing import commit
 
@@ -57,7 +57,8 @@ def test_without_create_nothing_is_made(tmp_path: Path) -> None:
 
 
 def test_every_connection_is_durable_and_checks_references(tmp_path: Path) -> None:
-    with open_store(tmp_path).catalog as catalog, catalog._read() as one, catalog._read() as two:
+    with open_store(tmp_path).catalog as catalog, ExitStack() as stack:
+        one, two = (stack.enter_context(catalog._database.reading()) for _ in range(2))
         for connection in (one, two):
             asked = [
                 connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
@@ -218,7 +219,8 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_and_nothing_is_published(tmp_path: Path, make_segment: Callable[..., NewSegment]) -> None:
     with open_store(tmp_path).catalog as catalog:
         catalog.begin_publication("a" * 32, NOW)
-        with catalog._read() as connection:  # the only connection so far, and the pool's first for the commit
+        # The only connection so far, and the pool's first for the commit.
+        with catalog._database.reading() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
         many = [make_segment("a" * 32, USAGE, f"part-{n}", [n]) for n in range(500)]
@@ -240,11 +242,11 @@ def test_a_catalog_that_another_process_writes_to_is_busy(tmp_path: Path, monkey
 
 def test_readers_are_not_blocked_by_a_writer_and_see_one_moment(tmp_path: Path) -> None:
     with open_store(tmp_path).catalog as catalog:
-        with catalog._write() as writing:
+        with catalog._database.writing() as writing:
             writing.execute(meta.insert().values(key="new", value="row"))
-            with catalog._read() as reading:
+            with catalog._database.reading() as reading:
                 assert reading.execute(meta.select().where(meta.c.key == "new")).all() == []
-        with catalog._read() as reading:
+        with catalog._database.reading() as reading:
             assert len(reading.execute(meta.select().where(meta.c.key == "new")).all()) == 1
 
 
@@ -288,7 +290,7 @@ def sqlite_error(name: str) -> sqlite3.OperationalError:
     ids=str,
 )
 def test_foreign_errors_become_ours(error: Exception, ours: type[CounterfoilError]) -> None:
-    with pytest.raises(CounterfoilError) as told, in_our_words():
+    with pytest.raises(CounterfoilError) as told, translated_errors():
         raise error
     assert type(told.value) is ours
     assert told.value.remedy
@@ -298,7 +300,7 @@ def test_what_is_not_in_the_table_stays_what_it_is() -> None:
     """A defect of ours must not be taken for a bad disk."""
     assert translated(sqlite_error("SQLITE_CONSTRAINT_UNIQUE")) is None
     assert translated(sqlite3.ProgrammingError("no such column")) is None
-    with pytest.raises(FileNotFoundError), in_our_words():
+    with pytest.raises(FileNotFoundError), translated_errors():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 

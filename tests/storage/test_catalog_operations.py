@@ -12,7 +12,7 @@ import pytest
 from counterfoil.errors import BadRequestError
 from counterfoil.model import AttributeSet, Kind, Scope
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.records import Operation
+from counterfoil.storage.catalog_rows import Operation
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 OTHER = "1e195b37-4574-4539-bc42-0e539b9684c1"

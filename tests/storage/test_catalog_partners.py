@@ -12,8 +12,8 @@ import pytest
 from counterfoil.errors import MissingError, UsageError
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.catalog_rows import Revision
 from counterfoil.storage.engines import open_store
-from counterfoil.storage.records import Revision
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 OTHER = "1e195b37-4574-4539-bc42-0e539b9684c1"

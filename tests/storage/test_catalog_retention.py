@@ -12,7 +12,7 @@ import pytest
 from counterfoil.errors import MovedError
 from counterfoil.model import AttributeSet, Dataset, Kind, Rendering, Scope
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.records import Forgotten, NewFile, Operation, Revision
+from counterfoil.storage.catalog_rows import Forgotten, NewFile, Operation, Revision
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 USAGE = Dataset(Kind.USAGE, PARTNER, Scope(period="2026-11", currency="EUR"))

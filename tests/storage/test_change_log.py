@@ -8,7 +8,7 @@ import pytest
 
 from counterfoil.errors import LostCatalogError
 from counterfoil.model import Rendering
-from counterfoil.storage.change_log import opened, refuse_without_catalog, sealed
+from counterfoil.storage.change_log import refuse_without_catalog, sealed, unsealed
 from counterfoil.storage.changes import Mark
 from counterfoil.storage.places import change_path
 from counterfoil.storage.store import Store
@@ -70,7 +70,7 @@ def test_a_change_that_is_there_already_is_written_again_in_silence(store: Store
     mark, content = log.mark(), store.files.get(change_path(1))
     assert mark is not None
     assert content is not None
-    log.write(mark, {1: opened(content, "")})
+    log.write(mark, {1: unsealed(content, "")})
     assert store.files.get(change_path(1)) == content
 
 

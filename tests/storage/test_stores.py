@@ -11,7 +11,7 @@ import pytest
 
 from counterfoil.errors import DamagedError, LockedError, MovedError
 from counterfoil.model import Rendering
-from counterfoil.storage.change_log import opened, sealed
+from counterfoil.storage.change_log import sealed, unsealed
 from counterfoil.storage.files import Deleted, ReaderStream
 from counterfoil.storage.places import change_path, listing_of
 from counterfoil.storage.store import Store
@@ -79,10 +79,10 @@ def test_whoever_does_not_get_all_keeps_none(store: Store) -> None:
 def test_a_publication_that_was_committed_is_listed_beside_its_files(store: Store) -> None:
     revision = published(store, 1)
     [segment] = store.catalog.segments(revision.id)
-    listing = opened(store.files.get(listing_of(segment.publication)) or b"", "")
+    listing = unsealed(store.files.get(listing_of(segment.publication)) or b"", "")
     [entry] = listing["segments"]
     assert {file["path"] for file in entry["files"]} == {file.path for file in store.catalog.files(revision.id)}
-    change = opened(store.files.get(change_path(1)) or b"", "")
+    change = unsealed(store.files.get(change_path(1)) or b"", "")
     assert [each["id"] for each in change["revisions"]] == [revision.id]
     assert store.unlisted() == []
 

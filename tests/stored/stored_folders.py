@@ -24,7 +24,7 @@ from counterfoil.periods import BillingPeriod, Clocks
 from counterfoil.server.app import create_app
 from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.server.server_parts import Service
-from counterfoil.server.startup import opened
+from counterfoil.server.startup import open_service
 from counterfoil.server.web_server import Endpoint, running
 from counterfoil.settings import Settings
 from counterfoil.wire.graph import ExportRequest
@@ -105,7 +105,7 @@ def serving(data: Path, *, development: bool = True) -> Iterator[Served]:
     clocks = Clocks(business=lambda: NOW, wall=lambda: NOW)
     settings = Settings(data=data, public_url=SOURCE)
     with (
-        opened(settings, clocks, development=development) as service,
+        open_service(settings, clocks, development=development) as service,
         running(create_app(service), [Endpoint("127.0.0.1", 0)], grace_s=1) as [bound],
     ):
         transport = RoutedTransport(int(bound.url.rpartition(":")[2]))

@@ -12,7 +12,7 @@ import pytest
 
 from counterfoil.client import Api
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
+from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
 from counterfoil.datasets.rebuild import rebuild
 from counterfoil.datasets.restore import restore
 from counterfoil.datasets.sweep import sweep
@@ -21,8 +21,8 @@ from counterfoil.errors import LostCatalogError
 from counterfoil.lifetimes import UNBILLED_KEPT
 from counterfoil.model import Dataset, Kind, Rendering
 from counterfoil.server.identity.audiences import DEFAULT_AUDIENCE
+from counterfoil.storage.catalog_rows import Revision
 from counterfoil.storage.engines import open_store, open_to_rebuild
-from counterfoil.storage.records import Revision
 from counterfoil.storage.store import Store
 from tests.datasets.line_items import raw_lines
 from tests.stored.stored_folders import (
@@ -46,10 +46,10 @@ DAY = "2026-11-20"  # the segment of which there is a superseded one
 
 
 @pytest.fixture
-def workshop(data: Path) -> Iterator[Workshop]:
+def data_folder(data: Path) -> Iterator[DataFolder]:
     """The data folder, opened at the time it was made."""
     with open_store(data, create=False) as store:
-        yield Workshop(store, lambda: NOW)
+        yield DataFolder(store, lambda: NOW)
 
 
 def revisions_in(store: Store) -> dict[str, tuple[str, str, bool, dict[str, Any]]]:
@@ -128,34 +128,34 @@ def walked(served: Served, dataset: Dataset) -> list[dict[str, str]]:
         headers = {header["key"]: header["value"] for header in following["headers"]}
 
 
-def published(workshop: Workshop, content: bytes, path: Path, segment: str) -> PublicationReceipt:
+def published(data_folder: DataFolder, content: bytes, path: Path, segment: str) -> PublicationReceipt:
     """Publish unbilled usage as a segment."""
     path.write_bytes(content)
-    [receipt] = publish(workshop, [Input(str(path), Assertions(period=NOVEMBER), segment)])
+    [receipt] = publish(data_folder, [Input(str(path), Assertions(period=NOVEMBER), segment)])
     return receipt
 
 
-def test_all_of_it_is_sound_and_is_what_was_listed(workshop: Workshop, holds: Holds) -> None:
-    assert verify(workshop.store)[1] == []
-    assert workshop.store.unlisted() == []
-    assert revisions_in(workshop.store) == revisions_of(holds)
-    assert workshop.catalog.in_force(WITHDRAWN) is None
-    [client, revoked] = sorted(workshop.catalog.clients(PARTNER), key=lambda client: client.revoked_at is not None)
+def test_all_of_it_is_sound_and_is_what_was_listed(data_folder: DataFolder, holds: Holds) -> None:
+    assert verify(data_folder.store)[1] == []
+    assert data_folder.store.unlisted() == []
+    assert revisions_in(data_folder.store) == revisions_of(holds)
+    assert data_folder.catalog.in_force(WITHDRAWN) is None
+    [client, revoked] = sorted(data_folder.catalog.clients(PARTNER), key=lambda client: client.revoked_at is not None)
     assert (client.id, revoked.id) == (holds["client"]["id"], holds["client"]["revoked"])
     assert revoked.revoked_at is not None
 
 
-def test_it_holds_what_a_later_program_might_lose(workshop: Workshop, holds: Holds) -> None:
+def test_it_holds_what_a_later_program_might_lose(data_folder: DataFolder, holds: Holds) -> None:
     """So that nobody makes the folder anew with less in it."""
     usage = of(holds, USAGE)["graph"]
     assert [item["Zone"] for item in usage if "Zone" in item] == ["1.50", '"1.50"']
     assert "0E-20" in {item.get("UnitPrice") for item in usage}
     assert "+05:30" in str(usage)
     assert max(usage.count(item) for item in usage) == 3
-    current = workshop.catalog.in_force(USAGE)
+    current = data_folder.catalog.in_force(USAGE)
     assert current is not None
-    segments = {segment.name: segment for segment in workshop.catalog.segments(current.id)}
-    parts = workshop.catalog.files(current.id, Rendering.LAKE)
+    segments = {segment.name: segment for segment in data_folder.catalog.segments(current.id)}
+    parts = data_folder.catalog.files(current.id, Rendering.LAKE)
     assert {name: sum(part.segment_id == segments[name].id for part in parts) for name in segments} == {
         "2026-11-19": 2,
         DAY: 2,
@@ -211,58 +211,58 @@ def test_its_clients_sign_in_but_for_the_one_that_was_revoked(data: Path, holds:
 def test_a_swept_revision_and_a_withdrawn_one_are_restored_with_their_texts(data: Path, holds: Holds) -> None:
     restored = [swept_revision(holds), of(holds, WITHDRAWN, in_force=False), of(holds, INVOICE, in_force=False)]
     with serving(data) as served:
-        workshop = Workshop(served.service.store, lambda: NOW)
+        data_folder = DataFolder(served.service.store, lambda: NOW)
         for said, dataset in zip(restored, (USAGE, WITHDRAWN, INVOICE), strict=True):
-            restore(workshop, workshop.catalog.find_revision(said["revision"]))
+            restore(data_folder, data_folder.catalog.find_revision(said["revision"]))
             assert exported(served, dataset) == said["graph"]
             if not dataset.scope.is_billed:
                 assert walked(served, dataset) == said["v1"]
-            current = workshop.catalog.in_force(dataset)
+            current = data_folder.catalog.in_force(dataset)
             assert current is not None
             assert (current.id, current.etag) == (said["revision"], said["eTag"])
-        assert verify(workshop.store)[1] == []
+        assert verify(data_folder.store)[1] == []
 
 
-def test_it_is_swept_as_it_ages(data: Path, workshop: Workshop, holds: Holds) -> None:
+def test_it_is_swept_as_it_ages(data: Path, data_folder: DataFolder, holds: Holds) -> None:
     """First the renderings of what was superseded go, then superseded revisions of unbilled data, and nothing else."""
     for later, kept in ((timedelta(), 8), (timedelta(hours=49), 8), (UNBILLED_KEPT + timedelta(days=1), 5)):
-        sweep(workshop.store, NOW + later)
-        assert verify(workshop.store)[1] == []
-        assert workshop.store.unlisted() == []
-        assert len(revisions_in(workshop.store)) == kept
+        sweep(data_folder.store, NOW + later)
+        assert verify(data_folder.store)[1] == []
+        assert data_folder.store.unlisted() == []
+        assert len(revisions_in(data_folder.store)) == kept
     with serving(data) as served:
         assert exported(served, USAGE) == of(holds, USAGE)["graph"]
 
 
-def test_the_same_line_items_again_change_nothing(workshop: Workshop, holds: Holds) -> None:
+def test_the_same_line_items_again_change_nothing(data_folder: DataFolder, holds: Holds) -> None:
     """Published from the lake's own Parquet, with all that is in it."""
-    current = workshop.catalog.in_force(USAGE)
+    current = data_folder.catalog.in_force(USAGE)
     assert current is not None
-    for segment in workshop.catalog.segments(current.id):
-        [receipt] = publish_again(workshop, current, segment.id, segment.name)
+    for segment in data_folder.catalog.segments(current.id):
+        [receipt] = publish_again(data_folder, current, segment.id, segment.name)
         assert (receipt.changed, receipt.etag) == (False, of(holds, USAGE)["eTag"])
 
 
-def publish_again(workshop: Workshop, revision: Revision, segment_id: int, name: str) -> list[PublicationReceipt]:
+def publish_again(data_folder: DataFolder, revision: Revision, segment_id: int, name: str) -> list[PublicationReceipt]:
     """Publish the lake files of a segment."""
-    root = workshop.store.scratch.parent / "files"
-    parts = [part for part in workshop.catalog.files(revision.id, Rendering.LAKE) if part.segment_id == segment_id]
+    root = data_folder.store.scratch.parent / "files"
+    parts = [part for part in data_folder.catalog.files(revision.id, Rendering.LAKE) if part.segment_id == segment_id]
     asserted = Assertions(kind=Kind.USAGE, period=NOVEMBER)
-    return publish(workshop, [Input(str(root / part.path), asserted, name) for part in parts])[-1:]
+    return publish(data_folder, [Input(str(root / part.path), asserted, name) for part in parts])[-1:]
 
 
 def test_new_segments_and_datasets_are_published_into_it(
-    data: Path, workshop: Workshop, holds: Holds, tmp_path: Path
+    data: Path, data_folder: DataFolder, holds: Holds, tmp_path: Path
 ) -> None:
     before = of(holds, USAGE)["graph"]
-    more = published(workshop, raw_lines(Kind.USAGE, {"Quantity": "7"}), tmp_path / "more.jsonl", "2026-11-21")
+    more = published(data_folder, raw_lines(Kind.USAGE, {"Quantity": "7"}), tmp_path / "more.jsonl", "2026-11-21")
     assert (more.changed, more.contents.line_items) == (True, len(before) + 1)
-    replaced = published(workshop, raw_lines(Kind.USAGE, {"Quantity": "8"}), tmp_path / "again.jsonl", DAY)
+    replaced = published(data_folder, raw_lines(Kind.USAGE, {"Quantity": "8"}), tmp_path / "again.jsonl", DAY)
     assert replaced.changed
-    assert verify(workshop.store)[1] == []
-    restore(workshop, workshop.catalog.find_revision(of(holds, USAGE)["revision"]))
-    assert verify(workshop.store)[1] == []
-    workshop.catalog.close()
+    assert verify(data_folder.store)[1] == []
+    restore(data_folder, data_folder.catalog.find_revision(of(holds, USAGE)["revision"]))
+    assert verify(data_folder.store)[1] == []
+    data_folder.catalog.close()
     with serving(data) as served:
         assert exported(served, USAGE) == before
 

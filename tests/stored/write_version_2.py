@@ -23,15 +23,15 @@ from unittest.mock import patch
 from counterfoil.client import Api, Form
 from counterfoil.datasets import seal
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, Workshop, publish
+from counterfoil.datasets.publishing import DataFolder, Input, publish
 from counterfoil.datasets.restore import withdraw
 from counterfoil.datasets.sweep import sweep
 from counterfoil.errors import SourceError
 from counterfoil.generator import generate
 from counterfoil.model import Dataset, Rendering
 from counterfoil.periods import BillingPeriod
+from counterfoil.storage.catalog_rows import Revision
 from counterfoil.storage.engines import open_store
-from counterfoil.storage.records import Revision
 from counterfoil.storage.store import Store
 from counterfoil.storage.v1_blocks import BlockFile
 from tests.stored.stored_folders import (
@@ -141,7 +141,7 @@ class Writer:
         asserted = Assertions(
             kind=dataset.kind, invoice=dataset.scope.invoice, period=BillingPeriod.parse(period) if period else None
         )
-        [receipt] = publish(Workshop(self._store, lambda: now), [Input(str(file), asserted, segment)])
+        [receipt] = publish(DataFolder(self._store, lambda: now), [Input(str(file), asserted, segment)])
         revision = receipt.revision
         assert revision is not None
         v1 = [] if dataset.scope.is_billed else v1_texts(self._store, revision)
@@ -161,7 +161,7 @@ def write_data(writer: Writer, store: Store) -> dict[str, str]:
     writer.publish(at(20), INVOICED_USAGE, usage({"InvoiceNumber": "G016907411"}))
     corrected = {"InvoiceNumber": "G016907411", "CreditReasonCode": "Corrected"}
     writer.publish(at(21), INVOICE, licences(corrected, {**corrected, "ChargeType": "Renew"}))
-    withdraw(Workshop(store, lambda: at(21, 10)), WITHDRAWN)
+    withdraw(DataFolder(store, lambda: at(21, 10)), WITHDRAWN)
     client, secret = store.catalog.add_client(PARTNER, "billing program", at(21, 10))
     revoked, _ = store.catalog.add_client(PARTNER, "revoked program", at(21, 10))
     store.catalog.revoke_client(PARTNER, revoked.id, at(21, 11))

@@ -80,10 +80,10 @@ def test_what_faults_do_not_concern_passes(calls: Calls) -> None:
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ({"fault": "throtled"}, "'throtled' is no fault. Did you mean throttled"),
+        ({"fault": "throtled"}, "'throtled' is not a fault. Did you mean throttled"),
         ({"fault": "throttled", "kind": "blob"}, "nothing is called 'kind'"),
         ({"fault": "throttled", "onn": "blob"}, "Did you mean on?"),
-        ({"fault": "throttled", "on": "blobs"}, "'blobs' is no kind of request. Did you mean blob?"),
+        ({"fault": "throttled", "on": "blobs"}, "'blobs' is not a kind of request. Did you mean blob?"),
         ({"fault": "blob-missing", "on": ["page"]}, "it cannot strike 'page'. Choose from blob."),
         ({"fault": "throttled", "on": []}, "`on` is a list"),
         ({"fault": "throttled", "on": ["submit"], "at": [1]}, "`at` is for blobs and pages"),
@@ -98,8 +98,8 @@ def test_what_faults_do_not_concern_passes(calls: Calls) -> None:
         ({"fault": "nulls", "times": 2}, "it is how the source is, always"),
         ({"fault": "unannotated", "skip": 1}, "it is how the source is, always"),
         ({"fault": "unannotated", "at": 1}, "it is how the source is, everywhere"),
-        ({"on": ["blob"]}, "names no fault"),
-        ("throttled", "names no fault"),
+        ({"on": ["blob"]}, "does not name a fault"),
+        ("throttled", "does not name a fault"),
     ],
 )
 def test_a_rule_that_cannot_be_right_is_refused_with_what_may_have_been_meant(rule: object, said: str) -> None:

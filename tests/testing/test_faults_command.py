@@ -68,7 +68,7 @@ def test_a_seed_draws_a_mixture_that_is_printed_as_a_plan(tmp_path: Path) -> Non
         (["serve", "--dev", "--faults", "none.json"], "The plan of faults none.json cannot be read"),
         (
             ["serve", "--dev", "--faults", "bad.json"],
-            "bad.json, rule 1: 'throtled' is no fault. Did you mean throttled",
+            "bad.json, rule 1: 'throtled' is not a fault. Did you mean throttled",
         ),
         (["serve", "--dev", "--faults", ""], "cannot be read"),
     ],

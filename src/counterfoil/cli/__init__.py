@@ -1,9 +1,9 @@
 """The command line: parse, one call, print.
 
 Commands are listed in one table and imported only when asked for, so that `counterfoil --help` is quick and the
-plain install, which has no server libraries, still shows and runs what it can. What a newcomer would get wrong: a
-command neither catches errors nor exits. It raises, and the one place below turns what was raised into one line on
-stderr and an exit code: 0 good, 1 failed, 2 wrong use, 3 differences found, 4 try again later.
+plain install, which has no server libraries, still shows and runs what it can. A command neither catches errors nor
+exits: it raises, and the one place below turns what was raised into one line on stderr and an exit code: 0 good,
+1 failed, 2 wrong use, 3 differences found, 4 try again later.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from counterfoil.cli.options import Frame, NamedPath
+from counterfoil.cli.options import Invocation, NamedPath
 from counterfoil.cli.output import Output, OutputForm
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.settings import did_you_mean
@@ -29,7 +29,7 @@ from counterfoil.settings import did_you_mean
 EXIT_INTERRUPTED: Final = 130
 
 
-class Listed(NamedTuple):
+class CommandEntry(NamedTuple):
     """A command as the list of commands needs it: where it is, and a summary that needs no import to be shown."""
 
     module: str
@@ -37,24 +37,24 @@ class Listed(NamedTuple):
     summary: str
 
 
-COMMANDS: Final[dict[str, Listed]] = {
-    "demo": Listed("demo", "demo", "Publish sample data, serve it, fetch it back and prove it."),
-    "serve": Listed("serve", "serve", "Serve what is published."),
-    "partners": Listed("partners", "partners", "Say which partners may be served."),
-    "clients": Listed("partners", "clients", "Say which programs may sign in, and for which partner."),
-    "publish": Listed("publish", "publish", "Check line items and put them in force."),
-    "list": Listed("datasets", "list_datasets", "List what is published."),
-    "show": Listed("datasets", "show", "Show one dataset, its revisions and segments."),
-    "verify": Listed("datasets", "verify", "Recompute every count, sum and hash from the stored bytes."),
-    "restore": Listed("datasets", "restore", "Put an older revision in force."),
-    "withdraw": Listed("datasets", "withdraw", "Take a dataset out of force."),
-    "generate": Listed("generate", "generate", "Write realistic line items, the same for the same seed."),
-    "token": Listed("token", "token", "Print a development token."),
-    "pull": Listed("pull", "pull", "Pull line items from a source, and prove them."),
-    "pulls": Listed("pulls", "pulls", "Say what is held, verify it, and tell what is missing or overdue."),
-    "sweep": Listed("upkeep", "sweep", "Remove what nobody can reach any more."),
-    "rebuild": Listed("upkeep", "rebuild", "Make a lost catalog anew from the sealed files."),
-    "doctor": Listed("doctor", "doctor", "Say what is wrong with a set-up or a source, and how to mend it."),
+COMMANDS: Final[dict[str, CommandEntry]] = {
+    "demo": CommandEntry("demo", "demo", "Publish sample data, serve it, fetch it back and prove it."),
+    "serve": CommandEntry("serve", "serve", "Serve what is published."),
+    "partners": CommandEntry("partners", "partners", "Say which partners may be served."),
+    "clients": CommandEntry("partners", "clients", "Say which programs may sign in, and for which partner."),
+    "publish": CommandEntry("publish", "publish", "Check line items and put them in force."),
+    "list": CommandEntry("datasets", "list_datasets", "List what is published."),
+    "show": CommandEntry("datasets", "show", "Show one dataset, its revisions and segments."),
+    "verify": CommandEntry("datasets", "verify", "Recompute every count, sum and hash from the stored bytes."),
+    "restore": CommandEntry("datasets", "restore", "Put an older revision in force."),
+    "withdraw": CommandEntry("datasets", "withdraw", "Take a dataset out of force."),
+    "generate": CommandEntry("generate", "generate", "Write realistic line items, the same for the same seed."),
+    "token": CommandEntry("token", "token", "Print a development token."),
+    "pull": CommandEntry("pull", "pull", "Pull line items from a source, and prove them."),
+    "pulls": CommandEntry("pulls", "pulls", "Show and verify what is held, and name what is missing or overdue."),
+    "sweep": CommandEntry("upkeep", "sweep", "Delete what can no longer be reached."),
+    "rebuild": CommandEntry("upkeep", "rebuild", "Rebuild a lost catalog from the sealed files."),
+    "doctor": CommandEntry("doctor", "doctor", "Say what is wrong with a set-up or a source, and how to fix it."),
 }
 # What the plain install lacks. A missing module of any other name is a fault, and is shown as one.
 SERVER_LIBRARIES: Final = frozenset(
@@ -95,7 +95,7 @@ class CommandLine(click.Group):
     """The group of all commands: it imports them when they are asked for, and reports what they raise."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands, in the order a newcomer needs them."""
+        """The names of all commands, in the order in which a new user needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -119,7 +119,7 @@ class CommandLine(click.Group):
                 remedy="`counterfoil --help` lists them.",
             )
         if args:
-            ctx.ensure_object(Frame).command = args[0]
+            ctx.ensure_object(Invocation).command = args[0]
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -128,17 +128,17 @@ class CommandLine(click.Group):
             formatter.write_dl([(name, listed.summary) for name, listed in COMMANDS.items()])
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **named: Any) -> Any:
-        """Run, report, and exit with the code that tells what happened."""
+        """Run, report, and exit with the code that says what happened."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a name the terminal cannot write must not end the command
                 stream.reconfigure(errors="backslashreplace")
-        frame = Frame()
-        named |= {"standalone_mode": False, "obj": frame}
+        invocation = Invocation()
+        named |= {"standalone_mode": False, "obj": invocation}
         try:
             _refuse_closed_output()
             code = super().main(args, *more, **named)
         except BaseException as error:  # noqa: BLE001 - the one place where errors become words
-            code = _report(error, frame)
+            code = _report(error, invocation)
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -152,7 +152,7 @@ class CommandLine(click.Group):
 @click.option("--debug", is_flag=True, help="Show where in the program an unexpected error arose.")
 @click.version_option(package_name="counterfoil", message="counterfoil %(version)s")
 @click.pass_obj
-def main(frame: Frame, config: Path | None, debug: bool) -> None:
+def main(invocation: Invocation, config: Path | None, debug: bool) -> None:
     """Serve, pull and prove Microsoft partner billing data, exact to the last digit.
 
     \b
@@ -164,18 +164,18 @@ def main(frame: Frame, config: Path | None, debug: bool) -> None:
     To fetch data from Microsoft or another Counterfoil:
       counterfoil pull PROFILE --kind usage --invoice ID
 
-    Each command tells more: counterfoil COMMAND --help. When something is wrong: counterfoil doctor.
+    For details: counterfoil COMMAND --help. When something is wrong: counterfoil doctor.
 
     Data goes to stdout, everything else to stderr. Exit codes: 0 good, 1 failed, 2 wrong use, 3 differences found,
     4 try again later.
     """
-    frame.config = config
-    frame.debug = debug
+    invocation.config = config
+    invocation.debug = debug
 
 
-def _report(error: BaseException, frame: Frame) -> int:
+def _report(error: BaseException, invocation: Invocation) -> int:
     """Say what happened and return the exit code."""
-    output = frame.output or Output()
+    output = invocation.output or Output()
     match error:
         case SystemExit():
             return error.code if isinstance(error.code, int) else 1
@@ -188,7 +188,7 @@ def _report(error: BaseException, frame: Frame) -> int:
             error.show()
             return error.exit_code
         case click.ClickException():
-            output.error(_as_usage_error(error, frame))
+            output.error(_as_usage_error(error, invocation))
             return error.exit_code
         case CounterfoilError():
             output.error(error)
@@ -196,7 +196,7 @@ def _report(error: BaseException, frame: Frame) -> int:
         case OSError() if error.errno == errno.EPIPE:
             _leave_stdout_alone()
         case _:
-            output.error(_unexpected(error, frame))
+            output.error(_unexpected(error, invocation))
     return 1
 
 
@@ -210,16 +210,16 @@ def _say_interrupted(output: Output) -> None:
     output.error(interrupted)
 
 
-def _as_usage_error(error: click.ClickException, frame: Frame) -> CounterfoilError:
+def _as_usage_error(error: click.ClickException, invocation: Invocation) -> CounterfoilError:
     if not isinstance(error, click.UsageError):
         return CounterfoilError(error.format_message())
     # A missing value is found before click has made the command's own context.
-    command = error.ctx.command_path if error.ctx else f"counterfoil {frame.command}".rstrip()
-    return UsageError(error.format_message(), remedy=f"`{command} --help` tells more.")
+    command = error.ctx.command_path if error.ctx else f"counterfoil {invocation.command}".rstrip()
+    return UsageError(error.format_message(), remedy=f"See `{command} --help`.")
 
 
-def _unexpected(error: BaseException, frame: Frame) -> CounterfoilError:
-    if frame.debug:
+def _unexpected(error: BaseException, invocation: Invocation) -> CounterfoilError:
+    if invocation.debug:
         traceback.print_exception(error)
     if isinstance(error, OSError) and error.strerror:
         where = f": {os.fspath(error.filename)!r}" if isinstance(error.filename, str | bytes) else ""

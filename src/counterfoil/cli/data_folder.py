@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from counterfoil.cli.output import Output, ProgressCounter
-from counterfoil.datasets.publish import Workshop
+from counterfoil.datasets.publishing import DataFolder
 from counterfoil.datasets.sweep import sweep
 from counterfoil.errors import CounterfoilError
 from counterfoil.periods import utc_now
@@ -15,25 +15,25 @@ from counterfoil.storage.engines import open_store
 
 
 @contextmanager
-def opened(
+def open_data_folder(
     settings: Settings, *, create: bool = False, progress: Callable[[str, int], None] = lambda _what, _count: None
-) -> Iterator[Workshop]:
-    """Open the data folder of `settings`; raises DataFolderError where there is none, unless it may be made."""
+) -> Iterator[DataFolder]:
+    """Open the data folder of `settings`; raises DataFolderError if there is none, unless `create`."""
     with open_store(settings.data, settings.database_url or None, create=create) as store:
-        yield Workshop(store, utc_now, progress)
+        yield DataFolder(store, utc_now, progress)
 
 
-def swept(workshop: Workshop, output: Output) -> None:
+def sweep_after_publishing(data_folder: DataFolder, output: Output) -> None:
     """Delete what a publication made unreachable. The publication is in force by now, whether this fails or not."""
     try:
-        sweep(workshop.store, workshop.now())
+        sweep(data_folder.store, data_folder.now())
     except CounterfoilError as error:
         output.warning(f"Old files were not swept: {error} `counterfoil sweep` does it later.")
 
 
 @contextmanager
 def progress_of(output: Output) -> Iterator[Callable[[str, int], None]]:
-    """Show how many line items have come along; each stage, such as reading, has a count of its own."""
+    """Show how many line items are done; each stage, such as reading, has its own count."""
     with ExitStack() as shown:
         bars: dict[str, ProgressCounter] = {}
         last: dict[str, int] = {}

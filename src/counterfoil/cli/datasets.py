@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from counterfoil.cli.data_folder import opened, progress_of
+from counterfoil.cli.data_folder import open_data_folder, progress_of
 from counterfoil.cli.options import with_output, with_settings
 from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.datasets import restore as restoring
@@ -13,7 +13,7 @@ from counterfoil.errors import DamagedError, MissingError, UsageError
 from counterfoil.model import Dataset, Kind, Scope, tenant_id
 from counterfoil.periods import BillingPeriod
 from counterfoil.settings import Settings
-from counterfoil.storage.records import Revision, Segment
+from counterfoil.storage.catalog_rows import Revision, Segment
 
 _REVISION_HEADINGS = {
     "revision": "Revision",
@@ -41,8 +41,8 @@ _LIST_HEADINGS = {
 @with_settings()
 def list_datasets(*, partner: str | None, settings: Settings, output: Output) -> None:
     """List every dataset, with the revision that is in force."""
-    with opened(settings) as workshop:
-        found = workshop.catalog.datasets(tenant_id(partner) if partner else None)
+    with open_data_folder(settings) as data_folder:
+        found = data_folder.catalog.datasets(tenant_id(partner) if partner else None)
     rows = [
         {
             "kind": dataset.kind.value,
@@ -72,10 +72,10 @@ def show(*, revision: str | None, settings: Settings, output: Output, **named: s
 
     Six digits of a revision's id are enough where no other begins with them.
     """
-    with opened(settings) as workshop:
+    with open_data_folder(settings) as data_folder:
         if revision is not None:
-            found = workshop.catalog.find_revision(revision)
-            segments = workshop.catalog.segments(found.id)
+            found = data_folder.catalog.find_revision(revision)
+            segments = data_folder.catalog.segments(found.id)
             output.facts(
                 {"dataset": "Dataset", **_REVISION_HEADINGS, "segments": "Segments"},
                 {
@@ -86,7 +86,7 @@ def show(*, revision: str | None, settings: Settings, output: Output, **named: s
             )
             return
         dataset = _dataset(named)
-        revisions = workshop.catalog.revisions(dataset)
+        revisions = data_folder.catalog.revisions(dataset)
     if not revisions:
         raise MissingError(f"There is no {dataset} here.", remedy="`counterfoil list` shows what there is.")
     output.rows(_REVISION_HEADINGS, [_facts(each, output.form) for each in revisions])
@@ -100,8 +100,8 @@ def verify(*, settings: Settings, output: Output) -> None:
 
     Exit code 0: all is as the catalog says. 1: something is not; each fault is listed.
     """
-    with progress_of(output) as report, opened(settings) as workshop:
-        seen, faults = verify_all(workshop.store, report)
+    with progress_of(output) as report, open_data_folder(settings) as data_folder:
+        seen, faults = verify_all(data_folder.store, report)
     if output.form is OutputForm.JSON or faults:
         rows = [{"where": fault.where, "fault": fault.what} for fault in faults]
         output.rows({"where": "Where", "fault": "Fault"}, rows)
@@ -124,12 +124,12 @@ def verify(*, settings: Settings, output: Output) -> None:
 @with_settings()
 def restore(*, revision: str, settings: Settings, output: Output) -> None:
     """Put REVISION in force again, whatever is in force now. Nothing is lost: the other is kept too."""
-    with opened(settings) as workshop:
-        found = workshop.catalog.find_revision(revision)
+    with open_data_folder(settings) as data_folder:
+        found = data_folder.catalog.find_revision(revision)
         if found.in_force:
             output.note("It was in force already; nothing was changed.")
-        restoring.restore(workshop, found)
-        found = workshop.catalog.find_revision(found.id)
+        restoring.restore(data_folder, found)
+        found = data_folder.catalog.find_revision(found.id)
     output.facts(
         {"dataset": "Dataset", **_REVISION_HEADINGS}, {"dataset": str(found.dataset), **_facts(found, output.form)}
     )
@@ -148,8 +148,8 @@ def withdraw(*, settings: Settings, output: Output, **named: str | None) -> None
 
     Exports and walks that have begun go on to their end.
     """
-    with opened(settings) as workshop:
-        revision = restoring.withdraw(workshop, _dataset(named))
+    with open_data_folder(settings) as data_folder:
+        revision = restoring.withdraw(data_folder, _dataset(named))
     output.note(f"Withdrawn. `counterfoil restore {revision.id[:12]}` puts it in force again.")
     output.text("revision", revision.id)
 
@@ -159,7 +159,7 @@ def _dataset(named: dict[str, str | None]) -> Dataset:
     invoice, period, currency = named["invoice"], named["period"], named["currency"]
     if not partner or not kind or bool(invoice) == bool(period) or bool(period) != bool(currency):
         raise UsageError(
-            "That names no dataset.",
+            "These options do not identify a dataset.",
             remedy="Give --partner, --kind, and --invoice ID or --period YYYY-MM --currency CCC.",
         )
     scope = Scope.billed(invoice) if invoice else Scope.unbilled(BillingPeriod.parse(period or ""), currency or "")

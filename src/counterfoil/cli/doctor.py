@@ -1,4 +1,4 @@
-"""`counterfoil doctor`: say what is wrong with a set-up, a token or a source, and how to mend it."""
+"""`counterfoil doctor`: say what is wrong with a set-up, a token or a source, and how to fix it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from counterfoil.settings import Settings
 ROOM_BYTES_MIN = 1 << 30
 
 
-@click.command(short_help="Say what is wrong with a set-up or a source, and how to mend it.")
+@click.command(short_help="Say what is wrong with a set-up or a source, and how to fix it.")
 @click.argument("source", required=False, metavar="[PROFILE|URL]")
 @with_token
 @with_output
@@ -51,7 +51,7 @@ def doctor(*, source: str | None, token: str | None, settings: Settings, output:
     output.rows({"about": "What", "health": "Health", "told": "Finding", "remedy": "What to do"}, rows)
     bad = sum(finding.health is Health.BAD for finding in findings)
     if bad:
-        raise CounterfoilError(f"Bad findings: {bad} of {len(findings)}.", remedy="What to do stands beside each.")
+        raise CounterfoilError(f"Bad findings: {bad} of {len(findings)}.", remedy="Each finding says what to do.")
 
 
 def _diagnose_setup(settings: Settings) -> Iterator[Finding]:
@@ -75,7 +75,7 @@ def _diagnose_setup(settings: Settings) -> Iterator[Finding]:
 
 def _data_folder(settings: Settings) -> Iterator[Finding]:
     from counterfoil.periods import Clocks
-    from counterfoil.server.startup import opened as opened_service
+    from counterfoil.server.startup import open_service
     from counterfoil.storage.engines import open_store
     from counterfoil.storage.secrets import KEYRING_FILE, load_or_create_keyring
     from counterfoil.wire.tokens import Keyring
@@ -102,7 +102,7 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
     # Opened with a secret for the moment, a folder that has none yet gets none: this only looks.
     for_now = replace(settings, secret=settings.secret or Keyring.fresh_text())
     try:
-        with opened_service(for_now, Clocks(), development=False):
+        with open_service(for_now, Clocks(), development=False):
             yield Finding("serving", Health.GOOD, "`counterfoil serve` can start, and callers can sign in.")
     except CounterfoilError as error:
         yield Finding("serving", Health.WARNING, error.message, error.advice(as_option))

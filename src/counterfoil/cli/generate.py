@@ -70,7 +70,7 @@ def generate(
     from counterfoil.generator import write
 
     if not out or "\0" in out:
-        raise UsageError("-o names no file.", remedy="Give a name, or - for standard output.")
+        raise UsageError("-o does not name a file.", remedy="Give a name, or - for standard output.")
     chunks = line_items_of(
         Kind(kind),
         line_items,
@@ -106,7 +106,7 @@ def _target(out: str) -> Path | BinaryIO:
 
 def _abandon_standard_output() -> None:
     """Let what is still buffered go nowhere: at its end the interpreter would try, and complain, again."""
-    with suppress(OSError):  # a test's standard output is no real file
+    with suppress(OSError):  # a test's standard output is not a real file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,9 +1,9 @@
 """The options that commands share, each written once.
 
 A command that touches data says `@with_settings()` and gets a `Settings`; one that prints says `@with_output` and
-gets an `Output`. What a newcomer would get wrong: a command never reads the environment and never makes `Settings`
-itself. Options of its own that are also settings (`--port`) are named to `with_settings`, so that "not given" falls
-through to environment, file and default.
+gets an `Output`. A command never reads the environment and never makes `Settings` itself. Options of its own that are
+also settings (`--port`) are passed to `with_settings`, so that "not given" falls through to environment, file and
+default.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import ParamSpec, TextIO, TypeVar
 
 import click
 
-from counterfoil.cli.output import Output, OutputForm
+from counterfoil.cli.output import Output, OutputForm, as_option
 from counterfoil.errors import UsageError
 from counterfoil.settings import Settings
 
@@ -44,8 +44,8 @@ class NamedPath(click.Path):
 
 
 @dataclass(slots=True)
-class Frame:
-    """What `counterfoil` itself was told, before the command: it travels as click's context object."""
+class Invocation:
+    """The options of `counterfoil` itself, given before the command; kept as click's context object."""
 
     config: Path | None = None
     debug: bool = False
@@ -53,14 +53,16 @@ class Frame:
     command: str = ""  # as far as it is known when something goes wrong
 
 
-def frame() -> Frame:
-    """Return what this run of `counterfoil` was told before its command."""
-    return click.get_current_context().find_root().ensure_object(Frame)
+def invocation() -> Invocation:
+    """Return the options that this run of `counterfoil` got before its command."""
+    return click.get_current_context().find_root().ensure_object(Invocation)
 
 
 def load_settings(**arguments: object) -> Settings:
     """Read the settings of this run; an argument of None was not given."""
-    return Settings.load(arguments, environ=os.environ, directory=Path.cwd(), config=frame().config)
+    return Settings.load(
+        arguments, environ=os.environ, directory=Path.cwd(), config=invocation().config, spelled=as_option
+    )
 
 
 def with_output(function: Callable[P, R]) -> Callable[P, R]:
@@ -70,7 +72,7 @@ def with_output(function: Callable[P, R]) -> Callable[P, R]:
         type=click.Choice([form.value for form in OutputForm], case_sensitive=False),
         default=OutputForm.TABLE.value,
         show_default=True,
-        is_eager=True,  # so that a mistake in any other option is already told in the form that was asked for
+        is_eager=True,  # so that a mistake in any other option is already reported in this form
         callback=_make_output,
         help="How data is printed on stdout.",
     )(function)
@@ -128,7 +130,7 @@ def standard_input(remedy: str) -> TextIO:
 
 def current_output() -> Output:
     """Return the output of this run; a table on the standard streams where no form was chosen."""
-    return frame().output or Output()
+    return invocation().output or Output()
 
 
 def _refuse_nan(_: click.Context, __: click.Parameter, seconds: float) -> float:
@@ -139,5 +141,5 @@ def _refuse_nan(_: click.Context, __: click.Parameter, seconds: float) -> float:
 
 def _make_output(context: click.Context, _: click.Parameter, form: str) -> Output:
     output = Output(OutputForm(form))
-    context.find_root().ensure_object(Frame).output = output
+    context.find_root().ensure_object(Invocation).output = output
     return output

@@ -1,4 +1,4 @@
-"""What a command says: data on stdout, everything else on stderr, as a table or as JSON.
+"""The output of a command: data on stdout, everything else on stderr, as a table or as JSON.
 
 A command never prints by itself and never asks which form was chosen. It hands values to an `Output`. Values may come
 from strangers' files, so nothing in them can move the cursor or colour the screen; and what goes through a pipe is
@@ -39,7 +39,7 @@ class OutputForm(StrEnum):
 
 
 class ProgressCounter(Protocol):
-    """Something that is told how far a piece of work has come."""
+    """Receives the progress of a piece of work."""
 
     def advance(self, count: int) -> None:
         """Note that `count` more are done."""
@@ -57,7 +57,7 @@ class Output:
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
 
     def rows(self, columns: Mapping[str, str], rows: Iterable[Mapping[str, object]], *, none: str = "") -> None:
-        """Print many things of one sort. `none` is remarked where there are none (the data is then empty)."""
+        """Print many things of one sort. `none` is the note to print if there are none (the data is then empty)."""
         listed = list(rows)
         if self.form is OutputForm.JSON:
             self._print_json([{name: _for_json(row[name]) for name in columns} for row in listed])
@@ -116,7 +116,7 @@ class Output:
     def progress(
         self, what: str, total: int | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> Iterator[ProgressCounter]:
-        """Show how work comes along: a bar on a terminal, otherwise a plain line now and then."""
+        """Show progress: a bar on a terminal, otherwise a plain line now and then."""
         if not self.stderr.isatty():
             yield _PlainProgress(self, what, total, clock)
             return
@@ -159,9 +159,9 @@ class Output:
         for heading, to_right in zip(headings, right, strict=True):
             table.add_column(heading, justify="right" if to_right else "left", no_wrap=True)
         for line in texts:
-            table.add_row(*map(Text, line))  # Text, because "[b]" in a customer's name is no markup
-        # As wide as it needs to be, even if the terminal then wraps it: an id cut in pieces is no id. The height
-        # is of no account, but rich takes our width only together with one.
+            table.add_row(*map(Text, line))  # Text, because "[b]" in a customer's name is not markup
+        # As wide as it needs to be, even if the terminal then wraps it: an id cut in pieces is useless. The height
+        # does not matter, but rich takes a width only together with one.
         width = sum(max(map(cell_len, column)) + 3 for column in zip(headings, *texts, strict=True))
         Console(file=self.stdout, width=width + 3, height=1).print(table)
 
@@ -205,7 +205,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def as_option(name: str, value: str) -> str:
+def as_option(name: str, value: str = "") -> str:
     """Spell a parameter as an option of the command line: `--attribute-set full`."""
     return f"--{_OPTION_NAMES.get(name, name).replace('_', '-')} {value}".rstrip()
 
@@ -251,7 +251,7 @@ def _for_json(value: object) -> object:
         case None | bool() | int() | str():
             return value
         case Decimal():
-            return numbers.plain(value)  # as text: most readers of JSON would make a float of it
+            return numbers.plain(value)  # as text: most JSON readers would turn it into a float
         case datetime():
             return timestamp(value)
         case Path():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from counterfoil.cli.data_folder import opened
+from counterfoil.cli.data_folder import open_data_folder
 from counterfoil.cli.options import with_output, with_settings
 from counterfoil.cli.output import Output
 from counterfoil.errors import MissingError
@@ -15,7 +15,7 @@ from counterfoil.settings import Settings
 
 @click.group(short_help="Say which partners may be served.")
 def partners() -> None:
-    """Say which partners may be served. Publishing registers its partner by itself."""
+    """Say which partners may be served. Publishing registers its partner automatically."""
 
 
 @partners.command("add")
@@ -25,8 +25,8 @@ def partners() -> None:
 def add_partner(*, tenant: str, settings: Settings, output: Output) -> None:
     """Let TENANT be served, whether or not anything is published for it yet."""
     partner = tenant_id(tenant)
-    with opened(settings, create=True) as workshop:
-        new = workshop.catalog.add_partner(partner, utc_now())
+    with open_data_folder(settings, create=True) as data_folder:
+        new = data_folder.catalog.add_partner(partner, utc_now())
     output.note(f"Partner {partner} {'may now be served' if new else 'was registered already'}.")
 
 
@@ -35,8 +35,8 @@ def add_partner(*, tenant: str, settings: Settings, output: Output) -> None:
 @with_settings()
 def list_partners(*, settings: Settings, output: Output) -> None:
     """List the partners that may be served."""
-    with opened(settings) as workshop:
-        found = workshop.catalog.partners()
+    with open_data_folder(settings) as data_folder:
+        found = data_folder.catalog.partners()
     rows = [{"partner": each.tenant, "added": each.added_at} for each in found]
     output.rows({"partner": "Partner", "added": "Added"}, rows, none="No partner is registered yet.")
 
@@ -48,8 +48,8 @@ def list_partners(*, settings: Settings, output: Output) -> None:
 def remove_partner(*, tenant: str, settings: Settings, output: Output) -> None:
     """Serve TENANT no more, and end its clients. Its datasets must have been withdrawn before."""
     partner = tenant_id(tenant)
-    with opened(settings) as workshop:
-        workshop.catalog.remove_partner(partner)
+    with open_data_folder(settings) as data_folder:
+        data_folder.catalog.remove_partner(partner)
     output.note(f"Partner {partner} is served no more.")
 
 
@@ -70,12 +70,12 @@ def clients() -> None:
 def add_client(*, partner: str, name: str, settings: Settings, output: Output) -> None:
     """Make a client id and secret. The secret is shown this once: only its hash is kept."""
     tenant = tenant_id(partner)
-    with opened(settings) as workshop:
-        if not workshop.catalog.has_partner(tenant):
+    with open_data_folder(settings) as data_folder:
+        if not data_folder.catalog.has_partner(tenant):
             raise MissingError(
                 f"{tenant} is not a registered partner.", remedy=f"Run first: counterfoil partners add {tenant}"
             )
-        client, secret = workshop.catalog.add_client(tenant, name, utc_now())
+        client, secret = data_folder.catalog.add_client(tenant, name, utc_now())
     output.facts(
         {"tenant": "Tenant", "clientId": "Client id", "clientSecret": "Client secret"},
         {"tenant": tenant, "clientId": client.id, "clientSecret": secret},
@@ -89,8 +89,8 @@ def add_client(*, partner: str, name: str, settings: Settings, output: Output) -
 @with_settings()
 def list_clients(*, partner: str, settings: Settings, output: Output) -> None:
     """List a partner's clients, revoked ones too."""
-    with opened(settings) as workshop:
-        found = workshop.catalog.clients(tenant_id(partner))
+    with open_data_folder(settings) as data_folder:
+        found = data_folder.catalog.clients(tenant_id(partner))
     headings = {"clientId": "Client id", "name": "Name", "created": "Created", "revoked": "Revoked"}
     rows = [
         {"clientId": each.id, "name": each.name, "created": each.created_at, "revoked": each.revoked_at}
@@ -106,6 +106,6 @@ def list_clients(*, partner: str, settings: Settings, output: Output) -> None:
 @with_settings()
 def revoke_client(*, partner: str, client_id: str, settings: Settings, output: Output) -> None:
     """End a client: tokens it has already got stop working within seconds."""
-    with opened(settings) as workshop:
-        workshop.catalog.revoke_client(tenant_id(partner), client_id, utc_now())
+    with open_data_folder(settings) as data_folder:
+        data_folder.catalog.revoke_client(tenant_id(partner), client_id, utc_now())
     output.note(f"Client {client_id} is revoked.")

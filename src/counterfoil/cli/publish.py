@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from counterfoil.cli.data_folder import opened, progress_of, swept
+from counterfoil.cli.data_folder import open_data_folder, progress_of, sweep_after_publishing
 from counterfoil.cli.options import NamedPath, standard_input, with_output, with_settings
 from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.csv_lines import DateOrder
-from counterfoil.datasets.publish import Input, PublicationReceipt
-from counterfoil.datasets.publish import publish as publish_inputs
+from counterfoil.datasets.publishing import Input, PublicationReceipt
+from counterfoil.datasets.publishing import publish as publish_inputs
 from counterfoil.errors import UsageError
 from counterfoil.model import WHOLE, Kind, segment_name, tenant_id
 from counterfoil.periods import BillingPeriod
@@ -27,10 +27,10 @@ FILE is JSON lines (in Graph's or Partner Center v1's spelling), v1 pages, or Pa
 Parquet, such as a pull writes. `-` is standard input. Files may belong to several datasets; either all are published
 or none.
 
-What the line items tell need not be said, and what is said is checked: --partner, --kind, --invoice and --currency are
-assertions. Unbilled line items do not tell their month, so --period must.
+What the line items say need not be given, and what is given is checked: --partner, --kind, --invoice and --currency are
+assertions. Unbilled line items do not say their month, so --period must.
 
-One line that cannot be right refuses everything, and names itself; --rejects lists all of them. Publishing the same
+One line that cannot be right refuses everything, and is named; --rejects lists all of them. Publishing the same
 again changes nothing, so it is safe to repeat. Exit code 4: another publication is at work, try again later.
 
 \b
@@ -40,7 +40,7 @@ This month's usage so far, again every day:
   counterfoil publish usage.csv --period 2026-11 --date-order mdy
 Or day by day, where each day replaces itself alone:
   counterfoil publish day20.jsonl --period 2026-11 --segment 2026-11-20
-A reseller's line items, which bear their distributor's PartnerId:
+A reseller's line items, which have their distributor's PartnerId:
   counterfoil publish reseller.jsonl --period 2026-11 --partner RESELLER --issuer DISTRIBUTOR
 """
 
@@ -61,7 +61,7 @@ HEADINGS: Mapping[str, str] = {
 @click.option("--partner", metavar="TENANT", help="The partner who may read them.  [default: their PartnerId]")
 @click.option("--issuer", metavar="TENANT", help="The tenant in their PartnerId, where that is not the partner.")
 @click.option(
-    "--kind", type=click.Choice([kind.value for kind in Kind]), help="What they are.  [default: their attributes tell]"
+    "--kind", type=click.Choice([kind.value for kind in Kind]), help="What they are.  [default: by their attributes]"
 )
 @click.option("--invoice", metavar="ID", help="Billed: the invoice they belong to.  [default: their InvoiceNumber]")
 @click.option("--period", metavar="YYYY-MM", help="Unbilled: the month they belong to.")
@@ -95,10 +95,10 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
     _check_names([given.name for given in inputs])
     _check_rejects(context.params["rejects"], settings)
     date_order: DateOrder | None = options["date_order"]  # type: ignore[assignment]
-    with progress_of(output) as report, opened(settings, create=True, progress=report) as workshop:
-        known = {partner.tenant for partner in workshop.catalog.partners()}
+    with progress_of(output) as report, open_data_folder(settings, create=True, progress=report) as data_folder:
+        known = {partner.tenant for partner in data_folder.catalog.partners()}
         receipts = publish_inputs(
-            workshop,
+            data_folder,
             inputs,
             rejects=context.params["rejects"],
             allow_rejects=context.params["allow_rejects"],
@@ -107,7 +107,7 @@ def publish(context: click.Context, /, *, settings: Settings, output: Output, **
         )
         new = {receipt.dataset.partner for receipt in receipts} - known
         if not options["dry_run"]:
-            swept(workshop, output)
+            sweep_after_publishing(data_folder, output)
     print_receipts(output, receipts)
     if options["dry_run"]:
         output.note("A dry run: nothing was published.")
@@ -130,7 +130,9 @@ def _check_names(names: Sequence[str]) -> None:
         if name == "-":
             continue
         if not name or "\0" in name:
-            raise UsageError(f"{name!r} names no file.", remedy="Give the path of a file; - is standard input.")
+            raise UsageError(
+                f"{name!r} is not the name of a file.", remedy="Give the path of a file; - is standard input."
+            )
         real = os.path.realpath(name)
         if real in seen:
             raise UsageError(
@@ -191,7 +193,7 @@ def _warnings_told(warnings: Mapping[str, Any]) -> list[str]:
         for name, count in warnings.get("inexact", {}).items()
     ]
     told += [
-        f"attribute {name} is none we know, and was kept as it is in {counted(count, 'line item')}"
+        f"unknown attribute {name} was kept unchanged in {counted(count, 'line item')}"
         for name, count in warnings.get("unknown", {}).items()
     ]
     if refused := warnings.get("refused"):
@@ -200,14 +202,14 @@ def _warnings_told(warnings: Mapping[str, Any]) -> list[str]:
 
 
 def _assertions(options: dict[str, object]) -> Assertions:
-    def told(name: str) -> str:
+    def given(name: str) -> str:
         return str(options[name] or "")
 
     return Assertions(
-        partner=tenant_id(told("partner")) if told("partner") else "",
-        issuer=tenant_id(told("issuer")) if told("issuer") else "",
-        kind=Kind(told("kind")) if told("kind") else None,
-        invoice=told("invoice"),
-        period=BillingPeriod.parse(told("period")) if told("period") else None,
-        currency=told("currency"),
+        partner=tenant_id(given("partner")) if given("partner") else "",
+        issuer=tenant_id(given("issuer")) if given("issuer") else "",
+        kind=Kind(given("kind")) if given("kind") else None,
+        invoice=given("invoice"),
+        period=BillingPeriod.parse(given("period")) if given("period") else None,
+        currency=given("currency"),
     )

@@ -13,7 +13,7 @@ import click
 
 from counterfoil.cli.options import NamedPath, load_settings, with_output, with_token, with_wait
 from counterfoil.cli.output import Output
-from counterfoil.cli.pull_again import Again, advise_for_profile, again_for_all, again_for_one
+from counterfoil.cli.pull_again import PullCommand, advise_for_profile, again_for_all, again_for_one
 from counterfoil.cli.pull_display import displayed
 from counterfoil.cli.pull_publish import PullPublisher, publisher_in
 from counterfoil.cli.receipts import show_receipt
@@ -150,7 +150,7 @@ def _pull_one(
     single: Mapping[str, Any],
     publisher: PullPublisher | None,
     output: Output,
-    again: Again,
+    again: PullCommand,
 ) -> None:
     from counterfoil.client import Api, Form
 
@@ -182,7 +182,7 @@ def _refuse_single(profile: Profile, single: Mapping[str, Any]) -> None:
 
 def _what_and_where(profile: Profile, single: Mapping[str, Any], now: datetime) -> tuple[Ask, Path]:
     """Return what is asked for, and the folder it goes to; raises UsageError."""
-    from counterfoil.client.holdings.expected import place_of, root_of
+    from counterfoil.client.holdings.expected import folder_of, root_of
 
     currency = single["currency"]
     if currency is None and single["invoice"] is None and len(profile.currencies) == 1:
@@ -196,8 +196,8 @@ def _what_and_where(profile: Profile, single: Mapping[str, Any], now: datetime) 
     )
     ask = what_to_ask(wanted, now)
     if single["to"] is None and not profile.name:
-        raise UsageError("Say where to.", remedy="Name a folder with --to; a profile has one of its own.")
-    return ask, single["to"] or root_of(profile) / place_of(ask, now)
+        raise UsageError("Say where to.", remedy="Name a folder with --to; a profile has its own.")
+    return ask, single["to"] or root_of(profile) / folder_of(ask, now)
 
 
 def what_to_ask(wanted: Wanted, now: datetime) -> Ask:

@@ -1,4 +1,4 @@
-"""What a pull that ended early says: the command that goes on, and what to do about a folder.
+"""What a pull that ended early says: the command that resumes it, and what to do about a folder.
 
 A token is never repeated, so the command says where one has to be added. If the same command would only fail the same
 way, none is named. A profile has a folder of its own, so advice to name another with `--to` would not help.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from counterfoil.cli.options import frame
+from counterfoil.cli.options import invocation
 from counterfoil.cli.output import Output, OutputForm, as_option
 from counterfoil.cli.pull_publish import PullPublisher
 from counterfoil.errors import CounterfoilError, OperationFailedError, RefusedError, UsageError
@@ -27,8 +27,8 @@ _WRONG: Final = frozenset({400, 404})
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """The command that goes on with a pull. Whether a token was given is remembered, and the token is not."""
+class PullCommand:
+    """The command that resumes a pull. It records whether a token was given, never the token."""
 
     words: tuple[str, ...]
     with_token: bool = False
@@ -39,7 +39,7 @@ class Again:
         return f"{when}{', with the same --token' if self.with_token else ''}: {command}"
 
     def advise(self, error: CounterfoilError) -> None:
-        """Add to the remedy the command that goes on, where giving it again may help."""
+        """Add the command that resumes to the remedy, where repeating it may help."""
         from counterfoil.wire.graph import NO_DATA_CODE
 
         if isinstance(error, UsageError) or (isinstance(error, OperationFailedError) and error.code == NO_DATA_CODE):
@@ -48,13 +48,13 @@ class Again:
         if isinstance(error, RefusedError):
             if error.status in _WRONG:
                 return
-            when = "When that is mended" if error.is_about_who_asks else when
+            when = "When that is fixed" if error.is_about_who_asks else when
         error.remedy, error.parameter = f"{error.advice(as_option)} {self.said(when)}".strip(), ""
 
 
 def again_for_one(
     source: str, ask: Ask, single: Mapping[str, Any], publisher: PullPublisher | None, token: str | None, output: Output
-) -> Again:
+) -> PullCommand:
     """Return the command for one thing. It names the month, which `last` will not mean for ever."""
     words = ["--kind", ask.kind.value]
     words += ["--invoice", ask.invoice] if ask.invoice else ["--period", ask.month, "--currency", ask.currency]
@@ -64,19 +64,21 @@ def again_for_one(
     return _again(source, words, publisher, token, output)
 
 
-def again_for_all(source: str, publisher: PullPublisher | None, token: str | None, output: Output) -> Again:
+def again_for_all(source: str, publisher: PullPublisher | None, token: str | None, output: Output) -> PullCommand:
     """Return the command for all that a profile lists."""
     return _again(source, ["--all"], publisher, token, output)
 
 
-def _again(source: str, what: list[str], publisher: PullPublisher | None, token: str | None, output: Output) -> Again:
-    config = frame().config
+def _again(
+    source: str, what: list[str], publisher: PullPublisher | None, token: str | None, output: Output
+) -> PullCommand:
+    config = invocation().config
     words = ["counterfoil", *(["--config", str(config)] if config else []), "pull", source, *what]
     if publisher is not None:
         words += ["--publish", "--data", str(publisher.settings.data)]
     if output.form is OutputForm.JSON:
         words += ["--output", "json"]
-    return Again(tuple(words), token is not None)
+    return PullCommand(tuple(words), token is not None)
 
 
 def advise_for_profile(error: CounterfoilError, folder: Path) -> None:

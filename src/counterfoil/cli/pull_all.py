@@ -1,6 +1,6 @@
 """`counterfoil pull PROFILE --all`: everything that a profile lists and that is not held yet, once.
 
-It is made for schedulers: it ends, and its exit code says whether to come again.
+It is made for schedulers: it ends, and its exit code says whether to try again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from counterfoil.cli.output import Output, OutputForm, as_option, counted
-from counterfoil.cli.pull_again import Again, advise_for_profile
+from counterfoil.cli.pull_again import PullCommand, advise_for_profile
 from counterfoil.cli.pull_display import displayed
 from counterfoil.cli.pull_publish import PullPublisher
 from counterfoil.errors import CounterfoilError
@@ -17,13 +17,15 @@ from counterfoil.profiles import Profile
 
 if TYPE_CHECKING:
     from counterfoil.client import Client
-    from counterfoil.client.holdings.pulling import PullResult
+    from counterfoil.client.holdings.pulling import ExpectedPullResult
 
 _HEADINGS: Final = {"kind": "Kind", "what": "What", "state": "State", "lineItems": "Line items", "told": "Remark"}
 
 
-def pull_all(profile: Profile, client: Client, publisher: PullPublisher | None, output: Output, again: Again) -> int:
-    """Pull what is missing, print what became of each, and return the exit code that tells whether to come again."""
+def pull_all(
+    profile: Profile, client: Client, publisher: PullPublisher | None, output: Output, again: PullCommand
+) -> int:
+    """Pull what is missing, print what became of each, and return the exit code that says whether to try again."""
     from counterfoil.client.holdings.pulling import ProfilePulls
 
     pulls = ProfilePulls(
@@ -32,7 +34,7 @@ def pull_all(profile: Profile, client: Client, publisher: PullPublisher | None, 
         on_held=publisher.publish_once if publisher else lambda _receipt, _folder: None,
         watch=lambda each, number, count: displayed(output, f"{number} of {count}, {each}"),
     )
-    results: list[PullResult] = []
+    results: list[ExpectedPullResult] = []
     rows: list[dict[str, object]] = []
     try:
         for each in pulls.run():
@@ -47,7 +49,7 @@ def pull_all(profile: Profile, client: Client, publisher: PullPublisher | None, 
     return _conclude(results, output, again)
 
 
-def _row(each: PullResult) -> dict[str, object]:
+def _row(each: ExpectedPullResult) -> dict[str, object]:
     told = each.remark
     if each.error is not None:
         advise_for_profile(each.error, each.folder)
@@ -62,12 +64,12 @@ def _row(each: PullResult) -> dict[str, object]:
     }
 
 
-def _conclude(results: Sequence[PullResult], output: Output, again: Again) -> int:
+def _conclude(results: Sequence[ExpectedPullResult], output: Output, again: PullCommand) -> int:
     failed = sum(each.state.is_hopeless for each in results)
     if failed:
         raise CounterfoilError(
             f"{failed} of {counted(len(results), 'expected pull')} failed.",
-            remedy=f"Each says why. {again.said('When that is mended')}",
+            remedy=f"Each says why. {again.said('When that is fixed')}",
         )
     open_states = [each.state for each in results if not each.state.is_done]
     if not open_states:

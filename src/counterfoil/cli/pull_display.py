@@ -1,7 +1,7 @@
 """What a person sees of a pull: one display on a terminal, otherwise a plain line now and then.
 
-What a newcomer would get wrong: a pull that goes on begins with all that was fetched before, in one leap. That leap
-is no speed, so rates and the time left count from the first look that comes after it.
+A resumed pull starts with everything that was fetched before, at once. That jump is not speed, so rates and the time
+left are computed from the first report after it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _WAITING: Final = "waiting"
 
 
 class Display(Protocol):
-    """Whoever is told how a pull comes along."""
+    """Shows the progress of a pull."""
 
     def remark(self, message: str) -> None:
         """Something worth saying happened."""
 
     def advance(self, line_items: int) -> None:
-        """So many more line items were read; `progress` tells it too."""
+        """Note that more line items were read; `progress` reports them too."""
 
     def progress(self, now: Progress) -> None:
         """The pull has come so far."""
@@ -36,7 +36,7 @@ class Display(Protocol):
 
 @dataclass(slots=True)
 class Pace:
-    """How fast a pull is, from what is seen of it."""
+    """The speed of a pull, computed from its progress reports."""
 
     clock: Callable[[], float]
     stage: str = ""
@@ -44,8 +44,8 @@ class Pace:
     first_at: float | None = None
     first: Progress | None = None
 
-    def told(self, now: Progress) -> tuple[float, float | None]:
-        """Return line items a second, and how many seconds are left where that can be told."""
+    def rate_and_time_left(self, now: Progress) -> tuple[float, float | None]:
+        """Return line items a second, and how many seconds are left, None if unknown."""
         at = self.clock()
         if now.stage != self.stage:
             self.stage, self.began_at, self.first, self.first_at = now.stage, at, None, None
@@ -114,7 +114,7 @@ def _duration(seconds: float) -> str:
 
 @contextmanager
 def displayed(output: Output, what: str, *, clock: Callable[[], float] = time.monotonic) -> Iterator[Display]:
-    """Show how a pull comes along; `what` names it."""
+    """Show the progress of a pull; `what` names it."""
     if not output.stderr.isatty():
         yield _Plain(output, what, clock)
         return
@@ -158,7 +158,7 @@ class _Plain:
         pass
 
     def progress(self, now: Progress) -> None:
-        rate, left_s = self.pace.told(now)
+        rate, left_s = self.pace.rate_and_time_left(now)
         told = [each for each in said(now, rate, left_s) if each]
         if told and self.clock() - self.said_at >= PLAIN_PROGRESS_EVERY_S:
             self.said_at = self.clock()
@@ -189,7 +189,7 @@ class _OnTerminal:
         pass
 
     def progress(self, now: Progress) -> None:
-        rate, left_s = self.pace.told(now)
+        rate, left_s = self.pace.rate_and_time_left(now)
         is_new = now.stage != self.stage
         self.stage = now.stage
         told = [each for each in said(now, rate, left_s) if each]

@@ -16,25 +16,28 @@ from counterfoil.settings import Settings
 
 if TYPE_CHECKING:
     from counterfoil.client import Receipt
-    from counterfoil.datasets.publish import PublicationReceipt
+    from counterfoil.datasets.publishing import PublicationReceipt
 
 
 @dataclass(frozen=True, slots=True)
 class PullPublisher:
-    """Publishes pulls in the data folder of the settings, and says what came of it."""
+    """Publishes pulls in the data folder of the settings, and reports the outcome."""
 
     settings: Settings
     output: Output
 
     def publish(self, receipt: Receipt, folder: Path) -> None:
         """Make what was pulled a revision; doing so again changes nothing."""
-        from counterfoil.cli.data_folder import opened, progress_of, swept
+        from counterfoil.cli.data_folder import open_data_folder, progress_of, sweep_after_publishing
         from counterfoil.mirror import note_published, publish_pull
 
-        with progress_of(self.output) as report, opened(self.settings, create=True, progress=report) as workshop:
-            published = publish_pull(workshop, receipt, folder)
+        with (
+            progress_of(self.output) as report,
+            open_data_folder(self.settings, create=True, progress=report) as data_folder,
+        ):
+            published = publish_pull(data_folder, receipt, folder)
             if published is not None and published.changed:
-                swept(workshop, self.output)
+                sweep_after_publishing(data_folder, self.output)
         if published is None:
             self.output.note("The source has no such line items, so there is nothing to publish.")
         else:

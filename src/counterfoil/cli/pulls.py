@@ -44,7 +44,7 @@ _STANDING: Final = {
 }
 
 
-@click.group(short_help="Say what is held, verify it, and tell what is missing or overdue.")
+@click.group(short_help="Show and verify what is held, and name what is missing or overdue.")
 def pulls() -> None:
     """What `counterfoil pull` brought: list it, show its receipts, verify it, and compare it with what is expected."""
 
@@ -72,7 +72,7 @@ def list_pulls(places: Sequence[str], output: Output) -> None:
 @click.argument("folder", metavar="DIR", type=NamedPath(folder=True, or_file=True))
 @with_output
 def show(folder: Path, output: Output) -> None:
-    """Show the receipt of the pull in a folder: what was asked and came, and what of it is certain."""
+    """Show the receipt of the pull in a folder: what was asked, what came, and what is proven."""
     from counterfoil.client.holdings.holding import holding_at
     from counterfoil.client.receipt import FILE_NAME
 
@@ -117,20 +117,20 @@ def verify(places: Sequence[str], output: Output) -> None:
             remedy="Move the folder of what is damaged away, and pull it again.",
         )
     if not held:
-        raise UsageError("There is nothing to verify there.", remedy="`counterfoil pulls list` tells what is held.")
+        raise UsageError("There is nothing to verify there.", remedy="`counterfoil pulls list` shows what is held.")
     output.note(f"Sound: {seen}.")
 
 
 @pulls.command()
 @click.argument("profile_name", metavar="PROFILE")
-@click.option("--offline", is_flag=True, help="Ask the source nothing: tell only what is held.")
+@click.option("--offline", is_flag=True, help="Do not ask the source; show only what is held.")
 @with_token
 @with_wait(600.0)
 @with_output
 def status(profile_name: str, offline: bool, token: str | None, wait_s: float, output: Output) -> int:
-    """Tell for each invoice, kind and currency that a profile expects: held, newer there, not there yet, overdue.
+    """Show for each invoice, kind and currency that a profile expects: held, newer there, not there yet, overdue.
 
-    The source is asked one harmless thing for each: for an export, of which nothing is downloaded. Exit code 3 if
+    The source is asked one harmless question for each: for an export, of which nothing is downloaded. Exit code 3 if
     something is there that is not held, or is overdue, damaged or was never held; 4 if the source could not be asked;
     else 0.
     """
@@ -190,7 +190,7 @@ def _standing_row(each: HoldingStatus) -> dict[str, object]:
 
 
 def _holdings(places: Sequence[str]) -> Iterator[tuple[Holding, str]]:
-    """Yield what is held in some places, and the tenant whose data it should be, where a profile tells."""
+    """Yield what is held in some places, and the tenant whose data it should be, where a profile names one."""
     from counterfoil.client.holdings.expected import PULLS_FOLDER
     from counterfoil.client.holdings.holding import holdings_below
 
@@ -211,7 +211,7 @@ def _folder(settings: Settings, place: str) -> Path:
     from counterfoil.client.holdings.expected import root_of
 
     if not place:
-        raise UsageError("An empty name is no folder.")
+        raise UsageError("An empty name is not a folder.")
     return root_of(find_profile(settings, place)) if place in settings.profiles else Path(place)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def show_receipt(output: Output, receipt: Receipt, folder: Path, *, in_full: bool = False) -> None:
-    """Print what came, and what of it is certain; in full with what was asked, checked and called."""
+    """Print what came, and what is proven; in full with what was asked, checked and called."""
     if output.form is OutputForm.JSON:
         body = receipt.to_json()
         output.facts({name: name for name in (*body, "folder")}, {**body, "folder": folder})

@@ -12,12 +12,11 @@ from pathlib import Path
 import click
 from starlette.types import ASGIApp
 
-from counterfoil.cli.data_folder import opened as opened_folder
-from counterfoil.cli.data_folder import progress_of
+from counterfoil.cli.data_folder import open_data_folder, progress_of
 from counterfoil.cli.options import NamedPath, with_output, with_settings
-from counterfoil.cli.output import Output, counted
+from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.datasets.folder import inputs_of_folder
-from counterfoil.datasets.publish import publish
+from counterfoil.datasets.publishing import publish
 from counterfoil.errors import InputError, UsageError
 from counterfoil.model import Dataset
 from counterfoil.periods import Clocks, business_clock, utc_now
@@ -25,13 +24,17 @@ from counterfoil.server.app import create_app
 from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.server.identity.tls import DevelopmentCertificate, host_name
 from counterfoil.server.server_parts import Service
-from counterfoil.server.startup import check, endpoints, opened
+from counterfoil.server.startup import check, endpoints, open_service
 from counterfoil.server.web_server import Bound, WebServer
 from counterfoil.settings import Settings
 from counterfoil.testing.faults.fault_plan import FaultPlan, plan_of
 from counterfoil.testing.faults.faulty_app import FaultyApp
 
 _YEARS = (2000, 2999)
+_LOAD_REMEDIES = {
+    "invoice period": "Put the month into the file's name, such as usage-2026-11.jsonl.",
+    "allow_rejects": "Correct the line, or publish without it: counterfoil publish --allow-rejects.",
+}
 
 _HELP = """Serve what is published, in the APIs that everyone's tools already speak.
 
@@ -59,7 +62,7 @@ For others, with a certificate of your own:
     "--load",
     metavar="DIR",
     type=NamedPath(folder=True),
-    help="Publish a folder of files first. Unbilled ones tell their month by name: usage-2026-11.jsonl.",
+    help="Publish a folder of files first. The names of unbilled files give their month: usage-2026-11.jsonl.",
 )
 @click.option("--dev", is_flag=True, help="Development: any secret gets a token, on this machine only.")
 @click.option("--dev-open", metavar="NAMES", default="", help="With --dev: answer to these host names too: a,b.")
@@ -89,7 +92,7 @@ def serve(
     operation_delay: float,
     faults: str | None,
 ) -> None:
-    """Load, open, serve until told to stop."""
+    """Load, open, and serve until stopped."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if math.isnan(operation_delay):
         raise UsageError("--operation-delay is not a number of seconds.", remedy="Give 0 to 86400.")
@@ -103,7 +106,7 @@ def serve(
     check(settings, clocks, development=dev, open_to=names)
     if load is not None:
         _load(settings, output, load)
-    with opened(settings, clocks, development=dev, operation_delay_s=operation_delay, open_to=names) as service:
+    with open_service(settings, clocks, development=dev, operation_delay_s=operation_delay, open_to=names) as service:
         listening, certificate = endpoints(service)
         if dev:
             output.warning("Development mode: anybody who can reach this server gets a token for any partner.")
@@ -155,7 +158,7 @@ def _invite(service: Service, output: Output, url: str) -> None:
 
 
 def _token_line(service: Service, partner: str) -> str:
-    """The data folder stands there in full: the other shell may be in another folder."""
+    """The data folder is an absolute path, because the other shell may be in another folder."""
     return f"counterfoil token --data {shlex.quote(str(service.settings.data.absolute()))} --partner {partner}"
 
 
@@ -179,19 +182,21 @@ def _page_line(service: Service, url: str, dataset: Dataset) -> str:
 
 def _load(settings: Settings, output: Output, folder: Path) -> None:
     inputs = inputs_of_folder(folder)
-    with progress_of(output) as report, opened_folder(settings, create=True, progress=report) as workshop:
+    with progress_of(output) as report, open_data_folder(settings, create=True, progress=report) as data_folder:
         try:
-            receipts = publish(workshop, inputs)
+            receipts = publish(data_folder, inputs)
         except InputError as error:
-            if "--period" in error.remedy:  # an option of `publish`, and none of `serve`
-                error.remedy = "Put the month into the file's name, such as usage-2026-11.jsonl."
-            elif error.parameter == "allow_rejects":
-                error.parameter = ""
-                error.remedy = "Mend the line, or publish without it: counterfoil publish --allow-rejects."
+            # `serve` has none of the options of `publish`.
+            error.remedy = _LOAD_REMEDIES.get(error.parameter) or error.advice(_as_option_of_publish)
+            error.parameter = ""
             raise
     for receipt in receipts:
         what = "Published" if receipt.changed else "In force already:"
         output.note(f"{what} {receipt.dataset}: {counted(receipt.contents.line_items, 'line item')}.")
+
+
+def _as_option_of_publish(name: str, value: str) -> str:
+    return f"counterfoil publish {as_option(name, value)}"
 
 
 def _time(text: str) -> datetime:
@@ -200,6 +205,6 @@ def _time(text: str) -> datetime:
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(f"{text!r} is not a time.", remedy="Write it as 2026-11-05T09:00Z.") from None
-    if not _YEARS[0] <= moment.year <= _YEARS[1]:  # the clock goes on from there, and `last` looks back
-        raise UsageError(f"{text!r} is no time of billing.", remedy=f"Give a year from {_YEARS[0]} to {_YEARS[1]}.")
+    if not _YEARS[0] <= moment.year <= _YEARS[1]:  # the clock runs on from there, and `last` looks back
+        raise UsageError(f"{text!r} is not a time of billing.", remedy=f"Give a year from {_YEARS[0]} to {_YEARS[1]}.")
     return moment

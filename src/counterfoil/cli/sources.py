@@ -1,7 +1,7 @@
 """Sources as the command line names them: a profile or a URL, and where its token comes from.
 
-What a newcomer would get wrong: the token in COUNTERFOIL_TOKEN is for a source that has no other. A profile that says
-where its token or secret is, and has none there, is refused: another source's token must never go out in its place.
+The token in COUNTERFOIL_TOKEN is for a source that has no other. A profile that says where its token or secret is,
+and has none there, is refused: another source's token must never be sent instead.
 """
 
 from __future__ import annotations

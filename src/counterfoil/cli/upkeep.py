@@ -1,4 +1,4 @@
-"""`counterfoil sweep | rebuild`: remove what nobody can reach any more, and make a lost catalog anew."""
+"""`counterfoil sweep | rebuild`: delete what can no longer be reached, and rebuild a lost catalog."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import click
 
-from counterfoil.cli.data_folder import opened
+from counterfoil.cli.data_folder import open_data_folder
 from counterfoil.cli.options import with_output, with_settings
 from counterfoil.cli.output import Output
 from counterfoil.datasets.rebuild import rebuild as rebuild_all
@@ -21,7 +21,7 @@ from counterfoil.storage.files import Deleted
 _FOR_EVER = "forever"
 
 
-@click.command(short_help="Remove what nobody can reach any more.")
+@click.command(short_help="Delete what can no longer be reached.")
 @click.option(
     "--keep-billed", metavar="DAYS", default=_FOR_EVER, show_default=True, help="Keep superseded billed revisions."
 )
@@ -44,8 +44,8 @@ def sweep(*, keep_billed: str, keep_unbilled: str, delete_unlisted: bool, settin
     Files that the catalog does not list are moved to a place of their own and kept: they may be all that is left of a
     publication that a catalog lost. Only --delete-unlisted deletes them.
     """
-    with opened(settings) as workshop:
-        store = workshop.store
+    with open_data_folder(settings) as data_folder:
+        store = data_folder.store
         swept = sweep_all(
             store,
             utc_now(),
@@ -74,12 +74,12 @@ def sweep(*, keep_billed: str, keep_unbilled: str, delete_unlisted: bool, settin
     )
 
 
-@click.command(short_help="Make a lost catalog anew from the sealed files.")
+@click.command(short_help="Rebuild a lost catalog from the sealed files.")
 @click.option("--keep-catalog", is_flag=True, help="Rebuild nothing: from now on this catalog is the right one.")
 @with_output
 @with_settings()
 def rebuild(*, keep_catalog: bool, settings: Settings, output: Output) -> None:
-    """Make the catalog anew where it is missing, damaged, older than its files, or that of another data folder.
+    """Rebuild the catalog if it is missing, damaged, older than its files, or that of another data folder.
 
     Stop everything that uses the data folder first. What was published, restored and withdrawn comes back from the
     listings beside the files, and so do the partners of what is in force. Clients do not: register them again. An old

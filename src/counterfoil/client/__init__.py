@@ -1,6 +1,6 @@
 """The client: pull line items from Microsoft or any Counterfoil, and prove what can be proven.
 
-It stands on the ground and on `wire` only, and installs without the server.
+It imports the ground and `wire` only, and installs without the server.
 """
 
 from counterfoil.client.api import Client

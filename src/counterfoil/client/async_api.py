@@ -1,4 +1,4 @@
-"""The asynchronous client: the methods of `Client`, which run in threads while the event loop goes on."""
+"""The asynchronous client: the methods of `Client`, which run in threads, so that the event loop is never blocked."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class ClientCredentials:
 def of_profile(profile: Profile, verify: ssl.SSLContext | bool = True) -> str | ClientCredentials:
     """Return what a profile signs in with: its token, or its client id and secret; raises UsageError.
 
-    `verify` is for its sign-in, which may be at a host that only a private authority vouches for, as the source is.
+    `verify` is for its sign-in, which may be at a host whose certificate a private authority signed, like the source's.
     """
     if profile.token:
         return profile.token

@@ -1,9 +1,9 @@
-"""The receipt of a pull: what was asked, what came, and what of it is proven.
+"""The receipt of a pull: what was asked, what came, and what is proven.
 
-`proven` means: every line item, byte and total that the source vouches for was counted, hashed and summed here, and
-agrees. `transport-checked` means: the source vouches for less; what it made checkable was checked, and the receipt
-lists what could not be. There is no third word: a pull that fails a check writes no receipt. `last` is another month
-each month, so a receipt always says which month it was.
+`proven` means: every line item, byte and total that the source promises was counted, hashed and summed here, and
+agrees. `transport-checked` means: the source promises less; what could be checked was checked, and the receipt lists
+what could not be. There is no third level: a pull that fails a check writes no receipt. `last` is another month each
+month, so a receipt always says which month it was.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from counterfoil.wire.graph import ExportRequest
 
 FILE_NAME: Final = "receipt.json"
 VERSION: Final = 2  # of the receipt's form, and of the other documents of a pull
-UNFINISHED: Final = "unfinished"  # stands for the proof while files are moved into place
+UNFINISHED: Final = "unfinished"  # the proof while files are moved into place
 _MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])", re.ASCII)
 
 Count = Annotated[int, Meta(ge=0)]
@@ -125,7 +125,7 @@ class NamedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class UnfinishedReceipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Stands in for the receipt while files are moved into place, and names every file, old and new.
+    """Takes the place of the receipt while files are moved into place, and names every file, old and new.
 
     If the move is interrupted, the next pull of the same knows from it which files are its own to replace.
     """
@@ -145,7 +145,7 @@ def read_receipt(folder: Path) -> Receipt | UnfinishedReceipt | None:
     """Return what a folder has as its receipt, or None; raises UsageError that says what to do."""
     path = folder / FILE_NAME
     try:
-        content = documents.opened(path.read_bytes(), VERSION, formerly="receiptVersion")
+        content = documents.checked(path.read_bytes(), VERSION, formerly="receiptVersion")
         receipt: Receipt | UnfinishedReceipt
         if content.get("proof") == UNFINISHED:
             receipt = documents.converted(content, UnfinishedReceipt)
@@ -156,7 +156,7 @@ def read_receipt(folder: Path) -> Receipt | UnfinishedReceipt | None:
         return None
     except OSError as error:
         raise UsageError(
-            f"{path} may not be read: {error.strerror}.", remedy="Give your user the right to read that folder."
+            f"{path} cannot be read: {error.strerror}.", remedy="Give your user the right to read that folder."
         ) from None
     except documents.NewerDocumentError:
         raise UsageError(

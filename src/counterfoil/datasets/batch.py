@@ -1,8 +1,7 @@
 """A batch: some line items as they were read, and the quick tests that let most of them pass.
 
-What a newcomer would get wrong: `doubtful` never refuses. It only says which rows the quick tests cannot vouch for;
-those go to the reference in `values`, which accepts them or says why not. So the quick tests may be narrower than the
-rules, and never wider.
+`doubtful` never refuses. It only marks the rows that the quick tests cannot accept; those go to the reference in
+`values`, which accepts them or says why not. So the quick tests may be narrower than the rules, and never wider.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, Codec, LineItemTable, Spelling, Type
 from counterfoil.datasets import digest, records
-from counterfoil.datasets.located import Located
+from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.line_items.cutter import PLAIN_NUMBER
 from counterfoil.line_items.values import why_not_a_date
 
@@ -56,8 +55,8 @@ class Batch:
         return Batch(self.table, records, self.text_sizes[mask], self.digests[mask], watched, self.lines[mask])
 
 
-def of_located(table: LineItemTable, items: Located, lines: np.ndarray) -> Batch:
-    """Build a batch from line items that lie somewhere in the table's columns (and Extra)."""
+def of_located(table: LineItemTable, items: ValueSpans, lines: np.ndarray) -> Batch:
+    """Build a batch from texts in some of the table's columns (and Extra)."""
     names = records.names_of(table)
     packed, sizes = items.records(len(names))
     watched = _watched(table)
@@ -69,7 +68,7 @@ def of_values(table: LineItemTable, values: Sequence[Mapping[str, str]], lines: 
     """Build a batch from what the reference read: one mapping of column to text for each line item."""
     names = records.names_of(table)
     arrays = [pa.array([item.get(name) for item in values], pa.string()) for name in names]
-    return of_located(table, Located.of_columns(arrays), np.array(lines, dtype=np.int64))
+    return of_located(table, ValueSpans.of_columns(arrays), np.array(lines, dtype=np.int64))
 
 
 def _watched(table: LineItemTable) -> list[str]:
@@ -84,7 +83,7 @@ def of_columns(
 ) -> tuple[Batch, np.ndarray]:
     """Build a batch from quickly read columns; also returns a mask of the rows the reference must look at.
 
-    A column not given is absent in every row, and an empty number, date or flag is none.
+    A column not given is absent in every row, and an empty number, date or flag is absent.
     """
     found: dict[str, pa.Array] = {}
     doubtful = np.zeros(len(lines), dtype=bool)
@@ -105,7 +104,7 @@ def of_columns(
         found[column.name] = stored
     nothing = pa.nulls(len(lines), pa.string())
     arrays = [*(found.get(column.name, nothing) for column in table.columns), nothing if extra is None else extra]
-    return of_located(table, Located.of_columns(arrays), np.asarray(lines, dtype=np.int64)), doubtful
+    return of_located(table, ValueSpans.of_columns(arrays), np.asarray(lines, dtype=np.int64)), doubtful
 
 
 def _texts(spelling: Spelling, array: pa.Array) -> pa.Array:
@@ -141,7 +140,7 @@ def _flag_or_none(text: str) -> str | None:
 
 
 def _by_unique(array: pa.Array, accept: Callable[[str], str | None]) -> tuple[pa.Array, np.ndarray | None]:
-    """Store what `accept` makes of each distinct text; an empty text is no value; None leaves the row in doubt."""
+    """Store what `accept` makes of each distinct text; an empty text is not a value; None leaves the row in doubt."""
     codes = pc.dictionary_encode(array)
     texts = codes.dictionary.to_pylist()
     stored = [accept(text) if text else None for text in texts]

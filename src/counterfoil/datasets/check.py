@@ -29,7 +29,7 @@ _CERTAINLY_SMALL_BYTES = 128 << 10  # escapes make a text six times longer at mo
 
 @dataclass(frozen=True, slots=True)
 class Assertions:
-    """What the caller says about the input; what the line items tell themselves may be left empty."""
+    """What the caller says about the input; what the line items say themselves may be left empty."""
 
     partner: str = ""
     issuer: str = ""
@@ -40,12 +40,16 @@ class Assertions:
 
     def __post_init__(self) -> None:
         if self.invoice and self.period:
-            raise UsageError("--invoice and --period exclude one another.", remedy="Billed data has an invoice.")
+            raise UsageError(
+                "An invoice and a period exclude one another.",
+                remedy="Billed data has an invoice, unbilled data a period.",
+                parameter="invoice period",
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose line items these are, once told or inferred."""
+    """Whose line items these are, once given or inferred."""
 
     dataset: Dataset
     issuer: str
@@ -53,7 +57,7 @@ class Identity:
 
 
 def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str) -> Identity:
-    """Infer from the first batch what was not asserted; raises InputError if neither tells."""
+    """Infer from the first batch what was not asserted; raises InputError if neither says."""
     told_partner = first_text(first, "PartnerId")
     if not told_partner:
         raise InputError("is empty", file=file, line=int(first.lines[0]), attribute="PartnerId")
@@ -70,7 +74,8 @@ def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str
             "the line items name no invoice",
             file=file,
             attribute="InvoiceNumber",
-            remedy="Give --invoice ID for billed data, or --period YYYY-MM for unbilled.",
+            remedy="Give the invoice of billed data, or the period of unbilled data.",
+            parameter="invoice period",
         )
     try:
         if asserted.period is not None:
@@ -89,17 +94,21 @@ def check(batch: Batch, identity: Identity, file: str, on_refused: OnRefused) ->
     batch = _complete(table, batch, on_refused)
     if not batch.num_rows:
         return batch
-    _all_alike(batch, "PartnerId", {identity.issuer}, file, "another partner's line item", _PARTNER_REMEDY)
+    _all_alike(batch, "PartnerId", {identity.issuer}, file, "another partner's line item", *_PARTNER_REMEDY)
     _all_alike(batch, table.currency, {identity.currency}, file, f"not in {identity.currency}", _CURRENCY_REMEDY)
     invoice = identity.dataset.scope.invoice
     reason = f"not of invoice {invoice}" if invoice else "an invoice number in unbilled data"
-    _all_alike(batch, "InvoiceNumber", {"", invoice}, file, reason, _INVOICE_REMEDY)
+    _all_alike(batch, "InvoiceNumber", {"", invoice}, file, reason, *_INVOICE_REMEDY)
     return batch
 
 
-_PARTNER_REMEDY = "One file holds one partner's line items; for a distributor's resellers give --partner and --issuer."
+# Each remedy with the parameters it is about.
+_PARTNER_REMEDY = (
+    "Publish one partner's line items in one file; for a distributor's resellers name partner and issuer.",
+    "partner issuer",
+)
 _CURRENCY_REMEDY = "Publish each currency by itself."
-_INVOICE_REMEDY = "Publish each invoice by itself, and check --invoice or --period."
+_INVOICE_REMEDY = ("Publish each invoice by itself, and check the invoice or period.", "invoice period")
 
 
 def refuse_oversized(batch: Batch, sizes: np.ndarray, on_refused: OnRefused) -> np.ndarray | None:
@@ -141,13 +150,18 @@ def _complete(table: LineItemTable, batch: Batch, on_refused: OnRefused) -> Batc
     return batch.keep(~missing) if missing.any() else batch
 
 
-def _all_alike(batch: Batch, name: str, allowed: set[str], file: str, reason: str, remedy: str) -> None:
+def _all_alike(
+    batch: Batch, name: str, allowed: set[str], file: str, reason: str, remedy: str, parameter: str = ""
+) -> None:
     texts = batch.column(name)
     for value in pc.unique(texts).to_pylist():
         text = value or ""
         if text not in allowed and text.lower() not in allowed and text.upper() not in allowed:
             row = pc.index(texts, value).as_py()
-            raise InputError(reason, file=file, line=int(batch.lines[row]), attribute=name, value=text, remedy=remedy)
+            line = int(batch.lines[row])
+            raise InputError(
+                reason, file=file, line=line, attribute=name, value=text, remedy=remedy, parameter=parameter
+            )
 
 
 def first_text(batch: Batch, name: str) -> str:

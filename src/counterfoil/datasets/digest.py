@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from counterfoil.columns import LineItemTable, identity_of
 from counterfoil.datasets import kernels
-from counterfoil.datasets.located import PADDING, Located
+from counterfoil.datasets.value_spans import PADDING, ValueSpans
 from counterfoil.line_items import canonical
 from counterfoil.line_items.canonical import DIGEST_SIZE_BYTES
 from counterfoil.line_items.line_digests import DIGEST_TYPE
@@ -20,20 +20,20 @@ _NUL = pa.scalar(b"\0", pa.binary())
 _EXTRA_NAMES_MAX = 256  # of a batch; with more, its lines are hashed one by one
 
 
-def digests_of(table: LineItemTable, items: Located) -> np.ndarray:
+def digests_of(table: LineItemTable, items: ValueSpans) -> np.ndarray:
     """Return the SHA-256 of line items located in the table's columns, then Extra, as rows of 32 bytes."""
     names = [identity_of(column.name) for column in table.columns]
     extra = items.starts[:, len(names)] >= 0
     if not extra.any():
         return _digests(names, items)
     found = np.empty((len(items.starts), DIGEST_SIZE_BYTES), dtype=np.uint8)
-    plain = Located(items.text, items.starts[~extra], items.lengths[~extra])
+    plain = ValueSpans(items.text, items.starts[~extra], items.lengths[~extra])
     found[~extra] = _digests(names, plain)
-    found[extra] = _with_extra(table, names, Located(items.text, items.starts[extra], items.lengths[extra]))
+    found[extra] = _with_extra(table, names, ValueSpans(items.text, items.starts[extra], items.lengths[extra]))
     return found
 
 
-def _with_extra(table: LineItemTable, names: Sequence[str], items: Located) -> np.ndarray:
+def _with_extra(table: LineItemTable, names: Sequence[str], items: ValueSpans) -> np.ndarray:
     """Give the attributes in Extra a column each, for the moment."""
     members = [canonical.extra_texts(text) for text in items.columns([len(names)])[0].to_pylist()]
     unknown = sorted({name for item in members for name in item})
@@ -48,24 +48,24 @@ def _with_extra(table: LineItemTable, names: Sequence[str], items: Located) -> n
             encoded = text.encode()
             starts[row, places[name]], lengths[row, places[name]] = items.text.size_bytes, len(encoded)
             items.text.add(encoded)
-    return _digests([*names, *unknown], Located(items.text, starts, lengths))
+    return _digests([*names, *unknown], ValueSpans(items.text, starts, lengths))
 
 
-def _one_by_one(table: LineItemTable, items: Located) -> np.ndarray:
+def _one_by_one(table: LineItemTable, items: ValueSpans) -> np.ndarray:
     columns = [column.name for column in table.columns] + ["Extra"]
     arrays = [array.to_pylist() for array in items.columns(range(len(columns)))]
     each = [canonical.digest(dict(zip(columns, texts, strict=True))) for texts in zip(*arrays, strict=True)]
     return np.frombuffer(b"".join(each), dtype=np.uint8).reshape(-1, DIGEST_SIZE_BYTES)
 
 
-def _digests(names: Sequence[str], items: Located) -> np.ndarray:
+def _digests(names: Sequence[str], items: ValueSpans) -> np.ndarray:
     """Return the SHA-256 of line items that have a column for each name."""
     rows = len(items.starts)
     if not rows:
         return np.empty((0, DIGEST_SIZE_BYTES), dtype=np.uint8)
     order = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int32)
     present = np.zeros((rows, -(-len(names) // 64)), dtype=np.uint64)
-    kernels.records.mark_present(items.starts, items.lengths, order, present)
+    kernels.record_packing.mark_present(items.starts, items.lengths, order, present)
     sets, which = np.unique(present, axis=0, return_inverse=True) if present.shape[1] > 1 else _unique(present)
     in_order = [names[number] for number in order.tolist()]
     named = b"".join(_names_digest(in_order, words) for words in sets.tolist())
@@ -86,12 +86,12 @@ def _names_digest(in_order: Sequence[str], words: Sequence[int]) -> bytes:
     return canonical.names_digest(name for number, name in enumerate(in_order) if marks >> number & 1)
 
 
-def _forms(items: Located, order: np.ndarray, which: np.ndarray, named: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _forms(items: ValueSpans, order: np.ndarray, which: np.ndarray, named: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the canonical forms one behind the other, and where each begins."""
     rows = len(items.starts)
     size = rows * (DIGEST_SIZE_BYTES + len(order)) + int(items.sizes(order).sum())
     out, offsets = np.empty(size + PADDING, dtype=np.uint8), np.empty(rows + 1, dtype=np.int32)
-    kernels.records.write_canonical_forms(
+    kernels.record_packing.write_canonical_forms(
         items.text.words,
         items.starts,
         items.lengths,

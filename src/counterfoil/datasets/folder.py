@@ -1,8 +1,8 @@
-"""A folder of input files, as `serve --load DIR` takes it.
+"""A folder of input files, as the `load` option of `counterfoil serve` takes it.
 
-Line items do not tell which month an unbilled dataset is of, so a name must: `2026-11` anywhere in the file's name or
-in a folder above it. A file without a month holds billed data and tells its invoice itself. The first folder may be a
-partner's tenant id, for a distributor's resellers.
+Line items do not say which month an unbilled dataset is of, so a name must: `2026-11` anywhere in the file's name or in
+a folder above it. A file without a month holds billed data, whose line items name the invoice. The first folder may be
+a partner's tenant id, for a distributor's resellers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input
+from counterfoil.datasets.publishing import Input
 from counterfoil.errors import UsageError
 from counterfoil.model import tenant_id
 from counterfoil.periods import BillingPeriod
@@ -21,9 +21,9 @@ _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".json.gz", ".jsonl.gz", ".nd
 
 
 def inputs_of_folder(folder: Path) -> list[Input]:
-    """Return every line item file below `folder` with what its name tells; raises UsageError if there is none."""
+    """Return every line item file below `folder` with what its name says; raises UsageError if there is none."""
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder.", remedy="Give --load a folder of line item files.")
+        raise UsageError(f"{folder} is not a folder.", remedy="Name a folder of line item files.", parameter="load")
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.lower().endswith(_SUFFIXES))
     if not files:
         raise UsageError(

@@ -1,6 +1,6 @@
 """One input file of any format: recognise the format and the kind of line items, and yield them in batches.
 
-Formats are told apart by content, never by name: JSON lines (Graph's or v1's spelling), v1 page envelopes (one
+Formats are recognised by content, never by name: JSON lines (Graph's or v1's spelling), v1 page envelopes (one
 document, or one a line), a JSON array of line items, CSV, and Parquet. All but Parquet may be gzip.
 """
 
@@ -17,7 +17,7 @@ from counterfoil.datasets import csv_lines
 from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.csv_lines import CsvReader, DateOrder
 from counterfoil.datasets.json_lines import JsonLinesReader
-from counterfoil.datasets.source import HEAD_SIZE_BYTES, Source
+from counterfoil.datasets.source import HEAD_SIZE_BYTES, Source, input_error
 from counterfoil.errors import DamagedInputError, InputError
 from counterfoil.line_items.blocks import BYTE_ORDER_MARK, LINE_SIZE_BYTES_MAX
 from counterfoil.line_items.parquet_lines import (
@@ -86,19 +86,13 @@ class InputFile:
                 yield from reader.read_lines(lines, range(first, first + len(lines)))
                 first += len(lines)
         except Refused as refused:
-            raise InputError(
-                refused.reason,
-                file=self.source.name,
-                attribute=refused.attribute,
-                value=refused.value,
-                remedy=refused.remedy,
-            ) from refused
+            raise input_error(refused, self.source.name) from refused
         except DamagedParquetError as error:
             raise _damaged_parquet(self.source, error) from error
 
 
 def recognise(source: Source, asserted: Kind | None = None) -> InputFile:
-    """Tell what an opened source holds; raises InputError if it is nothing we read, or not of the asserted kind."""
+    """Return what an opened source holds; raises InputError if it is nothing we read, or not of the asserted kind."""
     _refuse_other_encodings(source)
     start = source.head.lstrip()[:1]
     if source.head.startswith(PARQUET_MAGIC):
@@ -182,7 +176,7 @@ def _json(source: Source) -> InputFile:
 
 
 def _mixed(source: Source, error: InputError) -> InputFile:
-    """Take the kind from a later line, so that the first is refused like any other; raises `error` if none tells."""
+    """Take the kind from a later line, so that the first is refused like any other; raises `error` if none says."""
     for line in source.head[:HEAD_SIZE_BYTES].split(b"\n"):
         if line.lstrip()[:1] == b"{":
             try:
@@ -201,14 +195,7 @@ def _first_refused(source: Source, length: int, refused: Refused) -> InputError:
             line=line,
             remedy=f"Line items are one JSON object a line, or one document of {DOCUMENT_SIZE_BYTES_MAX >> 20} MiB.",
         )
-    return InputError(
-        refused.reason,
-        file=source.name,
-        line=line,
-        attribute=refused.attribute,
-        value=refused.value,
-        remedy=refused.remedy or "Each line is one line item, {...}.",
-    )
+    return input_error(refused, source.name, line, remedy="Each line is one line item, {...}.")
 
 
 def _document(source: Source) -> InputFile:
@@ -251,7 +238,7 @@ def _pages(source: Source, *, peek: bool = False) -> Iterator[tuple[int, list[by
     """Yield each line's number and its items. Peeking looks only at what is in memory already."""
     if peek:
         lines = source.head.split(b"\n")
-        cut = len(source.head) >= HEAD_SIZE_BYTES - len(BYTE_ORDER_MARK)  # the file goes on, perhaps amid a line
+        cut = len(source.head) >= HEAD_SIZE_BYTES - len(BYTE_ORDER_MARK)  # the file continues, perhaps within a line
         yield from _page_lines(lines[:-1] if cut and len(lines) > 1 else lines, 1, source.name)
         return
     for block in source.blocks():
@@ -272,7 +259,7 @@ def _kind_of_object(line: bytes, file: str) -> Kind:
     try:
         return _kind_of_pairs(parse_object(line), file)
     except Refused as refused:
-        raise InputError(refused.reason, file=file, line=1, remedy=refused.remedy) from refused
+        raise input_error(refused, file, 1) from refused
 
 
 def _kind_of_pairs(pairs: list[tuple[str, Any]], file: str) -> Kind:
@@ -288,7 +275,7 @@ def _kind_of(names: set[str], file: str) -> Kind:
     usage, reconciliation = len(names & _USAGE_MARKS), len(names & _RECONCILIATION_MARKS)
     if usage == reconciliation:
         raise InputError(
-            "the first line is no line item we know",
+            "the first line is not a recognisable line item",
             file=file,
             line=1,
             remedy="Usage has UsageDate and BillingPreTaxTotal, reconciliation Subtotal and TaxTotal.",

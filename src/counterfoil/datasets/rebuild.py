@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from counterfoil.datasets.publish import Workshop
+from counterfoil.datasets.publishing import DataFolder
 from counterfoil.datasets.restore import restore
 from counterfoil.storage import rebuilding
 from counterfoil.storage.rebuilding import Rebuilt
@@ -16,5 +16,5 @@ def rebuild(store: Store, now: Callable[[], datetime]) -> Rebuilt:
     """Fill the empty catalog of a store from what is beside its files, see `engines.open_to_rebuild`."""
     rebuilt = rebuilding.rebuild(store.catalog.log, now())
     for revision in rebuilt.to_render:
-        restore(Workshop(store, now), revision)
+        restore(DataFolder(store, now), revision)
     return rebuilt

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from counterfoil.columns import EXTRA, LineItemTable
-from counterfoil.datasets.located import Located, offsets_of
+from counterfoil.datasets.value_spans import ValueSpans, offsets_of
 
 
 def names_of(table: LineItemTable) -> list[str]:
@@ -26,7 +26,7 @@ def unpacked(table: LineItemTable, records: pa.Array) -> pa.Table:
     schema = pa.schema([(name, pa.string()) for name in names])
     if not len(records):
         return schema.empty_table()
-    return pa.table(Located.of_records([records], len(names)).columns(range(len(names))), schema=schema)
+    return pa.table(ValueSpans.of_records([records], len(names)).columns(range(len(names))), schema=schema)
 
 
 def within(records: pa.Array, count_max: int, size_bytes_max: int) -> int:

@@ -1,7 +1,7 @@
 """Refused lines: counted, written to a file if one is given, and fatal unless a number of them is allowed.
 
 With none allowed, the first refused line refuses the publication: at once, or, if there is a rejects file, after
-everything was read, so that one run lists every line to mend. Each publication writes its rejects file anew.
+everything was read, so that one run lists every line to correct. Each publication overwrites its rejects file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from counterfoil.datasets.source import input_error
 from counterfoil.errors import InputError
 from counterfoil.line_items.values import Refused
 
@@ -37,15 +38,8 @@ class Rejects:
 
     def add(self, file: str, line: int, refused: Refused) -> None:
         """Note one refused line; raises its InputError if no more are allowed and there is no file for them."""
-        error = InputError(
-            refused.reason,
-            file=file,
-            line=line,
-            attribute=refused.attribute,
-            value=refused.value,
-            remedy=refused.remedy or "Mend the line, or allow a number of refused lines.",
-            parameter="" if refused.remedy else "allow_rejects",
-        )
+        remedy = "Correct the line, or allow a number of refused lines."
+        error = input_error(refused, file, line, remedy=remedy, parameter="allow_rejects")
         self.count += 1
         self._first = self._first or error
         if self._path is None and self.count > self._allowed:

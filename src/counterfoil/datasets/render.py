@@ -1,7 +1,7 @@
-"""From stored texts to the wire forms: what each line item's JSON is made of, as a plan that a compiled kernel follows.
+"""From stored texts to the wire forms: a plan of each line item's JSON, which a compiled kernel follows.
 
-A plan is made from the table of columns and only joins texts: no number is ever parsed, so every digit arrives as it
-left. The forms depend on the stored texts alone, however many line items are rendered at once.
+A plan is made from the table of columns and only joins texts: no number is ever parsed, so no digit changes. The forms
+depend on the stored texts alone, however many line items are rendered at once.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, Codec, Column, LineItemTable, Type
 from counterfoil.datasets import kernels
-from counterfoil.datasets.located import PADDING, Located
 from counterfoil.datasets.records import names_of
+from counterfoil.datasets.value_spans import PADDING, ValueSpans
 from counterfoil.model import Rendering
 
 _OUT_SIZE_BYTES: Final = 2 << 20
@@ -33,7 +33,7 @@ class Rendered:
     """Some consecutive line items in one form. Good until the next is asked for."""
 
     rendering: Rendering
-    text: memoryview  # behind each line item of Graph stands a newline, of v1 a comma
+    text: memoryview  # each line item of Graph is followed by a newline, of v1 by a comma
     ends: np.ndarray  # where in the text each ends
 
 
@@ -46,7 +46,7 @@ class Renderer:
         self._plans = {rendering: _Plan(table, rendering) for rendering in Rendering if rendering in renderings}
         self._out = np.empty(_OUT_SIZE_BYTES, dtype=np.uint8)
 
-    def render(self, items: Located) -> Iterator[Rendered]:
+    def render(self, items: ValueSpans) -> Iterator[Rendered]:
         """Yield the line items in order, in each form."""
         extra = self._names.index(EXTRA)
         if (items.starts[:, extra] >= 0).any():
@@ -58,7 +58,7 @@ class Renderer:
             its = self._as_in_v1(items) if rendering is Rendering.V1 else items
             yield from self._follow(plan, rendering, its)
 
-    def credit(self, items: Located) -> np.ndarray:
+    def credit(self, items: ValueSpans) -> np.ndarray:
         """Return for each line item whether partner earned credit applies (v1 filters by it)."""
         found = np.zeros(len(items.starts), dtype=bool)
         for name, applies in (
@@ -71,7 +71,7 @@ class Renderer:
                 found |= applying.take(codes.indices).fill_null(fill_value=False).to_numpy(zero_copy_only=False)
         return found
 
-    def _as_in_v1(self, items: Located) -> Located:
+    def _as_in_v1(self, items: ValueSpans) -> ValueSpans:
         changes: dict[Codec, Callable[[str], str]] = {
             Codec.RATE: numbers.percent_to_rate,
             Codec.LIST: lambda text: _with_line_breaks_escaped(text_to_list(text)),
@@ -80,7 +80,7 @@ class Renderer:
         columns = enumerate(self._table.columns)
         return items.replaced({number: changes[column.codec] for number, column in columns if column.codec in changes})
 
-    def _follow(self, plan: _Plan, rendering: Rendering, items: Located) -> Iterator[Rendered]:
+    def _follow(self, plan: _Plan, rendering: Rendering, items: ValueSpans) -> Iterator[Rendered]:
         words_of, render_rows = kernels.compiled.words_of, kernels.rendering.render_rows
         rows, begin = len(items.starts), 0
         ends = np.empty(rows, dtype=np.int64)

@@ -9,48 +9,50 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from counterfoil.columns import table_of
-from counterfoil.datasets.publish import Workshop
+from counterfoil.datasets.publishing import DataFolder
 from counterfoil.datasets.seal import creating, render_part, renderings_of
 from counterfoil.errors import MissingError
 from counterfoil.model import Dataset, Rendering
-from counterfoil.storage.records import NewFile, NewSegment, Revision, Segment
+from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision, Segment
 from counterfoil.storage.store import Publication
 
 
-def restore(workshop: Workshop, revision: Revision) -> None:
+def restore(data_folder: DataFolder, revision: Revision) -> None:
     """Put `revision` in force. Restoring the one in force changes nothing; raises LockedError and MovedError."""
-    catalog = workshop.catalog
+    catalog = data_folder.catalog
     with ExitStack() as stack:
-        stack.enter_context(workshop.store.hold([revision.dataset]))
+        stack.enter_context(data_folder.store.hold([revision.dataset]))
         now_in_force = catalog.in_force(revision.dataset)
         if now_in_force is not None and now_in_force.id == revision.id:
             return
         bare = [segment for segment in catalog.segments(revision.id) if not segment.rendered]
         if bare:
-            publication = stack.enter_context(workshop.store.begin(workshop.now()))
-            made = {segment.id: _render_again(workshop, revision, segment, publication) for segment in bare}
+            publication = stack.enter_context(data_folder.store.begin(data_folder.now()))
+            made = {segment.id: _render_again(data_folder, revision, segment, publication) for segment in bare}
             publication.seal([_made_again(revision.dataset, segment, made[segment.id]) for segment in bare], {})
             catalog.record_renderings(publication.id, made)
         expected = now_in_force.id if now_in_force else None
-        catalog.set_in_force(revision.dataset, revision.id, expected, workshop.now())
+        catalog.set_in_force(revision.dataset, revision.id, expected, data_folder.now())
 
 
-def withdraw(workshop: Workshop, dataset: Dataset) -> Revision:
+def withdraw(data_folder: DataFolder, dataset: Dataset) -> Revision:
     """Take a dataset out of force and return what was in force; the revision is kept, and can be restored."""
-    with workshop.store.hold([dataset]):
-        revision = workshop.catalog.in_force(dataset)
+    with data_folder.store.hold([dataset]):
+        revision = data_folder.catalog.in_force(dataset)
         if revision is None:
             raise MissingError(f"Nothing is in force for {dataset}.", remedy="`counterfoil list` shows what is.")
-        workshop.catalog.set_in_force(dataset, None, revision.id, workshop.now())
+        data_folder.catalog.set_in_force(dataset, None, revision.id, data_folder.now())
         return revision
 
 
-def _render_again(workshop: Workshop, revision: Revision, segment: Segment, publication: Publication) -> list[NewFile]:
+def _render_again(
+    data_folder: DataFolder, revision: Revision, segment: Segment, publication: Publication
+) -> list[NewFile]:
     table, made = table_of(revision.dataset.kind), []
-    for file in workshop.catalog.files(revision.id, Rendering.LAKE):
+    for file in data_folder.catalog.files(revision.id, Rendering.LAKE):
         if file.segment_id == segment.id:
             create = creating(publication, segment.id, revision.dataset, segment.name)
-            lake, renderings = workshop.files.open(file.path), renderings_of(revision.dataset.scope)
+            lake, renderings = data_folder.files.open(file.path), renderings_of(revision.dataset.scope)
             made += render_part(create, table, lake, file.part, renderings)
     return made
 

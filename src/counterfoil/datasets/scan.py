@@ -15,7 +15,7 @@ from counterfoil import numbers
 from counterfoil.columns import EXTRA, Codec, LineItemTable, Spelling, Type
 from counterfoil.datasets.kernels import lines as kinds
 from counterfoil.datasets.kernels.lines import FROM_RATE, hash_of, scan_lines
-from counterfoil.datasets.located import PADDING, Located, Text
+from counterfoil.datasets.value_spans import PADDING, Text, ValueSpans
 from counterfoil.line_items.blocks import is_utf8
 
 ROWS_MAX = 8192
@@ -29,7 +29,7 @@ _KINDS = {Type.TEXT: kinds.TEXT, Type.NUMBER: kinds.NUMBER, Type.DATE: kinds.DAT
 class Scanned:
     """What one step over some lines found; lines count from 0. Good until the next step."""
 
-    items: Located  # in the table's columns, then Extra (and what is of no account)
+    items: ValueSpans  # in the table's columns, then Extra (and what is of no account)
     lines: np.ndarray  # the line of each line item
     doubtful: np.ndarray  # number, start and end of each line that the reference must read
 
@@ -85,11 +85,11 @@ class Scanner:
                 self._lines,
                 self._doubtful,
             )
-            items = self._in_percent(Located(text, self._starts[:rows], self._lengths[:rows]))
+            items = self._in_percent(ValueSpans(text, self._starts[:rows], self._lengths[:rows]))
             yield Scanned(items, self._lines[:rows] + line, self._doubtful[:doubts] + np.array([line, 0, 0]))
             line += seen
 
-    def _in_percent(self, items: Located) -> Located:
+    def _in_percent(self, items: ValueSpans) -> ValueSpans:
         """Turn v1's rates into percentages."""
         for column in self._rates:
             lengths = items.lengths[:, column]

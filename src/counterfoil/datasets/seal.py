@@ -19,18 +19,18 @@ import pyarrow as pa
 from isal import isal_zlib
 
 from counterfoil.columns import LineItemTable, table_of
-from counterfoil.datasets import amounts
+from counterfoil.datasets import bulk_numbers
 from counterfoil.datasets.digest import digest_array, digests_in
-from counterfoil.datasets.located import Located
 from counterfoil.datasets.records import names_of, size_of, within
 from counterfoil.datasets.render import Renderer
 from counterfoil.datasets.sort import KEY, RECORD
+from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.lake import lake_arrays
 from counterfoil.lake_files import LakeReader, LakeWriter
 from counterfoil.lifetimes import PART_LINE_ITEMS
 from counterfoil.model import Dataset, Rendering, Scope
+from counterfoil.storage.catalog_rows import NewFile
 from counterfoil.storage.files import FileWriter, Reader, arrow_file
-from counterfoil.storage.records import NewFile
 from counterfoil.storage.store import Publication
 from counterfoil.storage.v1_blocks import BlockWriter
 
@@ -113,7 +113,7 @@ class SegmentSealer:
 
 
 def creating(publication: Publication, number: int, dataset: Dataset, segment: str) -> Create:
-    """Return what makes the files of one segment; `number` tells the segments of a publication apart."""
+    """Return what makes the files of one segment; `number` distinguishes the segments of a publication."""
     return lambda rendering, part: publication.create(dataset, segment, rendering, number=number, part=part)
 
 
@@ -121,8 +121,8 @@ def inexact_in(table: LineItemTable, pieces: Iterable[pa.RecordBatch]) -> Counte
     """Count what sealing these line items would round: how many decimals of each number."""
     inexact, columns = Counter[str](), range(len(names_of(table)))
     for items in pieces:
-        texts = Located.of_records([items.column(RECORD)], len(columns)).columns(columns)
-        inexact.update(lake_arrays(table.kind, texts, amounts.decimals)[1])
+        texts = ValueSpans.of_records([items.column(RECORD)], len(columns)).columns(columns)
+        inexact.update(lake_arrays(table.kind, texts, bulk_numbers.decimals)[1])
     return inexact
 
 
@@ -133,7 +133,7 @@ def render_part(
     with LakeReader(arrow_file(lake_file), table.kind) as lake:
         forms = _Forms(create, part, replace(table, columns=lake.columns), renderings)
         for batch in lake.batches():
-            forms.write(Located.of_columns(batch.columns))
+            forms.write(ValueSpans.of_columns(batch.columns))
     return forms.finish()
 
 
@@ -179,7 +179,7 @@ class _Part:
     def write(self) -> None:
         """Write what is pending as one slice."""
         if self._pending:
-            items = Located.of_records([each.column(RECORD) for each in self._pending], self._columns)
+            items = ValueSpans.of_records([each.column(RECORD) for each in self._pending], self._columns)
             hashes = np.concatenate([digests_in(each.column(KEY)) for each in self._pending])
             self._pending, self._pending_rows, self._pending_size_bytes = [], 0, 0
             self.lake.write(items, hashes)
@@ -200,7 +200,7 @@ class _Forms:
         self._blocks = BlockWriter(cast("BinaryIO", v1)) if v1 is not None else None
         self._line_items = 0
 
-    def write(self, items: Located) -> None:
+    def write(self, items: ValueSpans) -> None:
         """Render line items and write them."""
         self._line_items += len(items.starts)
         credit = self._renderer.credit(items).tobytes() if self._blocks is not None else b""
@@ -268,14 +268,14 @@ class _LakeFile:
         self._out = out
         self._slices = 0
         self._buffer = pa.BufferedOutputStream(pa.PythonFile(self._out, mode="w"), _PIECE_SIZE_BYTES)
-        self._writer = LakeWriter(self._buffer, table.kind, digests=True, decimals=amounts.decimals)
+        self._writer = LakeWriter(self._buffer, table.kind, digests=True, decimals=bulk_numbers.decimals)
 
     @property
     def inexact(self) -> Counter[str]:
         """How many decimals of each number were rounded."""
         return self._writer.inexact
 
-    def write(self, items: Located, digests: np.ndarray) -> None:
+    def write(self, items: ValueSpans, digests: np.ndarray) -> None:
         """Take a slice."""
         self._writer.write(items.columns(range(self._columns)), digest_array(digests))
         self._slices += 1

@@ -1,10 +1,10 @@
 """Sorting more line items than memory holds.
 
 Records gather until they fill a *run*; a full run is sorted and put on disk in small pieces. At the end all pieces, of
-whatever run, are read in the order of their first keys. What lies below the first key of the next one can be put in
-order and passed on, for nothing unread comes before it. Keys end in the line item's digest. Line items with equal keys
-are copies, or differ in what the digest takes for alike (absent and empty); their records put them in order, so the
-order never depends on the input's.
+whatever run, are read in the order of their first keys. Keys below the first key of the next piece can be sorted and
+passed on, because nothing unread comes before them. Keys end in the line item's digest. Line items with equal keys are
+copies, or differ in what the digest takes for alike (absent and empty); their records put them in order, so the order
+never depends on the input's.
 
 Memory is the trap here. A run is one piece of memory, which is used again for the next run and never moved as a whole,
 only looked at in another order. While merging, each run has about one piece in memory, so pieces are small. All runs
@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from counterfoil.datasets.digest import digests_in
-from counterfoil.datasets.located import offsets_of
-from counterfoil.storage.failures import in_our_words
+from counterfoil.datasets.value_spans import offsets_of
+from counterfoil.storage.failures import translated_errors
 
 RUN_SIZE_BYTES = 64 << 20
 _PIECE_SIZE_BYTES = 64 << 10
@@ -78,7 +78,7 @@ class _Spilled:
 
     def add(self, pieces: Iterator[pa.RecordBatch]) -> None:
         """Append a run."""
-        with in_our_words():
+        with translated_errors():
             if self._writer is None:
                 options = pa.ipc.IpcWriteOptions(compression="lz4")
                 self._writer = pa.ipc.new_file(str(self._path), _SCHEMA, options=options)
@@ -89,7 +89,7 @@ class _Spilled:
     def merged(self) -> Iterator[pa.RecordBatch]:
         """Yield the line items of all runs in order, and delete the file; no more may be added."""
         assert self._writer is not None
-        with in_our_words():
+        with translated_errors():
             self._writer.close()
         with pa.OSFile(str(self._path)) as source, pa.ipc.open_file(source) as file:
             order = sorted(range(len(self._first_keys)), key=self._first_keys.__getitem__)

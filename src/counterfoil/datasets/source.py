@@ -1,6 +1,6 @@
 """Opening input files: plain or gzip, from disk or standard input, as blocks of whole lines.
 
-File names tell nothing: gzip is recognised by its first two bytes. Memory is bounded whatever comes: a gzip bomb meets
+File names are ignored: gzip is recognised by its first two bytes. Memory is bounded whatever comes: a gzip bomb meets
 the limit on a line's length (or on blank lines) long before memory runs out.
 """
 
@@ -110,7 +110,7 @@ class Source:
         try:
             yield from blocks(self._read_into, self.head, size_bytes=BLOCK_SIZE_BYTES, count_newlines=_count_newlines)
         except Refused as refused:
-            raise InputError(refused.reason, file=self.name, line=refused.line, remedy=refused.remedy) from refused
+            raise input_error(refused, self.name, refused.line) from refused
 
 
 def _count_newlines(memory: bytearray, begin: int, end: int) -> int:
@@ -136,6 +136,21 @@ class _Rejoined(io.RawIOBase):
         self._first = self._first[len(view) :]
         view[: len(piece)] = piece
         return len(piece)
+
+
+def input_error(
+    refused: Refused, file: str, line: int | None = None, *, remedy: str = "", parameter: str = ""
+) -> InputError:
+    """Return the error for what was refused in a file; its own remedy goes before the one given, with `parameter`."""
+    return InputError(
+        refused.reason,
+        file=file,
+        line=line,
+        attribute=refused.attribute,
+        value=refused.value,
+        remedy=refused.remedy or remedy,
+        parameter="" if refused.remedy else parameter,
+    )
 
 
 def facts_of(name: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Sweeping: delete what dead publications left, then forget what nobody can reach any more, and delete that too.
+"""Sweeping: delete what dead publications left, then forget what can no longer be reached, and delete that too.
 
 The catalog forgets first and the files follow. A crash between the two leaves files that the catalog notes as still to
 be deleted, which the next sweep begins with. It begins with deleting because a full disk has no room for the catalog to

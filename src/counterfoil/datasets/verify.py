@@ -2,8 +2,8 @@
 
 Four promises are kept apart, so that a report says what broke: the bytes of each file (size, SHA-256), what the
 lake holds (line items, their digest, exact totals), what the wire forms hold (as many line items as the lake), and
-the catalog itself. A newcomer would take the catalog for granted; but a byte of it can break like any other, and
-then it tells of no dataset at all, or of one that is another partner's.
+the catalog itself. The catalog is checked too because any byte of it can break: it may then name no dataset at all,
+or another partner's.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from isal import igzip, igzip_lib
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, LineItemTable, table_of
 from counterfoil.datasets.digest import digest_array, digests_of, in_order
-from counterfoil.datasets.located import Located
 from counterfoil.datasets.seal import renderings_of
+from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.disk.hashing import measured_stream
 from counterfoil.errors import DamagedError
 from counterfoil.lake import DIGEST
@@ -29,9 +29,9 @@ from counterfoil.lake_files import LakeReader
 from counterfoil.line_items.line_digests import LineDigests
 from counterfoil.model import Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.catalog_rows import Revision, Segment, StoredFile
 from counterfoil.storage.files import Files, Reader, ReaderStream, arrow_file
 from counterfoil.storage.places import UNLISTED, publication_of
-from counterfoil.storage.records import Revision, Segment, StoredFile
 from counterfoil.storage.store import Store
 from counterfoil.storage.v1_blocks import BlockFile
 
@@ -208,7 +208,7 @@ def lake_contents(table: LineItemTable, reader: Reader, segment: Segment, digest
             issuers = {(text or "").lower() for text in batch.column("PartnerId").unique().to_pylist()}
             if issuers != {segment.issuer}:
                 raise DamagedError(f"holds line items of {', '.join(sorted(issuers))} instead of {segment.issuer}.")
-            hashes = digest_array(digests_of(its, Located.of_columns([batch.column(name) for name in names])))
+            hashes = digest_array(digests_of(its, ValueSpans.of_columns([batch.column(name) for name in names])))
             if not hashes.equals(batch.column(DIGEST)):
                 raise DamagedError("holds a line item that is not what its SHA-256 says.")
             digests.add(hashes)
@@ -237,5 +237,5 @@ def _line_items(reader: Reader, file: StoredFile) -> int:
             while piece := lines.read(_READ_SIZE_BYTES):
                 count += piece.count(b"\n")
         except gzip.BadGzipFile as error:
-            raise DamagedError(f"is no whole gzip file: {error}") from error
+            raise DamagedError(f"is not a complete gzip file: {error}") from error
     return count

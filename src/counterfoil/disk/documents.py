@@ -31,7 +31,7 @@ class NewerDocumentError(DocumentError):
 
 
 class OlderDocumentError(DocumentError):
-    """The document has a form that is no longer read."""
+    """The document has a form that is no longer supported."""
 
 
 def sealed(content: msgspec.Struct, version: int) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def encode(content: msgspec.Struct, version: int, *, indent: int | None = None) 
     return json.dumps(sealed(content, version), ensure_ascii=False, indent=indent).encode() + b"\n"
 
 
-def opened(data: bytes, version: int, *, formerly: str = VERSION) -> dict[str, Any]:
+def checked(data: bytes, version: int, *, formerly: str = VERSION) -> dict[str, Any]:
     """Return the content of a document, which has this version and its own digest; raises DocumentError.
 
     `formerly` is the member that had the version in older forms.
@@ -67,7 +67,7 @@ def opened(data: bytes, version: int, *, formerly: str = VERSION) -> dict[str, A
 
 def decode(data: bytes, version: int, kind: type[T]) -> T:
     """Return a document as a struct; raises DocumentError."""
-    return converted(opened(data, version), kind)
+    return converted(checked(data, version), kind)
 
 
 def converted(content: dict[str, Any], kind: type[T]) -> T:

@@ -42,7 +42,7 @@ def close_file(descriptor: int, *, sync: bool) -> None:
 
 
 def write_durably(path: Path, data: bytes, *, mode: int | None = None, unfinished: str | None = None) -> None:
-    """Write a file anew: a reader, or a power cut, finds the old content or the new one, never a part of it.
+    """Replace a file: a reader, or a power cut, finds the old content or the new one, never a part.
 
     `mode` is the mode of the file, which is private until it gets it; None leaves the mode to the process's umask.
     `unfinished` is the file's name until it is complete, by default one that is used once; a file that a killed process

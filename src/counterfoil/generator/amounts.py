@@ -2,9 +2,9 @@
 
 Reconciliation follows Microsoft's page on the invoice reconciliation file: ROUNDDOWN (towards zero) to two
 decimals, for a licence before the quantity is applied, for metered use twice after it. Usage is not rounded to
-cents at all, whatever the documentation says: the samples of the v1 API and real files carry the whole product
+cents at all, despite the documentation: the samples of the v1 API and real files carry the whole product
 `EffectiveUnitPrice x Quantity (x PCToBCExchangeRate)` to 15 significant digits, and so do we (half to even).
-What a newcomer would get wrong: nothing here may pass through a float, and a zero never carries a minus.
+Nothing here may pass through a float, and a zero never has a minus sign.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A case takes an ordinary line item and makes it special; the two lists are in `usage_cases` and
 `reconciliation_cases`, what both kinds share is here. A test suite that publishes only the first 64 line items has
-met everything that the generator knows. What a newcomer would get wrong: a case that changes a price or a quantity
-must restate the amounts, through `amounts`, so that the arithmetic holds on every line item.
+seen everything that the generator knows. A case that changes a price or a quantity must recompute the totals with
+`amounts`, so that the arithmetic holds on every line item.
 """
 
 from __future__ import annotations

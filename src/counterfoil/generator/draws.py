@@ -2,8 +2,8 @@
 
 Why our own: of the standard library's `random` only `random()` itself is promised to stay the same, and that is a
 float; numpy promises less. This is SplitMix64's output function over `key + n` steps, fifteen lines that can never
-change under us, under keys made by BLAKE2b. It is no cryptography, and needs none. What a newcomer would get
-wrong: never use `hash()`, sets or dict order of outside origin here: PYTHONHASHSEED must not show in the bytes.
+change under us, under keys made by BLAKE2b. It is not cryptography and does not need to be. Never use `hash()`,
+sets or the order of a dict from elsewhere here: PYTHONHASHSEED must not affect the bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Line items as JSON lines, and into a file: the door of the generator.
+"""Line items as JSON lines, and into a file: the entry point of the generator.
 
 The same arguments give the same bytes: on every machine, with any PYTHONHASHSEED, this year or the next. Memory
 does not grow with the number of line items, only with the (bounded) number of customers and meters.
@@ -31,7 +31,7 @@ DEFAULT_RESELLERS = 8
 DEFAULT_CURRENCY = "EUR"
 _CHUNK_LINE_ITEMS = 500  # about a megabyte
 _OVER_QUOTA = getattr(errno, "EDQUOT", errno.ENOSPC)  # Windows has no name for it in older Pythons
-_GZIP_WBITS = 31  # a single gzip member; its header bears no time and no name
+_GZIP_WBITS = 31  # a single gzip member; its header holds no time and no name
 
 
 def generate(
@@ -105,7 +105,7 @@ def _billing_currency(scope: Scope, currency: str | None) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes its name only when all of it is written; a device or pipe is written as it is."""
+    """Open a file that takes its name only when all of it is written; a device or pipe is written directly."""
     partial = path.with_name(f"{path.name}.partial") if path.is_file() or not path.exists() else path
     try:
         with partial.open("wb") as out:

@@ -1,8 +1,8 @@
 """Who buys: the partner, its resellers, its customers and their subscriptions.
 
-All of it depends on the partner and the seed alone, so that both kinds, and every month, tell of the same
-customers; a larger file has more of them, and the first ones stay. The first customers and subscriptions are the
-big ones: whoever picks by `skewed` gets a heavy tail.
+Everything depends on the partner and the seed alone, so that both kinds, and every month, have the same customers; a
+larger file has more of them, and the first ones stay. The first customers and subscriptions are the big ones: picking
+by `skewed` gives a heavy tail.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Ordinary reconciliation line items: licences and metered Azure plans, in groups of three.
 
 The number of a group decides subscription and product, so that changes come in pairs that belong together: the
-refund of the old quantity and the charge of the new one bear one ChargeType and opposite signs, and lie far apart
-in the file. What a newcomer would get wrong: a group is no unit of arithmetic, each line item obeys the formulas
-of `amounts` by itself.
+refund of the old quantity and the charge of the new one have the same ChargeType and opposite signs, and are far
+apart in the file. A group is not a unit of arithmetic: each line item follows the formulas of `amounts` by itself.
 """
 
 from __future__ import annotations
@@ -145,7 +144,7 @@ class ReconciliationLineItems:
 
 
 def _single(bits: int) -> tuple[str, int]:
-    """Return charge type and number of seats of a line item that stands alone; some are cancelled."""
+    """Return charge type and number of seats of a line item that belongs to no group; some are cancelled."""
     seats = 1 + (bits >> 24 & 7) * (bits >> 27 & 7) * (bits >> 30 & 15)
     if bits >> 59 == 0:
         return ("cancelImmediate" if bits & 1 else "Refund"), -seats

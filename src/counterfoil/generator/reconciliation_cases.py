@@ -1,4 +1,4 @@
-"""The special cases of reconciliation line items. Each name is what a reader of the file must be able to bear."""
+"""The special cases of reconciliation line items. Each name says what a reader of the file must cope with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Line items in scattered order: a walk over positions that comes to each exactly once.
+"""Line items in scattered order: a walk over positions that visits each exactly once.
 
 Real files are not sorted, and publishing must sort. A position names *what* a line item is about (for usage: a
 resource and a day); the walk turns the running number of a line item into such a position by one multiplication,

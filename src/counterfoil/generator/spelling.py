@@ -1,8 +1,8 @@
 """How values become JSON: spans of attributes in the order of the table of columns.
 
-A *span* is the JSON text of some neighbouring attributes, made once and used in many line items. What a newcomer
-would get wrong: a span must hold neighbours, all of them and in the table's order; `span` checks it, so that a
-column added to the table stops the generator instead of leaving it one attribute short.
+A *span* is the JSON text of some neighbouring attributes, made once and used in many line items. A span must
+hold neighbours, all of them and in the table's order; `span` checks this, so that a column added to the table stops
+the generator instead of leaving it one attribute short.
 """
 
 from __future__ import annotations

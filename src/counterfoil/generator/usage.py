@@ -1,8 +1,8 @@
 """Ordinary usage line items: a resource's metered use on one day.
 
 A *stream* is one resource on one meter; its number decides customer, meter and tags, so nothing is kept per
-resource and memory stays flat. What a newcomer would get wrong: customer, meter, resource and day are no key. One
-line item in six repeats those of an earlier one with another quantity, as real files do.
+resource and memory stays flat. Customer, meter, resource and day do not form a key: one line item in six repeats
+those of an earlier one with another quantity, as real files do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The special cases of usage line items. Each name is what a reader of the file must be able to bear."""
+"""The special cases of usage line items. Each name says what a reader of the file must cope with."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ CASES: tuple[Case, ...] = (
     Case("date empty", setting(ChargeStartDate="", ChargeEndDate="")),
     Case("tags", setting(Tags=compact({"env": "prod", "Kostenstelle": "Zoë", "quote": 'say "yes"', "path": "C:\\x"}))),
     Case("tags empty", setting(Tags="")),
-    Case("tags that are no JSON", setting(Tags='"env": "prod","owner": "nobody"')),
+    Case("tags that are not JSON", setting(Tags='"env": "prod","owner": "nobody"')),
     Case(
         "additional info with odd spaces",
         setting(AdditionalInfo='{  "ImageType": null,  "VCPUs": 4,  "UsageType": "ComputeHR_SW"}'),
@@ -134,7 +134,7 @@ CASES: tuple[Case, ...] = (
     Case("additional info empty", setting(AdditionalInfo="")),
     Case("additional info nested", setting(AdditionalInfo='{"Plan":{"Tier":"P2","Zones":[1,2,3]}}')),
     Case("resource group in other letter case", _other_case),
-    Case("meter id that is no GUID", setting(MeterId="4core", MeterRegion="", ResourceLocation="EASTUS")),
+    Case("meter id that is not a GUID", setting(MeterId="4core", MeterRegion="", ResourceLocation="EASTUS")),
     Case("legacy service info", setting(ServiceInfo1="Canonical", ServiceInfo2="{}")),
     Case(
         "benefit",

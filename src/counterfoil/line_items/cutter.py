@@ -63,7 +63,7 @@ class Cutter:
         self._shapes: dict[tuple[str, ...], _Shape | None] = {}
 
     def cut_block(self, block: bytes) -> tuple[list[CutLines], list[int]]:
-        """Return the same as `cut` for the lines of a block, which is not parted if all of them have one shape."""
+        """Return the same as `cut` for the lines of a block, which is not split if all of them have one shape."""
         shape = self._shape_of(block[: block.find(b"\n")]) if _is_clean(block) else None
         if shape is None:
             return self.cut(block.split(b"\n"))
@@ -75,7 +75,7 @@ class Cutter:
         return cuts + more, doubtful
 
     def cut(self, lines: Sequence[bytes]) -> tuple[list[CutLines], list[int]]:
-        """Return the lines that can be vouched for, and the places of the others, in no particular order."""
+        """Return the lines that are certain, and the places of the others, in no particular order."""
         usable, others = _usable(lines)
         cuts, doubtful = self._cut(lines, deque(usable), set())
         return cuts, others + doubtful
@@ -197,7 +197,7 @@ class _Shape:
 
 
 class _Member:
-    """One key of a shape, and how its values are read. Between the cuts stands `"key":value`."""
+    """One key of a shape, and how its values are read. Each piece between two cuts is `"key":value`."""
 
     def __init__(self, key: str, spelling: Spelling | None, *, begin: str, end: str, constant: bool) -> None:
         self.spelling = spelling
@@ -239,7 +239,7 @@ class _Member:
         return pa.array([value for value, _ in found], pa.string()), unsure
 
     def _values(self, texts: pa.Array) -> tuple[pa.Array, pa.Array | None]:
-        """Return the texts to store of what stands between the cuts, and which are in doubt."""
+        """Return the texts to store for the pieces between the cuts, and which are in doubt."""
         fitting = pc.starts_with(texts, self._before)
         if self._after:
             fitting = pc.and_(fitting, pc.ends_with(texts, self._after))

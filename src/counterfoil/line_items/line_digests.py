@@ -1,7 +1,7 @@
 """The hash of a set of line items: the SHA-256 of all their digests in ascending order.
 
-Order does not matter and copies count, so two sets with one hash are the same set unless SHA-256 itself is broken.
-That holds against whoever chooses the lines: a sum of digests, which would add up over segments, can be forged.
+Order does not matter and copies count, so two sets with one hash are the same set unless SHA-256 itself is broken. That
+holds against an attacker who chooses the lines: a sum of digests, which would add up over segments, can be forged.
 
 Memory stays flat: digests are sorted in runs of 16 MiB, which spill into one unnamed temporary file.
 """

@@ -1,6 +1,6 @@
 """Lines of JSON become columns of text: quickly where the lines are plain, by the reference where they are not.
 
-This is how a pull reads. Publishing has a compiled scanner in the place of the cutter, and the same reference.
+This is how a pull reads. Publishing uses a compiled scanner instead of the cutter, and the same reference.
 """
 
 from __future__ import annotations

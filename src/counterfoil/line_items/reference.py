@@ -58,7 +58,7 @@ def parse_object(line: bytes | str) -> list[tuple[str, Any]]:
         raise Refused(f"not JSON: {error.msg} at character {error.pos + 1}") from error
     except RecursionError as error:
         raise Refused(f"nested more than {NESTING_MAX} deep") from error
-    # An object is a list of pairs here, an array a list of anything: the first character tells them apart.
+    # An object is a list of pairs here, an array a list of anything: the first character distinguishes them.
     if not isinstance(parsed, list) or not text.lstrip().startswith("{"):
         raise Refused("not a JSON object", remedy="Each line is one line item, {...}.")
     return parsed
@@ -104,7 +104,7 @@ def read_json_line(table: LineItemTable, line: bytes) -> LineItem:
     try:
         raw = {key: bytes(value) for key, value in msgspec.json.decode(line, type=dict[str, msgspec.Raw]).items()}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        for key, value in pairs:  # half a surrogate pair is no JSON to msgspec; say which attribute holds it
+        for key, value in pairs:  # msgspec takes half a surrogate pair for bad JSON; say which attribute holds it
             for text in (key, *texts_within(value)):
                 check_text(key, text)
         raise Refused(f"not JSON: {error}") from error

@@ -28,7 +28,7 @@ _NUMBER_REMEDY = "Amounts are plain JSON numbers such as 12.50."
 class Refused(Exception):  # noqa: N818 - not an error of the program: a verdict about one line
     """A line cannot be right: the attribute and value in question, why, and what to do.
 
-    `line` is the line's number, where it is not told otherwise.
+    `line` is the line's number, where it is not given otherwise.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Refused(Exception):  # noqa: N818 - not an error of the program: a verdict
 
 
 class NumberText(str):
-    """A JSON number as the text that stood in the line; a type of its own, to tell 1 from "1"."""
+    """A JSON number as the text in the line; a separate type, to distinguish 1 from "1"."""
 
     __slots__ = ()
 

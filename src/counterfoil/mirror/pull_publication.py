@@ -11,7 +11,7 @@ from pathlib import Path
 
 from counterfoil.client import Form, Proof, Receipt
 from counterfoil.datasets.check import Assertions, first_text
-from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
+from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
 from counterfoil.datasets.reader import recognise
 from counterfoil.datasets.source import Source
 from counterfoil.disk.hashing import measured
@@ -20,7 +20,7 @@ from counterfoil.model import Kind
 from counterfoil.periods import BillingPeriod
 
 
-def publish_pull(workshop: Workshop, receipt: Receipt, folder: Path) -> PublicationReceipt | None:
+def publish_pull(data_folder: DataFolder, receipt: Receipt, folder: Path) -> PublicationReceipt | None:
     """Publish the line items of the pull in `folder`; returns None if it has none.
 
     Raises DamagedError if the files are not those of the receipt, UsageError for a workbook, and what publishing
@@ -38,7 +38,7 @@ def publish_pull(workshop: Workshop, receipt: Receipt, folder: Path) -> Publicat
     kind = Kind(receipt.request["kind"])
     paths = [folder / file.name for file in receipt.files]
     asserted = _assertions(receipt, kind, paths[0])
-    [published] = publish(workshop, [Input(str(path), asserted) for path in paths])
+    [published] = publish(data_folder, [Input(str(path), asserted) for path in paths])
     _check_totals(receipt, published)
     return published
 
@@ -65,9 +65,9 @@ def lacks_attributes(receipt: Receipt, published: PublicationReceipt) -> bool:
 
 
 def _assertions(receipt: Receipt, kind: Kind, first: Path) -> Assertions:
-    """Return what the pull knows of its line items: the line items themselves do not tell their month."""
+    """Return what the pull knows of its line items: the line items themselves do not say their month."""
     # A distributor's reseller pulls line items with the distributor's id, and they are the reseller's own. Where the
-    # partner of a pull is not known, the PartnerId of its line items has to tell.
+    # partner of a pull is not known, the PartnerId of its line items decides.
     issuer = _issuer(first, kind) if receipt.partner else ""
     request = receipt.request
     if "invoiceId" in request:

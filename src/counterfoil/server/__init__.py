@@ -1,1 +1,1 @@
-"""The HTTP surface: who is calling, what they may have, in each dialect's own words."""
+"""The HTTP surface: who is calling, what they may have, in the words of each API."""

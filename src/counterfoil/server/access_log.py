@@ -1,6 +1,6 @@
 """The access log: one line for each request, with method, path, status, duration and request id.
 
-Query strings are never logged: the query of a blob's link is all that it takes to read it.
+Query strings are never logged: whoever has the query of a blob's link can read the blob.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The whole server as one ASGI application: the front, and behind it three rooms.
+"""The whole server as one ASGI application: the entry point, and behind it three sets of routes.
 
-`/v1` and `/blobs` are plain ASGI, for they carry the load; everything else goes through Starlette's router, which
-answers nothing by itself: what no route takes is raised, and told by the front like any other refusal.
+`/v1` and `/blobs` are plain ASGI, because they carry the load; everything else goes through Starlette's router, which
+writes no error itself: a request without a route raises, and the entry point answers it like any other refusal.
 """
 
 from __future__ import annotations

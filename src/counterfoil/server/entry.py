@@ -1,6 +1,6 @@
-"""The entry point: every request enters here, and every answer that says that something went wrong is written here.
+"""The entry point: every request enters here, and every error response is written here.
 
-Plain ASGI and cheap on purpose, for /v1 serves thousands of requests a second: it checks who is addressed and how
+Plain ASGI and cheap on purpose, because /v1 serves thousands of requests a second: it checks who is addressed and how
 long the request is, tidies the path, and hands over.
 """
 
@@ -65,7 +65,9 @@ class EntryPoint:
             else:
                 await self._elsewhere(scope, receive, send)
         except ClientDisconnect:
-            LOG.debug("request %s: the caller went away before all of it was here", RequestIds.of(scope).request_id)
+            LOG.debug(
+                "request %s: the caller left before the whole request had arrived", RequestIds.of(scope).request_id
+            )
         except Exception as error:  # noqa: BLE001 - this is the one place where it must end
             await self._refuse(error, scope, send)
 
@@ -81,7 +83,7 @@ class EntryPoint:
                 # A web page can make a browser send requests here under a name of its own (DNS rebinding).
                 raise BadRequestError(
                     "This development server answers to localhost only; the Host header names another host. "
-                    "Start it with --dev-open NAME to let it answer to that name."
+                    "Its operator can let it answer to that name: the option dev-open of `counterfoil serve`."
                 )
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""Error responses: one error, in the words of the API that was called, which the first segment of the path tells.
+"""Error responses: one error, in the words of the API that was called, which the path's first segment names.
 
 Only the text of a RequestError may reach a caller. Whatever else went wrong is answered with a bare 500 under a
 request id, and logged under that id by the entry point.

@@ -1,9 +1,9 @@
 """The life of an export operation: submitted, perhaps running, then succeeded or failed, then expired. No HTTP.
 
-An operation is one immutable row. Nothing works on it: the data was rendered when it was published, so asking for
-it is a lookup and the row says all there is to say. The *business* clock decides once, at submission, which month
-`current` is; everything that ages (ready, expired, links) goes by the *wall* clock. The status is never stored: it
-follows from the row and the time.
+An operation is one immutable row. Nothing works on it: the data was rendered when it was published, so asking for it is
+a lookup, and the row holds everything. The *business* clock decides once, at submission, which month `current` is;
+everything that ages (ready, expired, links) goes by the *wall* clock. The status is never stored: it follows from the
+row and the time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from counterfoil.errors import DamagedError, GoneError, MissingError, NotFoundEr
 from counterfoil.model import AttributeSet, Dataset, Rendering, Scope
 from counterfoil.periods import BillingPeriod, Clocks
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.records import Operation, Revision, StoredFile
+from counterfoil.storage.catalog_rows import Operation, Revision, StoredFile
 from counterfoil.wire.graph import Blob, ExportRequest, Manifest, OperationStatus, Period
 from counterfoil.wire.tokens import Keyring, sign_directory
 
@@ -32,7 +32,7 @@ _BLOB_SETS_KEPT: Final = 128
 
 @dataclass(frozen=True, slots=True)
 class OperationProgress:
-    """Where an operation stands now; `retry_after_s` is 0 once it has ended."""
+    """The state of an operation now; `retry_after_s` is 0 once it has ended."""
 
     status: OperationStatus
     last_action_at: datetime
@@ -41,7 +41,7 @@ class OperationProgress:
 
 @dataclass(frozen=True, slots=True)
 class BlobSet:
-    """The blobs of one revision and attribute set in manifest order, and where each lies, by name."""
+    """The blobs of one revision and attribute set in manifest order, and where each is stored, by name."""
 
     revision: Revision
     blobs: tuple[Blob, ...]
@@ -50,7 +50,7 @@ class BlobSet:
 
 
 class Exports:
-    """Submits exports and tells what became of them. Safe to use from several threads."""
+    """Submits exports and reports their state. Safe to use from several threads."""
 
     def __init__(self, catalog: Catalog, keyring: Keyring, clocks: Clocks, operation_delay_s: float = 0) -> None:
         self._catalog = catalog
@@ -113,7 +113,7 @@ class Exports:
         return [each for each in self.operations(partner) if self.progress(each).status is OperationStatus.SUCCEEDED]
 
     def progress(self, operation: Operation) -> OperationProgress:
-        """Return where the operation stands at this moment."""
+        """Return the state of the operation at this moment."""
         wait_s = (operation.ready_at - self._clocks.wall()).total_seconds()
         if wait_s > 0:
             return OperationProgress(OperationStatus.RUNNING, operation.created_at, math.ceil(wait_s))
@@ -148,7 +148,7 @@ class Exports:
         return sealed
 
     def look_again(self) -> None:
-        """Forget where blobs lie: a rendering was swept, or made again under another path."""
+        """Forget where blobs are stored: a rendering was swept, or made again under another path."""
         self._sealed.cache_clear()
 
     def _load(self, revision_id: str, attributes: AttributeSet) -> BlobSet:

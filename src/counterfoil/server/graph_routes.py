@@ -1,7 +1,7 @@
 """The Graph routes: read what is asked, make one call, write the answer.
 
-Paths arrive in their one canonical spelling (see `wire.graph_paths`; the entry point sees to it), so each route is
-here once per version. Asking for a failed export is a success: GET on an operation answers 200 whatever became of it.
+Paths arrive in their one canonical spelling (see `wire.graph_paths`; the entry point sees to it), so each route is here
+once per version. Asking for a failed export is a success: GET on an operation answers 200 whatever its state.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from counterfoil.errors import BadRequestError, NotFoundError, NotServedError
 from counterfoil.model import Kind, is_guid
 from counterfoil.server.error_responses import RequestIds, graph_headers
 from counterfoil.server.server_parts import Service
-from counterfoil.storage.records import Operation
+from counterfoil.storage.catalog_rows import Operation
 from counterfoil.wire import graph
 from counterfoil.wire.graph import BILLING, VERSIONS
 
@@ -95,7 +95,7 @@ class GraphRoutes:
         return Response(status_code=202, headers=headers)
 
     async def get_operation(self, request: Request) -> Response:
-        """Tell what became of an export."""
+        """Return the state of an export."""
         partner = await self._partner(request)
 
         def found() -> tuple[dict[str, object], int]:

@@ -1,4 +1,4 @@
-"""A bounded memory of the values used last. What is in it may be lost at any time, so it never holds the truth."""
+"""A bounded memory of the values used last. An entry may be dropped at any time, so it is only ever a cache."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The OpenAPI document, as data. A test holds it against the routes: each route is here, and nothing else is.
 
-What many operations share stands once, under `components`. Nothing here is needed to serve a request.
+What many operations share is written once, under `components`. Nothing here is needed to serve a request.
 """
 
 from __future__ import annotations
@@ -266,7 +266,7 @@ _BLOB_ANSWERS: Final = {
     405: "Only GET and HEAD are served",
     412: "The blob is not the one that If-Match names",
     413: "The address or the headers are too long",
-    416: "The range lies beyond the end",
+    416: "The range is beyond the end",
 }
 
 
@@ -298,7 +298,7 @@ def _authority_paths() -> Json:
     tenant = _parameter("tenant", "path", {"type": "string", "format": "uuid"}, about="The partner's tenant id.")
     too_much = {413: "The body, address or headers are too long.", 503: f"{_LATER}."}
     wrong_form = {
-        400: "The form, tenant or audience is wrong; `error` tells which.",
+        400: "The form, tenant or audience is wrong; `error` says which.",
         401: "`invalid_client`: no such client, or not this secret.",
         429: "Too many wrong secrets; see `Retry-After`.",
     }

@@ -26,7 +26,7 @@ class PartnerCaller(Protocol):
 
 
 class Authenticates(Protocol):
-    """What tells callers apart: `server.identity.authenticator.Authenticator`."""
+    """What identifies callers: `server.identity.authenticator.Authenticator`."""
 
     async def authenticate(self, authorization: str | None, *, api: str) -> PartnerCaller:
         """Return who is calling; raises UnauthenticatedError or ForbiddenError."""

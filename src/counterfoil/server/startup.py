@@ -25,7 +25,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @contextmanager
-def opened(
+def open_service(
     settings: Settings,
     clocks: Clocks,
     *,
@@ -110,7 +110,7 @@ def _wanted(settings: Settings, *, development: bool, open_to: Collection[str]) 
 def _doors(
     settings: Settings, catalog: Catalog, clocks: Clocks, keys: AuthorityKeys
 ) -> tuple[Authenticator, Audiences]:
-    """Return who tells callers apart and what tokens are for; raises UsageError where nobody could get in."""
+    """Return what identifies callers, and the audiences of tokens; raises UsageError if nobody could sign in."""
     audiences = Audiences.from_setting(settings.audience, development=keys.development)
     authenticator = Authenticator.from_settings(settings, catalog, clocks, keys)
     if not keys.development and not settings.issuer and not _has_client(catalog):
@@ -119,7 +119,7 @@ def _doors(
 
 
 def _refuse_without_callers(settings: Settings, *, development: bool) -> None:
-    """Raise UsageError where nobody could get in, if that can be told without a data folder."""
+    """Raise UsageError if nobody could sign in, as far as that is known without a data folder."""
     Audiences.from_setting(settings.audience, development=development)
     if not (development or settings.issuer or settings.database_url or settings.data.exists()):
         raise _nobody()

@@ -1,8 +1,8 @@
 """Pages of v1 line items, cut from the stored blocks. No HTTP and no envelope is made here.
 
-A page never spans two blocks, so what it costs does not depend on how deep in the walk it lies. What is kept in
-memory is bounded, holds no truth, and may be lost at any time: the file lists of the revisions used last, their
-open files, and the blocks unpacked last (a walk in small pages would otherwise unpack each block many times).
+A page never spans two blocks, so its cost does not depend on its place in the walk. What is kept in memory is bounded,
+is only a cache, and may be lost at any time: the file lists of the revisions used last, their open files, and the
+blocks unpacked last (a walk in small pages would otherwise unpack each block many times).
 
 An open file that falls out of memory is not closed here, but when the last page that reads from it is done. Everything
 here runs on one thread; only `load` may run on another.
@@ -20,7 +20,7 @@ from counterfoil.model import Rendering
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files
-from counterfoil.storage.v1_blocks import Block, BlockFile
+from counterfoil.storage.v1_blocks import BlockEntry, BlockFile
 from counterfoil.wire.tokens import CONTINUATION_HEADER, Position
 from counterfoil.wire.v1 import proof_headers
 
@@ -50,7 +50,7 @@ class Page:
     """Some items of one block. `items` are their numbers in it; `next` is where the page after this one begins."""
 
     path: str
-    block: Block
+    block: BlockEntry
     items: Sequence[int]
     next: Position | None
 
@@ -150,7 +150,7 @@ class Pages:
         return b",".join([json[_begin(ends, item) : ends[item]] for item in page.items])
 
     def forget(self, listing: Listing) -> None:
-        """Let go of a listing and its files, because they are no longer what the catalog says."""
+        """Drop a listing and its files, because they are no longer what the catalog says."""
         self._listings.drop(listing.revision_id)
         for path in listing.paths:
             self._open.drop(path)
@@ -163,13 +163,13 @@ class Pages:
             self._open.put(path, file)
         return file
 
-    def _block(self, listing: Listing, position: Position) -> Block | None:
+    def _block(self, listing: Listing, position: Position) -> BlockEntry | None:
         if position.file >= len(listing.paths):
             return None
         blocks = self._file(listing.paths[position.file]).blocks
         return blocks[position.block] if position.block < len(blocks) else None
 
-    def _unpack(self, path: str, block: Block) -> _Unpacked:
+    def _unpack(self, path: str, block: BlockEntry) -> _Unpacked:
         unpacked = self._unpacked.get((path, block.offset))
         if unpacked is None:
             file = self._file(path)
@@ -187,20 +187,20 @@ def _begin(ends: list[int], item: int) -> int:
     return ends[item - 1] + 1 if item else 0
 
 
-def _bits(block: Block, item: int, credit: bool) -> int:
+def _bits(block: BlockEntry, item: int, credit: bool) -> int:
     """The filter's matches from `item` on, the first of them in the lowest bit."""
     matches = block.credit if credit else block.credit ^ ((1 << block.items) - 1)
     return matches >> item
 
 
-def _first_match(block: Block, item: int, credit: bool | None) -> int:
+def _first_match(block: BlockEntry, item: int, credit: bool | None) -> int:
     if credit is None:
         return item
     bits = _bits(block, item, credit)
     return item + (bits & -bits).bit_length() - 1 if bits else block.items
 
 
-def _matches(block: Block, item: int, size: int, credit: bool | None) -> Sequence[int]:
+def _matches(block: BlockEntry, item: int, size: int, credit: bool | None) -> Sequence[int]:
     if credit is None:
         return range(item, min(item + size, block.items))
     digits = f"{_bits(block, item, credit):b}"[::-1]

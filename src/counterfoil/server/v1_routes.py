@@ -1,14 +1,13 @@
 """Partner Center REST v1: everything under /v1, as plain ASGI.
 
-A page is a lookup: who asks, what for, where in the walk; then a stored block goes out as it lies on disk, wrapped
-in an envelope. Nothing is rendered, and from page 2 on no database is asked: the token names the revision, whose
-files are known from the last time. That is why this is not written with a framework: a framework would take longer
-than the answer.
+A page is a lookup: who asks, what for, where in the walk; then a stored block is sent as it is on disk, wrapped in an
+envelope. Nothing is rendered, and from page 2 on no database is asked: the token names the revision, whose files are
+known from the last time. That is why this is not written with a framework: a framework would take longer than the
+answer.
 
-Every page carries `Counterfoil-ETag` and `Counterfoil-Line-Item-Count`, and unless it is filtered
-`Counterfoil-Totals`, of the whole walk: a client that compares them with what it got has proven it. With a filter
-the count is that of the line items which pass it, and there are no totals. Where nothing was published there is
-only a count of 0.
+Every page carries `Counterfoil-ETag` and `Counterfoil-Line-Item-Count`, and unless it is filtered `Counterfoil-Totals`,
+of the whole walk: a client that compares them with what it got has proven the walk. With a filter the count is that of
+the line items which pass it, and there are no totals. Where nothing was published there is only a count of 0.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from counterfoil.wire.tokens import Continuation, Position, decode_continuation,
 
 # A token's end is moved to the next full minute: walks begun in the same minute share their tokens and envelopes.
 _EXPIRY_STEP_S: Final = 60
-_REMEMBERED: Final = 1_024  # distinct queries, paths and Accept headers that are not read anew each time
+_REMEMBERED: Final = 1_024  # distinct queries, paths and Accept headers whose parsed form is kept
 _PREPARED: Final = 2_048  # envelopes, about 3 KB each
 _GZIP: Final = (b"content-encoding", b"gzip")
 
@@ -97,12 +96,12 @@ class V1App:
         token = headers.get(b"ms-continuationtoken", b"").strip()
         if query.seek and not token:
             raise v1.token_missing()
-        # The partner stands in the key: nobody is handed what was prepared for somebody else.
+        # The partner is part of the key: nobody gets what was prepared for somebody else.
         key = (caller.partner, token, path, scope["query_string"], gzip)
         now = self._clocks.wall()
         prepared = self._prepared.get(key) if token else None
         if prepared is not None and now.timestamp() < prepared.expires_at:
-            with suppress(DamagedError):  # looked at again below, and then told if it stays
+            with suppress(DamagedError):  # checked again below, and raised if it persists
                 return prepared.headers, self._pieces(prepared)
         at = await self._where(caller.partner, token, query, now)
         if at is None:
@@ -111,7 +110,7 @@ class V1App:
         try:
             return self._answer(query, listing, at, key)
         except DamagedError:
-            # Renderings that were dropped and made again lie elsewhere. If nothing has moved, it is what it is.
+            # Renderings that were dropped and made again have other paths. If none changed, the damage is real.
             self._pages.forget(listing)
             anew = await self._load(at.revision_id)
             if anew.paths == listing.paths:

@@ -1,4 +1,4 @@
-"""Starting and stopping the web server. It prints nothing: it passes the ports to whoever started it.
+"""Starting and stopping the web server. It prints nothing: it passes the ports to its caller.
 
 The HTTP parser has no limits of its own, so a caller could fill the memory with one endless header, or hold a
 connection for ever with a header that never ends. `_BoundedProtocol` cuts both off; within its bounds, the entry
@@ -130,7 +130,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > HEAD_BYTES_MAX:
-            raise ValueError  # the parser stops, and the caller is told 400
+            raise ValueError  # the parser stops, and the caller gets a 400
 
 
 class _Server(uvicorn.Server):
@@ -237,7 +237,7 @@ def _config(app: ASGIApp, endpoint: Endpoint, grace_s: int) -> uvicorn.Config:
         config.load()
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"The certificate or its key cannot be used: {error}.") from None
-    # uvicorn logs every start and stop; whoever started us says what matters of it.
+    # uvicorn logs every start and stop; our caller reports what matters.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     return config
 

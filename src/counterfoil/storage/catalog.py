@@ -1,8 +1,8 @@
 """The catalog: the only truth about what is published, and the only commit point.
 
-Each method is one transaction, and none leaves one open; the statements are in the modules beside it (`partners`,
-`revisions`, `commits`, `publications`, `operations`, `retention`, `changes`). Several processes and threads may use one
-catalog at the same time: readers see one moment and are never blocked, writers come one at a time.
+Each method is one transaction, and none leaves one open; the statements are in the modules beside it
+(`partner_registry`, `revisions`, `commits`, `publications`, `operations`, `retention`, `changes`). Several processes
+and threads may use one catalog at the same time: readers see one moment and are never blocked, writers take turns.
 
 A process opens its own catalog. An open one must not be carried over a fork.
 """
@@ -24,14 +24,13 @@ from counterfoil.storage import (
     changes,
     commits,
     operations,
-    partners,
+    partner_registry,
     publications,
     retention,
     revisions,
     tables,
 )
-from counterfoil.storage.change_log import ChangeLog
-from counterfoil.storage.records import (
+from counterfoil.storage.catalog_rows import (
     Forgotten,
     NewFile,
     NewSegment,
@@ -42,6 +41,7 @@ from counterfoil.storage.records import (
     Segment,
     StoredFile,
 )
+from counterfoil.storage.change_log import ChangeLog
 
 _FILES_AT_A_TIME: Final = 1000
 _PATHS_AT_A_TIME: Final = 500
@@ -75,7 +75,7 @@ class Catalog:
 
     @contextmanager
     def _change(self) -> Iterator[Connection]:
-        """Write what must not be lost: it is beside the files as well before anybody is told that it is done."""
+        """Write what must not be lost: it is also beside the files before success is reported."""
         with self._write() as connection:
             changes.written(connection, self.log.written)
             yield connection
@@ -92,44 +92,44 @@ class Catalog:
     # Partners and clients
 
     def add_partner(self, tenant: str, now: datetime) -> bool:
-        """Register a partner; tell whether it is new."""
+        """Register a partner; return whether it is new."""
         with self._write() as connection:
-            return partners.register(connection, tenant, now)
+            return partner_registry.register(connection, tenant, now)
 
     def has_partner(self, tenant: str) -> bool:
-        """Tell whether a partner (in lower case) may be served."""
+        """Return whether a partner (in lower case) may be served."""
         with self._read() as connection:
-            return partners.registered(connection, tenant)
+            return partner_registry.registered(connection, tenant)
 
     def partners(self) -> list[Partner]:
         """Return all registered partners, in order of tenant id."""
         with self._read() as connection:
-            return partners.all_partners(connection)
+            return partner_registry.all_partners(connection)
 
     def remove_partner(self, tenant: str) -> None:
         """Remove a partner, its clients and operations; refused with UsageError while datasets are in force."""
         with self._change() as connection:
-            partners.remove(connection, tenant)
+            partner_registry.remove(connection, tenant)
 
     def add_client(self, partner: str, name: str, now: datetime) -> tuple[RegisteredClient, str]:
         """Register a client; return it with its secret, which is kept nowhere."""
         with self._write() as connection:
-            return partners.add_client(connection, partner, name, now)
+            return partner_registry.add_client(connection, partner, name, now)
 
     def clients(self, partner: str) -> list[RegisteredClient]:
         """Return a partner's clients, revoked ones too, the oldest first."""
         with self._read() as connection:
-            return partners.clients_of(connection, partner)
+            return partner_registry.clients_of(connection, partner)
 
     def revoke_client(self, partner: str, client_id: str, now: datetime) -> None:
         """End a client; raises MissingError."""
         with self._change() as connection:
-            partners.revoke(connection, partner, client_id, now)
+            partner_registry.revoke(connection, partner, client_id, now)
 
     def check_client(self, client_id: str, secret: str) -> RegisteredClient | None:
         """Return the client with this id and secret, unless it is unknown, revoked, or the secret is another."""
         with self._read() as connection:
-            return partners.check(connection, client_id, secret)
+            return partner_registry.check(connection, client_id, secret)
 
     # Datasets
 
@@ -190,12 +190,12 @@ class Catalog:
     ) -> list[Revision]:
         """Put sealed segments in force, all or none; return the revision in force of each dataset.
 
-        `bases` tells, for every dataset in `segments`, which revision was in force when its lock was taken. A
-        `whole` segment replaces all others; a named one replaces its namesake. Segments that hold what is in force
-        already change nothing, and a dataset of only such keeps its revision. `contents` are what each dataset will
-        hold, computed on the revision in `computed_on`. Raises MovedError when something that would be replaced has
-        changed since the base or the publication was swept meanwhile, and RebaseError when other segments have changed
-        since the contents were computed.
+        `bases` says, for every dataset in `segments`, which revision was in force when its lock was taken. A `whole`
+        segment replaces all others; a named one replaces its namesake. Segments that hold what is in force already
+        change nothing, and a dataset of only such keeps its revision. `contents` are what each dataset will hold,
+        computed on the revision in `computed_on`. Raises MovedError when something that would be replaced has changed
+        since the base or the publication was swept meanwhile, and RebaseError when other segments have changed since
+        the contents were computed.
         """
         made: list[Revision] | None = None
         try:
@@ -203,7 +203,7 @@ class Catalog:
                 changes.written(connection, self.log.written)
                 made = commits.commit(connection, publication, segments, bases, computed_on, contents, now)
         except CounterfoilError:
-            # Where the answer to COMMIT itself was lost, trying to condemn tells what became of it.
+            # Where the answer to COMMIT itself was lost, trying to condemn shows what became of it.
             if made is None or self.condemn(publication):
                 raise
         self.log.record()

@@ -1,9 +1,9 @@
 """What is written beside the files, so that a catalog that was lost or set back is noticed and can be rebuilt.
 
 `catalog.json` holds the catalog's random id and its counter of changes that must not be lost: commits, restores,
-withdrawals, revocations, removals of partners. A change is committed first and then written here, before anybody is
-told that it is done. So after a crash the mark may be behind the catalog, never ahead of it: a catalog that is behind
-its mark has lost something.
+withdrawals, revocations, removals of partners. A change is committed first and then written here, before success is
+reported. So after a crash the mark may be behind the catalog, never ahead of it: a catalog that is behind its mark has
+lost something.
 
 Each commit, restore and withdrawal also leaves a file of its own that says which revisions it put in force, and each
 sealed publication a listing of what it holds. Together they are enough to rebuild the catalog.
@@ -180,7 +180,7 @@ def mark_of(files: Files) -> Mark | None:
     if content is None:
         return None
     try:
-        return msgspec.convert(opened(content, CATALOG_MARK), Mark)
+        return msgspec.convert(unsealed(content, CATALOG_MARK), Mark)
     except (DamagedError, msgspec.ValidationError) as error:
         raise LostCatalogError(
             f"The stored file {CATALOG_MARK}, which says which catalog the files belong to, is damaged.",
@@ -218,7 +218,7 @@ def committed_among(files: Files, publications: Collection[str]) -> set[str]:
         if change_of(found.path) is None or (content := files.get(found.path)) is None:
             continue
         try:
-            committed.add(opened(content, found.path).get("publication", ""))
+            committed.add(unsealed(content, found.path).get("publication", ""))
         except DamagedError:
             return set(publications)
     return committed & set(publications)
@@ -230,7 +230,7 @@ def sealed(document: Document) -> bytes:
     return _text({**body, "sha256": hashlib.sha256(_text(body)).hexdigest()})
 
 
-def opened(content: bytes, path: str) -> dict[str, Any]:
+def unsealed(content: bytes, path: str) -> dict[str, Any]:
     """Return what `sealed` was given; raises DamagedError unless every byte is as written."""
     try:
         body = json.loads(content)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from counterfoil.errors import DamagedError
 from counterfoil.model import Contents, Dataset, Kind, Scope
 from counterfoil.storage import tables
-from counterfoil.storage.records import Revision
+from counterfoil.storage.catalog_rows import Revision
 
 Document = Mapping[str, Any]
 _META: Final = tables.meta.c

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, Table, case, insert, literal, select, update
 
 from counterfoil.errors import MissingError, MovedError, RebaseError, UsageError
 from counterfoil.model import WHOLE, Contents, Dataset, etag
-from counterfoil.storage import changes, partners, publications, revisions, tables
+from counterfoil.storage import changes, partner_registry, publications, revisions, tables
+from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision, Segment
 from counterfoil.storage.places import publication_of
-from counterfoil.storage.records import NewFile, NewSegment, Revision, Segment
 
 
 def commit(
@@ -124,7 +124,7 @@ def _fence(
         return
     then, now_held = _segments(connection, base_id), _segments(connection, current_id)
     replaced = then.keys() | now_held.keys() if WHOLE in new else new.keys()
-    # A withdrawal, or a base that was swept, is no ground to build on: nobody asked for only these segments.
+    # A withdrawal, or a base that was swept, is not a base to build on: nobody asked for only these segments.
     lost = base_id is not None and (current is None or not then)
     if lost or any(not _same(then.get(name), now_held.get(name)) for name in replaced):
         raise MovedError(
@@ -204,7 +204,7 @@ def _record_revision(
     change: int,
     now: datetime,
 ) -> Revision:
-    partners.register(connection, dataset.partner, now)
+    partner_registry.register(connection, dataset.partner, now)
     dataset_id, number = _next_number(connection, dataset)
     if current is not None:
         _supersede(connection, current.id, now)
@@ -273,7 +273,7 @@ def set_in_force(
 
 
 def _require_servable(connection: Connection, dataset: Dataset, revision_id: str) -> None:
-    partners.require(connection, dataset.partner)
+    partner_registry.require(connection, dataset.partner)
     chosen = revisions.by_id(connection, revision_id)
     if chosen is None or chosen.dataset != dataset:
         raise MissingError(f"{dataset} has no revision {revision_id}.", remedy="See: counterfoil list")
@@ -281,7 +281,7 @@ def _require_servable(connection: Connection, dataset: Dataset, revision_id: str
     # force when its transaction runs, so a revision in force always has its renderings.
     if not all(segment.rendered for segment in revisions.segments(connection, revision_id)):
         raise MovedError(
-            f"Revision {revision_id} of {dataset} was swept meanwhile and has to be rendered again.",
+            f"Revision {revision_id} of {dataset} was swept meanwhile and must be rendered again.",
             remedy="Restore it again.",
         )
 

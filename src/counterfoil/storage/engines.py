@@ -12,7 +12,7 @@ from counterfoil.errors import DataFolderError, LostCatalogError, UsageError
 from counterfoil.storage import schema, sqlite
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.change_log import ChangeLog, refuse_without_catalog
-from counterfoil.storage.failures import in_our_words, unknown_database
+from counterfoil.storage.failures import translated_errors, unknown_database
 from counterfoil.storage.folder_files import FolderFiles, make_private_folders
 from counterfoil.storage.locks import FileLocks
 from counterfoil.storage.store import Store
@@ -50,7 +50,7 @@ def open_to_rebuild(data: Path, database_url: str | None = None) -> tuple[Store,
             remedy="If `counterfoil verify` finds the catalog damaged, move it away and rebuild it then.",
         )
     moved = None
-    with in_our_words():
+    with translated_errors():
         if path.exists():
             moved = path.with_name(f"{path.name}.replaced-{uuid.uuid4().hex[:8]}")
             for end in ("-wal", "-shm", ""):
@@ -73,7 +73,7 @@ def open_to_keep(data: Path, database_url: str | None = None) -> Store:
 def _open_folder(data: Path, database_url: str | None, create: bool) -> Store:
     """Files and locks in the data folder, and an SQLite catalog there or where the URL says."""
     path = sqlite.database_path(data, database_url)
-    with in_our_words():
+    with translated_errors():
         if data.exists() and not data.is_dir():
             raise DataFolderError(f"{data} is a file, not a folder.", remedy="Name a folder.", parameter="data")
         if not path.exists():
@@ -99,7 +99,7 @@ def _open_folder(data: Path, database_url: str | None, create: bool) -> Store:
 def _opened(data: Path, path: Path, checked: Callable[[ChangeLog], None]) -> Store:
     """Open or make the catalog at `path`, once it is checked against the files."""
     files, locks = FolderFiles(data / "files"), FileLocks(data / "locks")
-    with in_our_words():
+    with translated_errors():
         engine = sqlite.engine_for(path)
         try:
             schema.prepare(engine, path)

@@ -1,6 +1,6 @@
-"""What the disk and the database engine say, in our words: the one table of foreign errors.
+"""Errors of the disk and the database engine as Counterfoil's own: the one table of foreign errors.
 
-Anything not in the table is a defect, or an engine we do not know; it keeps its own type and is seen as such.
+An error that is not in the table is a defect, or comes from an unknown engine; it keeps its own type.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from counterfoil.errors import (
 _FULL: Final = ("There is no room left in the data folder.", "Make room on its disk, then try again.")
 _BUSY: Final = ("The catalog is busy.", "Another process is writing to it; try again.")
 _NOT_OURS: Final = (
-    "The catalog is damaged, or is no Counterfoil catalog.",
+    "The catalog is damaged, or is not a Counterfoil catalog.",
     "Bring catalog.sqlite back from a backup, or make one of the sealed files: counterfoil rebuild",
 )
 _CLOSED: Final = (
@@ -98,7 +98,7 @@ def unknown_database() -> UsageError:
 
 
 @contextmanager
-def in_our_words() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """Raise our own error for every foreign one in the table."""
     try:
         yield

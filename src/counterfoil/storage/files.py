@@ -1,7 +1,7 @@
 """The contract of a file store: immutable files with paths of the store's own, written once and read at an offset.
 
 Nothing outside this room sees where a file really is. Another store implements `Files` and a subclass of `FileWriter`;
-the tests in `tests/storage` then hold it to what is promised here.
+the tests in `tests/storage` then check it against this contract.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 
 from counterfoil.disk.hashing import HashedWriter
-from counterfoil.storage.failures import in_our_words
+from counterfoil.storage.failures import translated_errors
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -53,12 +53,12 @@ class FileWriter(HashedWriter):
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Append all of `data`."""
-        with in_our_words():
+        with translated_errors():
             return super().write(data)
 
     def close(self) -> None:
         """Make the file durable and close it; one that was given up is only closed."""
-        with in_our_words():
+        with translated_errors():
             super().close()
 
 

@@ -1,7 +1,7 @@
 """Stored files in a folder of a local disk.
 
 A file's bytes are synced when it is closed and its name when its publication is sealed; only then may the catalog list
-it. Folders are made when a file needs them and go with their last file, so whoever makes a file may find that its
+it. Folders are made when a file needs them and deleted with their last file, so the writer of a file may find that its
 folder vanished in between, and makes it again. Only the owner can read what is here: it is every partner's bill.
 """
 
@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from counterfoil.disk.durability import close_file, sync_folder, write_all, write_durably
 from counterfoil.errors import DamagedError, DataFolderError
-from counterfoil.storage.failures import in_our_words
+from counterfoil.storage.failures import translated_errors
 from counterfoil.storage.files import Deleted, FileWriter, Found
 from counterfoil.storage.places import checked
 
@@ -38,7 +38,7 @@ class FolderFiles:
 
     def create(self, path: str) -> FileWriter:
         """Make a file; raises FileExistsError where there is one."""
-        with in_our_words():
+        with translated_errors():
             full = self._root / checked(path)
             return _DiskWriter(_in_its_folder(full, lambda: os.open(full, _NEW, 0o600)), path)
 
@@ -48,14 +48,14 @@ class FolderFiles:
         root = self._root.absolute()
         top = root.parent.parent
         folders = {folder for path in paths for folder in (root / checked(path)).parents if folder.is_relative_to(top)}
-        with in_our_words():
+        with translated_errors():
             for folder in sorted(folders, key=lambda folder: -len(folder.parts)):
                 sync_folder(folder)
 
     def open(self, path: str) -> _DiskReader:
         """Open a file for reading; raises DamagedError where there is none."""
         try:
-            with in_our_words():
+            with translated_errors():
                 return _DiskReader(os.open(self._root / checked(path), os.O_RDONLY | os.O_CLOEXEC))
         except FileNotFoundError as error:
             raise DamagedError(f"The stored file {path} is missing.", remedy="Run: counterfoil verify") from error
@@ -65,18 +65,18 @@ class FolderFiles:
         target = self._root / checked(path)
         # The same name each time: what a killed process left is written over when the same is put again.
         unfinished = target.name + _UNFINISHED
-        with in_our_words():
+        with translated_errors():
             _in_its_folder(target, lambda: write_durably(target, content, mode=0o600, unfinished=unfinished))
 
     def get(self, path: str) -> bytes | None:
         """Return a small file's content, None where there is none."""
-        with in_our_words(), suppress(FileNotFoundError):
+        with translated_errors(), suppress(FileNotFoundError):
             return (self._root / checked(path)).read_bytes()
         return None
 
     def find(self, prefix: str = "") -> Iterator[Found]:
         """Yield every file below a folder, in order of path."""
-        with in_our_words():
+        with translated_errors():
             for folder, folders, names in os.walk(self._root / prefix):
                 folders.sort()
                 for name in sorted(names):
@@ -87,7 +87,7 @@ class FolderFiles:
     def move(self, path: str, to: str) -> None:
         """Give a file another path, durably; one that is not there is left so."""
         source, target = self._root / checked(path), self._root / checked(to)
-        with in_our_words(), suppress(FileNotFoundError):
+        with translated_errors(), suppress(FileNotFoundError):
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             source.replace(target)
             self.sync([to])
@@ -98,7 +98,7 @@ class FolderFiles:
         deleted, refused = Deleted(), None
         for full in [self._root / checked(path) for path in paths]:
             try:
-                with in_our_words():
+                with translated_errors():
                     with suppress(FileNotFoundError, NotADirectoryError):
                         size_bytes = full.lstat().st_size
                         full.unlink()
@@ -155,7 +155,7 @@ class _DiskReader:
 
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`, fewer only at the end of the file."""
-        with in_our_words():
+        with translated_errors():
             return os.pread(self._descriptor, length, offset)
 
     def read_cached(self, offset: int, length: int) -> bytes | bytearray | None:

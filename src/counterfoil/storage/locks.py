@@ -16,7 +16,7 @@ from typing import ClassVar, Final, Protocol
 
 from counterfoil.disk.file_lock import FileLock, holder
 from counterfoil.errors import DataFolderError, LockedError
-from counterfoil.storage.failures import in_our_words
+from counterfoil.storage.failures import translated_errors
 from counterfoil.storage.folder_files import make_private_folders
 
 _ATTEMPTS_MAX: Final = 16
@@ -30,7 +30,7 @@ class Held(Protocol):
         """Whether somebody else may hold it by now, because it was a lease and ended."""
 
     def release(self) -> None:
-        """Let go of it. May be called twice."""
+        """Release it. May be called twice."""
 
 
 class Locks(Protocol):
@@ -44,7 +44,7 @@ class Locks(Protocol):
         """Take a lock, or raise LockedError at once where it is held. `once`: nobody will take it again."""
 
     def wait(self, name: str) -> AbstractContextManager[None]:
-        """Hold a lock for the length of a context, after waiting for whoever holds it."""
+        """Hold a lock for the length of a context, after waiting for its holder."""
 
 
 def refuse_lost(held: Iterable[Held]) -> None:
@@ -65,7 +65,7 @@ class FileLocks:
     def take(self, name: str, *, once: bool = False) -> Held:
         """Take a lock, or raise LockedError naming the process that holds it."""
         path = self._path(name)
-        with in_our_words():
+        with translated_errors():
             for _ in range(_ATTEMPTS_MAX):
                 make_private_folders(self._root)
                 with suppress(FileNotFoundError):  # the folder was taken away again
@@ -76,7 +76,7 @@ class FileLocks:
 
     @contextmanager
     def wait(self, name: str) -> Iterator[None]:
-        """Hold a lock for the length of a context, after waiting for whoever holds it."""
+        """Hold a lock for the length of a context, after waiting for its holder."""
         make_private_folders(self._root)
         with FileLock.take(self._path(name), wait=True):
             yield

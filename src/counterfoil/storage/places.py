@@ -8,8 +8,8 @@
     catalog.json                         which catalog these files belong to, and its counter
     unlisted/...                         files that no catalog lists, kept until an operator deletes them
 
-The lake has a root of its own in folders that every engine reads as partition columns; their values are made of
-`A-Za-z0-9._~-` only. Each attempt to publish writes under names of its own, so no file is ever written twice.
+The lake has its own root, in folders that every engine reads as partition columns; their values are made of
+`A-Za-z0-9._~-` only. Each attempt to publish uses new names, so no file is ever written twice.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]", re.ASCII)
 
 
 def place_of(publication: str, dataset: Dataset, segment: str, rendering: Rendering, number: int, part: int) -> str:
-    """Return the path of one part's file; `number` tells the segments of one publication apart."""
+    """Return the path of one part's file; `number` distinguishes the segments of one publication."""
     name = f"{publication}-s{number}-p{part:05}{_SUFFIXES[rendering]}"
     if rendering is not Rendering.LAKE:
         root = "v1" if rendering is Rendering.V1 else "graph"
@@ -65,7 +65,7 @@ def change_of(path: str) -> int | None:
 
 
 def publication_of(path: str) -> str | None:
-    """Return the publication that a path's name begins with; None for what is no publication's."""
+    """Return the publication that a path's name begins with; None if there is none."""
     found = _OF_PUBLICATION.fullmatch(path)
     return None if found is None else found[1]
 

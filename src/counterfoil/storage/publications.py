@@ -1,9 +1,9 @@
-"""The row of each publication: open from its first file on, then committed, or condemned by whoever cleans up.
+"""The row of each publication: open from its first file on, then committed, or condemned by a cleanup.
 
-A publication may lose its lock while it works: a lease ends, a server is restarted. Somebody who takes it for dead must
-not delete files that are then committed. So only an open publication can commit, and its files are deleted only after
-it was condemned in a transaction of its own. Trying to condemn is also how the outcome of a commit is found out whose
-answer was lost: the attempt waits for a commit under way, and then says whether it happened.
+A publication may lose its lock while it works: a lease ends, a server is restarted. A cleanup that takes it for dead
+must not delete files that are then committed. So only an open publication can commit, and its files are deleted only
+after it was condemned in a transaction of its own. Trying to condemn is also how the outcome of a commit is found out
+whose answer was lost: the attempt waits for a commit under way, and then says whether it happened.
 """
 
 from __future__ import annotations

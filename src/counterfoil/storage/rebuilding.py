@@ -18,12 +18,12 @@ from sqlalchemy import Connection
 
 from counterfoil.errors import DamagedError, LostCatalogError
 from counterfoil.model import Dataset, Rendering
-from counterfoil.storage import changes, partners, publications, tables
-from counterfoil.storage.change_log import ChangeLog, opened
+from counterfoil.storage import changes, partner_registry, publications, tables
+from counterfoil.storage.catalog_rows import NewFile, Revision
+from counterfoil.storage.change_log import ChangeLog, unsealed
 from counterfoil.storage.commits import record, record_files, record_revision
 from counterfoil.storage.files import Files
 from counterfoil.storage.places import CHANGES, LISTINGS
-from counterfoil.storage.records import NewFile, Revision
 
 Entry = Mapping[str, Any]
 Key = tuple[str, Dataset, str]  # publication, dataset and name of a segment
@@ -67,7 +67,7 @@ def gather(files: Files) -> Evidence:
         if not each.path.startswith((LISTINGS, CHANGES)) or not each.path.endswith(".json"):
             continue
         try:
-            body = opened(files.get(each.path) or b"", each.path)
+            body = unsealed(files.get(each.path) or b"", each.path)
             if each.path.startswith(CHANGES):
                 found.changes[int(each.path.removeprefix(CHANGES).removesuffix(".json"))] = body
             else:
@@ -137,7 +137,7 @@ class _Rebuilding:
             record_revision(self._connection, known, ids[dataset], counter, [number for number, _ in segments])
             count += 1
             if is_chosen:
-                partners.register(self._connection, dataset.partner, self._now)
+                partner_registry.register(self._connection, dataset.partner, self._now)
                 to_render += [] if rendered else [known]
         return Rebuilt(
             publications=len(self._recorded),

@@ -3,9 +3,9 @@
 The order matters. What is forgotten is noted as still to be deleted in the same transaction, so a crash between the two
 leaves work for the next sweep; the other order would leave a catalog that promises files that are gone.
 
-How long renderings of a superseded revision are kept, and why, is in `lifetimes`. Should those lives ever be longer,
-the operations themselves are asked too: while one of a revision has not expired, or could have renewed a link that
-is still good, its renderings stay.
+How long renderings of a superseded revision are kept, and why, is in `lifetimes`. Should those times ever be longer,
+the operations themselves are checked too: while one of a revision has not expired, or could have renewed a link that is
+still good, its renderings stay.
 
 A file can be shared: a segment is forgotten with the last revision that holds it, and its renderings are dropped
 when no revision that holds it may be reached.
@@ -22,8 +22,8 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, sel
 from counterfoil import lifetimes
 from counterfoil.model import Rendering
 from counterfoil.storage import commits, publications, revisions, tables
+from counterfoil.storage.catalog_rows import Forgotten, NewFile, Revision
 from counterfoil.storage.places import change_path
-from counterfoil.storage.records import Forgotten, NewFile, Revision
 
 _Id = TypeVar("_Id", int, str)
 _IDS_PER_STATEMENT: Final = 500  # engines limit how many values one statement may hold

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, 
 from counterfoil.errors import MissingError, UsageError
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
 from counterfoil.storage import tables
+from counterfoil.storage.catalog_rows import Revision, Segment, StoredFile
 from counterfoil.storage.changes import dataset_to_json
-from counterfoil.storage.records import Revision, Segment, StoredFile
 
 _PREFIX: Final = re.compile(r"[0-9a-f]{6,32}", re.ASCII)
 _NAMED: Final = (

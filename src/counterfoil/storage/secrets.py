@@ -74,7 +74,7 @@ def read_private(path: Path) -> bytes | None:
 
 
 def replace_private(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Write a file anew, private unless `mode` says more; a reader sees the old content or the new, never a part."""
+    """Replace a file, private unless `mode` says more; a reader sees the old content or the new, never a part."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_durably(path, content, mode=mode)

@@ -21,7 +21,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import make_url
 
 from counterfoil.errors import LockedError
-from counterfoil.storage.failures import in_our_words, unknown_database
+from counterfoil.storage.failures import translated_errors, unknown_database
 
 CATALOG_NAME: Final = "catalog.sqlite"
 BUSY_TIMEOUT_S: Final = 30
@@ -42,7 +42,7 @@ class SqliteDatabase:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection that sees one moment."""
-        with in_our_words(), self._engine.connect() as connection:
+        with translated_errors(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -51,7 +51,7 @@ class SqliteDatabase:
         if not self._turn.acquire(timeout=BUSY_TIMEOUT_S):
             raise LockedError("The catalog is busy.", remedy="Try again.")
         try:
-            with in_our_words(), for_writing(self._engine.connect()) as connection, connection.begin():
+            with translated_errors(), for_writing(self._engine.connect()) as connection, connection.begin():
                 yield connection
         finally:
             self._turn.release()
@@ -80,7 +80,7 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Close all connections."""
-        with in_our_words():
+        with translated_errors():
             self._engine.dispose()
 
 

@@ -21,14 +21,14 @@ import msgspec
 from counterfoil.errors import CounterfoilError, FullDiskError, LockedError
 from counterfoil.model import Dataset, Rendering
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.catalog_rows import NewSegment
 from counterfoil.storage.change_log import committed_among, sealed
 from counterfoil.storage.changes import dataset_to_json
-from counterfoil.storage.failures import in_our_words
+from counterfoil.storage.failures import translated_errors
 from counterfoil.storage.files import Deleted, Files, FileWriter, Found
 from counterfoil.storage.folder_files import make_private_folders
 from counterfoil.storage.locks import Held, Locks, refuse_lost
 from counterfoil.storage.places import CATALOG_MARK, CHANGES, UNLISTED, listing_of, place_of, publication_of
-from counterfoil.storage.records import NewSegment
 
 _MARK_HALF_WRITTEN: Final = f"{CATALOG_MARK}.part"
 
@@ -61,7 +61,7 @@ class Store:
     def begin(self, now: datetime) -> Publication:
         """Begin a publication; it is locked until it is left as a context."""
         name = uuid.uuid4().hex
-        with in_our_words():
+        with translated_errors():
             make_private_folders(self.scratch / name)
         return Publication(self, name, self.locks.take(f"publication {name}", once=True), now)
 
@@ -70,7 +70,7 @@ class Store:
         try:
             return self.catalog.condemn(publication)
         except FullDiskError:
-            # There is no room to note it. A lock that cannot be lost proves that nobody is about to commit it.
+            # There is no room to record it. A lock that cannot be lost proves that nobody is about to commit it.
             if not self.locks.are_certain:
                 raise
             return publication in self.catalog.unfinished_publications()
@@ -109,7 +109,7 @@ class Store:
         return committed
 
     def _scratch_folders(self) -> Iterator[str]:
-        with in_our_words():
+        with translated_errors():
             if self.scratch.is_dir():
                 yield from (path.name for path in self.scratch.iterdir() if path.is_dir())
 
@@ -195,7 +195,7 @@ class Publication:
     def scratch(self) -> Path:
         """A folder of this machine for what does not fit in memory; it is deleted with the publication."""
         folder = self._store.scratch / self.id
-        with in_our_words():
+        with translated_errors():
             make_private_folders(folder)
         return folder
 
@@ -221,7 +221,7 @@ class Publication:
             writer.give_up()
         try:
             shutil.rmtree(self._store.scratch / self.id, ignore_errors=True)
-            # What cannot be cleaned up now is left to a sweep; the error that led here is the one to tell.
+            # What cannot be cleaned up now is left to a sweep; the error that led here is the one to report.
             with suppress(CounterfoilError):
                 self._clean()
         finally:

@@ -108,7 +108,8 @@ datasets = Table(
 )
 
 # One row from the first file of a publication on. `state` is open, committed or condemned: only an open publication can
-# commit, and whoever deletes the files of a dead one condemns it first. `sources` says where its line items came from.
+# commit, and the files of a dead one are deleted only after it is condemned. `sources` says where its line items came
+# from.
 publications = Table(
     "publications",
     metadata,
@@ -136,7 +137,7 @@ revisions = Table(
     Column("published_at", Moment, nullable=False),
     Column("base_id", _TEXT),
     Column("superseded_at", Moment),
-    # `billed` repeats what the dataset says, and `swept` tells that its renderings were dropped as far as no other
+    # `billed` repeats what the dataset says, and `swept` says that its renderings were dropped as far as no other
     # revision shares them: with both, a sweep looks only at what has come of age.
     Column("billed", Boolean, nullable=False),
     Column("swept", Boolean, nullable=False),
@@ -164,7 +165,7 @@ segments = Table(
     metadata,
     Column("id", _ID, primary_key=True),
     # Nothing else repeats the name, and an index does: the engine's own check compares the two. A name that broke
-    # unnoticed would let the next publication of this segment stand beside it instead of replacing it.
+    # unnoticed would let the next publication of this segment be added to it instead of replacing it.
     Column("name", _TEXT, nullable=False, index=True),
     Column("publication", _TEXT, ForeignKey("publications.id"), nullable=False, index=True),
     Column("issuer", _TEXT, nullable=False),

@@ -7,8 +7,8 @@
     trailer  index offset u64, index length u32, CRC-32 of the index u32, magic
 
 A block is *raw* deflate that ends in a full flush and holds no final bit. It refers to nothing before it, ends on a
-byte, and so can stand in the middle of somebody else's gzip member: see `around_in_gzip`. Several gzip members one
-after the other would look simpler, and httpx, curl and zlib would silently stop after the first one.
+byte, and so can be in the middle of somebody else's gzip member: see `around_in_gzip`. Several gzip members one after
+the other would look simpler, and httpx, curl and zlib would silently stop after the first one.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def deflate(json: bytes | bytearray | memoryview) -> bytes:
 
 
 def around_in_gzip(head: bytes, json_length: int, crc32: int, tail: bytes) -> tuple[bytes, bytes]:
-    """Return what stands before and behind a stored block in one gzip member of `head` + its JSON + `tail`.
+    """Return the bytes before and after a stored block in one gzip member of `head` + its JSON + `tail`.
 
     The block is not unpacked, not even read; head and tail go in as stored (uncompressed) deflate blocks, because
     they are small and compressing them would be most of the work.
@@ -88,7 +88,7 @@ class Sink(Protocol):
 
 
 class BlockWriter:
-    """Writes a `v1` file to `out`, which must stand at its beginning.
+    """Writes a `v1` file to `out`, which must be at its beginning.
 
     Same items in the same order give the same bytes, however they are spread over calls of `add`.
     """
@@ -112,7 +112,7 @@ class BlockWriter:
         self.add_joined(memoryview(b",".join([*items, b""])), lengths, bytes(map(bool, credit)))
 
     def add_joined(self, json: memoryview, lengths: array[int], credit: bytes) -> None:
-        """Write line items that lie one behind the other, with a comma behind each; `credit` has a 1 or 0 for each."""
+        """Write line items that follow one another, with a comma after each; `credit` has a 1 or 0 for each."""
         if len(lengths) != len(credit):
             raise ValueError("each line item needs its flag of partner earned credit")
         if lengths and max(lengths) > ITEM_SIZE_BYTES_MAX:
@@ -160,8 +160,8 @@ class BlockWriter:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """One entry of the index. Bit n of `credit` tells whether partner earned credit applies to item n."""
+class BlockEntry:
+    """One entry of the index. Bit n of `credit` says whether partner earned credit applies to item n."""
 
     offset: int
     deflated_length: int
@@ -185,11 +185,11 @@ class BlockFile:
         self.blocks = self._read_index(size_bytes)
         self.items = sum(block.items for block in self.blocks)
 
-    def deflated(self, block: Block) -> bytes:
+    def deflated(self, block: BlockEntry) -> bytes:
         """Return a block as it is stored. Not checked: the CRC in the gzip trailer lets the reader check it."""
         return self._read(block.offset, block.deflated_length)
 
-    def json(self, block: Block) -> bytes:
+    def json(self, block: BlockEntry) -> bytes:
         """Return a block's items, joined by commas; raises DamagedError unless every byte is as written."""
         deflated = self._read(block.offset, block.deflated_length)
         inflater = isal_zlib.decompressobj(-15)
@@ -203,7 +203,7 @@ class BlockFile:
             raise self._damaged("a block does not hold what was written")
         return json
 
-    def item_lengths(self, block: Block) -> array[int]:
+    def item_lengths(self, block: BlockEntry) -> array[int]:
         """Return the length of each item's JSON; raises DamagedError."""
         packed = self._read(block.offset + block.deflated_length, block.lengths_length)
         inflater = zlib.decompressobj()
@@ -225,7 +225,7 @@ class BlockFile:
             raise self._damaged("the file is shorter than it was")
         return data
 
-    def _read_index(self, size_bytes: int) -> tuple[Block, ...]:
+    def _read_index(self, size_bytes: int) -> tuple[BlockEntry, ...]:
         if size_bytes < len(_MAGIC) + _TRAILER.size or self._read(0, len(_MAGIC)) != _MAGIC:
             raise self._damaged("not a file of v1 blocks")
         trailer = self._read(size_bytes - _TRAILER.size, _TRAILER.size)
@@ -244,9 +244,9 @@ class BlockFile:
         return DamagedError(f"{self.path}: {what}.")
 
 
-def _parse_index(index: bytes) -> tuple[Block, ...] | None:
-    """Return the blocks, or None where an entry cannot be right: blocks stand one after the other, without gaps."""
-    blocks: list[Block] = []
+def _parse_index(index: bytes) -> tuple[BlockEntry, ...] | None:
+    """Return the blocks, or None where an entry cannot be right: blocks follow one another without gaps."""
+    blocks: list[BlockEntry] = []
     position = 0
     while position < len(index):
         if position + _ENTRY.size > len(index):
@@ -265,11 +265,11 @@ def _parse_index(index: bytes) -> tuple[Block, ...] | None:
         )
         if not sensible:
             return None
-        blocks.append(Block(offset, deflated, lengths, json, crc32, items, credit))
+        blocks.append(BlockEntry(offset, deflated, lengths, json, crc32, items, credit))
     return tuple(blocks)
 
 
-def _end(blocks: Sequence[Block]) -> int:
+def _end(blocks: Sequence[BlockEntry]) -> int:
     if not blocks:
         return len(_MAGIC)
     return blocks[-1].offset + blocks[-1].deflated_length + blocks[-1].lengths_length

@@ -1,8 +1,8 @@
 """Folders for what a test server works with: gone when it ends, and soon after when it was killed.
 
-A folder is locked by the process that made it, and the system releases the lock when its holder dies, however it
-dies. So whoever makes the next folder can see which of the others are abandoned. A process id in the folder's name
-would not do: the system gives the id of a dead process to another.
+A folder is locked by the process that made it, and the system releases the lock when its holder dies, however it dies.
+So the maker of the next folder can see which of the others are abandoned. A process id in the folder's name would not
+do: the system gives the id of a dead process to another.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def remove_abandoned(root: Path) -> None:
-    """Remove our own folders of which nobody holds the lock. What cannot be removed stays: it is not ours to mend."""
+    """Delete our own folders whose lock nobody holds. What cannot be deleted stays."""
     for folder in root.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             if folder.lstat().st_uid != os.geteuid() or folder.is_symlink():

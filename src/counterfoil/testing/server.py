@@ -21,7 +21,7 @@ from typing import Any, Self
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publish import Input, PublicationReceipt, Workshop, publish
+from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
 from counterfoil.errors import UsageError
 from counterfoil.model import WHOLE, Kind, tenant_id
 from counterfoil.periods import BillingPeriod, Clocks, business_clock, utc_now
@@ -29,7 +29,7 @@ from counterfoil.server.app import create_app
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.server.server_parts import Service
-from counterfoil.server.startup import endpoints, opened
+from counterfoil.server.startup import endpoints, open_service
 from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
 from counterfoil.testing.faults.fault_plan import rule_of
@@ -104,7 +104,7 @@ class Server:
 
     @property
     def data(self) -> Path:
-        """The data folder. `counterfoil ... --data` works on it too."""
+        """The data folder. The command line works on it too."""
         return self.service.settings.data
 
     def publish(
@@ -134,13 +134,13 @@ class Server:
             currency=currency,
         )
         service = self.service
-        workshop = Workshop(service.store, utc_now)
+        data_folder = DataFolder(service.store, utc_now)
         with scratch_folder() as folder:
             inputs = [
                 Input(_as_file(given, folder / f"argument-{number}"), asserted, segment)
                 for number, given in enumerate(line_items, 1)
             ]
-            return publish(workshop, inputs)
+            return publish(data_folder, inputs)
 
     def token(self, audience: str = "graph", *, partner: str = "", issued_at: datetime | None = None) -> str:
         """Return a bearer token for `graph`, `partner-center` or an audience of your own; registers the partner.
@@ -157,7 +157,7 @@ class Server:
         return {"Authorization": f"Bearer {self.token(audience, partner=partner)}"}
 
     def travel(self, to: datetime | str) -> None:
-        """Set the business clock: from now on it is `to` (an ISO time), and time goes on from there."""
+        """Set the business clock: from now on it is `to` (an ISO time), and runs on from there."""
         moment = datetime.fromisoformat(to) if isinstance(to, str) else to
         self._business = business_clock(moment.replace(tzinfo=moment.tzinfo or UTC), utc_now)
 
@@ -214,7 +214,7 @@ class Server:
         settings = Settings(data=data, port=0, https_port=0 if self._https else None)
         epoch = ExitStack()
         service = epoch.enter_context(
-            opened(
+            open_service(
                 settings,
                 Clocks(business=self._business_now),
                 development=True,

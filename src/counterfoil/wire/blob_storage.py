@@ -81,7 +81,7 @@ class ByteRange:
 
 
 class UnsatisfiableRangeError(BadRequestError):
-    """The range lies beyond the blob's end."""
+    """The range is beyond the blob's end."""
 
     def __init__(self, size_bytes: int) -> None:
         super().__init__("The range specified is invalid for the current size of the resource.", code="InvalidRange")
@@ -193,7 +193,7 @@ def identity_headers(headers: Mapping[str, str], request_id: str) -> dict[str, s
 
 
 def error_body(code: str, message: str, *, request_id: str, now: datetime) -> bytes:
-    """Write a refusal as Azure Storage does; request id and time stand in the message there."""
+    """Write a refusal as Azure Storage does; there, request id and time are in the message."""
     moment = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
     text = f"{message}\nRequestId:{request_id}\nTime:{moment}"
     return (

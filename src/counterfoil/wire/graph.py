@@ -164,7 +164,7 @@ def read_export_request(kind: Kind, body: str, *, billed: bool) -> ExportRequest
 
 
 def _parameters(body: str) -> dict[str, object]:
-    """Return a body's members by lower-case name; unknown ones are kept and never looked at."""
+    """Return a body's members by lower-case name; unknown ones are kept and never read."""
     try:
         pairs = json.loads(body, object_pairs_hook=_Pairs, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

@@ -49,7 +49,7 @@ class TokenRequest:
 
 
 def parse_token_request(body: bytes, *, content_type: str, authorization: str, resource: bool) -> TokenRequest:
-    """Read a form; `resource` tells the older shape. Raises RequestError with a code of `CODES`."""
+    """Read a form; `resource` marks the older shape. Raises RequestError with a code of `CODES`."""
     if content_type.partition(";")[0].strip().lower() != FORM_TYPE:
         raise refused("invalid_request", f"The request body must be of type {FORM_TYPE}.")
     form = _form(body)

@@ -1,8 +1,8 @@
 """Everything we sign without a certificate: continuation tokens, and the links of a blob directory.
 
 A token states what it grants in plain sight and carries a MAC; nothing about it is stored, so it is valid on any node
-and after any restart. The partner of a continuation token is *not* in its bytes, only under its MAC: another
-partner's token fails exactly as a forged one does, and neither a check nor an error text can tell the two apart.
+and after any restart. The partner of a continuation token is *not* in its bytes, only under its MAC: another partner's
+token fails exactly as a forged one does, and neither a check nor an error text can distinguish the two.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Keyring:
                     remedy="`python3 -c 'import secrets; print(secrets.token_urlsafe(32))'` makes one.",
                 )
             if name in keys:
-                raise UsageError(f"The keyring holds key {name} twice.", remedy="Give each key an id of its own.")
+                raise UsageError(f"The keyring holds key {name} twice.", remedy="Give each key its own id.")
             keys[name] = secret
         if len(keys) > _KEYS_MAX:
             raise UsageError(f"The keyring holds more than {_KEYS_MAX} keys.", remedy="Remove the oldest ones.")
@@ -137,7 +137,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """What a walk goes on with: one partner, one query, one revision, a place in it, and an end.
+    """What the next page of a walk needs: one partner, one query, one revision, a place in it, and an end.
 
     `query` is a 16-byte digest of the canonical query; `expires_at` was fixed at page 1, in Unix seconds.
     """
@@ -220,7 +220,7 @@ def sign_directory(keyring: Keyring, path: str, *, now: datetime, expires_at: da
         "se": timestamp(expires_at),
         "sr": "d",
         "sp": "r",
-        "sdd": str(len(segments) - 1),  # the first segment stands for the container, which is at depth 0
+        "sdd": str(len(segments) - 1),  # the first segment is the container, at depth 0
         "si": keyring.signing_key_id,
     }
     _, mac = keyring.sign(_DIRECTORY, _signed_text(path, fields))
@@ -276,7 +276,7 @@ def _segments(path: str) -> list[str] | None:
 
 
 def _signed_text(path: str, fields: Mapping[str, str]) -> bytes:
-    """The text under the MAC: lengths stand before values, so no two sets of fields give one text."""
+    """The text under the MAC: lengths precede values, so no two sets of fields give the same text."""
     parts = [path, *(fields[name] for name in LINK_PARAMETERS if name != "sig")]
     return "".join(f"{len(part)}:{part}" for part in parts).encode("utf-8", "surrogatepass")
 

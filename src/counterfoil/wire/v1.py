@@ -71,8 +71,8 @@ class Query:
     """A checked query for unbilled line items.
 
     `credit` is None unless the filter applies. `digest` names what a continuation token is bound to: not the size,
-    which may change from page to page, and the period as it was asked for, because the revision that stands beside
-    it in the token already settles which month that was.
+    which may change from page to page, and the period as it was asked for, because the revision beside it in the token
+    already settles which month that was.
     """
 
     kind: Kind
@@ -273,7 +273,7 @@ def echo(sent: bytes) -> bytes:
 
 
 def _weights(header: str) -> dict[str, float]:
-    """Read `a;q=0.5, b`: what may be sent, and how gladly. A q that is no number counts as 1."""
+    """Read `a;q=0.5, b`: what may be sent, and its weight. A q that is not a number counts as 1."""
     found: dict[str, float] = {}
     for part in header.split(","):
         name, *parameters = (text.strip().lower() for text in part.split(";"))

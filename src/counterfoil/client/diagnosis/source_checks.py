@@ -1,8 +1,8 @@
 """What is wrong with a source, a sign-in or a token, found by looking at the token and making one harmless call.
 
-The call asks for an operation that nobody has (or, in v1, for one line item): whoever may pull is answered that there
-is none, and whoever may not is refused. A proxy may answer in the source's name: a source answers in JSON with its
-request ids, and a page for people is somebody else's.
+The call asks for an operation that nobody has (or, in v1, for one line item): a caller who may pull is told that there
+is none, and one who may not is refused. A proxy may answer in the source's name: a source answers in JSON with its
+request ids, and an HTML page comes from something else.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _SIGN_IN_REMEDIES: Final[Mapping[str, str]] = {
     "90002": "There is no such tenant: `tenant` of the profile is the partner's tenant id, a GUID.",
     "500011": "The tenant does not know this scope: check `url` and `scope` of the profile, and the admin consent.",
     "700016": "The tenant does not know this application: check `client_id` and `tenant`, and the admin consent.",
-    "900023": "`tenant` of the profile is no tenant id: it is a GUID.",
+    "900023": "`tenant` of the profile is not a tenant id: that is a GUID.",
     "7000215": "The secret is wrong: take the secret's value (not its id) and put it where the profile says.",
     "7000218": "The application is registered as a public client: it needs a client secret.",
     "7000222": "The secret has expired: make a new one under Certificates & secrets.",
@@ -105,7 +105,7 @@ def _call(base: Base, api: str, token: str, now: datetime) -> Iterator[Finding]:
     if isinstance(answer, Unanswered):
         remedy = answer.remedy if answer.hopeless else _NO_LINE
         if answer.wants_proxy_sign_in:
-            remedy = "The proxy wants a sign-in: write it as HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT."
+            remedy = "The proxy requires a sign-in: write it as HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT."
         yield Finding("source", Health.BAD, f"{base.origin} gave no answer: {shown(answer.reason)}.", remedy)
         return
     yield _judged(base, answer)
@@ -152,7 +152,7 @@ def _remedy_for(base: Base, status: int, code: str, otherwise: str) -> str:
                 "on a Counterfoil, register the partner."
             )
         case 404:
-            return "The address is no Microsoft Graph, Partner Center or Counterfoil; check `url` and `api`."
+            return "The address is not Microsoft Graph, Partner Center or a Counterfoil; check `url` and `api`."
         case _:
             return otherwise
 

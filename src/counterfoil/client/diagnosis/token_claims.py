@@ -40,13 +40,13 @@ _AUDIENCES: Final[Mapping[str, frozenset[str]]] = {
 
 
 def diagnose_token(token: str, host: str, now: datetime, tenant: str = "", api: str = "") -> list[Finding]:
-    """Say what a bearer token claims, and what of it will not do at a host, for one of the two APIs.
+    """Say what a bearer token claims, and which claims a host will refuse, for one of the two APIs.
 
     `tenant` is the one that is expected.
     """
     claims = read_claims(token)
     if claims is None:
-        told = "It is no JSON Web Token, so nothing can be told of it."
+        told = "It is not a JSON Web Token, so its claims cannot be read."
         return [Finding("token", Health.WARNING, told, "If the source refuses it, fetch a new one.")]
     return [
         _owner(claims),
@@ -110,7 +110,7 @@ def _permission(claims: Mapping[str, Any], host: str) -> Finding:
     if PERMISSION in held:
         return Finding(about, Health.GOOD, f"It holds {PERMISSION}.")
     if host == PARTNER_CENTER:
-        told = "It names no permission; Partner Center has a list of its own of the applications that it lets in."
+        told = "It names no permission; Partner Center has its own list of the applications that it admits."
         return Finding(
             about, Health.WARNING, told, "If it is refused: add the application in Partner Center, App management."
         )
@@ -120,7 +120,7 @@ def _permission(claims: Mapping[str, Any], host: str) -> Finding:
         return Finding(about, Health.BAD, told, remedy)
     remedy = (
         f"Add {PERMISSION} as an application permission, then Grant admin consent: without the consent a permission "
-        "that was added does not count. A token that was fetched before knows nothing of it."
+        "that was added does not count. A token fetched before that does not have it."
     )
     return Finding(about, Health.BAD, "It holds no permission at all.", remedy)
 
@@ -131,9 +131,9 @@ def _tenant(claims: Mapping[str, Any], expected: str) -> Finding:
         return Finding(about, Health.WARNING, "It names no tenant (tid).", "Sign in to a tenant of your own.")
     is_id = expected.count("-") == 4  # a tenant may be named by a domain too, which cannot be compared
     if is_id and tenant.lower() != expected.strip().lower():
-        told = f"It speaks for tenant {_said(tenant)}, and the profile names {expected}."
+        told = f"It is for tenant {_said(tenant)}, and the profile names {expected}."
         return Finding(about, Health.BAD, told, "Sign in to the partner's own tenant.")
-    return Finding(about, Health.GOOD, f"It speaks for tenant {_said(tenant)}.")
+    return Finding(about, Health.GOOD, f"It is for tenant {_said(tenant)}.")
 
 
 def _second_factor(claims: Mapping[str, Any], host: str) -> Iterator[Finding]:

@@ -1,1 +1,1 @@
-"""What is held, what a profile expects, and how it stands with each."""
+"""What is held, what a profile expects, and the state of each."""

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.forms import Form
 from counterfoil.client.line_items.headings import columns_of
+from counterfoil.client.line_items.pull_files import batches_of
 from counterfoil.client.receipt import Receipt
 from counterfoil.lake_files import LakeReader
 from counterfoil.line_items.blocks import LINE_SIZE_BYTES_MAX

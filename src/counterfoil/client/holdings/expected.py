@@ -53,7 +53,7 @@ class ExpectedPull:
 
     @property
     def place(self) -> Path:
-        """Where it lies below the profile's folder."""
+        """Where it is kept below the profile's folder."""
         return _place(self.kind, self.invoice, str(self.month or ""), self.currency)
 
     def ask(self, now: datetime) -> Ask:
@@ -94,8 +94,8 @@ def _invoices(profile: Profile, kinds: list[Kind], attributes: AttributeSet) -> 
             yield ExpectedPull(kind, attributes, invoice.id, invoice.month, "", due_at)
 
 
-def place_of(ask: ExportRequest, now: datetime) -> Path:
-    """Return where a pull lies below a profile's folder."""
+def folder_of(ask: ExportRequest, now: datetime) -> Path:
+    """Return where a pull is kept below a profile's folder."""
     return _place(ask.kind, ask.invoice, "" if ask.invoice else month_of(ask, now), ask.currency)
 
 

@@ -27,7 +27,7 @@ from counterfoil.model import Kind, tenant_id
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A folder with a pull. `receipt` is None where none was finished, `told` says what is the matter then."""
+    """A folder with a pull. `receipt` is None where none was finished, `told` then says why."""
 
     folder: Path
     receipt: Receipt | None
@@ -53,7 +53,7 @@ class Verdict:
 
 
 def holding_at(folder: Path) -> Holding | None:
-    """Return what a folder holds, or None if it is no pull's."""
+    """Return what a folder holds, or None if it is not a pull's."""
     begun = (folder / STAGING / UNFINISHED_NAME).exists()
     try:
         receipt = Receipt.read(folder)
@@ -80,10 +80,10 @@ def holdings_below(root: Path, *, ours: bool = False) -> Iterator[Holding]:
         if (holding := holding_at(Path(path))) is not None:
             yield holding
         elif data:
-            yield Holding(Path(path), None, told=f"{data[0]} lies there without a receipt")
+            yield Holding(Path(path), None, told=f"{data[0]} is there without a receipt")
     for error in closed:
         folder = Path(str(error.filename))
-        yield Holding(folder, None, told=f"{folder} may not be read: {error.strerror}")
+        yield Holding(folder, None, told=f"{folder} cannot be read: {error.strerror}")
 
 
 def flaw_of(holding: Holding, tenant: str = "", *, read: bool = False) -> str:
@@ -132,7 +132,7 @@ def verify(holding: Holding, tenant: str = "", advance: Callable[[int], None] = 
     verdict.faults += _own_faults(receipt)
     named = {file.name for file in receipt.files}
     verdict.faults += [
-        f"{each.name} lies there, and the receipt does not name it"
+        f"{each.name} is there, and the receipt does not name it"
         for each in sorted(holding.folder.iterdir())
         if each.name.endswith(DATA_SUFFIXES) and each.name not in named
     ]
@@ -152,7 +152,7 @@ def _file_faults(
     folder: Path, file: ReceiptFile, receipt: Receipt, tally: Totals, advance: Callable[[int], None]
 ) -> Iterator[str]:
     if not file.name or Path(file.name).name != file.name:
-        yield f"the receipt names {file.name!r}, which is no file beside it"
+        yield f"the receipt names {file.name!r}, which is not a file beside it"
         return
     if different := _difference(folder, file, read=True):
         yield different
@@ -166,7 +166,7 @@ def _file_faults(
             tally.add_batch(kind, batch)
             advance(batch.num_rows)
     except ArithmeticError:
-        yield f"{file.name} has an amount that is no number"
+        yield f"{file.name} has an amount that is not a number"
         return
     except (OSError, ValueError, ProofError, pa.ArrowException) as error:
         yield f"{file.name} cannot be read: {getattr(error, 'message', error)}"
@@ -177,10 +177,10 @@ def _file_faults(
 
 
 def _own_faults(receipt: Receipt) -> Iterator[str]:
-    """Yield where a receipt contradicts itself; that can be told of every form."""
+    """Yield where a receipt contradicts itself; that shows for every form."""
     for what, parts in (("files", receipt.files), ("blobs", receipt.blobs)):
         added = sum(part.line_items for part in parts)
-        walked = what == "blobs" and not parts  # pages are no blobs
+        walked = what == "blobs" and not parts  # pages are not blobs
         if added != receipt.line_items and not walked:
             yield f"the receipt says {receipt.line_items:,} line items, and {added:,} of its {what} together"
 
@@ -191,7 +191,7 @@ def _sum_faults(receipt: Receipt, tally: Totals) -> Iterator[str]:
     try:
         promised = Totals.of(receipt.line_items, receipt.totals)
     except (ArithmeticError, TypeError, AttributeError):
-        yield "the totals of the receipt are no numbers"
+        yield "the totals of the receipt are not numbers"
         return
     for currency in sorted({*tally.totals, *promised.totals}):
         mine, theirs = tally.totals.get(currency, {}), promised.totals.get(currency, {})

@@ -69,7 +69,7 @@ class PullState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class PullResult:
+class ExpectedPullResult:
     """What became of one expected pull. `error` is what it failed with, `remark` what else there is to say."""
 
     expected: ExpectedPull
@@ -107,7 +107,7 @@ class ProfilePulls:
         self._now = now
         self._root = root_of(profile)
 
-    def run(self) -> Iterator[PullResult]:
+    def run(self) -> Iterator[ExpectedPullResult]:
         """Pull what is expected and not held, and yield what became of each.
 
         Raises UsageError if the profile expects nothing or its folder cannot be made, and LockedError if another run
@@ -123,12 +123,12 @@ class ProfilePulls:
         with one_at_a_time(self._root, self._profile.name, now):
             yield from self._results(expected)
 
-    def _results(self, expected: list[ExpectedPull]) -> Iterator[PullResult]:
+    def _results(self, expected: list[ExpectedPull]) -> Iterator[ExpectedPullResult]:
         is_shut = False
         for number, each in enumerate(expected, 1):
             folder = self._root / each.place
             if is_shut:
-                yield PullResult(each, folder, PullState.NOT_TRIED, remark="the source did not let us in")
+                yield ExpectedPullResult(each, folder, PullState.NOT_TRIED, remark="the source did not let us in")
                 continue
             try:
                 # The time by now: the pulls before may have taken hours, and a month may have ended meanwhile.
@@ -140,17 +140,17 @@ class ProfilePulls:
                 )
                 may_help = error.exit_code == LockedError.exit_code
                 state = PullState.UNFINISHED if may_help else PullState.FAILED
-                yield PullResult(each, folder, state, error=error)
+                yield ExpectedPullResult(each, folder, state, error=error)
 
     def _result(
         self, each: ExpectedPull, folder: Path, watch: AbstractContextManager[Watcher | None], now: datetime
-    ) -> PullResult:
+    ) -> ExpectedPullResult:
         profile = self._profile
         api, form = Api(profile.api), Form(profile.form)
         holding, flaw = held_of(each, folder, Base.parse(profile.url), api, now, profile.tenant, read=True)
         if holding and holding.receipt and is_strangers(holding.receipt, profile.tenant):
             remark = f"{folder}: {flaw}. Move the folder away, or correct the tenant."
-            return PullResult(each, folder, PullState.FAILED, remark=remark)
+            return ExpectedPullResult(each, folder, PullState.FAILED, remark=remark)
         receipt = holding.receipt if holding and not flaw else None
         try:
             ask = each.ask(now)
@@ -158,7 +158,7 @@ class ProfilePulls:
             if receipt is not None:
                 return self._held(each, folder, receipt)
             state = PullState.DAMAGED if flaw else PullState.NEVER
-            return PullResult(each, folder, state, remark=f"{flaw or error.remedy} {_TAKE_OUT}")
+            return ExpectedPullResult(each, folder, state, remark=f"{flaw or error.remedy} {_TAKE_OUT}")
         if receipt is not None and each.invoice and receipt.format == form.value:
             return self._held(each, folder, receipt)
         try:
@@ -172,7 +172,7 @@ class ProfilePulls:
             return _absent(each, folder, flaw, now)
         if is_strangers(pulled, profile.tenant):
             remark = f"It is the data of the partner {pulled.partner}, and the profile's tenant is {profile.tenant}."
-            return PullResult(each, folder, PullState.FAILED, remark=remark)
+            return ExpectedPullResult(each, folder, PullState.FAILED, remark=remark)
         return self._held(each, folder, pulled, PullState.HELD if pulled.already_held else PullState.PULLED)
 
     def _held(
@@ -183,19 +183,19 @@ class ProfilePulls:
         state: PullState = PullState.HELD,
         *,
         remark: str = "",
-    ) -> PullResult:
+    ) -> ExpectedPullResult:
         self._on_held(receipt, folder)
-        return PullResult(each, folder, state, receipt.line_items, remark)
+        return ExpectedPullResult(each, folder, state, receipt.line_items, remark)
 
 
-def _absent(each: ExpectedPull, folder: Path, flaw: str, now: datetime) -> PullResult:
+def _absent(each: ExpectedPull, folder: Path, flaw: str, now: datetime) -> ExpectedPullResult:
     """Return the result for what the source has nothing of, and of which nothing whole is held."""
     if flaw:
         remark = f"{flaw}, and the source has nothing for it any more. {_TAKE_OUT}"
-        return PullResult(each, folder, PullState.DAMAGED, remark=remark)
+        return ExpectedPullResult(each, folder, PullState.DAMAGED, remark=remark)
     state = PullState(absent_state(each, folder, now).value)
     remark = NEVER_REMARK if state is PullState.NEVER else "The source has nothing for it."
-    return PullResult(each, folder, state, remark=remark)
+    return ExpectedPullResult(each, folder, state, remark=remark)
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """The state of what a profile expects: held, newer there, not there yet, overdue, never held.
 
-A source is asked one harmless thing for each: an export of which only the manifest is read, or in v1 one page of one
+A source is asked one harmless question for each: an export of which only the manifest is read, or in v1 one page of one
 line item. "Not there" and "could not be asked" are different answers, and only the first can be overdue. If a month is
-over and the source has nothing for it, either it was invoiced meanwhile or there never was anything; held months in
-the same currency show that the currency is no mistake.
+over and the source has nothing for it, either it was invoiced meanwhile or there never was anything; held months in the
+same currency show that the currency is right.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class ProbedSource:
         self._patience = patience or Patience()
 
     def etag_of(self, ask: ExportRequest) -> str | None:
-        """Return the eTag of what is there now, '' where the source tells none, None where nothing is there.
+        """Return the eTag of what is there now, '' if the source gives none, None if nothing is there.
 
         Raises a CounterfoilError where it cannot be asked.
         """
@@ -183,7 +183,9 @@ def _asked(each: ExpectedPull, folder: Path, holding: Holding | None, etag: str 
     if etag is None:
         return HoldingStatus(each, folder, State.HELD, holding, "it is no longer there")
     if not etag or not receipt.etag:
-        return HoldingStatus(each, folder, State.HELD, holding, "whether there is newer is unknown: no eTag is told")
+        return HoldingStatus(
+            each, folder, State.HELD, holding, "whether newer data exists is unknown: the source gives no eTag"
+        )
     if etag != receipt.etag:
         return HoldingStatus(each, folder, State.NEWER, holding, begun or f"eTag {etag} there")
     return HoldingStatus(each, folder, State.HELD, holding, begun)

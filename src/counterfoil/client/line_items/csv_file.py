@@ -1,6 +1,6 @@
-"""CSV with Partner Center's own headings and order, so that queries made for its files go on working.
+"""CSV with Partner Center's own headings and order, so that queries made for its files keep working.
 
-UTF-8 with a byte order mark, for Excel takes it for something else without; CRLF; quotes only where they are needed.
+UTF-8 with a byte order mark, without which Excel assumes another encoding; CRLF; quotes only where they are needed.
 Every value is the text that came, digit for digit. No quoting keeps a spreadsheet that opens the file itself from
 computing a text that begins with `=`. The data is not changed for that; a note says so.
 """
@@ -15,8 +15,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from counterfoil.client.line_items.files import receipt_of
-from counterfoil.client.line_items.headings import LeftOut, Note, columns_of, quietly, texts_of
+from counterfoil.client.line_items.headings import Note, OmittedValues, columns_of, quietly, texts_of
+from counterfoil.client.line_items.pull_files import receipt_of
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.columns import Type
 from counterfoil.disk.hashing import HashedFile
@@ -31,9 +31,9 @@ _LINES_AT_ONCE: Final = 20_000  # joined texts must fit Arrow's 2 GiB, at a MiB 
 def write_csv(path: Path, kind: Kind, batches: Iterable[pa.RecordBatch], note: Note = quietly) -> ReceiptFile:
     """Write line items, given as columns of text, and return what the receipt says of the file.
 
-    `note` is told what the file cannot hold. Whatever fails leaves no file.
+    `note` receives what the file cannot hold. Whatever fails leaves no file.
     """
-    left_out = LeftOut(kind)
+    left_out = OmittedValues(kind)
     like_formulas = line_items = 0
     try:
         with closing(HashedFile(path)) as file:
@@ -69,7 +69,7 @@ def _write(file: HashedFile, kind: Kind, batch: pa.RecordBatch) -> int:
         columns.append(_quoted(texts))
     columns[-1] = pc.binary_join_element_wise(columns[-1], "", "\r\n")
     lines = pc.binary_join_element_wise(*columns, ",")
-    # The texts of an array lie one behind the other: they are the file.
+    # The texts of an array are adjacent in memory: they are the file.
     file.write(memoryview(lines.buffers()[2] or b"").cast("B").toreadonly()[: _end(lines)].tobytes())
     return like_formulas
 

@@ -1,7 +1,7 @@
 """The columns of Partner Center's own files, in their order, and what those files have no column for.
 
-What a newcomer would get wrong: a query that somebody built on these files may name columns or count them, so there
-is never one more and never one less. What has no column is left out, and said; Parquet holds everything.
+A query built on these files may name columns or count them, so there is never one more and never one less. Values
+without a column are left out and reported; Parquet holds everything.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BEHIND: Final = {"PCToBCExchangeRate": "PCToBCExchangeRateDate"}
 
 
 @dataclass(frozen=True, slots=True)
-class Headed:
+class FileColumn:
     """One column of a file."""
 
     heading: str
@@ -34,19 +34,19 @@ class Headed:
 
 
 @cache
-def columns_of(kind: Kind) -> tuple[Headed, ...]:
+def columns_of(kind: Kind) -> tuple[FileColumn, ...]:
     """Return the columns of Partner Center's file: the reconciliation file, or the daily rated usage file."""
     table = table_of(kind)
-    found: list[Headed] = []
+    found: list[FileColumn] = []
     for column in table.graph_full:
-        found.append(Headed(_SPELLED.get(column.name, column.name), column))
+        found.append(FileColumn(_SPELLED.get(column.name, column.name), column))
         also = _BEHIND.get(column.name)
         if also is not None and not table.by_name[also].graph:
-            found.append(Headed(also, table.by_name[also]))
+            found.append(FileColumn(also, table.by_name[also]))
     return tuple(found)
 
 
-class LeftOut:
+class OmittedValues:
     """Counts the values for which a file has no column."""
 
     def __init__(self, kind: Kind) -> None:
@@ -66,7 +66,7 @@ class LeftOut:
         """Say what was left out, if anything was."""
         for name, count in self._counts.items():
             if count:
-                what = "attributes that nobody knew" if name == EXTRA else name
+                what = "unknown attributes" if name == EXTRA else name
                 items = f"{count:,} line item{'s' * (count != 1)}"
                 note(f"Partner Center's file has no column for {what}, which {items} had. Parquet keeps everything.")
 
@@ -80,4 +80,4 @@ def texts_of(batch: pa.RecordBatch, name: str) -> pa.Array:
 
 
 def quietly(message: str) -> None:
-    """Tell nobody."""
+    """Discard the note."""

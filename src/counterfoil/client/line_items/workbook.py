@@ -20,9 +20,9 @@ import pyarrow as pa
 import xlsxwriter
 from xlsxwriter.exceptions import XlsxFileError
 
-from counterfoil.client.line_items.files import receipt_of
 from counterfoil.client.line_items.forms import Form, check_rows
-from counterfoil.client.line_items.headings import Headed, LeftOut, Note, columns_of, quietly, texts_of
+from counterfoil.client.line_items.headings import FileColumn, Note, OmittedValues, columns_of, quietly, texts_of
+from counterfoil.client.line_items.pull_files import receipt_of
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.columns import Type, table_of
 from counterfoil.disk.hashing import HashedFile
@@ -47,8 +47,8 @@ Cell = tuple[float, bool] | None  # a number, and for a date whether it has a ti
 def write_workbook(path: Path, kind: Kind, batches: Iterable[pa.RecordBatch], note: Note = quietly) -> ReceiptFile:
     """Write line items, given as columns of text, and return what the receipt says of the file.
 
-    Raises UsageError for more of them than Excel has rows, and for a text longer than a cell. `note` is told what is
-    text that could have been a number. Whatever fails leaves no file.
+    Raises UsageError for more of them than Excel has rows, and for a text longer than a cell. `note` gets what is text
+    that could have been a number. Whatever fails leaves no file.
     """
     path.unlink(missing_ok=True)
     sheet: _Sheet | None = None
@@ -81,7 +81,7 @@ class _Sheet:
         self._book.set_properties({"created": _MADE})
         self._formats = {name: self._book.add_format({"num_format": name}) for name in (_AMOUNT, _DAY, _SECOND)}
         self._sheet: Any = self._book.add_worksheet(kind.value)
-        self._left_out = LeftOut(kind)
+        self._left_out = OmittedValues(kind)
         self._as_text: Counter[str] = Counter()
         self.line_items = 0
         self._write_headings()
@@ -105,7 +105,7 @@ class _Sheet:
                 if text:
                     writers[index](self.line_items, index, text)
 
-    def _writer(self, headed: Headed) -> Callable[[int, int, str], None]:
+    def _writer(self, headed: FileColumn) -> Callable[[int, int, str], None]:
         column = headed.column
         amounts = {*table_of(self._kind).totals, "UnitPrice", "EffectiveUnitPrice", "PricingPreTaxTotal"}
         if column.type is Type.NUMBER:

@@ -1,6 +1,6 @@
 """Bodies of answers, inflated here, so that their size has a bound.
 
-httpx inflates whatever arrives before anybody sees it, and a few thousand bytes can become gigabytes, all the more
+httpx inflates whatever arrives before we can look at it, and a few thousand bytes can become gigabytes, all the more
 where one coding is inside another. So one coding is accepted, gzip, and inflated no further than the bound.
 """
 
@@ -51,14 +51,14 @@ class Body:
             self._pieces.append(piece)
 
     def whole(self) -> bytes:
-        """Return all of it; raises DecodingError where the end of the gzip is missing."""
+        """Return the whole body; raises DecodingError where the end of the gzip is missing."""
         if self._gzip is not None and not self.is_whole:
             self._gzip.check_ended()
         return b"".join(self._pieces)
 
 
 def beginning(headers: Mapping[str, str], piece: bytes) -> bytes:
-    """Return what can be read of the first piece of an answer, and no more of it than an error needs."""
+    """Return the start of an answer, no more than an error message needs."""
     codings = _codings(headers)
     if not codings:
         return piece[:ERROR_BYTES_MAX]
@@ -81,7 +81,7 @@ class _Gzip:
         self._has_begun = False
 
     def inflated(self, piece: bytes, size_max: int) -> bytes:
-        """Return what some more of the stream holds, no more than `size_max` bytes of it, which is positive."""
+        """Inflate some more of the stream: at most `size_max` bytes, which is positive."""
         had: list[bytes] = []
         try:
             while piece and size_max > 0:

@@ -68,14 +68,14 @@ class BearerTokens:
         """
         if isinstance(self._credential, str):
             return self._credential if refused is None else ""
-        with _in_our_words(), self._lock:
+        with _credential_errors(), self._lock:
             return self._taken(self._asked(refused))
 
     async def token_async(self, refused: str | None = None) -> str:
         """Return what `token` does, of an asynchronous credential too; a blocking one is asked in a thread."""
         if isinstance(self._credential, str):
             return self._credential if refused is None else ""
-        with _in_our_words():
+        with _credential_errors():
             given = self._asked(refused) if self.is_asynchronous else await asyncio.to_thread(self._begun, refused)
             return self._taken(await given) if inspect.isawaitable(given) else self._taken(given)
 
@@ -123,7 +123,7 @@ class BearerTokens:
 
 
 @contextmanager
-def _in_our_words() -> Iterator[None]:
+def _credential_errors() -> Iterator[None]:
     """Raise an error of ours for whatever a credential raises: each library has its own errors."""
     try:
         yield

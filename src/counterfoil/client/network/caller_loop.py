@@ -119,7 +119,7 @@ class LoopSession(Session):
         self.awaited(lambda: self.patience.async_sleep(seconds))
 
     def work(self, work: Callable[[], Result]) -> Result:
-        """Do work that fills a processor: no more of it runs at a time than there are processors."""
+        """Run work that needs a processor; at most as many pieces run at once as there are processors."""
         self.check()
         return self._on_a_processor(work)
 

@@ -36,7 +36,7 @@ class BlobRequest:
     on_bytes: Callable[[int], None] = field(default=lambda _: None)
     on_begin: Callable[[int, Mapping[str, str]], None] = field(default=lambda _, __: None)
 
-    def place_of(self, status: int, headers: Mapping[str, str]) -> int | None:
+    def offset_of(self, status: int, headers: Mapping[str, str]) -> int | None:
         """Return where in the part file an answer's bytes belong; None if they are not what was asked for.
 
         A source that does not know ranges answers 200 with everything, and that is written from the start.
@@ -129,7 +129,7 @@ class _Arriving:
 
     def begin(self, status: int, headers: Mapping[str, str]) -> bool:
         """Take the head of an answer; returns whether the blob follows, and not what the source says instead."""
-        at = self._blob.place_of(status, headers)
+        at = self._blob.offset_of(status, headers)
         if at is None:
             return False
         self._blob.on_begin(at, headers)

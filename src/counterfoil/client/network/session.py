@@ -38,7 +38,7 @@ class Limits:
     """How much all sessions of one client may do at a time: `parallel` downloads, and heavy work on each processor."""
 
     def __init__(self, parallel: int = 1) -> None:
-        ask = getattr(os, "sched_getaffinity", None)  # the processors of this process, where the system tells
+        ask = getattr(os, "sched_getaffinity", None)  # the processors of this process, if the system says
         processors = len(ask(0)) if ask else os.cpu_count() or 1
         self.downloads = threading.Semaphore(parallel)
         self.workers = parallel + processors
@@ -142,7 +142,7 @@ class Session:
             seconds -= _NAP_S
 
     def work(self, work: Callable[[], Result]) -> Result:
-        """Do work that fills a processor: no more of it runs at a time than there are processors."""
+        """Run work that needs a processor; at most as many pieces run at once as there are processors."""
         self.check()
         if self._group is None:  # nothing runs beside it
             return work()

@@ -108,7 +108,7 @@ class Base:
             absolute = urljoin(f"{self}/", url)
             origin = Origin.of(absolute)
         except ValueError:
-            raise ProofError(f"{what} of {self.origin} is no http address: {shown(url)!r}.") from None
+            raise ProofError(f"{what} of {self.origin} is not an http address: {shown(url)!r}.") from None
         if origin != self.origin or urlsplit(absolute).username is not None:
             raise ProofError(
                 f"{what} of {self.origin} leads to {origin}, and the token is for {self.origin} only.",
@@ -126,7 +126,7 @@ def check_blob_url(base: Base, url: str) -> str:
         parts: SplitResult = urlsplit(url)
         origin = Origin.of(url)
     except ValueError:
-        raise ProofError(f"The manifest names a blob at no http address: {shown(url)!r}.") from None
+        raise ProofError(f"The manifest gives a blob an address that is not an http address: {shown(url)!r}.") from None
     if parts.username is not None:
         raise ProofError(f"The manifest's link to {origin.host} holds a user name.")
     if origin.scheme == "http" and not origin.is_loopback and origin != base.origin:
@@ -142,12 +142,12 @@ def check_blob_url(base: Base, url: str) -> str:
 
 
 def redirected(url: str, location: str) -> str:
-    """Return where a redirect leads; raises ProofError where that is no address."""
+    """Return where a redirect leads; raises ProofError if it is not an address."""
     try:
         return urljoin(url, location)
     except ValueError:
         raise ProofError(
-            f"{without_query(url)} redirects to {shown(location)!r}, which is no http address.",
+            f"{without_query(url)} redirects to {shown(location)!r}, which is not an http address.",
             remedy="Nothing was sent there.",
         ) from None
 
@@ -166,7 +166,7 @@ def without_query(url: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Return foreign text as it may stand in an error: without queries or tokens, printable and short."""
+    """Return foreign text in a form that is safe in an error: without queries or tokens, printable and short."""
     clean = _SECRET.sub("...", QUERY.sub("", text))
     clean = "".join(char if char.isprintable() else " " for char in clean).strip()
     return shortened(clean, _TEXT_LENGTH_MAX)
@@ -185,7 +185,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _is_host(host: str) -> bool:
-    """Whether a name or address can be asked, and means the same to whoever resolves it; may raise ValueError."""
+    """Whether a name or address can be asked, and means the same to every resolver; may raise ValueError."""
     if ":" in host:
         return _address(host) is not None
     if _HOST.fullmatch(host) is None:

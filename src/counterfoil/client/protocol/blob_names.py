@@ -1,7 +1,7 @@
 """Names of blobs, as names of files on any system.
 
-A disk may not tell `A.gz` from `a.gz`, a blob gets another ending where it becomes Parquet, and Windows keeps names
-like `con.gz` for its devices. So names are compared as they will be on the disk.
+A disk may not distinguish `A.gz` from `a.gz`, a blob gets another ending where it becomes Parquet, and Windows keeps
+names like `con.gz` for its devices. So names are compared as they will be on the disk.
 """
 
 from __future__ import annotations

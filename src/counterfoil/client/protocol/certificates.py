@@ -13,7 +13,7 @@ from typing import Final
 _MARK: Final = "CERTIFICATE_VERIFY_FAILED"
 _OTHER_NAME: Final = re.compile(r"certificate is not valid for '([^']{1,253})'")
 _UNTRUSTED: Final = (
-    "Something signs for it whom this machine does not trust, most often a proxy that looks into https. Name the "
+    "It is signed by an authority that this machine does not trust, most often a proxy that inspects https. Name the "
     "file of its certificate authority in SSL_CERT_FILE."
 )
 
@@ -43,6 +43,6 @@ def certificate_flaw(error: str) -> Flaw | None:
     if (name := _OTHER_NAME.search(error)) is not None:
         return Flaw(
             f"its certificate is for other names, and not for {name[1]}",
-            "Use a name that the certificate bears as the address. If the address is right, something else answers.",
+            "Use a name from the certificate as the address. If the address is right, something else answers.",
         )
     return Flaw("its certificate is not trusted here", _UNTRUSTED)

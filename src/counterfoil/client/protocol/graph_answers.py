@@ -85,7 +85,7 @@ class SourceOperation:
 def root_of(base: Base, version: str) -> str:
     """Return the base URL with the version; raises UsageError."""
     if version not in VERSIONS:
-        raise UsageError(f"{version!r} is no version of Graph.", remedy=f"There are {' and '.join(VERSIONS)}.")
+        raise UsageError(f"{version!r} is not a version of Graph.", remedy=f"There are {' and '.join(VERSIONS)}.")
     return base.join(version)
 
 
@@ -248,7 +248,7 @@ def _read_blob(listed: object) -> SourceBlob:
     if not isinstance(name, str) or not is_blob_name(name):
         raise ProofError(
             f"The manifest lists a blob named {shown(str(name))!r}, which is not a safe file name.",
-            remedy="Names are of A-Z a-z 0-9 . _ -, do not begin with a dot, end in .gz and are no device of Windows.",
+            remedy="Names are of A-Z a-z 0-9 . _ -, do not begin with a dot, end in .gz and are not a Windows device.",
         )
     sha256 = listed.get(wire.SHA256)
     if sha256 is not None and (not isinstance(sha256, str) or _SHA256.fullmatch(sha256.lower()) is None):
@@ -281,5 +281,5 @@ def _text(value: object) -> str:
 
 def _path_part(identifier: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9._~-]{1,100}", identifier) is None or not identifier.strip("."):
-        raise ProofError(f"The manifest's id {shown(identifier)!r} cannot stand in an address.")
+        raise ProofError(f"The manifest's id {shown(identifier)!r} cannot be part of an address.")
     return identifier

@@ -14,7 +14,7 @@ from counterfoil.disk import documents
 def staged_faults(staging: Path) -> Iterator[str]:
     """Yield what is damaged of an unfinished pull: its documents, and its journal line by line.
 
-    A last line that a crash cut off is no fault. The next run of the pull fetches again what is damaged. Raises
+    A last line that a crash cut off is not a fault. The next run of the pull fetches again what is damaged. Raises
     OSError for a file that cannot be read.
     """
     pull = staging / unfinished.FILE_NAME

@@ -1,9 +1,9 @@
 """The folder a pull writes to: all files of the pull appear, or none; and what an unfinished pull leaves in it.
 
-Everything is made in `.counterfoil-pull` inside the target and moved out when the last check has passed; the receipt
-is written last, so data without a receipt is no pull. Tools read a folder as a whole (`*.parquet`), and files of an
-older state left beside the new ones would be counted twice. So a pull of the same thing replaces what the former one
-brought, and a folder that holds anything else is refused.
+Everything is made in `.counterfoil-pull` inside the target and moved out when the last check has passed; the receipt is
+written last, so data without a receipt is not a pull. Tools read a folder as a whole (`*.parquet`), and files of an
+older state left beside the new ones would be counted twice. So a pull of the same thing replaces the files of the
+former one, and a folder that holds anything else is refused.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from counterfoil.errors import DataFolderError, FullDiskError, LockedError, Proo
 STAGING: Final = ".counterfoil-pull"
 _LOCK: Final = "lock"
 _ENTERED_MAX: Final = 100
-_OPEN_IN_OFFICE: Final = "~$"  # begins the name of what lies beside a file while Excel has it open
+_OPEN_IN_OFFICE: Final = "~$"  # begins the name of the file that Excel keeps beside one it has open
 _NOBODYS: Final = frozenset({"desktop.ini", "thumbs.db"})  # put there by Windows, and by no person
 # What is written beside the blobs, measured against their gzip: Parquet is about as large and replaces them one by
 # one; a CSV file is inflated text, a workbook is not much smaller than Parquet.
@@ -135,7 +135,7 @@ class PullFolder:
             raise UsageError(
                 f"{self.path} holds an unfinished pull of data of the partner {self._partner}, and this is the data "
                 f"of {partner}.",
-                remedy=f"Remove {self.staging} to begin anew, or name another folder.",
+                remedy=f"Remove {self.staging} to start again, or name another folder.",
                 parameter="to",
             )
         former = self.receipt.partner if self.receipt else ""
@@ -221,7 +221,7 @@ class PullFolder:
         sync_folder(self.path)
 
     def _is_moved(self, former: str, new: str) -> bool:
-        """Whether a former file is the new one by now: some disks do not tell the cases of letters apart."""
+        """Whether a former file is the new one by now: some disks ignore the case of letters."""
         old, fresh = self.path / former, self.path / new
         return not (self.staging / new).exists() and old.exists() and fresh.exists() and old.samefile(fresh)
 

@@ -1,4 +1,4 @@
-"""An unfinished pull: what it is of, and how far it came. Stored as `pull.json`, from which the next run goes on.
+"""An unfinished pull: what it is of, and how far it came. Stored as `pull.json`, from which the next run resumes.
 
 The links of the blobs are not stored: they are secrets that expire, and the operation gives new ones. The file exists
 only where something was begun at the source, so a pull that was refused leaves no file, and no folder either.
@@ -38,7 +38,7 @@ class UnfinishedPull(msgspec.Struct, forbid_unknown_fields=True):
 
     @classmethod
     def read(cls, staging: Path) -> UnfinishedPull | None:
-        """Return the unfinished pull of a folder, or None if there is none that can be gone on with.
+        """Return the unfinished pull of a folder, or None if there is none that can be resumed.
 
         Raises UsageError if a newer Counterfoil began it.
         """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from counterfoil.client.line_items.files import LakeFile, batches_of
+from counterfoil.client.line_items.pull_files import LakeFile, batches_of
 from counterfoil.client.protocol.graph_answers import SourceBlob
 from counterfoil.client.protocol.promised_totals import TRY_AGAIN
 from counterfoil.client.receipt import VERSION, Count, ReceiptFile, TotalTexts
@@ -119,7 +119,7 @@ def settle(part: Path, target: Path) -> None:
 
 
 def check_blob(blob: SourceBlob, size_bytes: int, sha256: str) -> None:
-    """Hold a blob against what the manifest says of it; raises ProofError."""
+    """Compare a blob with what the manifest says of it; raises ProofError."""
     if blob.size_bytes is not None and size_bytes != blob.size_bytes:
         more = "more than" if size_bytes > blob.size_bytes else f"{size_bytes:,} of"
         raise ProofError(f"Of the blob {blob.name} arrived {more} {blob.size_bytes:,} bytes.", remedy=TRY_AGAIN)
@@ -130,9 +130,9 @@ def check_blob(blob: SourceBlob, size_bytes: int, sha256: str) -> None:
 
 
 def resume_point(part: Path, blob: SourceBlob) -> tuple[int, str]:
-    """Return how much of a blob is there to go on from, and the ETag it had; (0, '') to begin anew.
+    """Return how much of a blob is there to go on from, and the ETag it had; (0, '') to start again.
 
-    Without an ETag a rest may be of another blob: that is risked only where the SHA-256 will tell.
+    Without an ETag a rest may be of another blob: that is risked only where the SHA-256 will show it.
     """
     try:
         size = part.stat().st_size

@@ -1,9 +1,9 @@
-"""The journal of a walk: its items as they came, page by page, and how to go on after the last page.
+"""The journal of a walk: its items as they came, page by page, and how to resume after the last page.
 
 Items are stored as lines in `items-00000` and so on, until such a file is full and becomes a part of the result. Each
 page is two writes: its items, then one line of the journal that says how far they reach, and their SHA-256. A run that
-was killed between the two leaves items that the journal does not cover; they are cut off before the walk goes on.
-Items that an earlier run stored are compared with the journal before they become a part.
+was killed between the two leaves items that the journal does not cover; they are cut off before the walk resumes. Items
+that an earlier run stored are compared with the journal before they become a part.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from counterfoil.client.line_items.files import LINES_PER_FILE_MAX, LakeFile, LinesFile
+from counterfoil.client.line_items.pull_files import LINES_PER_FILE_MAX, LakeFile, LinesFile
 from counterfoil.client.line_items.refusing import read_all
 from counterfoil.client.protocol.promised_totals import ChangedError
 from counterfoil.client.protocol.v1_answers import Annotations, PageLink, SourcePage
@@ -53,7 +53,7 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
 
 @dataclass(slots=True)
 class WalkState:
-    """Where a walk stands after its last kept page."""
+    """The position of a walk after its last kept page."""
 
     pages: int = 0
     following: PageLink | None = None
@@ -88,7 +88,7 @@ class WalkJournal:
         self._pages: dict[int, list[JournalLine]] = {}  # by part
 
     def read(self) -> WalkState:
-        """Return where the walk stands, and cut off what no journal line covers.
+        """Return the position of the walk, and cut off what no journal line covers.
 
         Raises ChangedError if what the journal covers is not as it was stored: then the walk cannot go on.
         """
@@ -122,17 +122,17 @@ class WalkJournal:
                 if all(measured(path) != wanted for path in places if path.is_file()):
                     raise ChangedError(f"{closed.file.name} of the unfinished pull is not as it was written.")
                 if part >= walk.full_parts:
-                    raise ChangedError("The journal of the unfinished pull is no longer all there.")
+                    raise ChangedError("The journal of the unfinished pull is no longer complete.")
             else:
                 items = self._items(part)
                 size = items.stat().st_size if items.exists() else 0
                 if size < sum(page.size_bytes for page in self._pages.get(part, ())):
-                    raise ChangedError(f"The items of part {part} of the unfinished pull are no longer all there.")
+                    raise ChangedError(f"The items of part {part} of the unfinished pull are no longer complete.")
 
     def add(
         self, walk: WalkState, link: PageLink, page: SourcePage, where: str, request_ids: Sequence[str] = ()
     ) -> None:
-        """Keep a page: its items, then the line that covers them; raises ProofError for items that are none.
+        """Keep a page: its items, then the line that covers them; raises ProofError for items that are not line items.
 
         `request_ids` are of the calls since the page before.
         """

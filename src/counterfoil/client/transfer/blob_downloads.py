@@ -95,7 +95,7 @@ class BlobDownloads:
             self.session.wait(wait_s)
 
     def fetch(self, blob: SourceBlob, part: Path) -> None:
-        """Bring a blob to `part`, all of it; raises a SourceError. What is in it is for the caller to prove."""
+        """Download a whole blob to `part`; raises a SourceError. What is in it is for the caller to prove."""
         attempts, renewed, longest = 0, False, -1
         while True:
             attempts += 1

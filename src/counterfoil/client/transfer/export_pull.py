@@ -78,7 +78,7 @@ class ExportPull:
         """Wait for the operation begun before, or for a new one; raises ChangedError where its data is not the same."""
 
         def accepted(url: str) -> None:
-            if ticket.etag == "":  # nothing tells whether the new operation has the data of the one before
+            if ticket.etag == "":  # whether the new operation has the data of the one before is unknown
                 ticket.blobs = ()
             ticket.operation_url = url
             ticket.request_ids = self.calls.log.ids
@@ -166,7 +166,7 @@ def _goes_on(ticket: UnfinishedPull, manifest: SourceManifest, begun_url: str, u
 
 def _difference(begun: str, found: str) -> str:
     if not begun and not found:
-        return "The source gives no eTag, and nothing tells whether it has the data that this pull began with."
+        return "The source gives no eTag, so whether it still has the data that this pull began with is unknown."
     return f"The data changed since this pull began: eTag {begun or 'none'} is eTag {found or 'none'}."
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from counterfoil.client.line_items.files import batches_of
+from counterfoil.client.line_items.pull_files import batches_of
 from counterfoil.client.line_items.refusing import read_all
 from counterfoil.client.network.session import Session
 from counterfoil.client.protocol import v1_answers as v1

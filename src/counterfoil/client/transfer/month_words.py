@@ -1,8 +1,8 @@
 """The words `current` and `last`, by which a source is asked for a month: they name another one when the month ends.
 
-The source's clock decides which month a word means, and an ask may be sent long after it was made: after a wait, when
-a pull resumes, by a scheduler at midnight. So the word is chosen anew for each submit and each walk, from the month
-that was meant, and not while two clocks may disagree on the month.
+The source's clock decides which month a word means, and an ask may be sent long after it was made: after a wait, when a
+pull resumes, by a scheduler at midnight. So the word is chosen again for each submit and each walk, from the month that
+was meant, and not while two clocks may disagree on the month.
 """
 
 from __future__ import annotations

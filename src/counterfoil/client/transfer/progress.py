@@ -21,7 +21,7 @@ class Progress:
 
 
 class Watcher(Protocol):
-    """An object of the caller's that hears how a pull comes along. Calls come from several threads, one at a time.
+    """An object of the caller's that receives the progress of a pull. Calls come from several threads, one at a time.
 
     If it has a method `progress` too, that is given a `Progress` at every change.
     """
@@ -44,13 +44,13 @@ class ProgressReport:
         self.notes: list[str] = []
 
     def remark(self, message: str) -> None:
-        """Tell the watcher what happened."""
+        """Notify the watcher of what happened."""
         with self._lock:
             if self._watcher is not None:
                 self._watcher.remark(message)
 
     def note(self, message: str) -> None:
-        """Tell the watcher what happened, and put it into the receipt."""
+        """Notify the watcher of what happened, and put it into the receipt."""
         self.notes.append(message)
         self.remark(message)
 

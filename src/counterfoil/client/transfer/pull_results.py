@@ -1,12 +1,12 @@
-"""The result of a pull before its receipt is written: totals, files, and what of it was checked."""
+"""The result of a pull before its receipt is written: totals, files, and what was checked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from counterfoil.client.line_items.files import batches_of
 from counterfoil.client.line_items.forms import Form, Proven, write_form
+from counterfoil.client.line_items.pull_files import batches_of
 from counterfoil.client.network.session import Session
 from counterfoil.client.protocol.promised_totals import Promise
 from counterfoil.client.pull_folder.target import PullFolder

@@ -1,7 +1,7 @@
 """A pull into a folder, from the request to the receipt.
 
-A pull that fails keeps what it fetched, and the same pull resumes from there. So every error that trying again may
-mend says where that state is; a refusal at the start leaves nothing.
+A pull that fails keeps what it fetched, and the same pull resumes from there. So every error that a retry may fix says
+where that state is; a refusal at the start leaves nothing.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def pull_to_folder(
     except BaseException as error:  # noqa: BLE001 - it is raised again, and whatever it is, the lock goes
         if not folder.is_held:  # the folder's content is another pull's
             raise _explained(error, to) from error.__cause__
-        # An operation is worth asking again, also after a refusal; one whose answer will not do is not.
+        # An operation is worth asking again, also after a refusal; one whose answer is unusable is not.
         answered = isinstance(error, _ANSWERED)
         if isinstance(error, OperationFailedError) or (answered and not folder.has_fetched):
             folder.clear()

@@ -1,7 +1,7 @@
 """Refusing data that comes twice: two blobs, or two pages, with the same line items.
 
 A source that promises nothing can still be caught giving the same data under two names. One line item may well occur
-twice, so only two or more that come again are refused.
+twice, so only two or more repeated line items are refused.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class RepeatedBlobs:
 
 
 def check_new(page: SourcePage, number: int, digests: Mapping[str, int], answer: SourceAnswer) -> None:
-    """Refuse a page whose items are those of an earlier one; `digests` tells which page had which."""
+    """Refuse a page whose items are those of an earlier one; `digests` maps each to its page."""
     if len(page.items) > 1 and (earlier := digests.get(digest_of(page))) is not None:
         raise RepeatedPageError(
             f"Page {number} holds the line items of page {earlier} again ({answer.request_ids}).",

@@ -48,7 +48,7 @@ class WalkPull:
     def run(self, ticket: UnfinishedPull) -> PullResult | Receipt:
         """Return what was pulled, or the former receipt where the source has nothing new.
 
-        Raises ChangedError where the pages are no longer of the data that the walk began with.
+        Raises ChangedError if the pages are no longer of the data that the walk began with.
         """
         try:
             return self._once(ticket)

@@ -1,6 +1,6 @@
 """Inner loops over bytes, compiled by numba. Their modules are imported when first asked for, as `kernels.lines`.
 
-Numba takes half a second to import, and who only serves never needs it.
+Numba takes half a second to import, and a process that only serves never needs it.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 A kernel has its types written out, so importing its module compiles it, or loads what was compiled before. These
 modules are imported by those about to use them and never at start-up, because numba alone takes half a second.
 
-What a newcomer would get wrong: numba notices when the file of a stored kernel has changed, and not when a part that
-lies in another file has. So a kernel is stored under a name that tells the state of all files in this folder.
+Numba notices a change in the file of a stored kernel, but not in the other files that the kernel calls. So a kernel is
+stored under a name that includes a hash of all files in this folder.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def kernel(result: Any, *arguments: Any) -> Callable[[Kernel], Kernel]:
 @inner_part
 def copy_words(words: Any, start: Any, length: Any, out: Any, at: Any) -> Any:
     """Copy some bytes, and up to fifteen too many; returns where the copy ends."""
-    # An index without a sign spares the look whether it counts from the end.
+    # An unsigned index lets numba skip the check for a negative index.
     source, target, step = np.uint64(start), np.uint64(at), np.uint64(8)
     out[target] = words[source]
     out[target + step] = words[source + step]  # most texts are short: this saves a branch that cannot be foretold

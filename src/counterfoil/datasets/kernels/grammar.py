@@ -1,6 +1,6 @@
 """The grammar of values, as parts of kernels: where a text, a number or a list ends, and whether a date is one.
 
-Each is narrower than the rules in `values`, or as wide, and answers -1 where it cannot vouch for what it sees.
+Each is narrower than the rules in `values`, or as wide, and returns -1 where it is not certain.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _DECIMALS_MAX: Final = 40
 
 @part
 def sign_at(text: Any, at: Any) -> Any:
-    """Return one byte. An index without a sign spares the look whether it counts from the end."""
+    """Return one byte. An unsigned index lets numba skip the check for a negative index."""
     return text[np.uint64(at)]
 
 
 @part
 def special_bits(word: Any) -> Any:
-    """Return eight bytes' top bits, set (up to the first one that is) where a quote, backslash or control stands."""
+    """Return eight bytes' top bits, set (up to the first one that is) at a quote, backslash or control character."""
     quote, backslash = word ^ _QUOTES, word ^ _BACKSLASHES
     found = (quote - _ONES) & ~quote | (backslash - _ONES) & ~backslash | (word - _SPACES) & ~word
     return found & HIGHS
@@ -159,7 +159,7 @@ def unescape(text: Any, start: Any, end: Any) -> Any:
 
 @part
 def past_space(text: Any, at: Any, separator: Any) -> Any:
-    """Find the next sign that is no white space; the separator of lines is none."""
+    """Find the next character that is not white space; the separator of lines does not count as white space."""
     while sign_at(text, at) <= 0x20:
         sign = sign_at(text, at)
         if sign == separator or sign not in (0x20, 0x09, 0x0D, 0x0A):
@@ -170,7 +170,7 @@ def past_space(text: Any, at: Any, separator: Any) -> Any:
 
 @part
 def past_digits(text: Any, at: Any) -> Any:
-    """Find the next sign that is no digit."""
+    """Find the next character that is not a digit."""
     while 48 <= sign_at(text, at) <= 57:
         at += 1
     return at
@@ -191,7 +191,7 @@ def past_number(text: Any, at: Any, whole_digits_max: Any) -> Any:
     if sign_at(text, end) | 0x20 == 0x65:
         exponent = end + 2
         end = past_digits(text, exponent)
-        # E-39 at most: the value gets smaller, and no more than 79 decimals come of it.
+        # E-39 at most: the value gets smaller, and has at most 79 decimals.
         if sign_at(text, exponent - 1) != 0x2D or not (
             end - exponent == 1 or (end - exponent == 2 and sign_at(text, exponent) <= 51)
         ):
@@ -201,7 +201,7 @@ def past_number(text: Any, at: Any, whole_digits_max: Any) -> Any:
 
 @part
 def _two(text: Any, at: Any) -> Any:
-    """Return the number that two digits make, or one so large that no part of a date can be made of it."""
+    """Return the number that two digits make, or one too large for any part of a date."""
     tens, ones = np.int64(text[at]) - 48, np.int64(text[at + 1]) - 48
     return tens * 10 + ones if 0 <= tens <= 9 and 0 <= ones <= 9 else np.int64(1_000_000)
 
@@ -238,7 +238,7 @@ def is_date(text: Any, at: Any, end: Any) -> Any:
 
 @part
 def past_list(words: Any, text: Any, at: Any) -> Any:
-    """Find the end of an array of texts without escapes or white space, for it is stored as it stands; else -1."""
+    """Find the end of an array of texts without escapes or white space, because it is stored unchanged; else -1."""
     at += 1
     if text[at] == 0x5D:
         return at + 1
@@ -274,7 +274,7 @@ def past_object(words: Any, text: Any, at: Any, separator: Any) -> Any:
 
 @part
 def word(words: Any, at: Any) -> Any:
-    """Return the length of null, true or false, whichever stands here, or 0."""
+    """Return the length of null, true or false, whichever is here, or 0."""
     letters = words[at] & FOUR_BYTES
     if letters in (NULL_WORD, _TRUE):
         return 4

@@ -1,4 +1,4 @@
-"""The kernel that walks JSON lines once: checks each, and notes where its values lie. Escapes go, in their place.
+"""The kernel that walks JSON lines once: checks each, and notes where its values are. Escapes are decoded in place.
 
 It accepts only what the reference in `values` accepts, and leaves every other line in doubt; it never refuses. Most
 of its speed comes from guessing: the key that followed this one in the line before mostly follows it again, and then
@@ -126,7 +126,7 @@ def _is_key(words: Any, at: Any, spelled: Any, key: Any, length: Any) -> Any:
 
 @part
 def _find_key(text: Any, words: Any, at: Any, separator: Any, spelled: Any, key_lengths: Any, table: Any) -> Any:
-    """Look up the key that stands here; returns it and where its value begins, or -1 for one not known so spelled."""
+    """Look up the key at this place; returns it and where its value begins, or -1 for one not known so spelled."""
     if text[at] != QUOTE:
         return np.int64(-1), at
     end = past_text(words, at + 1)
@@ -150,7 +150,7 @@ def _past_item(text: Any, words: Any, at: Any, separator: Any, keys: Any, row: A
     """Read one line item; returns where it ends, or -1 minus the place where doubt arose."""
     spelled, key_lengths, slots, kinds, table, following = keys
     starts[row, :] = ABSENT
-    key = np.int64(len(key_lengths))  # stands for "before the first"
+    key = np.int64(len(key_lengths))  # means "before the first"
     sign = 0x7B
     while sign_at(text, at) == sign:
         at = past_space(text, at + 1, separator)

@@ -21,9 +21,9 @@ from counterfoil.datasets.kernels.compiled import (
 from counterfoil.datasets.kernels.grammar import BACKSLASH, HIGHS, QUOTE, first_of, special_bits
 
 # A step of a plan: which column; how to write it; then where in the literals, and how long, are what comes before it
-# and what stands for it when it is null, and when it is empty. A length of NOT: then nothing at all is written.
+# and what is written when it is null, and when it is empty. A length of NOT: then nothing at all is written.
 COLUMN, STYLE, PREFIX, PREFIX_LENGTH, NULL, NULL_LENGTH, EMPTY, EMPTY_LENGTH = range(8)
-BARE, QUOTED, LITERAL = range(3)  # as it stands; as a JSON text; only what comes before
+BARE, QUOTED, LITERAL = range(3)  # unchanged; as a JSON text; only what comes before
 NOT: Final = -1
 AS_OTHERS: Final = -2  # an empty value is written like any other
 
@@ -71,7 +71,7 @@ def _line_break_size(text: Any, at: Any) -> Any:
 
 @part
 def _put_line_break(last: Any, out: Any, at: Any) -> Any:
-    r"""Write \u0085, \u2028 or \u2029; the last byte tells which."""
+    r"""Write \u0085, \u2028 or \u2029; the last byte says which."""
     out[at] = BACKSLASH
     out[at + 1] = 0x75
     out[at + 2] = 0x30 if last == 0x85 else 0x32
@@ -143,7 +143,7 @@ def render_rows(
     out_words: Any,
     ends: Any,
 ) -> Any:
-    """Write line items from `row` on, as many as `out` has room for; `ends` tells where each one ends.
+    """Write line items from `row` on, as many as `out` has room for; `ends` says where each one ends.
 
     Returns the row to go on with and how much was written. `fixed` is more than a plan's literals can take. The
     values hold no escapes of their own, and have a length of 0 where there are none.

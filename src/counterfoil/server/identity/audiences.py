@@ -40,7 +40,7 @@ def is_microsofts(audience: str) -> bool:
 
 
 def check_form(audience: str) -> None:
-    """Raise UsageError for a text that is no audience, whoever's."""
+    """Raise UsageError for a text that cannot be an audience."""
     if not audience or any(not "!" <= char <= "~" for char in audience):
         raise UsageError(f"{audience!r} is not an audience.", remedy="It is printable, without spaces.")
 
@@ -54,7 +54,7 @@ class Audiences:
 
     @classmethod
     def from_setting(cls, setting: str, *, development: bool) -> Self:
-        """Read the AUDIENCE setting: one audience, or several parted by commas; raises UsageError."""
+        """Read the AUDIENCE setting: one audience, or several separated by commas; raises UsageError."""
         own = tuple(filter(None, (part.strip() for part in setting.split(",")))) or (DEFAULT_AUDIENCE,)
         for audience in own:
             check_form(audience)
@@ -71,7 +71,7 @@ class Audiences:
         return (*self.own, *_MICROSOFTS[api]) if self.development else self.own
 
     def apis(self, claim: object) -> frozenset[Api]:
-        """Return the APIs that an `aud` claim is good for: none if any part of it is Microsoft's outside --dev."""
+        """Return the APIs that an `aud` claim is good for. Outside development, one of Microsoft's makes it none."""
         named = [claim] if isinstance(claim, str) else claim
         if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
             return frozenset()

@@ -27,7 +27,7 @@ from counterfoil.server.identity.jwks import ALGORITHMS, IssuerKeys
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.settings import Settings
-from counterfoil.storage.records import RegisteredClient
+from counterfoil.storage.catalog_rows import RegisteredClient
 from counterfoil.wire.microsoft_ids import PERMISSION
 
 TOKEN_LENGTH_MAX: Final = 16 * 1024
@@ -59,7 +59,7 @@ class Registry(Protocol):
     """What must be known of partners and clients; the catalog knows it."""
 
     def has_partner(self, tenant: str, /) -> bool:
-        """Tell whether a partner may be served."""
+        """Return whether a partner may be served."""
 
     def clients(self, partner: str, /) -> Sequence[RegisteredClient]:
         """Return a partner's clients, revoked ones too."""
@@ -75,7 +75,7 @@ class TokenBearer:
 
 @dataclass(frozen=True, slots=True)
 class OutsideIssuer:
-    """An identity provider of the operator's choice. `{tid}` in `name` stands for the token's tenant."""
+    """An identity provider of the operator's choice. `{tid}` in `name` is replaced by the token's tenant."""
 
     name: str
     keys: IssuerKeys
@@ -92,7 +92,7 @@ class _Proof:
 
 
 @dataclass(slots=True)
-class _Standing:
+class _ClientStatus:
     """Whether a partner and client may be served, as of a moment in Unix seconds."""
 
     good: bool
@@ -100,7 +100,7 @@ class _Standing:
 
 
 class Authenticator:
-    """Tells callers apart. Two of them share nothing; one may be used by many threads and one event loop."""
+    """Identifies callers. Two authenticators share nothing; one may be used by many threads and one event loop."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Authenticator:
         self._outside = outside
         # By the hash of the token: the token itself is never kept.
         self._proofs: LruCache[bytes, _Proof] = LruCache(_REMEMBERED_MAX)
-        self._standing: LruCache[tuple[str, str], _Standing] = LruCache(_REMEMBERED_MAX)
+        self._standing: LruCache[tuple[str, str], _ClientStatus] = LruCache(_REMEMBERED_MAX)
 
     @classmethod
     def from_settings(cls, settings: Settings, registry: Registry, clocks: Clocks, keys: AuthorityKeys) -> Self:
@@ -196,7 +196,7 @@ class Authenticator:
         good = self._registry.has_partner(partner)
         if good and client:
             good = any(each.id == client and each.revoked_at is None for each in self._registry.clients(partner))
-        self._standing.put((partner, client), _Standing(good, now))
+        self._standing.put((partner, client), _ClientStatus(good, now))
         return good
 
 

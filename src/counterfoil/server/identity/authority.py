@@ -1,7 +1,7 @@
-"""The built-in authority: tokens for registered clients, and with --dev for whoever asks on behalf of a partner.
+"""The built-in authority: tokens for registered clients, and in development for anyone who names a partner.
 
-Usable by plain form posts, msal and azure-identity. A wrong secret, an unknown client and a client of another tenant
-get one answer: any difference would show strangers who is served here.
+It works with plain form posts, msal and azure-identity. A wrong secret, an unknown client and a client of another
+tenant get one answer: any difference would show strangers who is a customer here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from counterfoil.periods import Clocks
 from counterfoil.server.identity.audiences import Audiences
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.lru_cache import LruCache
-from counterfoil.storage.records import RegisteredClient
+from counterfoil.storage.catalog_rows import RegisteredClient
 from counterfoil.wire import oauth
 
 WRONG_SECRETS_A_MINUTE: Final = 10
@@ -39,7 +39,7 @@ class ClientRegistry(Protocol):
     """What must be known of partners and clients; the catalog knows it."""
 
     def has_partner(self, tenant: str, /) -> bool:
-        """Tell whether a partner may be served."""
+        """Return whether a partner may be served."""
 
     def check_client(self, client_id: str, secret: str, /) -> RegisteredClient | None:
         """Return the client with this id and secret."""
@@ -95,7 +95,7 @@ class Authority:
                     f"Tenant '{tenant}' not found. Register it with: counterfoil partners add {tenant}.",
                 )
             return
-        # The secret is looked at first, however often it was wrong: whoever has the right one is let in.
+        # The secret is checked first, however often it was wrong: the right one always works.
         client = self.registry.check_client(asked.client_id, asked.secret)
         if client is None or client.partner != tenant or client.revoked_at is not None:
             wait_s = self._wrong_secrets.count(asked.client_id, peer)

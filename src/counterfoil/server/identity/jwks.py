@@ -1,7 +1,7 @@
 """The public keys of an outside issuer, fetched when needed and kept for a while.
 
 An unknown key id is the caller's choice, so it may cause one fetch per cool-down and no more. An issuer that cannot be
-reached is *our* trouble (503), not the caller's (401). Known keys go on working while the issuer is away.
+reached is *our* failure (503), not the caller's (401). Known keys keep working while the issuer is down.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class IssuerKey:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What is known, replaced as a whole so that threads never see a half of it. Times are Unix seconds."""
+    """What is known, replaced as a whole so that threads never see half an update. Times are Unix seconds."""
 
     keys: Mapping[str, IssuerKey] = field(default_factory=dict)
     fetched_at: float = -math.inf
@@ -64,7 +64,7 @@ class IssuerKeys:
     """The keys of one issuer, found by id. Safe to use from many threads; `find` may wait for the network."""
 
     def __init__(self, issuer: str, jwks_url: str, wall: Callable[[], datetime]) -> None:
-        """`jwks_url` may be empty: the issuer's discovery document tells it then. Raises UsageError."""
+        """`jwks_url` may be empty: the issuer's discovery document then gives it. Raises UsageError."""
         _check_fetchable(jwks_url or issuer, "jwks_url" if jwks_url else "issuer")
         self._issuer = issuer
         self._jwks_url = jwks_url
@@ -76,7 +76,7 @@ class IssuerKeys:
         """Return the key, or None if the issuer has none of that id; raises UnavailableError if it cannot be asked."""
         now = self._wall().timestamp()
         if self._wants_fetch(key_id, now):
-            # Whoever knows the key does not wait for those who fetch; whoever does not know it has to.
+            # A call with a known key does not wait for a fetch; one with an unknown key has to.
             known = key_id in self._state.keys and now - self._state.fetched_at < KEPT_S
             if self._fetching.acquire(blocking=not known, timeout=-1 if known else 2 * FETCH_TIMEOUT_S):
                 try:

@@ -1,8 +1,8 @@
 """The built-in authority's signing keys, and the tokens made with them.
 
-There are two keys, and that is the point: the authority's own, for registered clients, and the development key,
-which signs for anybody who asks and is honoured only by a server that runs with --dev. Either lives in the data
-folder, so a token made by the command line is good at a server on the same folder, whatever its port.
+There are two keys on purpose: the authority's own, for registered clients, and the development key, which signs for
+anybody who asks and is accepted only by a development server. Both are kept in the data folder, so a token made by
+the command line is good at any server on the same folder, whatever its port.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class SigningKey:
     id: str
     issuer: str
     private: rsa.RSAPrivateKey
-    public: rsa.RSAPublicKey  # kept, because making it anew costs more than a check with it
+    public: rsa.RSAPublicKey  # kept, because making it costs more than a check with it
 
     @classmethod
     def from_pem(cls, pem: bytes, issuer: str) -> Self:
@@ -99,7 +99,7 @@ class AuthorityKeys:
         self._loaded: dict[Path, SigningKey] = {}
 
     def signing(self) -> SigningKey:
-        """Return the key that signs: the development key with --dev, else the authority's."""
+        """Return the key that signs: the development key in development, else the authority's."""
         path, issuer = self._development if self.development else self._authority
         if path not in self._loaded:
             self._loaded[path] = _read_key(path, issuer, load_or_create_private(path, _new_key))
@@ -122,9 +122,9 @@ class AuthorityKeys:
 
 
 def mint_development_token(data: Path, partner: str, audience: str, now: datetime) -> str:
-    """Return a token for any `serve --dev` on this data folder; `audience` is `graph`, `partner-center` or an audience.
+    """Return a token for any development server on this data folder. `audience` may be `graph` or `partner-center`.
 
-    Raises UsageError for a partner that is no tenant id and an audience that is none, and DataFolderError.
+    Raises UsageError for a partner that is not a tenant id or an audience that is not valid, and DataFolderError.
     """
     check_form(audience)
     audiences = {"graph": GRAPH_AUDIENCES[0], "partner-center": PARTNER_CENTER_AUDIENCES[0]}

@@ -1,8 +1,8 @@
 """Certificates for https: checks of the operator's own, and for development one that we make.
 
-msal and azure-identity accept https only. Our certificate is from a local authority that stays the same, so that
-trust survives restarts: whoever trusts the authority's certificate (`REQUESTS_CA_BUNDLE`, `SSL_CERT_FILE`) can use
-them here. The authority's key is private to the data folder; the server's own certificate is made anew at each start,
+msal and azure-identity accept https only. Our certificate is issued by a local authority that stays the same, so that
+trust survives restarts: clients that trust the authority's certificate (`REQUESTS_CA_BUNDLE`, `SSL_CERT_FILE`) can use
+them here. The authority's key is private to the data folder; the server's own certificate is made again at each start,
 because the names that it must hold may have changed.
 """
 
@@ -71,7 +71,7 @@ def host_name(name: str) -> str:
     if not good:
         raise UsageError(
             f"{name!r} is not a host name.",
-            remedy="Write names without scheme and port, parted by commas: counterfoil.test,billing.test",
+            remedy="Write names without scheme and port, separated by commas: counterfoil.test,billing.test",
         )
     return name
 

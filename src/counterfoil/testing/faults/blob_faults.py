@@ -1,4 +1,4 @@
-"""Blobs that are missing, exchanged or replaced, and links that end."""
+"""Blobs that are missing, swapped or replaced, and links that expire."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def _replaced(strike: Strike, ask: AskServer) -> Reply:
 
 
 async def _etag_changed(strike: Strike, ask: AskServer) -> Reply:
-    """The first manifest stands until a blob is fetched by it; then its links end, and the next is of another eTag."""
+    """The first manifest is valid until a blob is fetched by it; then its links end, and the next has another eTag."""
     if strike.route is Route.BLOB:
         if strike.memory.links_renewed:
             return await ask()

@@ -27,7 +27,7 @@ def _delivered(how: Callable[[Strike], Json]) -> Change:
 
 
 def _shortened(strike: Strike, reply: Reply) -> Reply | None:
-    """Cut the body and say that this is all of it, as a careless proxy does."""
+    """Cut the body and claim that it is whole, as a careless proxy does."""
     return replace(reply, body=reply.body[: len(reply.body) // 2]) if reply.good and len(reply.body) > 1 else None
 
 

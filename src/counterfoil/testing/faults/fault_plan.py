@@ -61,7 +61,7 @@ class Rule:
         return self.fault.outcome is ClientOutcome.RECOVERS and not too_often
 
     def to_json(self) -> dict[str, Any]:
-        """Return what stands in a plan file."""
+        """Return the content of a plan file."""
         general = {"at": list(self.at), "times": self.times, "skip": self.skip}
         said = {name: value for name, value in general.items() if value}
         return {"fault": self.fault.name, "on": [*self.on], **said, **self.given}
@@ -89,7 +89,7 @@ def rule_of(name: object, given: Mapping[str, object], where: str = "The fault")
     """Return a checked rule; raises UsageError that says what is wrong, and what may have been meant."""
     fault = BY_NAME.get(name) if isinstance(name, str) else None
     if fault is None:
-        raise UsageError(f"{where}: {_shown(name)} is no fault.", remedy=_meant(str(name), BY_NAME))
+        raise UsageError(f"{where}: {_shown(name)} is not a fault.", remedy=_meant(str(name), BY_NAME))
     where = f"{where} ({fault.name})"
     known = (*_GENERAL[1:], *fault.parameters)
     for key in given:
@@ -128,13 +128,15 @@ def read_plan(text: str, origin: str) -> FaultPlan:
     for number, each in enumerate(body["rules"], 1):
         where = f"{origin}, rule {number}"
         if not isinstance(each, dict) or "fault" not in each:
-            raise UsageError(f"{where} names no fault.", remedy='Write it as {"fault": "throttled", "on": ["blob"]}.')
+            raise UsageError(
+                f"{where} does not name a fault.", remedy='Write it as {"fault": "throttled", "on": ["blob"]}.'
+            )
         rules.append(rule_of(each["fault"], {key: value for key, value in each.items() if key != "fault"}, where))
     return FaultPlan(tuple(rules), _whole(body.get("seed", 0), 0, "seed", origin))
 
 
 def plan_of(given: str) -> FaultPlan:
-    """Return the plan that `--faults` means: a whole number is a seed, anything else a file."""
+    """Return the plan for a seed (a whole number) or for the JSON file of that name."""
     if given.isascii() and given.isdecimal() and len(given) <= 18:
         return drawn(int(given))
     path = Path(given)
@@ -191,7 +193,9 @@ def _routes(given: object, fault: ServerFault, where: str) -> tuple[Route, ...]:
         raise UsageError(f"{where}: `on` is a list of kinds of request.", remedy=choose)
     for name in names:
         if name not in list(Route):
-            raise UsageError(f"{where}: {_shown(name)} is no kind of request.", remedy=_meant(str(name), list(Route)))
+            raise UsageError(
+                f"{where}: {_shown(name)} is not a kind of request.", remedy=_meant(str(name), list(Route))
+            )
         if name not in fault.routes:
             raise UsageError(f"{where}: it cannot strike {name!r}.", remedy=choose)
     return tuple(map(Route, names))

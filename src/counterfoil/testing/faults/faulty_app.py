@@ -1,7 +1,7 @@
-"""The application around the server that makes it hostile: finds which rules a request meets, and has them strike.
+"""The application around the server that makes it hostile: finds the rules that match a request, and applies them.
 
-Without rules it hands everything on untouched. With rules it takes whole answers into memory, so it is for
-development only. The first rule is the outermost: it may answer without asking what is inside, and sees answers last.
+Without rules it passes everything on unchanged. With rules it reads whole answers into memory, so it is for development
+only. The first rule is the outermost: it may answer without asking what is inside, and sees answers last.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _SEEK: Final = re.compile(rb"&?seekoperation=[^&]*", re.IGNORECASE)
 
 
 @dataclass(slots=True)
-class _Armed:
-    """A rule, and how often it was met and struck."""
+class _RuleState:
+    """A rule, how often a request matched it, and how often it struck."""
 
     rule: Rule
     seed: str
@@ -45,7 +45,7 @@ class _Armed:
     struck: int = 0
 
     def due(self) -> bool:
-        """Note a request that the rule is about; tell whether it strikes."""
+        """Note a request that the rule is about; return whether it strikes."""
         self.met += 1
         return self.met > self.rule.skip and (self.rule.times is None or self.struck < self.rule.times)
 
@@ -57,7 +57,7 @@ class FaultyApp:
         self._app = app
         self._now = now
         self._seed = plan.seed if plan is not None else 0
-        self._armed: tuple[_Armed, ...] = ()
+        self._armed: tuple[_RuleState, ...] = ()
         self._memory = Memory()
         self._remaking = asyncio.Lock()
         for rule in plan.rules if plan is not None else ():
@@ -65,7 +65,7 @@ class FaultyApp:
 
     def add(self, rule: Rule) -> None:
         """Have one more rule, behind those that are there."""
-        self._armed = (*self._armed, _Armed(rule, f"{self._seed} {len(self._armed)}"))
+        self._armed = (*self._armed, _RuleState(rule, f"{self._seed} {len(self._armed)}"))
 
     def strikes(self) -> list[tuple[Rule, int]]:
         """Return the rules, and how often each has struck."""
@@ -97,7 +97,7 @@ class _Call:
     _route: Route
     _scope: Scope
     _receive: Receive
-    _armed: tuple[_Armed, ...]
+    _armed: tuple[_RuleState, ...]
     _number: int = 0
 
     def __post_init__(self) -> None:
@@ -119,7 +119,7 @@ class _Call:
         part = _PART.match(self._scope["path"].rpartition("/")[2]) if self._route is Route.BLOB else None
         return int(part[1]) + 1 if part is not None else 1
 
-    async def _ask(self, met: Sequence[_Armed], path: str | None, token: str | None) -> Reply:
+    async def _ask(self, met: Sequence[_RuleState], path: str | None, token: str | None) -> Reply:
         """Return the answer of these rules, and of the server behind them."""
         if not met:
             return await self._served(path, token)
@@ -138,7 +138,7 @@ class _Call:
 
         return await instead(self._strike(armed, armed.struck), ask_behind)
 
-    def _changed(self, armed: _Armed, reply: Reply) -> Reply:
+    def _changed(self, armed: _RuleState, reply: Reply) -> Reply:
         """Change an answer, if the rule is due and finds something in it to change."""
         change = armed.rule.fault.change
         assert change is not None
@@ -148,7 +148,7 @@ class _Call:
         armed.struck += 1
         return changed
 
-    def _strike(self, armed: _Armed, count: int) -> Strike:
+    def _strike(self, armed: _RuleState, count: int) -> Strike:
         given = armed.rule.given
         return Strike(self._route, self._scope, self._number, count, given, armed.seed, self._memory, self._now())
 

@@ -21,7 +21,7 @@ Members = dict[str, msgspec.Raw]
 
 
 def members_of(reply: Reply) -> Members | None:
-    """Return a page's members, each as its JSON stands; None if this is no page."""
+    """Return a page's members, each as its JSON text; None if this is not a page."""
     try:
         members = msgspec.json.decode(reply.plain_body(), type=Members) if reply.good else {}
     except msgspec.DecodeError:

@@ -88,7 +88,7 @@ def reply_of(status: int, body: bytes | str, headers: Mapping[str, str]) -> Repl
 
 
 async def ask(app: ASGIApp, scope: Scope, receive: Receive) -> Reply:
-    """Have an application answer, and return all of it."""
+    """Have an application answer, and return the whole answer."""
     status, headers, body = 500, (), bytearray()
     whole = False
 
@@ -135,7 +135,7 @@ async def deliver(reply: Reply, scope: Scope, receive: Receive, send: Send) -> N
 
 
 async def _gone(receive: Receive, wait_s: float) -> bool:
-    """Wait, and tell whether the caller went away meanwhile."""
+    """Wait, and return whether the caller left meanwhile."""
     try:
         async with asyncio.timeout(wait_s):
             await _until_gone(receive)

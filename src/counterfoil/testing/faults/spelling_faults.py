@@ -1,8 +1,8 @@
 """The same line items in every spelling that sources are known to use: quoted numbers, nulls, dates, loose files.
 
-Nothing here may change a value, and no number may go through a float: a line item maps names to the JSON of each
-value, as it stands. Blobs that are spelled differently are other bytes, so their manifest is made to agree (see
-`faulty_app`): they are not damaged, they are what another source writes.
+Nothing here may change a value, and no number may go through a float: a line item maps names to the unchanged JSON of
+each value. Blobs that are spelled differently are other bytes, so their manifest is made to agree (see `faulty_app`):
+they are not damaged, they are what another source writes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _types() -> dict[str, Type]:
 
 
 def _each(of: Type | None, respelled: Callable[[bytes], bytes | None]) -> Respell:
-    """Apply to the values of a type; what is None stays as it is."""
+    """Apply to the values of a type; None stays None."""
 
     def respell(item: LineItem) -> LineItem:
         types = _types()
@@ -125,7 +125,7 @@ SPELLING_FAULTS: Final = (
     _spelled("dates-with-offset", "`2026-11-19T16:00:00-08:00`, the same instant", _WITH_OFFSET),
     _spelled("dates-without-zone", "`2026-11-20T00:00:00`, in UTC", _NO_ZONE),
     _spelled("dates-of-year-one", "`0001-01-01T00:00:00` where there is no date", _undated),
-    _spelled("unknown-attribute", "an attribute that nobody has heard of", _with_unknown),
+    _spelled("unknown-attribute", "an unknown attribute", _with_unknown),
     _spelled(
         "blob-of-two-members", "the gzip file has two members: many readers stop after the first", None, _two_members
     ),

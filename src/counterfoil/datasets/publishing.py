@@ -19,7 +19,7 @@ from pathlib import Path
 
 from counterfoil import numbers
 from counterfoil.columns import table_of
-from counterfoil.datasets import amounts, check, digest
+from counterfoil.datasets import bulk_numbers, check, digest
 from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.check import Assertions, Identity
 from counterfoil.datasets.csv_lines import DateOrder
@@ -34,9 +34,9 @@ from counterfoil.line_items.line_digests import LineDigests
 from counterfoil.line_items.values import Refused
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.catalog_rows import NewSegment, Revision
 from counterfoil.storage.files import Files, arrow_file
 from counterfoil.storage.locks import Held, refuse_lost
-from counterfoil.storage.records import NewSegment, Revision
 from counterfoil.storage.store import Publication, Store
 
 Progress = Callable[[str, int], None]  # what is being done, and how many line items so far
@@ -44,7 +44,7 @@ Progress = Callable[[str, int], None]  # what is being done, and how many line i
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One file to publish ('-' is standard input), with what is known of it beforehand."""
+    """One file to publish ('-' is standard input), with what is known about it beforehand."""
 
     name: str
     asserted: Assertions = field(default_factory=Assertions)
@@ -71,7 +71,7 @@ class PublicationReceipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class DataFolder:
     """The store a publication works with, and how it reports."""
 
     store: Store
@@ -105,7 +105,7 @@ class _Segment:
 
     @property
     def contents(self) -> Contents:
-        """What was read, once all of it was."""
+        """What was read, once everything was."""
         if self._contents is None:
             currency = self.identity.currency if self.digests else ""
             self._contents = Contents(len(self.digests), self.digests.hexdigest(), currency, self.totals)
@@ -117,7 +117,7 @@ class _Segment:
 
 
 def publish(
-    workshop: Workshop,
+    data_folder: DataFolder,
     inputs: Sequence[Input],
     *,
     rejects: Path | None = None,
@@ -135,27 +135,27 @@ def publish(
         )
     with ExitStack() as stack:
         # Whatever happens: what was not committed when we leave is deleted.
-        publication = stack.enter_context(workshop.store.begin(workshop.now()))
+        publication = stack.enter_context(data_folder.store.begin(data_folder.now()))
         refused = stack.enter_context(Rejects(rejects, allow_rejects))
-        gathering = _Gathering(workshop, publication, refused, stack, date_order)
+        gathering = _Gathering(data_folder, publication, refused, stack, date_order)
         for given in inputs:
             gathering.read(given)
         refused.settle()
         segments = gathering.segments
         if not segments or not all(segment.digests for segment in segments):
             raise InputError("no line item is left to publish", remedy="Every line was refused.")
-        workshop.stop("read")
-        changed = [segment for segment in segments if not _in_force_already(workshop.catalog, segment)]
+        data_folder.stop("read")
+        changed = [segment for segment in segments if not _in_force_already(data_folder.catalog, segment)]
         if dry_run or not changed:
-            return [_foreseen(workshop, publication, segment, segments, changed) for segment in segments]
+            return [_foreseen(data_folder, publication, segment, segments, changed) for segment in segments]
         publication.sources = {"inputs": [{**facts_of(given.name), "segment": given.segment} for given in inputs]}
-        sealed = [_seal(workshop, publication, number, segment) for number, segment in enumerate(changed)]
+        sealed = [_seal(data_folder, publication, number, segment) for number, segment in enumerate(changed)]
         refuse_lost(gathering.held)
         publication.seal(sealed, {segment.identity.dataset: segment.base for segment in changed})
-        workshop.stop("sealed")
-        _commit(workshop, publication, sealed, changed)
-        workshop.stop("committed")
-        return [_receipt(workshop.catalog, segment, segment in changed) for segment in segments]
+        data_folder.stop("sealed")
+        _commit(data_folder, publication, sealed, changed)
+        data_folder.stop("committed")
+        return [_receipt(data_folder.catalog, segment, segment in changed) for segment in segments]
 
 
 def _same_file(path: Path, name: str) -> bool:
@@ -167,13 +167,13 @@ class _Gathering:
 
     def __init__(
         self,
-        workshop: Workshop,
+        data_folder: DataFolder,
         publication: Publication,
         rejects: Rejects,
         stack: ExitStack,
         date_order: DateOrder | None,
     ) -> None:
-        self._workshop = workshop
+        self._data_folder = data_folder
         self._publication = publication
         self._rejects = rejects
         self._stack = stack
@@ -220,9 +220,9 @@ class _Gathering:
         if beside and WHOLE in beside | {name}:
             raise UsageError(f"{identity.dataset} cannot be published whole and in segments at once.")
         if not beside:
-            self.held += self._stack.enter_context(self._workshop.store.hold([identity.dataset]))
-            self._workshop.stop("locked")
-        base = self._workshop.catalog.in_force(identity.dataset)
+            self.held += self._stack.enter_context(self._data_folder.store.hold([identity.dataset]))
+            self._data_folder.stop("locked")
+        base = self._data_folder.catalog.in_force(identity.dataset)
         sorter = Sorter(self._publication.scratch / f"sorting-{len(self._segments)}")
         digests = self._stack.enter_context(LineDigests(self._publication.scratch, sort=digest.in_order))
         segment = _Segment(identity, name, base.id if base else None, sorter, digests)
@@ -241,23 +241,23 @@ class _Gathering:
         if kept is not None:
             batch = batch.keep(kept)
         for name in table.totals:
-            total = amounts.total(batch.column(name).combine_chunks())
+            total = bulk_numbers.total(batch.column(name).combine_chunks())
             segment.totals[name] = numbers.add(segment.totals[name], total) if name in segment.totals else total
         segment.digests.add(digest.digest_array(batch.digests))
         segment.warnings.update(check.unknown_attributes(batch))
         segment.sorter.add(batch.records, digest.sort_keys(table, batch.watched, batch.digests))
         self._read_items += batch.num_rows
-        self._workshop.progress("reading", self._read_items)
+        self._data_folder.progress("reading", self._read_items)
 
 
-def _seal(workshop: Workshop, publication: Publication, number: int, segment: _Segment) -> NewSegment:
+def _seal(data_folder: DataFolder, publication: Publication, number: int, segment: _Segment) -> NewSegment:
     dataset = segment.identity.dataset
     written = 0
-    with SegmentSealer(publication, number, dataset, segment.name, workshop.stop) as sealer:
+    with SegmentSealer(publication, number, dataset, segment.name, data_folder.stop) as sealer:
         for items in segment.sorter.sorted():
             sealer.write(items)
             written += items.num_rows
-            workshop.progress("sealing", written)
+            data_folder.progress("sealing", written)
         files = sealer.finish()
     in_lake = sum(file.line_items for file in files if file.rendering is Rendering.LAKE)
     assert written == segment.contents.line_items == in_lake
@@ -271,30 +271,30 @@ def _in_force_already(catalog: Catalog, segment: _Segment) -> bool:
 
 
 def _commit(
-    workshop: Workshop, publication: Publication, sealed: Sequence[NewSegment], changed: Sequence[_Segment]
+    data_folder: DataFolder, publication: Publication, sealed: Sequence[NewSegment], changed: Sequence[_Segment]
 ) -> None:
     """Put the segments in force. Where other segments moved meanwhile, compute what the dataset holds once more."""
     bases = {segment.identity.dataset: segment.base for segment in changed}
     computed_on = dict(bases)
     while True:
         contents = {
-            dataset: _whole(workshop, publication, dataset, base, changed) for dataset, base in computed_on.items()
+            dataset: _whole(data_folder, publication, dataset, base, changed) for dataset, base in computed_on.items()
         }
         try:
-            workshop.catalog.commit(publication.id, sealed, bases, computed_on, contents, workshop.now())
+            data_folder.catalog.commit(publication.id, sealed, bases, computed_on, contents, data_folder.now())
         except RebaseError:
-            in_force = {dataset: workshop.catalog.in_force(dataset) for dataset in bases}
+            in_force = {dataset: data_folder.catalog.in_force(dataset) for dataset in bases}
             computed_on = {dataset: revision.id if revision else None for dataset, revision in in_force.items()}
         else:
             return
 
 
 def _whole(
-    workshop: Workshop, publication: Publication, dataset: Dataset, base: str | None, segments: Sequence[_Segment]
+    data_folder: DataFolder, publication: Publication, dataset: Dataset, base: str | None, segments: Sequence[_Segment]
 ) -> Contents:
     """Return what a dataset holds with these segments put in place of those of its base."""
     its = {segment.name: segment for segment in segments if segment.identity.dataset == dataset}
-    held = workshop.catalog.segments(base) if base is not None and WHOLE not in its else []
+    held = data_folder.catalog.segments(base) if base is not None and WHOLE not in its else []
     if any(segment.name == WHOLE for segment in held):
         raise UsageError(
             f"{dataset} is in force as a whole, so a named segment cannot be added to it.",
@@ -305,9 +305,9 @@ def _whole(
     if len(parts) == 1:
         return parts[0]
     with LineDigests(publication.scratch, sort=digest.in_order) as digests:
-        for file in workshop.catalog.files(base, Rendering.LAKE) if base is not None else []:
+        for file in data_folder.catalog.files(base, Rendering.LAKE) if base is not None else []:
             if file.segment_id in {segment.id for segment in kept}:
-                with LakeReader(arrow_file(workshop.files.open(file.path)), dataset.kind) as lake:
+                with LakeReader(arrow_file(data_folder.files.open(file.path)), dataset.kind) as lake:
                     for some in lake.digests():
                         digests.add(some)
         for segment in its.values():
@@ -317,7 +317,7 @@ def _whole(
 
 
 def _foreseen(
-    workshop: Workshop,
+    data_folder: DataFolder,
     publication: Publication,
     segment: _Segment,
     segments: Sequence[_Segment],
@@ -327,19 +327,19 @@ def _foreseen(
     dataset = segment.identity.dataset
     its = [other for other in segments if other.identity.dataset == dataset]
     if not any(other in changed for other in its):
-        return _receipt(workshop.catalog, segment, changed=False)
-    contents = _whole(workshop, publication, dataset, segment.base, its)
+        return _receipt(data_folder.catalog, segment, changed=False)
+    contents = _whole(data_folder, publication, dataset, segment.base, its)
     if segment in changed:
         warnings = segment.warnings_with(inexact_in(table_of(dataset.kind), segment.sorter.sorted()))
     else:
-        warnings = _receipt(workshop.catalog, segment, changed=False).warnings
+        warnings = _receipt(data_folder.catalog, segment, changed=False).warnings
     return PublicationReceipt(
         dataset, segment.name, None, etag(dataset, contents), contents, segment.contents, warnings, segment in changed
     )
 
 
 def _receipt(catalog: Catalog, segment: _Segment, changed: bool) -> PublicationReceipt:
-    """The receipt as the catalog tells it, so that a repeated publication prints the very same."""
+    """The receipt as the catalog has it, so that a repeated publication prints the very same."""
     dataset = segment.identity.dataset
     revision = catalog.in_force(dataset)
     assert revision is not None

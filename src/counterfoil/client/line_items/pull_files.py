@@ -71,12 +71,34 @@ def receipt_of(file: HashedFile, line_items: int) -> ReceiptFile:
     return ReceiptFile(file.path.name, file.size_bytes, file.measured.sha256, line_items)
 
 
-class LakeFile:
+class _OutputFile:
+    """A file of a pull while it is written. As a context it is closed whatever happens."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = HashedFile(path)
+
+    def close(self) -> None:
+        """Let go of the file, finished or not; raises OSError if it cannot be written to its end."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+            return
+        self._file.give_up()  # the error on its way is the one to tell
+        with suppress(OSError, ValueError, pa.ArrowException):
+            self.close()
+
+
+class LakeFile(_OutputFile):
     """One Parquet file with the lake's columns."""
 
     def __init__(self, path: Path, kind: Kind) -> None:
+        super().__init__(path)
         self._names = text_schema(kind).names
-        self._file = HashedFile(path)
         self._writer = LakeWriter(pa.PythonFile(self._file, mode="w"), kind, digests=False)
 
     @property
@@ -107,23 +129,12 @@ class LakeFile:
         self._writer.abandon()
         self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-            return
-        self._file.give_up()  # the error on its way is the one to tell
-        with suppress(OSError, ValueError, pa.ArrowException):
-            self.close()
-
-
-class LinesFile:
+class LinesFile(_OutputFile):
     """One gzip file of JSON lines; the same line items give the same bytes."""
 
     def __init__(self, path: Path) -> None:
-        self._file = HashedFile(path)
+        super().__init__(path)
         # No name and no time in the header: they are not of the data.
         self._stream: Any = _gzip(self._file)
         self.line_items = 0
@@ -144,14 +155,3 @@ class LinesFile:
             self._stream.close()
         finally:
             self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-            return
-        self._file.give_up()  # the error on its way is the one to tell
-        with suppress(OSError, ValueError, pa.ArrowException):
-            self.close()

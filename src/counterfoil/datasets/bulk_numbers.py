@@ -12,14 +12,14 @@ import pyarrow as pa
 
 from counterfoil import lake, numbers
 from counterfoil.datasets import kernels
-from counterfoil.datasets.located import offsets_of
+from counterfoil.datasets.value_spans import offsets_of
 
 _LIMBS = 6  # 45 decimals; nobody is known to write more
 
 
 def total(texts: pa.Array) -> Decimal:
     """Add checked number texts without losing a digit."""
-    adding = kernels.amounts
+    adding = kernels.plain_numbers
     sums = np.zeros(_LIMBS, dtype=np.int64)
     places = adding.add_plain(_data(texts), offsets_of(texts), sums) if 0 < len(texts) <= adding.TEXTS_MAX else -1
     if places < 0:
@@ -36,7 +36,7 @@ def decimals(texts: pa.Array) -> tuple[pa.Array, int]:
     if not len(texts) or texts.null_count == len(texts):
         return pa.nulls(len(texts), lake.DECIMAL), 0
     values = np.empty((len(texts), 2), dtype=np.uint64)
-    rounded = kernels.amounts.plain_decimals(_data(texts), offsets_of(texts), values)
+    rounded = kernels.plain_numbers.plain_decimals(_data(texts), offsets_of(texts), values)
     if rounded < 0:
         return lake.decimals_of(texts)
     validity = texts.buffers()[0] if texts.null_count and not texts.offset else None

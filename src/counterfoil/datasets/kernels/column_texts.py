@@ -25,10 +25,10 @@ def gather_columns(
 ) -> None:
     """Copy the values of some columns into `out`.
 
-    `offsets` and `valid` (bits, all ones before) become Arrow's, one row for each column. `found` tells of each
+    `offsets` and `valid` (bits, all ones before) become Arrow's, one row for each column. `found` gives for each
     column where it begins in `out` and where it ends, which is given as well, and how many nulls it has.
     """
-    # Row by row, though every column has its own place to be written to: values of a row lie close together.
+    # Row by row, though every column has its own place to be written to: values of a row are close together.
     for row in range(len(starts)):
         for number in range(len(columns)):
             at = np.int64(found[number, 1])

@@ -36,7 +36,7 @@ def _whole(text: Any, at: Any, end: Any) -> Any:
 
 @part
 def _some_decimals(text: Any, at: Any, end: Any, count: Any) -> Any:
-    """Read some decimals as an integer, zeros for those that are not there; -1 for what is no digit."""
+    """Read some decimals as an integer, zeros for those that are not there; -1 for anything but a digit."""
     value = np.int64(0)
     for place in range(at, at + count):
         digit = np.int64(text[place]) - 48 if place < end else np.int64(0)

@@ -1,8 +1,8 @@
-"""Values where they lie: a run of bytes, and for each line item and column a start and a length.
+"""Values as spans: a run of bytes, and for each line item and column a start and a length in it.
 
-All kernels work on this: lines just scanned, records read back, and Arrow columns all can be looked at so. A value
-that must be changed (a v1 rate, say) is not changed in its place: the new text is put behind all others, once for
-each distinct one, and pointed at.
+All kernels work on spans: lines just scanned, records read back and Arrow columns can all be seen this way. A value
+that must change (a v1 rate, say) is not changed in place: the new text is appended once for each distinct text, and its
+spans point there.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Text:
         return words
 
 
-class Located:
+class ValueSpans:
     """Some line items. A start below zero means that there is no value."""
 
     __slots__ = ("lengths", "starts", "text")
@@ -69,7 +69,7 @@ class Located:
         self.text, self.starts, self.lengths = text, starts, lengths
 
     @classmethod
-    def of_records(cls, pieces: Sequence[pa.Array], columns: int) -> Located:
+    def of_records(cls, pieces: Sequence[pa.Array], columns: int) -> ValueSpans:
         """Look at records, which are copied."""
         slices: list[memoryview] = []
         ends = [np.zeros(1, dtype=np.int32)]
@@ -80,11 +80,11 @@ class Located:
         text, offsets = Text.joined(slices), np.concatenate(ends)
         shape = (len(offsets) - 1, columns)
         starts, lengths = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int32)
-        kernels.records.locate_values(text.array, text.words, offsets, columns, starts, lengths)
+        kernels.record_packing.locate_values(text.array, text.words, offsets, columns, starts, lengths)
         return cls(text, starts, lengths)
 
     @classmethod
-    def of_columns(cls, columns: Sequence[pa.Array]) -> Located:
+    def of_columns(cls, columns: Sequence[pa.Array]) -> ValueSpans:
         """Look at arrays of text, or of texts in dictionaries, which are copied."""
         shape = (len(columns), len(columns[0]))
         starts, lengths = np.full(shape, _NONE, dtype=np.int32), np.zeros(shape, dtype=np.int32)
@@ -119,7 +119,7 @@ class Located:
         valid = np.full((len(wanted), (rows + 7) // 8), 0xFF, dtype=np.uint8)
         found = np.stack([places, places, np.zeros_like(places)], axis=1).astype(np.int32)
         words, out_words = self.text.words, kernels.compiled.words_of(out)
-        kernels.columns.gather_columns(words, self.starts, self.lengths, wanted, out_words, offsets, valid, found)
+        kernels.column_texts.gather_columns(words, self.starts, self.lengths, wanted, out_words, offsets, valid, found)
         arrays = []
         for number, (begin, end, nulls) in enumerate(found.tolist()):
             validity = pa.py_buffer(valid[number]) if nulls else None
@@ -134,11 +134,11 @@ class Located:
         out = np.empty(size + PADDING, dtype=np.uint8)
         offsets, sizes = np.empty(rows + 1, dtype=np.int32), np.empty(rows, dtype=np.int32)
         words, out_words = self.text.words, kernels.compiled.words_of(out)
-        kernels.records.pack_records(words, self.starts, self.lengths, columns, out, out_words, offsets, sizes)
+        kernels.record_packing.pack_records(words, self.starts, self.lengths, columns, out, out_words, offsets, sizes)
         data = pa.py_buffer(out[: offsets[-1]])
         return pa.BinaryArray.from_buffers(pa.binary(), rows, [None, pa.py_buffer(offsets), data]), sizes
 
-    def replaced(self, changes: Mapping[int, Callable[[str], str]], rows: np.ndarray | None = None) -> Located:
+    def replaced(self, changes: Mapping[int, Callable[[str], str]], rows: np.ndarray | None = None) -> ValueSpans:
         """Return the same line items with other values in some columns (and, if given, only in the rows marked)."""
         starts, lengths = self.starts.copy(), self.lengths.copy()
         for (column, change), texts in zip(changes.items(), self.columns(list(changes)), strict=True):
@@ -153,12 +153,12 @@ class Located:
             indices = codes.indices.fill_null(0).to_numpy()[chosen]
             if len(indices):
                 starts[chosen, column], lengths[chosen, column] = places[indices], sizes[indices]
-        return Located(self.text, starts, lengths)
+        return ValueSpans(self.text, starts, lengths)
 
     def sizes(self, columns: np.ndarray) -> np.ndarray:
         """Return how many bytes the values of each of some columns take."""
         sizes = np.zeros(len(columns), dtype=np.int64)
-        kernels.columns.add_sizes(self.starts, self.lengths, columns, sizes)
+        kernels.column_texts.add_sizes(self.starts, self.lengths, columns, sizes)
         return sizes
 
 

@@ -16,7 +16,7 @@ from counterfoil.datasets.kernels.lines import NULL
 def pack_records(
     words: Any, starts: Any, lengths: Any, columns: Any, out: Any, out_words: Any, offsets: Any, sizes: Any
 ) -> None:
-    """Write one record for each line item; `sizes` tells how much of each are its texts."""
+    """Write one record for each line item; `sizes` says how much of each are its texts."""
     at = np.int64(0)
     for row in range(len(starts)):
         offsets[row] = at
@@ -49,7 +49,7 @@ def _past_nul(words: Any, at: Any) -> Any:
 
 @kernel(types.none, BYTES, WORDS, INTEGERS, types.int64, TABLE, TABLE)
 def locate_values(text: Any, words: Any, offsets: Any, columns: Any, starts: Any, lengths: Any) -> None:
-    """Note where the values lie in records."""
+    """Note where the values are in records."""
     for row in range(len(offsets) - 1):
         at = np.int64(offsets[row])
         for column in range(columns):
@@ -82,7 +82,7 @@ def write_canonical_forms(
     out_words: Any,
     offsets: Any,
 ) -> None:
-    """Write the canonical form of each line item: a digest of its names (`names[row]` tells which), then its texts."""
+    """Write the canonical form of each line item: a digest of its names (`names[row]` says which), then its texts."""
     at = np.int64(0)
     for row in range(len(starts)):
         offsets[row] = at

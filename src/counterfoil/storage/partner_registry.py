@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from counterfoil.errors import MissingError, UsageError
 from counterfoil.model import tenant_id
 from counterfoil.storage import changes, tables
-from counterfoil.storage.records import Partner, RegisteredClient
+from counterfoil.storage.catalog_rows import Partner, RegisteredClient
 
 CLIENT_NAME_LENGTH_MAX: Final = 100
 _SECRET_BYTES: Final = 32
@@ -25,7 +25,7 @@ _NO_HASH: Final = "0" * 64
 
 
 def register(connection: Connection, tenant: str, now: datetime) -> bool:
-    """Make sure a partner is registered; tell whether it is new."""
+    """Make sure a partner is registered; return whether it is new."""
     tenant = tenant_id(tenant)
     if registered(connection, tenant):
         return False
@@ -34,7 +34,7 @@ def register(connection: Connection, tenant: str, now: datetime) -> bool:
 
 
 def registered(connection: Connection, tenant: str) -> bool:
-    """Tell whether a partner may be served."""
+    """Return whether a partner may be served."""
     found = connection.execute(select(tables.partners.c.tenant).where(tables.partners.c.tenant == tenant))
     return found.first() is not None
 
@@ -67,7 +67,7 @@ def remove(connection: Connection, tenant: str) -> None:
         datasets = "a dataset" if in_force == 1 else f"{in_force:,} datasets"
         raise UsageError(
             f"{tenant} has {datasets} in force, so it cannot be removed.",
-            remedy=f"Withdraw first: `counterfoil list --partner {tenant}` shows what, `counterfoil withdraw` does it.",
+            remedy="Withdraw them first: `counterfoil list` names them, `counterfoil withdraw` ends them.",
         )
     connection.execute(delete(tables.operations).where(tables.operations.c.partner == tenant))
     connection.execute(delete(tables.clients).where(tables.clients.c.partner == tenant))
@@ -108,7 +108,9 @@ def revoke(connection: Connection, tenant: str, client_id: str, now: datetime) -
     its = (tables.clients.c.partner == tenant, tables.clients.c.id == client_id)
     if connection.execute(select(tables.clients.c.id).where(*its)).first() is None:
         raise MissingError(
-            f"{tenant} has no client {client_id}.", remedy=f"See: counterfoil clients list --partner {tenant}"
+            f"{tenant} has no client {client_id}.",
+            remedy="See: counterfoil clients list.",
+            parameter=f"partner={tenant}",
         )
     connection.execute(update(tables.clients).where(*its, tables.clients.c.revoked_at.is_(None)).values(revoked_at=now))
     changes.count(connection)
