@@ -1,6 +1,5 @@
 """What v1 answers to those who ask wrongly, who try another's token, and when something is broken."""
 
-import dataclasses
 import gzip
 import json
 import logging
@@ -8,6 +7,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from counterfoil.errors import UnavailableError
 from counterfoil.model import Rendering
@@ -220,7 +220,7 @@ def test_renderings_that_were_made_again_elsewhere_are_found(place: Place, monke
     for stored in place.catalog.files(revision.id, Rendering.V1):
         path = place.path(stored.path)
         path.rename(path.with_suffix(".again"))
-        moved.append(dataclasses.replace(stored, path=stored.path.replace(".v1", ".again")))
+        moved.append(structs.replace(stored, path=stored.path.replace(".v1", ".again")))
     monkeypatch.setattr(place.catalog, "files", lambda *_: moved)
     pages = [page(place, NEXT, token)]
     while following := pages[-1].json().get("continuationToken"):

@@ -68,7 +68,7 @@ def test_faults_reach_https(server: Server) -> None:
 
 
 def test_a_misspelt_fault_is_refused_where_it_is_asked_for(server: Server) -> None:
-    with pytest.raises(UsageError, match=r"'throtled' is no fault\. Did you mean throttled"):
+    with pytest.raises(UsageError, match=r"'throtled' is not a fault\. Did you mean throttled"):
         server.fail("throtled")
     with pytest.raises(UsageError, match="Did you mean times"):
         server.fail("throttled", tmies=3)
