@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import Field
+from dataclasses import Field, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -103,17 +103,17 @@ def one_of(*words: str) -> Callable[[object], str]:
     return read
 
 
-def described(about: str, read: Callable[[object], object] = read_text) -> dict[str, Any]:
-    """What a field carries: the sentence that explains it, and how its value is read and checked."""
-    return {"about": about, "read": read}
+def setting(default: object, about: str, read: Callable[[object], object] = read_text, *, secret: bool = False) -> Any:
+    """Return a field with a default, the sentence that explains it, and how its value is read and checked."""
+    return field(default=default, repr=not secret, metadata={"about": about, "read": read})
 
 
-def read_value(setting: Field[Any], value: object, origin: str) -> Any:
+def read_value(known: Field[Any], value: object, origin: str) -> Any:
     """Read the value of a setting; raises UsageError that names the origin."""
     try:
-        return setting.metadata["read"](value)
+        return known.metadata["read"](value)
     except WrongValueError as wrong:
-        said = f", not {_shortened(value)}" if setting.repr and not isinstance(wrong, NamedValueError) else ""
+        said = f", not {_shortened(value)}" if known.repr and not isinstance(wrong, NamedValueError) else ""
         raise UsageError(f"{origin} {wrong}{said}.", remedy=remedy_for(origin, value)) from None
 
 
