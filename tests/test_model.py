@@ -1,14 +1,13 @@
 """The nouns: what may name a partner, a scope and a segment, and that contents add up whatever the order."""
 
-import dataclasses
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from counterfoil.disk import documents
 from counterfoil.errors import UsageError
@@ -85,11 +84,11 @@ def test_the_etag_tells_apart_all_that_it_names() -> None:
     billed = Scope.billed("G1")
     tags = [
         etag(DATASET, contents),
-        etag(dataclasses.replace(DATASET, kind=Kind.RECONCILIATION), contents),
-        etag(dataclasses.replace(DATASET, partner=TENANT.replace("0", "1")), contents),
-        etag(dataclasses.replace(DATASET, scope=Scope.unbilled(PERIOD.last, "EUR")), contents),
-        etag(dataclasses.replace(DATASET, scope=Scope.unbilled(PERIOD, "USD")), contents),
-        etag(dataclasses.replace(DATASET, scope=billed), contents),
+        etag(replace(DATASET, kind=Kind.RECONCILIATION), contents),
+        etag(replace(DATASET, partner=TENANT.replace("0", "1")), contents),
+        etag(replace(DATASET, scope=Scope.unbilled(PERIOD.last, "EUR")), contents),
+        etag(replace(DATASET, scope=Scope.unbilled(PERIOD, "USD")), contents),
+        etag(replace(DATASET, scope=billed), contents),
         etag(DATASET, replace(contents, line_items=3)),
         etag(DATASET, replace(contents, digest="08" * 32)),
     ]

@@ -10,12 +10,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Self
-
-import msgspec
 
 from counterfoil import numbers
 from counterfoil.errors import UsageError
@@ -134,7 +132,8 @@ class Dataset:
         return f"{self.kind} of {self.partner}, {self.scope}"
 
 
-class Contents(msgspec.Struct, frozen=True, rename="camel"):
+@dataclass(frozen=True, slots=True)
+class Contents:
     """What a set of line items holds: how many, the hash of the set, and exact totals in one currency.
 
     `digest` is the SHA-256, in hex, of the line items' SHA-256 digests in ascending order (`line_items.line_digests`).
@@ -145,7 +144,7 @@ class Contents(msgspec.Struct, frozen=True, rename="camel"):
     line_items: int = 0
     digest: str = NO_LINE_ITEMS
     currency: str = ""
-    totals: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
+    totals: Mapping[str, Decimal] = field(default_factory=dict)
 
     @classmethod
     def together(cls, parts: Iterable[Contents], digest: str) -> Contents:

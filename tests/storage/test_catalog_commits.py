@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -131,7 +132,7 @@ def test_a_segment_given_twice_is_refused(catalog: Catalog, make_segment: MakeSe
 
 def test_two_currencies_in_one_dataset_are_refused(catalog: Catalog, make_segment: MakeSegment) -> None:
     euros, dollars = make_segment("a" * 32, INVOICE, "a", [1]), make_segment("a" * 32, INVOICE, "b", [2])
-    dollars = replace(dollars, contents=replace(dollars.contents, currency="USD"))
+    dollars = replace(dollars, contents=dataclasses.replace(dollars.contents, currency="USD"))
     catalog.begin_publication("a" * 32, NOW)
     with pytest.raises(UsageError, match="EUR and USD"):
         commit(catalog, "a" * 32, [euros, dollars], {INVOICE: None}, NOW)

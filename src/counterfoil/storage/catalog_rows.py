@@ -34,7 +34,7 @@ class RegisteredClient:
     revoked_at: datetime | None
 
 
-class NewFile(msgspec.Struct, frozen=True, rename="camel"):
+class NewFile(msgspec.Struct, frozen=True):
     """One sealed file: `size_bytes` from `offset` within the object at `path` (see `places`).
 
     `part` counts from 0 within segment and rendering.
@@ -56,7 +56,7 @@ class StoredFile(NewFile, frozen=True, kw_only=True):
     segment_id: int
 
 
-class NewSegment(msgspec.Struct, frozen=True, rename="camel"):
+class NewSegment(msgspec.Struct, frozen=True):
     """A named part of a dataset, sealed and ready to be committed.
 
     `made_by` names the publication that made the segment, where these files are only its renderings, made again.
@@ -88,7 +88,7 @@ class Segment:
     rendered: bool = True
 
 
-class Revision(msgspec.Struct, frozen=True, rename="camel"):
+class Revision(msgspec.Struct, frozen=True):
     """One state of a dataset."""
 
     id: str

@@ -29,7 +29,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 T = TypeVar("T")
 
 
-class Mark(msgspec.Struct, frozen=True, rename="camel"):
+class Mark(msgspec.Struct, frozen=True):
     """Which catalog it is, how many changes it has made, and how many of them it still remembers."""
 
     catalog: Annotated[str, msgspec.Meta(min_length=1)]
@@ -37,7 +37,7 @@ class Mark(msgspec.Struct, frozen=True, rename="camel"):
     remembered: _Count
 
 
-class SealedPublication(msgspec.Struct, frozen=True, rename="camel"):
+class SealedPublication(msgspec.Struct, frozen=True):
     """What a sealed publication holds. `sources` is a JSON object about its input."""
 
     catalog: str
@@ -51,14 +51,14 @@ class SealedPublication(msgspec.Struct, frozen=True, rename="camel"):
         return listing_of(self.publication)
 
 
-class CommittedRevision(msgspec.Struct, frozen=True, rename="camel"):
+class CommittedRevision(msgspec.Struct, frozen=True):
     """A revision that a publication put in force, and its segments, each by publication and name."""
 
     revision: Revision
     segments: tuple[tuple[str, str], ...]
 
 
-class _Event(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag=True):
+class _Event(msgspec.Struct, frozen=True, tag_field="event", tag=True):
     """What happened; the document names the class."""
 
 
@@ -98,7 +98,7 @@ class CatalogRebuilt(_Event, frozen=True):
 Event = Committed | PutInForce | ClientRevoked | PartnerRemoved | CatalogRebuilt
 
 
-class Change(msgspec.Struct, frozen=True, rename="camel"):
+class Change(msgspec.Struct, frozen=True):
     """One change of a catalog, with its number; the first has 1."""
 
     catalog: str
