@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from counterfoil import lifetimes
+from counterfoil import limits
 from counterfoil.errors import DamagedError, GoneError, MissingError, NotFoundError
 from counterfoil.model import AttributeSet, Dataset, Rendering, Scope
 from counterfoil.periods import BillingPeriod, Clocks
@@ -78,7 +78,7 @@ class Exports:
             revision_id=revision.id if revision is not None and has_data else None,
             created_at=now,
             ready_at=now + self._delay,
-            expires_at=now + lifetimes.OPERATION,
+            expires_at=now + limits.OPERATION,
         )
         return self._catalog.add_operation(operation, idempotency_key, _digest(request))
 
@@ -133,7 +133,7 @@ class Exports:
             etag=sealed.revision.etag,
             partner=operation.partner,
             root_directory=base_url + directory,
-            sas_token=sign_directory(self._keyring, directory, now=now, expires_at=now + lifetimes.LINK),
+            sas_token=sign_directory(self._keyring, directory, now=now, expires_at=now + limits.LINK),
             blobs=sealed.blobs,
             line_items=contents.line_items,
             currency=contents.currency,
@@ -173,7 +173,7 @@ class Exports:
 
     def _alive(self, operation: Operation, what: str) -> Operation:
         if self._clocks.wall() >= operation.expires_at:
-            hours = int(lifetimes.OPERATION.total_seconds()) // 3600
+            hours = int(limits.OPERATION.total_seconds()) // 3600
             raise GoneError(f"The {what} has expired; it was kept for {hours} hours. Start a new export.")
         return operation
 

@@ -21,7 +21,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from counterfoil import lifetimes
+from counterfoil import limits
 from counterfoil.errors import DamagedError, NotAcceptableError
 from counterfoil.model import Dataset
 from counterfoil.model import Scope as DatasetScope
@@ -127,7 +127,7 @@ class V1App:
         revision = await asyncio.to_thread(self._catalog.in_force, Dataset(query.kind, partner, scope))
         if revision is None:
             return None
-        expires_at = int((now + lifetimes.WALK).timestamp()) // _EXPIRY_STEP_S * _EXPIRY_STEP_S + _EXPIRY_STEP_S
+        expires_at = int((now + limits.WALK).timestamp()) // _EXPIRY_STEP_S * _EXPIRY_STEP_S + _EXPIRY_STEP_S
         return Continuation(partner, query.digest, revision.id, BEGINNING, expires_at)
 
     async def _load(self, revision_id: str) -> Listing:

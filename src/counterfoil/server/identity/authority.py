@@ -20,7 +20,7 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from counterfoil.errors import TooOftenError, UsageError
-from counterfoil.lifetimes import BEARER_TOKEN
+from counterfoil.limits import BEARER_TOKEN
 from counterfoil.model import tenant_id
 from counterfoil.periods import Clocks
 from counterfoil.server.identity.audiences import Audiences
