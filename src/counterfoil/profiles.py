@@ -5,10 +5,12 @@ checked here, before any request is sent. An invoice's number does not show its 
 hear that an invoice is overdue writes the month beside it.
 """
 
+# ruff: noqa: RUF009 - `setting` gives the field of a dataclass, and no value that instances share
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -19,7 +21,6 @@ from counterfoil.periods import BillingPeriod
 from counterfoil.setting_values import (
     NamedValueError,
     WrongValueError,
-    described,
     did_you_mean,
     one_of,
     read_base_url,
@@ -27,6 +28,7 @@ from counterfoil.setting_values import (
     read_url,
     read_value,
     refuse_unknown,
+    setting,
     whole_number,
 )
 
@@ -112,82 +114,51 @@ class Profile:
     """A source to pull from, under a name of its own: one `[profiles.NAME]` table of the settings file."""
 
     name: str
-    url: str = field(default="", metadata=described("The source's base URL, without `/v1.0` or `/v1`.", read_base_url))
-    api: str = field(
-        default="graph", metadata=described("Which of its APIs to use: `graph` or `v1`.", one_of("graph", "v1"))
+    url: str = setting("", "The source's base URL, without `/v1.0` or `/v1`.", read_base_url)
+    api: str = setting("graph", "Which of its APIs to use: `graph` or `v1`.", one_of("graph", "v1"))
+    tenant: str = setting("", "The partner's tenant id.")
+    client_id: str = setting("", "The application that signs in.")
+    client_secret: str = setting("", "Its secret. Better kept out of the file: see `client_secret_env`.", secret=True)
+    client_secret_env: str = setting("", "The environment variable that holds the secret.")
+    token: str = setting("", "A ready bearer token. Better kept out of the file: see `token_env`.", secret=True)
+    token_env: str = setting("", "The environment variable that holds a ready bearer token, instead of signing in.")
+    authority: str = setting("", "Where to sign in, when it is neither Microsoft nor the source itself.", read_url)
+    scope: str = setting("", "The scope to ask for, when it is not the API's own.")
+    kinds: tuple[str, ...] = setting(
+        tuple(kind.value for kind in Kind), "The kinds of line items that are expected.", _list_of(_kind)
     )
-    tenant: str = field(default="", metadata=described("The partner's tenant id."))
-    client_id: str = field(default="", metadata=described("The application that signs in."))
-    client_secret: str = field(
-        default="", repr=False, metadata=described("Its secret. Better kept out of the file: see `client_secret_env`.")
+    invoices: tuple[ListedInvoice, ...] = setting(
+        (),
+        'The invoices that are expected: a list, or a table by month such as `{ "2026-10" = ["G016907411"] }`.',
+        _invoices,
     )
-    client_secret_env: str = field(default="", metadata=described("The environment variable that holds the secret."))
-    token: str = field(
-        default="",
-        repr=False,
-        metadata=described("A ready bearer token. Better kept out of the file: see `token_env`."),
+    currencies: tuple[str, ...] = setting(
+        (), "The currencies in which unbilled line items are expected.", _list_of(_currency)
     )
-    token_env: str = field(
-        default="",
-        metadata=described("The environment variable that holds a ready bearer token, instead of signing in."),
+    periods: tuple[str, ...] = setting(
+        PERIODS,
+        "The months whose unbilled line items are expected: `current`, `last`, or as `YYYY-MM`.",
+        _list_of(_period),
     )
-    authority: str = field(
-        default="",
-        metadata=described("Where to sign in, when it is neither Microsoft nor the source itself.", read_url),
+    attribute_set: str = setting(
+        "full",
+        "How many attributes each line item has (Graph only): `full` or `basic`.",
+        one_of(*(each.value for each in AttributeSet)),
     )
-    scope: str = field(default="", metadata=described("The scope to ask for, when it is not the API's own."))
-    kinds: tuple[str, ...] = field(
-        default=tuple(kind.value for kind in Kind),
-        metadata=described("The kinds of line items that are expected.", _list_of(_kind)),
+    to: Path | None = setting(
+        None,
+        "The folder below which pulls are kept, beside this file. Empty: `counterfoil-pulls/NAME` in the folder in "
+        "which the command is started, wherever this file is.",
+        read_optional_path,
     )
-    invoices: tuple[ListedInvoice, ...] = field(
-        default=(),
-        metadata=described(
-            'The invoices that are expected: a list, or a table by month such as `{ "2026-10" = ["G016907411"] }`.',
-            _invoices,
-        ),
+    form: str = setting("blobs", "What a pull leaves there: `blobs`, `parquet`, `csv` or `xlsx`.", one_of(*FORMS))
+    billed_due_days: int = setting(
+        10, "How many days after its month an invoice that is not there is called overdue.", whole_number(0, 366)
     )
-    currencies: tuple[str, ...] = field(
-        default=(),
-        metadata=described("The currencies in which unbilled line items are expected.", _list_of(_currency)),
-    )
-    periods: tuple[str, ...] = field(
-        default=PERIODS,
-        metadata=described(
-            "The months whose unbilled line items are expected: `current`, `last`, or as `YYYY-MM`.", _list_of(_period)
-        ),
-    )
-    attribute_set: str = field(
-        default="full",
-        metadata=described(
-            "How many attributes each line item has (Graph only): `full` or `basic`.",
-            one_of(*(each.value for each in AttributeSet)),
-        ),
-    )
-    to: Path | None = field(
-        default=None,
-        metadata=described(
-            "The folder below which pulls are kept, beside this file. Empty: `counterfoil-pulls/NAME` in the folder in "
-            "which the command is started, wherever this file is.",
-            read_optional_path,
-        ),
-    )
-    form: str = field(
-        default="blobs",
-        metadata=described("What a pull leaves there: `blobs`, `parquet`, `csv` or `xlsx`.", one_of(*FORMS)),
-    )
-    billed_due_days: int = field(
-        default=10,
-        metadata=described(
-            "How many days after its month an invoice that is not there is called overdue.", whole_number(0, 366)
-        ),
-    )
-    unbilled_due_days: int = field(
-        default=3,
-        metadata=described(
-            "How many days into a month its unbilled line items, if none are there, are called overdue.",
-            whole_number(0, 366),
-        ),
+    unbilled_due_days: int = setting(
+        3,
+        "How many days into a month its unbilled line items, if none are there, are called overdue.",
+        whole_number(0, 366),
     )
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import Field
+from dataclasses import Field, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from counterfoil.errors import UsageError, shortened
 
+T = TypeVar("T")
 PREFIX: Final = "COUNTERFOIL_"
 
 
@@ -103,9 +104,9 @@ def one_of(*words: str) -> Callable[[object], str]:
     return read
 
 
-def described(about: str, read: Callable[[object], object] = read_text) -> dict[str, Any]:
-    """What a field carries: the sentence that explains it, and how its value is read and checked."""
-    return {"about": about, "read": read}
+def setting(default: T, about: str, read: Callable[[object], object] = read_text, *, secret: bool = False) -> T:
+    """Return the dataclass field of a setting: a sentence about it, and what reads and checks its value."""
+    return field(default=default, repr=not secret, metadata={"about": about, "read": read})
 
 
 def read_value(setting: Field[Any], value: object, origin: str) -> Any:
@@ -113,8 +114,8 @@ def read_value(setting: Field[Any], value: object, origin: str) -> Any:
     try:
         return setting.metadata["read"](value)
     except WrongValueError as wrong:
-        said = f", not {_shortened(value)}" if setting.repr and not isinstance(wrong, NamedValueError) else ""
-        raise UsageError(f"{origin} {wrong}{said}.", remedy=remedy_for(origin, value)) from None
+        given = f", not {_shortened(value)}" if setting.repr and not isinstance(wrong, NamedValueError) else ""
+        raise UsageError(f"{origin} {wrong}{given}.", remedy=remedy_for(origin, value)) from None
 
 
 def remedy_for(origin: str, value: object) -> str:

@@ -7,6 +7,8 @@ that its operator believes closed. Development mode is not a setting: only the c
 nothing left behind in an environment can.
 """
 
+# ruff: noqa: RUF009 - `setting` gives the field of a dataclass, and no value that instances share
+
 from __future__ import annotations
 
 import tomllib
@@ -20,7 +22,6 @@ from counterfoil.errors import UsageError
 from counterfoil.profiles import Profile, Profiles, read_profiles
 from counterfoil.setting_values import (
     PREFIX,
-    described,
     did_you_mean,
     read_base_url,
     read_embedded_only,
@@ -32,6 +33,7 @@ from counterfoil.setting_values import (
     read_value,
     refuse_unknown,
     remedy_for,
+    setting,
 )
 
 __all__ = ["FILE_NAME", "OTHER_VARIABLES", "PREFIX", "Profile", "Settings", "did_you_mean"]
@@ -49,56 +51,29 @@ OTHER_VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
 class Settings:
     """All settings. `Settings()` is a complete server on one machine; `load` is how the command line makes one."""
 
-    data: Path = field(
-        default=Path("counterfoil-data"),
-        metadata=described("The data folder: catalog, files, keys and locks.", read_path),
+    data: Path = setting(Path("counterfoil-data"), "The data folder: catalog, files, keys and locks.", read_path)
+    database_url: str = setting("", "Where the catalog is. Empty: SQLite in the data folder.", read_embedded_only)
+    files_url: str = setting("", "Where the sealed files are. Empty: in the data folder.", read_embedded_only)
+    engine_url: str = setting("", "What sorts and renders. Empty: DuckDB, in this process.", read_embedded_only)
+    host: str = setting("127.0.0.1", "The address that `serve` listens on.")
+    port: int = setting(8080, "The port for http; 0 picks a free one.", read_port)
+    https_port: int | None = setting(
+        None, "The port for https; 0 picks a free one. Empty: no https.", read_optional_port
     )
-    database_url: str = field(
-        default="", metadata=described("Where the catalog is. Empty: SQLite in the data folder.", read_embedded_only)
+    tls_cert: Path | None = setting(None, "The certificate chain for https, as PEM.", read_optional_path)
+    tls_key: Path | None = setting(None, "The private key of that certificate, as PEM.", read_optional_path)
+    public_url: str = setting(
+        "", "The URL that callers use, where it is not the one `serve` listens on: links use it.", read_base_url
     )
-    files_url: str = field(
-        default="", metadata=described("Where the sealed files are. Empty: in the data folder.", read_embedded_only)
+    issuer: str = setting(
+        "", "The identity provider whose tokens are good here. A `{tid}` in it must match the token's tenant.", read_url
     )
-    engine_url: str = field(
-        default="", metadata=described("What sorts and renders. Empty: DuckDB, in this process.", read_embedded_only)
+    audience: str = setting(
+        "", "The audience a token must be made for: your own, never Microsoft's. Separate several with commas."
     )
-    host: str = field(default="127.0.0.1", metadata=described("The address that `serve` listens on."))
-    port: int = field(default=8080, metadata=described("The port for http; 0 picks a free one.", read_port))
-    https_port: int | None = field(
-        default=None, metadata=described("The port for https; 0 picks a free one. Empty: no https.", read_optional_port)
-    )
-    tls_cert: Path | None = field(
-        default=None, metadata=described("The certificate chain for https, as PEM.", read_optional_path)
-    )
-    tls_key: Path | None = field(
-        default=None, metadata=described("The private key of that certificate, as PEM.", read_optional_path)
-    )
-    public_url: str = field(
-        default="",
-        metadata=described(
-            "The URL that callers use, where it is not the one `serve` listens on: links use it.", read_base_url
-        ),
-    )
-    issuer: str = field(
-        default="",
-        metadata=described(
-            "The identity provider whose tokens are good here. A `{tid}` in it must match the token's tenant.", read_url
-        ),
-    )
-    audience: str = field(
-        default="",
-        metadata=described(
-            "The audience a token must be made for: your own, never Microsoft's. Separate several with commas."
-        ),
-    )
-    jwks_url: str = field(
-        default="",
-        metadata=described("Where the issuer's public keys are. Empty: its discovery document says.", read_url),
-    )
-    secret: str = field(
-        default="",
-        repr=False,
-        metadata=described("The keys that sign links and continuation tokens. Empty: a file in the data folder."),
+    jwks_url: str = setting("", "Where the issuer's public keys are. Empty: its discovery document says.", read_url)
+    secret: str = setting(
+        "", "The keys that sign links and continuation tokens. Empty: a file in the data folder.", secret=True
     )
     profiles: Profiles = field(default_factory=Profiles)
 

@@ -15,14 +15,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TextIO, TypeVar
+from typing import Final, ParamSpec, TextIO, TypeVar
 
 import click
 
 from counterfoil.cli.output import Output, OutputForm, as_option
 from counterfoil.errors import UsageError
+from counterfoil.model import Kind
 from counterfoil.settings import Settings
 
+KINDS: Final = click.Choice([kind.value for kind in Kind])
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -25,7 +25,7 @@ from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.server.identity.tls import DevelopmentCertificate, host_name
 from counterfoil.server.server_parts import Service
 from counterfoil.server.startup import check, endpoints, open_service
-from counterfoil.server.web_server import Bound, WebServer
+from counterfoil.server.web_server import WebServer
 from counterfoil.settings import Settings
 from counterfoil.testing.faults.fault_plan import FaultPlan, plan_of
 from counterfoil.testing.faults.faulty_app import FaultyApp
@@ -36,23 +36,8 @@ _LOAD_REMEDIES = {
     "allow_rejects": "Correct the line, or publish without it: counterfoil publish --allow-rejects.",
 }
 
-_HELP = """Serve what is published, in the APIs that everyone's tools already speak.
 
-Prints one line on stdout when it is ready. Several servers may share one data folder, and publishing goes on beside
-them: a reader sees the old data or the new, never a mixture.
-
-\b
-To look around, with a token for anybody who asks, on this machine only:
-  counterfoil serve --dev
-For others, behind a proxy that speaks https:
-  counterfoil clients add --partner TENANT
-  counterfoil serve --port 8080     (with COUNTERFOIL_PUBLIC_URL=https://billing.example.com)
-For others, with a certificate of your own:
-  counterfoil serve --host 0.0.0.0 --https-port 8443 --tls-cert chain.pem --tls-key key.pem
-"""
-
-
-@click.command(help=_HELP, short_help="Serve what is published.")
+@click.command()
 @click.option("--host", metavar="ADDRESS", help="Listen there.  [default: 127.0.0.1]")
 @click.option("--port", metavar="N", type=int, help="The port for http; 0 picks a free one.  [default: 8080]")
 @click.option("--https-port", metavar="N", type=int, help="Listen for https too; 0 picks a free port.")
@@ -92,7 +77,20 @@ def serve(
     operation_delay: float,
     faults: str | None,
 ) -> None:
-    """Load, open, and serve until stopped."""
+    """Serve what is published, in the APIs that everyone's tools already speak.
+
+    Prints one line on stdout when it is ready. Several servers may share one data folder, and publishing goes on beside
+    them: a reader sees the old data or the new, never a mixture.
+
+    \b
+    To look around, with a token for anybody who asks, on this machine only:
+      counterfoil serve --dev
+    For others, behind a proxy that speaks https:
+      counterfoil clients add --partner TENANT
+      counterfoil serve --port 8080     (with COUNTERFOIL_PUBLIC_URL=https://billing.example.com)
+    For others, with a certificate of your own:
+      counterfoil serve --host 0.0.0.0 --https-port 8443 --tls-cert chain.pem --tls-key key.pem
+    """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if math.isnan(operation_delay):
         raise UsageError("--operation-delay is not a number of seconds.", remedy="Give 0 to 86400.")
@@ -116,8 +114,7 @@ def serve(
         if plan is not None:
             app = FaultyApp(app, clocks.wall, plan)
             _warn_of_faults(output, plan)
-        server = WebServer(app, listening)
-        server.run(lambda bound: _announce(service, output, bound, certificate))
+        WebServer(app, listening, lambda urls: _announce(service, output, urls, certificate)).run()
     output.note("Stopped.")
 
 
@@ -129,15 +126,15 @@ def _warn_of_faults(output: Output, plan: FaultPlan) -> None:
 
 
 def _announce(
-    service: Service, output: Output, bound: Sequence[Bound], certificate: DevelopmentCertificate | None
+    service: Service, output: Output, urls: Sequence[str], certificate: DevelopmentCertificate | None
 ) -> None:
-    for each in bound:
-        output.text("serving", f"Counterfoil is serving at {each.url}")
+    for url in urls:
+        output.text("serving", f"Counterfoil is serving at {url}")
     output.stdout.flush()
     if certificate is not None:
         output.note(f"For https, trust this certificate authority: {certificate.ca.absolute()}")
     if service.development:
-        _invite(service, output, bound[0].url)
+        _invite(service, output, urls[0])
 
 
 def _invite(service: Service, output: Output, url: str) -> None:

@@ -21,7 +21,7 @@ from counterfoil.storage.files import Deleted
 _FOR_EVER = "forever"
 
 
-@click.command(short_help="Delete what can no longer be reached.")
+@click.command()
 @click.option(
     "--keep-billed", metavar="DAYS", default=_FOR_EVER, show_default=True, help="Keep superseded billed revisions."
 )
@@ -56,14 +56,6 @@ def sweep(*, keep_billed: str, keep_unbilled: str, delete_unlisted: bool, settin
         deleted = store.delete_unlisted() if delete_unlisted else Deleted()
     output.facts(
         {
-            "revisions": "Revisions forgotten",
-            "operations": "Expired exports forgotten",
-            "files": "Files deleted",
-            "bytes": "Bytes freed",
-            "atWork": "Publications at work, left alone",
-            "unlisted": "Files that no catalog lists, kept",
-        },
-        {
             "revisions": swept.revisions,
             "operations": swept.operations,
             "files": swept.files + deleted.files,
@@ -71,10 +63,18 @@ def sweep(*, keep_billed: str, keep_unbilled: str, delete_unlisted: bool, settin
             "atWork": swept.publications_at_work,
             "unlisted": len(kept) - deleted.files,
         },
+        headings={
+            "revisions": "Revisions forgotten",
+            "operations": "Expired exports forgotten",
+            "files": "Files deleted",
+            "bytes": "Bytes freed",
+            "atWork": "Publications at work, left alone",
+            "unlisted": "Files that no catalog lists, kept",
+        },
     )
 
 
-@click.command(short_help="Rebuild a lost catalog from the sealed files.")
+@click.command()
 @click.option("--keep-catalog", is_flag=True, help="Rebuild nothing: from now on this catalog is the right one.")
 @with_output
 @with_settings()
@@ -97,20 +97,20 @@ def rebuild(*, keep_catalog: bool, settings: Settings, output: Output) -> None:
         output.note(f"The catalog that was there is kept as {replaced}.")
     output.facts(
         {
-            "publications": "Publications found",
-            "revisions": "Revisions brought back",
-            "inForce": "Datasets in force",
-            "uncommitted": "Publications not known to be committed, kept unlisted",
-            "incomplete": "Revisions that were in force and lack a file",
-            "damaged": "Records that cannot be read",
-        },
-        {
             "publications": rebuilt.publications,
             "revisions": rebuilt.revisions,
             "inForce": rebuilt.in_force,
             "uncommitted": list(rebuilt.uncommitted),
             "incomplete": list(rebuilt.incomplete),
             "damaged": list(rebuilt.damaged),
+        },
+        headings={
+            "publications": "Publications found",
+            "revisions": "Revisions brought back",
+            "inForce": "Datasets in force",
+            "uncommitted": "Publications not known to be committed, kept unlisted",
+            "incomplete": "Revisions that were in force and lack a file",
+            "damaged": "Records that cannot be read",
         },
     )
     output.note("Clients are registered nowhere but in the catalog: add them again with `counterfoil clients add`.")

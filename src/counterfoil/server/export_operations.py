@@ -3,7 +3,7 @@
 An operation is one immutable row. Nothing works on it: the data was rendered when it was published, so asking for it is
 a lookup, and the row holds everything. The *business* clock decides once, at submission, which month `current` is;
 everything that ages (ready, expired, links) goes by the *wall* clock. The status is never stored: it follows from the
-row and the time.
+row and the time. It failed if there are no line items; the error that a caller then sees is in `wire.graph`.
 """
 
 from __future__ import annotations
