@@ -114,7 +114,8 @@ def read_value(setting: Field[Any], value: object, origin: str) -> Any:
     try:
         return setting.metadata["read"](value)
     except WrongValueError as wrong:
-        given = f", not {_shortened(value)}" if setting.repr and not isinstance(wrong, NamedValueError) else ""
+        text = repr(str(value) if isinstance(value, Path) else value)
+        given = f", not {shortened(text, 60)}" if setting.repr and not isinstance(wrong, NamedValueError) else ""
         raise UsageError(f"{origin} {wrong}{given}.", remedy=remedy_for(origin, value)) from None
 
 
@@ -138,8 +139,3 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for the known word nearest to `word`, or nothing."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
-
-
-def _shortened(value: object) -> str:
-    shown = repr(str(value) if isinstance(value, Path) else value)
-    return shortened(shown, 60)

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from counterfoil import cli
 from counterfoil.cli.options import with_output, with_settings
-from counterfoil.cli.output import Output, OutputForm, counted, printable
+from counterfoil.cli.output import Headed, Output, OutputForm, counted, printable
 from counterfoil.errors import InputError, LockedError, UsageError
 from counterfoil.settings import Settings
 
@@ -215,7 +215,7 @@ def test_json_keeps_every_digit_of_an_amount_as_text() -> None:
 
 def test_facts_are_one_to_a_line_and_a_mapping_takes_one_for_each_entry() -> None:
     output, stdout, _ = printed(OutputForm.TABLE)
-    output.facts({"totals": TOTALS, "inForce": True, "c": None}, headings={"c": "Note"})
+    output.facts({"totals": TOTALS, "inForce": True, "c": Headed("Note", None)})
     assert stdout.getvalue() == (
         "Totals    total: 0.1999968000511991808131\n"
         "          lines: 1,234,567\n"

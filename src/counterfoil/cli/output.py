@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TextIO
 
@@ -44,11 +43,24 @@ class OutputForm(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Headed:
+    """A value whose heading is not its name in JSON."""
+
+    heading: str
+    value: object
+
+    @classmethod
+    def of(cls, name: str, value: object) -> Headed:
+        """Return a value with its heading, and one that has one as it is."""
+        return value if isinstance(value, cls) else cls(_heading(name), value)
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """Where a command's data and remarks go.
 
     Values are given by their names in JSON. The heading in a table is that name in words (`lineItems`: Line items),
-    unless `headings` has another.
+    unless another is given.
     """
 
     form: OutputForm = OutputForm.TABLE
@@ -68,20 +80,21 @@ class Output:
         What is named in `only_json` has no column in a table.
         """
         if self.form is OutputForm.JSON:
-            self._print_json(_for_json(rows))
+            self._print_json(rows)
         elif rows:
             columns = [name for name in rows[0] if name not in only_json]
             cells = [[row[name] for name in columns] for row in rows]
-            self._print_table([_heading(name, headings) for name in columns], cells)
+            self._print_table([headings.get(name) or _heading(name) for name in columns], cells)
         elif none:
             self.note(none)
 
-    def facts(self, values: Mapping[str, object], *, headings: Mapping[str, str] = NO_HEADINGS) -> None:
-        """Print what there is to say about one thing."""
+    def facts(self, values: Mapping[str, object]) -> None:
+        """Print what there is to say about one thing. A value may be a `Headed` one."""
+        facts = {name: Headed.of(name, value) for name, value in values.items()}
         if self.form is OutputForm.JSON:
-            self._print_json(_for_json(values))
+            self._print_json({name: fact.value for name, fact in facts.items()})
             return
-        lines = {_heading(name, headings): _lines(value) for name, value in values.items()}
+        lines = {fact.heading: _lines(fact.value) for fact in facts.values()}
         width = max(map(len, lines), default=0)
         for heading, (first, *more) in lines.items():
             self._print(f"{heading.ljust(width)}  {first}".rstrip())
@@ -157,7 +170,7 @@ class Output:
         click.echo(printable(line), file=self.stdout)
 
     def _print_json(self, value: object) -> None:
-        click.echo(json.dumps(value, ensure_ascii=False, indent=2), file=self.stdout)
+        click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_for_json), file=self.stdout)
 
     def _print_table(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         right = [all(isinstance(row[at], int | Decimal) for row in rows) for at in range(len(headings))]
@@ -217,10 +230,10 @@ def _shortened(text: str) -> str:
     return text if len(text) <= MESSAGE_CHARACTERS_MAX else f"{text[:half]} [...] {text[-half:]}"
 
 
-def _heading(name: str, headings: Mapping[str, str]) -> str:
+def _heading(name: str) -> str:
     """Return the words for a name of JSON: `Line items` for `lineItems`."""
-    if name in headings or name == "eTag":
-        return headings.get(name, name)
+    if name == "eTag":
+        return name
     words = _INNER_CAPITAL.sub(lambda capital: f" {capital[0].lower()}", name)
     return words[:1].upper() + words[1:]
 
@@ -253,18 +266,13 @@ def _lines(value: object) -> list[str]:
 
 
 def _for_json(value: object) -> object:
+    """Write what JSON has no form for."""
     match value:
-        case None | bool() | int() | str():
-            return value
         case Decimal():
             return numbers.plain(value)  # as text: most JSON readers would turn it into a float
         case datetime():
             return timestamp(value)
-        case Path():
-            return str(value)
         case Mapping():
-            return {str(key): _for_json(each) for key, each in value.items()}
-        case list() | tuple():
-            return [_for_json(each) for each in value]
+            return dict(value)
         case _:
             return str(value)

@@ -12,7 +12,7 @@ import click
 
 from counterfoil.cli.options import KINDS, NamedPath, load_settings, with_output, with_token, with_wait
 from counterfoil.cli.output import Output, as_option
-from counterfoil.cli.pull_again import PullCommand, advise_for_profile, again_for_all, again_for_one
+from counterfoil.cli.pull_again import PullCommand, advise_for_profile, again_for_one, resuming
 from counterfoil.cli.pull_display import displayed
 from counterfoil.cli.pull_publish import PullPublisher, publisher_in
 from counterfoil.cli.receipts import show_receipt
@@ -120,7 +120,7 @@ def pull(
         _refuse_single(profile, single)
         credential = token_source(profile, token, os.environ)
         with Client(profile.url, credential, wait_s_max=wait_s, parallel=parallel) as client:
-            return pull_all(profile, client, publisher, output, again_for_all(source, publisher, token, output))
+            return pull_all(profile, client, publisher, output, resuming(source, ["--all"], publisher, token, output))
     ask = _what_to_ask(profile, single, now)
     to = _folder_for(profile, ask, single["to"], now)
     credential = token_source(profile, token, os.environ)

@@ -60,17 +60,13 @@ def again_for_one(
     for name in ("api", "attribute_set", "to", "form"):
         if single[name] is not None:
             words += [as_option(name), str(single[name])]
-    return _again(source, words, publisher, token, output)
+    return resuming(source, words, publisher, token, output)
 
 
-def again_for_all(source: str, publisher: PullPublisher | None, token: str | None, output: Output) -> PullCommand:
-    """Return the command for all that a profile lists."""
-    return _again(source, ["--all"], publisher, token, output)
-
-
-def _again(
+def resuming(
     source: str, what: list[str], publisher: PullPublisher | None, token: str | None, output: Output
 ) -> PullCommand:
+    """Return the command that pulls `what`, words of the command line, from the source."""
     config = invocation().config
     words = ["counterfoil", *(["--config", str(config)] if config else []), "pull", source, *what]
     if publisher is not None:

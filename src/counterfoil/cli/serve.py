@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ import click
 from starlette.types import ASGIApp
 
 from counterfoil.cli.data_folder import open_data_folder, progress_of
-from counterfoil.cli.options import NamedPath, with_output, with_settings
+from counterfoil.cli.options import NamedPath, refuse_nan, with_output, with_settings
 from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.datasets.folder import inputs_of_folder
 from counterfoil.datasets.publishing import publish
@@ -56,6 +55,7 @@ _LOAD_REMEDIES = {
     "--operation-delay",
     metavar="S",
     type=click.FloatRange(min=0, max=86_400),
+    callback=refuse_nan,
     default=0.0,
     help="With --dev: exports stay `running` for so many seconds.",
 )
@@ -92,8 +92,6 @@ def serve(
       counterfoil serve --host 0.0.0.0 --https-port 8443 --tls-cert chain.pem --tls-key key.pem
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if math.isnan(operation_delay):
-        raise UsageError("--operation-delay is not a number of seconds.", remedy="Give 0 to 86400.")
     names = [host_name(name.strip()) for name in dev_open.split(",") if name.strip()]
     if not dev and (names or now is not None or operation_delay or faults is not None):
         raise UsageError(

@@ -8,7 +8,7 @@ import click
 
 from counterfoil.cli.data_folder import open_data_folder
 from counterfoil.cli.options import with_output, with_settings
-from counterfoil.cli.output import Output
+from counterfoil.cli.output import Headed, Output
 from counterfoil.datasets.rebuild import rebuild as rebuild_all
 from counterfoil.datasets.sweep import sweep as sweep_all
 from counterfoil.errors import DamagedError
@@ -56,21 +56,13 @@ def sweep(*, keep_billed: str, keep_unbilled: str, delete_unlisted: bool, settin
         deleted = store.delete_unlisted() if delete_unlisted else Deleted()
     output.facts(
         {
-            "revisions": swept.revisions,
-            "operations": swept.operations,
-            "files": swept.files + deleted.files,
-            "bytes": swept.size_bytes + deleted.size_bytes,
-            "atWork": swept.publications_at_work,
-            "unlisted": len(kept) - deleted.files,
-        },
-        headings={
-            "revisions": "Revisions forgotten",
-            "operations": "Expired exports forgotten",
-            "files": "Files deleted",
-            "bytes": "Bytes freed",
-            "atWork": "Publications at work, left alone",
-            "unlisted": "Files that no catalog lists, kept",
-        },
+            "revisions": Headed("Revisions forgotten", swept.revisions),
+            "operations": Headed("Expired exports forgotten", swept.operations),
+            "files": Headed("Files deleted", swept.files + deleted.files),
+            "bytes": Headed("Bytes freed", swept.size_bytes + deleted.size_bytes),
+            "atWork": Headed("Publications at work, left alone", swept.publications_at_work),
+            "unlisted": Headed("Files that no catalog lists, kept", len(kept) - deleted.files),
+        }
     )
 
 
@@ -97,21 +89,13 @@ def rebuild(*, keep_catalog: bool, settings: Settings, output: Output) -> None:
         output.note(f"The catalog that was there is kept as {replaced}.")
     output.facts(
         {
-            "publications": rebuilt.publications,
-            "revisions": rebuilt.revisions,
-            "inForce": rebuilt.in_force,
-            "uncommitted": list(rebuilt.uncommitted),
-            "incomplete": list(rebuilt.incomplete),
-            "damaged": list(rebuilt.damaged),
-        },
-        headings={
-            "publications": "Publications found",
-            "revisions": "Revisions brought back",
-            "inForce": "Datasets in force",
-            "uncommitted": "Publications not known to be committed, kept unlisted",
-            "incomplete": "Revisions that were in force and lack a file",
-            "damaged": "Records that cannot be read",
-        },
+            "publications": Headed("Publications found", rebuilt.publications),
+            "revisions": Headed("Revisions brought back", rebuilt.revisions),
+            "inForce": Headed("Datasets in force", rebuilt.in_force),
+            "uncommitted": Headed("Publications not known to be committed, kept unlisted", rebuilt.uncommitted),
+            "incomplete": Headed("Revisions that were in force and lack a file", rebuilt.incomplete),
+            "damaged": Headed("Records that cannot be read", rebuilt.damaged),
+        }
     )
     output.note("Clients are registered nowhere but in the catalog: add them again with `counterfoil clients add`.")
     output.note("Exports that were accepted before are forgotten; callers submit them again.")

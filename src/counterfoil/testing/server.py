@@ -207,15 +207,9 @@ class Server:
         if self._now is not None:
             self.travel(self._now)
         settings = Settings(data=data, port=0, https_port=0 if self._https else None)
-        epoch = ExitStack()
-        service = epoch.enter_context(
-            open_service(
-                settings,
-                Clocks(business=self._business_now),
-                development=True,
-                operation_delay_s=self._operation_delay_s,
-            )
-        )
+        epoch, clocks = ExitStack(), Clocks(business=self._business_now)
+        opened = open_service(settings, clocks, development=True, operation_delay_s=self._operation_delay_s)
+        service = epoch.enter_context(opened)
         for tenant in (self.partner, *self._has_token):
             service.catalog.add_partner(tenant, utc_now())
         last, self._epoch = self._epoch, epoch

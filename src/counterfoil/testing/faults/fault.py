@@ -6,6 +6,7 @@ which is learnt from the tokens that were handed out.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,6 +72,7 @@ class Memory:
     pages: LruCache[str, tuple[int, str]] = field(default_factory=lambda: LruCache(TOKENS_MAX))
     exchanged: dict[str, str] = field(default_factory=dict)  # token -> that of the page whose items it gets
     remade: dict[str, bytes] = field(default_factory=dict)  # path of a blob -> other bytes for it
+    remaking: asyncio.Lock = field(default_factory=asyncio.Lock)
     refused_links: bool = False  # links are refused until an operation or manifest was asked for again
     links_renewed: int = 0
 

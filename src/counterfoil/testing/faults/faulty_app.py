@@ -60,7 +60,6 @@ class FaultyApp:
         self._seed = plan.seed if plan is not None else 0
         self._armed: tuple[_RuleState, ...] = ()
         self._memory = Memory()
-        self._remaking = asyncio.Lock()
         for rule in plan.rules if plan is not None else ():
             self.add(rule)
 
@@ -83,7 +82,7 @@ class FaultyApp:
         if route is None:
             await self._app(scope, receive, send)
             return
-        call = _Call(self._app, self._memory, self._now, self._remaking, route, scope, receive, armed)
+        call = _Call(self._app, self._memory, self._now, route, scope, receive, armed)
         await deliver(await call.reply(), scope, receive, send)
 
 
@@ -94,7 +93,6 @@ class _Call:
     _app: ASGIApp
     _memory: Memory
     _now: Callable[[], datetime]
-    _remaking: asyncio.Lock
     _route: Route
     _scope: Scope
     _receive: Receive
@@ -193,7 +191,7 @@ class _Call:
         root = urlsplit(manifest["rootDirectory"]).path
         self._memory.blobs[root] = [blob["name"] for blob in manifest["blobs"]]
         remade = False
-        async with self._remaking:
+        async with self._memory.remaking:
             for number, blob in enumerate(manifest["blobs"], 1):
                 if rules := self._remaking_rules(Route.BLOB, number):
                     await self._remake(f"{root}/{blob['name']}", manifest["sasToken"], blob, rules)
