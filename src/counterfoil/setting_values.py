@@ -42,9 +42,9 @@ def read_path(value: object) -> Path:
     return Path(value).expanduser()
 
 
-def read_optional_path(value: object) -> Path | None:
-    """Read a path; an empty text means none."""
-    return None if value == "" else read_path(value)
+def optional(read: Callable[[object], T]) -> Callable[[object], T | None]:
+    """Return a reader for which an empty text means none."""
+    return lambda value: None if value == "" else read(value)
 
 
 def whole_number(smallest: int, largest: int) -> Callable[[object], int]:
@@ -61,11 +61,6 @@ def whole_number(smallest: int, largest: int) -> Callable[[object], int]:
 
 
 read_port = whole_number(0, 65535)
-
-
-def read_optional_port(value: object) -> int | None:
-    """Read a port; an empty text means none."""
-    return None if value == "" else read_port(value)
 
 
 def read_url(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import click
@@ -21,21 +22,17 @@ from counterfoil.storage.catalog_rows import Revision, Segment
 R = TypeVar("R")
 
 
-def with_dataset(*, required: bool) -> Callable[[Callable[..., R]], Callable[..., R]]:
+def with_dataset(function: Callable[..., R], *, required: bool) -> Callable[..., R]:
     """Add the options that identify a dataset; `_dataset` reads them."""
-
-    def decorate(function: Callable[..., R]) -> Callable[..., R]:
-        for option in (
-            click.option("--currency", metavar="CCC", help="The dataset's currency."),
-            click.option("--period", metavar="YYYY-MM", help="The dataset's month."),
-            click.option("--invoice", metavar="ID", help="The dataset's invoice."),
-            click.option("--kind", type=KINDS, required=required, help="The dataset's kind."),
-            click.option("--partner", metavar="TENANT", required=required, help="The dataset's partner."),
-        ):
-            function = option(function)
-        return function
-
-    return decorate
+    for option in (
+        click.option("--currency", metavar="CCC", help="The dataset's currency."),
+        click.option("--period", metavar="YYYY-MM", help="The dataset's month."),
+        click.option("--invoice", metavar="ID", help="The dataset's invoice."),
+        click.option("--kind", type=KINDS, required=required, help="The dataset's kind."),
+        click.option("--partner", metavar="TENANT", required=required, help="The dataset's partner."),
+    ):
+        function = option(function)
+    return function
 
 
 @click.command("list")
@@ -63,7 +60,7 @@ def list_datasets(*, partner: str | None, settings: Settings, output: Output) ->
 
 @click.command()
 @click.argument("revision", required=False)
-@with_dataset(required=False)
+@partial(with_dataset, required=False)
 @with_output
 @with_settings()
 def show(*, revision: str | None, settings: Settings, output: Output, **named: str | None) -> None:
@@ -126,7 +123,7 @@ def restore(*, revision: str, settings: Settings, output: Output) -> None:
 
 
 @click.command()
-@with_dataset(required=True)
+@partial(with_dataset, required=True)
 @with_output
 @with_settings()
 def withdraw(*, settings: Settings, output: Output, **named: str | None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
@@ -79,7 +78,7 @@ def generate(
         resellers=resellers,
     )
     try:
-        write(chunks, _target(out), _reporter(line_items))
+        write(chunks, sys.stdout.buffer if out == "-" else Path(out), _reporter(line_items))
     except BrokenPipeError:
         leave_standard_output()  # the reader (`head`, say) has enough
     except CounterfoilError:
@@ -96,10 +95,6 @@ def _scope(invoice: str | None, period: str | None, currency: str | None) -> Sco
     if invoice is not None:
         return Scope.billed(invoice)
     return Scope.unbilled(BillingPeriod.parse(period or ""), currency or "EUR")
-
-
-def _target(out: str) -> Path | BinaryIO:
-    return sys.stdout.buffer if out == "-" else Path(out)
 
 
 def _reporter(line_items: int) -> Callable[[int], None]:

@@ -49,11 +49,6 @@ class Headed:
     heading: str
     value: object
 
-    @classmethod
-    def of(cls, name: str, value: object) -> Headed:
-        """Return a value with its heading, and one that has one as it is."""
-        return value if isinstance(value, cls) else cls(_heading(name), value)
-
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -90,7 +85,10 @@ class Output:
 
     def facts(self, values: Mapping[str, object]) -> None:
         """Print what there is to say about one thing. A value may be a `Headed` one."""
-        facts = {name: Headed.of(name, value) for name, value in values.items()}
+        facts = {
+            name: value if isinstance(value, Headed) else Headed(_heading(name), value)
+            for name, value in values.items()
+        }
         if self.form is OutputForm.JSON:
             self._print_json({name: fact.value for name, fact in facts.items()})
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -19,6 +19,11 @@ from counterfoil.datasets.publishing import publish as publish_inputs
 from counterfoil.errors import UsageError
 from counterfoil.model import WHOLE, segment_name
 from counterfoil.settings import Settings
+
+_WARNINGS: Final = {
+    "inexact": "decimal column {name} was rounded in {lines}, the text is exact",
+    "unknown": "unknown attribute {name} was kept unchanged in {lines}",
+}
 
 
 @click.command()
@@ -181,12 +186,9 @@ def _warnings_sorted(warnings: Mapping[str, int]) -> dict[str, Any]:
 
 def _warnings_in_words(warnings: Mapping[str, Any]) -> list[str]:
     lines = [
-        f"decimal column {name} was rounded in {counted(count, 'line item')}, the text is exact"
-        for name, count in warnings.get("inexact", {}).items()
-    ]
-    lines += [
-        f"unknown attribute {name} was kept unchanged in {counted(count, 'line item')}"
-        for name, count in warnings.get("unknown", {}).items()
+        text.format(name=name, lines=counted(count, "line item"))
+        for sort, text in _WARNINGS.items()
+        for name, count in warnings.get(sort, {}).items()
     ]
     if refused := warnings.get("refused"):
         lines.append(f"{counted(refused, 'line')} {'was' if refused == 1 else 'were'} refused and left out")

@@ -158,11 +158,9 @@ def _token_line(service: Service, partner: str) -> str:
 
 
 def _export_line(url: str, dataset: Dataset) -> str:
-    if dataset.scope.is_billed:
-        body = f'{{"invoiceId":"{dataset.scope.invoice}"}}'
-    else:
-        body = f'{{"currencyCode":"{dataset.scope.currency}","billingPeriod":"current"}}'
-    state = "billed" if dataset.scope.is_billed else "unbilled"
+    state, body = "billed", f'{{"invoiceId":"{dataset.scope.invoice}"}}'
+    if not dataset.scope.is_billed:
+        state, body = "unbilled", f'{{"currencyCode":"{dataset.scope.currency}","billingPeriod":"current"}}'
     address = f"{url}/v1.0/reports/partners/billing/{dataset.kind}/{state}/export"
     headers = '-H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json"'
     return f"curl -si {headers} -d '{body}' {address}"

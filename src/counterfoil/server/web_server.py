@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -199,9 +199,6 @@ class WebServer:
 
 
 def _config(app: ASGIApp, endpoint: Endpoint, grace_s: int) -> uvicorn.Config:
-    options: dict[str, Any] = {}
-    if endpoint.certificate is not None:
-        options = {"ssl_certfile": endpoint.certificate, "ssl_keyfile": endpoint.key}
     config = uvicorn.Config(
         app,
         http=_BoundedProtocol,
@@ -215,7 +212,8 @@ def _config(app: ASGIApp, endpoint: Endpoint, grace_s: int) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=grace_s,
         backlog=_BACKLOG,
-        **options,
+        ssl_certfile=endpoint.certificate,
+        ssl_keyfile=endpoint.key,
     )
     try:
         config.load()

@@ -72,8 +72,8 @@ _OTHER_ETAG: Final = "the links expire at the first blob, and the manifest that 
 BLOB_FAULTS: Final = (
     _fault("blob-missing", "404: the manifest lists it, and it is not there", _missing, **_FIRST),
     _fault("blob-swapped", "another blob of the same manifest comes", _swapped, **_FIRST),
-    _fault("blob-swapped-once", "another blob comes, the first time", _swapped, 1, patience=True),
-    _fault("link-expired", _UNTIL_ASKED, _expired, 1, patience=True, borne=1),
+    _fault("blob-swapped-once", "another blob comes, the first time", _swapped, 1, uses_retry=True),
+    _fault("link-expired", _UNTIL_ASKED, _expired, 1, uses_retry=True, survived=1),
     _fault("etag-changed", _OTHER_ETAG, _etag_changed, **_STEADY),
     _fault("range-ignored", "200 and the whole blob, although a range was asked for", _range_ignored),
     _fault("blob-replaced", "412 for `If-Match`: another blob is there now", _replaced, 1),

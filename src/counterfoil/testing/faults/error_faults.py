@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any, Final
@@ -38,22 +38,22 @@ def refused(
     return reply_to(error, strike.dialect, strike.scope, strike.now).with_headers(headers or {})
 
 
-def _busy(strike: Strike, status: int, retry_after: str | None) -> Reply:
+def _busy(status: int, retry_after: Callable[[Strike], str | None]) -> Instead:
     """Say that there is too much to do."""
-    code = _BUSY_CODES.get(strike.dialect, "")
-    return refused(strike, status, code, "Please retry again later.", {"retry-after": retry_after})
 
-
-def _busy_with(status: int, *, after: bool) -> Instead:
     async def answer(strike: Strike, ask: AskServer) -> Reply:
-        return _busy(strike, status, strike.given["wait"] if after else None)
+        code = _BUSY_CODES.get(strike.dialect, "")
+        return refused(strike, status, code, "Please retry again later.", {"retry-after": retry_after(strike)})
 
     return answer
 
 
-async def _throttled_by_date(strike: Strike, ask: AskServer) -> Reply:
-    until = strike.now + timedelta(seconds=strike.given["seconds"])
-    return _busy(strike, 429, format_datetime(until, usegmt=True))
+def _as_given(strike: Strike) -> str:
+    return str(strike.given["wait"])
+
+
+def _by_date(strike: Strike) -> str:
+    return format_datetime(strike.now + timedelta(seconds=strike.given["seconds"]), usegmt=True)
 
 
 def _oauth(error: str, code: int, text: str) -> dict[str, object]:
@@ -63,21 +63,21 @@ def _oauth(error: str, code: int, text: str) -> dict[str, object]:
 _WAIT: Final = {"wait": Parameter("1", "what Retry-After says")}
 _FRACTION: Final = {"wait": Parameter("0.128", "what Retry-After says")}
 _SECONDS: Final = {"seconds": Parameter(1, "how far ahead the date is")}
-_429, _503 = _busy_with(429, after=True), _busy_with(503, after=True)
+_429, _503 = _busy(429, _as_given), _busy(503, _as_given)
 
 
 def _outage(name: str, about: str, instead: Instead, parameters: Mapping[str, Parameter] | None = None) -> ServerFault:
-    more: dict[str, Any] = {"times": 2, "patience": True, "parameters": parameters or {}}
+    more: dict[str, Any] = {"times": 2, "uses_retry": True, "parameters": parameters or {}}
     return ServerFault(name, "Throttling and outages", about, EVERYWHERE, ClientOutcome.RECOVERS, instead, **more)
 
 
 OUTAGES: Final = (
     _outage("throttled", "429 with `Retry-After` in seconds", _429, _WAIT),
-    _outage("throttled-silently", "429 without `Retry-After`", _busy_with(429, after=False)),
-    _outage("throttled-by-date", "429 with a date in `Retry-After`", _throttled_by_date, _SECONDS),
+    _outage("throttled-silently", "429 without `Retry-After`", _busy(429, lambda _: None)),
+    _outage("throttled-by-date", "429 with a date in `Retry-After`", _busy(429, _by_date), _SECONDS),
     _outage("throttled-by-fraction", "429 with a fraction of a second, as Graph sends", _429, _FRACTION),
     _outage("unavailable", "503 with `Retry-After`", _503, _WAIT),
-    _outage("unavailable-silently", "503 without `Retry-After`: a storm of them", _busy_with(503, after=False)),
+    _outage("unavailable-silently", "503 without `Retry-After`: a storm of them", _busy(503, lambda _: None)),
 )
 
 
@@ -98,8 +98,8 @@ def _error(
 
     shown = shortened(text, 90)
     said = f" `{code}`: {shown}" if code else f" with the body `{shown}`" if shown else " without a body"
-    more: dict[str, Any] = {"times": times, "patience": outcome is ClientOutcome.RECOVERS}
-    more["borne"] = 1 if status == 401 else 4  # a new token, once
+    more: dict[str, Any] = {"times": times, "uses_retry": outcome is ClientOutcome.RECOVERS}
+    more["survived"] = 1 if status == 401 else 4  # a new token, once
     return ServerFault(name, "Error bodies", f"{status}{said}", routes, outcome, answer, **more)
 
 

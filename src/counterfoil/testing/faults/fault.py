@@ -151,7 +151,7 @@ class ServerFault:
     """One fault. It answers `instead` of the server, makes a `change` to its answer, or respells line items.
 
     `times` is how often it strikes unless a rule says otherwise (None: every time), `at` at which blobs or pages.
-    `patience`: each strike uses up one retry of the call; `borne`: how many strikes in a row a good client survives.
+    `uses_retry`: each strike uses up one retry of the call. A good client survives `survived` strikes in a row.
     A `steady` fault is a property of the source: always there, or never.
     """
 
@@ -166,8 +166,8 @@ class ServerFault:
     repack: Repack | None = None
     times: int | None = None
     at: tuple[int, ...] = ()
-    patience: bool = False
-    borne: int = 4
+    uses_retry: bool = False
+    survived: int = 4
     steady: bool = False
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 

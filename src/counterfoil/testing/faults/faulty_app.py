@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -97,7 +97,7 @@ class _Call:
     _scope: Scope
     _receive: Receive
     _armed: tuple[_RuleState, ...]
-    _number: int = 0
+    _number: int = field(init=False)
 
     def __post_init__(self) -> None:
         self._number = self._numbered()
