@@ -95,12 +95,18 @@ def rebuild(*, keep_catalog: bool, settings: Settings, output: Output) -> None:
             "uncommitted": Headed("Publications not known to be committed, kept unlisted", rebuilt.uncommitted),
             "incomplete": Headed("Revisions that were in force and lack a file", rebuilt.incomplete),
             "damaged": Headed("Records that cannot be read", rebuilt.damaged),
+            "missing": Headed("Changes that are missing or cannot be read", rebuilt.missing),
+            "foreign": Headed("Records of other data folders, not used", rebuilt.foreign),
+            "doubtful": Headed("Datasets that may have been published later than what is in force", rebuilt.doubtful),
         }
     )
     output.note("Clients are registered nowhere but in the catalog: add them again with `counterfoil clients add`.")
     output.note("Exports that were accepted before are forgotten; callers submit them again.")
-    if rebuilt.incomplete or rebuilt.damaged:
-        raise DamagedError("Not everything came back.", remedy="Bring the missing files back from a backup.")
+    if rebuilt.incomplete or rebuilt.damaged or rebuilt.missing or rebuilt.foreign:
+        raise DamagedError(
+            "Not everything came back, so a dataset may be in force in an older state, or although it was withdrawn.",
+            remedy="Bring the missing files back from a backup and rebuild again, or look at `counterfoil list`.",
+        )
 
 
 def _days(text: str, option: str) -> timedelta | None:
