@@ -5,8 +5,6 @@ checked here, before any request is sent. An invoice's number does not show its 
 hear that an invoice is overdue writes the month beside it.
 """
 
-# ruff: noqa: RUF009 - `setting` gives the field of a dataclass, and no value that instances share
-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

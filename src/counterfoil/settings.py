@@ -7,8 +7,6 @@ that its operator believes closed. Development mode is not a setting: only the c
 nothing left behind in an environment can.
 """
 
-# ruff: noqa: RUF009 - `setting` gives the field of a dataclass, and no value that instances share
-
 from __future__ import annotations
 
 import tomllib

@@ -28,7 +28,7 @@ from counterfoil.storage import schema, sqlite
 from counterfoil.storage.catalog_rows import NewSegment
 from counterfoil.storage.engines import open_store
 from counterfoil.storage.failures import translated, translated_errors
-from counterfoil.storage.tables import meta, metadata
+from counterfoil.storage.version_2 import meta
 from tests.committing import commit
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
@@ -108,17 +108,6 @@ def test_a_catalog_of_before_the_first_release_is_left_as_it_is(tmp_path: Path) 
         open_store(tmp_path)
     assert path.read_bytes() == before
     assert {each.name for each in tmp_path.iterdir()} == {"catalog.sqlite"}
-
-
-def test_version_2_with_all_migrations_is_what_the_tables_say(tmp_path: Path) -> None:
-    def schema_of(path: Path) -> list[tuple[object, ...]]:
-        return sorted(on_disk(path, "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
-
-    open_store(tmp_path).catalog.close()
-    engine = sqlite.engine_for(tmp_path / "today.sqlite")
-    metadata.create_all(engine)
-    engine.dispose()
-    assert schema_of(tmp_path / "catalog.sqlite") == schema_of(tmp_path / "today.sqlite")
 
 
 @pytest.mark.parametrize(

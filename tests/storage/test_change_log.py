@@ -15,7 +15,7 @@ from counterfoil.model import Rendering
 from counterfoil.storage import changes, sealed_records
 from counterfoil.storage.change_log import mark_of, refuse_without_catalog
 from counterfoil.storage.places import CATALOG_MARK, UNLISTED, change_path
-from counterfoil.storage.sealed_records import Change, Committed, Listing, Mark
+from counterfoil.storage.sealed_records import Change, Committed, Mark, SealedPublication
 from counterfoil.storage.store import Store
 from tests.storage.preparing import NOW, PARTNER, USAGE, published
 
@@ -120,7 +120,7 @@ def test_every_record_beside_the_files_that_is_missing_or_another_is_named(
     if damage == "missing":
         store.files.delete([first])
     else:
-        kind: type[Change] | type[Listing] = Change if path == "changes" else Listing
+        kind: type[Change] | type[SealedPublication] = Change if path == "changes" else SealedPublication
         record = sealed_records.read(store.files, first, kind)
         changed = {
             "bit": content[:40] + bytes([content[40] ^ 1]) + content[41:],

@@ -14,7 +14,7 @@ from counterfoil.model import Rendering
 from counterfoil.storage import sealed_records
 from counterfoil.storage.files import Deleted, ReaderStream
 from counterfoil.storage.places import change_path, listing_of
-from counterfoil.storage.sealed_records import Change, Committed, Listing
+from counterfoil.storage.sealed_records import Change, Committed, SealedPublication
 from counterfoil.storage.store import Store
 from tests.committing import commit
 from tests.storage.memory import Leases
@@ -80,7 +80,7 @@ def test_whoever_does_not_get_all_keeps_none(store: Store) -> None:
 def test_a_publication_that_was_committed_is_listed_beside_its_files(store: Store) -> None:
     revision = published(store, 1)
     [segment] = store.catalog.segments(revision.id)
-    listing = sealed_records.read(store.files, listing_of(segment.publication), Listing)
+    listing = sealed_records.read(store.files, listing_of(segment.publication), SealedPublication)
     [entry] = listing.segments
     assert {file.path for file in entry.files} == {file.path for file in store.catalog.files(revision.id)}
     change = sealed_records.read(store.files, change_path(1), Change)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from counterfoil.errors import LostCatalogError
 from counterfoil.limits import UNBILLED_KEPT
 from counterfoil.model import Dataset, Kind, Rendering
 from counterfoil.server.identity.audiences import DEFAULT_AUDIENCE
+from counterfoil.storage import sqlite, version_2
 from counterfoil.storage.catalog_rows import Revision
 from counterfoil.storage.engines import open_store, open_to_rebuild
 from counterfoil.storage.store import Store
@@ -283,3 +286,15 @@ def test_its_lost_catalog_is_rebuilt(data: Path, holds: Holds) -> None:
     with serving(data) as served:
         for dataset in (USAGE, LICENCES, INVOICE):
             assert exported(served, dataset) == of(holds, dataset)["graph"]
+
+
+def test_the_tables_of_version_2_are_those_of_the_stored_catalog(data: Path, tmp_path: Path) -> None:
+    def schema_of(path: Path) -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(path)) as connection:
+            return sorted(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+    engine = sqlite.engine_for(tmp_path / "made.sqlite")
+    with engine.begin() as connection:
+        version_2.create(connection)
+    engine.dispose()
+    assert schema_of(tmp_path / "made.sqlite") == schema_of(data / "catalog.sqlite")

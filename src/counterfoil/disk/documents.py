@@ -14,8 +14,6 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from counterfoil.numbers import plain
-
 T = TypeVar("T")
 
 VERSION: Final = "version"
@@ -46,7 +44,7 @@ def sealed(content: msgspec.Struct, version: int) -> dict[str, Any]:
 
 def encode(content: msgspec.Struct, version: int, *, indent: int | None = None) -> bytes:
     """Return a document as JSON: one line that ends with a newline, or several where `indent` is given."""
-    return json.dumps(sealed(content, version), default=plain, ensure_ascii=False, indent=indent).encode() + b"\n"
+    return json.dumps(sealed(content, version), default=_plain, ensure_ascii=False, indent=indent).encode() + b"\n"
 
 
 def checked(data: bytes, version: int, *, formerly: str = VERSION) -> dict[str, Any]:
@@ -89,8 +87,12 @@ def digest_of(body: dict[str, Any]) -> str:
 
 def canonical(content: object) -> str:
     """Return content as JSON that equal contents share: sorted by name, without spaces."""
-    return json.dumps(_members(content), default=plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return json.dumps(_members(content), default=_plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def _members(content: object) -> Any:
     return msgspec.to_builtins(content, builtin_types=(Decimal,))
+
+
+def _plain(value: Decimal) -> str:
+    return format(value, "f")

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 _WRITE_BYTES_MAX: Final = 1 << 30  # systems write at most 2 GiB at once
+# Windows alone has O_BINARY, and lacks O_NOFOLLOW.
+_NEW: Final = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def sync_file(path: Path) -> None:
@@ -41,6 +43,15 @@ def close_file(descriptor: int, *, sync: bool) -> None:
         os.close(descriptor)
 
 
+def inherit_owner(made: int | Path, folder: Path) -> None:
+    """Give what was just made in a folder to the folder's owner, if root made it: a service must be able to use it."""
+    if os.name == "nt" or os.geteuid() != 0:
+        return
+    owner, own = folder.stat(), os.stat(made)  # noqa: PTH116 - it may be an open file
+    if owner.st_uid != own.st_uid and (isinstance(made, Path) or own.st_nlink == 1):  # else it has another name too
+        os.chown(made, owner.st_uid, owner.st_gid)
+
+
 def write_durably(path: Path, data: bytes, *, mode: int | None = None, unfinished: str | None = None) -> None:
     """Replace a file: a reader, or a power cut, finds the old content or the new one, never a part.
 
@@ -62,9 +73,11 @@ def create_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
 def _complete(path: Path, data: bytes, mode: int | None, unfinished: str | None) -> Iterator[Path]:
     """Write the content beside `path` and sync it; the caller gives it the name `path`, which is synced as well."""
     fresh = path.with_name(unfinished or f".{path.name}-{secrets.token_hex(8)}")
+    only_new = os.O_TRUNC if unfinished else os.O_EXCL
     try:
-        fresh.touch(0o666 if mode is None else 0o600, exist_ok=unfinished is not None)
-        with fresh.open("wb") as file:
+        descriptor = os.open(fresh, _NEW | only_new, 0o666 if mode is None else 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            inherit_owner(descriptor, path.parent)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -15,6 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Self
 
+from counterfoil.disk.durability import inherit_owner
+
 _TAKEN: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
 _FLAGS: Final = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)  # Windows has no O_NOFOLLOW
 _HOLDER_BYTES_MAX: Final = 200
@@ -40,6 +42,7 @@ class FileLock:
         while True:
             descriptor = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o644)
             try:
+                inherit_owner(descriptor, path.parent)
                 _lock(descriptor, wait=wait)
                 if _has_name(descriptor, path):
                     return cls(path, descriptor)

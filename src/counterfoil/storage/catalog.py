@@ -28,7 +28,7 @@ from counterfoil.storage import (
     publications,
     retention,
     revisions,
-    tables,
+    version_2,
 )
 from counterfoil.storage.catalog_rows import (
     Forgotten,
@@ -84,7 +84,7 @@ class Catalog:
     def faults(self) -> list[str]:
         """Return what the engine finds wrong with the catalog itself; raises what reading one of its rows raises."""
         with self._read() as connection:
-            for table in tables.metadata.sorted_tables:
+            for table in version_2.metadata.sorted_tables:
                 for _ in connection.execute(select(table)):
                     pass
             return self._database.faults(connection)

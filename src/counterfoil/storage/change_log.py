@@ -27,7 +27,7 @@ from counterfoil.storage.places import (
     listing_of,
     publication_of,
 )
-from counterfoil.storage.sealed_records import Change, Committed, Listing, Mark
+from counterfoil.storage.sealed_records import Change, Committed, Mark, SealedPublication
 
 _LOCK: Final = "the change log"
 _REBUILD: Final = "Bring the newest catalog back from a backup, or make one of the sealed files: counterfoil rebuild"
@@ -155,9 +155,11 @@ class ChangeLog:
         with self.database.reading() as connection:
             now, numbers = changes.mark(connection), changes.remembered(connection)
             committed = publications.known(connection).difference(publications.unfinished(connection))
-        expected: list[tuple[str, type[Change | Listing]]] = [(change_path(number), Change) for number in numbers]
-        expected += [(listing_of(publication), Listing) for publication in committed]
-        read: dict[str, Change | Listing] = {}
+        expected: list[tuple[str, type[Change | SealedPublication]]] = [
+            (change_path(number), Change) for number in numbers
+        ]
+        expected += [(listing_of(publication), SealedPublication) for publication in committed]
+        read: dict[str, Change | SealedPublication] = {}
         for path, kind in sorted(expected, key=itemgetter(0)):
             try:
                 read[path] = sealed_records.read(self.files, path, kind)

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
 from counterfoil.errors import DamagedError
-from counterfoil.storage import tables
+from counterfoil.storage import version_2 as tables
 from counterfoil.storage.places import change_path
 from counterfoil.storage.sealed_records import Change, Event, Mark
 

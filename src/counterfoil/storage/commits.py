@@ -18,7 +18,8 @@ from sqlalchemy import Connection, Table, case, insert, literal, select, update
 
 from counterfoil.errors import MissingError, MovedError, RebaseError, UsageError
 from counterfoil.model import WHOLE, Contents, Dataset, etag
-from counterfoil.storage import changes, partner_registry, publications, revisions, tables
+from counterfoil.storage import changes, partner_registry, publications, revisions
+from counterfoil.storage import version_2 as tables
 from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision, Segment
 from counterfoil.storage.places import publication_of
 from counterfoil.storage.sealed_records import Committed, CommittedRevision, PutInForce

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
-from counterfoil.disk.durability import close_file, sync_folder, write_all, write_durably
+from counterfoil.disk.durability import close_file, inherit_owner, sync_folder, write_all, write_durably
 from counterfoil.errors import DamagedError, DataFolderError
 from counterfoil.storage.failures import translated_errors
 from counterfoil.storage.files import Deleted, FileWriter, Found
@@ -40,7 +40,9 @@ class FolderFiles:
         """Make a file; raises FileExistsError where there is one."""
         with translated_errors():
             full = self._root / checked(path)
-            return _DiskWriter(_in_its_folder(full, lambda: os.open(full, _NEW, 0o600)), path)
+            descriptor = _in_its_folder(full, lambda: os.open(full, _NEW, 0o600))
+            inherit_owner(descriptor, full.parent)
+            return _DiskWriter(descriptor, path)
 
     def sync(self, paths: Iterable[str]) -> None:
         """Make the names of closed files durable, and those of all folders above them."""
@@ -195,3 +197,4 @@ def make_private_folders(folder: Path) -> None:
         make_private_folders(folder.parent)
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
+            inherit_owner(folder, folder.parent)

@@ -77,8 +77,10 @@ class FileLocks:
     @contextmanager
     def wait(self, name: str) -> Iterator[None]:
         """Hold a lock for the length of a context, after waiting for its holder."""
-        make_private_folders(self._root)
-        with FileLock.take(self._path(name), wait=True):
+        with translated_errors():
+            make_private_folders(self._root)
+            lock = FileLock.take(self._path(name), wait=True)
+        with lock:
             yield
 
     def _path(self, name: str) -> Path:

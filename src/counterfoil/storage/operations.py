@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, select, upda
 
 from counterfoil.errors import BadRequestError
 from counterfoil.model import AttributeSet, Kind, Scope
-from counterfoil.storage import tables
+from counterfoil.storage import version_2 as tables
 from counterfoil.storage.catalog_rows import Operation
 
 _COLUMNS = tables.operations.c

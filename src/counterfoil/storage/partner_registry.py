@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from counterfoil.errors import MissingError, UsageError
 from counterfoil.model import tenant_id
-from counterfoil.storage import changes, tables
+from counterfoil.storage import changes
+from counterfoil.storage import version_2 as tables
 from counterfoil.storage.catalog_rows import Partner, RegisteredClient
 from counterfoil.storage.sealed_records import ClientRevoked, PartnerRemoved
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from counterfoil.errors import MovedError
-from counterfoil.storage import tables
+from counterfoil.storage import version_2 as tables
 from counterfoil.storage.places import listing_of
 
 _OPEN: Final = "open"

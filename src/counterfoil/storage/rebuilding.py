@@ -18,15 +18,16 @@ from sqlalchemy import Connection
 
 from counterfoil.errors import DamagedError, LostCatalogError
 from counterfoil.model import Dataset, Rendering
-from counterfoil.storage import changes, partner_registry, publications, revisions, sealed_records, tables
+from counterfoil.storage import changes, partner_registry, publications, revisions, sealed_records
+from counterfoil.storage import version_2 as tables
 from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision
 from counterfoil.storage.change_log import ChangeLog, mark_of
 from counterfoil.storage.commits import record, record_files, record_revision, record_segment
 from counterfoil.storage.files import Files
 from counterfoil.storage.places import CHANGES, LISTINGS
-from counterfoil.storage.sealed_records import CatalogRebuilt, Change, Committed, Listing, Mark, PutInForce
+from counterfoil.storage.sealed_records import CatalogRebuilt, Change, Committed, Mark, PutInForce, SealedPublication
 
-Record = TypeVar("Record", Change, Listing)
+Record = TypeVar("Record", Change, SealedPublication)
 Key = tuple[str, Dataset, str]  # publication, dataset and name of a segment
 
 
@@ -75,10 +76,10 @@ def gather(files: Files) -> Evidence:
         found.mark = mark_of(files)
     found.sizes = {each.path: each.size_bytes for each in files.find()}
     read_changes = sorted(_read(found, files, CHANGES, Change), key=lambda change: change.counter)
-    read_listings = list(_read(found, files, LISTINGS, Listing))
+    read_listings = list(_read(found, files, LISTINGS, SealedPublication))
     catalogs = _catalogs(found.mark, read_changes)
     found.changes = [change for change in read_changes if change.catalog in catalogs]
-    records: list[Change | Listing] = [*read_changes, *read_listings]
+    records: list[Change | SealedPublication] = [*read_changes, *read_listings]
     found.foreign += [record.path for record in records if record.catalog not in catalogs]
     for listing in read_listings:
         for segment in listing.segments if listing.catalog in catalogs else ():

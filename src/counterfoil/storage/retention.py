@@ -21,7 +21,8 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, sel
 
 from counterfoil import limits
 from counterfoil.model import Rendering
-from counterfoil.storage import changes, commits, publications, revisions, tables
+from counterfoil.storage import changes, commits, publications, revisions
+from counterfoil.storage import version_2 as tables
 from counterfoil.storage.catalog_rows import Forgotten, NewFile, Revision
 
 _Id = TypeVar("_Id", int, str)

@@ -23,7 +23,7 @@ from counterfoil.disk.durability import sync_folder
 from counterfoil.disk.file_lock import FileLock
 from counterfoil.errors import DataFolderError, LostCatalogError, NewerDataError
 from counterfoil.storage import sqlite, version_2
-from counterfoil.storage.tables import meta
+from counterfoil.storage.version_2 import meta
 
 _APPLICATION: Final = "counterfoil"
 FIRST_VERSION: Final = 2

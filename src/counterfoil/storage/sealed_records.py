@@ -37,7 +37,7 @@ class Mark(msgspec.Struct, frozen=True, rename="camel"):
     remembered: _Count
 
 
-class Listing(msgspec.Struct, frozen=True, rename="camel"):
+class SealedPublication(msgspec.Struct, frozen=True, rename="camel"):
     """What a sealed publication holds. `sources` is a JSON object about its input."""
 
     catalog: str
@@ -111,7 +111,7 @@ class Change(msgspec.Struct, frozen=True, rename="camel"):
         return change_path(self.counter)
 
 
-def encode(record: Mark | Change | Listing) -> bytes:
+def encode(record: Mark | Change | SealedPublication) -> bytes:
     """Return a record as it is written beside the files; the same record always gives the same bytes."""
     return documents.encode(record, _FORM)
 

@@ -16,11 +16,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import make_url
 
-from counterfoil.errors import LockedError
+from counterfoil.disk.durability import inherit_owner
+from counterfoil.errors import DataFolderError, LockedError
 from counterfoil.storage.failures import translated_errors, unknown_database
 
 CATALOG_NAME: Final = "catalog.sqlite"
@@ -87,7 +89,8 @@ class SqliteDatabase:
 def database_path(data: Path, database_url: str | None) -> Path:
     """Return where the catalog is; raises UsageError for an engine we do not have."""
     if database_url is None:
-        return data / CATALOG_NAME
+        path = data / CATALOG_NAME
+        return path.resolve() if path.is_symlink() else path  # SQLite's log is beside the file itself
     try:
         url = make_url(database_url)
     except exc.ArgumentError:
@@ -100,10 +103,21 @@ def database_path(data: Path, database_url: str | None) -> Path:
 def engine_for(path: Path) -> Engine:
     """Return an engine whose connections are safe, durable and shared by threads. Nothing is opened yet.
 
-    It must not be carried over a fork: a process opens its own.
+    It must not be carried over a fork: a process opens its own. A catalog in a folder that cannot be written is opened
+    for reading only. Raises DataFolderError where that would not show all that was committed.
     """
+    url = URL.create("sqlite", database=str(path))
+    if path.exists() and not os.access(path.parent, os.W_OK, effective_ids=True):
+        log = path.with_name(path.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            raise DataFolderError(
+                f"{path.parent} cannot be written, and its catalog has a log that must be written into it first.",
+                remedy="Run `counterfoil list` once as a user who may write there.",
+            )
+        database = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"  # needs no file beside it
+        url = URL.create("sqlite", database=database, query={"uri": "true"})
     engine = create_engine(
-        URL.create("sqlite", database=str(path)),
+        url,
         pool_size=_POOL_SIZE,
         max_overflow=-1,
         pool_use_lifo=True,  # the connection used last has the warmest cache
@@ -129,6 +143,7 @@ def make_file(path: Path) -> None:
     for end in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + end).unlink(missing_ok=True)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    inherit_owner(path, path.parent)
 
 
 def use_write_ahead_log(engine: Engine) -> None:

@@ -35,7 +35,7 @@ from counterfoil.storage.places import (
     publication_of,
     set_aside,
 )
-from counterfoil.storage.sealed_records import Listing
+from counterfoil.storage.sealed_records import SealedPublication
 
 _MARK_HALF_WRITTEN: Final = f"{CATALOG_MARK}.part"
 
@@ -212,7 +212,7 @@ class Publication:
         refuse_lost([self._held])
         self._begin()
         self._is_sealed = True
-        listing = Listing(self._store.catalog.log.catalog(), self.id, self.sources, tuple(segments))
+        listing = SealedPublication(self._store.catalog.log.catalog(), self.id, self.sources, tuple(segments))
         self._store.files.put(listing.path, sealed_records.encode(listing))
         self._paths.append(listing.path)
         self._store.files.sync(self._paths)

@@ -1,7 +1,12 @@
-"""The tables of catalog version 2, written out for good. Never edit this module: later versions are migrations.
+"""The tables of catalog version 2, written out for good: the same for SQLite and PostgreSQL.
 
-A catalog is made as version 2 and then migrated, so that a new one and an upgraded one cannot differ. `tables` is what
-the program uses today; a test holds it against what comes out of this module and all migrations.
+Times are whole microseconds since 1970 in UTC, JSON is text, ids have 64 bits and texts are ordered by their bytes, so
+that every engine stores and compares them alike. A revision is in force exactly while its `superseded_at` is null; a
+unique index allows one per dataset. Operations and clients name their partner, and operations and revisions name
+revisions, without a foreign key: what they point at may be removed or swept before they are.
+
+Never edit this module: a catalog is made as version 2 and then migrated, so that a new one and an upgraded one cannot
+differ. The first migration brings a module of today's tables; until then, these are what the program uses.
 """
 
 from __future__ import annotations
@@ -19,106 +24,130 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Text,
     TextClause,
     UniqueConstraint,
     text,
 )
 
-_ID: Final = BigInteger().with_variant(Integer(), "sqlite")
+from counterfoil.storage.column_types import Json, Moment
+
+_ID: Final = BigInteger().with_variant(Integer(), "sqlite")  # only an INTEGER is SQLite's row id, and that has 64 bits
 _TEXT: Final = String().with_variant(String(collation="C"), "postgresql")
-_METADATA: Final = MetaData()
+UNFINISHED: Final = text("state != 'committed'")
+TO_SWEEP: Final = text("superseded_at IS NOT NULL AND NOT swept")
+UNWRITTEN: Final = text("document != '{}'")
+_IN_FORCE: Final = text("superseded_at IS NULL")
 
 
 def _partial_index(name: str, column: str, where: TextClause, *, unique: bool = False) -> Index:
     return Index(name, column, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
+metadata = MetaData()
+
+
 def create(connection: Connection) -> None:
-    """Make the tables of version 2 in an empty database."""
-    _METADATA.create_all(connection)
+    """Make the tables in an empty database."""
+    metadata.create_all(connection)
 
 
-Table("meta", _METADATA, Column("key", _TEXT, primary_key=True), Column("value", _TEXT, nullable=False))
-Table(
+meta = Table("meta", metadata, Column("key", _TEXT, primary_key=True), Column("value", _TEXT, nullable=False))
+
+partners = Table(
     "partners",
-    _METADATA,
+    metadata,
     Column("tenant", _TEXT, primary_key=True),
-    Column("added_at", BigInteger, nullable=False),
+    Column("added_at", Moment, nullable=False),
 )
-Table(
+
+clients = Table(
     "clients",
-    _METADATA,
+    metadata,
     Column("id", _TEXT, primary_key=True),
     Column("partner", _TEXT, nullable=False, index=True),
     Column("name", _TEXT, nullable=False),
     Column("secret_sha256", _TEXT, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("revoked_at", BigInteger),
+    Column("created_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
 )
-Table(
+
+datasets = Table(
     "datasets",
-    _METADATA,
+    metadata,
     Column("id", _ID, primary_key=True),
     Column("kind", _TEXT, nullable=False),
     Column("partner", _TEXT, nullable=False),
     Column("invoice", _TEXT, nullable=False),
     Column("period", _TEXT, nullable=False),
     Column("currency", _TEXT, nullable=False),
+    # The number the last revision got. Not max(number): that one may have been swept, and no number comes twice.
     Column("last_number", BigInteger, nullable=False),
     UniqueConstraint("partner", "kind", "invoice", "period", "currency"),
     sqlite_autoincrement=True,
 )
-Table(
+
+# One row from the first file of a publication on. `state` is open, committed or condemned: only an open publication can
+# commit, and the files of a dead one are deleted only after it is condemned. `sources` says where its line items came
+# from.
+publications = Table(
     "publications",
-    _METADATA,
+    metadata,
     Column("id", _TEXT, primary_key=True),
     Column("state", _TEXT, nullable=False),
-    Column("began_at", BigInteger, nullable=False),
+    Column("began_at", Moment, nullable=False),
     Column("files", BigInteger, nullable=False),
-    Column("sources", Text, nullable=False),
-    _partial_index("publications_unfinished", "state", text("state != 'committed'")),
+    Column("sources", Json, nullable=False),
+    _partial_index("publications_unfinished", "state", UNFINISHED),
 )
-Table(
+
+revisions = Table(
     "revisions",
-    _METADATA,
+    metadata,
     Column("id", _TEXT, primary_key=True),
     Column("dataset_id", _ID, ForeignKey("datasets.id"), nullable=False),
     Column("number", BigInteger, nullable=False),
     Column("etag", _TEXT, nullable=False),
-    Column("contents", Text, nullable=False),
-    Column("published_at", BigInteger, nullable=False),
+    Column("contents", Json, nullable=False),
+    Column("published_at", Moment, nullable=False),
     Column("base_id", _TEXT),
-    Column("superseded_at", BigInteger),
+    Column("superseded_at", Moment),
+    # `billed` repeats what the dataset says, and `swept` says that its renderings were dropped as far as no other
+    # revision shares them: with both, a sweep looks only at what has come of age.
     Column("billed", Boolean, nullable=False),
     Column("swept", Boolean, nullable=False),
     Column("change", BigInteger, nullable=False, index=True),
     UniqueConstraint("dataset_id", "number"),
     Index("revisions_by_age", "billed", "superseded_at"),
-    _partial_index("revisions_to_sweep", "superseded_at", text("superseded_at IS NOT NULL AND NOT swept")),
-    _partial_index("one_revision_in_force", "dataset_id", text("superseded_at IS NULL"), unique=True),
+    _partial_index("revisions_to_sweep", "superseded_at", TO_SWEEP),
+    _partial_index("one_revision_in_force", "dataset_id", _IN_FORCE, unique=True),
 )
-Table(
+
+# Ids are never used again (sqlite_autoincrement): a reader may remember one for longer than its row lives.
+segments = Table(
     "segments",
-    _METADATA,
+    metadata,
     Column("id", _ID, primary_key=True),
+    # Nothing else repeats the name, and an index does: the engine's own check compares the two. A name that broke
+    # unnoticed would let the next publication of this segment be added to it instead of replacing it.
     Column("name", _TEXT, nullable=False, index=True),
     Column("publication", _TEXT, ForeignKey("publications.id"), nullable=False, index=True),
     Column("issuer", _TEXT, nullable=False),
-    Column("contents", Text, nullable=False),
-    Column("warnings", Text, nullable=False),
+    Column("contents", Json, nullable=False),
+    Column("warnings", Json, nullable=False),
     Column("rendered", Boolean, nullable=False),
     sqlite_autoincrement=True,
 )
-Table(
+
+revision_segments = Table(
     "revision_segments",
-    _METADATA,
+    metadata,
     Column("revision_id", _TEXT, ForeignKey("revisions.id"), primary_key=True),
     Column("segment_id", _ID, ForeignKey("segments.id"), primary_key=True, index=True),
 )
-Table(
+
+files = Table(
     "files",
-    _METADATA,
+    metadata,
     Column("id", _ID, primary_key=True),
     Column("segment_id", _ID, ForeignKey("segments.id"), nullable=False),
     Column("publication", _TEXT, ForeignKey("publications.id"), nullable=False, index=True),
@@ -132,9 +161,10 @@ Table(
     UniqueConstraint("segment_id", "rendering", "part"),
     sqlite_autoincrement=True,
 )
-Table(
+
+operations = Table(
     "operations",
-    _METADATA,
+    metadata,
     Column("id", _TEXT, primary_key=True),
     Column("manifest_id", _TEXT, nullable=False, unique=True),
     Column("partner", _TEXT, nullable=False),
@@ -144,19 +174,24 @@ Table(
     Column("currency", _TEXT, nullable=False),
     Column("attributes", _TEXT, nullable=False),
     Column("revision_id", _TEXT, index=True),
-    Column("created_at", BigInteger, nullable=False),
-    Column("ready_at", BigInteger, nullable=False),
-    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("created_at", Moment, nullable=False),
+    Column("ready_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False, index=True),
     Column("idempotency_key", _TEXT),
     Column("request_digest", _TEXT, nullable=False),
     UniqueConstraint("partner", "idempotency_key"),
     Index("operations_newest_first", "partner", "created_at", "id"),
 )
-Table(
+
+# Changes that must not be lost, each with a file of its own beside the files. A document is what that file is still to
+# hold, and empty once it does, see `change_log`.
+changes = Table(
     "changes",
-    _METADATA,
+    metadata,
     Column("counter", BigInteger, primary_key=True, autoincrement=False),
-    Column("document", Text, nullable=False),
-    _partial_index("changes_unwritten", "counter", text("document != '{}'")),
+    Column("document", Json, nullable=False),
+    _partial_index("changes_unwritten", "counter", UNWRITTEN),
 )
-Table("deletions", _METADATA, Column("path", _TEXT, primary_key=True))
+
+# Paths of files that the catalog has forgotten and that are still to be deleted.
+deletions = Table("deletions", metadata, Column("path", _TEXT, primary_key=True))
