@@ -21,7 +21,7 @@ GROUND = {
     "line_items",
     "lake_files",
     "errors",
-    "lifetimes",
+    "limits",
     "numbers",
     "periods",
     "model",
@@ -34,7 +34,7 @@ GROUND = {
 ALLOWED = {
     "disk": set[str](),
     "errors": set[str](),
-    "lifetimes": set[str](),
+    "limits": set[str](),
     "numbers": set[str](),
     "periods": {"errors"},
     "model": {"errors", "numbers", "periods"},

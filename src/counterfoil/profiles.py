@@ -21,8 +21,9 @@ from counterfoil.setting_values import (
     WrongValueError,
     did_you_mean,
     one_of,
+    optional,
     read_base_url,
-    read_optional_path,
+    read_path,
     read_url,
     read_value,
     refuse_unknown,
@@ -147,7 +148,7 @@ class Profile:
         None,
         "The folder below which pulls are kept, beside this file. Empty: `counterfoil-pulls/NAME` in the folder in "
         "which the command is started, wherever this file is.",
-        read_optional_path,
+        optional(read_path),
     )
     form: str = setting("blobs", "What a pull leaves there: `blobs`, `parquet`, `csv` or `xlsx`.", one_of(*FORMS))
     billed_due_days: int = setting(

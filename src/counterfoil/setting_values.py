@@ -11,11 +11,12 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from counterfoil.errors import UsageError, shortened
 
+T = TypeVar("T")
 PREFIX: Final = "COUNTERFOIL_"
 
 
@@ -41,9 +42,9 @@ def read_path(value: object) -> Path:
     return Path(value).expanduser()
 
 
-def read_optional_path(value: object) -> Path | None:
-    """Read a path; an empty text means none."""
-    return None if value == "" else read_path(value)
+def optional(read: Callable[[object], T]) -> Callable[[object], T | None]:
+    """Return a reader for which an empty text means none."""
+    return lambda value: None if value == "" else read(value)
 
 
 def whole_number(smallest: int, largest: int) -> Callable[[object], int]:
@@ -60,11 +61,6 @@ def whole_number(smallest: int, largest: int) -> Callable[[object], int]:
 
 
 read_port = whole_number(0, 65535)
-
-
-def read_optional_port(value: object) -> int | None:
-    """Read a port; an empty text means none."""
-    return None if value == "" else read_port(value)
 
 
 def read_url(value: object) -> str:
@@ -103,18 +99,19 @@ def one_of(*words: str) -> Callable[[object], str]:
     return read
 
 
-def setting(default: object, about: str, read: Callable[[object], object] = read_text, *, secret: bool = False) -> Any:
-    """Return a field with a default, the sentence that explains it, and how its value is read and checked."""
+def setting(default: T, about: str, read: Callable[[object], object] = read_text, *, secret: bool = False) -> T:
+    """Return the dataclass field of a setting: a sentence about it, and what reads and checks its value."""
     return field(default=default, repr=not secret, metadata={"about": about, "read": read})
 
 
-def read_value(known: Field[Any], value: object, origin: str) -> Any:
+def read_value(setting: Field[Any], value: object, origin: str) -> Any:
     """Read the value of a setting; raises UsageError that names the origin."""
     try:
-        return known.metadata["read"](value)
+        return setting.metadata["read"](value)
     except WrongValueError as wrong:
-        said = f", not {_shortened(value)}" if known.repr and not isinstance(wrong, NamedValueError) else ""
-        raise UsageError(f"{origin} {wrong}{said}.", remedy=remedy_for(origin, value)) from None
+        text = repr(str(value) if isinstance(value, Path) else value)
+        given = f", not {shortened(text, 60)}" if setting.repr and not isinstance(wrong, NamedValueError) else ""
+        raise UsageError(f"{origin} {wrong}{given}.", remedy=remedy_for(origin, value)) from None
 
 
 def remedy_for(origin: str, value: object) -> str:
@@ -137,8 +134,3 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for the known word nearest to `word`, or nothing."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
-
-
-def _shortened(value: object) -> str:
-    shown = repr(str(value) if isinstance(value, Path) else value)
-    return shortened(shown, 60)

@@ -21,10 +21,9 @@ from counterfoil.profiles import Profile, Profiles, read_profiles
 from counterfoil.setting_values import (
     PREFIX,
     did_you_mean,
+    optional,
     read_base_url,
     read_embedded_only,
-    read_optional_path,
-    read_optional_port,
     read_path,
     read_port,
     read_url,
@@ -52,14 +51,14 @@ class Settings:
     data: Path = setting(Path("counterfoil-data"), "The data folder: catalog, files, keys and locks.", read_path)
     database_url: str = setting("", "Where the catalog is. Empty: SQLite in the data folder.", read_embedded_only)
     files_url: str = setting("", "Where the sealed files are. Empty: in the data folder.", read_embedded_only)
-    engine_url: str = setting("", "What sorts and renders. Empty: DuckDB, in this process.", read_embedded_only)
+    engine_url: str = setting("", "What sorts and renders. Empty: this process.", read_embedded_only)
     host: str = setting("127.0.0.1", "The address that `serve` listens on.")
     port: int = setting(8080, "The port for http; 0 picks a free one.", read_port)
     https_port: int | None = setting(
-        None, "The port for https; 0 picks a free one. Empty: no https.", read_optional_port
+        None, "The port for https; 0 picks a free one. Empty: no https.", optional(read_port)
     )
-    tls_cert: Path | None = setting(None, "The certificate chain for https, as PEM.", read_optional_path)
-    tls_key: Path | None = setting(None, "The private key of that certificate, as PEM.", read_optional_path)
+    tls_cert: Path | None = setting(None, "The certificate chain for https, as PEM.", optional(read_path))
+    tls_key: Path | None = setting(None, "The private key of that certificate, as PEM.", optional(read_path))
     public_url: str = setting(
         "", "The URL that callers use, where it is not the one `serve` listens on: links use it.", read_base_url
     )

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from counterfoil import cli
 from counterfoil.cli.options import with_output, with_settings
-from counterfoil.cli.output import Output, OutputForm, counted, printable
+from counterfoil.cli.output import Headed, Output, OutputForm, counted, printable
 from counterfoil.errors import InputError, LockedError, UsageError
 from counterfoil.settings import Settings
 
@@ -42,7 +42,7 @@ def probe(word: str, settings: Settings, output: Output) -> None:
         click.get_current_context().exit(3)
     if word in raised:
         raise raised[word]
-    output.facts({"port": "Port"}, {"port": str(settings.port)})
+    output.facts({"port": str(settings.port)})
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +198,7 @@ def printed(form: OutputForm) -> tuple[Output, StringIO, StringIO]:
 
 def test_a_table_through_a_pipe_is_aligned_and_never_cut() -> None:
     output, stdout, _ = printed(OutputForm.TABLE)
-    output.rows({"name": "Name", "n": "Line items"}, [{"name": "x" * 300, "n": 1234}, {"name": "b\x1b", "n": 5}])
+    output.rows([{"name": "x" * 300, "lineItems": 1234}, {"name": "b\x1b", "lineItems": 5}])
     assert (
         stdout.getvalue()
         == f"{'Name':300}  Line items\n{'x' * 300}       1,234\n{'b' + chr(92) + 'x1b':300}           5\n"
@@ -207,7 +207,7 @@ def test_a_table_through_a_pipe_is_aligned_and_never_cut() -> None:
 
 def test_json_keeps_every_digit_of_an_amount_as_text() -> None:
     output, stdout, _ = printed(OutputForm.JSON)
-    output.rows({"totals": "Totals"}, [{"totals": TOTALS}])
+    output.rows([{"totals": TOTALS}])
     assert json.loads(stdout.getvalue()) == [
         {"totals": {"total": "0.1999968000511991808131", "lines": 1234567, "at": "2026-11-05T09:00:00Z"}}
     ]
@@ -215,7 +215,7 @@ def test_json_keeps_every_digit_of_an_amount_as_text() -> None:
 
 def test_facts_are_one_to_a_line_and_a_mapping_takes_one_for_each_entry() -> None:
     output, stdout, _ = printed(OutputForm.TABLE)
-    output.facts({"a": "Totals", "b": "In force", "c": "Note"}, {"a": TOTALS, "b": True, "c": None})
+    output.facts({"totals": TOTALS, "inForce": True, "c": Headed("Note", None)})
     assert stdout.getvalue() == (
         "Totals    total: 0.1999968000511991808131\n"
         "          lines: 1,234,567\n"
@@ -227,19 +227,19 @@ def test_facts_are_one_to_a_line_and_a_mapping_takes_one_for_each_entry() -> Non
 
 def test_nothing_to_list_is_said_on_stderr_and_is_an_empty_list_in_json() -> None:
     output, stdout, stderr = printed(OutputForm.TABLE)
-    output.rows({"a": "A"}, [], none="Nothing is published.")
+    output.rows([], none="Nothing is published.")
     assert (stdout.getvalue(), stderr.getvalue()) == ("", "Nothing is published.\n")
     output, stdout, stderr = printed(OutputForm.JSON)
-    output.rows({"a": "A"}, [], none="Nothing is published.")
+    output.rows([], none="Nothing is published.")
     assert (stdout.getvalue(), stderr.getvalue()) == ("[]\n", "")
 
 
 def test_progress_without_a_terminal_is_a_plain_line_now_and_then() -> None:
     output, stdout, stderr = printed(OutputForm.TABLE)
     ticks = iter([0.0, 1.0, 6.0, 6.0, 7.0])
-    with output.progress("Reading", 3_000, clock=lambda: next(ticks)) as progress:
+    with output.progress("Reading", 3_000, clock=lambda: next(ticks)) as advance:
         for _ in range(3):
-            progress.advance(1_000)
+            advance(1_000)
     assert (stdout.getvalue(), stderr.getvalue()) == ("", "Reading: 2,000 of 3,000\n")
 
 
@@ -247,7 +247,7 @@ def test_on_a_terminal_a_customers_name_is_no_markup_and_steers_nothing(monkeypa
     output, stdout, _ = printed(OutputForm.TABLE)
     monkeypatch.setattr(stdout, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "dumb")
-    output.rows({"name": "Name", "id": "Id"}, [{"name": "[red]Contoso[/red]\x1b[2J", "id": "0123456789" * 20}])
+    output.rows([{"name": "[red]Contoso[/red]\x1b[2J", "id": "0123456789" * 20}])
     assert r"[red]Contoso[/red]\x1b[2J" in stdout.getvalue()
     assert "0123456789" * 20 in stdout.getvalue()
     assert "\x1b" not in stdout.getvalue()
@@ -257,8 +257,8 @@ def test_progress_on_a_terminal_counts_and_leaves_the_screen_as_it_was(monkeypat
     output, stdout, stderr = printed(OutputForm.TABLE)
     monkeypatch.setattr(stderr, "isatty", lambda: True)
     for total in (None, 3_000):
-        with output.progress("Reading", total) as progress:
-            progress.advance(1_234)
+        with output.progress("Reading", total) as advance:
+            advance(1_234)
     assert stdout.getvalue() == ""
     assert "Reading 1,234 " in stderr.getvalue()
     assert "Reading 1,234 of 3,000" in stderr.getvalue()

@@ -10,7 +10,7 @@ from io import StringIO
 import pytest
 
 from counterfoil.cli.output import Output
-from counterfoil.cli.pull_display import Pace, displayed, said, share
+from counterfoil.cli.pull_display import Pace, displayed, share, written
 from counterfoil.client import Progress
 from tests.cli.pulling import INVOICE, House, run
 
@@ -41,13 +41,16 @@ class Terminal(StringIO):
     ],
 )
 def test_only_what_is_known_is_told(now: Progress, told: tuple[str, str]) -> None:
-    assert said(now) == told
+    assert written(now) == told
 
 
 def test_rate_and_time_left_are_told_in_words() -> None:
-    assert said(HALF, 84_312.4, 59.4) == ("2 of 4 blobs, 200.0 of 400.0 MB, 59 s left", "500,000 line items, 84,312/s")
-    assert said(HALF, 0, 61)[0].endswith("MB, 1 min 01 s left")
-    assert said(HALF, 0, 7_321)[0].endswith("MB, 2 h 02 min left")
+    assert written(HALF, 84_312.4, 59.4) == (
+        "2 of 4 blobs, 200.0 of 400.0 MB, 59 s left",
+        "500,000 line items, 84,312/s",
+    )
+    assert written(HALF, 0, 61)[0].endswith("MB, 1 min 01 s left")
+    assert written(HALF, 0, 7_321)[0].endswith("MB, 2 h 02 min left")
 
 
 def test_what_a_former_run_had_fetched_is_no_speed() -> None:

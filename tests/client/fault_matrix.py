@@ -28,7 +28,7 @@ from counterfoil.lake import text_name
 from counterfoil.model import Kind
 from counterfoil.testing import Server
 from counterfoil.testing.faults.fault_plan import Rule
-from tests.testing.fault_calls import NOW, PAGE_SIZE, publish
+from tests.testing.fault_calls import NOW, PAGE_SIZE, publish, recoverable
 
 USAGE: Final = table_of(Kind.USAGE)
 MOMENT: Final = datetime.fromisoformat(NOW)
@@ -190,7 +190,7 @@ def _not_to_fail(server: Server, rules: Sequence[Rule], failed: str) -> str:
     struck = server.struck()
     if not any(struck.values()) and not any(rule.fault.remakes for rule in rules):
         return f"failed, and nothing struck: {failed}"
-    if all(rule.recoverable or not struck[rule.fault.name] for rule in rules):
+    if all(recoverable(rule) or not struck[rule.fault.name] for rule in rules):
         return f"failed where a good client gets everything: {failed}"
     return ""
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from counterfoil.datasets.sweep import sweep
-from counterfoil.lifetimes import OPERATIONS_REMEMBERED
+from counterfoil.limits import OPERATIONS_REMEMBERED
 from counterfoil.periods import Clocks, utc_now
 from counterfoil.server.app import create_app
 from counterfoil.server.identity.signing_keys import mint_development_token
@@ -79,8 +79,8 @@ def served(data: Path) -> Iterator[Place]:
     clocks = Clocks(business=lambda: made.business, wall=lambda: made.wall)
     with open_service(Settings(data=data), clocks, development=True) as service, httpx.Client(timeout=60) as client:
         made = Place(service, "", client, utc_now(), now())
-        with running(create_app(service), [Endpoint("127.0.0.1", 0)], grace_s=1) as [bound]:
-            made.url = bound.url
+        with running(create_app(service), [Endpoint("127.0.0.1", 0)], grace_s=1) as [url]:
+            made.url = url
             yield made
 
 

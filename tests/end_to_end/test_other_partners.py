@@ -232,8 +232,8 @@ def test_credentials_of_one_partner_are_nothing_at_anothers_authority(tmp_path: 
             client, secret = catalog.add_client(partner, "tool", utc_now())
     with (
         open_service(settings, clocks, development=False) as service,
-        running(create_app(service), endpoints(service)[0]) as [bound],
-        httpx.Client(base_url=bound.url) as caller,
+        running(create_app(service), endpoints(service)[0]) as [url],
+        httpx.Client(base_url=url) as caller,
     ):
 
         def post(tenant: str, client_id: str, client_secret: str, form: str) -> Answer:

@@ -19,6 +19,7 @@ from counterfoil.periods import BillingPeriod, Clocks
 from counterfoil.server.app import create_app
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.audiences import Audiences
+from counterfoil.server.identity.authenticator import Authenticator, TokenBearer
 from counterfoil.server.identity.authority import Authority
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.server_parts import Service
@@ -46,17 +47,13 @@ def zipped(lines: bytes) -> bytes:
     return gzip.compress(lines, 1, mtime=0)
 
 
-@dataclass(frozen=True)
-class StubCaller:
-    """Whoever the token says."""
-
-    partner: str
-
-
-class StubAuthenticator:
+class StubAuthenticator(Authenticator):
     """Believes every token: it is the partner's tenant id, or `no-permission`."""
 
-    async def authenticate(self, authorization: str | None, *, api: str) -> StubCaller:
+    def __init__(self) -> None:
+        pass
+
+    async def authenticate(self, authorization: str | None, *, api: str) -> TokenBearer:
         """Return the caller that the token names."""
         assert api in {"graph", "partner-center"}
         if not authorization:
@@ -64,7 +61,7 @@ class StubAuthenticator:
         token = authorization.removeprefix("Bearer ")
         if token == "no-permission":
             raise ForbiddenError("Insufficient privileges to complete the operation.")
-        return StubCaller(token)
+        return TokenBearer(token, "")
 
 
 @dataclass
@@ -177,6 +174,6 @@ def serving(
         )
         for partner in (PARTNER, OTHER):
             catalog.add_partner(partner, NOW)
-        with running(create_app(service), [Endpoint(host, 0)], grace_s=1) as [bound]:
-            place.url = bound.url
+        with running(create_app(service), [Endpoint(host, 0)], grace_s=1) as [url]:
+            place.url = url
             yield place

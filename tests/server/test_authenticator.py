@@ -18,7 +18,19 @@ from counterfoil.server.identity.authenticator import Authenticator, TokenBearer
 from counterfoil.server.identity.signing_keys import AuthorityKeys, mint_development_token
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
-from tests.server.tokens import GRAPH, NOW, OWN, PARTNER, PARTNER_CENTER, STRANGER, Place, ask, refusal, sign
+from tests.server.tokens import (
+    GRAPH,
+    NOW,
+    OWN,
+    PARTNER,
+    PARTNER_CENTER,
+    STRANGER,
+    Place,
+    ask,
+    code_in_answer,
+    refusal,
+    sign,
+)
 
 
 def test_a_development_token_names_its_partner(door: Place) -> None:
@@ -140,7 +152,7 @@ def test_a_stranger_learns_nothing_of_who_is_served(door: Place) -> None:
     for _ in range(2):
         with pytest.raises(ForbiddenError) as caught:
             ask(door.authenticator(), token)
-        assert caught.value.code == "Authorization_RequestDenied"
+        assert code_in_answer(caught.value, "graph") == "Authorization_RequestDenied"
         told.add(caught.value.message)
         door.catalog.remove_partner(PARTNER) if door.catalog.has_partner(PARTNER) else None
     assert len(told) == 1
@@ -170,7 +182,7 @@ def test_the_permission_is_needed(door: Place, roles: Any, scp: Any, good: bool)
     for api, code in (("graph", "Authorization_RequestDenied"), ("partner-center", "2032")):
         with pytest.raises(ForbiddenError, match="Insufficient privileges") as caught:
             ask(door.authenticator(), token, api)
-        assert caught.value.code == code
+        assert code_in_answer(caught.value, api) == code
 
 
 def test_a_token_ends_a_minute_after_its_time_and_no_later(door: Place) -> None:

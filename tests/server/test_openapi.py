@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+from datetime import timedelta
+from importlib import metadata
+from itertools import product
 from typing import Any
 
 import pytest
 
+from counterfoil import limits
+from counterfoil.model import GUID_PATTERN, AttributeSet, Kind
 from counterfoil.server import health
 from counterfoil.server.app import routed
-from counterfoil.server.openapi import document
+from counterfoil.server.openapi import document, resolved
 from counterfoil.testing import Server
-from counterfoil.wire import v1
+from counterfoil.wire import blob_storage, graph, oauth, tokens, v1
 from counterfoil.wire.blob_storage import BlobPath
 from counterfoil.wire.graph_paths import EXPORT_ACTIONS
 from tests.server.serving import PARTNER, Place
 
 # What is answered and not documented: the document and its page themselves, and what only says that it is not served.
 UNDOCUMENTED = {"/openapi.json", "/docs"}
+JSON = "application/json"
 EXAMPLES = {"provider": "onetime", "invoicelineitemtype": "usagelineitems", "partner": PARTNER, "revision": "0" * 32}
 EXAMPLES |= {"attributes": "full", "name": "part-00000.json.gz"}
 
@@ -64,10 +71,58 @@ def test_every_reference_leads_somewhere_and_every_operation_has_one_id() -> Non
             return own.union(*map(references, within.values()))
         return set().union(*map(references, within)) if isinstance(within, list) else set()
 
-    schemas = {f"#/components/schemas/{name}" for name in described["components"]["schemas"]}
-    assert references(described["paths"]) == schemas
+    shared = {section: named for section, named in described["components"].items() if section != "securitySchemes"}
+    components = {f"#/components/{section}/{name}" for section, named in shared.items() for name in named}
+    assert references(described) == components
     operations = [operation for item in described["paths"].values() for operation in item.values()]
     assert len({each["operationId"] for each in operations}) == len(operations)
+
+
+def test_every_export_is_there_under_each_name_of_its_action() -> None:
+    paths = document()["paths"]
+    for version, kind, scope in product(graph.VERSIONS, Kind, ("billed", "unbilled")):
+        stem = f"/{version}/{graph.BILLING}/{kind}/{scope}"
+        assert all(f"{stem}/{action}" in paths for action in EXPORT_ACTIONS)
+
+
+def test_what_the_document_says_of_limits_and_words_is_what_the_code_enforces() -> None:
+    described = document()
+    components = described["components"]
+    parameters = {name: each["schema"] for name, each in components["parameters"].items()}
+    page = components["schemas"]["V1Page"]["properties"]
+    assert described["info"]["version"] == metadata.version("counterfoil")
+    assert page["items"]["maxItems"] == parameters["V1Size"]["default"] == limits.PAGE_LINE_ITEMS_MAX
+    assert set(re.findall(r"\d+", components["parameters"]["V1Size"]["description"])) == {
+        str(limits.PAGE_LINE_ITEMS_MAX)
+    }
+    assert parameters["IdempotencyKey"]["maxLength"] == graph.IDEMPOTENCY_KEY_LENGTH_MAX
+    assert parameters["MSContinuationToken"]["maxLength"] == tokens.CONTINUATION_LENGTH_MAX
+    assert components["parameters"]["MSContinuationToken"]["name"] == tokens.CONTINUATION_HEADER
+    assert parameters["BlobPartner"]["pattern"] == f"^{GUID_PATTERN}$"
+    assert parameters["BlobAttributes"]["enum"] == [*AttributeSet]
+    bodies = {name: body["content"][JSON]["schema"] for name, body in components["requestBodies"].items()}
+    assert all(body["properties"]["attributeSet"]["enum"] == [*AttributeSet] for body in bodies.values())
+    assert bodies["UnbilledExport"]["properties"]["billingPeriod"]["enum"] == [*graph.Period]
+    for path, item in described["paths"].items():
+        if path.startswith("/v1/"):
+            headers = set(item["get"]["responses"]["200"]["headers"])
+            assert headers == {v1.ETAG_HEADER, v1.LINE_ITEM_COUNT_HEADER, v1.TOTALS_HEADER}
+        if path.startswith("/blobs/"):
+            taken = {resolved(described, each)["name"] for each in item["get"]["parameters"]}
+            assert taken.issuperset(tokens.LINK_PARAMETERS)
+        if path.endswith("/token"):
+            assert [*item["post"]["requestBody"]["content"]] == [oauth.FORM_TYPE]
+    for name, media_type in {
+        "BlobOk": blob_storage.CONTENT_TYPE,
+        "BlobForbidden": blob_storage.XML_CONTENT_TYPE,
+    }.items():
+        assert [*components["responses"][name]["content"]] == [media_type]
+
+
+def test_every_number_of_hours_is_the_lifetime_of_an_operation() -> None:
+    hours = re.findall(r"(\d+) hours", json.dumps(document()))
+    assert {timedelta(hours=int(each)) for each in hours} == {limits.OPERATION}
+    assert len(hours) > 4
 
 
 def test_document_and_page_are_made_once_however_often_they_are_asked_for(

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from counterfoil.errors import ForbiddenError, UnauthenticatedError, UnavailableError, UsageError
 from counterfoil.periods import Clocks
 from counterfoil.server.identity.audiences import Audiences
-from counterfoil.server.identity.authenticator import Authenticator, OutsideIssuer, TokenBearer
+from counterfoil.server.identity.authenticator import Authenticator, TokenBearer
 from counterfoil.server.identity.jwks import COOL_DOWN_S, FRESH_S, KEPT_S, IssuerKeys
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.settings import Settings
@@ -110,7 +110,7 @@ def authenticator(tmp_path: Path, provider: Provider, clock: Clock) -> Iterator[
             Clocks(wall=clock),
             AuthorityKeys(tmp_path, development=False),
             Audiences.from_setting(OWN, development=False),
-            OutsideIssuer(ISSUER, IssuerKeys(ISSUER, f"{provider.url}/keys", clock)),
+            IssuerKeys(ISSUER, f"{provider.url}/keys", clock),
         )
 
 

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from counterfoil.errors import UnavailableError
 from counterfoil.model import Rendering
-from counterfoil.server.openapi import v1_paths
+from counterfoil.server.openapi import resolved
 from counterfoil.storage.v1_blocks import BlockFile
 from tests.server.serving import Place, StubAuthenticator, serving
 from tests.server.v1_walks import (
@@ -244,11 +244,11 @@ def test_a_revision_whose_files_are_not_all_there_is_not_walked(
 def test_every_status_is_documented_and_both_forms_are_there(served_v1: Place) -> None:
     document = served_v1.client.get(f"{served_v1.url}/openapi.json").json()
     mine = {path: item for path, item in document["paths"].items() if path.startswith("/v1/")}
-    assert mine == json.loads(json.dumps(v1_paths()))
     assert len(mine) == 2
     for item in mine.values():
         assert set(item) == {"get"}
         responses = set(item["get"]["responses"])
         assert responses == {"200", "400", "401", "403", "404", "405", "406", "413", "429", "500", "501", "503"}
-        in_path = [one["name"] for one in item["get"]["parameters"] if one["in"] == "path"]
+        parameters = [resolved(document, one) for one in item["get"]["parameters"]]
+        in_path = [one["name"] for one in parameters if one["in"] == "path"]
         assert in_path in ([], ["provider", "invoicelineitemtype"])

@@ -191,8 +191,8 @@ def _another_node(place: Place) -> V1App:
 def test_a_walk_goes_on_at_another_node_and_after_a_restart(published: Place) -> None:
     token = page(published).json()["continuationToken"]
     here = page(published, token=token).content
-    with running(_another_node(published), [Endpoint("127.0.0.1", 0)], grace_s=1) as [bound]:
-        there = published.get(f"{bound.url}{LINE_ITEMS}?{USAGE}", **{"MS-ContinuationToken": token})
+    with running(_another_node(published), [Endpoint("127.0.0.1", 0)], grace_s=1) as [url]:
+        there = published.get(f"{url}{LINE_ITEMS}?{USAGE}", **{"MS-ContinuationToken": token})
     assert there.content == here
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -30,16 +31,17 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def test_port_0_is_told_and_served_and_let_go(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO), running(hello, [Endpoint("127.0.0.1", 0)]) as [bound]:
-        assert bound.port != 0
-        assert bound.url == f"http://127.0.0.1:{bound.port}"
-        answer = httpx.get(bound.url)
+    with caplog.at_level(logging.INFO), running(hello, [Endpoint("127.0.0.1", 0)]) as [url]:
+        port = urlsplit(url).port
+        assert port
+        assert url == f"http://127.0.0.1:{port}"
+        answer = httpx.get(url)
         assert answer.text == "http"
         assert "server" not in answer.headers
-        with pytest.raises(UsageError, match="`port`"), running(hello, [Endpoint("127.0.0.1", bound.port)]):
+        with pytest.raises(UsageError, match="`port`"), running(hello, [Endpoint("127.0.0.1", port)]):
             pass
     with pytest.raises(httpx.ConnectError):
-        httpx.get(bound.url)
+        httpx.get(url)
     assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
 
 
@@ -53,9 +55,9 @@ def test_http_and_https_at_once(tmp_path: Path) -> None:
     context = ssl.create_default_context()
     authority.configure_trust(context)
     with running(hello, endpoints) as [plain, secure]:
-        assert (plain.scheme, secure.scheme) == ("http", "https")
-        assert httpx.get(plain.url).text == "http"
-        assert httpx.get(secure.url, verify=context).text == "https"
+        assert (urlsplit(plain).scheme, urlsplit(secure).scheme) == ("http", "https")
+        assert httpx.get(plain).text == "http"
+        assert httpx.get(secure, verify=context).text == "https"
 
 
 def test_a_bad_certificate_or_address_is_told_in_a_sentence(tmp_path: Path) -> None:
@@ -72,9 +74,9 @@ def test_a_bad_certificate_or_address_is_told_in_a_sentence(tmp_path: Path) -> N
 def test_an_address_of_version_6_is_written_in_brackets() -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
-    with running(hello, [Endpoint("::1", 0)]) as [bound]:
-        assert bound.url == f"http://[::1]:{bound.port}"
-        assert httpx.get(bound.url).text == "http"
+    with running(hello, [Endpoint("::1", 0)]) as [url]:
+        assert url == f"http://[::1]:{urlsplit(url).port}"
+        assert httpx.get(url).text == "http"
 
 
 def test_stopping_lets_a_running_answer_end() -> None:
@@ -86,8 +88,8 @@ def test_stopping_lets_a_running_answer_end() -> None:
         await hello(scope, receive, send)
 
     answers: list[str] = []
-    with running(slow, [Endpoint("127.0.0.1", 0)]) as [bound]:
-        caller = threading.Thread(target=lambda: answers.append(httpx.get(bound.url, timeout=20).text))
+    with running(slow, [Endpoint("127.0.0.1", 0)]) as [url]:
+        caller = threading.Thread(target=lambda: answers.append(httpx.get(url, timeout=20).text))
         caller.start()
         assert begun.wait(10)
         threading.Timer(0.3, finish.set).start()
@@ -98,7 +100,7 @@ def test_stopping_lets_a_running_answer_end() -> None:
 PROGRAM = """
 from counterfoil.server.web_server import Endpoint, WebServer
 async def app(scope, receive, send): ...
-WebServer(app, [Endpoint("127.0.0.1", 0), Endpoint("127.0.0.1", 0)]).run(lambda bound: print(*bound, flush=True))
+WebServer(app, [Endpoint("127.0.0.1", 0), Endpoint("127.0.0.1", 0)], lambda urls: print(*urls, flush=True)).run()
 print("ended")
 """
 
@@ -110,7 +112,7 @@ def test_a_signal_ends_it_well(number: signal.Signals) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        assert process.stdout.readline().startswith("Bound(")
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
         process.send_signal(number)
         assert process.stdout.read() == "ended\n"
         assert process.stderr.read() == ""

@@ -106,9 +106,9 @@ def serving(data: Path, *, development: bool = True) -> Iterator[Served]:
     settings = Settings(data=data, public_url=SOURCE)
     with (
         open_service(settings, clocks, development=development) as service,
-        running(create_app(service), [Endpoint("127.0.0.1", 0)], grace_s=1) as [bound],
+        running(create_app(service), [Endpoint("127.0.0.1", 0)], grace_s=1) as [url],
     ):
-        transport = RoutedTransport(int(bound.url.rpartition(":")[2]))
+        transport = RoutedTransport(int(url.rpartition(":")[2]))
         try:
             yield Served(service, transport)
         finally:

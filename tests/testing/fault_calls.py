@@ -14,7 +14,8 @@ from counterfoil.generator import generate
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
 from counterfoil.testing import Server
-from counterfoil.testing.faults.fault import Route
+from counterfoil.testing.faults.fault import ClientOutcome, Route
+from counterfoil.testing.faults.fault_plan import Rule
 
 NOW = "2026-11-21T12:00Z"
 BILLING = "/v1.0/reports/partners/billing"
@@ -113,3 +114,9 @@ class Calls:
         body = self.client.get(self.blob_url(number, manifest)).content
         texts = gzip.decompress(body).removeprefix(b"\xef\xbb\xbf").split(b"\n")
         return [msgspec.json.decode(line, type=dict[str, msgspec.Raw]) for line in texts if line.strip()]
+
+
+def recoverable(rule: Rule) -> bool:
+    """Whether a good client gets everything all the same."""
+    too_often = rule.fault.uses_retry and (rule.times is None or rule.times > rule.fault.survived)
+    return rule.fault.outcome is ClientOutcome.RECOVERS and not too_often

@@ -12,7 +12,7 @@ import pytest
 from counterfoil.errors import UsageError
 from counterfoil.testing.faults.fault import ClientOutcome, Route
 from counterfoil.testing.faults.fault_plan import BY_NAME, FAULTS, drawn, plan_of, read_plan, rule_of
-from tests.testing.fault_calls import Calls
+from tests.testing.fault_calls import Calls, recoverable
 
 
 def statuses(calls: Calls, *routes: Route) -> list[int]:
@@ -146,18 +146,18 @@ def test_a_seed_draws_the_same_mixture_again_and_what_it_prints_is_that_plan() -
 def test_mixtures_draw_every_fault_and_ask_no_good_client_for_too_much() -> None:
     plans = [drawn(seed) for seed in range(2_000)]
     assert {rule.fault.name for plan in plans for rule in plan.rules} == BY_NAME.keys()
-    assert 0.4 < sum(plan.recoverable for plan in plans) / len(plans) < 0.8
+    assert 0.4 < sum(all(map(recoverable, plan.rules)) for plan in plans) / len(plans) < 0.8
     for plan in plans:
         assert 1 <= len(plan.rules) <= 4
-        assert sum(rule.times or 0 for rule in plan.rules if rule.fault.patience) <= 4
-        assert all(rule.times for rule in plan.rules if rule.fault.patience and rule.recoverable)
+        assert sum(rule.times or 0 for rule in plan.rules if rule.fault.uses_retry) <= 4
+        assert all(rule.times for rule in plan.rules if rule.fault.uses_retry and recoverable(rule))
 
 
 def test_a_fault_without_end_is_not_recoverable_from() -> None:
-    assert rule_of("throttled", {}).recoverable
-    assert not rule_of("throttled", {"times": None}).recoverable
-    assert not rule_of("link-expired", {"times": 2}).recoverable, "a link that was just renewed is good, or never"
-    assert rule_of("quoted-numbers", {}).recoverable
+    assert recoverable(rule_of("throttled", {}))
+    assert not recoverable(rule_of("throttled", {"times": None}))
+    assert not recoverable(rule_of("link-expired", {"times": 2})), "a link that was just renewed is good, or never"
+    assert recoverable(rule_of("quoted-numbers", {}))
     assert BY_NAME["page-looping"].outcome is ClientOutcome.FAILS
 
 

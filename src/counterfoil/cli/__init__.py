@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from counterfoil.cli.options import Invocation, NamedPath
-from counterfoil.cli.output import Output, OutputForm
+from counterfoil.cli.output import Output, OutputForm, leave_standard_output
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.settings import did_you_mean
 
@@ -194,7 +194,7 @@ def _report(error: BaseException, invocation: Invocation) -> int:
             output.error(error)
             return error.exit_code
         case OSError() if error.errno == errno.EPIPE:
-            _leave_stdout_alone()
+            leave_standard_output()
         case _:
             output.error(_unexpected(error, invocation))
     return 1
@@ -234,8 +234,3 @@ def _refuse_closed_output() -> None:
     """Without a standard output (`>&-`), Python loses what is printed, and says nothing."""
     if sys.stdout is None:
         raise UsageError("Standard output is closed.", remedy="To do without it, write: > /dev/null")
-
-
-def _leave_stdout_alone() -> None:
-    """The reader went away (`| head`): nothing more can be written, and Python must not try at its end."""
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - it lives as long as the process

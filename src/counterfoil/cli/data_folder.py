@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from counterfoil.cli.output import Output, ProgressCounter
+from counterfoil.cli.output import Output
 from counterfoil.datasets.publishing import DataFolder
 from counterfoil.datasets.sweep import sweep
 from counterfoil.errors import CounterfoilError
@@ -35,16 +35,16 @@ def sweep_after_publishing(data_folder: DataFolder, output: Output) -> None:
 def progress_of(output: Output) -> Iterator[Callable[[str, int], None]]:
     """Show how many line items are done; each stage, such as reading, has its own count."""
     with ExitStack() as shown:
-        bars: dict[str, ProgressCounter] = {}
-        last: dict[str, int] = {}
+        current, last = "", 0
+        advance: Callable[[int], None]
 
         def report(stage: str, count: int) -> None:
-            if stage not in bars:
+            nonlocal current, last, advance
+            if stage != current:
                 shown.close()
-                bars.clear()
-                last.clear()
-                bars[stage] = shown.enter_context(output.progress(f"{stage.capitalize()} line items"))
-            bars[stage].advance(max(0, count - last.get(stage, 0)))
-            last[stage] = count
+                current, last = stage, 0
+                advance = shown.enter_context(output.progress(f"{stage.capitalize()} line items"))
+            advance(max(0, count - last))
+            last = count
 
         yield report

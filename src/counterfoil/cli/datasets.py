@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
 import click
 
 from counterfoil.cli.data_folder import open_data_folder, progress_of
-from counterfoil.cli.options import with_output, with_settings
+from counterfoil.cli.options import KINDS, with_output, with_settings
 from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.datasets import restore as restoring
 from counterfoil.datasets.verify import verify as verify_all
@@ -15,27 +19,23 @@ from counterfoil.periods import BillingPeriod
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog_rows import Revision, Segment
 
-_REVISION_HEADINGS = {
-    "revision": "Revision",
-    "inForce": "In force",
-    "published": "Published",
-    "superseded": "Superseded",
-    "lineItems": "Line items",
-    "currency": "Currency",
-    "totals": "Totals",
-    "eTag": "eTag",
-}
-_LIST_HEADINGS = {
-    "kind": "Kind",
-    "partner": "Partner",
-    "scope": "Scope",
-    "lineItems": "Line items",
-    "published": "Published",
-    "revision": "Revision",
-}
+R = TypeVar("R")
 
 
-@click.command("list", short_help="List what is published.")
+def with_dataset(function: Callable[..., R], *, required: bool) -> Callable[..., R]:
+    """Add the options that identify a dataset; `_dataset` reads them."""
+    for option in (
+        click.option("--currency", metavar="CCC", help="The dataset's currency."),
+        click.option("--period", metavar="YYYY-MM", help="The dataset's month."),
+        click.option("--invoice", metavar="ID", help="The dataset's invoice."),
+        click.option("--kind", type=KINDS, required=required, help="The dataset's kind."),
+        click.option("--partner", metavar="TENANT", required=required, help="The dataset's partner."),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command("list")
 @click.option("--partner", metavar="TENANT", help="Only this partner's datasets.")
 @with_output
 @with_settings()
@@ -55,16 +55,12 @@ def list_datasets(*, partner: str | None, settings: Settings, output: Output) ->
         for dataset, revision in found
     ]
     what = "for this partner. `counterfoil list` shows all" if partner else "yet. `counterfoil publish FILE` publishes"
-    output.rows(_LIST_HEADINGS, rows, none=f"Nothing is published {what}.")
+    output.rows(rows, none=f"Nothing is published {what}.")
 
 
-@click.command(short_help="Show one revision, or all of a dataset.")
+@click.command()
 @click.argument("revision", required=False)
-@click.option("--partner", metavar="TENANT", help="The dataset's partner.")
-@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="The dataset's kind.")
-@click.option("--invoice", metavar="ID", help="The dataset's invoice.")
-@click.option("--period", metavar="YYYY-MM", help="The dataset's month.")
-@click.option("--currency", metavar="CCC", help="The dataset's currency.")
+@partial(with_dataset, required=False)
 @with_output
 @with_settings()
 def show(*, revision: str | None, settings: Settings, output: Output, **named: str | None) -> None:
@@ -76,23 +72,17 @@ def show(*, revision: str | None, settings: Settings, output: Output, **named: s
         if revision is not None:
             found = data_folder.catalog.find_revision(revision)
             segments = data_folder.catalog.segments(found.id)
-            output.facts(
-                {"dataset": "Dataset", **_REVISION_HEADINGS, "segments": "Segments"},
-                {
-                    "dataset": str(found.dataset),
-                    **_facts(found, output.form),
-                    "segments": [_segment(each, output.form) for each in segments],
-                },
-            )
+            listed = [_segment(each, output.form) for each in segments]
+            output.facts({"dataset": str(found.dataset), **_facts(found), "segments": listed})
             return
         dataset = _dataset(named)
         revisions = data_folder.catalog.revisions(dataset)
     if not revisions:
         raise MissingError(f"There is no {dataset} here.", remedy="`counterfoil list` shows what there is.")
-    output.rows(_REVISION_HEADINGS, [_facts(each, output.form) for each in revisions])
+    output.rows([_facts(each) for each in revisions])
 
 
-@click.command(short_help="Recompute every count, sum and hash.")
+@click.command()
 @with_output
 @with_settings()
 def verify(*, settings: Settings, output: Output) -> None:
@@ -103,8 +93,7 @@ def verify(*, settings: Settings, output: Output) -> None:
     with progress_of(output) as report, open_data_folder(settings) as data_folder:
         seen, faults = verify_all(data_folder.store, report)
     if output.form is OutputForm.JSON or faults:
-        rows = [{"where": fault.where, "fault": fault.what} for fault in faults]
-        output.rows({"where": "Where", "fault": "Fault"}, rows)
+        output.rows([{"where": fault.where, "fault": fault.what} for fault in faults])
     if faults:
         raise DamagedError(
             f"{counted(len(faults), 'fault')} {'was' if len(faults) == 1 else 'were'} found.",
@@ -118,7 +107,7 @@ def verify(*, settings: Settings, output: Output) -> None:
     )
 
 
-@click.command(short_help="Put an older revision in force.")
+@click.command()
 @click.argument("revision")
 @with_output
 @with_settings()
@@ -130,17 +119,11 @@ def restore(*, revision: str, settings: Settings, output: Output) -> None:
             output.note("It was in force already; nothing was changed.")
         restoring.restore(data_folder, found)
         found = data_folder.catalog.find_revision(found.id)
-    output.facts(
-        {"dataset": "Dataset", **_REVISION_HEADINGS}, {"dataset": str(found.dataset), **_facts(found, output.form)}
-    )
+    output.facts({"dataset": str(found.dataset), **_facts(found)})
 
 
-@click.command(short_help="Take a dataset out of force.")
-@click.option("--partner", metavar="TENANT", required=True, help="The dataset's partner.")
-@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), required=True, help="The dataset's kind.")
-@click.option("--invoice", metavar="ID", help="The dataset's invoice.")
-@click.option("--period", metavar="YYYY-MM", help="The dataset's month.")
-@click.option("--currency", metavar="CCC", help="The dataset's currency.")
+@click.command()
+@partial(with_dataset, required=True)
 @with_output
 @with_settings()
 def withdraw(*, settings: Settings, output: Output, **named: str | None) -> None:
@@ -166,8 +149,7 @@ def _dataset(named: dict[str, str | None]) -> Dataset:
     return Dataset(Kind(kind), tenant_id(partner), scope)
 
 
-def _facts(revision: Revision, form: OutputForm) -> dict[str, object]:
-    totals = revision.contents.plain_totals()
+def _facts(revision: Revision) -> dict[str, object]:
     return {
         "revision": revision.id,
         "inForce": revision.in_force,
@@ -175,7 +157,7 @@ def _facts(revision: Revision, form: OutputForm) -> dict[str, object]:
         "superseded": revision.superseded_at,
         "lineItems": revision.contents.line_items,
         "currency": revision.contents.currency,
-        "totals": totals if form is OutputForm.JSON else " ".join(f"{name} {text}" for name, text in totals.items()),
+        "totals": revision.contents.plain_totals(),
         "eTag": revision.etag,
     }
 

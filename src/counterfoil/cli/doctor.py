@@ -24,7 +24,7 @@ from counterfoil.settings import Settings
 ROOM_BYTES_MIN = 1 << 30
 
 
-@click.command(short_help="Say what is wrong with a set-up or a source, and how to fix it.")
+@click.command()
 @click.argument("source", required=False, metavar="[PROFILE|URL]")
 @with_token
 @with_output
@@ -48,7 +48,7 @@ def doctor(*, source: str | None, token: str | None, settings: Settings, output:
         {"about": each.about, "health": each.health.value, "told": each.told, "remedy": each.remedy}
         for each in findings
     ]
-    output.rows({"about": "What", "health": "Health", "told": "Finding", "remedy": "What to do"}, rows)
+    output.rows(rows, headings={"about": "What", "told": "Finding", "remedy": "What to do"})
     bad = sum(finding.health is Health.BAD for finding in findings)
     if bad:
         raise CounterfoilError(f"Bad findings: {bad} of {len(findings)}.", remedy="Each finding says what to do.")

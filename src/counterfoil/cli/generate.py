@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
+from counterfoil.cli.options import KINDS
+from counterfoil.cli.output import leave_standard_output
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
 
 _PROGRESS_LINE_ITEMS = 250_000
 
-_HELP = """Write realistic line items, always the same ones.
 
-The line items are invented, in Microsoft Graph's spelling, one JSON object a line. The same options give the same
-bytes, today and next year: the clock is never read. The first 64 line items hold every special case (names in many
-scripts, tiny and huge amounts, credits, pairs of additions and removals, refunds, late charges, identical twins),
-so that even a small file puts a program to the test. Both kinds, and all months, of one partner and seed tell of
-the same customers.
-
-\b
-An invoice, ready to publish:
-  counterfoil generate --kind reconciliation --line-items 1000 \\
-      --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --invoice G016907411 -o invoice.jsonl.gz
-
-\b
-A look at a month of usage, not yet invoiced:
-  counterfoil generate --kind usage --line-items 64 \\
-      --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --period 2026-10 --currency USD | head -n 3
-"""
-
-
-@click.command(help=_HELP, short_help="Write realistic line items, always the same ones.")
-@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), required=True, help="What to generate.")
+@click.command()
+@click.option("--kind", type=KINDS, required=True, help="What to generate.")
 @click.option("--line-items", type=int, required=True, metavar="N", help="How many; any number, in flat memory.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other customers and charges.")
 @click.option("--partner", required=True, metavar="TENANT", help="The PartnerId of all line items, a GUID.")
@@ -64,7 +44,24 @@ def generate(
     resellers: int,
     out: str,
 ) -> None:
-    """Parse, make the chunks, write them."""
+    """Write realistic line items, always the same ones.
+
+    The line items are invented, in Microsoft Graph's spelling, one JSON object a line. The same options give the same
+    bytes, today and next year: the clock is never read. The first 64 line items hold every special case (names in many
+    scripts, tiny and huge amounts, credits, pairs of additions and removals, refunds, late charges, identical twins),
+    so that even a small file puts a program to the test. Both kinds, and all months, of one partner and seed tell of
+    the same customers.
+
+    \b
+    An invoice, ready to publish:
+      counterfoil generate --kind reconciliation --line-items 1000 \\
+          --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --invoice G016907411 -o invoice.jsonl.gz
+
+    \b
+    A look at a month of usage, not yet invoiced:
+      counterfoil generate --kind usage --line-items 64 \\
+          --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --period 2026-10 --currency USD | head -n 3
+    """
     # Imported here, so that `--help` of the whole program stays quick.
     from counterfoil.generator import generate as line_items_of
     from counterfoil.generator import write
@@ -81,12 +78,12 @@ def generate(
         resellers=resellers,
     )
     try:
-        write(chunks, _target(out), _reporter(line_items))
+        write(chunks, sys.stdout.buffer if out == "-" else Path(out), _reporter(line_items))
     except BrokenPipeError:
-        _abandon_standard_output()  # the reader (`head`, say) has enough
+        leave_standard_output()  # the reader (`head`, say) has enough
     except CounterfoilError:
         if out == "-":
-            _abandon_standard_output()
+            leave_standard_output()
         raise
 
 
@@ -98,16 +95,6 @@ def _scope(invoice: str | None, period: str | None, currency: str | None) -> Sco
     if invoice is not None:
         return Scope.billed(invoice)
     return Scope.unbilled(BillingPeriod.parse(period or ""), currency or "EUR")
-
-
-def _target(out: str) -> Path | BinaryIO:
-    return sys.stdout.buffer if out == "-" else Path(out)
-
-
-def _abandon_standard_output() -> None:
-    """Let what is still buffered go nowhere: at its end the interpreter would try, and complain, again."""
-    with suppress(OSError):  # a test's standard output is not a real file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _reporter(line_items: int) -> Callable[[int], None]:

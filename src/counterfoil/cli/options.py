@@ -15,14 +15,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TextIO, TypeVar
+from typing import Final, ParamSpec, TextIO, TypeVar
 
 import click
 
 from counterfoil.cli.output import Output, OutputForm, as_option
 from counterfoil.errors import UsageError
+from counterfoil.model import Kind
 from counterfoil.settings import Settings
 
+KINDS: Final = click.Choice([kind.value for kind in Kind])
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -90,7 +92,7 @@ def with_wait(default_s: float) -> Callable[[Callable[P, R]], Callable[P, R]]:
         "wait_s",
         metavar="SECONDS",
         type=click.FloatRange(min=0),
-        callback=_refuse_nan,
+        callback=refuse_nan,
         default=default_s,
         show_default=True,
         help="How long an export may take.",
@@ -133,9 +135,10 @@ def current_output() -> Output:
     return invocation().output or Output()
 
 
-def _refuse_nan(_: click.Context, __: click.Parameter, seconds: float) -> float:
-    if math.isnan(seconds):  # no range refuses it: it compares with nothing
-        raise UsageError("--wait is not a number of seconds.", remedy="Give 0 or more.")
+def refuse_nan(_: click.Context, option: click.Parameter, seconds: float) -> float:
+    """Return the value of an option, as click's callback; raises UsageError for what no range refuses."""
+    if math.isnan(seconds):  # it compares with nothing
+        raise UsageError(f"{option.opts[0]} is not a number of seconds.", remedy="Give 0 or more.")
     return seconds
 
 

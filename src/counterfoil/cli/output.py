@@ -8,16 +8,18 @@ never cut to a width.
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from pathlib import Path
-from typing import Final, Protocol, TextIO
+from types import MappingProxyType
+from typing import Final, TextIO
 
 import click
 
@@ -27,6 +29,8 @@ from counterfoil.periods import timestamp
 
 PLAIN_PROGRESS_EVERY_S: Final = 5.0
 MESSAGE_CHARACTERS_MAX: Final = 2_000
+NO_HEADINGS: Final[Mapping[str, str]] = MappingProxyType({})
+_INNER_CAPITAL: Final = re.compile(r"(?<=[a-z])[A-Z]")
 # Options whose name is not the parameter's.
 _OPTION_NAMES: Final = {"attributes": "attribute-set", "form": "format", "wait_s_max": "wait"}
 
@@ -38,43 +42,59 @@ class OutputForm(StrEnum):
     JSON = "json"
 
 
-class ProgressCounter(Protocol):
-    """Receives the progress of a piece of work."""
+@dataclass(frozen=True, slots=True)
+class Headed:
+    """A value whose heading is not its name in JSON."""
 
-    def advance(self, count: int) -> None:
-        """Note that `count` more are done."""
+    heading: str
+    value: object
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
     """Where a command's data and remarks go.
 
-    Columns and facts are given as a mapping from the name used in JSON to the heading used in a table.
+    Values are given by their names in JSON. The heading in a table is that name in words (`lineItems`: Line items),
+    unless another is given.
     """
 
     form: OutputForm = OutputForm.TABLE
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
 
-    def rows(self, columns: Mapping[str, str], rows: Iterable[Mapping[str, object]], *, none: str = "") -> None:
-        """Print many things of one sort. `none` is the note to print if there are none (the data is then empty)."""
-        listed = list(rows)
+    def rows(
+        self,
+        rows: Sequence[Mapping[str, object]],
+        *,
+        headings: Mapping[str, str] = NO_HEADINGS,
+        only_json: Collection[str] = (),
+        none: str = "",
+    ) -> None:
+        """Print many things of one sort. `none` is the note to print if there are none (the data is then empty).
+
+        What is named in `only_json` has no column in a table.
+        """
         if self.form is OutputForm.JSON:
-            self._print_json([{name: _for_json(row[name]) for name in columns} for row in listed])
-        elif listed:
-            cells = [[row[name] for name in columns] for row in listed]
-            self._print_table(list(columns.values()), cells)
+            self._print_json(rows)
+        elif rows:
+            columns = [name for name in rows[0] if name not in only_json]
+            cells = [[row[name] for name in columns] for row in rows]
+            self._print_table([headings.get(name) or _heading(name) for name in columns], cells)
         elif none:
             self.note(none)
 
-    def facts(self, headings: Mapping[str, str], values: Mapping[str, object]) -> None:
-        """Print what there is to say about one thing."""
+    def facts(self, values: Mapping[str, object]) -> None:
+        """Print what there is to say about one thing. A value may be a `Headed` one."""
+        facts = {
+            name: value if isinstance(value, Headed) else Headed(_heading(name), value)
+            for name, value in values.items()
+        }
         if self.form is OutputForm.JSON:
-            self._print_json({name: _for_json(values[name]) for name in headings})
+            self._print_json({name: fact.value for name, fact in facts.items()})
             return
-        width = max(map(len, headings.values()), default=0)
-        for name, heading in headings.items():
-            first, *more = _lines(values[name])
+        lines = {fact.heading: _lines(fact.value) for fact in facts.values()}
+        width = max(map(len, lines), default=0)
+        for heading, (first, *more) in lines.items():
             self._print(f"{heading.ljust(width)}  {first}".rstrip())
             for line in more:
                 self._print(f"{'':{width}}  {line}")
@@ -115,10 +135,10 @@ class Output:
     @contextmanager
     def progress(
         self, what: str, total: int | None = None, *, clock: Callable[[], float] = time.monotonic
-    ) -> Iterator[ProgressCounter]:
-        """Show progress: a bar on a terminal, otherwise a plain line now and then."""
+    ) -> Iterator[Callable[[int], None]]:
+        """Show progress: a bar on a terminal, otherwise a plain line now and then. Yields what counts work as done."""
         if not self.stderr.isatty():
-            yield _PlainProgress(self, what, total, clock)
+            yield self._plain_progress(what, total, clock)
             return
         from rich.console import Console
         from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -129,13 +149,26 @@ class Output:
         columns = (shape, TextColumn(counted, markup=False), TimeElapsedColumn())
         with Bar(*columns, console=Console(file=self.stderr), transient=True) as bar:
             task = bar.add_task(what, total=total)
-            yield _BarProgress(lambda count: bar.advance(task, count))
+            yield lambda count: bar.advance(task, count)
+
+    def _plain_progress(self, what: str, total: int | None, clock: Callable[[], float]) -> Callable[[int], None]:
+        """Return what notes progress every few seconds, and nothing of quick work."""
+        done, noted_at = 0, clock()
+
+        def advance(count: int) -> None:
+            nonlocal done, noted_at
+            done += count
+            if clock() - noted_at >= PLAIN_PROGRESS_EVERY_S:
+                noted_at = clock()
+                self.note(f"{what}: {done:,}" + (f" of {total:,}" if total is not None else ""))
+
+        return advance
 
     def _print(self, line: str) -> None:
         click.echo(printable(line), file=self.stdout)
 
     def _print_json(self, value: object) -> None:
-        click.echo(json.dumps(value, ensure_ascii=False, indent=2), file=self.stdout)
+        click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_for_json), file=self.stdout)
 
     def _print_table(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         right = [all(isinstance(row[at], int | Decimal) for row in rows) for at in range(len(headings))]
@@ -166,36 +199,10 @@ class Output:
         Console(file=self.stdout, width=width + 3, height=1).print(table)
 
 
-@dataclass(slots=True)
-class _PlainProgress:
-    """Progress where no terminal is watching: a line every few seconds, none for quick work."""
-
-    output: Output
-    what: str
-    total: int | None
-    clock: Callable[[], float]
-    done: int = 0
-    said_at: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.said_at = self.clock()
-
-    def advance(self, count: int) -> None:
-        self.done += count
-        if self.clock() - self.said_at >= PLAIN_PROGRESS_EVERY_S:
-            self.said_at = self.clock()
-            of = f" of {self.total:,}" if self.total is not None else ""
-            self.output.note(f"{self.what}: {self.done:,}{of}")
-
-
-@dataclass(frozen=True, slots=True)
-class _BarProgress:
-    """Progress on a terminal."""
-
-    move: Callable[[int], None]
-
-    def advance(self, count: int) -> None:
-        self.move(count)
+def leave_standard_output() -> None:
+    """Let what is still buffered go nowhere: the reader is gone, and Python would try, and complain, at its end."""
+    with suppress(OSError):  # a test's standard output is not a real file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def printable(text: str) -> str:
@@ -221,6 +228,14 @@ def _shortened(text: str) -> str:
     return text if len(text) <= MESSAGE_CHARACTERS_MAX else f"{text[:half]} [...] {text[-half:]}"
 
 
+def _heading(name: str) -> str:
+    """Return the words for a name of JSON: `Line items` for `lineItems`."""
+    if name == "eTag":
+        return name
+    words = _INNER_CAPITAL.sub(lambda capital: f" {capital[0].lower()}", name)
+    return words[:1].upper() + words[1:]
+
+
 def _for_people(value: object) -> str:
     match value:
         case None:
@@ -233,6 +248,8 @@ def _for_people(value: object) -> str:
             return numbers.plain(value)
         case datetime():
             return timestamp(value)
+        case Mapping():
+            return " ".join(f"{name} {_for_people(each)}" for name, each in value.items())
         case _:
             return str(value)
 
@@ -247,18 +264,13 @@ def _lines(value: object) -> list[str]:
 
 
 def _for_json(value: object) -> object:
+    """Write what JSON has no form for."""
     match value:
-        case None | bool() | int() | str():
-            return value
         case Decimal():
             return numbers.plain(value)  # as text: most JSON readers would turn it into a float
         case datetime():
             return timestamp(value)
-        case Path():
-            return str(value)
         case Mapping():
-            return {str(key): _for_json(each) for key, each in value.items()}
-        case list() | tuple():
-            return [_for_json(each) for each in value]
+            return dict(value)
         case _:
             return str(value)

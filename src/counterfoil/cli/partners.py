@@ -7,13 +7,12 @@ import click
 from counterfoil.cli.data_folder import open_data_folder
 from counterfoil.cli.options import with_output, with_settings
 from counterfoil.cli.output import Output
-from counterfoil.errors import MissingError
 from counterfoil.model import tenant_id
 from counterfoil.periods import utc_now
 from counterfoil.settings import Settings
 
 
-@click.group(short_help="Say which partners may be served.")
+@click.group()
 def partners() -> None:
     """Say which partners may be served. Publishing registers its partner automatically."""
 
@@ -38,7 +37,7 @@ def list_partners(*, settings: Settings, output: Output) -> None:
     with open_data_folder(settings) as data_folder:
         found = data_folder.catalog.partners()
     rows = [{"partner": each.tenant, "added": each.added_at} for each in found]
-    output.rows({"partner": "Partner", "added": "Added"}, rows, none="No partner is registered yet.")
+    output.rows(rows, none="No partner is registered yet.")
 
 
 @partners.command("remove")
@@ -53,7 +52,7 @@ def remove_partner(*, tenant: str, settings: Settings, output: Output) -> None:
     output.note(f"Partner {partner} is served no more.")
 
 
-@click.group(short_help="Say which programs may sign in, and for which partner.")
+@click.group()
 def clients() -> None:
     """Say which programs may sign in, and for which partner.
 
@@ -71,15 +70,8 @@ def add_client(*, partner: str, name: str, settings: Settings, output: Output) -
     """Make a client id and secret. The secret is shown this once: only its hash is kept."""
     tenant = tenant_id(partner)
     with open_data_folder(settings) as data_folder:
-        if not data_folder.catalog.has_partner(tenant):
-            raise MissingError(
-                f"{tenant} is not a registered partner.", remedy=f"Run first: counterfoil partners add {tenant}"
-            )
         client, secret = data_folder.catalog.add_client(tenant, name, utc_now())
-    output.facts(
-        {"tenant": "Tenant", "clientId": "Client id", "clientSecret": "Client secret"},
-        {"tenant": tenant, "clientId": client.id, "clientSecret": secret},
-    )
+    output.facts({"tenant": tenant, "clientId": client.id, "clientSecret": secret})
     output.note("Keep the secret now: it is stored nowhere.")
 
 
@@ -91,12 +83,11 @@ def list_clients(*, partner: str, settings: Settings, output: Output) -> None:
     """List a partner's clients, revoked ones too."""
     with open_data_folder(settings) as data_folder:
         found = data_folder.catalog.clients(tenant_id(partner))
-    headings = {"clientId": "Client id", "name": "Name", "created": "Created", "revoked": "Revoked"}
     rows = [
         {"clientId": each.id, "name": each.name, "created": each.created_at, "revoked": each.revoked_at}
         for each in found
     ]
-    output.rows(headings, rows, none="This partner has no clients.")
+    output.rows(rows, none="This partner has no clients.")
 
 
 @clients.command("revoke")

@@ -5,64 +5,32 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from counterfoil.cli.data_folder import open_data_folder, progress_of, sweep_after_publishing
-from counterfoil.cli.options import NamedPath, standard_input, with_output, with_settings
+from counterfoil.cli.options import KINDS, NamedPath, standard_input, with_output, with_settings
 from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.csv_lines import DateOrder
 from counterfoil.datasets.publishing import Input, PublicationReceipt
 from counterfoil.datasets.publishing import publish as publish_inputs
 from counterfoil.errors import UsageError
-from counterfoil.model import WHOLE, Kind, segment_name, tenant_id
-from counterfoil.periods import BillingPeriod
+from counterfoil.model import WHOLE, segment_name
 from counterfoil.settings import Settings
 
-_HELP = """Publish line items: check them, keep every digit, and put them in force all at once.
-
-FILE is JSON lines (in Graph's or Partner Center v1's spelling), v1 pages, or Partner Center's CSV, plain or gzip; or
-Parquet, such as a pull writes. `-` is standard input. Files may belong to several datasets; either all are published
-or none.
-
-What the line items say need not be given, and what is given is checked: --partner, --kind, --invoice and --currency are
-assertions. Unbilled line items do not say their month, so --period must.
-
-One line that cannot be right refuses everything, and is named; --rejects lists all of them. Publishing the same
-again changes nothing, so it is safe to repeat. Exit code 4: another publication is at work, try again later.
-
-\b
-An invoice:
-  counterfoil publish invoice.jsonl.gz
-This month's usage so far, again every day:
-  counterfoil publish usage.csv --period 2026-11 --date-order mdy
-Or day by day, where each day replaces itself alone:
-  counterfoil publish day20.jsonl --period 2026-11 --segment 2026-11-20
-A reseller's line items, which have their distributor's PartnerId:
-  counterfoil publish reseller.jsonl --period 2026-11 --partner RESELLER --issuer DISTRIBUTOR
-"""
-
-HEADINGS: Mapping[str, str] = {
-    "dataset": "Dataset",
-    "segment": "Segment",
-    "lineItems": "Line items",
-    "currency": "Currency",
-    "totals": "Totals",
-    "eTag": "eTag",
-    "revision": "Revision",
-    "warnings": "Warnings",
+_WARNINGS: Final = {
+    "inexact": "decimal column {name} was rounded in {lines}, the text is exact",
+    "unknown": "unknown attribute {name} was kept unchanged in {lines}",
 }
 
 
-@click.command(help=_HELP, short_help="Publish line items.")
+@click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--partner", metavar="TENANT", help="The partner who may read them.  [default: their PartnerId]")
 @click.option("--issuer", metavar="TENANT", help="The tenant in their PartnerId, where that is not the partner.")
-@click.option(
-    "--kind", type=click.Choice([kind.value for kind in Kind]), help="What they are.  [default: by their attributes]"
-)
+@click.option("--kind", type=KINDS, help="What they are.  [default: by their attributes]")
 @click.option("--invoice", metavar="ID", help="Billed: the invoice they belong to.  [default: their InvoiceNumber]")
 @click.option("--period", metavar="YYYY-MM", help="Unbilled: the month they belong to.")
 @click.option("--currency", metavar="CCC", help="The billing currency.  [default: theirs]")
@@ -86,30 +54,59 @@ HEADINGS: Mapping[str, str] = {
 @click.option("--dry-run", is_flag=True, help="Check everything and print the receipt; publish nothing.")
 @with_output
 @with_settings()
-@click.pass_context
-def publish(context: click.Context, /, *, settings: Settings, output: Output, **options: object) -> None:
-    """Read the options, publish, print the receipts."""
-    asserted = _assertions(options)
-    segment = segment_name(str(options["segment"]))
-    inputs = [Input(name, asserted, segment) for name in context.params["files"]]
-    _check_names([given.name for given in inputs])
-    _check_rejects(context.params["rejects"], settings)
-    date_order: DateOrder | None = options["date_order"]  # type: ignore[assignment]
+def publish(
+    *,
+    files: Sequence[str],
+    segment: str,
+    date_order: DateOrder | None,
+    rejects: Path | None,
+    allow_rejects: int,
+    dry_run: bool,
+    settings: Settings,
+    output: Output,
+    **asserted: str | None,
+) -> None:
+    """Publish line items: check them, keep every digit, and put them in force all at once.
+
+    FILE is JSON lines (in Graph's or Partner Center v1's spelling), v1 pages, or Partner Center's CSV, plain or gzip;
+    or Parquet, such as a pull writes. `-` is standard input. Files may belong to several datasets; either all are
+    published or none.
+
+    What the line items say need not be given, and what is given is checked: --partner, --kind, --invoice and
+    --currency are assertions. Unbilled line items do not say their month, so --period must.
+
+    One line that cannot be right refuses everything, and is named; --rejects lists all of them. Publishing the same
+    again changes nothing, so it is safe to repeat. Exit code 4: another publication is at work, try again later.
+
+    \b
+    An invoice:
+      counterfoil publish invoice.jsonl.gz
+    This month's usage so far, again every day:
+      counterfoil publish usage.csv --period 2026-11 --date-order mdy
+    Or day by day, where each day replaces itself alone:
+      counterfoil publish day20.jsonl --period 2026-11 --segment 2026-11-20
+    A reseller's line items, which have their distributor's PartnerId:
+      counterfoil publish reseller.jsonl --period 2026-11 --partner RESELLER --issuer DISTRIBUTOR
+    """
+    assertions = Assertions.read(**{name: text for name, text in asserted.items() if text})
+    inputs = [Input(name, assertions, segment_name(segment)) for name in files]
+    _check_names(files)
+    _check_rejects(rejects, settings)
     with progress_of(output) as report, open_data_folder(settings, create=True, progress=report) as data_folder:
         known = {partner.tenant for partner in data_folder.catalog.partners()}
         receipts = publish_inputs(
             data_folder,
             inputs,
-            rejects=context.params["rejects"],
-            allow_rejects=context.params["allow_rejects"],
+            rejects=rejects,
+            allow_rejects=allow_rejects,
             date_order=date_order,
-            dry_run=bool(options["dry_run"]),
+            dry_run=dry_run,
         )
         new = {receipt.dataset.partner for receipt in receipts} - known
-        if not options["dry_run"]:
+        if not dry_run:
             sweep_after_publishing(data_folder, output)
     print_receipts(output, receipts)
-    if options["dry_run"]:
+    if dry_run:
         output.note("A dry run: nothing was published.")
         return
     for partner in sorted(new):
@@ -154,11 +151,11 @@ def print_receipts(output: Output, receipts: list[PublicationReceipt]) -> None:
     """Print receipts, as facts for people and as one list for programs."""
     rows = [receipt_facts(receipt) for receipt in receipts]
     if output.form is OutputForm.JSON:
-        output.rows(HEADINGS, rows)
+        output.rows(rows)
         return
     for row in rows:
-        row["warnings"] = _warnings_told(row["warnings"])
-        output.facts({name: heading for name, heading in HEADINGS.items() if row[name] or name != "warnings"}, row)
+        row["warnings"] = _warnings_in_words(row["warnings"])
+        output.facts({name: value for name, value in row.items() if value or name != "warnings"})
 
 
 def receipt_facts(receipt: PublicationReceipt) -> dict[str, Any]:
@@ -187,29 +184,12 @@ def _warnings_sorted(warnings: Mapping[str, int]) -> dict[str, Any]:
     return found
 
 
-def _warnings_told(warnings: Mapping[str, Any]) -> list[str]:
-    told = [
-        f"decimal column {name} was rounded in {counted(count, 'line item')}, the text is exact"
-        for name, count in warnings.get("inexact", {}).items()
-    ]
-    told += [
-        f"unknown attribute {name} was kept unchanged in {counted(count, 'line item')}"
-        for name, count in warnings.get("unknown", {}).items()
+def _warnings_in_words(warnings: Mapping[str, Any]) -> list[str]:
+    lines = [
+        text.format(name=name, lines=counted(count, "line item"))
+        for sort, text in _WARNINGS.items()
+        for name, count in warnings.get(sort, {}).items()
     ]
     if refused := warnings.get("refused"):
-        told.append(f"{counted(refused, 'line')} {'was' if refused == 1 else 'were'} refused and left out")
-    return told
-
-
-def _assertions(options: dict[str, object]) -> Assertions:
-    def given(name: str) -> str:
-        return str(options[name] or "")
-
-    return Assertions(
-        partner=tenant_id(given("partner")) if given("partner") else "",
-        issuer=tenant_id(given("issuer")) if given("issuer") else "",
-        kind=Kind(given("kind")) if given("kind") else None,
-        invoice=given("invoice"),
-        period=BillingPeriod.parse(given("period")) if given("period") else None,
-        currency=given("currency"),
-    )
+        lines.append(f"{counted(refused, 'line')} {'was' if refused == 1 else 'were'} refused and left out")
+    return lines

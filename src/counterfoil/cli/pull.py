@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from counterfoil.cli.options import NamedPath, load_settings, with_output, with_token, with_wait
-from counterfoil.cli.output import Output
-from counterfoil.cli.pull_again import PullCommand, advise_for_profile, again_for_all, again_for_one
+from counterfoil.cli.options import KINDS, NamedPath, load_settings, with_output, with_token, with_wait
+from counterfoil.cli.output import Output, as_option
+from counterfoil.cli.pull_again import PullCommand, advise_for_profile, again_for_one, resuming
 from counterfoil.cli.pull_display import displayed
 from counterfoil.cli.pull_publish import PullPublisher, publisher_in
 from counterfoil.cli.receipts import show_receipt
-from counterfoil.cli.sources import TOKEN_VARIABLE, find_profile, token_source
+from counterfoil.cli.sources import find_profile, token_source
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.periods import utc_now
@@ -27,43 +26,12 @@ if TYPE_CHECKING:
     from counterfoil.client import Ask, Client
 
 _SINGLE = ("api", "kind", "invoice", "period", "currency", "attribute_set", "to", "form")
-_HELP = f"""Pull line items from a source, prove them, and write them to a folder with a receipt.
-
-A source is a profile of counterfoil.toml, or the base URL of Microsoft Graph, of Partner Center or of a Counterfoil.
-Nothing is put in place unless everything that can be checked agrees. Pulling the same again does nothing; where the
-source has a newer state, that takes the place of the older one.
-
-\b
-An invoice, or what was not yet invoiced of a month:
-  counterfoil pull contoso --kind reconciliation --invoice G016907411
-  counterfoil pull contoso --kind usage --period last --currency EUR
-All that the profile lists and that is not held yet, once; for cron, systemd or Windows' Task Scheduler:
-  counterfoil pull contoso --all
-
-With a profile, everything has a folder of its own below the profile's: `usage/2026-10-EUR`. A month is written out
-there. With a URL, --to names the folder.
-
-A pull that is interrupted, by Ctrl-C (exit code 130) or anything else, keeps what it has: the same command goes on
-from there, and it says which. Exit code 4: not finished, run it again. Without --token, the token is the profile's or
-{TOKEN_VARIABLE}.
-"""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the command line asks for, before it is checked."""
-
-    kind: Kind | None
-    invoice: str | None
-    period: str | None
-    currency: str | None
-    attribute_set: AttributeSet
-
-
-@click.command(help=_HELP, short_help="Pull line items from a source, and prove them.")
+@click.command()
 @click.argument("source", metavar="PROFILE|URL")
 @click.option("--api", type=click.Choice(["graph", "v1"]), help="Which API to use.  [default: the profile's, or graph]")
-@click.option("--kind", type=click.Choice([each.value for each in Kind]), help="Which line items.")
+@click.option("--kind", type=KINDS, help="Which line items.")
 @click.option("--invoice", metavar="ID", help="The invoice whose line items to pull.")
 @click.option("--period", metavar="current|last|YYYY-MM", help="The month whose unbilled line items to pull.")
 @click.option(
@@ -118,7 +86,26 @@ def pull(
     output: Output,
     **single: Any,
 ) -> int:
-    """Read the options and pull; the text that `--help` shows is above."""
+    """Pull line items from a source, prove them, and write them to a folder with a receipt.
+
+    A source is a profile of counterfoil.toml, or the base URL of Microsoft Graph, of Partner Center or of a
+    Counterfoil. Nothing is put in place unless everything that can be checked agrees. Pulling the same again does
+    nothing; where the source has a newer state, that takes the place of the older one.
+
+    \b
+    An invoice, or what was not yet invoiced of a month:
+      counterfoil pull contoso --kind reconciliation --invoice G016907411
+      counterfoil pull contoso --kind usage --period last --currency EUR
+    All that the profile lists and that is not held yet, once; for cron, systemd or Windows' Task Scheduler:
+      counterfoil pull contoso --all
+
+    With a profile, everything has a folder of its own below the profile's: `usage/2026-10-EUR`. A month is written out
+    there. With a URL, --to names the folder.
+
+    A pull that is interrupted, by Ctrl-C (exit code 130) or anything else, keeps what it has: the same command goes on
+    from there, and it says which. Exit code 4: not finished, run it again. Without --token, the token is the
+    profile's or COUNTERFOIL_TOKEN.
+    """
     from counterfoil.client import Client
 
     settings = load_settings(data=data)
@@ -133,8 +120,9 @@ def pull(
         _refuse_single(profile, single)
         credential = token_source(profile, token, os.environ)
         with Client(profile.url, credential, wait_s_max=wait_s, parallel=parallel) as client:
-            return pull_all(profile, client, publisher, output, again_for_all(source, publisher, token, output))
-    ask, to = _what_and_where(profile, single, now)
+            return pull_all(profile, client, publisher, output, resuming(source, ["--all"], publisher, token, output))
+    ask = _what_to_ask(profile, single, now)
+    to = _folder_for(profile, ask, single["to"], now)
     credential = token_source(profile, token, os.environ)
     again = again_for_one(source, ask, single, publisher, token, output)
     with Client(profile.url, credential, wait_s_max=wait_s, parallel=parallel) as client:
@@ -174,42 +162,34 @@ def _pull_one(
 def _refuse_single(profile: Profile, single: Mapping[str, Any]) -> None:
     if not profile.name:
         raise UsageError("--all is for a profile, which lists what is expected.", remedy="See docs/pulling.md.")
-    given = [name for name in _SINGLE if single[name] is not None]
+    given = [as_option(name) for name in _SINGLE if single[name] is not None]
     if given:
-        option = "--format" if given[0] == "form" else f"--{given[0].replace('_', '-')}"
-        raise UsageError(f"{option} does not go with --all: the profile says what is pulled, and how.")
+        raise UsageError(f"{given[0]} does not go with --all: the profile says what is pulled, and how.")
 
 
-def _what_and_where(profile: Profile, single: Mapping[str, Any], now: datetime) -> tuple[Ask, Path]:
-    """Return what is asked for, and the folder it goes to; raises UsageError."""
-    from counterfoil.client.holdings.expected import folder_of, root_of
-
-    currency = single["currency"]
-    if currency is None and single["invoice"] is None and len(profile.currencies) == 1:
-        currency = profile.currencies[0]
-    wanted = Wanted(
-        Kind(single["kind"]) if single["kind"] else None,
-        single["invoice"],
-        single["period"],
-        currency,
-        AttributeSet(single["attribute_set"] or profile.attribute_set),
-    )
-    ask = what_to_ask(wanted, now)
-    if single["to"] is None and not profile.name:
-        raise UsageError("Say where to.", remedy="Name a folder with --to; a profile has its own.")
-    return ask, single["to"] or root_of(profile) / folder_of(ask, now)
-
-
-def what_to_ask(wanted: Wanted, now: datetime) -> Ask:
+def _what_to_ask(profile: Profile, single: Mapping[str, Any], now: datetime) -> Ask:
     """Check that the command line names one thing; raises UsageError."""
     from counterfoil.client import ask_billed, ask_unbilled
 
-    if wanted.kind is None:
+    invoice, period, currency = single["invoice"], single["period"], single["currency"]
+    if single["kind"] is None:
         raise UsageError("Say which line items.", remedy="Give --kind reconciliation or --kind usage, or --all.")
-    if wanted.invoice is not None:
-        if wanted.period is not None or wanted.currency is not None:
+    kind, attributes = Kind(single["kind"]), AttributeSet(single["attribute_set"] or profile.attribute_set)
+    if invoice is not None:
+        if period is not None or currency is not None:
             raise UsageError("--invoice goes without --period and --currency: an invoice has both.")
-        return ask_billed(wanted.kind, wanted.invoice, wanted.attribute_set)
-    if wanted.period is None or wanted.currency is None:
+        return ask_billed(kind, invoice, attributes)
+    if currency is None and len(profile.currencies) == 1:
+        currency = profile.currencies[0]
+    if period is None or currency is None:
         raise UsageError("Say what to pull.", remedy="Give --invoice ID, or --period and --currency.")
-    return ask_unbilled(wanted.kind, wanted.period, wanted.currency, wanted.attribute_set, now=now)
+    return ask_unbilled(kind, period, currency, attributes, now=now)
+
+
+def _folder_for(profile: Profile, ask: Ask, named: Path | None, now: datetime) -> Path:
+    """Return the folder that a pull goes to; raises UsageError."""
+    from counterfoil.client.holdings.expected import folder_of, root_of
+
+    if named is None and not profile.name:
+        raise UsageError("Say where to.", remedy="Name a folder with --to; a profile has its own.")
+    return named or root_of(profile) / folder_of(ask, now)

@@ -22,7 +22,6 @@ from counterfoil.errors import CounterfoilError, OperationFailedError, RefusedEr
 if TYPE_CHECKING:
     from counterfoil.client import Ask
 
-_OPTIONS: Final = {"api": "--api", "attribute_set": "--attribute-set", "to": "--to", "form": "--format"}
 _WRONG: Final = frozenset({400, 404})
 
 
@@ -58,20 +57,16 @@ def again_for_one(
     """Return the command for one thing. It names the month, which `last` will not mean for ever."""
     words = ["--kind", ask.kind.value]
     words += ["--invoice", ask.invoice] if ask.invoice else ["--period", ask.month, "--currency", ask.currency]
-    for name, option in _OPTIONS.items():
+    for name in ("api", "attribute_set", "to", "form"):
         if single[name] is not None:
-            words += [option, str(single[name])]
-    return _again(source, words, publisher, token, output)
+            words += [as_option(name), str(single[name])]
+    return resuming(source, words, publisher, token, output)
 
 
-def again_for_all(source: str, publisher: PullPublisher | None, token: str | None, output: Output) -> PullCommand:
-    """Return the command for all that a profile lists."""
-    return _again(source, ["--all"], publisher, token, output)
-
-
-def _again(
+def resuming(
     source: str, what: list[str], publisher: PullPublisher | None, token: str | None, output: Output
 ) -> PullCommand:
+    """Return the command that pulls `what`, words of the command line, from the source."""
     config = invocation().config
     words = ["counterfoil", *(["--config", str(config)] if config else []), "pull", source, *what]
     if publisher is not None:

@@ -6,9 +6,9 @@ It is made for schedulers: it ends, and its exit code says whether to try again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from counterfoil.cli.output import Output, OutputForm, as_option, counted
+from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.cli.pull_again import PullCommand, advise_for_profile
 from counterfoil.cli.pull_display import displayed
 from counterfoil.cli.pull_publish import PullPublisher
@@ -18,8 +18,6 @@ from counterfoil.profiles import Profile
 if TYPE_CHECKING:
     from counterfoil.client import Client
     from counterfoil.client.holdings.pulling import ExpectedPullResult
-
-_HEADINGS: Final = {"kind": "Kind", "what": "What", "state": "State", "lineItems": "Line items", "told": "Remark"}
 
 
 def pull_all(
@@ -45,7 +43,7 @@ def pull_all(
     except KeyboardInterrupt:
         output.note(again.said("To go on"))
         raise
-    output.rows(_HEADINGS if output.form is not OutputForm.JSON else {**_HEADINGS, "folder": "Folder"}, rows)
+    output.rows(rows, headings={"told": "Remark"}, only_json=["folder"])
     return _conclude(results, output, again)
 
 

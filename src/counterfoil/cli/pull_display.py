@@ -7,10 +7,11 @@ left are computed from the first report after it.
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.cli.output import PLAIN_PROGRESS_EVERY_S, Output, counted, printable
 
@@ -19,19 +20,6 @@ if TYPE_CHECKING:
 
 SETTLED_AFTER_S: Final = 0.25
 _WAITING: Final = "waiting"
-
-
-class Display(Protocol):
-    """Shows the progress of a pull."""
-
-    def remark(self, message: str) -> None:
-        """Something worth saying happened."""
-
-    def advance(self, line_items: int) -> None:
-        """Note that more line items were read; `progress` reports them too."""
-
-    def progress(self, now: Progress) -> None:
-        """The pull has come so far."""
 
 
 @dataclass(slots=True)
@@ -76,7 +64,7 @@ def _dones(now: Progress) -> tuple[int, ...]:
     return now.bytes_done, now.line_items_done, now.blobs_done
 
 
-def said(now: Progress, rate: float = 0.0, left_s: float | None = None) -> tuple[str, str]:
+def written(now: Progress, rate: float = 0.0, left_s: float | None = None) -> tuple[str, str]:
     """Write how far a pull has come: what was fetched and the time left, and what was read; only what is known."""
     fetched: list[str] = []
     if now.blobs is not None:
@@ -116,7 +104,7 @@ def _duration(seconds: float) -> str:
 def displayed(output: Output, what: str, *, clock: Callable[[], float] = time.monotonic) -> Iterator[Display]:
     """Show the progress of a pull; `what` names it."""
     if not output.stderr.isatty():
-        yield _Plain(output, what, clock)
+        yield _Plain(what, clock, output, noted_at=clock())
         return
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -133,51 +121,61 @@ def displayed(output: Output, what: str, *, clock: Callable[[], float] = time.mo
         def show(description: str, done: float | None) -> None:
             bar.update(task, description=description, total=None if done is None else 1.0, completed=done or 0.0)
 
-        yield _OnTerminal(what, lambda message: console.print(message, markup=False, highlight=False), show, clock)
+        yield _OnTerminal(what, clock, lambda message: console.print(message, markup=False, highlight=False), show)
 
 
 @dataclass(slots=True)
-class _Plain:
+class Display:
+    """Shows the progress of a pull, `what`, that it watches: see `counterfoil.client.Watcher`."""
+
+    what: str
+    clock: Callable[[], float]
+    pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pace = Pace(self.clock)
+
+    @abstractmethod
+    def remark(self, message: str) -> None:
+        """Show that something worth saying happened."""
+
+    @abstractmethod
+    def progress(self, now: Progress) -> None:
+        """Show how far the pull is."""
+
+    def advance(self, line_items: int) -> None:
+        """Do nothing: `progress` reports line items too."""
+
+    def in_words(self, now: Progress) -> list[str]:
+        """Write how far the pull is, as far as that is known."""
+        return [each for each in written(now, *self.pace.rate_and_time_left(now)) if each]
+
+
+@dataclass(slots=True)
+class _Plain(Display):
     """Where no terminal is watching: what happens as it happens, and every few seconds how far it is."""
 
     output: Output
-    what: str
-    clock: Callable[[], float]
-    pace: Pace = field(init=False)
-    said_at: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.pace = Pace(self.clock)
-        self.said_at = self.clock()
+    noted_at: float = 0.0
 
     def remark(self, message: str) -> None:
         self.output.note(message)
-        self.said_at = self.clock()
-
-    def advance(self, line_items: int) -> None:
-        pass
+        self.noted_at = self.clock()
 
     def progress(self, now: Progress) -> None:
-        rate, left_s = self.pace.rate_and_time_left(now)
-        told = [each for each in said(now, rate, left_s) if each]
-        if told and self.clock() - self.said_at >= PLAIN_PROGRESS_EVERY_S:
-            self.said_at = self.clock()
-            self.output.note(f"{self.what}: {'; '.join(told)}")
+        words = self.in_words(now)
+        if words and self.clock() - self.noted_at >= PLAIN_PROGRESS_EVERY_S:
+            self.noted_at = self.clock()
+            self.output.note(f"{self.what}: {'; '.join(words)}")
 
 
 @dataclass(slots=True)
-class _OnTerminal:
+class _OnTerminal(Display):
     """One line that changes. While an export is waited for, so do the remarks; all others stay above it."""
 
-    what: str
     print_above: Callable[[str], Any]
     show: Callable[[str, float | None], None]
-    clock: Callable[[], float]
     stage: str = ""
-    pace: Pace = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.pace = Pace(self.clock)
 
     def remark(self, message: str) -> None:
         if self.stage == _WAITING:
@@ -185,13 +183,8 @@ class _OnTerminal:
         else:
             self.print_above(printable(message))
 
-    def advance(self, line_items: int) -> None:
-        pass
-
     def progress(self, now: Progress) -> None:
-        rate, left_s = self.pace.rate_and_time_left(now)
-        is_new = now.stage != self.stage
+        words = self.in_words(now)
+        if words or now.stage != self.stage:
+            self.show("\n".join([f"{self.what}: {now.stage}", *words]), share(now))
         self.stage = now.stage
-        told = [each for each in said(now, rate, left_s) if each]
-        if told or is_new:
-            self.show("\n".join([f"{self.what}: {now.stage}", *told]), share(now))

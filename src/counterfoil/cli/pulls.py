@@ -6,12 +6,12 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from counterfoil.cli.options import NamedPath, load_settings, with_output, with_token, with_wait
-from counterfoil.cli.output import Output, OutputForm, counted
+from counterfoil.cli.output import Output, counted
 from counterfoil.cli.receipts import show_receipt
 from counterfoil.cli.sources import find_profile, token_source
 from counterfoil.errors import CounterfoilError, UsageError
@@ -22,29 +22,8 @@ if TYPE_CHECKING:
     from counterfoil.client.holdings.holding import Holding
     from counterfoil.client.holdings.status import HoldingStatus
 
-_LISTED: Final = {
-    "kind": "Kind",
-    "what": "What",
-    "state": "State",
-    "lineItems": "Line items",
-    "proof": "Proof",
-    "format": "Format",
-    "finishedAt": "Pulled at",
-    "folder": "Folder",
-}
-_LISTED_IN_JSON: Final = {name: name for name in (*_LISTED, "source", "api", "request", "eTag", "totals", "told")}
-_STANDING: Final = {
-    "kind": "Kind",
-    "what": "What",
-    "state": "State",
-    "lineItems": "Line items held",
-    "pulledAt": "Pulled at",
-    "dueAt": "Due",
-    "told": "Remark",
-}
 
-
-@click.group(short_help="Show and verify what is held, and name what is missing or overdue.")
+@click.group()
 def pulls() -> None:
     """What `counterfoil pull` brought: list it, show its receipts, verify it, and compare it with what is expected."""
 
@@ -58,7 +37,8 @@ def list_pulls(places: Sequence[str], output: Output) -> None:
     Exit code 1 if something is damaged: a receipt that cannot be read, or a file that is missing or of another size.
     """
     rows = [_row(each, tenant) for each, tenant in _holdings(places)]
-    output.rows(_LISTED_IN_JSON if output.form is OutputForm.JSON else _LISTED, rows, none="Nothing is held there.")
+    only_json = ["source", "api", "request", "eTag", "totals", "told"]
+    output.rows(rows, headings={"finishedAt": "Pulled at"}, only_json=only_json, none="Nothing is held there.")
     damaged = [row for row in rows if row["state"] == "damaged"]
     if damaged:
         more = f", and {counted(len(damaged) - 1, 'more')}" if len(damaged) > 1 else ""
@@ -104,12 +84,12 @@ def verify(places: Sequence[str], output: Output) -> None:
     files = line_items = 0
     found = list(_holdings(places))
     held = [holding for holding, _ in found if holding.receipt or holding.told or not holding.unfinished]
-    with output.progress("Line items") as progress:
+    with output.progress("Line items") as advance:
         for holding, tenant in found:
-            verdict = verify_holding(holding, tenant, progress.advance)
+            verdict = verify_holding(holding, tenant, advance)
             files, line_items = files + verdict.files, line_items + verdict.line_items
             rows += [{"folder": holding.folder, "fault": fault} for fault in verdict.faults]
-    output.rows({"folder": "Folder", "fault": "Fault"}, rows)
+    output.rows(rows)
     seen = f"{counted(len(held), 'pull')}, {counted(files, 'file')}, {counted(line_items, 'line item')} counted"
     if rows:
         raise CounterfoilError(
@@ -143,14 +123,18 @@ def status(profile_name: str, offline: bool, token: str | None, wait_s: float, o
     credential = "-" if offline else token_source(profile, token, os.environ)
     source = ProbedSource(profile.url, Api(profile.api), credential, wait_s_max=wait_s)
     found: list[HoldingStatus] = []
-    with output.progress("Asked") as progress:
+    with output.progress("Asked") as advance:
         listed = expected_of(profile, now)
         for each in statuses(listed, root_of(profile), source, now, tenant=profile.tenant, offline=offline):
             found.append(each)
-            progress.advance(1)
+            advance(1)
     rows = [_standing_row(each) for each in found]
-    headings = _STANDING if output.form is not OutputForm.JSON else {**_STANDING, "eTag": "eTag", "folder": "Folder"}
-    output.rows(headings, rows, none="The profile lists neither invoices nor currencies, so nothing is expected.")
+    output.rows(
+        rows,
+        headings={"lineItems": "Line items held", "dueAt": "Due", "told": "Remark"},
+        only_json=["eTag", "folder"],
+        none="The profile lists neither invoices nor currencies, so nothing is expected.",
+    )
     return _conclude(profile, found, output, offline=offline)
 
 

@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 def show_receipt(output: Output, receipt: Receipt, folder: Path, *, in_full: bool = False) -> None:
     """Print what came, and what is proven; in full with what was asked, checked and called."""
     if output.form is OutputForm.JSON:
-        body = receipt.to_json()
-        output.facts({name: name for name in (*body, "folder")}, {**body, "folder": folder})
+        output.facts({**receipt.to_json(), "folder": folder})
         return
     asked = ", ".join(f"{name} {value}" for name, value in receipt.request.items())
-    told: list[tuple[str, object, bool]] = [
+    facts: list[tuple[str, object, bool]] = [
         ("Source", f"{receipt.source}, API {receipt.api}", in_full),
         ("Asked for", asked, in_full),
         ("Partner", receipt.partner, in_full),
@@ -35,8 +34,7 @@ def show_receipt(output: Output, receipt: Receipt, folder: Path, *, in_full: boo
         ("Files", [file.name for file in receipt.files], True),
         ("Request ids", list(receipt.request_ids), in_full),
     ]
-    known = {heading: value for heading, value, wanted in told if wanted and value not in ("", [])}
-    output.facts({heading: heading for heading in known}, known)
+    output.facts({heading: value for heading, value, wanted in facts if wanted and value not in ("", [])})
 
 
 def _totals(receipt: Receipt) -> list[str]:

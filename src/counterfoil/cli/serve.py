@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ import click
 from starlette.types import ASGIApp
 
 from counterfoil.cli.data_folder import open_data_folder, progress_of
-from counterfoil.cli.options import NamedPath, with_output, with_settings
+from counterfoil.cli.options import NamedPath, refuse_nan, with_output, with_settings
 from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.datasets.folder import inputs_of_folder
 from counterfoil.datasets.publishing import publish
@@ -25,7 +24,7 @@ from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.server.identity.tls import DevelopmentCertificate, host_name
 from counterfoil.server.server_parts import Service
 from counterfoil.server.startup import check, endpoints, open_service
-from counterfoil.server.web_server import Bound, WebServer
+from counterfoil.server.web_server import WebServer
 from counterfoil.settings import Settings
 from counterfoil.testing.faults.fault_plan import FaultPlan, plan_of
 from counterfoil.testing.faults.faulty_app import FaultyApp
@@ -36,23 +35,8 @@ _LOAD_REMEDIES = {
     "allow_rejects": "Correct the line, or publish without it: counterfoil publish --allow-rejects.",
 }
 
-_HELP = """Serve what is published, in the APIs that everyone's tools already speak.
 
-Prints one line on stdout when it is ready. Several servers may share one data folder, and publishing goes on beside
-them: a reader sees the old data or the new, never a mixture.
-
-\b
-To look around, with a token for anybody who asks, on this machine only:
-  counterfoil serve --dev
-For others, behind a proxy that speaks https:
-  counterfoil clients add --partner TENANT
-  counterfoil serve --port 8080     (with COUNTERFOIL_PUBLIC_URL=https://billing.example.com)
-For others, with a certificate of your own:
-  counterfoil serve --host 0.0.0.0 --https-port 8443 --tls-cert chain.pem --tls-key key.pem
-"""
-
-
-@click.command(help=_HELP, short_help="Serve what is published.")
+@click.command()
 @click.option("--host", metavar="ADDRESS", help="Listen there.  [default: 127.0.0.1]")
 @click.option("--port", metavar="N", type=int, help="The port for http; 0 picks a free one.  [default: 8080]")
 @click.option("--https-port", metavar="N", type=int, help="Listen for https too; 0 picks a free port.")
@@ -71,6 +55,7 @@ For others, with a certificate of your own:
     "--operation-delay",
     metavar="S",
     type=click.FloatRange(min=0, max=86_400),
+    callback=refuse_nan,
     default=0.0,
     help="With --dev: exports stay `running` for so many seconds.",
 )
@@ -92,10 +77,21 @@ def serve(
     operation_delay: float,
     faults: str | None,
 ) -> None:
-    """Load, open, and serve until stopped."""
+    """Serve what is published, in the APIs that everyone's tools already speak.
+
+    Prints one line on stdout when it is ready. Several servers may share one data folder, and publishing goes on beside
+    them: a reader sees the old data or the new, never a mixture.
+
+    \b
+    To look around, with a token for anybody who asks, on this machine only:
+      counterfoil serve --dev
+    For others, behind a proxy that speaks https:
+      counterfoil clients add --partner TENANT
+      counterfoil serve --port 8080     (with COUNTERFOIL_PUBLIC_URL=https://billing.example.com)
+    For others, with a certificate of your own:
+      counterfoil serve --host 0.0.0.0 --https-port 8443 --tls-cert chain.pem --tls-key key.pem
+    """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if math.isnan(operation_delay):
-        raise UsageError("--operation-delay is not a number of seconds.", remedy="Give 0 to 86400.")
     names = [host_name(name.strip()) for name in dev_open.split(",") if name.strip()]
     if not dev and (names or now is not None or operation_delay or faults is not None):
         raise UsageError(
@@ -116,8 +112,7 @@ def serve(
         if plan is not None:
             app = FaultyApp(app, clocks.wall, plan)
             _warn_of_faults(output, plan)
-        server = WebServer(app, listening)
-        server.run(lambda bound: _announce(service, output, bound, certificate))
+        WebServer(app, listening, lambda urls: _announce(service, output, urls, certificate)).run()
     output.note("Stopped.")
 
 
@@ -129,15 +124,15 @@ def _warn_of_faults(output: Output, plan: FaultPlan) -> None:
 
 
 def _announce(
-    service: Service, output: Output, bound: Sequence[Bound], certificate: DevelopmentCertificate | None
+    service: Service, output: Output, urls: Sequence[str], certificate: DevelopmentCertificate | None
 ) -> None:
-    for each in bound:
-        output.text("serving", f"Counterfoil is serving at {each.url}")
+    for url in urls:
+        output.text("serving", f"Counterfoil is serving at {url}")
     output.stdout.flush()
     if certificate is not None:
         output.note(f"For https, trust this certificate authority: {certificate.ca.absolute()}")
     if service.development:
-        _invite(service, output, bound[0].url)
+        _invite(service, output, urls[0])
 
 
 def _invite(service: Service, output: Output, url: str) -> None:
@@ -163,11 +158,9 @@ def _token_line(service: Service, partner: str) -> str:
 
 
 def _export_line(url: str, dataset: Dataset) -> str:
-    if dataset.scope.is_billed:
-        body = f'{{"invoiceId":"{dataset.scope.invoice}"}}'
-    else:
-        body = f'{{"currencyCode":"{dataset.scope.currency}","billingPeriod":"current"}}'
-    state = "billed" if dataset.scope.is_billed else "unbilled"
+    state, body = "billed", f'{{"invoiceId":"{dataset.scope.invoice}"}}'
+    if not dataset.scope.is_billed:
+        state, body = "unbilled", f'{{"currencyCode":"{dataset.scope.currency}","billingPeriod":"current"}}'
     address = f"{url}/v1.0/reports/partners/billing/{dataset.kind}/{state}/export"
     headers = '-H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json"'
     return f"curl -si {headers} -d '{body}' {address}"

@@ -14,7 +14,7 @@ from counterfoil.settings import Settings
 from counterfoil.storage.engines import open_store
 
 
-@click.command(short_help="Print a development token.")
+@click.command()
 @click.option("--partner", required=True, metavar="TENANT", help="The partner whose data may be read.")
 @click.option(
     "--audience",

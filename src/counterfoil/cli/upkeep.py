@@ -8,11 +8,11 @@ import click
 
 from counterfoil.cli.data_folder import open_data_folder
 from counterfoil.cli.options import with_output, with_settings
-from counterfoil.cli.output import Output
+from counterfoil.cli.output import Headed, Output
 from counterfoil.datasets.rebuild import rebuild as rebuild_all
 from counterfoil.datasets.sweep import sweep as sweep_all
 from counterfoil.errors import DamagedError
-from counterfoil.lifetimes import UNBILLED_KEPT
+from counterfoil.limits import UNBILLED_KEPT
 from counterfoil.periods import utc_now
 from counterfoil.settings import Settings
 from counterfoil.storage.engines import open_to_keep, open_to_rebuild
@@ -21,7 +21,7 @@ from counterfoil.storage.files import Deleted
 _FOR_EVER = "forever"
 
 
-@click.command(short_help="Delete what can no longer be reached.")
+@click.command()
 @click.option(
     "--keep-billed", metavar="DAYS", default=_FOR_EVER, show_default=True, help="Keep superseded billed revisions."
 )
@@ -56,25 +56,17 @@ def sweep(*, keep_billed: str, keep_unbilled: str, delete_unlisted: bool, settin
         deleted = store.delete_unlisted() if delete_unlisted else Deleted()
     output.facts(
         {
-            "revisions": "Revisions forgotten",
-            "operations": "Expired exports forgotten",
-            "files": "Files deleted",
-            "bytes": "Bytes freed",
-            "atWork": "Publications at work, left alone",
-            "unlisted": "Files that no catalog lists, kept",
-        },
-        {
-            "revisions": swept.revisions,
-            "operations": swept.operations,
-            "files": swept.files + deleted.files,
-            "bytes": swept.size_bytes + deleted.size_bytes,
-            "atWork": swept.publications_at_work,
-            "unlisted": len(kept) - deleted.files,
-        },
+            "revisions": Headed("Revisions forgotten", swept.revisions),
+            "operations": Headed("Expired exports forgotten", swept.operations),
+            "files": Headed("Files deleted", swept.files + deleted.files),
+            "bytes": Headed("Bytes freed", swept.size_bytes + deleted.size_bytes),
+            "atWork": Headed("Publications at work, left alone", swept.publications_at_work),
+            "unlisted": Headed("Files that no catalog lists, kept", len(kept) - deleted.files),
+        }
     )
 
 
-@click.command(short_help="Rebuild a lost catalog from the sealed files.")
+@click.command()
 @click.option("--keep-catalog", is_flag=True, help="Rebuild nothing: from now on this catalog is the right one.")
 @with_output
 @with_settings()
@@ -97,27 +89,16 @@ def rebuild(*, keep_catalog: bool, settings: Settings, output: Output) -> None:
         output.note(f"The catalog that was there is kept as {replaced}.")
     output.facts(
         {
-            "publications": "Publications found",
-            "revisions": "Revisions brought back",
-            "inForce": "Datasets in force",
-            "uncommitted": "Publications not known to be committed, kept unlisted",
-            "incomplete": "Revisions that were in force and lack a file",
-            "damaged": "Records that cannot be read",
-            "missing": "Changes that are missing or cannot be read",
-            "foreign": "Records of other data folders, not used",
-            "doubtful": "Datasets that may have been published later than what is in force",
-        },
-        {
-            "publications": rebuilt.publications,
-            "revisions": rebuilt.revisions,
-            "inForce": rebuilt.in_force,
-            "uncommitted": list(rebuilt.uncommitted),
-            "incomplete": list(rebuilt.incomplete),
-            "damaged": list(rebuilt.damaged),
-            "missing": rebuilt.missing,
-            "foreign": list(rebuilt.foreign),
-            "doubtful": [str(dataset) for dataset in rebuilt.doubtful],
-        },
+            "publications": Headed("Publications found", rebuilt.publications),
+            "revisions": Headed("Revisions brought back", rebuilt.revisions),
+            "inForce": Headed("Datasets in force", rebuilt.in_force),
+            "uncommitted": Headed("Publications not known to be committed, kept unlisted", rebuilt.uncommitted),
+            "incomplete": Headed("Revisions that were in force and lack a file", rebuilt.incomplete),
+            "damaged": Headed("Records that cannot be read", rebuilt.damaged),
+            "missing": Headed("Changes that are missing or cannot be read", rebuilt.missing),
+            "foreign": Headed("Records of other data folders, not used", rebuilt.foreign),
+            "doubtful": Headed("Datasets that may have been published later than what is in force", rebuilt.doubtful),
+        }
     )
     output.note("Clients are registered nowhere but in the catalog: add them again with `counterfoil clients add`.")
     output.note("Exports that were accepted before are forgotten; callers submit them again.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 from counterfoil.columns import EXTRA, LineItemTable, table_of
 from counterfoil.datasets.batch import Batch
 from counterfoil.errors import InputError, UsageError
-from counterfoil.lifetimes import LINE_ITEM_SIZE_BYTES_MAX
+from counterfoil.limits import LINE_ITEM_SIZE_BYTES_MAX
 from counterfoil.line_items.reference import OnRefused
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Dataset, Kind, Scope, tenant_id
@@ -37,6 +38,27 @@ class Assertions:
     invoice: str = ""
     period: BillingPeriod | None = None
     currency: str = ""
+
+    @classmethod
+    def read(
+        cls,
+        *,
+        partner: str = "",
+        issuer: str = "",
+        kind: str = "",
+        invoice: str = "",
+        period: str = "",
+        currency: str = "",
+    ) -> Self:
+        """Return what texts say; empty ones say nothing. Raises UsageError."""
+        return cls(
+            partner=tenant_id(partner) if partner else "",
+            issuer=tenant_id(issuer) if issuer else "",
+            kind=Kind(kind) if kind else None,
+            invoice=invoice,
+            period=BillingPeriod.parse(period) if period else None,
+            currency=currency,
+        )
 
     def __post_init__(self) -> None:
         if self.invoice and self.period:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -28,7 +30,6 @@ from counterfoil.wire.tokens import check_directory
 LOG = logging.getLogger("counterfoil.server")
 PIECE_BYTES: Final = 1024 * 1024
 STALLED_S: Final = 120  # a caller that takes no piece for so long is cut off
-_BLOB_SETS_KEPT: Final = 128
 
 
 class BlobsApp:
@@ -36,7 +37,6 @@ class BlobsApp:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._blob_sets: dict[tuple[str, str, str], BlobSet] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever is refused is raised."""
@@ -50,7 +50,12 @@ class BlobsApp:
 
     async def _open(self, path: BlobPath) -> tuple[Reader, BlobSet, Blob]:
         for attempt in (1, 2):
-            blob_set = await self._blob_set(path)
+            try:
+                blob_set = await asyncio.to_thread(
+                    self._service.exports.blob_set, path.partner, path.revision_id, path.attributes
+                )
+            except MissingError:
+                break
             blob = blob_set.by_name.get(path.name)
             if blob is None:
                 break
@@ -60,7 +65,6 @@ class BlobsApp:
                 # A rendering that was swept and made again is elsewhere, with the same line items.
                 if attempt == 2:  # the catalog lists it here, and it is not here
                     raise
-                self._blob_sets.clear()
                 self._service.exports.look_again()
                 continue
             if reader.size_bytes != blob.size_bytes:
@@ -68,50 +72,50 @@ class BlobsApp:
             return reader, blob_set, blob
         raise NotFoundError("The specified blob does not exist.")
 
-    async def _blob_set(self, path: BlobPath) -> BlobSet:
-        key = (path.partner, path.revision_id, path.attributes.value)
-        found = self._blob_sets.get(key)
-        if found is None:
-            try:
-                found = await asyncio.to_thread(
-                    self._service.exports.blob_set, path.partner, path.revision_id, path.attributes
-                )
-            except MissingError:
-                raise NotFoundError("The specified blob does not exist.") from None
-            if len(self._blob_sets) >= _BLOB_SETS_KEPT:
-                self._blob_sets.clear()
-            self._blob_sets[key] = found
-        return found
-
 
 async def _answer(scope: Scope, receive: Receive, send: Send, reader: Reader, blob_set: BlobSet, blob: Blob) -> None:
+    head = blob_head(scope, blob.sha256, blob.size_bytes, blob_set.revision.published_at)
+    await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
+    if scope["method"] == "HEAD" or not head.length:
+        await send({"type": "http.response.body", "body": b""})
+        return
+    await _send_bytes(reader, head.start, head.length, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class BlobHead:
+    """The head of an answer, and which bytes of the blob are its body."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    start: int
+    length: int
+
+
+def blob_head(scope: Scope, sha256: str, size_bytes: int, published_at: datetime) -> BlobHead:
+    """Return the head of the answer that a request's ranges and conditions get; raises BadRequestError."""
     asked = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    etag = blob_storage.etag(blob.sha256)
-    published_at = blob_set.revision.published_at
-    headers = blob_storage.blob_headers(blob.sha256, published_at)
+    etag = blob_storage.etag(sha256)
+    headers = blob_storage.blob_headers(sha256, published_at)
     headers |= blob_storage.identity_headers(asked, RequestIds.of(scope).request_id)
-    status, start, length = HTTPStatus.OK, 0, blob.size_bytes
+    status, start, length = HTTPStatus.OK, 0, size_bytes
     if blob_storage.is_unmodified(asked, etag, published_at):
         status, length = HTTPStatus.NOT_MODIFIED, 0
         del headers["content-type"]
     else:
-        wanted = blob_storage.byte_range(asked, blob.size_bytes, etag) if scope["method"] == "GET" else None
+        wanted = blob_storage.byte_range(asked, size_bytes, etag) if scope["method"] == "GET" else None
         if wanted is not None:
             status, start, length = HTTPStatus.PARTIAL_CONTENT, wanted.start, wanted.length
             headers["content-range"] = wanted.content_range
         headers["content-length"] = str(length)
     pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": int(status), "headers": pairs})
-    if scope["method"] == "HEAD" or not length:
-        await send({"type": "http.response.body", "body": b""})
-        return
-    await _send_bytes(reader, start, length, receive, send)
+    return BlobHead(int(status), pairs, start, length)
 
 
 async def _send_bytes(reader: Reader, start: int, length: int, receive: Receive, send: Send) -> None:
     """Send bytes of a file in pieces; returns early, without an error, when the caller is gone or stalls."""
     offset, end = start, start + length
-    gone = asyncio.create_task(_until_gone(receive)) if length > PIECE_BYTES else None
+    gone = asyncio.create_task(until_gone(receive)) if length > PIECE_BYTES else None
     try:
         while offset < end:
             if gone is not None and gone.done():
@@ -131,6 +135,7 @@ async def _send_bytes(reader: Reader, start: int, length: int, receive: Receive,
             gone.cancel()
 
 
-async def _until_gone(receive: Receive) -> None:
+async def until_gone(receive: Receive) -> None:
+    """Wait until the caller has left."""
     while (await receive())["type"] != "http.disconnect":
         pass

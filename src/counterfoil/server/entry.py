@@ -6,7 +6,6 @@ long the request is, tidies the path, and hands over.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterable
 from itertools import chain
@@ -49,10 +48,7 @@ class EntryPoint:
         self._is_local = _hosts(service.open_to).fullmatch if service.development else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            await _not_http(scope, receive, send)
-            return
+        """Answer one request over HTTP: the web server passes on nothing else."""
         send = logged(scope, send)
         try:
             raw_path = scope["raw_path"]
@@ -99,15 +95,15 @@ class EntryPoint:
             await self._rest(scope, _bounded(scope, receive), send)
 
     async def _refuse(self, error: Exception, scope: Scope, send: Send) -> None:
-        told = as_refusal(error)
+        refused = as_refusal(error)
         dialect = dialect_of(scope["path"])
-        if told.status == 500:
+        if refused.status == 500:
             request_id = request_id_of(dialect, scope)
             LOG.error("request %s: %s %s failed", request_id, scope["method"], ascii(scope["path"]), exc_info=error)
-        answer = refusal(dialect, told, scope, self._wall())
+        status, headers, body = refusal(dialect, refused, scope, self._wall())
         try:
-            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-            await send({"type": "http.response.body", "body": answer.body})
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
         except RuntimeError:
             # The answer had begun. The server now cuts the connection, which is how the caller notices.
             LOG.debug("request %s: the answer had begun", RequestIds.of(scope).request_id)
@@ -141,16 +137,3 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
         return message
 
     return bounded
-
-
-async def _not_http(scope: Scope, receive: Receive, send: Send) -> None:
-    """Begin and end with the server; decline anything but HTTP."""
-    if scope["type"] == "lifespan":
-        while True:
-            message = await receive()
-            await send({"type": message["type"] + ".complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
-    elif scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1000})
-    await asyncio.sleep(0)

@@ -24,20 +24,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from counterfoil.errors import (
-    BadRequestError,
     DataFolderError,
-    ForbiddenError,
-    GoneError,
     MethodNotAllowedError,
-    NotAcceptableError,
     NotFoundError,
-    NotServedError,
     RequestError,
-    TooLargeError,
-    TooOftenError,
     UnauthenticatedError,
     UnavailableError,
-    UnsupportedMediaError,
 )
 from counterfoil.wire import blob_storage, graph, oauth, v1
 
@@ -67,15 +59,6 @@ class InternalError(RequestError):
     """Something broke on our side; the caller learns only the request id."""
 
     status = 500
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorAnswer:
-    """A finished response."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,45 +115,47 @@ def as_refusal(error: Exception) -> RequestError:
     return InternalError("The service failed to answer. The request id leads its operator to the cause.")
 
 
-def refusal(dialect: ApiDialect, error: RequestError, scope: Scope, now: datetime) -> ErrorAnswer:
-    """Return the response to an error in a dialect."""
+def refusal(
+    dialect: ApiDialect, error: RequestError, scope: Scope, now: datetime
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Return status, headers and body of the response to an error in a dialect."""
     ids = RequestIds.of(scope)
-    tell = {
+    write = {
         ApiDialect.GRAPH: _graph,
         ApiDialect.PARTNER_CENTER: _partner_center,
         ApiDialect.STORAGE: _storage,
         ApiDialect.PLAIN: _plain,
     }[dialect]
-    status, headers, body = tell(error, ids, scope, now)
+    status, headers, body = write(error, ids, scope, now)
     if isinstance(error, MethodNotAllowedError):
         headers["allow"] = error.allow
     if isinstance(error, UnavailableError):
         headers["retry-after"] = str(error.retry_after_s)
     headers["content-length"] = str(len(body))
-    return ErrorAnswer(status, [(name.encode(), value.encode("latin-1")) for name, value in headers.items()], body)
+    return status, [(name.encode(), value.encode("latin-1")) for name, value in headers.items()], body
 
 
-_Told = tuple[int, dict[str, str], bytes]
+_Answer = tuple[int, dict[str, str], bytes]
 
-_GRAPH_CODES: Final[dict[type[RequestError], str]] = {
-    BadRequestError: "BadRequest",
-    UnauthenticatedError: "InvalidAuthenticationToken",
-    ForbiddenError: "Authorization_RequestDenied",
-    NotFoundError: "NotFound",
-    MethodNotAllowedError: "MethodNotAllowed",
-    NotAcceptableError: "NotAcceptable",
-    GoneError: "Gone",
-    TooLargeError: "RequestEntityTooLarge",
-    UnsupportedMediaError: "UnsupportedMediaType",
-    NotServedError: "NotImplemented",
-    TooOftenError: "TooManyRequests",
-    UnavailableError: "ServiceUnavailable",
-    InternalError: "InternalServerError",
+_GRAPH_CODES: Final = {
+    400: "BadRequest",
+    401: "InvalidAuthenticationToken",
+    403: "Authorization_RequestDenied",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    406: "NotAcceptable",
+    410: "Gone",
+    413: "RequestEntityTooLarge",
+    415: "UnsupportedMediaType",
+    429: "TooManyRequests",
+    500: "InternalServerError",
+    501: "NotImplemented",
+    503: "ServiceUnavailable",
 }
 
 
-def _graph(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Told:  # noqa: ARG001
-    code = error.code or next(code for kind, code in _GRAPH_CODES.items() if isinstance(error, kind))
+def _graph(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Answer:  # noqa: ARG001
+    code = error.code or _GRAPH_CODES[error.status]
     body = graph.error_body(
         code, str(error), now=now, request_id=ids.request_id, client_request_id=ids.client_request_id
     )
@@ -191,8 +176,8 @@ def graph_headers(ids: RequestIds) -> dict[str, str]:
     }
 
 
-def _partner_center(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Told:  # noqa: ARG001
-    if error.status == 500:
+def _partner_center(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Answer:  # noqa: ARG001
+    if isinstance(error, InternalError):
         error.message += f" Request id: {request_id_of(ApiDialect.PARTNER_CENTER, scope)}."
     status, own, body = v1.error_answer(error)
     return status, {name.decode(): value.decode() for name, value in (*own, *v1_headers(scope))}, body
@@ -217,20 +202,18 @@ def _echo(scope: Scope, name: bytes) -> bytes:
     return v1.echo(header(scope, name).encode("latin-1"))
 
 
-_STORAGE_CODES: Final[dict[type[RequestError], str]] = {
-    ForbiddenError: "AuthenticationFailed",
-    NotFoundError: "BlobNotFound",
-    MethodNotAllowedError: "UnsupportedHttpVerb",
-    UnavailableError: "ServerBusy",
-    InternalError: "InternalError",
+_STORAGE_CODES: Final = {
+    403: "AuthenticationFailed",
+    404: "BlobNotFound",
+    405: "UnsupportedHttpVerb",
+    500: "InternalError",
+    503: "ServerBusy",
 }
 _STORAGE_STATUS: Final = {"InvalidRange": 416, "ConditionNotMet": 412}
 
 
-def _storage(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Told:
-    code = error.code or next(
-        (code for kind, code in _STORAGE_CODES.items() if isinstance(error, kind)), "InvalidInput"
-    )
+def _storage(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Answer:
+    code = error.code or _STORAGE_CODES.get(error.status, "InvalidInput")
     sent = {
         "x-ms-version": header(scope, b"x-ms-version"),
         "x-ms-client-request-id": header(scope, b"x-ms-client-request-id"),
@@ -246,14 +229,14 @@ def _storage(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) 
     return _STORAGE_STATUS.get(code, error.status), headers, body
 
 
-def _plain(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Told:  # noqa: ARG001
+def _plain(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Answer:  # noqa: ARG001
     if error.code in oauth.CODES:
         return _oauth(error, ids, now)
     body = {"error": {"message": str(error), "requestId": ids.request_id}}
     return error.status, {"content-type": "application/json", "request-id": ids.request_id}, json.dumps(body).encode()
 
 
-def _oauth(error: RequestError, ids: RequestIds, now: datetime) -> _Told:
+def _oauth(error: RequestError, ids: RequestIds, now: datetime) -> _Answer:
     try:
         correlation_id = str(uuid.UUID(ids.client_request_id))
     except ValueError:

@@ -3,7 +3,7 @@
 An operation is one immutable row. Nothing works on it: the data was rendered when it was published, so asking for it is
 a lookup, and the row holds everything. The *business* clock decides once, at submission, which month `current` is;
 everything that ages (ready, expired, links) goes by the *wall* clock. The status is never stored: it follows from the
-row and the time.
+row and the time. It failed if there are no line items; the error that a caller then sees is in `wire.graph`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from counterfoil import lifetimes
+from counterfoil import limits
 from counterfoil.errors import DamagedError, GoneError, MissingError, NotFoundError
 from counterfoil.model import AttributeSet, Dataset, Rendering, Scope
 from counterfoil.periods import BillingPeriod, Clocks
@@ -78,7 +78,7 @@ class Exports:
             revision_id=revision.id if revision is not None and has_data else None,
             created_at=now,
             ready_at=now + self._delay,
-            expires_at=now + lifetimes.OPERATION,
+            expires_at=now + limits.OPERATION,
         )
         return self._catalog.add_operation(operation, idempotency_key, _digest(request))
 
@@ -133,7 +133,7 @@ class Exports:
             etag=sealed.revision.etag,
             partner=operation.partner,
             root_directory=base_url + directory,
-            sas_token=sign_directory(self._keyring, directory, now=now, expires_at=now + lifetimes.LINK),
+            sas_token=sign_directory(self._keyring, directory, now=now, expires_at=now + limits.LINK),
             blobs=sealed.blobs,
             line_items=contents.line_items,
             currency=contents.currency,
@@ -173,7 +173,7 @@ class Exports:
 
     def _alive(self, operation: Operation, what: str) -> Operation:
         if self._clocks.wall() >= operation.expires_at:
-            hours = int(lifetimes.OPERATION.total_seconds()) // 3600
+            hours = int(limits.OPERATION.total_seconds()) // 3600
             raise GoneError(f"The {what} has expired; it was kept for {hours} hours. Start a new export.")
         return operation
 

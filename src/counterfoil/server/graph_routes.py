@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -25,6 +26,7 @@ from counterfoil.wire.graph import BILLING, VERSIONS
 
 PAGE_SIZE: Final = 100  # elements of a collection; each may be a manifest of thousands of blobs
 Handler = Callable[[Request], Awaitable[Response]]
+Answer = Callable[[Request, str], Response]  # of a request and the partner who makes it
 
 
 def graph_routes(service: Service) -> list[Route]:
@@ -36,25 +38,23 @@ def _routes(routes: GraphRoutes) -> list[Route]:
     top = f"/{routes.version}"
     billing = f"{top}/{BILLING}"
     kinds = [f"{BILLING}/{kind}{rest}" for kind in Kind for rest in ("", "/billed", "/unbilled")]
-    reads: dict[str, Handler] = {
-        f"{billing}/operations": routes.list_operations,
-        f"{billing}/operations/$count": routes.count_operations,
-        f"{billing}/operations/{{id}}": routes.get_operation,
-        f"{billing}/manifests": routes.list_manifests,
-        f"{billing}/manifests/$count": routes.count_manifests,
-        f"{billing}/manifests/{{id}}": routes.get_manifest,
-        **{f"{top}/{path}": routes.entity_at(path) for path in ("reports/partners", BILLING, *kinds)},
+    reads: dict[str, Answer] = {
+        f"{top}/{path}": routes.entity_at(path) for path in ("reports/partners", BILLING, *kinds)
     }
-    exports = {
-        f"{billing}/{kind}/{scope}/export": routes.export_of(kind, billed=scope == "billed")
+    for collection, get_one in (("operations", routes.get_operation), ("manifests", routes.get_manifest)):
+        reads[f"{billing}/{collection}"] = partial(routes.list_collection, collection)
+        reads[f"{billing}/{collection}/$count"] = partial(routes.count_collection, collection)
+        reads[f"{billing}/{collection}/{{id}}"] = get_one  # behind $count, which would be an id
+    exports: dict[str, Handler] = {
+        f"{billing}/{kind}/{scope}/export": partial(routes.export, kind, billed=scope == "billed")
         for kind in Kind
         for scope in ("billed", "unbilled")
     }
     if routes.version == "beta":
         aggregated = f"{billing}/aggregatedUsage"
         reads |= dict.fromkeys((aggregated, f"{aggregated}/billed"), routes.not_served)
-        exports[f"{aggregated}/billed/export"] = routes.not_served
-    return [Route(path, handler, methods=["GET"]) for path, handler in reads.items()] + [
+        exports[f"{aggregated}/billed/export"] = partial(routes.answer, routes.not_served)
+    return [Route(path, partial(routes.answer, answer), methods=["GET"]) for path, answer in reads.items()] + [
         Route(path, handler, methods=["POST"]) for path, handler in exports.items()
     ]
 
@@ -67,15 +67,12 @@ class GraphRoutes:
         self._exports = service.exports
         self.version = version
 
-    def export_of(self, kind: Kind, *, billed: bool) -> Handler:
-        """Return the handler of one export."""
+    async def answer(self, answer: Answer, request: Request) -> Response:
+        """Find out who makes the request, and have it answered in a thread, for that may take the catalog."""
+        return await run_in_threadpool(answer, request, await self._partner(request))
 
-        async def export(request: Request) -> Response:
-            return await self._export(request, kind, billed=billed)
-
-        return export
-
-    async def _export(self, request: Request, kind: Kind, *, billed: bool) -> Response:
+    async def export(self, kind: Kind, request: Request, *, billed: bool) -> Response:
+        """Submit an export."""
         partner = await self._partner(request)
         body = graph.decode_body(
             await request.body(),
@@ -94,57 +91,48 @@ class GraphRoutes:
         headers["content-length"] = "0"
         return Response(status_code=202, headers=headers)
 
-    async def get_operation(self, request: Request) -> Response:
+    def get_operation(self, request: Request, partner: str) -> Response:
         """Return the state of an export."""
-        partner = await self._partner(request)
-
-        def found() -> tuple[dict[str, object], int]:
-            operation = self._exports.operation(partner, _guid(request, "operation"))
-            body = self._operation_body(request, operation)
-            return body, self._exports.progress(operation).retry_after_s
-
-        body, retry_after_s = await run_in_threadpool(found)
+        operation = self._exports.operation(partner, _guid(request, "operation"))
+        body = self._operation_body(request, operation)
+        retry_after = {"retry-after": str(self._exports.progress(operation).retry_after_s)}
         # Microsoft's sample client takes Retry-After for granted until the end, and must not see it after.
-        return _json(request, body, {"retry-after": str(retry_after_s)} if body["status"] == "running" else None)
+        return _json(request, body, retry_after if body["status"] == "running" else None)
 
-    async def get_manifest(self, request: Request) -> Response:
+    def get_manifest(self, request: Request, partner: str) -> Response:
         """Answer a manifest with a fresh link to its blobs."""
-        partner = await self._partner(request)
+        operation = self._exports.operation_of_manifest(partner, _guid(request, "manifest"))
+        return _json(request, self._manifest_body(request, operation))
 
-        def found() -> dict[str, object]:
-            operation = self._exports.operation_of_manifest(partner, _guid(request, "manifest"))
-            return self._manifest_body(request, operation)
+    def list_collection(self, collection: str, request: Request, partner: str) -> Response:
+        """List the caller's operations, or their manifests."""
+        top, skip = _whole(request, "$top"), _whole(request, "$skip") or 0
+        size = PAGE_SIZE if top is None else min(top, PAGE_SIZE)
+        operations = self._operations(collection, partner)
+        more = skip + size < len(operations) and (top is None or top > size)
+        next_top = "" if top is None else f"$top={top - size}&"
+        path = f"{BILLING}/{collection}"
+        element = self._operation_body if collection == "operations" else self._manifest_body
+        body = graph.collection_body(
+            self._root(request),
+            path,
+            [element(request, each) for each in operations[skip : skip + size]],
+            count=len(operations) if request.query_params.get("$count", "").lower() == "true" else None,
+            next_link=f"{self._root(request)}/{path}?{next_top}$skip={skip + size}" if more else "",
+        )
+        return _json(request, body)
 
-        return _json(request, await run_in_threadpool(found))
+    def count_collection(self, collection: str, request: Request, partner: str) -> Response:
+        """Count the caller's operations, or their manifests."""
+        headers = graph_headers(RequestIds.of(request.scope)) | {"content-type": "text/plain"}
+        return Response(str(len(self._operations(collection, partner))), headers=headers)
 
-    async def list_operations(self, request: Request) -> Response:
-        """List the caller's operations."""
-        return await self._list(request, "operations", self._exports.operations, self._operation_body)
+    def entity_at(self, path: str) -> Answer:
+        """Return what answers with one of the entities on the way to the actions."""
+        return lambda request, _partner: _json(request, graph.entity_body(self._root(request), path))
 
-    async def list_manifests(self, request: Request) -> Response:
-        """List the manifests of the caller's operations."""
-        return await self._list(request, "manifests", self._exports.succeeded_operations, self._manifest_body)
-
-    async def count_operations(self, request: Request) -> Response:
-        """Count the caller's operations."""
-        return await self._count(request, self._exports.operations)
-
-    async def count_manifests(self, request: Request) -> Response:
-        """Count the manifests of the caller's operations."""
-        return await self._count(request, self._exports.succeeded_operations)
-
-    def entity_at(self, path: str) -> Handler:
-        """Return the handler of one of the entities on the way to the actions."""
-
-        async def get_entity(request: Request) -> Response:
-            await self._partner(request)
-            return _json(request, graph.entity_body(self._root(request), path))
-
-        return get_entity
-
-    async def not_served(self, request: Request) -> Response:
+    def not_served(self, request: Request, partner: str) -> Response:
         """Refuse what Microsoft serves and we do not."""
-        await self._partner(request)
         raise NotServedError("Counterfoil does not serve the aggregated usage export.")
 
     async def _partner(self, request: Request) -> str:
@@ -155,6 +143,10 @@ class GraphRoutes:
 
     def _root(self, request: Request) -> str:
         return f"{self._service.base_url(request.scope)}/{self.version}"
+
+    def _operations(self, collection: str, partner: str) -> list[Operation]:
+        exports = self._exports
+        return exports.operations(partner) if collection == "operations" else exports.succeeded_operations(partner)
 
     def _operation_body(self, request: Request, operation: Operation) -> dict[str, object]:
         progress = self._exports.progress(operation)
@@ -173,37 +165,6 @@ class GraphRoutes:
     def _manifest_body(self, request: Request, operation: Operation) -> dict[str, object]:
         manifest = self._exports.manifest(operation, self._service.base_url(request.scope))
         return graph.manifest_body(self._root(request), manifest)
-
-    async def _count(self, request: Request, found: Callable[[str], list[Operation]]) -> Response:
-        operations = await run_in_threadpool(found, await self._partner(request))
-        headers = graph_headers(RequestIds.of(request.scope)) | {"content-type": "text/plain"}
-        return Response(str(len(operations)), headers=headers)
-
-    async def _list(
-        self,
-        request: Request,
-        collection: str,
-        found: Callable[[str], list[Operation]],
-        element: Callable[[Request, Operation], dict[str, object]],
-    ) -> Response:
-        partner = await self._partner(request)
-        top, skip = _whole(request, "$top"), _whole(request, "$skip") or 0
-        size = PAGE_SIZE if top is None else min(top, PAGE_SIZE)
-
-        def page() -> dict[str, object]:
-            operations = found(partner)
-            more = skip + size < len(operations) and (top is None or top > size)
-            next_top = "" if top is None else f"$top={top - size}&"
-            path = f"{BILLING}/{collection}"
-            return graph.collection_body(
-                self._root(request),
-                path,
-                [element(request, each) for each in operations[skip : skip + size]],
-                count=len(operations) if request.query_params.get("$count", "").lower() == "true" else None,
-                next_link=f"{self._root(request)}/{path}?{next_top}$skip={skip + size}" if more else "",
-            )
-
-        return _json(request, await run_in_threadpool(page))
 
 
 def _json(request: Request, body: dict[str, object], more: dict[str, str] | None = None) -> Response:

@@ -9,7 +9,7 @@ import gzip
 import html
 import json
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from counterfoil.errors import CounterfoilError, UnavailableError
 from counterfoil.server.error_responses import LOG
-from counterfoil.server.openapi import document
+from counterfoil.server.openapi import Json, document, resolved
 from counterfoil.server.server_parts import Service
 from counterfoil.wire.v1 import accepts_gzip
 
@@ -79,18 +79,18 @@ def _page(listed: str, base_url: str) -> str:
     )
 
 
-def _listed(described: dict[str, Any]) -> str:
+def _listed(described: Json) -> str:
     groups: dict[str, list[str]] = {}
     for path, item in described["paths"].items():
         for method, operation in item.items():
             line = f"<li><b>{method.upper()}</b> <code>{html.escape(path)}</code><br>"
-            line += f"{html.escape(operation['summary'])}{_taken(operation)}</li>"
+            line += f"{html.escape(operation['summary'])}{_taken(described, operation)}</li>"
             groups.setdefault(operation["tags"][0], []).append(line)
     return "".join(f"<h2>{html.escape(tag)}</h2><ul>{''.join(lines)}</ul>" for tag, lines in groups.items())
 
 
-def _taken(operation: dict[str, Any]) -> str:
-    names = [parameter["name"] for parameter in operation.get("parameters", [])]
-    for content in operation.get("requestBody", {}).get("content", {}).values():
-        names += content.get("schema", {}).get("properties", {})
+def _taken(described: Json, operation: Json) -> str:
+    names = [resolved(described, parameter)["name"] for parameter in operation.get("parameters", [])]
+    for content in resolved(described, operation.get("requestBody", {})).get("content", {}).values():
+        names += content["schema"]["properties"]
     return f" Takes <code>{'</code> <code>'.join(map(html.escape, names))}</code>." if names else ""

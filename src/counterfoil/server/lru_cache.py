@@ -44,12 +44,6 @@ class LruCache(Generic[Key, Value]):
         with self._lock:
             self._pop(key)
 
-    def clear(self) -> None:
-        """Drop every value."""
-        with self._lock:
-            self._values.clear()
-            self._total = 0
-
     def _pop(self, key: Key) -> None:
         dropped = self._values.pop(key, None)
         if dropped is not None:

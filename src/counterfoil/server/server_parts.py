@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from starlette.types import Scope
 
 from counterfoil.periods import Clocks
 from counterfoil.server.export_operations import Exports
+from counterfoil.server.identity.authenticator import Authenticator
 from counterfoil.server.identity.authority import Authority
+from counterfoil.server.web_server import url_of
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files
 from counterfoil.storage.store import Store
 from counterfoil.wire.tokens import Keyring
-
-
-class PartnerCaller(Protocol):
-    """Who is asking, as far as data is concerned."""
-
-    @property
-    def partner(self) -> str:
-        """The tenant whose data may be read."""
-
-
-class Authenticates(Protocol):
-    """What identifies callers: `server.identity.authenticator.Authenticator`."""
-
-    async def authenticate(self, authorization: str | None, *, api: str) -> PartnerCaller:
-        """Return who is calling; raises UnauthenticatedError or ForbiddenError."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +30,7 @@ class Service:
     keyring: Keyring
     clocks: Clocks
     exports: Exports
-    authenticator: Authenticates
+    authenticator: Authenticator
     authority: Authority
     development: bool = False
     open_to: frozenset[str] = frozenset()
@@ -71,5 +57,4 @@ class Service:
             for name, value in scope["headers"]:
                 if name == b"host":
                     return f"{scope['scheme']}://{value.decode('ascii')}"
-        host, port = scope["server"]
-        return f"{scope['scheme']}://[{host}]:{port}" if ":" in host else f"{scope['scheme']}://{host}:{port}"
+        return url_of(scope["scheme"], *scope["server"])

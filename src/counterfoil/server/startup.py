@@ -40,7 +40,7 @@ def open_service(
     _refuse_without_callers(settings, development=development)
     with open_store(settings.data, settings.database_url or None) as store:
         keys, catalog = AuthorityKeys(settings.data, development=development), store.catalog
-        authenticator, audiences = _doors(settings, catalog, clocks, keys)
+        authenticator = _authenticator(settings, catalog, clocks, keys)
         keyring = load_or_create_keyring(settings.data, settings.secret or None)
         yield Service(
             settings=settings,
@@ -49,7 +49,7 @@ def open_service(
             clocks=clocks,
             exports=Exports(catalog, keyring, clocks, operation_delay_s),
             authenticator=authenticator,
-            authority=Authority(catalog, clocks, keys, audiences),
+            authority=Authority(catalog, clocks, keys, authenticator.audiences),
             development=development,
             open_to=frozenset(open_to),
         )
@@ -61,7 +61,7 @@ def check(settings: Settings, clocks: Clocks, *, development: bool, open_to: Col
     _refuse_without_callers(settings, development=development)
     if settings.data.exists() or settings.database_url:
         with open_store(settings.data, settings.database_url or None) as store:
-            _doors(settings, store.catalog, clocks, AuthorityKeys(settings.data, development=development))
+            _authenticator(settings, store.catalog, clocks, AuthorityKeys(settings.data, development=development))
 
 
 def endpoints(service: Service) -> tuple[list[Endpoint], DevelopmentCertificate | None]:
@@ -107,15 +107,12 @@ def _wanted(settings: Settings, *, development: bool, open_to: Collection[str]) 
     return [plain, Endpoint(settings.host, settings.https_port, certificate, key)]
 
 
-def _doors(
-    settings: Settings, catalog: Catalog, clocks: Clocks, keys: AuthorityKeys
-) -> tuple[Authenticator, Audiences]:
-    """Return what identifies callers, and the audiences of tokens; raises UsageError if nobody could sign in."""
-    audiences = Audiences.from_setting(settings.audience, development=keys.development)
+def _authenticator(settings: Settings, catalog: Catalog, clocks: Clocks, keys: AuthorityKeys) -> Authenticator:
+    """Return what identifies callers; raises UsageError if nobody could sign in."""
     authenticator = Authenticator.from_settings(settings, catalog, clocks, keys)
     if not keys.development and not settings.issuer and not _has_client(catalog):
         raise _nobody()
-    return authenticator, audiences
+    return authenticator
 
 
 def _refuse_without_callers(settings: Settings, *, development: bool) -> None:

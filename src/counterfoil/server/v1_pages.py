@@ -81,12 +81,8 @@ class Pages:
         """Return the listing of a revision if it is at hand."""
         return self._listings.get(revision_id)
 
-    def keep(self, listing: Listing) -> None:
-        """Have a listing at hand."""
-        self._listings.put(listing.revision_id, listing)
-
     def load(self, revision_id: str) -> Listing:
-        """Return the listing of a revision from the catalog; raises BadRequestError if it is not there any more."""
+        """Read the listing of a revision from the catalog, and keep it; raises BadRequestError if it is not there."""
         revision = self._catalog.revision(revision_id)
         if revision is None:
             raise BadRequestError(_GONE, code="3000", parameter=CONTINUATION_HEADER)
@@ -96,7 +92,10 @@ class Pages:
             raise DamagedError(f"Revision {revision_id}: its v1 files do not hold all of its line items.")
         contents = revision.contents
         proof = proof_headers(revision.etag, contents.line_items, contents)
-        return Listing(revision_id, revision.etag, contents.line_items, tuple(file.path for file in stored), proof)
+        paths = tuple(file.path for file in stored)
+        listing = Listing(revision_id, revision.etag, contents.line_items, paths, proof)
+        self._listings.put(revision_id, listing)
+        return listing
 
     def seek(self, listing: Listing, position: Position, credit: bool | None) -> Position | None:
         """Return the place of the first item at or behind `position` that passes the filter."""

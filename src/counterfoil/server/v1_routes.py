@@ -21,7 +21,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from counterfoil import lifetimes
+from counterfoil import limits
 from counterfoil.errors import DamagedError, NotAcceptableError
 from counterfoil.model import Dataset
 from counterfoil.model import Scope as DatasetScope
@@ -106,13 +106,15 @@ class V1App:
         at = await self._where(caller.partner, token, query, now)
         if at is None:
             return v1.proof_headers("", 0, None), (v1.page_head(0, "") + v1.page_tail(query, ""),)
-        listing = self._pages.kept(at.revision_id) or await self._load(at.revision_id)
+        listing = self._pages.kept(at.revision_id)
+        if listing is None:
+            listing = await asyncio.to_thread(self._pages.load, at.revision_id)
         try:
             return self._answer(query, listing, at, key)
         except DamagedError:
             # Renderings that were dropped and made again have other paths. If none changed, the damage is real.
             self._pages.forget(listing)
-            anew = await self._load(at.revision_id)
+            anew = await asyncio.to_thread(self._pages.load, at.revision_id)
             if anew.paths == listing.paths:
                 raise
             return self._answer(query, anew, at, key)
@@ -127,13 +129,8 @@ class V1App:
         revision = await asyncio.to_thread(self._catalog.in_force, Dataset(query.kind, partner, scope))
         if revision is None:
             return None
-        expires_at = int((now + lifetimes.WALK).timestamp()) // _EXPIRY_STEP_S * _EXPIRY_STEP_S + _EXPIRY_STEP_S
+        expires_at = int((now + limits.WALK).timestamp()) // _EXPIRY_STEP_S * _EXPIRY_STEP_S + _EXPIRY_STEP_S
         return Continuation(partner, query.digest, revision.id, BEGINNING, expires_at)
-
-    async def _load(self, revision_id: str) -> Listing:
-        listing = await asyncio.to_thread(self._pages.load, revision_id)
-        self._pages.keep(listing)
-        return listing
 
     def _answer(
         self, query: v1.Query, listing: Listing, at: Continuation, key: tuple[str, bytes, v1.Path, bytes, bool]

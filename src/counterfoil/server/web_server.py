@@ -15,9 +15,10 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -44,26 +45,17 @@ class Endpoint:
     certificate: Path | None = None
     key: Path | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """An address that the server listens at."""
-
-    scheme: str
-    host: str
-    port: int
-
-    @property
-    def url(self) -> str:
-        """The base URL for callers on this machine."""
-        return (
-            f"{self.scheme}://[{self.host}]:{self.port}"
-            if ":" in self.host
-            else f"{self.scheme}://{self.host}:{self.port}"
-        )
+    def url(self, port: int) -> str:
+        """Return the base URL for callers on this machine, with the port that was picked."""
+        return url_of("https" if self.certificate else "http", self.host, port)
 
 
-OnReady = Callable[[Sequence[Bound]], None]
+def url_of(scheme: str, host: str, port: int) -> str:
+    """Return a base URL; an address of version 6 is in brackets there."""
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+OnReady = Callable[[Sequence[str]], None]  # is given the base URLs for callers on this machine
 
 
 class _BoundedProtocol(HttpToolsProtocol):
@@ -136,6 +128,15 @@ class _BoundedProtocol(HttpToolsProtocol):
 class _Server(uvicorn.Server):
     """A uvicorn server that leaves signals to us: there may be two, and one signal is for both."""
 
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, and say so."""
+        await super().startup(sockets)
+        self._on_started()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -154,57 +155,40 @@ class _Server(uvicorn.Server):
 class WebServer:
     """Serves one application at one or more endpoints until `stop` or a signal."""
 
-    def __init__(self, app: ASGIApp, endpoints: Sequence[Endpoint], *, grace_s: int = GRACE_S) -> None:
+    def __init__(
+        self, app: ASGIApp, endpoints: Sequence[Endpoint], on_ready: OnReady, *, grace_s: int = GRACE_S
+    ) -> None:
         self._endpoints = endpoints
-        self._servers = [_Server(_config(app, endpoint, grace_s)) for endpoint in endpoints]
+        self._on_ready = on_ready
+        self._servers = [_Server(_config(app, endpoint, grace_s), self._on_started) for endpoint in endpoints]
+        self._sockets: list[socket.socket] = []
         self._signalled = False
 
-    def run(self, on_ready: OnReady, *, signals: bool = True) -> None:
+    def run(self, *, signals: bool = True) -> None:
         """Serve until SIGTERM, SIGINT or `stop`; finishes what is being answered, for a while."""
         factory = self._servers[0].config.get_loop_factory()
         with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(self._serve(on_ready, signals=signals))
+            runner.run(self._serve(signals=signals))
 
     def stop(self) -> None:
         """Begin to stop; safe from any thread."""
         for server in self._servers:
             server.should_exit = True
 
-    async def _serve(self, on_ready: OnReady, *, signals: bool) -> None:
-        with contextlib.ExitStack() as stack:
-            sockets = [stack.enter_context(_bind(endpoint)) for endpoint in self._endpoints]
-            await self._serve_on(sockets, on_ready, signals=signals)
-
-    async def _serve_on(self, sockets: Sequence[socket.socket], on_ready: OnReady, *, signals: bool) -> None:
+    async def _serve(self, *, signals: bool) -> None:
         if signals:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._on_signal)
-        tasks = [
-            asyncio.create_task(server.serve(sockets=[bound]))
-            for server, bound in zip(self._servers, sockets, strict=True)
-        ]
-        ready = asyncio.create_task(self._tell(on_ready, sockets))
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            ready.cancel()
-        if ready.done() and not ready.cancelled():
-            ready.result()
+        with contextlib.ExitStack() as stack:
+            self._sockets = [stack.enter_context(_bind(endpoint)) for endpoint in self._endpoints]
+            pairs = zip(self._servers, self._sockets, strict=True)
+            await asyncio.gather(*(server.serve(sockets=[bound]) for server, bound in pairs))
 
-    async def _tell(self, on_ready: OnReady, sockets: Sequence[socket.socket]) -> None:
-        while not all(server.started for server in self._servers):  # noqa: ASYNC110 - uvicorn tells by a flag
-            await asyncio.sleep(0.005)
-        try:
-            on_ready(
-                [
-                    Bound("https" if endpoint.certificate else "http", endpoint.host, bound.getsockname()[1])
-                    for endpoint, bound in zip(self._endpoints, sockets, strict=True)
-                ]
-            )
-        except BaseException:
-            self.stop()
-            raise
+    def _on_started(self) -> None:
+        if all(server.started for server in self._servers):
+            ports = (bound.getsockname()[1] for bound in self._sockets)
+            self._on_ready([each.url(port) for each, port in zip(self._endpoints, ports, strict=True)])
 
     def _on_signal(self) -> None:
         if self._signalled:  # asked twice: do not wait for anybody
@@ -215,9 +199,6 @@ class WebServer:
 
 
 def _config(app: ASGIApp, endpoint: Endpoint, grace_s: int) -> uvicorn.Config:
-    options: dict[str, Any] = {}
-    if endpoint.certificate is not None:
-        options = {"ssl_certfile": endpoint.certificate, "ssl_keyfile": endpoint.key}
     config = uvicorn.Config(
         app,
         http=_BoundedProtocol,
@@ -231,7 +212,8 @@ def _config(app: ASGIApp, endpoint: Endpoint, grace_s: int) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=grace_s,
         backlog=_BACKLOG,
-        **options,
+        ssl_certfile=endpoint.certificate,
+        ssl_keyfile=endpoint.key,
     )
     try:
         config.load()
@@ -270,31 +252,29 @@ def check_free(endpoints: Sequence[Endpoint]) -> None:
 
 
 @contextlib.contextmanager
-def running(app: ASGIApp, endpoints: Sequence[Endpoint], *, grace_s: int = GRACE_S) -> Iterator[Sequence[Bound]]:
-    """Serve from another thread for as long as the context lasts; for tests, and for programs with other work."""
-    server = WebServer(app, endpoints, grace_s=grace_s)
-    ready = threading.Event()
-    told: list[Bound] = []
-    failed: list[BaseException] = []
+def running(app: ASGIApp, endpoints: Sequence[Endpoint], *, grace_s: int = GRACE_S) -> Iterator[Sequence[str]]:
+    """Serve from another thread for as long as the context lasts; for tests, and for programs with other work.
 
-    def on_ready(bound: Sequence[Bound]) -> None:
-        told.extend(bound)
-        ready.set()
+    Yields the base URLs.
+    """
+    ready: Future[Sequence[str]] = Future()
+    server = WebServer(app, endpoints, ready.set_result, grace_s=grace_s)
 
     def serve() -> None:
         try:
-            server.run(on_ready, signals=False)
+            server.run(signals=False)
         except BaseException as error:  # noqa: BLE001 - it is raised again where somebody can see it
-            failed.append(error)
-        finally:
-            ready.set()
+            if not ready.done():
+                ready.set_exception(error)
 
     thread = threading.Thread(target=serve, name="counterfoil-server", daemon=True)
     thread.start()
     try:
-        if not ready.wait(_START_S_MAX) or not told:
-            raise failed[0] if failed else CounterfoilError("The server did not start.")
-        yield told
+        try:
+            urls = ready.result(_START_S_MAX)
+        except TimeoutError:
+            raise CounterfoilError("The server did not start.") from None
+        yield urls
     finally:
         server.stop()
         thread.join()

@@ -23,8 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
 from counterfoil.errors import UsageError
-from counterfoil.model import WHOLE, Kind, tenant_id
-from counterfoil.periods import BillingPeriod, Clocks, business_clock, utc_now
+from counterfoil.model import WHOLE, tenant_id
+from counterfoil.periods import Clocks, business_clock, utc_now
 from counterfoil.server.app import create_app
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.signing_keys import mint_development_token
@@ -85,10 +85,10 @@ class Server:
             stack.callback(self._close_epoch)
             self._open()
             listening, certificate = endpoints(self.service)
-            bound = stack.enter_context(running(self._faults, listening))
-            self.url = bound[0].url
+            urls = stack.enter_context(running(self._faults, listening))
+            self.url = urls[0]
             if certificate is not None:
-                self.https_url, self.ca = bound[1].url, self._lasting(certificate.ca)
+                self.https_url, self.ca = urls[1], self._lasting(certificate.ca)
             self._stack = stack.pop_all()
         return self
 
@@ -125,13 +125,8 @@ class Server:
         all are published together or not at all. Raises what publishing raises: InputError names the line and
         attribute that cannot be right.
         """
-        asserted = Assertions(
-            partner=tenant_id(partner) if partner else "",
-            issuer=tenant_id(issuer) if issuer else "",
-            kind=Kind(kind) if kind else None,
-            invoice=invoice,
-            period=BillingPeriod.parse(period) if period else None,
-            currency=currency,
+        asserted = Assertions.read(
+            partner=partner, issuer=issuer, kind=kind, invoice=invoice, period=period, currency=currency
         )
         service = self.service
         data_folder = DataFolder(service.store, utc_now)
@@ -212,15 +207,9 @@ class Server:
         if self._now is not None:
             self.travel(self._now)
         settings = Settings(data=data, port=0, https_port=0 if self._https else None)
-        epoch = ExitStack()
-        service = epoch.enter_context(
-            open_service(
-                settings,
-                Clocks(business=self._business_now),
-                development=True,
-                operation_delay_s=self._operation_delay_s,
-            )
-        )
+        epoch, clocks = ExitStack(), Clocks(business=self._business_now)
+        opened = open_service(settings, clocks, development=True, operation_delay_s=self._operation_delay_s)
+        service = epoch.enter_context(opened)
         for tenant in (self.partner, *self._has_token):
             service.catalog.add_partner(tenant, utc_now())
         last, self._epoch = self._epoch, epoch

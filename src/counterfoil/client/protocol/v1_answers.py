@@ -19,7 +19,7 @@ from counterfoil.client.protocol.addresses import Base, shown
 from counterfoil.client.protocol.messages import NOT_THE_SOURCE, Request, SourceAnswer, whole_number
 from counterfoil.client.protocol.promised_totals import GarbledError, Promise, read_totals
 from counterfoil.errors import ProofError, UsageError
-from counterfoil.lifetimes import PAGE_LINE_ITEMS_MAX
+from counterfoil.limits import PAGE_LINE_ITEMS_MAX
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.wire import v1
 from counterfoil.wire.graph import ExportRequest, Period

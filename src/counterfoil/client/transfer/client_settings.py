@@ -8,7 +8,7 @@ from typing import Final
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import UsageError
-from counterfoil.lifetimes import PAGE_LINE_ITEMS_MAX
+from counterfoil.limits import PAGE_LINE_ITEMS_MAX
 
 WAIT_S_DEFAULT: Final = 3600.0
 PARALLEL_DEFAULT: Final = 4

@@ -12,14 +12,13 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from starlette.concurrency import run_in_threadpool
 
-from counterfoil.errors import ForbiddenError, RequestError, UnauthenticatedError, UsageError
+from counterfoil.errors import ForbiddenError, UnauthenticatedError, UsageError
 from counterfoil.model import is_guid
 from counterfoil.periods import Clocks
 from counterfoil.server.identity.audiences import Audiences
@@ -27,13 +26,13 @@ from counterfoil.server.identity.jwks import ALGORITHMS, IssuerKeys
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.settings import Settings
-from counterfoil.storage.catalog_rows import RegisteredClient
+from counterfoil.storage.catalog import Catalog
 from counterfoil.wire.microsoft_ids import PERMISSION
 
 TOKEN_LENGTH_MAX: Final = 16 * 1024
 LEEWAY_S: Final = 60
 REMEMBERED_S: Final = 300
-STANDING_S: Final = 2
+REGISTERED_S: Final = 2
 _REMEMBERED_MAX = 4096
 _CLIENT_CLAIMS = ("azp", "appid", "client_id", "sub")
 _CLIENT_LENGTH_MAX = 128
@@ -43,26 +42,6 @@ _SIGNATURE_ONLY: Final[dict[str, Any]] = {
     **dict.fromkeys(("verify_exp", "verify_nbf", "verify_iat", "verify_aud", "verify_iss", "verify_sub"), False),
     "verify_jti": False,
 }
-# Codes as each API's callers know them; both also have one for every other refusal.
-_CODES: Final[Mapping[str, Mapping[type[RequestError], str]]] = MappingProxyType(
-    {
-        "graph": {
-            UnauthenticatedError: "InvalidAuthenticationToken",
-            ForbiddenError: "Authorization_RequestDenied",
-        },
-        "partner-center": {UnauthenticatedError: "400", ForbiddenError: "2032"},
-    }
-)
-
-
-class Registry(Protocol):
-    """What must be known of partners and clients; the catalog knows it."""
-
-    def has_partner(self, tenant: str, /) -> bool:
-        """Return whether a partner may be served."""
-
-    def clients(self, partner: str, /) -> Sequence[RegisteredClient]:
-        """Return a partner's clients, revoked ones too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +50,6 @@ class TokenBearer:
 
     partner: str
     client_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutsideIssuer:
-    """An identity provider of the operator's choice. `{tid}` in `name` is replaced by the token's tenant."""
-
-    name: str
-    keys: IssuerKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,39 +62,32 @@ class _Proof:
     until: float
 
 
-@dataclass(slots=True)
-class _ClientStatus:
-    """Whether a partner and client may be served, as of a moment in Unix seconds."""
-
-    good: bool
-    at: float
-
-
 class Authenticator:
     """Identifies callers. Two authenticators share nothing; one may be used by many threads and one event loop."""
 
     def __init__(
         self,
-        registry: Registry,
+        catalog: Catalog,
         clocks: Clocks,
         keys: AuthorityKeys,
         audiences: Audiences,
-        outside: OutsideIssuer | None = None,
+        outside: IssuerKeys | None = None,
     ) -> None:
-        self._registry = registry
+        self.audiences = audiences
+        self._catalog = catalog
         self._wall = clocks.wall
         self._keys = keys
-        self._audiences = audiences
         self._outside = outside
         # By the hash of the token: the token itself is never kept.
         self._proofs: LruCache[bytes, _Proof] = LruCache(_REMEMBERED_MAX)
-        self._standing: LruCache[tuple[str, str], _ClientStatus] = LruCache(_REMEMBERED_MAX)
+        # When a partner and client were last found to be registered, in Unix seconds.
+        self._registered_at: LruCache[tuple[str, str], float] = LruCache(_REMEMBERED_MAX)
 
     @classmethod
-    def from_settings(cls, settings: Settings, registry: Registry, clocks: Clocks, keys: AuthorityKeys) -> Self:
+    def from_settings(cls, settings: Settings, catalog: Catalog, clocks: Clocks, keys: AuthorityKeys) -> Self:
         """Build it from AUDIENCE, ISSUER and JWKS_URL; raises UsageError."""
         audiences = Audiences.from_setting(settings.audience, development=keys.development)
-        return cls(registry, clocks, keys, audiences, _outside_issuer(settings, clocks))
+        return cls(catalog, clocks, keys, audiences, _outside_issuer(settings, clocks))
 
     async def authenticate(self, authorization: str | None, *, api: str) -> TokenBearer:
         """Return who calls `graph` or `partner-center`.
@@ -132,28 +96,24 @@ class Authenticator:
         A token that was seen lately costs microseconds; any other is checked in a thread, for that may take the
         catalog or the network.
         """
-        try:
-            token = _bearer(authorization)
-            digest = hashlib.sha256(token.encode("ascii")).digest()
-            now = self._wall().timestamp()
-            proof = self._proofs.get(digest)
-            if proof is not None and now >= proof.until:
-                proof = None
-            if proof is None or not self._stood_lately(proof, now):
-                proof = await run_in_threadpool(self._check, token, digest, proof, now)
-            if api not in proof.apis:
-                raise _invalid("Invalid audience.")
-        except (UnauthenticatedError, ForbiddenError) as error:
-            error.code = _CODES[api][type(error)]
-            raise
+        token = _bearer(authorization)
+        digest = hashlib.sha256(token.encode("ascii")).digest()
+        now = self._wall().timestamp()
+        proof = self._proofs.get(digest)
+        if proof is not None and now >= proof.until:
+            proof = None
+        if proof is None or not self._was_registered_lately(proof, now):
+            proof = await run_in_threadpool(self._check, token, digest, proof, now)
+        if api not in proof.apis:
+            raise _invalid("Invalid audience.")
         return proof.caller
 
     def _check(self, token: str, digest: bytes, proof: _Proof | None, now: float) -> _Proof:
         if proof is None:
             proof = self._prove(token, now)
             self._proofs.put(digest, proof)
-        if not self._has_standing(proof, now):
-            if proof.registered_client and self._registry.has_partner(proof.caller.partner):
+        if not self._is_registered(proof, now):
+            if proof.registered_client and self._catalog.has_partner(proof.caller.partner):
                 raise UnauthenticatedError("The client that this token was issued to is no longer registered.")
             # Said of the caller's own tenant only, and in the same words whichever others there are.
             raise _denied("The token's tenant is not served here.")
@@ -171,13 +131,13 @@ class Authenticator:
             claims = _claims(token, own.public, ("RS256",))
             issuer, bound = own.issuer, not self._keys.is_development(own)
         else:
-            found = self._outside.keys.find(key_id) if self._outside is not None else None
+            found = self._outside.find(key_id) if self._outside is not None else None
             if found is None or self._outside is None:
                 raise _invalid("Its signing key is not known here.")
             claims = _claims(token, found.public, found.algorithms)
-            issuer, bound = self._outside.name, False
+            issuer, bound = self._outside.issuer, False
         until = _lifetime(claims, now)
-        apis = self._audiences.apis(claims.get("aud"))
+        apis = self.audiences.apis(claims.get("aud"))
         if not apis:
             raise _invalid("Invalid audience.")
         partner = _partner(claims, issuer)
@@ -187,20 +147,23 @@ class Authenticator:
         until = min(until, now + REMEMBERED_S)
         return _Proof(TokenBearer(partner, client_id), frozenset(apis), client_id if bound else "", until)
 
-    def _stood_lately(self, proof: _Proof, now: float) -> bool:
-        standing = self._standing.get((proof.caller.partner, proof.registered_client))
-        return standing is not None and standing.good and 0 <= now - standing.at < STANDING_S
+    def _was_registered_lately(self, proof: _Proof, now: float) -> bool:
+        at = self._registered_at.get((proof.caller.partner, proof.registered_client))
+        return at is not None and 0 <= now - at < REGISTERED_S
 
-    def _has_standing(self, proof: _Proof, now: float) -> bool:
+    def _is_registered(self, proof: _Proof, now: float) -> bool:
         partner, client = proof.caller.partner, proof.registered_client
-        good = self._registry.has_partner(partner)
+        good = self._catalog.has_partner(partner)
         if good and client:
-            good = any(each.id == client and each.revoked_at is None for each in self._registry.clients(partner))
-        self._standing.put((partner, client), _ClientStatus(good, now))
+            good = any(each.id == client and each.revoked_at is None for each in self._catalog.clients(partner))
+        if good:
+            self._registered_at.put((partner, client), now)
+        else:
+            self._registered_at.drop((partner, client))
         return good
 
 
-def _outside_issuer(settings: Settings, clocks: Clocks) -> OutsideIssuer | None:
+def _outside_issuer(settings: Settings, clocks: Clocks) -> IssuerKeys | None:
     if not settings.issuer:
         if settings.jwks_url:
             raise UsageError("jwks_url is set and issuer is not.", remedy="Set both, or neither.")
@@ -216,7 +179,7 @@ def _outside_issuer(settings: Settings, clocks: Clocks) -> OutsideIssuer | None:
             f"The issuer {settings.issuer!r} cannot be right.",
             remedy="The tenant's place in an issuer is written {tid}, once, and never in jwks_url.",
         )
-    return OutsideIssuer(settings.issuer, IssuerKeys(settings.issuer, settings.jwks_url, clocks.wall))
+    return IssuerKeys(settings.issuer, settings.jwks_url, clocks.wall)
 
 
 def _bearer(authorization: str | None) -> str:

@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from functools import partial
+from typing import Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -20,29 +21,19 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from counterfoil.errors import TooOftenError, UsageError
-from counterfoil.lifetimes import BEARER_TOKEN
+from counterfoil.limits import BEARER_TOKEN
 from counterfoil.model import tenant_id
 from counterfoil.periods import Clocks
 from counterfoil.server.identity.audiences import Audiences
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.lru_cache import LruCache
-from counterfoil.storage.catalog_rows import RegisteredClient
+from counterfoil.storage.catalog import Catalog
 from counterfoil.wire import oauth
 
 WRONG_SECRETS_A_MINUTE: Final = 10
 _MINUTE_S: Final = 60
 _COUNTED_MAX: Final = 10_000  # clients and addresses whose wrong secrets are counted at once
 _WRONG_CLIENT = "The client is not registered for this tenant, or its secret is wrong."
-
-
-class ClientRegistry(Protocol):
-    """What must be known of partners and clients; the catalog knows it."""
-
-    def has_partner(self, tenant: str, /) -> bool:
-        """Return whether a partner may be served."""
-
-    def check_client(self, client_id: str, secret: str, /) -> RegisteredClient | None:
-        """Return the client with this id and secret."""
 
 
 class _WrongSecrets:
@@ -70,7 +61,7 @@ class _WrongSecrets:
 class Authority:
     """Who may have a token, and for what. In development `keys` signs with the development key."""
 
-    registry: ClientRegistry
+    catalog: Catalog
     clocks: Clocks
     keys: AuthorityKeys
     audiences: Audiences
@@ -89,14 +80,14 @@ class Authority:
 
     def _admit(self, tenant: str, asked: oauth.TokenRequest, peer: str) -> None:
         if self.keys.development:
-            if not self.registry.has_partner(tenant):
+            if not self.catalog.has_partner(tenant):
                 raise oauth.refused(
                     "invalid_tenant",
                     f"Tenant '{tenant}' not found. Register it with: counterfoil partners add {tenant}.",
                 )
             return
         # The secret is checked first, however often it was wrong: the right one always works.
-        client = self.registry.check_client(asked.client_id, asked.secret)
+        client = self.catalog.check_client(asked.client_id, asked.secret)
         if client is None or client.partner != tenant or client.revoked_at is not None:
             wait_s = self._wrong_secrets.count(asked.client_id, peer)
             if wait_s:
@@ -105,36 +96,14 @@ class Authority:
             raise oauth.refused("invalid_client", _WRONG_CLIENT)
 
 
-class _Endpoints:
-    """What answers. Refusals are raised: by their code the front knows that they are OAuth's, and words them so."""
+def authority_routes(authority: Authority, base_url: Callable[[Scope], str]) -> list[Route]:
+    """Return the routes: two token endpoints, their discovery documents and the keys.
 
-    def __init__(self, authority: Authority, base_url: Callable[[Scope], str]) -> None:
-        self._authority = authority
-        self._base_url = base_url
+    `base_url` returns the URL that callers use, without a slash at the end. Refusals are raised: their code tells the
+    entry point that they are OAuth's.
+    """
 
-    async def token_for_scope(self, request: Request) -> Response:
-        """Answer client credentials; the audience is asked for by a scope."""
-        return await self._token(request, resource=False)
-
-    async def token_for_resource(self, request: Request) -> Response:
-        """Answer client credentials in the older form; the audience is a resource."""
-        return await self._token(request, resource=True)
-
-    async def discovery(self, request: Request) -> Response:
-        """Answer the discovery document of the authority."""
-        return self._discovery(request, older=False)
-
-    async def discovery_v1(self, request: Request) -> Response:
-        """Answer the discovery document of the authority in the older form."""
-        return self._discovery(request, older=True)
-
-    async def keys(self, request: Request) -> Response:
-        """Answer the public keys of the authority."""
-        _tenant(request)
-        keys = await run_in_threadpool(self._authority.keys.honoured)
-        return JSONResponse({"keys": [key.public_jwk() for key in keys]})
-
-    async def _token(self, request: Request, *, resource: bool) -> Response:
+    async def token(request: Request, *, resource: bool) -> Response:
         asked = oauth.parse_token_request(
             await request.body(),
             content_type=request.headers.get("content-type", ""),
@@ -142,27 +111,25 @@ class _Endpoints:
             resource=resource,
         )
         peer = request.client.host if request.client is not None else ""
-        answer = await run_in_threadpool(self._authority.issue, _tenant(request), asked, peer, resource=resource)
+        answer = await run_in_threadpool(authority.issue, _tenant(request), asked, peer, resource=resource)
         return JSONResponse(answer, headers=oauth.NO_STORE)
 
-    def _discovery(self, request: Request, *, older: bool) -> Response:
-        authority = f"{self._base_url(request.scope)}/{_tenant(request)}"
-        return JSONResponse(oauth.discovery_document(authority, older=older))
+    async def discovery(request: Request, *, older: bool) -> Response:
+        address = f"{base_url(request.scope)}/{_tenant(request)}"
+        return JSONResponse(oauth.discovery_document(address, older=older))
 
+    async def keys(request: Request) -> Response:
+        _tenant(request)
+        found = await run_in_threadpool(authority.keys.honoured)
+        return JSONResponse({"keys": [key.public_jwk() for key in found]})
 
-def authority_routes(authority: Authority, base_url: Callable[[Scope], str]) -> list[Route]:
-    """Return the routes: two token endpoints, their discovery documents and the keys.
-
-    `base_url` returns the URL that callers use, without a slash at the end.
-    """
-    endpoints = _Endpoints(authority, base_url)
     return [
-        Route("/{tenant}/oauth2/v2.0/token", endpoints.token_for_scope, methods=["POST"]),
-        Route("/{tenant}/oauth2/token", endpoints.token_for_resource, methods=["POST"]),
-        Route("/{tenant}/v2.0/.well-known/openid-configuration", endpoints.discovery),
-        Route("/{tenant}/.well-known/openid-configuration", endpoints.discovery_v1),
-        Route("/{tenant}/discovery/v2.0/keys", endpoints.keys),
-        Route("/{tenant}/discovery/keys", endpoints.keys),
+        Route("/{tenant}/oauth2/v2.0/token", partial(token, resource=False), methods=["POST"]),
+        Route("/{tenant}/oauth2/token", partial(token, resource=True), methods=["POST"]),
+        Route("/{tenant}/v2.0/.well-known/openid-configuration", partial(discovery, older=False)),
+        Route("/{tenant}/.well-known/openid-configuration", partial(discovery, older=True)),
+        Route("/{tenant}/discovery/v2.0/keys", keys),
+        Route("/{tenant}/discovery/keys", keys),
     ]
 
 

@@ -64,9 +64,9 @@ class IssuerKeys:
     """The keys of one issuer, found by id. Safe to use from many threads; `find` may wait for the network."""
 
     def __init__(self, issuer: str, jwks_url: str, wall: Callable[[], datetime]) -> None:
-        """`jwks_url` may be empty: the issuer's discovery document then gives it. Raises UsageError."""
+        """`{tid}` in `issuer` stands for a token's tenant; an empty `jwks_url` is discovered. Raises UsageError."""
         _check_fetchable(jwks_url or issuer, "jwks_url" if jwks_url else "issuer")
-        self._issuer = issuer
+        self.issuer = issuer
         self._jwks_url = jwks_url
         self._wall = wall
         self._state = _State()
@@ -103,19 +103,19 @@ class IssuerKeys:
         try:
             keys = _usable_keys(_get_json(self._jwks_url or self._discover()))
         except (_FetchError, UsageError) as error:
-            _log.warning("The signing keys of %s cannot be had: %s", self._issuer, error)
+            _log.warning("The signing keys of %s cannot be had: %s", self.issuer, error)
             self._state = replace(self._state, attempted_at=now, failed=True)
             return
         if not keys:
-            _log.warning("The issuer %s publishes no signing key that can be used.", self._issuer)
+            _log.warning("The issuer %s publishes no signing key that can be used.", self.issuer)
         self._state = _State(keys, fetched_at=now, attempted_at=now, failed=False)
 
     def _discover(self) -> str:
-        document = _get_json(self._issuer.rstrip("/").replace("{tid}", _ANY_TENANT) + _DISCOVERY)
+        document = _get_json(self.issuer.rstrip("/").replace("{tid}", _ANY_TENANT) + _DISCOVERY)
         named, url = document.get("issuer"), document.get("jwks_uri")
         if not isinstance(named, str) or not isinstance(url, str):
             raise _FetchError("its discovery document names no issuer or no jwks_uri")
-        if named.replace("{tenantid}", "{tid}").rstrip("/") != self._issuer.rstrip("/"):
+        if named.replace("{tenantid}", "{tid}").rstrip("/") != self.issuer.rstrip("/"):
             raise _FetchError(f"its discovery document names another issuer, {named[:200]!r}")
         _check_fetchable(url, "jwks_uri")
         return url

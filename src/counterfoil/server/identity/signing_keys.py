@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.utils import to_base64url_uint
 
 from counterfoil.errors import DataFolderError
-from counterfoil.lifetimes import BEARER_TOKEN
+from counterfoil.limits import BEARER_TOKEN
 from counterfoil.model import tenant_id
 from counterfoil.server.identity.audiences import check_form
 from counterfoil.storage.secrets import load_or_create_private, read_private
@@ -128,16 +128,9 @@ def mint_development_token(data: Path, partner: str, audience: str, now: datetim
     """
     check_form(audience)
     audiences = {"graph": GRAPH_AUDIENCES[0], "partner-center": PARTNER_CENTER_AUDIENCES[0]}
-    return (
-        AuthorityKeys(data, development=True)
-        .signing()
-        .mint(
-            partner=tenant_id(partner),
-            audience=audiences.get(audience, audience),
-            client_id=COMMAND_LINE_CLIENT,
-            now=now,
-        )
-    )
+    named, tenant = audiences.get(audience, audience), tenant_id(partner)
+    key = AuthorityKeys(data, development=True).signing()
+    return key.mint(partner=tenant, audience=named, client_id=COMMAND_LINE_CLIENT, now=now)
 
 
 def _new_key() -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Final
 
-from counterfoil.testing.faults.error_faults import storage_reply
+from counterfoil.testing.faults.error_faults import refused
 from counterfoil.testing.faults.fault import AskServer, ClientOutcome, Instead, Route, ServerFault, Strike
 from counterfoil.testing.faults.manifest_faults import manifest_in
 from counterfoil.testing.faults.reply import Reply
@@ -13,11 +13,11 @@ from counterfoil.testing.faults.reply import Reply
 
 def link_refused(strike: Strike) -> Reply:
     """Say that a link is no longer good."""
-    return storage_reply(strike, 403, "AuthenticationFailed", "Signature not valid in the specified time frame")
+    return refused(strike, 403, "AuthenticationFailed", "Signature not valid in the specified time frame")
 
 
 async def _missing(strike: Strike, ask: AskServer) -> Reply:
-    return storage_reply(strike, 404, "BlobNotFound", "The specified blob does not exist.")
+    return refused(strike, 404, "BlobNotFound", "The specified blob does not exist.")
 
 
 async def _swapped(strike: Strike, ask: AskServer) -> Reply:
@@ -40,7 +40,7 @@ async def _range_ignored(strike: Strike, ask: AskServer) -> Reply:
 async def _replaced(strike: Strike, ask: AskServer) -> Reply:
     if not any(name == b"if-match" for name, _ in strike.scope["headers"]):
         return await ask()
-    return storage_reply(strike, 412, "ConditionNotMet", "The condition specified is not met.")
+    return refused(strike, 412, "ConditionNotMet", "The condition specified is not met.")
 
 
 async def _etag_changed(strike: Strike, ask: AskServer) -> Reply:
@@ -72,8 +72,8 @@ _OTHER_ETAG: Final = "the links expire at the first blob, and the manifest that 
 BLOB_FAULTS: Final = (
     _fault("blob-missing", "404: the manifest lists it, and it is not there", _missing, **_FIRST),
     _fault("blob-swapped", "another blob of the same manifest comes", _swapped, **_FIRST),
-    _fault("blob-swapped-once", "another blob comes, the first time", _swapped, 1, patience=True),
-    _fault("link-expired", _UNTIL_ASKED, _expired, 1, patience=True, borne=1),
+    _fault("blob-swapped-once", "another blob comes, the first time", _swapped, 1, uses_retry=True),
+    _fault("link-expired", _UNTIL_ASKED, _expired, 1, uses_retry=True, survived=1),
     _fault("etag-changed", _OTHER_ETAG, _etag_changed, **_STEADY),
     _fault("range-ignored", "200 and the whole blob, although a range was asked for", _range_ignored),
     _fault("blob-replaced", "412 for `If-Match`: another blob is there now", _replaced, 1),

@@ -41,15 +41,15 @@ def _flipped(strike: Strike, reply: Reply) -> Reply | None:
 
 
 def _fault(name: str, about: str, on: tuple[Route, ...], change: Change, times: int = 1, **more: Any) -> ServerFault:
-    values: dict[str, Any] = {"outcome": ClientOutcome.RECOVERS, "patience": True} | more
+    values: dict[str, Any] = {"outcome": ClientOutcome.RECOVERS, "uses_retry": True} | more
     return ServerFault(name, "Slow, cut and damaged answers", about, on, change=change, times=times, **values)
 
 
 def _timed(name: str, about: str, default_s: float, meaning: str, how: Callable[[float], Json]) -> ServerFault:
     change = _delivered(lambda strike: how(strike.given["seconds"]))
     parameters = {"seconds": Parameter(default_s, meaning)}
-    on, patience = (_READ, True) if name == "stalled" else (EVERYWHERE, False)  # a good client waits for the others
-    return _fault(name, about, on, change, parameters=parameters, patience=patience)
+    on, uses_retry = (_READ, True) if name == "stalled" else (EVERYWHERE, False)  # a good client waits for the others
+    return _fault(name, about, on, change, parameters=parameters, uses_retry=uses_retry)
 
 
 _CUT: Final = _delivered(lambda strike: {"cut_at": strike.draw(1000) / 1000})

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any, Final
 
-from counterfoil.errors import shortened
-from counterfoil.server.error_responses import ApiDialect, RequestIds, graph_headers
+from counterfoil.errors import RequestError, shortened
+from counterfoil.server.error_responses import ApiDialect
 from counterfoil.testing.faults.fault import (
     EVERYWHERE,
     GRAPH,
@@ -21,53 +21,39 @@ from counterfoil.testing.faults.fault import (
     ServerFault,
     Strike,
 )
-from counterfoil.testing.faults.reply import Reply, reply_of
-from counterfoil.wire import blob_storage, graph, v1
+from counterfoil.testing.faults.reply import Reply, reply_of, reply_to
 
 _JSON: Final = {"content-type": "application/json; charset=utf-8"}
+_BUSY_CODES: Final = {ApiDialect.STORAGE: "ServerBusy", ApiDialect.PLAIN: "temporarily_unavailable"}
 _HTML: Final = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center><hr></body></html>"
 _CHALLENGE: Final = {"www-authenticate": 'Bearer realm="", error="invalid_token"'}
 
 
-def graph_reply(strike: Strike, status: int, code: str, text: str, headers: Mapping[str, str] | None = None) -> Reply:
-    """Return a refusal as Graph writes it."""
-    ids = RequestIds.of(strike.scope)
-    client_id = ids.client_request_id
-    body = graph.error_body(code, text, now=strike.now, request_id=ids.request_id, client_request_id=client_id)
-    return reply_of(status, json.dumps(body), graph_headers(ids) | dict(headers or {}))
+def refused(
+    strike: Strike, status: int, code: str, text: str, headers: Mapping[str, str | None] | None = None
+) -> Reply:
+    """Return a refusal in the words of the API that was called; a header of None is left out."""
+    error = RequestError(text, code=code)
+    error.status = status
+    return reply_to(error, strike.dialect, strike.scope, strike.now).with_headers(headers or {})
 
 
-def storage_reply(strike: Strike, status: int, code: str, message: str) -> Reply:
-    """Return a refusal as Azure Storage writes it."""
-    request_id = RequestIds.of(strike.scope).request_id
-    headers = {"content-type": blob_storage.XML_CONTENT_TYPE, "x-ms-error-code": code, "x-ms-request-id": request_id}
-    return reply_of(status, blob_storage.error_body(code, message, request_id=request_id, now=strike.now), headers)
+def _busy(status: int, retry_after: Callable[[Strike], str | None]) -> Instead:
+    """Say that there is too much to do."""
 
-
-def _busy(strike: Strike, status: int, headers: Mapping[str, str]) -> Reply:
-    """Say in the caller's dialect that there is too much to do."""
-    if strike.dialect is ApiDialect.STORAGE:
-        return storage_reply(strike, status, "ServerBusy", "The server is busy.").with_headers(headers)
-    if strike.dialect is ApiDialect.GRAPH:
-        code = "TooManyRequests" if status == 429 else "ServiceUnavailable"
-        return graph_reply(strike, status, code, "Please retry again later.", headers)
-    if strike.dialect is ApiDialect.PLAIN:
-        body = json.dumps(_oauth("temporarily_unavailable", 90055, "Try again.")).encode()
-    else:
-        body = v1.throttled_body(1) if status == 429 else v1.error_body("0", "The service is not available.")
-    return reply_of(status, body, _JSON | dict(headers))
-
-
-def _busy_with(status: int, *, after: bool) -> Instead:
     async def answer(strike: Strike, ask: AskServer) -> Reply:
-        return _busy(strike, status, {"retry-after": str(strike.given["wait"])} if after else {})
+        code = _BUSY_CODES.get(strike.dialect, "")
+        return refused(strike, status, code, "Please retry again later.", {"retry-after": retry_after(strike)})
 
     return answer
 
 
-async def _throttled_by_date(strike: Strike, ask: AskServer) -> Reply:
-    until = strike.now + timedelta(seconds=strike.given["seconds"])
-    return _busy(strike, 429, {"retry-after": format_datetime(until, usegmt=True)})
+def _as_given(strike: Strike) -> str:
+    return str(strike.given["wait"])
+
+
+def _by_date(strike: Strike) -> str:
+    return format_datetime(strike.now + timedelta(seconds=strike.given["seconds"]), usegmt=True)
 
 
 def _oauth(error: str, code: int, text: str) -> dict[str, object]:
@@ -77,21 +63,21 @@ def _oauth(error: str, code: int, text: str) -> dict[str, object]:
 _WAIT: Final = {"wait": Parameter("1", "what Retry-After says")}
 _FRACTION: Final = {"wait": Parameter("0.128", "what Retry-After says")}
 _SECONDS: Final = {"seconds": Parameter(1, "how far ahead the date is")}
-_429, _503 = _busy_with(429, after=True), _busy_with(503, after=True)
+_429, _503 = _busy(429, _as_given), _busy(503, _as_given)
 
 
 def _outage(name: str, about: str, instead: Instead, parameters: Mapping[str, Parameter] | None = None) -> ServerFault:
-    more: dict[str, Any] = {"times": 2, "patience": True, "parameters": parameters or {}}
+    more: dict[str, Any] = {"times": 2, "uses_retry": True, "parameters": parameters or {}}
     return ServerFault(name, "Throttling and outages", about, EVERYWHERE, ClientOutcome.RECOVERS, instead, **more)
 
 
 OUTAGES: Final = (
     _outage("throttled", "429 with `Retry-After` in seconds", _429, _WAIT),
-    _outage("throttled-silently", "429 without `Retry-After`", _busy_with(429, after=False)),
-    _outage("throttled-by-date", "429 with a date in `Retry-After`", _throttled_by_date, _SECONDS),
+    _outage("throttled-silently", "429 without `Retry-After`", _busy(429, lambda _: None)),
+    _outage("throttled-by-date", "429 with a date in `Retry-After`", _busy(429, _by_date), _SECONDS),
     _outage("throttled-by-fraction", "429 with a fraction of a second, as Graph sends", _429, _FRACTION),
     _outage("unavailable", "503 with `Retry-After`", _503, _WAIT),
-    _outage("unavailable-silently", "503 without `Retry-After`: a storm of them", _busy_with(503, after=False)),
+    _outage("unavailable-silently", "503 without `Retry-After`: a storm of them", _busy(503, lambda _: None)),
 )
 
 
@@ -108,18 +94,12 @@ def _error(
     """Return a fault with one error body: with `code` in the dialect's envelope, otherwise `text` as it is."""
 
     async def answer(strike: Strike, ask: AskServer) -> Reply:
-        if not code:
-            return reply_of(status, text, headers or {})
-        if strike.dialect is ApiDialect.STORAGE:
-            return storage_reply(strike, status, code, text).with_headers(headers or {})
-        if strike.dialect is ApiDialect.PARTNER_CENTER:
-            return reply_of(status, v1.error_body(code, text), _JSON | dict(headers or {}))
-        return graph_reply(strike, status, code, text, headers)
+        return refused(strike, status, code, text, headers) if code else reply_of(status, text, headers or {})
 
     shown = shortened(text, 90)
     said = f" `{code}`: {shown}" if code else f" with the body `{shown}`" if shown else " without a body"
-    more: dict[str, Any] = {"times": times, "patience": outcome is ClientOutcome.RECOVERS}
-    more["borne"] = 1 if status == 401 else 4  # a new token, once
+    more: dict[str, Any] = {"times": times, "uses_retry": outcome is ClientOutcome.RECOVERS}
+    more["survived"] = 1 if status == 401 else 4  # a new token, once
     return ServerFault(name, "Error bodies", f"{status}{said}", routes, outcome, answer, **more)
 
 

@@ -6,6 +6,7 @@ which is learnt from the tokens that were handed out.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,6 +72,7 @@ class Memory:
     pages: LruCache[str, tuple[int, str]] = field(default_factory=lambda: LruCache(TOKENS_MAX))
     exchanged: dict[str, str] = field(default_factory=dict)  # token -> that of the page whose items it gets
     remade: dict[str, bytes] = field(default_factory=dict)  # path of a blob -> other bytes for it
+    remaking: asyncio.Lock = field(default_factory=asyncio.Lock)
     refused_links: bool = False  # links are refused until an operation or manifest was asked for again
     links_renewed: int = 0
 
@@ -149,7 +151,7 @@ class ServerFault:
     """One fault. It answers `instead` of the server, makes a `change` to its answer, or respells line items.
 
     `times` is how often it strikes unless a rule says otherwise (None: every time), `at` at which blobs or pages.
-    `patience`: each strike uses up one retry of the call; `borne`: how many strikes in a row a good client survives.
+    `uses_retry`: each strike uses up one retry of the call. A good client survives `survived` strikes in a row.
     A `steady` fault is a property of the source: always there, or never.
     """
 
@@ -164,8 +166,8 @@ class ServerFault:
     repack: Repack | None = None
     times: int | None = None
     at: tuple[int, ...] = ()
-    patience: bool = False
-    borne: int = 4
+    uses_retry: bool = False
+    survived: int = 4
     steady: bool = False
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 

@@ -54,12 +54,6 @@ class Rule:
         """Whether it is about such a request. Blobs and pages count by their own numbers."""
         return route in self.on and (not self.at or route not in NUMBERED or number in self.at)
 
-    @property
-    def recoverable(self) -> bool:
-        """Whether a good client gets everything all the same."""
-        too_often = self.fault.patience and (self.times is None or self.times > self.fault.borne)
-        return self.fault.outcome is ClientOutcome.RECOVERS and not too_often
-
     def to_json(self) -> dict[str, Any]:
         """Return the content of a plan file."""
         general = {"at": list(self.at), "times": self.times, "skip": self.skip}
@@ -73,11 +67,6 @@ class FaultPlan:
 
     rules: tuple[Rule, ...] = ()
     seed: int = 0
-
-    @property
-    def recoverable(self) -> bool:
-        """Whether a good client gets everything all the same."""
-        return all(rule.recoverable for rule in self.rules)
 
     def text(self) -> str:
         """Write a plan file."""
@@ -160,10 +149,10 @@ def drawn(seed: int, *, faults: Sequence[ServerFault] = FAULTS) -> FaultPlan:
     attempts_left = _DRAWN_ATTEMPTS_MAX
     rules: list[Rule] = []
     for fault in dice.sample(pool, dice.randint(1, min(_DRAWN_RULES_MAX, len(pool)))):
-        if fault.patience and not attempts_left:
+        if fault.uses_retry and not attempts_left:
             continue
         rule = _drawn_rule(fault, dice, attempts_left)
-        if fault.patience:
+        if fault.uses_retry:
             attempts_left -= rule.times or 0
         rules.append(rule)
     return FaultPlan(tuple(rules), seed)
@@ -172,8 +161,8 @@ def drawn(seed: int, *, faults: Sequence[ServerFault] = FAULTS) -> FaultPlan:
 def _drawn_rule(fault: ServerFault, dice: random.Random, attempts_left: int) -> Rule:
     given: dict[str, object] = {}
     if not fault.remakes and not fault.steady:
-        if fault.patience:
-            given["times"] = dice.randint(1, min(2, fault.borne, attempts_left))
+        if fault.uses_retry:
+            given["times"] = dice.randint(1, min(2, fault.survived, attempts_left))
         given["skip"] = dice.choice((0, 0, 1, 2))
     if set(fault.routes) & NUMBERED and not fault.steady and dice.random() < 0.5:
         given["on"] = [route.value for route in fault.routes if route in NUMBERED]

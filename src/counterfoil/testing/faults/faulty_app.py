@@ -11,8 +11,8 @@ import gzip
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -21,15 +21,16 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil.errors import BadRequestError
-from counterfoil.server.error_responses import ApiDialect, header, refusal
+from counterfoil.server.blob_routes import blob_head
+from counterfoil.server.error_responses import ApiDialect, header
 from counterfoil.testing.faults.blob_faults import link_refused
 from counterfoil.testing.faults.fault import Json, LineItem, Memory, Route, Strike, route_of
 from counterfoil.testing.faults.fault_plan import FaultPlan, Rule
 from counterfoil.testing.faults.manifest_faults import manifest_in
 from counterfoil.testing.faults.page_faults import members_of, token_of, with_items_of, with_members
-from counterfoil.testing.faults.reply import Reply, ask, deliver, no_body
+from counterfoil.testing.faults.reply import Reply, ask, deliver, no_body, reply_to
 from counterfoil.testing.faults.spelling_faults import packed
-from counterfoil.wire import blob_storage, graph
+from counterfoil.wire import graph
 
 _PART: Final = re.compile(r"part-([0-9]{5})-")
 _SEEK: Final = re.compile(rb"&?seekoperation=[^&]*", re.IGNORECASE)
@@ -59,7 +60,6 @@ class FaultyApp:
         self._seed = plan.seed if plan is not None else 0
         self._armed: tuple[_RuleState, ...] = ()
         self._memory = Memory()
-        self._remaking = asyncio.Lock()
         for rule in plan.rules if plan is not None else ():
             self.add(rule)
 
@@ -78,11 +78,11 @@ class FaultyApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, rightly or wrongly."""
         armed = self._armed
-        route = route_of(scope) if armed and scope["type"] == "http" else None
+        route = route_of(scope) if armed else None
         if route is None:
             await self._app(scope, receive, send)
             return
-        call = _Call(self._app, self._memory, self._now, self._remaking, route, scope, receive, armed)
+        call = _Call(self._app, self._memory, self._now, route, scope, receive, armed)
         await deliver(await call.reply(), scope, receive, send)
 
 
@@ -93,12 +93,11 @@ class _Call:
     _app: ASGIApp
     _memory: Memory
     _now: Callable[[], datetime]
-    _remaking: asyncio.Lock
     _route: Route
     _scope: Scope
     _receive: Receive
     _armed: tuple[_RuleState, ...]
-    _number: int = 0
+    _number: int = field(init=False)
 
     def __post_init__(self) -> None:
         self._number = self._numbered()
@@ -192,7 +191,7 @@ class _Call:
         root = urlsplit(manifest["rootDirectory"]).path
         self._memory.blobs[root] = [blob["name"] for blob in manifest["blobs"]]
         remade = False
-        async with self._remaking:
+        async with self._memory.remaking:
             for number, blob in enumerate(manifest["blobs"], 1):
                 if rules := self._remaking_rules(Route.BLOB, number):
                     await self._remake(f"{root}/{blob['name']}", manifest["sasToken"], blob, rules)
@@ -250,20 +249,10 @@ def _at_page(scope: Scope, token: str) -> Scope:
 
 def _part_of(served: Reply, body: bytes, scope: Scope, now: datetime) -> Reply:
     """Answer with what is asked for of other bytes, under conditions and ranges as the server would."""
-    asked = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    etag = blob_storage.etag(hashlib.sha256(body).hexdigest())
-    reply = replace(served, body=body).with_headers({"etag": etag, "content-length": str(len(body))})
+    modified_at = parsedate_to_datetime(served.header("last-modified"))
     try:
-        modified_at = parsedate_to_datetime(served.header("last-modified")).astimezone(UTC)
-        if blob_storage.is_unmodified(asked, etag, modified_at):
-            return replace(reply, status=304, body=b"").with_headers({"content-length": None})
-        wanted = blob_storage.byte_range(asked, len(body), etag) if scope["method"] == "GET" else None
+        head = blob_head(scope, hashlib.sha256(body).hexdigest(), len(body), modified_at)
     except BadRequestError as error:
-        told = refusal(ApiDialect.STORAGE, error, scope, now)
-        return Reply(told.status, tuple(told.headers), told.body)
-    if scope["method"] == "HEAD":
-        return replace(reply, body=b"")
-    if wanted is None:
-        return reply
-    part = body[wanted.start : wanted.end + 1]
-    return replace(reply, status=206, body=part).with_headers({"content-range": wanted.content_range})
+        return reply_to(error, ApiDialect.STORAGE, scope, now)
+    part = body[head.start : head.start + head.length] if scope["method"] == "GET" else b""
+    return Reply(head.status, tuple(head.headers), part)

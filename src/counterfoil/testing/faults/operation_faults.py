@@ -6,7 +6,7 @@ from collections.abc import Callable
 from email.utils import format_datetime
 from typing import Any, Final
 
-from counterfoil.testing.faults.error_faults import graph_reply
+from counterfoil.testing.faults.error_faults import refused
 from counterfoil.testing.faults.fault import (
     GRAPH,
     AskServer,
@@ -82,7 +82,7 @@ async def _redirected(strike: Strike, ask: AskServer) -> Reply:
 
 
 async def _export_lost(strike: Strike, ask: AskServer) -> Reply:
-    return graph_reply(strike, 404, "NotFound", "There is no operation with this id.")
+    return refused(strike, 404, "NotFound", "There is no operation with this id.")
 
 
 def _fault(name: str, about: str, change: Change | None, times: int | None = None, **more: Any) -> ServerFault:

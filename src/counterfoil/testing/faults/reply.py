@@ -12,9 +12,14 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from counterfoil.errors import RequestError
+from counterfoil.server.blob_routes import until_gone
+from counterfoil.server.error_responses import ApiDialect, refusal
 
 SLOW_PIECES: Final = 16
 
@@ -87,6 +92,12 @@ def reply_of(status: int, body: bytes | str, headers: Mapping[str, str]) -> Repl
     return Reply(status, body=body.encode() if isinstance(body, str) else body).with_headers(headers)
 
 
+def reply_to(error: RequestError, dialect: ApiDialect, scope: Scope, now: datetime) -> Reply:
+    """Return the answer that the server gives to this error."""
+    status, headers, body = refusal(dialect, error, scope, now)
+    return Reply(status, tuple(headers), body)
+
+
 async def ask(app: ASGIApp, scope: Scope, receive: Receive) -> Reply:
     """Have an application answer, and return the whole answer."""
     status, headers, body = 500, (), bytearray()
@@ -138,15 +149,10 @@ async def _gone(receive: Receive, wait_s: float) -> bool:
     """Wait, and return whether the caller left meanwhile."""
     try:
         async with asyncio.timeout(wait_s):
-            await _until_gone(receive)
+            await until_gone(receive)
     except TimeoutError:
         return False
     return True
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _hang_up(receive: Receive, *, politely: bool) -> None:
@@ -156,4 +162,4 @@ async def _hang_up(receive: Receive, *, politely: bool) -> None:
         transport.close()  # once all that was written is on its way
     else:
         transport.abort()
-    await _until_gone(receive)
+    await until_gone(receive)

@@ -9,42 +9,42 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil import lifetimes
+from counterfoil import limits
 
 SOURCE = Path(__file__).parent.parent / "src" / "counterfoil"
 CLOCKS_DISAGREE = timedelta(hours=1)  # at least so much is left for that, and for requests under way
-TIMES = set(re.findall(r"timedelta\(\w+=\d+\)", Path(lifetimes.__file__).read_text(encoding="utf-8")))
-SIZES = {lifetimes.PAGE_LINE_ITEMS_MAX, lifetimes.PART_LINE_ITEMS}
+TIMES = set(re.findall(r"timedelta\(\w+=\d+\)", Path(limits.__file__).read_text(encoding="utf-8")))
+SIZES = {limits.PAGE_LINE_ITEMS_MAX, limits.PART_LINE_ITEMS}
 SIZE_NAME = re.compile(r"PAGE|PART|BLOCK|ITEMS_MAX")
 
 
 def test_renderings_outlive_every_link_and_walk_that_can_reach_them() -> None:
-    last_link = lifetimes.OPERATION + lifetimes.LINK  # asked for in an operation's last moment
-    assert last_link + CLOCKS_DISAGREE <= lifetimes.RENDERINGS_KEPT
-    assert lifetimes.WALK + CLOCKS_DISAGREE <= lifetimes.RENDERINGS_KEPT
+    last_link = limits.OPERATION + limits.LINK  # asked for in an operation's last moment
+    assert last_link + CLOCKS_DISAGREE <= limits.RENDERINGS_KEPT
+    assert limits.WALK + CLOCKS_DISAGREE <= limits.RENDERINGS_KEPT
 
 
 def test_a_revision_is_kept_for_longer_than_its_renderings() -> None:
-    assert lifetimes.RENDERINGS_KEPT < lifetimes.UNBILLED_KEPT
+    assert limits.RENDERINGS_KEPT < limits.UNBILLED_KEPT
 
 
 def test_an_operation_is_remembered_for_longer_than_it_lives() -> None:
-    assert lifetimes.OPERATION < lifetimes.OPERATIONS_REMEMBERED
+    assert limits.OPERATION < limits.OPERATIONS_REMEMBERED
 
 
 def test_a_link_can_be_renewed_and_a_download_outlives_the_token_that_began_it() -> None:
-    assert lifetimes.BEARER_TOKEN < lifetimes.LINK < lifetimes.OPERATION
+    assert limits.BEARER_TOKEN < limits.LINK < limits.OPERATION
 
 
 def test_a_block_holds_a_whole_page_and_a_part_whole_blocks() -> None:
-    assert lifetimes.PAGE_LINE_ITEMS_MAX <= lifetimes.BLOCK_LINE_ITEMS_MAX
-    assert lifetimes.PART_LINE_ITEMS % lifetimes.BLOCK_LINE_ITEMS_MAX == 0
-    assert 4 * lifetimes.LINE_ITEM_SIZE_BYTES_MAX <= lifetimes.BLOCK_SIZE_BYTES_MAX
+    assert limits.PAGE_LINE_ITEMS_MAX <= limits.BLOCK_LINE_ITEMS_MAX
+    assert limits.PART_LINE_ITEMS % limits.BLOCK_LINE_ITEMS_MAX == 0
+    assert 4 * limits.LINE_ITEM_SIZE_BYTES_MAX <= limits.BLOCK_SIZE_BYTES_MAX
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
 def test_no_other_module_states_one_of_these_numbers(path: Path) -> None:
-    if path.name == "lifetimes.py":
+    if path.name == "limits.py":
         return
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant):

@@ -1,6 +1,6 @@
 """How long things live, and how large they may be: the numbers that operators ask about, each once.
 
-They depend on each other; tests/test_lifetimes.py checks how.
+They depend on each other; tests/test_lifetimes_and_sizes.py checks how.
 
 Why the renderings of a superseded revision are kept for 48 hours: say it was superseded at S. New operations and
 walks name the revision in force, so the last of either began at S, or a moment later, when the request had already
