@@ -13,11 +13,11 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.client import Form
-from counterfoil.client.line_items import forms
-from counterfoil.client.line_items.csv_file import write_csv
-from counterfoil.client.line_items.forms import Proven, write_form
-from counterfoil.client.line_items.headings import Note, columns_of, quietly
-from counterfoil.client.line_items.workbook import date_cell, number_cell, write_workbook
+from counterfoil.client.output_files import output_formats
+from counterfoil.client.output_files.csv_file import write_csv
+from counterfoil.client.output_files.headings import Note, columns_of, quietly
+from counterfoil.client.output_files.output_formats import Proven, write_form
+from counterfoil.client.output_files.workbook import date_cell, number_cell, write_workbook
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.columns import Type
 from counterfoil.errors import UsageError
@@ -221,7 +221,7 @@ def test_a_failure_leaves_no_file(tmp_path: Path, form: str) -> None:
 
 def test_more_line_items_than_excel_has_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert forms.WORKBOOK_LINE_ITEMS_MAX == 1_048_575
-    monkeypatch.setattr(forms, "WORKBOOK_LINE_ITEMS_MAX", 3)
+    monkeypatch.setattr(output_formats, "WORKBOOK_LINE_ITEMS_MAX", 3)
     batch = batch_of(Kind.USAGE, [{"CustomerName": "x"}] * 2)
     write_workbook(tmp_path / "good.xlsx", Kind.USAGE, [batch])
     with pytest.raises(UsageError, match="parquet"):

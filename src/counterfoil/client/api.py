@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from counterfoil.client.client_options import CheckedOptions, Options
 from counterfoil.client.credentials import of_profile
-from counterfoil.client.line_items.forms import Form
 from counterfoil.client.network.bearer_tokens import Credential
 from counterfoil.client.network.http_client import open_client
 from counterfoil.client.network.session import Limits, OpenSockets, Session
+from counterfoil.client.output_files.output_formats import Form
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.receipt import Receipt
 from counterfoil.client.transfer.graph_exports import Export, Exporter

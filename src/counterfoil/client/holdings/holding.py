@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from counterfoil.client.holdings.counting import COUNTED, summed_columns
-from counterfoil.client.line_items.forms import DATA_SUFFIXES
+from counterfoil.client.output_files.output_formats import DATA_SUFFIXES
 from counterfoil.client.pull_folder.inspection import staged_faults
 from counterfoil.client.pull_folder.target import STAGING
 from counterfoil.client.pull_folder.unfinished import FILE_NAME as UNFINISHED_NAME

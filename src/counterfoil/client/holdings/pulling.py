@@ -22,7 +22,7 @@ from counterfoil.client.api import Client
 from counterfoil.client.holdings.expected import ExpectedPull, expected_of, root_of
 from counterfoil.client.holdings.holding import is_strangers
 from counterfoil.client.holdings.status import NEVER_REMARK, absent_state, held_of
-from counterfoil.client.line_items.forms import Form
+from counterfoil.client.output_files.output_formats import Form
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.pull_folder.target import lock_pulls

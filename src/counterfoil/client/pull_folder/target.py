@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from counterfoil.client.line_items.forms import DATA_SUFFIXES, Form
+from counterfoil.client.output_files.output_formats import DATA_SUFFIXES, Form
 from counterfoil.client.protocol.graph_answers import SourceBlob
 from counterfoil.client.pull_folder.unfinished import UnfinishedPull
 from counterfoil.client.receipt import (

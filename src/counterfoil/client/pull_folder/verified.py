@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from counterfoil.client.line_items.pull_files import LakeFile, batches_of
+from counterfoil.client.output_files.pull_files import LakeFile, batches_of
 from counterfoil.client.protocol.graph_answers import SourceBlob
 from counterfoil.client.protocol.promised_totals import TRY_AGAIN
 from counterfoil.client.receipt import VERSION, Count, ReceiptFile, TotalTexts

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from counterfoil.client.line_items.forms import Form, check_rows
+from counterfoil.client.output_files.output_formats import Form, check_rows
 from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest
 from counterfoil.client.protocol.promised_totals import ChangedError
 from counterfoil.client.pull_folder.target import PullFolder, check_space

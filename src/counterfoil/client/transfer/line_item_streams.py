@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from counterfoil.client.line_items.pull_files import batches_of
-from counterfoil.client.line_items.refusing import read_all
 from counterfoil.client.network.session import Session
+from counterfoil.client.output_files.pull_files import batches_of
+from counterfoil.client.output_files.refusing import read_all
 from counterfoil.client.protocol import v1_answers as v1
 from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.graph_answers import SourceBlob
@@ -32,7 +32,7 @@ from counterfoil.client.transfer.repeated_data import RepeatedBlobs, check_new
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.disk.hashing import measured
 from counterfoil.errors import ProofError
-from counterfoil.lake import batch_to_lake
+from counterfoil.line_items.lake import batch_to_lake
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.totals import Totals
 from counterfoil.model import Kind

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from counterfoil.client.line_items.forms import Form, Proven, write_form
-from counterfoil.client.line_items.pull_files import batches_of
 from counterfoil.client.network.session import Session
+from counterfoil.client.output_files.output_formats import Form, Proven, write_form
+from counterfoil.client.output_files.pull_files import batches_of
 from counterfoil.client.protocol.promised_totals import Promise
 from counterfoil.client.pull_folder.target import PullFolder
 from counterfoil.client.pull_folder.verified import VerifiedBlob

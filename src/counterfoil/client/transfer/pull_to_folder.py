@@ -10,8 +10,8 @@ import errno
 from pathlib import Path
 from typing import Final
 
-from counterfoil.client.line_items.forms import Form
 from counterfoil.client.network.session import Session
+from counterfoil.client.output_files.output_formats import Form
 from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.promised_totals import ChangedError
 from counterfoil.client.protocol.v1_answers import first_link

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from counterfoil.client.line_items.forms import Form, check_rows
+from counterfoil.client.output_files.output_formats import Form, check_rows
 from counterfoil.client.protocol import v1_answers as v1
 from counterfoil.client.protocol.addresses import shown
 from counterfoil.client.protocol.messages import Request, SourceAnswer

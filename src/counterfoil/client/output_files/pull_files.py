@@ -14,14 +14,14 @@ from typing import Any, Final, Self
 import pyarrow as pa
 from isal import igzip
 
-from counterfoil.client.line_items.refusing import fail, read_all
+from counterfoil.client.output_files.refusing import fail, read_all
 from counterfoil.client.protocol.promised_totals import TRY_AGAIN
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.disk.hashing import HashedFile
 from counterfoil.errors import ProofError
-from counterfoil.lake import text_schema
-from counterfoil.lake_files import LakeWriter
 from counterfoil.line_items.blocks import BYTE_ORDER_MARK, DAMAGED_GZIP, Block, blocks, fill, gunzip
+from counterfoil.line_items.lake import text_schema
+from counterfoil.line_items.lake_files import LakeWriter
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind

@@ -59,7 +59,7 @@ def write_form(form: Form, folder: Path, lines: Proven) -> ReceiptFile:
     # Imported when needed: most pulls need neither.
     writers = {Form.CSV: ("csv_file", "write_csv"), Form.XLSX: ("workbook", "write_workbook")}
     module, name = writers[form]
-    outputs = import_module(f"counterfoil.client.line_items.{module}")
+    outputs = import_module(f"counterfoil.client.output_files.{module}")
     check_rows(form, lines.line_items)  # before a million rows are written, not after
     written: ReceiptFile = getattr(outputs, name)(path, lines.kind, lines.batches, lines.note)
     return written
