@@ -220,7 +220,7 @@ def test_a_failure_leaves_no_file(tmp_path: Path, form: str) -> None:
 
 
 def test_more_line_items_than_excel_has_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert forms.WORKBOOK_LINE_ITEMS_MAX == 1_048_575
+    assert output_formats.WORKBOOK_LINE_ITEMS_MAX == 1_048_575
     monkeypatch.setattr(output_formats, "WORKBOOK_LINE_ITEMS_MAX", 3)
     batch = batch_of(Kind.USAGE, [{"CustomerName": "x"}] * 2)
     write_workbook(tmp_path / "good.xlsx", Kind.USAGE, [batch])

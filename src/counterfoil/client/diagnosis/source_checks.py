@@ -24,6 +24,7 @@ from counterfoil.client.diagnosis.token_claims import (
     diagnose_token,
 )
 from counterfoil.client.network.bearer_tokens import TokenSource, checked_token
+from counterfoil.client.network.http_calls import PROXY_SIGN_IN
 from counterfoil.client.network.http_client import open_client
 from counterfoil.client.network.session import Session
 from counterfoil.client.protocol.addresses import Base, host_of, shown
@@ -103,9 +104,7 @@ def _call(base: Base, api: str, token: str, now: datetime) -> Iterator[Finding]:
         yield Finding("source", Health.BAD, error.message, error.remedy)
         return
     if isinstance(answer, Unanswered):
-        remedy = answer.remedy if answer.hopeless else _NO_LINE
-        if answer.wants_proxy_sign_in:
-            remedy = "The proxy requires a sign-in: write it as HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT."
+        remedy = answer.remedy if answer.hopeless or answer.remedy == PROXY_SIGN_IN else _NO_LINE
         yield Finding("source", Health.BAD, f"{base.origin} gave no answer: {shown(answer.reason)}.", remedy)
         return
     yield _judged(base, answer)

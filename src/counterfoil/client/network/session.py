@@ -116,7 +116,7 @@ class Session:
         self.check()
         return send(self._source, request, base, token, self._extensions())
 
-    def fetch(self, blob: BlobRequest) -> Fetched | Unanswered:
+    def fetch(self, blob: BlobRequest) -> Fetched | SourceAnswer | Unanswered:
         """Bring a blob's bytes into its part file, as soon as another download may run."""
         while not self._limits.downloads.acquire(timeout=_LOOK_S):
             self.check()

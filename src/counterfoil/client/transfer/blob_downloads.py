@@ -18,12 +18,12 @@ from typing import Final, TypeVar
 from counterfoil.client.network.http_calls import BlobRequest
 from counterfoil.client.network.session import Session
 from counterfoil.client.protocol.addresses import Base, check_blob_url, redirected
-from counterfoil.client.protocol.error_answers import RETRIED, refused
+from counterfoil.client.protocol.error_answers import RETRIED
 from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest, blob_url, check_same_data
-from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, retry_after_s, whole_number
+from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, whole_number
 from counterfoil.client.pull_folder.verified import forget, remember, resume_point
-from counterfoil.client.transfer.source_calls import REDIRECTS, REDIRECTS_MAX, CallLog, given_up, no_answer
-from counterfoil.errors import CounterfoilError, LinkExpiredError, ProofError, RefusedError
+from counterfoil.client.transfer.source_calls import REDIRECTS, REDIRECTS_MAX, Attempts, CallLog, until_right
+from counterfoil.errors import LinkExpiredError, ProofError, RefusedError
 
 _EXPIRED: Final = frozenset({401, 403, 404, 410, 412})
 _MISFIT: Final = frozenset({206, 412, 416})  # 206: at another offset, or else it is a blob
@@ -82,47 +82,39 @@ class BlobDownloads:
 
         `check` is heavy work that deletes a blob which does not fit. Raises its ProofError once that was often enough.
         """
-        mismatches = 0
-        while True:
-            self.fetch(blob, part)
-            try:
-                return self.session.work(check)
-            except ProofError:
-                mismatches += 1
-                wait_s = self.session.patience.wait_if_wrong_s(mismatches)
-                if wait_s is None:
-                    raise
-            self.session.wait(wait_s)
+        return until_right(self.session, lambda: self.fetch(blob, part), lambda _: self.session.work(check), ProofError)
 
     def fetch(self, blob: SourceBlob, part: Path) -> None:
         """Download a whole blob to `part`; raises a SourceError. What is in it is for the caller to prove."""
-        attempts, renewed, longest = 0, False, -1
+        attempts = Attempts(self.session, RETRIED | _MISFIT)
+        renewed, longest = False, -1
         while True:
-            attempts += 1
+            attempts.made += 1
             offset, etag = resume_point(part, blob)
             longest = max(longest, offset)
             if offset and offset == blob.size_bytes:
                 return
             link, edition = self.links.of(blob)
             request = self._request(link, offset, etag)
-            outcome = self._once(blob, request, part, offset)
-            if isinstance(outcome, Fetched) and (_is_whole(outcome) or _says_all_is_there(outcome, offset)):
-                return
+            answer = self._follow(blob, request, part, offset)
+            if isinstance(answer, Fetched):
+                if _is_whole(answer):
+                    return
+                answer = Unanswered("only a part of what was asked for")
             # More than ever was there: a source without ranges may send the same beginning for ever.
             size = _size_of(part)
             if size >= longest + _PROGRESS_BYTES:
-                attempts, renewed, longest = 1, False, size
-            failure, asked_s, again = self._judged(request, outcome)
-            if isinstance(outcome, Fetched) and outcome.status in _MISFIT and not outcome.is_blob:
-                forget(part)  # a rest that does not fit, or a blob that is another one now
-            if isinstance(outcome, Fetched) and outcome.status in _EXPIRED and not renewed:
-                renewed = True
-                self.links.renew(edition)
-                continue
-            wait_s = self.session.patience.wait_s(attempts, asked_s) if again else None
-            if wait_s is None:
-                raise given_up(failure, attempts, asked_s) if again else failure
-            self.session.wait(wait_s)
+                attempts.made, renewed, longest = 1, False, size
+            if isinstance(answer, SourceAnswer):
+                if _says_all_is_there(answer, offset):
+                    return
+                if answer.status in _MISFIT:
+                    forget(part)  # a rest that does not fit, or a blob that is another one now
+                if answer.status in _EXPIRED and not renewed:
+                    renewed = True
+                    self.links.renew(edition)
+                    continue
+            attempts.failed(request, answer)
 
     def _request(self, link: str, offset: int, etag: str) -> Request:
         # Identity: a proxy or server that compresses on the way would make size and hash mean something else.
@@ -135,27 +127,19 @@ class BlobDownloads:
         self.log.note(request)
         return request
 
-    def _once(self, blob: SourceBlob, request: Request, part: Path, offset: int) -> Fetched | Unanswered:
+    def _follow(
+        self, blob: SourceBlob, request: Request, part: Path, offset: int
+    ) -> Fetched | SourceAnswer | Unanswered:
         for _ in range(REDIRECTS_MAX + 1):
-            outcome = self.session.fetch(
+            answer = self.session.fetch(
                 BlobRequest(request, part, offset, blob.size_bytes, self.on_bytes, partial(_remember_new, part))
             )
-            if isinstance(outcome, Unanswered) or outcome.status not in REDIRECTS:
-                return outcome
+            if not isinstance(answer, SourceAnswer) or answer.status not in REDIRECTS:
+                return answer
             # Object stores answer with a link of their own.
-            location = redirected(request.url, outcome.headers.get("location", ""))
+            location = redirected(request.url, answer.headers.get("location", ""))
             request = Request("GET", check_blob_url(self.base, location), request.headers)
         raise ProofError(f"The link of {blob.name} redirects in a circle.")
-
-    def _judged(self, request: Request, outcome: Fetched | Unanswered) -> tuple[CounterfoilError, float | None, bool]:
-        """Return the error for what is not the whole blob, how long is asked to wait, and whether to try again."""
-        if isinstance(outcome, Unanswered):
-            return no_answer(request, outcome), None, not outcome.hopeless
-        if outcome.is_blob:
-            return no_answer(request, Unanswered("only a part of what was asked for")), None, True
-        answer = SourceAnswer(request, outcome.status, outcome.headers, outcome.body)
-        again = outcome.status in RETRIED or outcome.status in _MISFIT
-        return refused(answer), retry_after_s(outcome.headers, self.session.patience.now()), again
 
 
 def _remember_new(part: Path, offset: int, headers: Mapping[str, str]) -> None:
@@ -170,13 +154,11 @@ def _size_of(part: Path) -> int:
         return 0
 
 
-def _is_whole(outcome: Fetched) -> bool:
+def _is_whole(fetched: Fetched) -> bool:
     """Whether a partial answer went to the end of the blob, as far as it says where that is."""
-    total = whole_number(outcome.headers.get("content-range", "").rpartition("/")[2])
-    if not outcome.is_blob:
-        return False
-    return outcome.status == 200 or total is None or total <= outcome.size
+    total = whole_number(fetched.headers.get("content-range", "").rpartition("/")[2])
+    return fetched.status == 200 or total is None or total <= fetched.size
 
 
-def _says_all_is_there(outcome: Fetched, offset: int) -> bool:
-    return outcome.status == 416 and outcome.headers.get("content-range", "").replace(" ", "") == f"bytes*/{offset}"
+def _says_all_is_there(answer: SourceAnswer, offset: int) -> bool:
+    return answer.status == 416 and answer.headers.get("content-range", "").replace(" ", "") == f"bytes*/{offset}"
