@@ -16,7 +16,7 @@ from counterfoil.client import Form
 from counterfoil.client.output_files import output_formats
 from counterfoil.client.output_files.csv_file import write_csv
 from counterfoil.client.output_files.headings import Note, columns_of, quietly
-from counterfoil.client.output_files.output_formats import Proven, write_form
+from counterfoil.client.output_files.output_formats import write_form
 from counterfoil.client.output_files.workbook import date_cell, number_cell, write_workbook
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.columns import Type
@@ -235,7 +235,7 @@ def test_too_many_line_items_are_refused_before_any_is_read(tmp_path: Path) -> N
         yield
 
     with pytest.raises(UsageError, match="1,048,575"):
-        write_form(Form.XLSX, tmp_path, Proven(Kind.USAGE, unread(), 1_048_576, quietly))
+        write_form(Form.XLSX, tmp_path, Kind.USAGE, unread(), 1_048_576)
 
 
 def test_a_text_longer_than_a_cell_is_refused_and_not_cut(tmp_path: Path) -> None:

@@ -19,10 +19,11 @@ from counterfoil.client.output_files.output_formats import Form
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.receipt import Receipt
 from counterfoil.client.transfer.graph_exports import Export, Exporter
-from counterfoil.client.transfer.line_item_streams import lake_of, rows_of, streamed
+from counterfoil.client.transfer.line_item_streams import rows_of, streamed
 from counterfoil.client.transfer.progress import Watcher
 from counterfoil.client.transfer.pull_to_folder import pull_to_folder
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
+from counterfoil.line_items.lake import batch_to_lake
 from counterfoil.settings import Profile
 from counterfoil.wire.graph import ExportRequest
 
@@ -100,7 +101,7 @@ class Client:
         OperationFailedError if the export fails, OperationTimeoutError after `wait_s_max`, and other SourceErrors.
         """
         calls = SourceCalls(self._session(), self._settings.base, CallLog())
-        return Exporter(calls, self._settings.version, self._settings.wait_s_max).export(ask, on_wait)
+        return Exporter(calls, self._settings).export(ask, on_wait)
 
     def line_items(self, ask: ExportRequest, *, api: Api | str = Api.GRAPH) -> Iterator[dict[str, str | None]]:
         """Yield the line items by Graph's names, every value the exact text it came as; memory stays flat.
@@ -108,9 +109,7 @@ class Client:
         Counts and totals are checked at the end: raises ProofError in place of ending, and other SourceErrors.
         """
         for batch in streamed(self._session(), self._settings, ask, api):
-            names = batch.schema.names
-            for row in rows_of(batch):
-                yield dict(zip(names, row, strict=True))
+            yield from rows_of(batch)
 
     def batches(self, ask: ExportRequest, *, api: Api | str = Api.GRAPH) -> Iterator[pa.RecordBatch]:
         """Yield the line items as record batches with the lake's columns: numbers as DECIMAL and as exact text.
@@ -118,7 +117,7 @@ class Client:
         A batch is a page of v1, or up to 8 MiB of a blob's text. Raises as `line_items` does.
         """
         for batch in streamed(self._session(), self._settings, ask, api):
-            yield lake_of(ask.kind, batch)
+            yield batch_to_lake(ask.kind, batch)[0]
 
     def _session(self) -> Session:
         return Session(

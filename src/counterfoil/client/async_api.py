@@ -23,10 +23,11 @@ from counterfoil.client.output_files.output_formats import Form
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.receipt import Receipt
 from counterfoil.client.transfer.graph_exports import Export, Exporter
-from counterfoil.client.transfer.line_item_streams import lake_of, rows_of, streamed
+from counterfoil.client.transfer.line_item_streams import rows_of, streamed
 from counterfoil.client.transfer.progress import Watcher
 from counterfoil.client.transfer.pull_to_folder import pull_to_folder
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
+from counterfoil.line_items.lake import batch_to_lake
 from counterfoil.settings import Profile
 from counterfoil.wire.graph import ExportRequest
 
@@ -97,14 +98,12 @@ class AsyncClient:
         """Submit a Graph export and wait for it; see `Client.export`. `on_wait` is called in the event loop."""
         session = self._session()
 
-        async def told(so_far_s: float) -> None:
+        async def in_the_loop(so_far_s: float) -> None:
             on_wait(so_far_s)
 
-        exporter = Exporter(
-            SourceCalls(session, self._settings.base, CallLog()), self._settings.version, self._settings.wait_s_max
-        )
+        exporter = Exporter(SourceCalls(session, self._settings.base, CallLog()), self._settings)
         return await session.run(
-            partial(exporter.export, ask, lambda so_far_s: session.awaited(partial(told, so_far_s)))
+            partial(exporter.export, ask, lambda so_far_s: session.awaited(partial(in_the_loop, so_far_s)))
         )
 
     async def line_items(
@@ -114,16 +113,16 @@ class AsyncClient:
         session = self._session()
         async with aclosing(self._batches(session, ask, api)) as batches:
             async for batch in batches:
-                names = batch.schema.names
                 for row in await session.run(partial(rows_of, batch)):
-                    yield dict(zip(names, row, strict=True))
+                    yield row
 
     async def batches(self, ask: ExportRequest, *, api: Api | str = Api.GRAPH) -> AsyncIterator[pa.RecordBatch]:
         """Yield the line items as record batches with the lake's columns; see `Client.batches`."""
         session = self._session()
         async with aclosing(self._batches(session, ask, api)) as batches:
             async for batch in batches:
-                yield await session.run(partial(lake_of, ask.kind, batch))
+                lake, _ = await session.run(partial(batch_to_lake, ask.kind, batch))
+                yield lake
 
     async def _batches(
         self, session: LoopSession, ask: ExportRequest, api: Api | str

@@ -29,7 +29,7 @@ from counterfoil.client.network.http_client import open_client
 from counterfoil.client.network.session import Session
 from counterfoil.client.protocol.addresses import Base, host_of, shown
 from counterfoil.client.protocol.error_answers import RETRIED, read_error, refused
-from counterfoil.client.protocol.graph_answers import get_request, root_of
+from counterfoil.client.protocol.graph_answers import get_request
 from counterfoil.client.protocol.messages import Request, SourceAnswer, Unanswered
 from counterfoil.client.transfer.source_calls import REDIRECTS
 from counterfoil.errors import CounterfoilError, NoAnswerError
@@ -115,7 +115,7 @@ def _harmless(base: Base, api: str) -> Request:
     if api == "v1":
         query = "provider=onetime&invoicelineitemtype=billinglineitems&currencycode=USD&period=current&size=1"
         return Request("GET", base.join(f"v1/invoices/unbilled/lineitems?{query}"), {"Accept": "application/json"})
-    return get_request(f"{root_of(base, 'v1.0')}/{BILLING}/operations/{_NOBODYS}", client_request_id=str(uuid.uuid4()))
+    return get_request(base.join(f"v1.0/{BILLING}/operations/{_NOBODYS}"), client_request_id=str(uuid.uuid4()))
 
 
 def _judged(base: Base, answer: SourceAnswer) -> Finding:

@@ -5,7 +5,7 @@ A gzip file shows only at its very end whether it is whole, so a blob counts as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,6 @@ from counterfoil.client.receipt import ReceiptFile
 from counterfoil.disk.hashing import HashedFile
 from counterfoil.errors import ProofError
 from counterfoil.line_items.blocks import BYTE_ORDER_MARK, DAMAGED_GZIP, Block, blocks, fill, gunzip
-from counterfoil.line_items.lake import text_schema
 from counterfoil.line_items.lake_files import LakeWriter
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.values import Refused
@@ -76,6 +75,7 @@ class _OutputFile:
 
     def __init__(self, path: Path) -> None:
         self._file = HashedFile(path)
+        self.inexact: Mapping[str, int] = {}  # how many decimals of each number were rounded
 
     def close(self) -> None:
         """Let go of the file, finished or not; raises OSError if it cannot be written to its end."""
@@ -98,23 +98,12 @@ class LakeFile(_OutputFile):
 
     def __init__(self, path: Path, kind: Kind) -> None:
         super().__init__(path)
-        self._names = text_schema(kind).names
         self._writer = LakeWriter(pa.PythonFile(self._file, mode="w"), kind, digests=False)
-
-    @property
-    def line_items(self) -> int:
-        """How many line items were added."""
-        return self._writer.line_items
-
-    @property
-    def inexact(self) -> dict[str, int]:
-        """How many decimals of each number were rounded."""
-        return dict(self._writer.inexact)
+        self.inexact = self._writer.inexact
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Add some line items, as columns of text."""
-        absent = pa.nulls(batch.num_rows, pa.string())
-        self._writer.write([batch[name] if name in batch.schema.names else absent for name in self._names])
+        """Add some line items, as the columns of `lake.text_schema`."""
+        self._writer.write(batch.columns)
         if self._writer.waiting_line_items >= _ROW_GROUP_LINES:
             self._writer.end_row_group()
 
@@ -122,7 +111,7 @@ class LakeFile(_OutputFile):
         """Bring the file to the disk and return what the receipt says of it."""
         self._writer.finish()
         self._file.close()
-        return receipt_of(self._file, self.line_items)
+        return receipt_of(self._file, self._writer.line_items)
 
     def close(self) -> None:
         """Let go of the file, finished or not."""

@@ -26,9 +26,9 @@ from counterfoil.client.protocol.messages import (
     whole_number,
 )
 from counterfoil.client.protocol.promised_totals import ChangedError, GarbledError, Promise, read_totals
-from counterfoil.errors import OperationFailedError, ProofError, UsageError
+from counterfoil.errors import OperationFailedError, ProofError
 from counterfoil.wire import graph as wire
-from counterfoil.wire.graph import BILLING, NO_DATA_CODE, VERSIONS, ExportRequest
+from counterfoil.wire.graph import BILLING, NO_DATA_CODE, ExportRequest
 
 BLOBS_MAX: Final = 100_000
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -80,13 +80,6 @@ class SourceOperation:
     id: str
     manifest: SourceManifest | None = None
     manifest_url: str = ""
-
-
-def root_of(base: Base, version: str) -> str:
-    """Return the base URL with the version; raises UsageError."""
-    if version not in VERSIONS:
-        raise UsageError(f"{version!r} is not a version of Graph.", remedy=f"There are {' and '.join(VERSIONS)}.")
-    return base.join(version)
 
 
 def submit_request(root: str, ask: ExportRequest, *, client_request_id: str, idempotency_key: str) -> Request:

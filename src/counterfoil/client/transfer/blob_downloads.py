@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from counterfoil.client.network.http_calls import BlobRequest
-from counterfoil.client.network.session import Session
 from counterfoil.client.protocol.addresses import Base, check_blob_url, redirected
 from counterfoil.client.protocol.error_answers import RETRIED
 from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest, blob_url, check_same_data
 from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, whole_number
-from counterfoil.client.pull_folder.verified import forget, remember, resume_point
-from counterfoil.client.transfer.source_calls import REDIRECTS, REDIRECTS_MAX, Attempts, CallLog, until_right
+from counterfoil.client.pull_folder.unfinished import forget, remember, resume_point
+from counterfoil.client.transfer.source_calls import REDIRECTS, REDIRECTS_MAX, Attempts, SourceCalls, until_right
 from counterfoil.errors import LinkExpiredError, ProofError, RefusedError
 
 _EXPIRED: Final = frozenset({401, 403, 404, 410, 412})
@@ -71,10 +70,8 @@ class Links:
 class BlobDownloads:
     """Downloads blobs under signed links. `on_bytes` is given the number of bytes of each piece that arrives."""
 
-    session: Session
-    base: Base
+    calls: SourceCalls
     links: Links
-    log: CallLog
     on_bytes: Callable[[int], None] = field(default=lambda _: None)
 
     def until_it_fits(self, blob: SourceBlob, part: Path, check: Callable[[], Result]) -> Result:
@@ -82,11 +79,12 @@ class BlobDownloads:
 
         `check` is heavy work that deletes a blob which does not fit. Raises its ProofError once that was often enough.
         """
-        return until_right(self.session, lambda: self.fetch(blob, part), lambda _: self.session.work(check), ProofError)
+        session = self.calls.session
+        return until_right(session, lambda: self.fetch(blob, part), lambda _: session.work(check), ProofError)
 
     def fetch(self, blob: SourceBlob, part: Path) -> None:
         """Download a whole blob to `part`; raises a SourceError. What is in it is for the caller to prove."""
-        attempts = Attempts(self.session, RETRIED | _MISFIT)
+        attempts = Attempts(self.calls.session, RETRIED | _MISFIT)
         renewed, longest = False, -1
         while True:
             attempts.made += 1
@@ -124,21 +122,21 @@ class BlobDownloads:
             if etag:
                 headers["If-Match"] = etag
         request = Request("GET", link, headers)
-        self.log.note(request)
+        self.calls.log.note(request)
         return request
 
     def _follow(
         self, blob: SourceBlob, request: Request, part: Path, offset: int
     ) -> Fetched | SourceAnswer | Unanswered:
         for _ in range(REDIRECTS_MAX + 1):
-            answer = self.session.fetch(
+            answer = self.calls.session.fetch(
                 BlobRequest(request, part, offset, blob.size_bytes, self.on_bytes, partial(_remember_new, part))
             )
             if not isinstance(answer, SourceAnswer) or answer.status not in REDIRECTS:
                 return answer
             # Object stores answer with a link of their own.
             location = redirected(request.url, answer.headers.get("location", ""))
-            request = Request("GET", check_blob_url(self.base, location), request.headers)
+            request = Request("GET", check_blob_url(self.calls.base, location), request.headers)
         raise ProofError(f"The link of {blob.name} redirects in a circle.")
 
 

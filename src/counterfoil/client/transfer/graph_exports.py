@@ -14,6 +14,7 @@ from typing import Final
 from counterfoil.client.protocol import graph_answers as graph
 from counterfoil.client.protocol.graph_answers import ExportStatus, SourceManifest, SourceOperation
 from counterfoil.client.protocol.messages import Request, SourceAnswer, retry_after_s
+from counterfoil.client.transfer.client_settings import ClientSettings
 from counterfoil.client.transfer.month_words import asked_now, still_means
 from counterfoil.client.transfer.source_calls import SourceCalls
 from counterfoil.errors import OperationTimeoutError, ProofError, RefusedError
@@ -37,11 +38,11 @@ class Export:
 class Exporter:
     """Submits exports and waits for them."""
 
-    def __init__(self, calls: SourceCalls, version: str, wait_s_max: float) -> None:
+    def __init__(self, calls: SourceCalls, settings: ClientSettings) -> None:
         self._calls = calls
         self._session = calls.session
-        self._root = graph.root_of(calls.base, version)
-        self._wait_s_max = wait_s_max
+        self._root = calls.base.join(settings.version)
+        self._wait_s_max = settings.wait_s_max
 
     def export(
         self,

@@ -17,12 +17,12 @@ from counterfoil.client.protocol.promised_totals import ChangedError
 from counterfoil.client.protocol.v1_answers import first_link
 from counterfoil.client.pull_folder.target import PullFolder
 from counterfoil.client.pull_folder.unfinished import UnfinishedPull
-from counterfoil.client.receipt import Proof, Receipt, identity, request_facts
+from counterfoil.client.receipt import Receipt, identity, request_facts
 from counterfoil.client.transfer.client_settings import ClientSettings
 from counterfoil.client.transfer.export_pull import ExportPull
 from counterfoil.client.transfer.graph_exports import Exporter
 from counterfoil.client.transfer.progress import ProgressReport, Watcher
-from counterfoil.client.transfer.pull_results import PullResult
+from counterfoil.client.transfer.pull_task import PullTask
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.client.transfer.walk_pull import WalkPull
 from counterfoil.errors import (
@@ -89,45 +89,20 @@ def _pulled(
     else:
         progress.remark(f"Going on with the pull that began at {ticket.started_at}.")
     calls = SourceCalls(session, settings.base, CallLog(ticket.request_ids))
-    pull: ExportPull | WalkPull
-    if api is Api.GRAPH:
-        exporter = Exporter(calls, settings.version, settings.wait_s_max)
-        pull = ExportPull(calls, exporter, ask, folder, form, progress)
-    else:
-        pull = WalkPull(calls, ask, folder, form, progress, settings.page_size_items)
-    result = _until_unchanged(pull, ticket, folder, progress)
-    if isinstance(result, Receipt):
-        progress.remark(f"eTag {result.etag} is held already, and verified: nothing is to be done.")
+    task = PullTask(calls, settings, ask, facts, api, form, folder, progress)
+    pull = ExportPull(task, Exporter(calls, settings)) if api is Api.GRAPH else WalkPull(task)
+    receipt = _until_unchanged(pull, ticket, folder, progress)
+    if receipt.already_held:
+        progress.remark(f"eTag {receipt.etag} is held already, and verified: nothing is to be done.")
         folder.clear()
-        return result.as_held()
-    receipt = Receipt(
-        source=str(settings.base),
-        api=api.value,
-        request=facts,
-        operation=result.operation,
-        etag=result.etag,
-        started_at=ticket.started_at,
-        finished_at=timestamp(settings.patience.now()),
-        format=form.value,
-        line_items=result.tally.line_items,
-        totals=result.tally.plain_totals(),
-        proof=Proof.TRANSPORT_CHECKED if result.unchecked else Proof.PROVEN,
-        checked=result.checked,
-        unchecked=result.unchecked,
-        blobs=result.blobs,
-        files=result.files,
-        request_ids=calls.log.ids,
-        inexact=result.inexact,
-        notes=tuple(progress.notes),
-        partner=result.partner,
-    )
-    folder.keep(receipt)
+    else:
+        folder.keep(receipt)
     return receipt
 
 
 def _until_unchanged(
     pull: ExportPull | WalkPull, ticket: UnfinishedPull, folder: PullFolder, progress: ProgressReport
-) -> PullResult | Receipt:
+) -> Receipt:
     """Pull, and start over where the source's data changed since the pull began; not for ever."""
     anew = 0
     while True:
