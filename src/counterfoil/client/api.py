@@ -50,8 +50,8 @@ class Client:
         checked = CheckedOptions.of(url, credential, options)
         checked.tokens.check_blocking()
         self._settings, self._tokens = checked.settings, checked.tokens
-        self._source_http = open_client(verify=checked.verify, transport=transport)
-        self._blob_http = open_client(verify=checked.verify, transport=transport)
+        self._direct = open_client(verify=checked.verify, transport=transport, proxied=False)
+        self._proxied = open_client(verify=checked.verify, transport=transport)
         self._limits = Limits(checked.settings.parallel)
         self._sockets = OpenSockets()
 
@@ -63,8 +63,8 @@ class Client:
 
     def close(self) -> None:
         """Close all connections and end all threads."""
-        self._source_http.close()
-        self._blob_http.close()
+        self._direct.close()
+        self._proxied.close()
         self._limits.close()
 
     def __enter__(self) -> Self:
@@ -120,6 +120,4 @@ class Client:
             yield batch_to_lake(ask.kind, batch)[0]
 
     def _session(self) -> Session:
-        return Session(
-            self._source_http, self._blob_http, self._tokens, self._settings.patience, self._limits, self._sockets
-        )
+        return Session(self._direct, self._proxied, self._tokens, self._settings.patience, self._limits, self._sockets)

@@ -52,8 +52,8 @@ class AsyncClient:
     ) -> None:
         checked = CheckedOptions.of(url, credential, options)
         self._settings, self._tokens = checked.settings, checked.tokens
-        self._source_http = open_async_client(verify=checked.verify, transport=transport)
-        self._blob_http = open_async_client(verify=checked.verify, transport=transport)
+        self._direct = open_async_client(verify=checked.verify, transport=transport, proxied=False)
+        self._proxied = open_async_client(verify=checked.verify, transport=transport)
         self._limits = Limits(checked.settings.parallel)
         self._threads = ThreadPoolExecutor(_OPERATIONS_MAX, thread_name_prefix="counterfoil-async")
 
@@ -65,8 +65,8 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close all connections and end all threads."""
-        await self._source_http.aclose()
-        await self._blob_http.aclose()
+        await self._direct.aclose()
+        await self._proxied.aclose()
         self._limits.close(waiting=False)
         self._threads.shutdown(wait=False)
 
@@ -137,5 +137,5 @@ class AsyncClient:
 
     def _session(self) -> LoopSession:
         return LoopSession(
-            self._source_http, self._blob_http, self._tokens, self._settings.patience, self._limits, self._threads
+            self._direct, self._proxied, self._tokens, self._settings.patience, self._limits, self._threads
         )

@@ -25,8 +25,7 @@ from counterfoil.client.diagnosis.token_claims import (
 )
 from counterfoil.client.network.bearer_tokens import TokenSource, checked_token
 from counterfoil.client.network.http_calls import PROXY_SIGN_IN
-from counterfoil.client.network.http_client import open_client
-from counterfoil.client.network.session import Session
+from counterfoil.client.network.session import open_session
 from counterfoil.client.protocol.addresses import Base, host_of, shown
 from counterfoil.client.protocol.error_answers import RETRIED, read_error, refused
 from counterfoil.client.protocol.graph_answers import get_request
@@ -98,8 +97,8 @@ def _sign_in_remedy(error: CounterfoilError) -> str:
 
 def _call(base: Base, api: str, token: str, now: datetime) -> Iterator[Finding]:
     try:
-        with open_client() as client:
-            answer = Session(client, client).send(_harmless(base, api), base, token)
+        with open_session() as session:
+            answer = session.send(_harmless(base, api), base, token)
     except CounterfoilError as error:
         yield Finding("source", Health.BAD, error.message, error.remedy)
         return

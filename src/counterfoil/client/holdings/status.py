@@ -8,7 +8,6 @@ same currency show that the currency is right.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,17 +15,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from counterfoil.client.api import Client
 from counterfoil.client.holdings.expected import ExpectedPull
 from counterfoil.client.holdings.holding import Holding, flaw_of, holding_at
 from counterfoil.client.network.bearer_tokens import BearerTokens, Credential, scope_for
-from counterfoil.client.network.http_client import open_client
-from counterfoil.client.network.session import Session
+from counterfoil.client.network.session import open_session
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.protocol.retries import Patience
-from counterfoil.client.protocol.v1_answers import first_link, page_request, read_page
+from counterfoil.client.protocol.walk_state import WalkState
 from counterfoil.client.receipt import FILE_NAME, Receipt, identity, request_facts
+from counterfoil.client.transfer.client_settings import ClientSettings
+from counterfoil.client.transfer.graph_exports import Exporter
+from counterfoil.client.transfer.page_walk import PageWalk
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.errors import CounterfoilError, NoAnswerError, OperationFailedError, RefusedError, UsageError
 from counterfoil.wire.graph import NO_DATA_CODE, ExportRequest
@@ -78,35 +78,25 @@ class ProbedSource:
     ) -> None:
         self.base = Base.parse(url)
         self.api = api
-        self._credential = credential
-        self._wait_s_max = wait_s_max
-        self._patience = patience or Patience()
+        self._tokens = BearerTokens(credential, scope_for(self.base.origin.host))
+        self._settings = ClientSettings(self.base, wait_s_max=wait_s_max, patience=patience or Patience())
 
     def etag_of(self, ask: ExportRequest) -> str | None:
         """Return the eTag of what is there now, '' if the source gives none, None if nothing is there.
 
         Raises a CounterfoilError where it cannot be asked.
         """
-        if self.api is Api.V1:
-            return self._etag_of_walk(ask)
-        with Client(str(self.base), self._credential, wait_s_max=self._wait_s_max, patience=self._patience) as client:
+        with open_session(self._tokens, self._settings.patience) as session:
+            calls = SourceCalls(session, self.base, CallLog())
+            if self.api is Api.V1:
+                _, page = PageWalk(calls, ask, 1, WalkState()).next_page()
+                return (page.annotations.etag or "") if page.items or page.following else None
             try:
-                return client.export(ask).manifest.etag
+                return Exporter(calls, self._settings).export(ask).manifest.etag
             except OperationFailedError as error:
                 if error.code == NO_DATA_CODE:
                     return None
                 raise
-
-    def _etag_of_walk(self, ask: ExportRequest) -> str | None:
-        first = first_link(self.base, ask, 1)
-        tokens = BearerTokens(self._credential, scope_for(self.base.origin.host))
-        with open_client() as client:
-            calls = SourceCalls(Session(client, client, tokens, self._patience), self.base, CallLog())
-            request = page_request(first, correlation_id=str(uuid.uuid4()), request_id=str(uuid.uuid4()))
-            page = read_page(self.base, first, calls.call(request))
-        if not page.items and page.following is None:
-            return None
-        return page.annotations.etag or ""
 
 
 def statuses(

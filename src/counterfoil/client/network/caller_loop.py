@@ -32,14 +32,14 @@ class LoopSession(Session):
 
     def __init__(
         self,
-        source: httpx.AsyncClient,
-        storage: httpx.AsyncClient,
+        direct: httpx.AsyncClient,
+        proxied: httpx.AsyncClient,
         tokens: BearerTokens,
         patience: Patience,
         limits: Limits,
         threads: Executor,
     ) -> None:
-        super().__init__(_over(source, self), _over(storage, self), tokens, patience, limits)
+        super().__init__(_over(direct, self), _over(proxied, self), tokens, patience, limits)
         self._bearer_tokens = tokens
         self._threads = threads
         self._loop = asyncio.get_running_loop()

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import httpx
 
-from counterfoil.client.network.answer_bodies import ERROR_BYTES_MAX, Body, beginning
+from counterfoil.client.network.answer_bodies import ERROR_BYTES_MAX, beginning, whole_body
 from counterfoil.client.protocol.addresses import Base, Origin, host_of, shown
 from counterfoil.client.protocol.certificates import certificate_flaw
 from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, whole_number
@@ -72,11 +72,8 @@ def send(
     content = request.body or None
     try:
         with http.stream(request.method, url, headers=headers, content=content, extensions=extensions) as response:
-            body = Body(request, response)
-            if not body.is_whole:
-                for piece in response.iter_raw():
-                    body.add(piece)
-            return SourceAnswer(request, response.status_code, _lower(response.headers), body.whole())
+            body = whole_body(request, response)
+            return SourceAnswer(request, response.status_code, _lower(response.headers), body)
     except httpx.RequestError as error:
         return _unanswered(error)
 
