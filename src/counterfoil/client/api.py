@@ -10,7 +10,7 @@ from typing import Self, Unpack
 import httpx
 import pyarrow as pa
 
-from counterfoil.client.client_options import CheckedOptions, Options
+from counterfoil.client.client_options import Options, checked_options
 from counterfoil.client.credentials import of_profile
 from counterfoil.client.network.bearer_tokens import Credential
 from counterfoil.client.network.http_client import open_client
@@ -47,12 +47,11 @@ class Client:
         transport: httpx.BaseTransport | None = None,
         **options: Unpack[Options],
     ) -> None:
-        checked = CheckedOptions.of(url, credential, options)
-        checked.tokens.check_blocking()
-        self._settings, self._tokens = checked.settings, checked.tokens
-        self._direct = open_client(verify=checked.verify, transport=transport, proxied=False)
-        self._proxied = open_client(verify=checked.verify, transport=transport)
-        self._limits = Limits(checked.settings.parallel)
+        self._settings, self._tokens, verify = checked_options(url, credential, options)
+        self._tokens.check_blocking()
+        self._direct = open_client(verify=verify, transport=transport, proxied=False)
+        self._proxied = open_client(verify=verify, transport=transport)
+        self._limits = Limits(self._settings.parallel)
         self._sockets = OpenSockets()
 
     @classmethod

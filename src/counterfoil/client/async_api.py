@@ -13,7 +13,7 @@ from typing import Final, Self, Unpack
 import httpx
 import pyarrow as pa
 
-from counterfoil.client.client_options import CheckedOptions, Options
+from counterfoil.client.client_options import Options, checked_options
 from counterfoil.client.credentials import of_profile
 from counterfoil.client.network.bearer_tokens import Credential
 from counterfoil.client.network.caller_loop import LoopSession
@@ -50,11 +50,10 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
         **options: Unpack[Options],
     ) -> None:
-        checked = CheckedOptions.of(url, credential, options)
-        self._settings, self._tokens = checked.settings, checked.tokens
-        self._direct = open_async_client(verify=checked.verify, transport=transport, proxied=False)
-        self._proxied = open_async_client(verify=checked.verify, transport=transport)
-        self._limits = Limits(checked.settings.parallel)
+        self._settings, self._tokens, verify = checked_options(url, credential, options)
+        self._direct = open_async_client(verify=verify, transport=transport, proxied=False)
+        self._proxied = open_async_client(verify=verify, transport=transport)
+        self._limits = Limits(self._settings.parallel)
         self._threads = ThreadPoolExecutor(_OPERATIONS_MAX, thread_name_prefix="counterfoil-async")
 
     @classmethod

@@ -92,7 +92,7 @@ class ClientCredentials:
             urlencode(self._form).encode(),
         )
         with open_session(patience=self._patience, verify=self._verify, transport=self._transport) as session:
-            answer = SourceCalls(session, self._authority, CallLog(), signs=False).call(request)
+            answer = SourceCalls(session, self._authority, CallLog()).call(request)
         try:
             body = json.loads(answer.body)
             token, lasts_s = body["access_token"], float(body.get("expires_in", 0))

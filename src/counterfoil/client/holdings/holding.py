@@ -19,7 +19,6 @@ from counterfoil.client.pull_folder.inspection import staged_faults
 from counterfoil.client.pull_folder.target import STAGING
 from counterfoil.client.pull_folder.unfinished import FILE_NAME as UNFINISHED_NAME
 from counterfoil.client.receipt import FILE_NAME, Receipt, ReceiptFile
-from counterfoil.disk.hashing import measured
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.line_items.totals import Totals
 from counterfoil.model import Kind, tenant_id
@@ -96,7 +95,7 @@ def flaw_of(holding: Holding, tenant: str = "", *, read: bool = False) -> str:
         return holding.told
     if is_strangers(receipt, tenant):
         return _of_strangers(receipt, tenant)
-    differences = (_difference(holding.folder, file, read=read) for file in receipt.files)
+    differences = (file.difference(holding.folder, read=read) for file in receipt.files)
     return next(filter(None, differences), "")
 
 
@@ -154,7 +153,7 @@ def _file_faults(
     if not file.name or Path(file.name).name != file.name:
         yield f"the receipt names {file.name!r}, which is not a file beside it"
         return
-    if different := _difference(folder, file, read=True):
+    if different := file.difference(folder):
         yield different
         return
     if receipt.format not in COUNTED:
@@ -199,18 +198,3 @@ def _sum_faults(receipt: Receipt, tally: Totals) -> Iterator[str]:
             if mine.get(column) != theirs.get(column):
                 said = receipt.totals.get(currency, {}).get(column, "nothing")
                 yield f"the exact sum of {column} in {currency} is {mine.get(column)}, and the receipt says {said}"
-
-
-def _difference(folder: Path, file: ReceiptFile, *, read: bool) -> str:
-    """Return how a file differs from what the receipt says of it, '' if it does not."""
-    path = folder / file.name
-    try:
-        size_bytes = path.stat().st_size
-        if size_bytes != file.size_bytes:
-            return f"{file.name} has {size_bytes:,} bytes, and the receipt says {file.size_bytes:,}"
-        sha256 = measured(path)[1] if read else file.sha256
-    except FileNotFoundError:
-        return f"{file.name} is missing"
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        return f"{file.name} cannot be read: {getattr(error, 'strerror', None) or error}"
-    return "" if sha256 == file.sha256 else f"{file.name} has other bytes than the receipt says (SHA-256 {sha256})"

@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from counterfoil.client.api import Client
 from counterfoil.client.holdings.expected import ExpectedPull, expected_of, root_of
 from counterfoil.client.holdings.holding import is_strangers
-from counterfoil.client.holdings.status import NEVER_REMARK, absent_state, held_of
+from counterfoil.client.holdings.status import NEVER_REMARK, State, absent_state, held_of, shuts_out
 from counterfoil.client.output_files.output_formats import Form
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.asking import Api
@@ -31,9 +30,7 @@ from counterfoil.client.transfer.progress import Watcher
 from counterfoil.errors import (
     CounterfoilError,
     LockedError,
-    NoAnswerError,
     OperationFailedError,
-    RefusedError,
     UsageError,
 )
 from counterfoil.periods import timestamp, utc_now
@@ -43,38 +40,13 @@ from counterfoil.wire.graph import NO_DATA_CODE
 _TAKE_OUT: Final = "Take it out of the profile."
 
 
-class PullState(StrEnum):
-    """What became of one expected pull; the values that `status.State` has too mean the same."""
-
-    HELD = "held"
-    PULLED = "pulled"
-    OVER = "no longer there"
-    AWAITED = "not there yet"
-    OVERDUE = "overdue"
-    UNFINISHED = "unfinished"
-    NOT_TRIED = "not tried"
-    FAILED = "failed"
-    NEVER = "never held"
-    DAMAGED = "damaged"
-
-    @property
-    def is_done(self) -> bool:
-        """Whether nothing is left to be done."""
-        return self in (PullState.HELD, PullState.PULLED, PullState.OVER)
-
-    @property
-    def is_hopeless(self) -> bool:
-        """Whether running again does not help: somebody has to do something first."""
-        return self in (PullState.FAILED, PullState.NEVER, PullState.DAMAGED)
-
-
 @dataclass(frozen=True, slots=True)
 class ExpectedPullResult:
     """What became of one expected pull. `error` is what it failed with, `remark` what else there is to say."""
 
     expected: ExpectedPull
     folder: Path
-    state: PullState
+    state: State
     line_items: int | None = None
     remark: str = ""
     error: CounterfoilError | None = None
@@ -128,18 +100,16 @@ class ProfilePulls:
         for number, each in enumerate(expected, 1):
             folder = self._root / each.place
             if is_shut:
-                yield ExpectedPullResult(each, folder, PullState.NOT_TRIED, remark="the source did not let us in")
+                yield ExpectedPullResult(each, folder, State.NOT_TRIED, remark="the source did not let us in")
                 continue
             try:
                 # The time by now: the pulls before may have taken hours, and a month may have ended meanwhile.
                 watch = self._watch(each, number, len(expected))
                 yield self._result(each, folder, watch, self._now())
             except CounterfoilError as error:
-                is_shut = isinstance(error, NoAnswerError) or (
-                    isinstance(error, RefusedError) and error.is_about_who_asks
-                )
+                is_shut = shuts_out(error)
                 may_help = error.exit_code == LockedError.exit_code
-                state = PullState.UNFINISHED if may_help else PullState.FAILED
+                state = State.UNFINISHED if may_help else State.FAILED
                 yield ExpectedPullResult(each, folder, state, error=error)
 
     def _result(
@@ -150,14 +120,14 @@ class ProfilePulls:
         holding, flaw = held_of(each, folder, Base.parse(profile.url), api, now, profile.tenant, read=True)
         if holding and holding.receipt and is_strangers(holding.receipt, profile.tenant):
             remark = f"{folder}: {flaw}. Move the folder away, or correct the tenant."
-            return ExpectedPullResult(each, folder, PullState.FAILED, remark=remark)
+            return ExpectedPullResult(each, folder, State.FAILED, remark=remark)
         receipt = holding.receipt if holding and not flaw else None
         try:
             ask = each.ask(now)
         except UsageError as error:
             if receipt is not None:
                 return self._held(each, folder, receipt)
-            state = PullState.DAMAGED if flaw else PullState.NEVER
+            state = State.DAMAGED if flaw else State.NEVER
             return ExpectedPullResult(each, folder, state, remark=f"{flaw or error.remedy} {_TAKE_OUT}")
         if receipt is not None and each.invoice and receipt.format == form.value:
             return self._held(each, folder, receipt)
@@ -172,15 +142,15 @@ class ProfilePulls:
             return _absent(each, folder, flaw, now)
         if is_strangers(pulled, profile.tenant):
             remark = f"It is the data of the partner {pulled.partner}, and the profile's tenant is {profile.tenant}."
-            return ExpectedPullResult(each, folder, PullState.FAILED, remark=remark)
-        return self._held(each, folder, pulled, PullState.HELD if pulled.already_held else PullState.PULLED)
+            return ExpectedPullResult(each, folder, State.FAILED, remark=remark)
+        return self._held(each, folder, pulled, State.HELD if pulled.already_held else State.PULLED)
 
     def _held(
         self,
         each: ExpectedPull,
         folder: Path,
         receipt: Receipt,
-        state: PullState = PullState.HELD,
+        state: State = State.HELD,
         *,
         remark: str = "",
     ) -> ExpectedPullResult:
@@ -192,9 +162,9 @@ def _absent(each: ExpectedPull, folder: Path, flaw: str, now: datetime) -> Expec
     """Return the result for what the source has nothing of, and of which nothing whole is held."""
     if flaw:
         remark = f"{flaw}, and the source has nothing for it any more. {_TAKE_OUT}"
-        return ExpectedPullResult(each, folder, PullState.DAMAGED, remark=remark)
-    state = PullState(absent_state(each, folder, now).value)
-    remark = NEVER_REMARK if state is PullState.NEVER else "The source has nothing for it."
+        return ExpectedPullResult(each, folder, State.DAMAGED, remark=remark)
+    state = absent_state(each, folder, now)
+    remark = NEVER_REMARK if state is State.NEVER else "The source has nothing for it."
     return ExpectedPullResult(each, folder, state, remark=remark)
 
 

@@ -8,7 +8,7 @@ same currency show that the currency is right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -38,17 +38,31 @@ NEVER_REMARK: Final = (
 
 
 class State(StrEnum):
-    """The state of one expected pull."""
+    """The state of one expected pull, or what became of it when it was pulled."""
 
     HELD = "held"
+    PULLED = "pulled"
     NEWER = "newer there"
     THERE = "there, not held"
     AWAITED = "not there yet"
     OVERDUE = "overdue"
     OVER = "no longer there"
+    UNFINISHED = "unfinished"
+    NOT_TRIED = "not tried"
+    FAILED = "failed"
     NEVER = "never held"
     DAMAGED = "damaged"
     UNKNOWN = "unknown"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to be done."""
+        return self in (State.HELD, State.PULLED, State.OVER)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether pulling again does not help: somebody has to do something first."""
+        return self in (State.FAILED, State.NEVER, State.DAMAGED)
 
 
 WANTING: Final = (State.NEWER, State.THERE, State.OVERDUE, State.NEVER, State.DAMAGED)  # somebody has to act
@@ -107,34 +121,38 @@ def statuses(
     *,
     tenant: str = "",
     offline: bool = False,
-    asking: Callable[[ExpectedPull], None] = lambda _: None,
 ) -> Iterator[HoldingStatus]:
     """Yield the state of each expected pull. A source that refuses the token or does not answer is not asked again."""
     shut = "the source was not asked" if offline else ""
     for each in expected:
         folder = root / each.place
         holding, flaw = held_of(each, folder, source.base, source.api, now, tenant)
-        if flaw:
-            yield HoldingStatus(each, folder, State.DAMAGED, holding, flaw)
-            continue
-        try:
-            ask = each.ask(now)
-        except UsageError:
-            state = State.HELD if holding and holding.receipt else State.NEVER
-            yield HoldingStatus(each, folder, state, holding, "sources no longer offer this month")
-            continue
-        if shut:
-            yield _unasked(each, folder, holding, shut)
-            continue
-        asking(each)
-        try:
-            etag = source.etag_of(ask)
-        except CounterfoilError as error:
-            if isinstance(error, NoAnswerError) or (isinstance(error, RefusedError) and error.is_about_who_asks):
-                shut = error.message
-            yield _unasked(each, folder, holding, error.message)
-            continue
-        yield _asked(each, folder, holding, etag, now)
+        is_held = holding is not None and holding.receipt is not None
+        state, told = State.DAMAGED, flaw
+        if not flaw:
+            try:
+                ask = each.ask(now)
+            except UsageError:
+                state, told = State.HELD if is_held else State.NEVER, "sources no longer offer this month"
+            else:
+                why = shut
+                try:
+                    etag = None if shut else source.etag_of(ask)
+                except CounterfoilError as error:
+                    why = error.message
+                    shut = why if shuts_out(error) else ""
+                if not why:
+                    state, told = _asked(each, folder, holding, etag, now)
+                elif is_held:
+                    state, told = State.HELD, f"whether there is newer is unknown: {why}"
+                else:
+                    state, told = State.UNKNOWN, why
+        yield HoldingStatus(each, folder, state, holding, told)
+
+
+def shuts_out(error: CounterfoilError) -> bool:
+    """Whether an error shows that the source answers nothing, or nothing to us, so that nothing more is asked."""
+    return isinstance(error, NoAnswerError) or (isinstance(error, RefusedError) and error.is_about_who_asks)
 
 
 def held_of(
@@ -158,27 +176,21 @@ def held_of(
     return holding, flaw_of(holding, tenant, read=read)
 
 
-def _unasked(each: ExpectedPull, folder: Path, holding: Holding | None, why: str) -> HoldingStatus:
-    if holding is not None and holding.receipt is not None:
-        return HoldingStatus(each, folder, State.HELD, holding, f"whether there is newer is unknown: {why}")
-    return HoldingStatus(each, folder, State.UNKNOWN, holding, why)
-
-
-def _asked(each: ExpectedPull, folder: Path, holding: Holding | None, etag: str | None, now: datetime) -> HoldingStatus:
+def _asked(
+    each: ExpectedPull, folder: Path, holding: Holding | None, etag: str | None, now: datetime
+) -> tuple[State, str]:
     receipt = holding.receipt if holding else None
     begun = "an unfinished pull can be gone on with" if holding and holding.unfinished else ""
     if receipt is None:
         state = absent_state(each, folder, now) if etag is None else State.THERE
-        return HoldingStatus(each, folder, state, holding, NEVER_REMARK if state is State.NEVER else begun)
+        return state, NEVER_REMARK if state is State.NEVER else begun
     if etag is None:
-        return HoldingStatus(each, folder, State.HELD, holding, "it is no longer there")
+        return State.HELD, "it is no longer there"
     if not etag or not receipt.etag:
-        return HoldingStatus(
-            each, folder, State.HELD, holding, "whether newer data exists is unknown: the source gives no eTag"
-        )
+        return State.HELD, "whether newer data exists is unknown: the source gives no eTag"
     if etag != receipt.etag:
-        return HoldingStatus(each, folder, State.NEWER, holding, begun or f"eTag {etag} there")
-    return HoldingStatus(each, folder, State.HELD, holding, begun)
+        return State.NEWER, begun or f"eTag {etag} there"
+    return State.HELD, begun
 
 
 def absent_state(expected: ExpectedPull, folder: Path, now: datetime) -> State:

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Final
 
 from counterfoil.client.protocol.addresses import Base, check_blob_url, shown
@@ -34,13 +33,6 @@ BLOBS_MAX: Final = 100_000
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SUCCEEDED: Final = frozenset({"succeeded", "completed"})
 _UNDER_WAY: Final = frozenset({"notstarted", "running"})
-
-
-class ExportStatus(Enum):
-    """Whether an export is finished; a failed one raises OperationFailedError."""
-
-    UNDER_WAY = "under way"
-    SUCCEEDED = "succeeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +66,16 @@ class SourceManifest:
 
 @dataclass(frozen=True, slots=True)
 class SourceOperation:
-    """An operation: its status, and once it succeeded its manifest, or the URL of that."""
+    """An operation: once it succeeded, it has its manifest, or the URL of that; one that failed is an error."""
 
-    status: ExportStatus
     id: str
     manifest: SourceManifest | None = None
     manifest_url: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it is over."""
+        return bool(self.manifest or self.manifest_url)
 
 
 def submit_request(root: str, ask: ExportRequest, *, client_request_id: str, idempotency_key: str) -> Request:
@@ -132,19 +128,19 @@ def read_operation(base: Base, root: str, answer: SourceAnswer) -> SourceOperati
     if status == "failed":
         raise _failure(body, operation_id, answer)
     if status in _UNDER_WAY:
-        return SourceOperation(ExportStatus.UNDER_WAY, operation_id)
+        return SourceOperation(operation_id)
     if status not in _SUCCEEDED:
         raise ProofError(f"The operation has the unknown status {shown(status)!r} ({answer.request_ids}).")
     place = body.get("resourceLocation")
     if isinstance(place, dict) and "blobs" in place:
-        return SourceOperation(ExportStatus.SUCCEEDED, operation_id, manifest=_read_manifest(place, answer))
+        return SourceOperation(operation_id, manifest=_read_manifest(place, answer))
     if isinstance(place, dict) and _text(place.get("id")):
         url = f"{root}/{BILLING}/manifests/{_path_part(_text(place['id']))}"
-        return SourceOperation(ExportStatus.SUCCEEDED, operation_id, manifest_url=url)
+        return SourceOperation(operation_id, manifest_url=url)
     link = _text(place) or _text(body.get("resourceLocation@odata.navigationLink"))
     if not link:
         raise ProofError(f"The export succeeded, and its operation names no manifest ({answer.request_ids}).")
-    return SourceOperation(ExportStatus.SUCCEEDED, operation_id, manifest_url=base.own(link, "The manifest's address"))
+    return SourceOperation(operation_id, manifest_url=base.own(link, "The manifest's address"))
 
 
 def read_manifest(answer: SourceAnswer) -> SourceManifest:

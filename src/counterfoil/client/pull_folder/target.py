@@ -123,11 +123,7 @@ class PullFolder:
         receipt = self.receipt
         if receipt is None or not etag or (receipt.etag, receipt.format) != (etag, form):
             return None
-        for file in receipt.files:
-            path = self.path / file.name
-            if not _is_there(path, file) or measured(path).sha256 != file.sha256:
-                return None
-        return receipt
+        return None if any(file.difference(self.path) for file in receipt.files) else receipt
 
     def check_partner(self, partner: str) -> None:
         """Raise UsageError if what is here is another partner's data, as far as that is known."""
@@ -161,13 +157,10 @@ class PullFolder:
         return None
 
     def _find(self, file: ReceiptFile) -> Path | None:
-        for folder in (self.staging, self.path):
-            path = folder / file.name
-            if folder == self.path and (self.receipt is not None or file.name not in self._former):
-                return None
-            if _is_there(path, file):
-                return path
-        return None
+        if file.is_in(self.staging):
+            return self.staging / file.name
+        was_moved = self.receipt is None and file.name in self._former and file.is_in(self.path)
+        return self.path / file.name if was_moved else None
 
     def clear(self) -> None:
         """Delete what an unfinished pull left."""
@@ -190,7 +183,7 @@ class PullFolder:
         note = UnfinishedReceipt(source=receipt.source, api=receipt.api, request=receipt.request, files=moved)
         self._write(note.encoded())
         self._replace_former(names)
-        if lost := [file.name for file in receipt.files if not _is_there(self.path / file.name, file)]:
+        if lost := [file.name for file in receipt.files if not file.is_in(self.path)]:
             raise ProofError(f"{lost[0]} did not arrive in {self.path}.", remedy="Trying again is safe.")
         self._write(receipt.encoded())
         self.clear()
@@ -304,10 +297,6 @@ def lock_pulls(path: Path, what: str) -> FileLock:
             f"{what} cannot be locked: {error.strerror}.",
             remedy="Name a folder on a disk that has file locks; a disk of this machine has.",
         ) from None
-
-
-def _is_there(path: Path, file: ReceiptFile) -> bool:
-    return path.is_file() and path.stat().st_size == file.size_bytes
 
 
 @contextmanager

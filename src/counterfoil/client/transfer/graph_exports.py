@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from counterfoil.client.protocol import graph_answers as graph
-from counterfoil.client.protocol.graph_answers import ExportStatus, SourceManifest, SourceOperation
+from counterfoil.client.protocol.graph_answers import SourceManifest, SourceOperation
 from counterfoil.client.protocol.messages import Request, SourceAnswer, retry_after_s
 from counterfoil.client.transfer.client_settings import ClientSettings
 from counterfoil.client.transfer.month_words import asked_now, still_means
@@ -75,7 +75,7 @@ class Exporter:
     def manifest_again(self, export: Export) -> SourceManifest:
         """Ask the operation again: that renews the links of the same data."""
         operation, _ = self._operation(export.operation_url)
-        if operation.status is not ExportStatus.SUCCEEDED:
+        if not operation.succeeded:
             raise ProofError(f"The operation {export.operation} had succeeded, and is under way again.")
         return self._manifest_of(operation)
 
@@ -97,7 +97,7 @@ class Exporter:
         started_s = self._session.patience.monotonic()
         while True:
             operation, answer = self._operation(url)
-            if operation.status is ExportStatus.SUCCEEDED:
+            if operation.succeeded:
                 return operation
             so_far_s = self._session.patience.monotonic() - started_s
             wait_s = self._wait_s(answer, so_far_s)

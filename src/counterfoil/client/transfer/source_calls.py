@@ -66,12 +66,11 @@ class CallLog:
 
 @dataclass(frozen=True, slots=True)
 class SourceCalls:
-    """Calls to the source at `base`, with a token unless `signs` is false. Nothing it sends leaves that origin."""
+    """Calls to the source at `base`, with the session's token, if it has one. Nothing it sends leaves that origin."""
 
     session: Session
     base: Base
     log: CallLog
-    signs: bool = True
 
     def call(self, request: Request) -> SourceAnswer:
         """Return the answer of a call that succeeded; raises NoAnswerError, RefusedError or ProofError.
@@ -81,9 +80,9 @@ class SourceCalls:
         session = self.session
         self.log.note(request)
         attempts = Attempts(session)
-        token = session.token() if self.signs else ""
+        token = session.token()
         self.log.tenant = tenant_of(token) or self.log.tenant
-        refreshed = not self.signs
+        refreshed = False
         while True:
             attempts.made += 1
             answer = self._follow(request, token)
