@@ -187,11 +187,7 @@ def _own_faults(receipt: Receipt) -> Iterator[str]:
 def _sum_faults(receipt: Receipt, tally: Totals) -> Iterator[str]:
     if tally.line_items != receipt.line_items:
         yield f"there are {tally.line_items:,} line items, and the receipt says {receipt.line_items:,}"
-    try:
-        promised = Totals.of(receipt.line_items, receipt.totals)
-    except (ArithmeticError, TypeError, AttributeError):
-        yield "the totals of the receipt are not numbers"
-        return
+    promised = Totals.of(receipt.line_items, receipt.totals)
     for currency in sorted({*tally.totals, *promised.totals}):
         mine, theirs = tally.totals.get(currency, {}), promised.totals.get(currency, {})
         for column in sorted({*mine, *theirs}):

@@ -105,32 +105,34 @@ class ProfilePulls:
             try:
                 # The time by now: the pulls before may have taken hours, and a month may have ended meanwhile.
                 watch = self._watch(each, number, len(expected))
-                yield self._result(each, folder, watch, self._now())
+                state, remark, receipt = self._pull(each, folder, watch, self._now())
+                if receipt is not None:
+                    self._on_held(receipt, folder)
+                yield ExpectedPullResult(each, folder, state, receipt.line_items if receipt else None, remark)
             except CounterfoilError as error:
                 is_shut = shuts_out(error)
                 may_help = error.exit_code == LockedError.exit_code
                 state = State.UNFINISHED if may_help else State.FAILED
                 yield ExpectedPullResult(each, folder, state, error=error)
 
-    def _result(
+    def _pull(
         self, each: ExpectedPull, folder: Path, watch: AbstractContextManager[Watcher | None], now: datetime
-    ) -> ExpectedPullResult:
+    ) -> tuple[State, str, Receipt | None]:
+        """Return the state of an expected pull, a remark, and the receipt of what is held in the end."""
         profile = self._profile
         api, form = Api(profile.api), Form(profile.form)
         holding, flaw = held_of(each, folder, Base.parse(profile.url), api, now, profile.tenant, read=True)
         if holding and holding.receipt and is_strangers(holding.receipt, profile.tenant):
-            remark = f"{folder}: {flaw}. Move the folder away, or correct the tenant."
-            return ExpectedPullResult(each, folder, State.FAILED, remark=remark)
+            return State.FAILED, f"{folder}: {flaw}. Move the folder away, or correct the tenant.", None
         receipt = holding.receipt if holding and not flaw else None
         try:
             ask = each.ask(now)
         except UsageError as error:
             if receipt is not None:
-                return self._held(each, folder, receipt)
-            state = State.DAMAGED if flaw else State.NEVER
-            return ExpectedPullResult(each, folder, state, remark=f"{flaw or error.remedy} {_TAKE_OUT}")
+                return State.HELD, "", receipt
+            return State.DAMAGED if flaw else State.NEVER, f"{flaw or error.remedy} {_TAKE_OUT}", None
         if receipt is not None and each.invoice and receipt.format == form.value:
-            return self._held(each, folder, receipt)
+            return State.HELD, "", receipt
         try:
             with watch as watcher:
                 pulled = self._client.pull(ask, folder, api=api, form=form, watcher=watcher)
@@ -138,34 +140,15 @@ class ProfilePulls:
             if error.code != NO_DATA_CODE:
                 raise
             if receipt is not None:
-                return self._held(each, folder, receipt, remark="It is no longer there.")
-            return _absent(each, folder, flaw, now)
+                return State.HELD, "It is no longer there.", receipt
+            if flaw:
+                return State.DAMAGED, f"{flaw}, and the source has nothing for it any more. {_TAKE_OUT}", None
+            state = absent_state(each, folder, now)
+            return state, NEVER_REMARK if state is State.NEVER else "The source has nothing for it.", None
         if is_strangers(pulled, profile.tenant):
             remark = f"It is the data of the partner {pulled.partner}, and the profile's tenant is {profile.tenant}."
-            return ExpectedPullResult(each, folder, State.FAILED, remark=remark)
-        return self._held(each, folder, pulled, State.HELD if pulled.already_held else State.PULLED)
-
-    def _held(
-        self,
-        each: ExpectedPull,
-        folder: Path,
-        receipt: Receipt,
-        state: State = State.HELD,
-        *,
-        remark: str = "",
-    ) -> ExpectedPullResult:
-        self._on_held(receipt, folder)
-        return ExpectedPullResult(each, folder, state, receipt.line_items, remark)
-
-
-def _absent(each: ExpectedPull, folder: Path, flaw: str, now: datetime) -> ExpectedPullResult:
-    """Return the result for what the source has nothing of, and of which nothing whole is held."""
-    if flaw:
-        remark = f"{flaw}, and the source has nothing for it any more. {_TAKE_OUT}"
-        return ExpectedPullResult(each, folder, State.DAMAGED, remark=remark)
-    state = absent_state(each, folder, now)
-    remark = NEVER_REMARK if state is State.NEVER else "The source has nothing for it."
-    return ExpectedPullResult(each, folder, state, remark=remark)
+            return State.FAILED, remark, None
+        return State.HELD if pulled.already_held else State.PULLED, "", pulled
 
 
 @contextmanager

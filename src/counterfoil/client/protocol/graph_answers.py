@@ -24,7 +24,7 @@ from counterfoil.client.protocol.messages import (
     is_whole_text,
     whole_number,
 )
-from counterfoil.client.protocol.promised_totals import ChangedError, GarbledError, Promise, read_totals
+from counterfoil.client.protocol.promised_totals import ChangedError, GarbledError, Promise, garbled, read_totals
 from counterfoil.errors import OperationFailedError, ProofError
 from counterfoil.wire import graph as wire
 from counterfoil.wire.graph import BILLING, NO_DATA_CODE, ExportRequest
@@ -162,13 +162,7 @@ def read_object(answer: SourceAnswer, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        if answer.is_for_people:
-            told = f"What should be the {what} is a page for people ({answer.request_ids})."
-            raise GarbledError(told, remedy=NOT_THE_SOURCE)
-        raise GarbledError(
-            f"What should be the {what} is not a JSON object ({answer.request_ids}).",
-            remedy="Trying again is safe; if it stays so, the source does not speak this API.",
-        )
+        raise garbled(answer, f"the {what}", " a JSON object")
     return body
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from counterfoil import numbers
 from counterfoil.client.protocol.addresses import shown
-from counterfoil.client.protocol.messages import is_whole_text
+from counterfoil.client.protocol.messages import NOT_THE_SOURCE, SourceAnswer, is_whole_text
 from counterfoil.errors import ProofError
 from counterfoil.line_items.totals import Totals
 
@@ -26,6 +26,14 @@ class GarbledError(ProofError):
 
 class ChangedError(ProofError):
     """The source has other data than when the pull began; the pull can start over."""
+
+
+def garbled(answer: SourceAnswer, what: str, why: str) -> GarbledError:
+    """Return the error for an answer that is not `what` it should be, and why."""
+    remedy = "Trying again is safe; if it stays so, the source does not speak this API."
+    if answer.is_for_people:
+        why, remedy = " but a page for people", NOT_THE_SOURCE
+    return GarbledError(f"What should be {what} is not{why} ({answer.request_ids}).", remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)

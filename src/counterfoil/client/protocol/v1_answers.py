@@ -16,8 +16,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from counterfoil.client.protocol.addresses import Base, shown
-from counterfoil.client.protocol.messages import NOT_THE_SOURCE, Request, SourceAnswer, whole_number
-from counterfoil.client.protocol.promised_totals import GarbledError, Promise, read_totals
+from counterfoil.client.protocol.messages import Request, SourceAnswer, whole_number
+from counterfoil.client.protocol.promised_totals import Promise, garbled, read_totals
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.lifetimes import PAGE_LINE_ITEMS_MAX
 from counterfoil.model import AttributeSet, Kind
@@ -134,13 +134,7 @@ def read_page(base: Base, first: PageLink, answer: SourceAnswer) -> SourcePage:
     try:
         envelope = msgspec.json.decode(body, type=_Envelope)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        if answer.is_for_people:
-            told = f"What should be a page of line items is a page for people ({answer.request_ids})."
-            raise GarbledError(told, remedy=NOT_THE_SOURCE) from error
-        raise GarbledError(
-            f"What should be a page of line items is not ({shown(str(error))}; {answer.request_ids}).",
-            remedy="Trying again is safe; if it stays so, the source does not speak this API.",
-        ) from error
+        raise garbled(answer, "a page of line items", f": {shown(str(error))}") from error
     items = tuple(bytes(item) for item in envelope.items)
     return SourcePage(items, _following(base, first, envelope), _annotations(answer))
 

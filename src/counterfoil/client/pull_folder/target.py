@@ -50,10 +50,9 @@ class PullFolder:
     def __init__(self, path: Path, subject: Mapping[str, str]) -> None:
         self.path = path
         self.staging = path / STAGING
-        self._subject = dict(subject)
+        self.subject = dict(subject)
         self._former: tuple[str, ...] = ()
         self._made: list[Path] = []
-        self._partner = ""  # whose data an unfinished pull, or this one, has staged
         self._lock: FileLock | None = None
         self.receipt: Receipt | None = None  # of the former pull
         self.ticket: UnfinishedPull | None = None  # of an unfinished one
@@ -65,12 +64,11 @@ class PullFolder:
         self._lock_up()
         try:  # not before it is locked: another pull that is about to end would look like a stranger
             self._former = self._read_former()
-            self._check(self._former)
+            self._check()
             self.ticket = self._read_ticket()
         except BaseException:
             self.leave()
             raise
-        self._partner = self.ticket.partner if self.ticket else ""
 
     def _lock_up(self) -> None:
         for _ in range(_ENTERED_MAX):
@@ -88,7 +86,7 @@ class PullFolder:
 
     def _read_ticket(self) -> UnfinishedPull | None:
         ticket = UnfinishedPull.read(self.staging)
-        if ticket is not None and ticket.subject != self._subject:
+        if ticket is not None and ticket.subject != self.subject:
             raise UsageError(
                 f"{self.path} holds an unfinished pull of something else: {_said(ticket.subject)}.",
                 remedy=f"Finish that one, or remove {self.staging}, or name another folder.",
@@ -96,10 +94,8 @@ class PullFolder:
             )
         return ticket
 
-    def _check(self, former: tuple[str, ...]) -> None:
+    def _check(self) -> None:
         """Refuse a folder that holds what no pull brought there."""
-        if not self.path.exists():
-            return
         entries = sorted(
             each.name
             for each in self.path.iterdir()
@@ -109,7 +105,7 @@ class PullFolder:
         strangers = [
             name
             for name in entries
-            if name not in (*former, FILE_NAME) and (not is_ours or name.endswith(DATA_SUFFIXES))
+            if name not in (*self._former, FILE_NAME) and (not is_ours or name.endswith(DATA_SUFFIXES))
         ]
         if strangers:
             raise UsageError(
@@ -125,12 +121,14 @@ class PullFolder:
             return None
         return None if any(file.difference(self.path) for file in receipt.files) else receipt
 
-    def check_partner(self, partner: str) -> None:
-        """Raise UsageError if what is here is another partner's data, as far as that is known."""
-        if partner and self._partner and partner != self._partner:
+    def check_partner(self, partner: str, begun: str) -> None:
+        """Raise UsageError if what is here is another partner's data, as far as that is known.
+
+        `begun` is the partner of the pull that is under way.
+        """
+        if partner and begun and partner != begun:
             raise UsageError(
-                f"{self.path} holds an unfinished pull of data of the partner {self._partner}, and this is the data "
-                f"of {partner}.",
+                f"{self.path} holds an unfinished pull of data of the partner {begun}, and this is that of {partner}.",
                 remedy=f"Remove {self.staging} to start again, or name another folder.",
                 parameter="to",
             )
@@ -141,7 +139,6 @@ class PullFolder:
                 remedy="Name another folder.",
                 parameter="to",
             )
-        self._partner = self._partner or partner
 
     def find(self, file: ReceiptFile) -> Path | None:
         """Return where a verified file is: staged, or moved into place by a run that was killed then.
@@ -164,7 +161,7 @@ class PullFolder:
 
     def clear(self) -> None:
         """Delete what an unfinished pull left."""
-        self.ticket, self._partner = None, ""
+        self.ticket = None
         for each in self.staging.iterdir():
             if each.name != _LOCK:
                 shutil.rmtree(each) if each.is_dir() else each.unlink()
@@ -263,7 +260,7 @@ class PullFolder:
         found = read_receipt(self.path)
         if found is None:
             return ()
-        if (subject := identity(found.source, found.api, found.request)) != self._subject:
+        if (subject := identity(found.source, found.api, found.request)) != self.subject:
             raise UsageError(
                 f"{self.path} holds another pull: {_said(subject)}.", remedy="Name another folder.", parameter="to"
             )

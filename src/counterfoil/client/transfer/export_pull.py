@@ -90,8 +90,9 @@ class ExportPull:
         manifest = export.manifest
         if ticket.etag is not None and not _goes_on(ticket, manifest, begun_url, export.operation_url):
             raise ChangedError(_difference(ticket.etag, manifest.etag))
-        ticket.partner = manifest.partner or log.tenant
-        folder.check_partner(ticket.partner)
+        partner = manifest.partner or log.tenant
+        folder.check_partner(partner, ticket.partner)
+        ticket.partner = partner
         ticket.operation_url, ticket.etag, ticket.blobs = export.operation_url, manifest.etag, manifest.blobs
         ticket.request_ids = log.ids
         ticket.keep(folder.staging)

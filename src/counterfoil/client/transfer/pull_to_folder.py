@@ -55,9 +55,11 @@ def pull_to_folder(
         first_link(settings.base, ask, settings.page_size_items)  # refuses what v1 does not offer
     facts = request_facts(ask, api, settings.patience.now())
     folder = PullFolder(to, identity(str(settings.base), api.value, facts))
+    calls = SourceCalls(session, settings.base, CallLog())
+    task = PullTask(calls, settings, ask, facts, api, form, folder, ProgressReport(watcher))
     try:
         folder.enter()
-        receipt = _pulled(session, settings, ask, facts, folder, api, form, ProgressReport(watcher))
+        receipt = _pulled(task)
     except BaseException as error:  # noqa: BLE001 - it is raised again, and whatever it is, the lock goes
         if not folder.is_held:  # the folder's content is another pull's
             raise _explained(error, to) from error.__cause__
@@ -72,49 +74,34 @@ def pull_to_folder(
     return receipt
 
 
-def _pulled(
-    session: Session,
-    settings: ClientSettings,
-    ask: ExportRequest,
-    facts: dict[str, str],
-    folder: PullFolder,
-    api: Api,
-    form: Form,
-    progress: ProgressReport,
-) -> Receipt:
-    ticket = folder.ticket
+def _pulled(task: PullTask) -> Receipt:
+    """Pull, and start over where the source's data changed since the pull began; not for ever."""
+    folder, progress, ticket = task.folder, task.progress, task.folder.ticket
     if ticket is None:
         folder.clear()
-        ticket = UnfinishedPull(identity(str(settings.base), api.value, facts), timestamp(settings.patience.now()))
+        ticket = UnfinishedPull(folder.subject, timestamp(task.settings.patience.now()))
     else:
         progress.remark(f"Going on with the pull that began at {ticket.started_at}.")
-    calls = SourceCalls(session, settings.base, CallLog(ticket.request_ids))
-    task = PullTask(calls, settings, ask, facts, api, form, folder, progress)
-    pull = ExportPull(task, Exporter(calls, settings)) if api is Api.GRAPH else WalkPull(task)
-    receipt = _until_unchanged(pull, ticket, folder, progress)
-    if receipt.already_held:
-        progress.remark(f"eTag {receipt.etag} is held already, and verified: nothing is to be done.")
-        folder.clear()
-    else:
-        folder.keep(receipt)
-    return receipt
-
-
-def _until_unchanged(
-    pull: ExportPull | WalkPull, ticket: UnfinishedPull, folder: PullFolder, progress: ProgressReport
-) -> Receipt:
-    """Pull, and start over where the source's data changed since the pull began; not for ever."""
+        task.calls.log.remember(ticket.request_ids)
+    pull = ExportPull(task, Exporter(task.calls, task.settings)) if task.api is Api.GRAPH else WalkPull(task)
     anew = 0
     while True:
         try:
-            return pull.run(ticket)
+            receipt = pull.run(ticket)
+            break
         except ChangedError as error:
             folder.clear()
             anew += 1
             if anew > BEGUN_ANEW_MAX:
                 raise
             progress.note(f"{error.message} Starting over.")
-            ticket = UnfinishedPull(ticket.subject, ticket.started_at)
+            ticket = UnfinishedPull(folder.subject, ticket.started_at)
+    if receipt.already_held:
+        progress.remark(f"eTag {receipt.etag} is held already, and verified: nothing is to be done.")
+        folder.clear()
+    else:
+        folder.keep(receipt)
+    return receipt
 
 
 def _explained(error: BaseException, to: Path, *, kept: bool = False) -> BaseException:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final, TypeVar
 
 from counterfoil.client.network.session import Session
@@ -38,30 +37,25 @@ Read = TypeVar("Read")
 class CallLog:
     """The ids of every call, in order, each once, and the tenant of the token; threads may share it."""
 
-    def __init__(self, earlier: Iterable[str] = ()) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen: dict[str, None] = dict.fromkeys(earlier)
+        self._seen: dict[str, None] = {}
         self.tenant = ""  # of the token, if it names one
 
     def note(self, request: Request) -> None:
         """Keep the ids of a call."""
-        with self._lock:
-            self._seen.update(dict.fromkeys(own_ids(request)))
+        self.remember(own_ids(request))
 
-    def remember(self, earlier: Iterable[str]) -> None:
-        """Keep the ids of calls that an earlier run made."""
+    def remember(self, ids: Iterable[str]) -> None:
+        """Keep the ids of a call, or of those that an earlier run made."""
         with self._lock:
-            self._seen.update(dict.fromkeys(earlier))
+            self._seen.update(dict.fromkeys(ids))
 
     @property
     def ids(self) -> tuple[str, ...]:
         """All ids so far."""
-        return self.since(0)
-
-    def since(self, count: int) -> tuple[str, ...]:
-        """The ids but for the first `count`."""
         with self._lock:
-            return tuple(islice(self._seen, count, None))
+            return tuple(self._seen)
 
 
 @dataclass(frozen=True, slots=True)

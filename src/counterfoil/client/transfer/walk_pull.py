@@ -54,16 +54,18 @@ class WalkPull:
             progress.remark(f"Going on after page {walk.pages}, with {walk.tally.line_items:,} line items.")
             progress.advance(walk.tally.line_items)
         log.remember(journal.request_ids)
+        partner = ticket.partner
         close_full_parts = partial(journal.close_full_parts, as_parquet=task.form.is_parquet)
         while not walk.is_over:
             link, page = pages.next_page()
-            task.folder.check_partner(log.tenant)
+            task.folder.check_partner(log.tenant, partner)
+            partner = partner or log.tenant
             if not walk.pages:
                 if (held := task.held(page.annotations.etag or "", page.annotations.promise)) is not None:
                     return held
                 ticket.period = pages.period
                 self._begin(ticket, page)
-            session.work(partial(journal.add, link, page, log.since(len(journal.request_ids))))
+            session.work(partial(journal.add, link, page, log.ids[len(journal.request_ids) :]))
             progress.finished_blob()
             progress.advance(len(page.items))
             session.work(close_full_parts)
