@@ -38,6 +38,7 @@ ETAG_HEADER: Final = "Counterfoil-ETag"
 LINE_ITEM_COUNT_HEADER: Final = "Counterfoil-Line-Item-Count"
 TOTALS_HEADER: Final = "Counterfoil-Totals"
 
+LINE_ITEM_TYPES: Final = {Kind.RECONCILIATION: "billinglineitems", Kind.USAGE: "usagelineitems"}
 _KINDS: Final = {
     "billinglineitems": Kind.RECONCILIATION,
     "billing_line_items": Kind.RECONCILIATION,
@@ -145,7 +146,7 @@ def read_query(path: Path, query_string: bytes) -> Query:
     if _folded(provider) not in _PROVIDERS[kind]:
         # Lists the plain names only: `one_time` is taken, and not recommended.
         known = "onetime or all" if kind is Kind.RECONCILIATION else "onetime, all or marketplace"
-        raise _bad("provider", f"must be {known} for {_type_name(kind)}", provider)
+        raise _bad("provider", f"must be {known} for {LINE_ITEM_TYPES[kind]}", provider)
     currency = given.get("currencycode", "")
     if not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
         raise _bad("currencycode", "must be three letters of ISO 4217, such as USD", currency)
@@ -307,10 +308,6 @@ def _kind(given: dict[str, str]) -> Kind:
     if kind is None:
         raise _bad("invoicelineitemtype", "must be billinglineitems or usagelineitems", text)
     return kind
-
-
-def _type_name(kind: Kind) -> str:
-    return "billinglineitems" if kind is Kind.RECONCILIATION else "usagelineitems"
 
 
 def _size(text: str) -> int:

@@ -20,7 +20,6 @@ from counterfoil.client.diagnosis.findings import Finding, Health
 from counterfoil.client.diagnosis.token_claims import (
     CLOCK_SKEW_S_MAX,
     NO_MFA,
-    PARTNER_CENTER,
     diagnose_token,
 )
 from counterfoil.client.network.bearer_tokens import TokenSource, checked_token
@@ -33,7 +32,7 @@ from counterfoil.client.protocol.messages import Request, SourceAnswer, Unanswer
 from counterfoil.client.transfer.source_calls import REDIRECTS
 from counterfoil.errors import CounterfoilError, NoAnswerError
 from counterfoil.wire.graph import BILLING
-from counterfoil.wire.microsoft_ids import PERMISSION
+from counterfoil.wire.microsoft_ids import PARTNER_CENTER_HOST, PERMISSION
 
 _NOBODYS: Final = str(uuid.UUID(int=0))
 _ENTRA_CODE: Final = re.compile(r"AADSTS(\d+)")
@@ -142,7 +141,7 @@ def _remedy_for(base: Base, status: int, code: str, otherwise: str) -> str:
     match status:
         case 401:
             return "The token is not good here: look at its audience and lifetime above."
-        case 403 if base.origin.host == PARTNER_CENTER:
+        case 403 if base.origin.host == PARTNER_CENTER_HOST:
             return "Add the application in Partner Center under Account settings, App management."
         case 403:
             return (

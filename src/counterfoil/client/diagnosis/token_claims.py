@@ -30,12 +30,10 @@ NO_MFA: Final = (
     "Code 900421: a person's token must come from a sign-in with multi-factor authentication. Sign in again with it, "
     "or use an application's own token (client_id and client_secret_env), which needs none."
 )
-GRAPH: Final = GRAPH_HOST
-PARTNER_CENTER: Final = PARTNER_CENTER_HOST
-_HOSTS: Final[Mapping[str, str]] = {"graph": GRAPH, "v1": PARTNER_CENTER}
+_HOSTS: Final[Mapping[str, str]] = {"graph": GRAPH_HOST, "v1": PARTNER_CENTER_HOST}
 _AUDIENCES: Final[Mapping[str, frozenset[str]]] = {
-    GRAPH: frozenset(GRAPH_AUDIENCES),
-    PARTNER_CENTER: frozenset(PARTNER_CENTER_AUDIENCES),
+    GRAPH_HOST: frozenset(GRAPH_AUDIENCES),
+    PARTNER_CENTER_HOST: frozenset(PARTNER_CENTER_AUDIENCES),
 }
 
 
@@ -109,7 +107,7 @@ def _permission(claims: Mapping[str, Any], host: str) -> Finding:
     held = [*_texts(claims.get("roles")), *(scopes.split() if isinstance(scopes, str) else ())]
     if PERMISSION in held:
         return Finding(about, Health.GOOD, f"It holds {PERMISSION}.")
-    if host == PARTNER_CENTER:
+    if host == PARTNER_CENTER_HOST:
         told = "It names no permission; Partner Center has its own list of the applications that it admits."
         return Finding(
             about, Health.WARNING, told, "If it is refused: add the application in Partner Center, App management."
@@ -138,7 +136,7 @@ def _tenant(claims: Mapping[str, Any], expected: str) -> Finding:
 
 def _second_factor(claims: Mapping[str, Any], host: str) -> Iterator[Finding]:
     methods = claims.get("amr")
-    if host == PARTNER_CENTER and _is_a_persons(claims) and not (isinstance(methods, list) and "mfa" in methods):
+    if host == PARTNER_CENTER_HOST and _is_a_persons(claims) and not (isinstance(methods, list) and "mfa" in methods):
         told = "It comes from a sign-in without multi-factor authentication."
         yield Finding("token: second factor", Health.BAD, told, NO_MFA)
 

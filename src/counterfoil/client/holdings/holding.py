@@ -93,23 +93,19 @@ def flaw_of(holding: Holding, tenant: str = "", *, read: bool = False) -> str:
     receipt = holding.receipt
     if receipt is None:
         return holding.told
-    if is_strangers(receipt, tenant):
-        return _of_strangers(receipt, tenant)
     differences = (file.difference(holding.folder, read=read) for file in receipt.files)
-    return next(filter(None, differences), "")
+    return partner_flaw(receipt, tenant) or next(filter(None, differences), "")
 
 
-def _of_strangers(receipt: Receipt, tenant: str) -> str:
-    return f"it is the data of the partner {receipt.partner}, and the profile's tenant is {tenant}"
-
-
-def is_strangers(receipt: Receipt, tenant: str) -> bool:
-    """Whether a receipt is of another partner's data; a tenant that is named by its domain cannot be compared."""
+def partner_flaw(receipt: Receipt, tenant: str) -> str:
+    """Return whose data it is, if it is another partner's; a tenant that is named by its domain cannot be compared."""
     try:
         wanted = tenant_id(tenant)
     except UsageError:
-        return False
-    return bool(receipt.partner) and receipt.partner.lower() != wanted
+        return ""
+    if receipt.partner.lower() in ("", wanted):
+        return ""
+    return f"it is the data of the partner {receipt.partner}, and the profile's tenant is {tenant}"
 
 
 def verify(holding: Holding, tenant: str = "", advance: Callable[[int], None] = lambda _: None) -> Verdict:
@@ -121,8 +117,8 @@ def verify(holding: Holding, tenant: str = "", advance: Callable[[int], None] = 
     if receipt is None:
         verdict.faults += [holding.told] if holding.told else []
         return verdict
-    if is_strangers(receipt, tenant):
-        verdict.faults.append(_of_strangers(receipt, tenant))
+    if flaw := partner_flaw(receipt, tenant):
+        verdict.faults.append(flaw)
     tally = Totals()
     for file in receipt.files:
         verdict.files += 1

@@ -19,7 +19,7 @@ from typing import Final
 
 from counterfoil.client.api import Client
 from counterfoil.client.holdings.expected import ExpectedPull, expected_of, root_of
-from counterfoil.client.holdings.holding import is_strangers
+from counterfoil.client.holdings.holding import partner_flaw
 from counterfoil.client.holdings.status import NEVER_REMARK, State, absent_state, held_of, shuts_out
 from counterfoil.client.output_files.output_formats import Form
 from counterfoil.client.protocol.addresses import Base
@@ -122,7 +122,7 @@ class ProfilePulls:
         profile = self._profile
         api, form = Api(profile.api), Form(profile.form)
         holding, flaw = held_of(each, folder, Base.parse(profile.url), api, now, profile.tenant, read=True)
-        if holding and holding.receipt and is_strangers(holding.receipt, profile.tenant):
+        if holding and holding.receipt and partner_flaw(holding.receipt, profile.tenant):
             return State.FAILED, f"{folder}: {flaw}. Move the folder away, or correct the tenant.", None
         receipt = holding.receipt if holding and not flaw else None
         try:
@@ -145,9 +145,8 @@ class ProfilePulls:
                 return State.DAMAGED, f"{flaw}, and the source has nothing for it any more. {_TAKE_OUT}", None
             state = absent_state(each, folder, now)
             return state, NEVER_REMARK if state is State.NEVER else "The source has nothing for it.", None
-        if is_strangers(pulled, profile.tenant):
-            remark = f"It is the data of the partner {pulled.partner}, and the profile's tenant is {profile.tenant}."
-            return State.FAILED, remark, None
+        if flaw := partner_flaw(pulled, profile.tenant):
+            return State.FAILED, f"{folder}: {flaw}.", None
         return State.HELD if pulled.already_held else State.PULLED, "", pulled
 
 

@@ -46,11 +46,14 @@ def whole_body(request: Request, response: httpx.Response) -> bytes:
     return b"" if codings and not is_gzip else b"".join(pieces)  # the status of an error says enough
 
 
-def beginning(headers: Mapping[str, str], piece: bytes) -> bytes:
+def beginning(response: httpx.Response) -> bytes:
     """Return the start of an answer, no more than an error message needs."""
-    codings = _codings(headers)
+    if response.is_stream_consumed:
+        return response.content[:ERROR_BYTES_MAX]
+    piece = next(response.iter_raw(ERROR_BYTES_MAX), b"")
+    codings = _codings(response.headers)
     if not codings:
-        return piece[:ERROR_BYTES_MAX]
+        return piece
     try:
         return _Gzip().inflated(piece, ERROR_BYTES_MAX) if codings in _GZIP_NAMES else b""
     except httpx.DecodingError:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import httpx
 
-from counterfoil.client.network.answer_bodies import ERROR_BYTES_MAX, beginning, whole_body
+from counterfoil.client.network.answer_bodies import beginning, whole_body
 from counterfoil.client.protocol.addresses import Base, Origin, host_of, shown
 from counterfoil.client.protocol.certificates import certificate_flaw
 from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, whole_number
@@ -88,7 +88,7 @@ def fetch(
             status, headers = response.status_code, _lower(response.headers)
             size = blob.offset_of(status, headers)
             if size is None:
-                return SourceAnswer(request, status, headers, _beginning(response))
+                return SourceAnswer(request, status, headers, beginning(response))
             blob.on_begin(size, headers)
             with part.open("r+b" if part.exists() else "xb") as file:
                 file.truncate(size)
@@ -104,13 +104,6 @@ def fetch(
         raise ProofError("A blob's link is not an address that can be asked.") from None
     except httpx.RequestError as error:
         return _unanswered(error)
-
-
-def _beginning(response: httpx.Response) -> bytes:
-    """Return the start of an answer, no more than an error message needs."""
-    if response.is_stream_consumed:
-        return response.content[:ERROR_BYTES_MAX]
-    return beginning(response.headers, next(response.iter_raw(ERROR_BYTES_MAX), b""))
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 import pyarrow as pa
 from isal import igzip
 
-from counterfoil.client.output_files.refusing import fail, read_all
+from counterfoil.client.protocol.addresses import shown
 from counterfoil.client.protocol.promised_totals import TRY_AGAIN
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.disk.hashing import HashedFile
@@ -50,7 +50,7 @@ def read_blocks(path: Path, name: str) -> Iterator[Block]:
         try:
             yield from blocks(read_into, head, size_bytes=_READ_BYTES)
         except Refused as refused:
-            fail(refused, f"The blob {name}, line {refused.line}")
+            _fail(refused, f"The blob {name}, line {refused.line}")
 
 
 def batches_of(path: Path, name: str, reader: LineReader, *, coded: bool = False) -> Iterator[pa.RecordBatch]:
@@ -59,6 +59,27 @@ def batches_of(path: Path, name: str, reader: LineReader, *, coded: bool = False
         batch = read_all(reader, block, f"The blob {name}", coded=coded)
         if batch.num_rows:
             yield batch
+
+
+def read_all(reader: LineReader, lines: Sequence[bytes] | Block, where: str, *, coded: bool = False) -> pa.RecordBatch:
+    """Return lines as columns of text, see `LineReader`; raises ProofError for the first bad one.
+
+    `where` names the blob or page in errors.
+    """
+
+    def refuse(line: int, refused: Refused) -> None:
+        _fail(refused, f"{where}, line item {line:,}")
+
+    if isinstance(lines, Block):
+        return reader.read_block(bytes(lines.data), refuse, first_line=lines.first_line, coded=coded)
+    return reader.read(lines, refuse, coded=coded)
+
+
+def _fail(refused: Refused, where: str) -> NoReturn:
+    """Raise the ProofError for what was refused at a place."""
+    attribute = f", {shown(refused.attribute)}" if refused.attribute else ""
+    value = f" ({shown(refused.value)!r})" if refused.value is not None else ""
+    raise ProofError(f"{where}{attribute}: {refused.reason}{value}.")
 
 
 def _gzip(file: HashedFile) -> Any:

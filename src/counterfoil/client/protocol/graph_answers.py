@@ -197,8 +197,8 @@ def _read_manifest(body: Mapping[str, Any], answer: SourceAnswer) -> SourceManif
     if not isinstance(listed, list) or len(listed) > BLOBS_MAX:
         raise GarbledError(f"The manifest has no list of blobs that can be right ({answer.request_ids}).")
     blobs = tuple(_read_blob(each) for each in listed)
-    count = body.get("blobCount")
-    if count is not None and _count(count, "blobCount") != len(blobs):
+    count = _count(body, "blobCount")
+    if count is not None and count != len(blobs):
         raise GarbledError(f"The manifest lists {len(blobs)} blobs and says that there are {count}.")
     seen: set[str] = set()
     for blob in blobs:
@@ -206,7 +206,7 @@ def _read_manifest(body: Mapping[str, Any], answer: SourceAnswer) -> SourceManif
             raise GarbledError(f"The manifest lists the blob {blob.name} twice, as names of files go.")
         seen.add(stem_of(blob.name))
     totals, currency = read_totals(body.get(wire.TOTALS))
-    line_items = _optional_count(body, wire.LINE_ITEM_COUNT)
+    line_items = _count(body, wire.LINE_ITEM_COUNT)
     by_blob = [blob.line_items for blob in blobs if blob.line_items is not None]
     if line_items is not None and len(by_blob) == len(blobs) and sum(by_blob) != line_items:
         raise GarbledError(f"The manifest says {line_items} line items, and {sum(by_blob)} over its blobs.")
@@ -238,18 +238,16 @@ def _read_blob(listed: object) -> SourceBlob:
         raise ProofError(f"The manifest gives {name} a SHA-256 that is not one.")
     return SourceBlob(
         name,
-        line_items=_optional_count(listed, wire.LINE_ITEM_COUNT),
-        size_bytes=_optional_count(listed, wire.SIZE_BYTES),
+        line_items=_count(listed, wire.LINE_ITEM_COUNT),
+        size_bytes=_count(listed, wire.SIZE_BYTES),
         sha256=None if sha256 is None else sha256.lower(),
     )
 
 
-def _optional_count(body: Mapping[str, Any], name: str) -> int | None:
+def _count(body: Mapping[str, Any], name: str) -> int | None:
     value = body.get(name)
-    return None if value is None else _count(value, name)
-
-
-def _count(value: object, name: str) -> int:
+    if value is None:
+        return None
     count = whole_number(value) if isinstance(value, str) else value
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 10**DIGITS_MAX:
         raise ProofError(f"The manifest's {name} is {shown(str(value))!r}, and not a count.")

@@ -20,7 +20,7 @@ from counterfoil.client.protocol.messages import Request, SourceAnswer, whole_nu
 from counterfoil.client.protocol.promised_totals import Promise, garbled, read_totals
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.lifetimes import PAGE_LINE_ITEMS_MAX
-from counterfoil.model import AttributeSet, Kind
+from counterfoil.model import AttributeSet
 from counterfoil.wire import v1
 from counterfoil.wire.graph import ExportRequest, Period
 from counterfoil.wire.tokens import CONTINUATION_HEADER
@@ -34,7 +34,6 @@ _LINK_HEADERS_MAX: Final = 20
 _NOT_BY_LINK: Final = frozenset(
     {"authorization", "cookie", "host", "content-length", "transfer-encoding", "connection", "proxy-authorization"}
 )
-_LINE_ITEM_TYPES: Final = {Kind.RECONCILIATION: "billinglineitems", Kind.USAGE: "usagelineitems"}
 _PERIODS: Final = {Period.CURRENT: "current", Period.LAST: "previous"}
 
 
@@ -105,7 +104,7 @@ def first_link(base: Base, ask: ExportRequest, page_size_items: int = PAGE_LINE_
     assert ask.period is not None
     query = {
         "provider": "onetime",
-        "invoicelineitemtype": _LINE_ITEM_TYPES[ask.kind],
+        "invoicelineitemtype": v1.LINE_ITEM_TYPES[ask.kind],
         "currencycode": ask.currency.lower(),
         "period": _PERIODS[ask.period],
         "size": str(page_size_items),

@@ -88,7 +88,7 @@ class PullFolder:
         ticket = UnfinishedPull.read(self.staging)
         if ticket is not None and ticket.subject != self.subject:
             raise UsageError(
-                f"{self.path} holds an unfinished pull of something else: {_said(ticket.subject)}.",
+                f"{self.path} holds an unfinished pull of something else: {_listed(ticket.subject)}.",
                 remedy=f"Finish that one, or remove {self.staging}, or name another folder.",
                 parameter="to",
             )
@@ -262,7 +262,7 @@ class PullFolder:
             return ()
         if (subject := identity(found.source, found.api, found.request)) != self.subject:
             raise UsageError(
-                f"{self.path} holds another pull: {_said(subject)}.", remedy="Name another folder.", parameter="to"
+                f"{self.path} holds another pull: {_listed(subject)}.", remedy="Name another folder.", parameter="to"
             )
         names = tuple(file.name for file in found.files)
         if not all(_SAFE_NAME.fullmatch(name) for name in names):  # it names what is to be deleted
@@ -308,7 +308,7 @@ def _told_if_in_use(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _said(subject: Mapping[str, str]) -> str:
+def _listed(subject: Mapping[str, str]) -> str:
     return ", ".join(subject.values())
 
 

@@ -17,8 +17,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from counterfoil.client.output_files.pull_files import LINES_PER_FILE_MAX, LakeFile, LinesFile
-from counterfoil.client.output_files.refusing import read_all
+from counterfoil.client.output_files.pull_files import LINES_PER_FILE_MAX, LakeFile, LinesFile, read_all
 from counterfoil.client.protocol.promised_totals import ChangedError
 from counterfoil.client.protocol.v1_answers import Annotations, PageLink, SourcePage
 from counterfoil.client.protocol.walk_state import WalkState, digest_of, joined, lines_of

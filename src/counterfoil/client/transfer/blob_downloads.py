@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from counterfoil.client.network.http_calls import BlobRequest
-from counterfoil.client.protocol.addresses import Base, check_blob_url, redirected
+from counterfoil.client.protocol.addresses import check_blob_url, redirected
 from counterfoil.client.protocol.error_answers import RETRIED
-from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest, blob_url, check_same_data
+from counterfoil.client.protocol.graph_answers import SourceBlob, blob_url, check_same_data
 from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, whole_number
 from counterfoil.client.pull_folder.unfinished import forget, remember, resume_point
+from counterfoil.client.transfer.graph_exports import Export, Exporter
 from counterfoil.client.transfer.source_calls import REDIRECTS, REDIRECTS_MAX, Attempts, SourceCalls, until_right
 from counterfoil.errors import LinkExpiredError, ProofError, RefusedError
 
@@ -34,17 +35,17 @@ Result = TypeVar("Result")
 class Links:
     """The signed links of one export, renewed when they expire; threads may share it."""
 
-    def __init__(self, base: Base, manifest: SourceManifest, renew: Callable[[], SourceManifest]) -> None:
-        self._base = base
-        self._manifest = manifest
-        self._renew = renew
+    def __init__(self, exporter: Exporter, export: Export) -> None:
+        self._exporter = exporter
+        self._export = export
+        self._manifest = export.manifest
         self._edition = 0
         self._renewing = threading.Lock()
 
     def of(self, blob: SourceBlob) -> tuple[str, int]:
         """Return a blob's link, and the edition of the manifest it comes from."""
         edition = self._edition
-        return blob_url(self._base, self._manifest, blob), edition
+        return blob_url(self._exporter.base, self._manifest, blob), edition
 
     def renew(self, edition: int) -> None:
         """Ask for fresh links, unless another thread has done so since `edition`.
@@ -55,7 +56,7 @@ class Links:
             if edition != self._edition:
                 return
             try:
-                renewed = self._renew()
+                renewed = self._exporter.manifest_again(self._export)
             except RefusedError as error:
                 raise LinkExpiredError(
                     f"The signed links expired, and the source gives no new ones: {error.message}",

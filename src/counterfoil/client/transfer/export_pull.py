@@ -60,8 +60,7 @@ class ExportPull:
             progress.received(each.blob.size_bytes)
             progress.advance(each.blob.line_items)
             progress.finished_blob()
-        links = Links(task.calls.base, manifest, lambda: self.exporter.manifest_again(export))
-        downloads = BlobDownloads(task.calls, links, progress.received)
+        downloads = BlobDownloads(task.calls, Links(self.exporter, export), progress.received)
         task.calls.session.side_by_side(partial(self._pull_blob, downloads, blob, facts) for blob in missing)
         try:
             return self._receipt(ticket, export, [facts[blob.name] for blob in manifest.blobs])

@@ -40,6 +40,7 @@ class Exporter:
 
     def __init__(self, calls: SourceCalls, settings: ClientSettings) -> None:
         self._calls = calls
+        self.base = calls.base
         self._session = calls.session
         self._root = calls.base.join(settings.version)
         self._wait_s_max = settings.wait_s_max
@@ -90,7 +91,7 @@ class Exporter:
         key = _new_id()
         return self._calls.read(
             lambda: graph.submit_request(self._root, asked, client_request_id=_new_id(), idempotency_key=key),
-            lambda answer: graph.read_location(self._calls.base, answer),
+            lambda answer: graph.read_location(self.base, answer),
         )
 
     def _ended(self, url: str, on_wait: Callable[[float], None]) -> SourceOperation:
@@ -107,7 +108,7 @@ class Exporter:
     def _operation(self, url: str) -> tuple[SourceOperation, SourceAnswer]:
         return self._calls.read(
             lambda: _get(url),
-            lambda answer: (graph.read_operation(self._calls.base, self._root, answer), answer),
+            lambda answer: (graph.read_operation(self.base, self._root, answer), answer),
         )
 
     def _manifest_of(self, operation: SourceOperation) -> SourceManifest:

@@ -14,8 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from counterfoil.client.network.session import Session
-from counterfoil.client.output_files.pull_files import batches_of
-from counterfoil.client.output_files.refusing import read_all
+from counterfoil.client.output_files.pull_files import batches_of, read_all
 from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.walk_state import WalkState, digest_of, lines_of
 from counterfoil.client.pull_folder.unfinished import forget
@@ -55,8 +54,7 @@ def _blobs(calls: SourceCalls, exporter: Exporter, ask: ExportRequest, folder: P
     reader = LineReader(ask.kind)
     repeated = RepeatedBlobs()
     export = exporter.export(ask)
-    links = Links(calls.base, export.manifest, lambda: exporter.manifest_again(export))
-    downloads = BlobDownloads(calls, links)
+    downloads = BlobDownloads(calls, Links(exporter, export))
     for blob in export.manifest.blobs:
         part = folder / f"{blob.name}.part"
         sha256 = downloads.until_it_fits(blob, part, partial(check_blob, part, blob)).sha256

@@ -16,7 +16,7 @@ from counterfoil.client.protocol.messages import Request, SourceAnswer
 from counterfoil.client.protocol.promised_totals import TRY_AGAIN, ChangedError, GarbledError
 from counterfoil.client.protocol.v1_answers import PageLink, SourcePage
 from counterfoil.client.protocol.walk_state import WalkState, digest_of, lines_of
-from counterfoil.client.transfer.month_words import asked_now, check_means
+from counterfoil.client.transfer.month_words import asked_now, still_means
 from counterfoil.client.transfer.source_calls import SourceCalls
 from counterfoil.errors import ProofError, RefusedError
 from counterfoil.wire.graph import ExportRequest
@@ -69,7 +69,8 @@ class PageWalk:
                 f"{shown(str(page.annotations.etag))}, and was {shown(str(walk.annotations.etag))}.",
                 remedy=TRY_AGAIN,
             )
-        check_means(self._asked, self._ask, self._calls.session.patience)
+        if not still_means(self._asked, self._ask, self._calls.session.patience):
+            raise ChangedError("The month ended while its pages were asked for.")
         return link, page
 
     def _request(self, link: PageLink) -> Request:
