@@ -151,7 +151,7 @@ def publish(
         publication.sources = {"inputs": [{**facts_of(given.name), "segment": given.segment} for given in inputs]}
         sealed = [_seal(data_folder, publication, number, segment) for number, segment in enumerate(changed)]
         refuse_lost(gathering.held)
-        publication.seal(sealed, {segment.identity.dataset: segment.base for segment in changed})
+        publication.seal(sealed)
         data_folder.stop("sealed")
         _commit(data_folder, publication, sealed, changed)
         data_folder.stop("committed")
@@ -267,7 +267,7 @@ def _seal(data_folder: DataFolder, publication: Publication, number: int, segmen
 
 def _in_force_already(catalog: Catalog, segment: _Segment) -> bool:
     held = catalog.segments(segment.base) if segment.base is not None else []
-    return any(known.name == segment.name and known.contents.same_as(segment.contents) for known in held)
+    return any(known.name == segment.name and known.contents == segment.contents for known in held)
 
 
 def _commit(
