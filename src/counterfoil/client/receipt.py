@@ -183,12 +183,12 @@ def read_receipt(folder: Path) -> Receipt | UnfinishedReceipt | None:
             f"{path} was written by a newer Counterfoil.", remedy="Use that version, or update this one."
         ) from None
     except ValueError as error:
-        told = "is not a receipt that can be read"
+        flaw = "is not a receipt that can be read"
         if isinstance(error, documents.OlderDocumentError):
-            told = "was written by an older Counterfoil, in a form that is no longer read"
+            flaw = "was written by an older Counterfoil, in a form that is no longer read"
         if isinstance(error, documents.ChangedDocumentError):
-            told = "is not as it was written: its digest is of other content"
-        raise UsageError(f"{path} {told}.", remedy=f"Move {folder} away, and pull again.") from None
+            flaw = "is not as it was written: its digest is of other content"
+        raise UsageError(f"{path} {flaw}.", remedy=f"Move {folder} away, and pull again.") from None
     return receipt
 
 

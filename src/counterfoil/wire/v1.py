@@ -327,5 +327,5 @@ def _folded(text: str) -> str:
 
 def _bad(parameter: str, must: str, value: str) -> BadRequestError:
     shown = shortened(value)
-    said = f"; it is {shown!r}" if value else " and is missing"
-    return BadRequestError(f"The parameter {parameter} {must}{said}.", code="3000", parameter=parameter)
+    found = f"; it is {shown!r}" if value else " and is missing"
+    return BadRequestError(f"The parameter {parameter} {must}{found}.", code="3000", parameter=parameter)

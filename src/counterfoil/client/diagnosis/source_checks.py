@@ -75,8 +75,8 @@ def _proxy(base: Base, proxies: Mapping[str, str]) -> Iterator[Finding]:
             parts = urlsplit(proxy)
             port = parts.port
         except ValueError:
-            told = f"Calls to {base.origin} would go through a proxy, and its address cannot be read."
-            yield Finding("proxy", Health.BAD, told, "Write it as http://HOST:PORT.")
+            text = f"Calls to {base.origin} would go through a proxy, and its address cannot be read."
+            yield Finding("proxy", Health.BAD, text, "Write it as http://HOST:PORT.")
             return
         where = f"{parts.hostname}:{port}" if parts.hostname and port else parts.hostname or "somewhere"
         yield Finding("proxy", Health.GOOD, f"Calls to {base.origin} go through the proxy {where}.")
@@ -120,13 +120,13 @@ def _judged(base: Base, answer: SourceAnswer) -> Finding:
     status = answer.status
     code, _ = read_error(answer.body)
     if status in REDIRECTS:
-        told = f"{base.origin} redirects to {host_of(answer.headers.get('location', ''))}."
+        text = f"{base.origin} redirects to {host_of(answer.headers.get('location', ''))}."
         return Finding(
-            "source", Health.BAD, told, "Use that address if it is the source's; a proxy's sign-in page is not."
+            "source", Health.BAD, text, "Use that address if it is the source's; a proxy's sign-in page is not."
         )
     if not _is_json(answer.body) and (status == 200 or answer.body.lstrip().startswith(b"<")):
-        told = f"{status} and a page for people: something answers in the name of {base.origin}, such as a proxy."
-        return Finding("source", Health.BAD, told, "Have your network's people let this address through.")
+        text = f"{status} and a page for people: something answers in the name of {base.origin}, such as a proxy."
+        return Finding("source", Health.BAD, text, "Have your network's people let this address through.")
     if status == 200 or (status in (404, 410) and code and code != "BadRequest"):
         return Finding("source", Health.GOOD, f"{base.origin} answers, and takes the token.")
     error = refused(answer)
@@ -164,8 +164,8 @@ def _clock(answer: SourceAnswer, now: datetime) -> Finding:
     if abs(skew_s) <= CLOCK_SKEW_S_MAX:
         return Finding("clock", Health.GOOD, "The source and this machine have the same time.")
     way = "behind" if skew_s > 0 else "ahead"
-    told = f"This machine's clock is {abs(skew_s):.0f} seconds {way} of the source's."
-    return Finding("clock", Health.BAD, told, "Set it: tokens and signed links are judged by it.")
+    text = f"This machine's clock is {abs(skew_s):.0f} seconds {way} of the source's."
+    return Finding("clock", Health.BAD, text, "Set it: tokens and signed links are judged by it.")
 
 
 def _is_json(body: bytes) -> bool:

@@ -188,5 +188,5 @@ def _sum_faults(receipt: Receipt, tally: Totals) -> Iterator[str]:
         mine, theirs = tally.totals.get(currency, {}), promised.totals.get(currency, {})
         for column in sorted({*mine, *theirs}):
             if mine.get(column) != theirs.get(column):
-                said = receipt.totals.get(currency, {}).get(column, "nothing")
-                yield f"the exact sum of {column} in {currency} is {mine.get(column)}, and the receipt says {said}"
+                text = receipt.totals.get(currency, {}).get(column, "nothing")
+                yield f"the exact sum of {column} in {currency} is {mine.get(column)}, and the receipt says {text}"

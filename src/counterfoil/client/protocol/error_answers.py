@@ -32,9 +32,9 @@ def refused(answer: SourceAnswer) -> RefusedError:
     """Return the error for an answer that is not a success."""
     code, message = read_error(answer.body)
     where = f"{answer.request.method} {without_query(answer.request.url)}"
-    said = ": ".join(part for part in (shown(code), shown(message)) if part)
+    why = ": ".join(part for part in (shown(code), shown(message)) if part)
     ids = shown(answer.request_ids)
-    text = f"{where} was refused with {answer.status}" + (f", {said}" if said else "") + (f" ({ids})" if ids else "")
+    text = f"{where} was refused with {answer.status}" + (f", {why}" if why else "") + (f" ({ids})" if ids else "")
     error = RefusedError(
         text + ".", status=answer.status, code=code, request_ids=ids, remedy=_remedy(answer.status, code)
     )

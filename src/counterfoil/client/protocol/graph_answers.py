@@ -111,8 +111,8 @@ def read_location(base: Base, answer: SourceAnswer) -> str:
     location = answer.headers.get("location", "")
     if not location:
         if answer.is_for_people:
-            told = f"The export was answered with {answer.status} and a page for people ({answer.request_ids})."
-            raise ProofError(told, remedy=NOT_THE_SOURCE)
+            text = f"The export was answered with {answer.status} and a page for people ({answer.request_ids})."
+            raise ProofError(text, remedy=NOT_THE_SOURCE)
         raise ProofError(
             f"The export was accepted without a Location, so its operation cannot be found ({answer.request_ids}).",
             remedy="Trying again is safe; if it stays so, the source does not speak this API.",
@@ -180,9 +180,9 @@ def _failure(body: Mapping[str, Any], operation_id: str, answer: SourceAnswer) -
     error = body.get("error")
     error = error if isinstance(error, dict) else {}
     code, message = (shown(text) if isinstance(text := error.get(name), str) else "" for name in ("code", "message"))
-    said = ": ".join(part for part in (code, message) if part) or "no reason given"
+    reason = ": ".join(part for part in (code, message) if part) or "no reason given"
     failure = OperationFailedError(
-        f"The export ran and failed with {said} (operation {shown(operation_id)}, {answer.request_ids}).", code=code
+        f"The export ran and failed with {reason} (operation {shown(operation_id)}, {answer.request_ids}).", code=code
     )
     failure.remedy = (
         "The source has no line items for this: check the invoice, or period and currency, or wait until it has."

@@ -53,8 +53,8 @@ class Promise:
         if self.totals is None:
             return
         if arrived.line_items and list(arrived.totals) != [self.currency or ""]:
-            said = ", ".join(sorted(shown(code) for code in arrived.totals))
-            raise ProofError(f"Amounts arrived in {said}, and were promised in {shown(self.currency or '')}.")
+            found = ", ".join(sorted(shown(code) for code in arrived.totals))
+            raise ProofError(f"Amounts arrived in {found}, and were promised in {shown(self.currency or '')}.")
         sums = arrived.totals.get(self.currency or "", {})
         for column, text in self.totals.items():
             value = sums.get(column)

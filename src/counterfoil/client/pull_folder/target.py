@@ -194,7 +194,7 @@ class PullFolder:
         if lost := [file.name for file in receipt.files if self._find(file) is None]:
             raise ProofError(f"{lost[0]} is no longer as it was written.", remedy="Trying again is safe.")
         for name in (FILE_NAME, *self._former):
-            with _told_if_in_use(self.path / name), suppress(FileNotFoundError):
+            with _error_if_in_use(self.path / name), suppress(FileNotFoundError):
                 (self.path / name).replace(self.path / name)  # to itself: it fails where a program has the file open
 
     def _replace_former(self, names: Sequence[str]) -> None:
@@ -202,11 +202,11 @@ class PullFolder:
         for former in self._former:
             new = by_letters.get(former.lower(), "")
             if former != new and not (new and self._is_moved(former, new)):
-                with _told_if_in_use(self.path / former):
+                with _error_if_in_use(self.path / former):
                     (self.path / former).unlink(missing_ok=True)
         for name in names:
             if (self.staging / name).exists():
-                with _told_if_in_use(self.path / name):
+                with _error_if_in_use(self.path / name):
                     (self.staging / name).replace(self.path / name)
         sync_folder(self.path)
 
@@ -251,7 +251,7 @@ class PullFolder:
     def _write(self, data: bytes) -> None:
         fresh = self.staging / FILE_NAME
         write_durably(fresh, data)
-        with _told_if_in_use(self.path / FILE_NAME):
+        with _error_if_in_use(self.path / FILE_NAME):
             fresh.replace(self.path / FILE_NAME)
         sync_folder(self.path)
 
@@ -297,7 +297,7 @@ def lock_pulls(path: Path, what: str) -> FileLock:
 
 
 @contextmanager
-def _told_if_in_use(path: Path) -> Iterator[None]:
+def _error_if_in_use(path: Path) -> Iterator[None]:
     """Raise LockedError where a file cannot be replaced. Windows replaces none that a program has open."""
     try:
         yield
