@@ -17,16 +17,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from counterfoil.client.diagnosis.findings import Finding, Health
-from counterfoil.client.diagnosis.token_claims import (
-    CLOCK_SKEW_S_MAX,
-    NO_MFA,
-    diagnose_token,
-)
+from counterfoil.client.diagnosis.token_claims import CLOCK_SKEW_S_MAX, diagnose_token
 from counterfoil.client.network.bearer_tokens import TokenSource, checked_token
 from counterfoil.client.network.http_calls import PROXY_SIGN_IN
 from counterfoil.client.network.session import open_session
 from counterfoil.client.protocol.addresses import Base, host_of, shown
-from counterfoil.client.protocol.error_answers import RETRIED, read_error, refused
+from counterfoil.client.protocol.error_answers import MFA_CODE, RETRIED, read_error, refused
 from counterfoil.client.protocol.graph_answers import get_request
 from counterfoil.client.protocol.messages import Request, SourceAnswer, Unanswered
 from counterfoil.client.transfer.source_calls import REDIRECTS
@@ -36,7 +32,6 @@ from counterfoil.wire.microsoft_ids import PARTNER_CENTER_HOST, PERMISSION
 
 _NOBODYS: Final = str(uuid.UUID(int=0))
 _ENTRA_CODE: Final = re.compile(r"AADSTS(\d+)")
-_MFA_CODE: Final = "900421"
 _SIGN_IN_REMEDIES: Final[Mapping[str, str]] = {
     "50076": "The person must sign in with multi-factor authentication; an application's own token needs none.",
     "50079": "The person must set up multi-factor authentication first; an application's own token needs none.",
@@ -136,8 +131,8 @@ def _judged(base: Base, answer: SourceAnswer) -> Finding:
 
 
 def _remedy_for(base: Base, status: int, code: str, otherwise: str) -> str:
-    if code == _MFA_CODE:
-        return NO_MFA
+    if code == MFA_CODE:
+        return otherwise
     match status:
         case 401:
             return "The token is not good here: look at its audience and lifetime above."

@@ -15,6 +15,7 @@ from typing import Any, Final
 from counterfoil.client.diagnosis.findings import Finding, Health
 from counterfoil.client.network.bearer_tokens import scope_for
 from counterfoil.client.protocol.addresses import shown
+from counterfoil.client.protocol.error_answers import NO_MFA
 from counterfoil.client.protocol.jwt_claims import read_claims
 from counterfoil.periods import timestamp
 from counterfoil.wire.microsoft_ids import (
@@ -26,10 +27,6 @@ from counterfoil.wire.microsoft_ids import (
 )
 
 CLOCK_SKEW_S_MAX: Final = 120
-NO_MFA: Final = (
-    "Code 900421: a person's token must come from a sign-in with multi-factor authentication. Sign in again with it, "
-    "or use an application's own token (client_id and client_secret_env), which needs none."
-)
 _HOSTS: Final[Mapping[str, str]] = {"graph": GRAPH_HOST, "v1": PARTNER_CENTER_HOST}
 _AUDIENCES: Final[Mapping[str, frozenset[str]]] = {
     GRAPH_HOST: frozenset(GRAPH_AUDIENCES),

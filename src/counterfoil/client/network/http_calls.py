@@ -27,7 +27,7 @@ class BlobRequest:
     """A request for a blob's bytes, from `offset` on, to be written to `part`. No token goes along.
 
     A download that has more than `size_max` bytes is ended. `on_bytes` is given the number of bytes of each piece,
-    `on_begin` the offset at which the answer begins and its headers.
+    `on_begin` the headers of an answer that begins with the blob's first byte.
     """
 
     request: Request
@@ -35,7 +35,7 @@ class BlobRequest:
     offset: int = 0
     size_max: int | None = None
     on_bytes: Callable[[int], None] = field(default=lambda _: None)
-    on_begin: Callable[[int, Mapping[str, str]], None] = field(default=lambda _, __: None)
+    on_begin: Callable[[Mapping[str, str]], None] = field(default=lambda _: None)
 
     def offset_of(self, status: int, headers: Mapping[str, str]) -> int | None:
         """Return where in the part file an answer's bytes belong; None if they are not what was asked for.
@@ -89,7 +89,8 @@ def fetch(
             size = blob.offset_of(status, headers)
             if size is None:
                 return SourceAnswer(request, status, headers, beginning(response))
-            blob.on_begin(size, headers)
+            if not size:
+                blob.on_begin(headers)
             with part.open("r+b" if part.exists() else "xb") as file:
                 file.truncate(size)
                 file.seek(size)

@@ -86,6 +86,8 @@ class Session:
     `side_by_side` runs in several threads, which share the session; it is not for several operations at a time.
     """
 
+    _always_on_a_processor = False
+
     def __init__(
         self,
         direct: httpx.Client,
@@ -146,11 +148,8 @@ class Session:
     def work(self, work: Callable[[], Result]) -> Result:
         """Run work that needs a processor; at most as many pieces run at once as there are processors."""
         self.check()
-        if self._group is None:  # nothing runs beside it
+        if self._group is None and not self._always_on_a_processor:  # nothing runs beside it
             return work()
-        return self._on_a_processor(work)
-
-    def _on_a_processor(self, work: Callable[[], Result]) -> Result:
         return self._limits.heavy.submit(work).result()
 
     def side_by_side(self, tasks: Iterable[Callable[[], None]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -131,7 +131,7 @@ class BlobDownloads:
     ) -> Fetched | SourceAnswer | Unanswered:
         for _ in range(REDIRECTS_MAX + 1):
             answer = self.calls.session.fetch(
-                BlobRequest(request, part, offset, blob.size_bytes, self.on_bytes, partial(_remember_new, part))
+                BlobRequest(request, part, offset, blob.size_bytes, self.on_bytes, partial(remember, part))
             )
             if not isinstance(answer, SourceAnswer) or answer.status not in REDIRECTS:
                 return answer
@@ -139,11 +139,6 @@ class BlobDownloads:
             location = redirected(request.url, answer.headers.get("location", ""))
             request = Request("GET", check_blob_url(self.calls.base, location), request.headers)
         raise ProofError(f"The link of {blob.name} redirects in a circle.")
-
-
-def _remember_new(part: Path, offset: int, headers: Mapping[str, str]) -> None:
-    if not offset:
-        remember(part, headers)
 
 
 def _size_of(part: Path) -> int:
