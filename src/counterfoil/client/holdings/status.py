@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -128,26 +129,29 @@ def statuses(
         folder = root / each.place
         holding, flaw = held_of(each, folder, source.base, source.api, now, tenant)
         is_held = holding is not None and holding.receipt is not None
-        state, told = State.DAMAGED, flaw
-        if not flaw:
-            try:
-                ask = each.ask(now)
-            except UsageError:
-                state, told = State.HELD if is_held else State.NEVER, "sources no longer offer this month"
-            else:
-                why = shut
-                try:
-                    etag = None if shut else source.etag_of(ask)
-                except CounterfoilError as error:
-                    why = error.message
-                    shut = why if shuts_out(error) else ""
-                if not why:
-                    state, told = _asked(each, folder, holding, etag, now)
-                elif is_held:
-                    state, told = State.HELD, f"whether there is newer is unknown: {why}"
-                else:
-                    state, told = State.UNKNOWN, why
-        yield HoldingStatus(each, folder, state, holding, told)
+        status = partial(HoldingStatus, each, folder)
+        if flaw:
+            yield status(State.DAMAGED, holding, flaw)
+            continue
+        try:
+            ask = each.ask(now)
+        except UsageError:
+            state = State.HELD if is_held else State.NEVER
+            yield status(state, holding, "sources no longer offer this month")
+            continue
+        why = shut
+        try:
+            etag = None if shut else source.etag_of(ask)
+        except CounterfoilError as error:
+            why = error.message
+            shut = why if shuts_out(error) else ""
+        if not why:
+            state, remark = _asked(each, folder, holding, etag, now)
+            yield status(state, holding, remark)
+        elif is_held:
+            yield status(State.HELD, holding, f"whether there is newer is unknown: {why}")
+        else:
+            yield status(State.UNKNOWN, holding, why)
 
 
 def shuts_out(error: CounterfoilError) -> bool:

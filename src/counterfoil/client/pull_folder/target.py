@@ -17,7 +17,7 @@ from typing import Final
 
 from counterfoil.client.output_files.output_formats import DATA_SUFFIXES, Form
 from counterfoil.client.protocol.graph_answers import SourceBlob
-from counterfoil.client.pull_folder.unfinished import UnfinishedPull
+from counterfoil.client.pull_folder.unfinished import UnfinishedPull, part_size
 from counterfoil.client.receipt import (
     FILE_NAME,
     NamedFile,
@@ -314,7 +314,7 @@ def _listed(subject: Mapping[str, str]) -> str:
 
 def check_space(folder: Path, blobs: Sequence[SourceBlob], form: Form) -> None:
     """Raise FullDiskError if the blobs that are still to come will not fit; unknown sizes count as nothing."""
-    size = sum(max(0, (blob.size_bytes or 0) - _there(folder, blob)) for blob in blobs)
+    size = sum(max(0, (blob.size_bytes or 0) - part_size(folder / f"{blob.name}.part")) for blob in blobs)
     check_room(folder, int(size * (1 + _BESIDE[form])))
 
 
@@ -327,8 +327,3 @@ def check_room(folder: Path, needed: int) -> None:
             remedy="Trying again is safe: make room, or name another folder.",
             parameter="to",
         )
-
-
-def _there(folder: Path, blob: SourceBlob) -> int:
-    part = folder / f"{blob.name}.part"
-    return part.stat().st_size if part.exists() else 0

@@ -57,15 +57,20 @@ class UnfinishedPull(msgspec.Struct, forbid_unknown_fields=True):
             return None
 
 
+def part_size(part: Path) -> int:
+    """Return how many bytes of a blob are there."""
+    try:
+        return part.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def resume_point(part: Path, blob: SourceBlob) -> tuple[int, str]:
     """Return how much of a blob is there to go on from, and the ETag it had; (0, '') to start again.
 
     Without an ETag a rest may be of another blob: that is risked only where the SHA-256 will show it.
     """
-    try:
-        size = part.stat().st_size
-    except FileNotFoundError:
-        return 0, ""
+    size = part_size(part)
     etag = _remembered(part)
     too_large = blob.size_bytes is not None and size > blob.size_bytes
     if not size or too_large or not (etag or blob.sha256):

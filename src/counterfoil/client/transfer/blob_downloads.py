@@ -20,7 +20,7 @@ from counterfoil.client.protocol.addresses import check_blob_url, redirected
 from counterfoil.client.protocol.error_answers import RETRIED
 from counterfoil.client.protocol.graph_answers import SourceBlob, blob_url, check_same_data
 from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, whole_number
-from counterfoil.client.pull_folder.unfinished import forget, remember, resume_point
+from counterfoil.client.pull_folder.unfinished import forget, part_size, remember, resume_point
 from counterfoil.client.transfer.graph_exports import Export, Exporter
 from counterfoil.client.transfer.source_calls import REDIRECTS, REDIRECTS_MAX, Attempts, SourceCalls, until_right
 from counterfoil.errors import LinkExpiredError, ProofError, RefusedError
@@ -101,7 +101,7 @@ class BlobDownloads:
                     return
                 answer = Unanswered("only a part of what was asked for")
             # More than ever was there: a source without ranges may send the same beginning for ever.
-            size = _size_of(part)
+            size = part_size(part)
             if size >= longest + _PROGRESS_BYTES:
                 attempts.made, renewed, longest = 1, False, size
             if isinstance(answer, SourceAnswer):
@@ -139,13 +139,6 @@ class BlobDownloads:
             location = redirected(request.url, answer.headers.get("location", ""))
             request = Request("GET", check_blob_url(self.calls.base, location), request.headers)
         raise ProofError(f"The link of {blob.name} redirects in a circle.")
-
-
-def _size_of(part: Path) -> int:
-    try:
-        return part.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def _is_whole(fetched: Fetched) -> bool:
