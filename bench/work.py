@@ -39,7 +39,7 @@ def duckdb_render(lake: list[str], scratch: str) -> None:
     import duckdb
 
     from counterfoil.columns import USAGE, Type
-    from counterfoil.lake import text_name
+    from counterfoil.line_items.lake import text_name
 
     names = ", ".join(
         f'"{text_name(column) if column.type is Type.DATE else column.name}"' for column in USAGE.graph_full
@@ -70,7 +70,7 @@ def hash_line_items(lake: list[str]) -> None:
     from counterfoil.columns import USAGE
     from counterfoil.datasets.digest import digest_array, digests_of, in_order
     from counterfoil.datasets.value_spans import ValueSpans
-    from counterfoil.lake_files import LakeReader
+    from counterfoil.line_items.lake_files import LakeReader
     from counterfoil.line_items.line_digests import LineDigests
     from counterfoil.model import Kind
 

@@ -19,7 +19,6 @@ SOURCE = ROOT / "src"
 GROUND = {
     "disk",
     "line_items",
-    "lake_files",
     "errors",
     "limits",
     "numbers",
@@ -29,7 +28,6 @@ GROUND = {
     "setting_values",
     "profiles",
     "settings",
-    "lake",
 }
 ALLOWED = {
     "disk": set[str](),
@@ -42,9 +40,7 @@ ALLOWED = {
     "setting_values": {"errors"},
     "profiles": {"errors", "model", "periods", "setting_values"},
     "settings": {"errors", "profiles", "setting_values"},
-    "lake": {"numbers", "model", "columns"},
-    "line_items": {"columns", "errors", "lake", "numbers", "model"},
-    "lake_files": {"errors", "columns", "lake", "line_items", "model"},
+    "line_items": {"columns", "errors", "numbers", "model"},
     "wire": GROUND - {"disk"},
     "storage": GROUND | {"wire"},
     "datasets": GROUND | {"wire", "storage"},
@@ -61,17 +57,26 @@ ALLOWED = {
 IN_THE_CLIENT = {
     "protocol": set[str](),
     "receipt": {"protocol"},
-    "line_items": {"protocol", "receipt"},
-    "pull_folder": {"protocol", "receipt", "line_items"},
+    "output_files": {"protocol", "receipt"},
+    "pull_folder": {"protocol", "receipt", "output_files"},
     "network": {"protocol"},
-    "transfer": {"protocol", "receipt", "line_items", "pull_folder", "network"},
+    "transfer": {"protocol", "receipt", "output_files", "pull_folder", "network"},
     "credentials": {"protocol", "network", "transfer"},
     "client_options": {"protocol", "network", "transfer"},
-    "api": {"protocol", "receipt", "line_items", "network", "transfer", "credentials", "client_options"},
-    "async_api": {"protocol", "receipt", "line_items", "network", "transfer", "credentials", "client_options"},
-    "holdings": {"protocol", "receipt", "line_items", "pull_folder", "network", "transfer", "api"},
+    "api": {"protocol", "receipt", "output_files", "network", "transfer", "credentials", "client_options"},
+    "async_api": {"protocol", "receipt", "output_files", "network", "transfer", "credentials", "client_options"},
+    "holdings": {"protocol", "receipt", "output_files", "pull_folder", "network", "transfer", "api"},
     "diagnosis": {"protocol", "network", "transfer"},
-    "__init__": {"protocol", "receipt", "line_items", "transfer", "credentials", "client_options", "api", "async_api"},
+    "__init__": {
+        "protocol",
+        "receipt",
+        "output_files",
+        "transfer",
+        "credentials",
+        "client_options",
+        "api",
+        "async_api",
+    },
 }
 # What the server's rooms stand on within the server; whatever is one module of it is free in this.
 IN_THE_SERVER = {"identity": {"lru_cache"}}

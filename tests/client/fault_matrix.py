@@ -24,7 +24,7 @@ from counterfoil.client import Api, AsyncClient, Client, ClientCredentials, Form
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.columns import EXTRA, Type, table_of
 from counterfoil.errors import CounterfoilError
-from counterfoil.lake import text_name
+from counterfoil.line_items.lake import text_name
 from counterfoil.model import Kind
 from counterfoil.testing import Server
 from counterfoil.testing.faults.fault_plan import Rule

@@ -14,7 +14,7 @@ from typing import Final
 import pyarrow as pa
 
 from counterfoil.generator import generate
-from counterfoil.lake import text_schema
+from counterfoil.line_items.lake import text_schema
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind, Scope

@@ -18,7 +18,7 @@ from counterfoil.client import Api, AsyncClient, Client, Form, Progress, Proof, 
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.pull_folder.target import STAGING
 from counterfoil.errors import NoAnswerError, ProofError, RefusedError
-from counterfoil.lake import lake_schema
+from counterfoil.line_items.lake import lake_schema
 from counterfoil.model import Kind
 from tests.client.hostile_source import TOKEN, Canned, HostileSource, usage_line, written
 

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.client import Client, Form, ask_billed
-from counterfoil.client.line_items.csv_file import write_csv
-from counterfoil.client.line_items.pull_files import LakeFile, LinesFile
-from counterfoil.client.line_items.workbook import write_workbook
+from counterfoil.client.output_files.csv_file import write_csv
+from counterfoil.client.output_files.pull_files import LakeFile, LinesFile
+from counterfoil.client.output_files.workbook import write_workbook
 from counterfoil.disk.hashing import measured
 from counterfoil.errors import FullDiskError
-from counterfoil.lake import text_schema
+from counterfoil.line_items.lake import text_schema
 from counterfoil.model import Kind
 from tests.client.hostile_source import HostileSource
 from tests.crash.disks import Disk, mounted

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.client import AsyncClient, Client, ask_billed
-from counterfoil.client.line_items.pull_files import batches_of
 from counterfoil.client.network.http_calls import BlobRequest
 from counterfoil.client.network.http_client import open_client
 from counterfoil.client.network.session import Limits, OpenSockets, Session
+from counterfoil.client.output_files.pull_files import batches_of
 from counterfoil.client.protocol.messages import Fetched, Request
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.model import Kind

@@ -16,7 +16,7 @@ from counterfoil.errors import (
     OperationTimeoutError,
     UsageError,
 )
-from counterfoil.lake import lake_schema
+from counterfoil.line_items.lake import lake_schema
 from counterfoil.model import Kind
 from tests.client.folders import left_in
 from tests.client.hostile_source import BILLING, Canned, HostileSource, number, usage_line, written

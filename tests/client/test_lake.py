@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from counterfoil import numbers
 from counterfoil.columns import USAGE
-from counterfoil.lake import DECIMAL, batch_to_lake, decimals_of, lake_schema, text_schema
+from counterfoil.line_items.lake import DECIMAL, batch_to_lake, decimals_of, lake_schema, text_schema
 from counterfoil.model import Kind
 
 HARD = [

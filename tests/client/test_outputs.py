@@ -13,11 +13,11 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.client import Form
-from counterfoil.client.line_items import forms
-from counterfoil.client.line_items.csv_file import write_csv
-from counterfoil.client.line_items.forms import Proven, write_form
-from counterfoil.client.line_items.headings import Note, columns_of, quietly
-from counterfoil.client.line_items.workbook import date_cell, number_cell, write_workbook
+from counterfoil.client.output_files import output_formats
+from counterfoil.client.output_files.csv_file import write_csv
+from counterfoil.client.output_files.headings import Note, columns_of, quietly
+from counterfoil.client.output_files.output_formats import write_form
+from counterfoil.client.output_files.workbook import date_cell, number_cell, write_workbook
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.columns import Type
 from counterfoil.errors import UsageError
@@ -220,8 +220,8 @@ def test_a_failure_leaves_no_file(tmp_path: Path, form: str) -> None:
 
 
 def test_more_line_items_than_excel_has_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert forms.WORKBOOK_LINE_ITEMS_MAX == 1_048_575
-    monkeypatch.setattr(forms, "WORKBOOK_LINE_ITEMS_MAX", 3)
+    assert output_formats.WORKBOOK_LINE_ITEMS_MAX == 1_048_575
+    monkeypatch.setattr(output_formats, "WORKBOOK_LINE_ITEMS_MAX", 3)
     batch = batch_of(Kind.USAGE, [{"CustomerName": "x"}] * 2)
     write_workbook(tmp_path / "good.xlsx", Kind.USAGE, [batch])
     with pytest.raises(UsageError, match="parquet"):
@@ -235,7 +235,7 @@ def test_too_many_line_items_are_refused_before_any_is_read(tmp_path: Path) -> N
         yield
 
     with pytest.raises(UsageError, match="1,048,575"):
-        write_form(Form.XLSX, tmp_path, Proven(Kind.USAGE, unread(), 1_048_576, quietly))
+        write_form(Form.XLSX, tmp_path, Kind.USAGE, unread(), 1_048_576)
 
 
 def test_a_text_longer_than_a_cell_is_refused_and_not_cut(tmp_path: Path) -> None:

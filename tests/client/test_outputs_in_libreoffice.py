@@ -15,9 +15,9 @@ from typing import Final
 
 import pytest
 
-from counterfoil.client.line_items.csv_file import write_csv
-from counterfoil.client.line_items.headings import columns_of
-from counterfoil.client.line_items.workbook import write_workbook
+from counterfoil.client.output_files.csv_file import write_csv
+from counterfoil.client.output_files.headings import columns_of
+from counterfoil.client.output_files.workbook import write_workbook
 from counterfoil.columns import Type, table_of
 from counterfoil.model import Kind
 from tests.client.sheets import generated, letters_of

@@ -230,14 +230,15 @@ def test_an_unfinished_pull_of_another_partner_is_not_gone_on_with(tmp_path: Pat
     folder = PullFolder(tmp_path, SUBJECT)
     folder.enter()
     assert folder.ticket is not None
-    folder.ticket.partner = "the second"
+    begun = folder.ticket.partner
     with pytest.raises(UsageError, match=r"unfinished pull .* the first, .* of the second\. Remove .*`to`"):
-        folder.check_partner("the second")
-    folder.check_partner("the first")
+        folder.check_partner("the second", begun)
+    folder.check_partner("the first", begun)
     folder.clear()
-    folder.check_partner("the second")
+    assert folder.ticket is None
+    folder.check_partner("the second", "")
     with pytest.raises(UsageError, match="unfinished"):
-        folder.check_partner("the first")
+        folder.check_partner("the first", "the second")
     folder.leave()
 
 

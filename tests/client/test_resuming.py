@@ -271,7 +271,7 @@ def test_a_disk_that_fills_up_is_told_and_the_pull_can_go_on(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("counterfoil.client.pull_folder.verified.settle", full)
+        patched.setattr("counterfoil.client.pull_folder.verified_blobs.sync_file", full)
         with pytest.raises(FullDiskError, match="no room left") as caught:
             client.pull(ASK, tmp_path)
     assert "goes on from there" in str(caught.value)

@@ -27,7 +27,6 @@ from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.messages import Request, SourceAnswer
 from counterfoil.client.protocol.promised_totals import Promise
 from counterfoil.client.protocol.retries import Patience
-from counterfoil.client.pull_folder.verified import check_blob
 from counterfoil.client.transfer.graph_exports import Export
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.model import Dataset
@@ -147,7 +146,7 @@ class Begun:
         """Walk to the last page, download under the links of before, and under renewed ones."""
         readings = {Api.GRAPH: self._download(self.export.manifest)}
         answer = self._call(Api.GRAPH, graph.get_request(self.export.operation_url, client_request_id="0"))
-        again = graph.read_operation(self._base, graph.root_of(self._base, "v1.0"), answer).manifest
+        again = graph.read_operation(self._base, self._base.join("v1.0"), answer).manifest
         assert again is not None
         assert self._download(again) == readings[Api.GRAPH]
         if self._first is not None:
@@ -159,7 +158,7 @@ class Begun:
         for blob in manifest.blobs:
             answer = self._http.get(graph.blob_url(self._base, manifest, blob))
             assert answer.status_code == 200, answer.text
-            check_blob(blob, len(answer.content), hashlib.sha256(answer.content).hexdigest())
+            assert (blob.size_bytes, blob.sha256) == (len(answer.content), hashlib.sha256(answer.content).hexdigest())
             text = gzip.decompress(answer.content)
             lines.update(text)
             count += text.count(b"\n")

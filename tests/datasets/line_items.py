@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from counterfoil.columns import EXTRA, table_of
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
-from counterfoil.lake import text_name
+from counterfoil.line_items.lake import text_name
 from counterfoil.model import Kind, Rendering
 from counterfoil.periods import BillingPeriod
 from counterfoil.storage.catalog_rows import Revision

@@ -15,7 +15,7 @@ from counterfoil.datasets.publishing import DataFolder, PublicationReceipt
 from counterfoil.datasets.restore import restore
 from counterfoil.datasets.sweep import sweep
 from counterfoil.datasets.verify import verify
-from counterfoil.lake import DIGEST
+from counterfoil.line_items.lake import DIGEST
 from counterfoil.model import Kind, Rendering
 from tests.datasets.conftest import NOW
 from tests.datasets.line_items import blob_items, in_force, lake_items, paths, publish_bytes, raw_lines, v1_items

@@ -6,8 +6,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterfoil import lake, numbers
+from counterfoil import numbers
 from counterfoil.datasets import bulk_numbers
+from counterfoil.line_items import lake
 from counterfoil.line_items.totals import Totals, summed_names
 from counterfoil.model import Kind
 from tests.datasets.exploring import examples

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from counterfoil.client.line_items.pull_files import LakeFile
+from counterfoil.client.output_files.pull_files import LakeFile
 from counterfoil.columns import EXTRA
 from counterfoil.datasets.publishing import DataFolder, Input, publish
 from counterfoil.errors import DamagedInputError, InputError

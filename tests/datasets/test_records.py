@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterfoil import lake, numbers
+from counterfoil import numbers
 from counterfoil.columns import EXTRA, LineItemTable, table_of
 from counterfoil.datasets import batch, bulk_numbers, digest, sort
 from counterfoil.datasets.records import names_of, within
 from counterfoil.datasets.sort import Sorter
-from counterfoil.line_items import canonical
+from counterfoil.line_items import canonical, lake
 from counterfoil.model import Kind
 from tests.datasets.exploring import examples
 from tests.datasets.line_items import rows

@@ -10,7 +10,7 @@ import pytest
 from counterfoil.columns import table_of
 from counterfoil.datasets.json_lines import JsonLinesReader
 from counterfoil.line_items.blocks import Block
-from counterfoil.line_items.cutter import Cutter
+from counterfoil.line_items.fast_reader import FastReader
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.reference import OnRefused, read_lines
 from counterfoil.line_items.values import Refused
@@ -31,7 +31,7 @@ def by_reference(kind: Kind, lines: list[bytes], on_refused: OnRefused) -> list[
     return [(number, item.values) for number, _, item in read]
 
 
-def by_cutter(kind: Kind, lines: list[bytes], on_refused: OnRefused) -> list[tuple[int, dict[str, str]]]:
+def by_fast_reader(kind: Kind, lines: list[bytes], on_refused: OnRefused) -> list[tuple[int, dict[str, str]]]:
     refused = set[int]()
 
     def note(line: int, why: Refused) -> None:
@@ -70,11 +70,11 @@ def test_every_reader_gives_every_line_the_same_verdict_and_the_same_texts(
         for _ in range(max(1, LINES // (2 * IN_A_FILE))):
             lines = list(mutator.lines(IN_A_FILE))
             expected = verdicts(by_reference, kind, lines)
-            for read in (by_cutter, by_scanner):
+            for read in (by_fast_reader, by_scanner):
                 assert verdicts(read, kind, lines) == expected
             accepted += sum(isinstance(each, dict) for each in expected.values())
             refused += sum(isinstance(each, tuple) for each in expected.values())
-        cut += sum(len(each.places) for each in Cutter(table_of(kind)).cut(lines)[0])
+        cut += sum(len(each.places) for each in FastReader(table_of(kind)).cut(lines)[0])
     told = f"{accepted + refused:,} changed lines (seed {SEED}): {accepted:,} accepted, {refused:,} refused"
     record_property("told", f"{told}, each with one verdict of three readers")
     # Or the test would see one side, or one reader, only.
@@ -88,4 +88,4 @@ def test_a_line_that_is_alone_gets_the_same_verdict_as_among_others(v1: bool) ->
     kind = Kind.RECONCILIATION if v1 else Kind.USAGE
     for line in Mutator(kind, SEED + 1).lines(150):
         expected = verdicts(by_reference, kind, [line])
-        assert verdicts(by_cutter, kind, [line]) == expected
+        assert verdicts(by_fast_reader, kind, [line]) == expected

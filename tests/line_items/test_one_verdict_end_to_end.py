@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from counterfoil.client import Client, Form, ask_billed
-from counterfoil.client.line_items.headings import columns_of
+from counterfoil.client.output_files.headings import columns_of
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.columns import LineItemTable, table_of
 from counterfoil.datasets.check import Assertions

@@ -7,7 +7,7 @@ from counterfoil.client.api import Client
 from counterfoil.client.async_api import AsyncClient
 from counterfoil.client.client_options import Options
 from counterfoil.client.credentials import ClientCredentials
-from counterfoil.client.line_items.forms import Form
+from counterfoil.client.output_files.output_formats import Form
 from counterfoil.client.protocol.asking import Api, Ask, ask_billed, ask_unbilled
 from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest
 from counterfoil.client.protocol.retries import Patience

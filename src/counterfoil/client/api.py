@@ -10,19 +10,20 @@ from typing import Self, Unpack
 import httpx
 import pyarrow as pa
 
-from counterfoil.client.client_options import CheckedOptions, Options
+from counterfoil.client.client_options import Options, checked_options
 from counterfoil.client.credentials import of_profile
-from counterfoil.client.line_items.forms import Form
 from counterfoil.client.network.bearer_tokens import Credential
 from counterfoil.client.network.http_client import open_client
 from counterfoil.client.network.session import Limits, OpenSockets, Session
+from counterfoil.client.output_files.output_formats import Form
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.receipt import Receipt
 from counterfoil.client.transfer.graph_exports import Export, Exporter
-from counterfoil.client.transfer.line_item_streams import lake_of, rows_of, streamed
+from counterfoil.client.transfer.line_item_streams import rows_of, streamed
 from counterfoil.client.transfer.progress import Watcher
 from counterfoil.client.transfer.pull_to_folder import pull_to_folder
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
+from counterfoil.line_items.lake import batch_to_lake
 from counterfoil.settings import Profile
 from counterfoil.wire.graph import ExportRequest
 
@@ -46,12 +47,11 @@ class Client:
         transport: httpx.BaseTransport | None = None,
         **options: Unpack[Options],
     ) -> None:
-        checked = CheckedOptions.of(url, credential, options)
-        checked.tokens.check_blocking()
-        self._settings, self._tokens = checked.settings, checked.tokens
-        self._source_http = open_client(verify=checked.verify, transport=transport)
-        self._blob_http = open_client(verify=checked.verify, transport=transport)
-        self._limits = Limits(checked.settings.parallel)
+        self._settings, self._tokens, verify = checked_options(url, credential, options)
+        self._tokens.check_blocking()
+        self._direct = open_client(verify=verify, transport=transport, proxied=False)
+        self._proxied = open_client(verify=verify, transport=transport)
+        self._limits = Limits(self._settings.parallel)
         self._sockets = OpenSockets()
 
     @classmethod
@@ -62,8 +62,8 @@ class Client:
 
     def close(self) -> None:
         """Close all connections and end all threads."""
-        self._source_http.close()
-        self._blob_http.close()
+        self._direct.close()
+        self._proxied.close()
         self._limits.close()
 
     def __enter__(self) -> Self:
@@ -100,7 +100,7 @@ class Client:
         OperationFailedError if the export fails, OperationTimeoutError after `wait_s_max`, and other SourceErrors.
         """
         calls = SourceCalls(self._session(), self._settings.base, CallLog())
-        return Exporter(calls, self._settings.version, self._settings.wait_s_max).export(ask, on_wait)
+        return Exporter(calls, self._settings).export(ask, on_wait)
 
     def line_items(self, ask: ExportRequest, *, api: Api | str = Api.GRAPH) -> Iterator[dict[str, str | None]]:
         """Yield the line items by Graph's names, every value the exact text it came as; memory stays flat.
@@ -108,9 +108,7 @@ class Client:
         Counts and totals are checked at the end: raises ProofError in place of ending, and other SourceErrors.
         """
         for batch in streamed(self._session(), self._settings, ask, api):
-            names = batch.schema.names
-            for row in rows_of(batch):
-                yield dict(zip(names, row, strict=True))
+            yield from rows_of(batch)
 
     def batches(self, ask: ExportRequest, *, api: Api | str = Api.GRAPH) -> Iterator[pa.RecordBatch]:
         """Yield the line items as record batches with the lake's columns: numbers as DECIMAL and as exact text.
@@ -118,9 +116,7 @@ class Client:
         A batch is a page of v1, or up to 8 MiB of a blob's text. Raises as `line_items` does.
         """
         for batch in streamed(self._session(), self._settings, ask, api):
-            yield lake_of(ask.kind, batch)
+            yield batch_to_lake(ask.kind, batch)[0]
 
     def _session(self) -> Session:
-        return Session(
-            self._source_http, self._blob_http, self._tokens, self._settings.patience, self._limits, self._sockets
-        )
+        return Session(self._direct, self._proxied, self._tokens, self._settings.patience, self._limits, self._sockets)

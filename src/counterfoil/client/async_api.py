@@ -13,20 +13,21 @@ from typing import Final, Self, Unpack
 import httpx
 import pyarrow as pa
 
-from counterfoil.client.client_options import CheckedOptions, Options
+from counterfoil.client.client_options import Options, checked_options
 from counterfoil.client.credentials import of_profile
-from counterfoil.client.line_items.forms import Form
 from counterfoil.client.network.bearer_tokens import Credential
 from counterfoil.client.network.caller_loop import LoopSession
 from counterfoil.client.network.http_client import open_async_client
 from counterfoil.client.network.session import Limits
+from counterfoil.client.output_files.output_formats import Form
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.receipt import Receipt
 from counterfoil.client.transfer.graph_exports import Export, Exporter
-from counterfoil.client.transfer.line_item_streams import lake_of, rows_of, streamed
+from counterfoil.client.transfer.line_item_streams import rows_of, streamed
 from counterfoil.client.transfer.progress import Watcher
 from counterfoil.client.transfer.pull_to_folder import pull_to_folder
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
+from counterfoil.line_items.lake import batch_to_lake
 from counterfoil.settings import Profile
 from counterfoil.wire.graph import ExportRequest
 
@@ -49,11 +50,10 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
         **options: Unpack[Options],
     ) -> None:
-        checked = CheckedOptions.of(url, credential, options)
-        self._settings, self._tokens = checked.settings, checked.tokens
-        self._source_http = open_async_client(verify=checked.verify, transport=transport)
-        self._blob_http = open_async_client(verify=checked.verify, transport=transport)
-        self._limits = Limits(checked.settings.parallel)
+        self._settings, self._tokens, verify = checked_options(url, credential, options)
+        self._direct = open_async_client(verify=verify, transport=transport, proxied=False)
+        self._proxied = open_async_client(verify=verify, transport=transport)
+        self._limits = Limits(self._settings.parallel)
         self._threads = ThreadPoolExecutor(_OPERATIONS_MAX, thread_name_prefix="counterfoil-async")
 
     @classmethod
@@ -64,8 +64,8 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close all connections and end all threads."""
-        await self._source_http.aclose()
-        await self._blob_http.aclose()
+        await self._direct.aclose()
+        await self._proxied.aclose()
         self._limits.close(waiting=False)
         self._threads.shutdown(wait=False)
 
@@ -97,14 +97,12 @@ class AsyncClient:
         """Submit a Graph export and wait for it; see `Client.export`. `on_wait` is called in the event loop."""
         session = self._session()
 
-        async def told(so_far_s: float) -> None:
+        async def in_the_loop(so_far_s: float) -> None:
             on_wait(so_far_s)
 
-        exporter = Exporter(
-            SourceCalls(session, self._settings.base, CallLog()), self._settings.version, self._settings.wait_s_max
-        )
+        exporter = Exporter(SourceCalls(session, self._settings.base, CallLog()), self._settings)
         return await session.run(
-            partial(exporter.export, ask, lambda so_far_s: session.awaited(partial(told, so_far_s)))
+            partial(exporter.export, ask, lambda so_far_s: session.awaited(partial(in_the_loop, so_far_s)))
         )
 
     async def line_items(
@@ -114,16 +112,16 @@ class AsyncClient:
         session = self._session()
         async with aclosing(self._batches(session, ask, api)) as batches:
             async for batch in batches:
-                names = batch.schema.names
                 for row in await session.run(partial(rows_of, batch)):
-                    yield dict(zip(names, row, strict=True))
+                    yield row
 
     async def batches(self, ask: ExportRequest, *, api: Api | str = Api.GRAPH) -> AsyncIterator[pa.RecordBatch]:
         """Yield the line items as record batches with the lake's columns; see `Client.batches`."""
         session = self._session()
         async with aclosing(self._batches(session, ask, api)) as batches:
             async for batch in batches:
-                yield await session.run(partial(lake_of, ask.kind, batch))
+                lake, _ = await session.run(partial(batch_to_lake, ask.kind, batch))
+                yield lake
 
     async def _batches(
         self, session: LoopSession, ask: ExportRequest, api: Api | str
@@ -138,5 +136,5 @@ class AsyncClient:
 
     def _session(self) -> LoopSession:
         return LoopSession(
-            self._source_http, self._blob_http, self._tokens, self._settings.patience, self._limits, self._threads
+            self._direct, self._proxied, self._tokens, self._settings.patience, self._limits, self._threads
         )

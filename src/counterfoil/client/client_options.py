@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
-from typing import Any, Final, Self, TypedDict
+from typing import Any, TypedDict
 
 from counterfoil.client.network.bearer_tokens import BearerTokens, Credential, scope_for
 from counterfoil.client.network.http_client import system_trust
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.transfer.client_settings import ClientSettings
-from counterfoil.errors import UsageError
-
-VERSIONS: Final = ("v1.0", "beta")
 
 
 class Options(TypedDict, total=False):
@@ -37,25 +33,19 @@ class Options(TypedDict, total=False):
     verify: ssl.SSLContext | bool
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedOptions:
-    """What a client is made of, checked. Build it with `of`."""
+def checked_options(
+    url: str, credential: Credential, options: Options
+) -> tuple[ClientSettings, BearerTokens, ssl.SSLContext | bool]:
+    """Return what a client is made of, checked.
 
-    settings: ClientSettings
-    tokens: BearerTokens
-    verify: ssl.SSLContext | bool
-
-    @classmethod
-    def of(cls, url: str, credential: Credential, options: Options) -> Self:
-        """Check everything; raises UsageError for a value that cannot be right, TypeError for an unknown option."""
-        for name in options:
-            if name not in Options.__annotations__:
-                known = ", ".join(Options.__annotations__)
-                raise TypeError(f"Client and AsyncClient have no option {name!r}; theirs are: {known}.")
-        chosen: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-        scope, verify = chosen.pop("scope", ""), chosen.pop("verify", True)
-        if (version := chosen.get("version", VERSIONS[0])) not in VERSIONS:
-            raise UsageError(f"Microsoft Graph has the versions {' and '.join(VERSIONS)}, and not {version!r}.")
-        verify = system_trust() if verify is True else verify  # once for both of a client's connections
-        settings = ClientSettings(Base.parse(url), **chosen)
-        return cls(settings, BearerTokens(credential, scope or scope_for(settings.base.origin.host)), verify)
+    Raises UsageError for a value that cannot be right, TypeError for an unknown option.
+    """
+    for name in options:
+        if name not in Options.__annotations__:
+            known = ", ".join(Options.__annotations__)
+            raise TypeError(f"Client and AsyncClient have no option {name!r}; theirs are: {known}.")
+    chosen: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    scope, verify = chosen.pop("scope", ""), chosen.pop("verify", True)
+    verify = system_trust() if verify is True else verify  # once for both of a client's connections
+    settings = ClientSettings(Base.parse(url), **chosen)
+    return settings, BearerTokens(credential, scope or scope_for(settings.base.origin.host)), verify

@@ -17,8 +17,7 @@ from urllib.parse import urlencode
 import httpx
 
 from counterfoil.client.network.bearer_tokens import MICROSOFT_SCOPES, scope_for
-from counterfoil.client.network.http_client import open_client
-from counterfoil.client.network.session import Session
+from counterfoil.client.network.session import open_session
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.messages import Request
 from counterfoil.client.protocol.retries import Patience
@@ -92,9 +91,8 @@ class ClientCredentials:
             {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"},
             urlencode(self._form).encode(),
         )
-        with open_client(verify=self._verify, transport=self._transport) as client:
-            session = Session(client, client, patience=self._patience)
-            answer = SourceCalls(session, self._authority, CallLog(), signs=False).call(request)
+        with open_session(patience=self._patience, verify=self._verify, transport=self._transport) as session:
+            answer = SourceCalls(session, self._authority, CallLog()).call(request)
         try:
             body = json.loads(answer.body)
             token, lasts_s = body["access_token"], float(body.get("expires_in", 0))

@@ -20,6 +20,7 @@ from msgspec import Meta
 
 from counterfoil.client.protocol.asking import Api, month_of
 from counterfoil.disk import documents
+from counterfoil.disk.hashing import measured
 from counterfoil.errors import UsageError
 from counterfoil.model import Kind
 from counterfoil.profiles import FORMS
@@ -50,6 +51,25 @@ class ReceiptFile(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
     size_bytes: Count
     sha256: Sha256
     line_items: Count
+
+    def is_in(self, folder: Path) -> bool:
+        """Whether there is a file of this name and size; raises OSError."""
+        path = folder / self.name
+        return path.is_file() and path.stat().st_size == self.size_bytes
+
+    def difference(self, folder: Path, *, read: bool = True) -> str:
+        """Return how the file in a folder differs, '' if it does not; without `read`, only its size is compared."""
+        path = folder / self.name
+        try:
+            size_bytes = path.stat().st_size
+            if size_bytes != self.size_bytes:
+                return f"{self.name} has {size_bytes:,} bytes, and the receipt says {self.size_bytes:,}"
+            sha256 = measured(path).sha256 if read else self.sha256
+        except FileNotFoundError:
+            return f"{self.name} is missing"
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            return f"{self.name} cannot be read: {getattr(error, 'strerror', None) or error}"
+        return "" if sha256 == self.sha256 else f"{self.name} has other bytes than the receipt says (SHA-256 {sha256})"
 
 
 class Receipt(
@@ -163,12 +183,12 @@ def read_receipt(folder: Path) -> Receipt | UnfinishedReceipt | None:
             f"{path} was written by a newer Counterfoil.", remedy="Use that version, or update this one."
         ) from None
     except ValueError as error:
-        told = "is not a receipt that can be read"
+        flaw = "is not a receipt that can be read"
         if isinstance(error, documents.OlderDocumentError):
-            told = "was written by an older Counterfoil, in a form that is no longer read"
+            flaw = "was written by an older Counterfoil, in a form that is no longer read"
         if isinstance(error, documents.ChangedDocumentError):
-            told = "is not as it was written: its digest is of other content"
-        raise UsageError(f"{path} {told}.", remedy=f"Move {folder} away, and pull again.") from None
+            flaw = "is not as it was written: its digest is of other content"
+        raise UsageError(f"{path} {flaw}.", remedy=f"Move {folder} away, and pull again.") from None
     return receipt
 
 

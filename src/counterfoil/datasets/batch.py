@@ -17,7 +17,7 @@ from counterfoil import numbers
 from counterfoil.columns import EXTRA, Codec, LineItemTable, Spelling, Type
 from counterfoil.datasets import digest, records
 from counterfoil.datasets.value_spans import ValueSpans
-from counterfoil.line_items.cutter import PLAIN_NUMBER
+from counterfoil.line_items.fast_reader import PLAIN_NUMBER
 from counterfoil.line_items.values import why_not_a_date
 
 Texts = Sequence[str | None]

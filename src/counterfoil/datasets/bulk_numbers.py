@@ -10,9 +10,10 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 
-from counterfoil import lake, numbers
+from counterfoil import numbers
 from counterfoil.datasets import kernels
 from counterfoil.datasets.value_spans import offsets_of
+from counterfoil.line_items import lake
 
 _LIMBS = 6  # 45 decimals; nobody is known to write more
 

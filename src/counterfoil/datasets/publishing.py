@@ -29,7 +29,7 @@ from counterfoil.datasets.seal import SegmentSealer, inexact_in
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.source import STANDARD_INPUT, Source, facts_of
 from counterfoil.errors import InputError, RebaseError, UsageError
-from counterfoil.lake_files import LakeReader
+from counterfoil.line_items.lake_files import LakeReader
 from counterfoil.line_items.line_digests import LineDigests
 from counterfoil.line_items.values import Refused
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag

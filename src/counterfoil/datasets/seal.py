@@ -25,9 +25,9 @@ from counterfoil.datasets.records import names_of, size_of, within
 from counterfoil.datasets.render import Renderer
 from counterfoil.datasets.sort import KEY, RECORD
 from counterfoil.datasets.value_spans import ValueSpans
-from counterfoil.lake import lake_arrays
-from counterfoil.lake_files import LakeReader, LakeWriter
 from counterfoil.limits import PART_LINE_ITEMS
+from counterfoil.line_items.lake import lake_arrays
+from counterfoil.line_items.lake_files import LakeReader, LakeWriter
 from counterfoil.model import Dataset, Rendering, Scope
 from counterfoil.storage.catalog_rows import NewFile
 from counterfoil.storage.files import FileWriter, Reader, arrow_file

@@ -24,8 +24,8 @@ from counterfoil.datasets.seal import renderings_of
 from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.disk.hashing import measured_stream
 from counterfoil.errors import DamagedError
-from counterfoil.lake import DIGEST
-from counterfoil.lake_files import LakeReader
+from counterfoil.line_items.lake import DIGEST
+from counterfoil.line_items.lake_files import LakeReader
 from counterfoil.line_items.line_digests import LineDigests
 from counterfoil.model import Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog

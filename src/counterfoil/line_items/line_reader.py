@@ -1,6 +1,6 @@
 """Lines of JSON become columns of text: quickly where the lines are plain, by the reference where they are not.
 
-This is how a pull reads. Publishing uses a compiled scanner instead of the cutter, and the same reference.
+This is how a pull reads. Publishing uses a compiled scanner instead of the fast reader, and the same reference.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import msgspec
 import pyarrow as pa
 
 from counterfoil.columns import table_of
-from counterfoil.lake import text_schema
-from counterfoil.line_items.cutter import CutLines, Cutter
+from counterfoil.line_items.fast_reader import CutLines, FastReader
+from counterfoil.line_items.lake import text_schema
 from counterfoil.line_items.reference import OnRefused, read_lines
 from counterfoil.model import Kind
 
@@ -23,7 +23,7 @@ class LineReader:
     def __init__(self, kind: Kind) -> None:
         self._table = table_of(kind)
         self._schema = text_schema(kind)
-        self._cutter = Cutter(self._table)
+        self._fast_reader = FastReader(self._table)
 
     def read(
         self, lines: Sequence[bytes], on_refused: OnRefused, *, first_line: int = 1, coded: bool = False
@@ -33,7 +33,7 @@ class LineReader:
         The others go to `on_refused` with their numbers, counted from `first_line`. With `coded`, a column may come
         as a dictionary of its distinct texts.
         """
-        cuts, doubtful = self._cutter.cut(lines)
+        cuts, doubtful = self._fast_reader.cut(lines)
         return self._judged(cuts, doubtful, lines, on_refused, first_line, coded=coded)
 
     def read_block(
@@ -41,7 +41,7 @@ class LineReader:
     ) -> pa.RecordBatch:
         """Return the same as `read` for the lines of a block, somewhat quicker."""
         block = block.removesuffix(b"\n")
-        cuts, doubtful = self._cutter.cut_block(block)
+        cuts, doubtful = self._fast_reader.cut_block(block)
         lines = block.split(b"\n") if doubtful else []
         return self._judged(cuts, doubtful, lines, on_refused, first_line, coded=coded)
 
@@ -81,7 +81,7 @@ class LineReader:
             if line != lines[at]:
                 spaced.append(at)
                 compacted.append(line)
-        cuts, _ = self._cutter.cut(compacted)
+        cuts, _ = self._fast_reader.cut(compacted)
         cuts = [CutLines([spaced[at] for at in cut.places], cut.columns) for cut in cuts]
         return cuts, sorted({*doubtful}.difference(*(cut.places for cut in cuts)))
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, Column, LineItemTable, Type
-from counterfoil.lake import DIGEST, columns_of, decimals_of, is_described, moments_of, text_name
+from counterfoil.line_items.lake import DIGEST, columns_of, decimals_of, is_described, moments_of, text_name
 from counterfoil.line_items.values import Refused
 
 PARQUET_MAGIC: Final = b"PAR1"

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from counterfoil import numbers
 from counterfoil.columns import table_of
-from counterfoil.line_items.cutter import PLAIN_NUMBER
+from counterfoil.line_items.fast_reader import PLAIN_NUMBER
 from counterfoil.model import Kind
 
 _SUMMED: Final = pa.decimal256(76, 40)  # 13 digits before the point, 40 after, and room for 10**23 of them

@@ -14,7 +14,6 @@ from counterfoil.datasets.check import Assertions, first_text
 from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
 from counterfoil.datasets.reader import recognise
 from counterfoil.datasets.source import Source
-from counterfoil.disk.hashing import measured
 from counterfoil.errors import DamagedError, UsageError
 from counterfoil.model import Kind
 from counterfoil.periods import BillingPeriod
@@ -46,13 +45,10 @@ def publish_pull(data_folder: DataFolder, receipt: Receipt, folder: Path) -> Pub
 def check_files(receipt: Receipt, folder: Path) -> None:
     """Raise DamagedError if a file of the pull is not what its receipt says."""
     for file in receipt.files:
-        path = folder / file.name
-        try:
-            sha256 = measured(path).sha256
-        except OSError as error:
-            raise DamagedError(f"{path} cannot be read: {error.strerror}.", remedy="Pull it again.") from None
-        if sha256 != file.sha256:
-            raise DamagedError(f"{path} is not the file of its receipt any more.", remedy="Pull it again.")
+        if difference := file.difference(folder):
+            raise DamagedError(
+                f"{folder / file.name} is not the file of its receipt: {difference}.", remedy="Pull it again."
+            )
 
 
 def lacks_attributes(receipt: Receipt, published: PublicationReceipt) -> bool:

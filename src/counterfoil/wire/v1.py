@@ -38,6 +38,7 @@ ETAG_HEADER: Final = "Counterfoil-ETag"
 LINE_ITEM_COUNT_HEADER: Final = "Counterfoil-Line-Item-Count"
 TOTALS_HEADER: Final = "Counterfoil-Totals"
 
+LINE_ITEM_TYPES: Final = {Kind.RECONCILIATION: "billinglineitems", Kind.USAGE: "usagelineitems"}
 _KINDS: Final = {
     "billinglineitems": Kind.RECONCILIATION,
     "billing_line_items": Kind.RECONCILIATION,
@@ -145,7 +146,7 @@ def read_query(path: Path, query_string: bytes) -> Query:
     if _folded(provider) not in _PROVIDERS[kind]:
         # Lists the plain names only: `one_time` is taken, and not recommended.
         known = "onetime or all" if kind is Kind.RECONCILIATION else "onetime, all or marketplace"
-        raise _bad("provider", f"must be {known} for {_type_name(kind)}", provider)
+        raise _bad("provider", f"must be {known} for {LINE_ITEM_TYPES[kind]}", provider)
     currency = given.get("currencycode", "")
     if not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
         raise _bad("currencycode", "must be three letters of ISO 4217, such as USD", currency)
@@ -309,10 +310,6 @@ def _kind(given: dict[str, str]) -> Kind:
     return kind
 
 
-def _type_name(kind: Kind) -> str:
-    return "billinglineitems" if kind is Kind.RECONCILIATION else "usagelineitems"
-
-
 def _size(text: str) -> int:
     if not text:
         return PAGE_LINE_ITEMS_MAX
@@ -330,5 +327,5 @@ def _folded(text: str) -> str:
 
 def _bad(parameter: str, must: str, value: str) -> BadRequestError:
     shown = shortened(value)
-    said = f"; it is {shown!r}" if value else " and is missing"
-    return BadRequestError(f"The parameter {parameter} {must}{said}.", code="3000", parameter=parameter)
+    found = f"; it is {shown!r}" if value else " and is missing"
+    return BadRequestError(f"The parameter {parameter} {must}{found}.", code="3000", parameter=parameter)

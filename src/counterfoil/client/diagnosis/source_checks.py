@@ -17,27 +17,21 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from counterfoil.client.diagnosis.findings import Finding, Health
-from counterfoil.client.diagnosis.token_claims import (
-    CLOCK_SKEW_S_MAX,
-    NO_MFA,
-    PARTNER_CENTER,
-    diagnose_token,
-)
+from counterfoil.client.diagnosis.token_claims import CLOCK_SKEW_S_MAX, diagnose_token
 from counterfoil.client.network.bearer_tokens import TokenSource, checked_token
-from counterfoil.client.network.http_client import open_client
-from counterfoil.client.network.session import Session
+from counterfoil.client.network.http_calls import PROXY_SIGN_IN
+from counterfoil.client.network.session import open_session
 from counterfoil.client.protocol.addresses import Base, host_of, shown
-from counterfoil.client.protocol.error_answers import RETRIED, read_error, refused
-from counterfoil.client.protocol.graph_answers import get_request, root_of
+from counterfoil.client.protocol.error_answers import MFA_CODE, RETRIED, read_error, refused
+from counterfoil.client.protocol.graph_answers import get_request
 from counterfoil.client.protocol.messages import Request, SourceAnswer, Unanswered
 from counterfoil.client.transfer.source_calls import REDIRECTS
 from counterfoil.errors import CounterfoilError, NoAnswerError
 from counterfoil.wire.graph import BILLING
-from counterfoil.wire.microsoft_ids import PERMISSION
+from counterfoil.wire.microsoft_ids import PARTNER_CENTER_HOST, PERMISSION
 
 _NOBODYS: Final = str(uuid.UUID(int=0))
 _ENTRA_CODE: Final = re.compile(r"AADSTS(\d+)")
-_MFA_CODE: Final = "900421"
 _SIGN_IN_REMEDIES: Final[Mapping[str, str]] = {
     "50076": "The person must sign in with multi-factor authentication; an application's own token needs none.",
     "50079": "The person must set up multi-factor authentication first; an application's own token needs none.",
@@ -76,8 +70,8 @@ def _proxy(base: Base, proxies: Mapping[str, str]) -> Iterator[Finding]:
             parts = urlsplit(proxy)
             port = parts.port
         except ValueError:
-            told = f"Calls to {base.origin} would go through a proxy, and its address cannot be read."
-            yield Finding("proxy", Health.BAD, told, "Write it as http://HOST:PORT.")
+            text = f"Calls to {base.origin} would go through a proxy, and its address cannot be read."
+            yield Finding("proxy", Health.BAD, text, "Write it as http://HOST:PORT.")
             return
         where = f"{parts.hostname}:{port}" if parts.hostname and port else parts.hostname or "somewhere"
         yield Finding("proxy", Health.GOOD, f"Calls to {base.origin} go through the proxy {where}.")
@@ -97,15 +91,13 @@ def _sign_in_remedy(error: CounterfoilError) -> str:
 
 def _call(base: Base, api: str, token: str, now: datetime) -> Iterator[Finding]:
     try:
-        with open_client() as client:
-            answer = Session(client, client).send(_harmless(base, api), base, token)
+        with open_session() as session:
+            answer = session.send(_harmless(base, api), base, token)
     except CounterfoilError as error:
         yield Finding("source", Health.BAD, error.message, error.remedy)
         return
     if isinstance(answer, Unanswered):
-        remedy = answer.remedy if answer.hopeless else _NO_LINE
-        if answer.wants_proxy_sign_in:
-            remedy = "The proxy requires a sign-in: write it as HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT."
+        remedy = answer.remedy if answer.hopeless or answer.remedy == PROXY_SIGN_IN else _NO_LINE
         yield Finding("source", Health.BAD, f"{base.origin} gave no answer: {shown(answer.reason)}.", remedy)
         return
     yield _judged(base, answer)
@@ -116,20 +108,20 @@ def _harmless(base: Base, api: str) -> Request:
     if api == "v1":
         query = "provider=onetime&invoicelineitemtype=billinglineitems&currencycode=USD&period=current&size=1"
         return Request("GET", base.join(f"v1/invoices/unbilled/lineitems?{query}"), {"Accept": "application/json"})
-    return get_request(f"{root_of(base, 'v1.0')}/{BILLING}/operations/{_NOBODYS}", client_request_id=str(uuid.uuid4()))
+    return get_request(base.join(f"v1.0/{BILLING}/operations/{_NOBODYS}"), client_request_id=str(uuid.uuid4()))
 
 
 def _judged(base: Base, answer: SourceAnswer) -> Finding:
     status = answer.status
     code, _ = read_error(answer.body)
     if status in REDIRECTS:
-        told = f"{base.origin} redirects to {host_of(answer.headers.get('location', ''))}."
+        text = f"{base.origin} redirects to {host_of(answer.headers.get('location', ''))}."
         return Finding(
-            "source", Health.BAD, told, "Use that address if it is the source's; a proxy's sign-in page is not."
+            "source", Health.BAD, text, "Use that address if it is the source's; a proxy's sign-in page is not."
         )
     if not _is_json(answer.body) and (status == 200 or answer.body.lstrip().startswith(b"<")):
-        told = f"{status} and a page for people: something answers in the name of {base.origin}, such as a proxy."
-        return Finding("source", Health.BAD, told, "Have your network's people let this address through.")
+        text = f"{status} and a page for people: something answers in the name of {base.origin}, such as a proxy."
+        return Finding("source", Health.BAD, text, "Have your network's people let this address through.")
     if status == 200 or (status in (404, 410) and code and code != "BadRequest"):
         return Finding("source", Health.GOOD, f"{base.origin} answers, and takes the token.")
     error = refused(answer)
@@ -139,12 +131,12 @@ def _judged(base: Base, answer: SourceAnswer) -> Finding:
 
 
 def _remedy_for(base: Base, status: int, code: str, otherwise: str) -> str:
-    if code == _MFA_CODE:
-        return NO_MFA
+    if code == MFA_CODE:
+        return otherwise
     match status:
         case 401:
             return "The token is not good here: look at its audience and lifetime above."
-        case 403 if base.origin.host == PARTNER_CENTER:
+        case 403 if base.origin.host == PARTNER_CENTER_HOST:
             return "Add the application in Partner Center under Account settings, App management."
         case 403:
             return (
@@ -167,8 +159,8 @@ def _clock(answer: SourceAnswer, now: datetime) -> Finding:
     if abs(skew_s) <= CLOCK_SKEW_S_MAX:
         return Finding("clock", Health.GOOD, "The source and this machine have the same time.")
     way = "behind" if skew_s > 0 else "ahead"
-    told = f"This machine's clock is {abs(skew_s):.0f} seconds {way} of the source's."
-    return Finding("clock", Health.BAD, told, "Set it: tokens and signed links are judged by it.")
+    text = f"This machine's clock is {abs(skew_s):.0f} seconds {way} of the source's."
+    return Finding("clock", Health.BAD, text, "Set it: tokens and signed links are judged by it.")
 
 
 def _is_json(body: bytes) -> bool:

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from counterfoil.client.line_items.forms import Form
-from counterfoil.client.line_items.headings import columns_of
-from counterfoil.client.line_items.pull_files import batches_of
+from counterfoil.client.output_files.headings import columns_of
+from counterfoil.client.output_files.output_formats import Form
+from counterfoil.client.output_files.pull_files import batches_of
 from counterfoil.client.receipt import Receipt
-from counterfoil.lake_files import LakeReader
 from counterfoil.line_items.blocks import LINE_SIZE_BYTES_MAX
+from counterfoil.line_items.lake_files import LakeReader
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.totals import summed_names
 from counterfoil.model import Kind

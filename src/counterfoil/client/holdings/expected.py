@@ -80,8 +80,8 @@ def expected_of(profile: Profile, now: datetime) -> list[ExpectedPull]:
             remedy=f"Unbilled line items are offered of {this_month} (current) and {this_month.last} (last) only.",
         )
     for month in months:
-        due_at = _days_after(_begin(month), profile.unbilled_due_days)
-        over_at = _days_after(_end(month), profile.billed_due_days)
+        due_at = _begin(month) + timedelta(days=profile.unbilled_due_days)
+        over_at = _end(month) + timedelta(days=profile.billed_due_days)
         for currency in profile.currencies:
             listed += [ExpectedPull(kind, attributes, "", month, currency, due_at, over_at) for kind in kinds]
     return listed
@@ -89,7 +89,7 @@ def expected_of(profile: Profile, now: datetime) -> list[ExpectedPull]:
 
 def _invoices(profile: Profile, kinds: list[Kind], attributes: AttributeSet) -> Iterator[ExpectedPull]:
     for invoice in profile.invoices:
-        due_at = _days_after(_end(invoice.month), profile.billed_due_days) if invoice.month else None
+        due_at = _end(invoice.month) + timedelta(days=profile.billed_due_days) if invoice.month else None
         for kind in kinds:
             yield ExpectedPull(kind, attributes, invoice.id, invoice.month, "", due_at)
 
@@ -122,7 +122,3 @@ def _begin(month: BillingPeriod) -> datetime:
 
 def _end(month: BillingPeriod) -> datetime:
     return _begin(BillingPeriod.containing(_begin(month) + timedelta(days=31)))
-
-
-def _days_after(moment: datetime, days: int) -> datetime:
-    return moment + timedelta(days=days)

@@ -14,12 +14,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from counterfoil.client.holdings.counting import COUNTED, summed_columns
-from counterfoil.client.line_items.forms import DATA_SUFFIXES
+from counterfoil.client.output_files.output_formats import DATA_SUFFIXES
 from counterfoil.client.pull_folder.inspection import staged_faults
 from counterfoil.client.pull_folder.target import STAGING
 from counterfoil.client.pull_folder.unfinished import FILE_NAME as UNFINISHED_NAME
 from counterfoil.client.receipt import FILE_NAME, Receipt, ReceiptFile
-from counterfoil.disk.hashing import measured
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.line_items.totals import Totals
 from counterfoil.model import Kind, tenant_id
@@ -94,23 +93,19 @@ def flaw_of(holding: Holding, tenant: str = "", *, read: bool = False) -> str:
     receipt = holding.receipt
     if receipt is None:
         return holding.told
-    if is_strangers(receipt, tenant):
-        return _of_strangers(receipt, tenant)
-    differences = (_difference(holding.folder, file, read=read) for file in receipt.files)
-    return next(filter(None, differences), "")
+    differences = (file.difference(holding.folder, read=read) for file in receipt.files)
+    return partner_flaw(receipt, tenant) or next(filter(None, differences), "")
 
 
-def _of_strangers(receipt: Receipt, tenant: str) -> str:
-    return f"it is the data of the partner {receipt.partner}, and the profile's tenant is {tenant}"
-
-
-def is_strangers(receipt: Receipt, tenant: str) -> bool:
-    """Whether a receipt is of another partner's data; a tenant that is named by its domain cannot be compared."""
+def partner_flaw(receipt: Receipt, tenant: str) -> str:
+    """Return whose data it is, if it is another partner's; a tenant that is named by its domain cannot be compared."""
     try:
         wanted = tenant_id(tenant)
     except UsageError:
-        return False
-    return bool(receipt.partner) and receipt.partner.lower() != wanted
+        return ""
+    if receipt.partner.lower() in ("", wanted):
+        return ""
+    return f"it is the data of the partner {receipt.partner}, and the profile's tenant is {tenant}"
 
 
 def verify(holding: Holding, tenant: str = "", advance: Callable[[int], None] = lambda _: None) -> Verdict:
@@ -122,8 +117,8 @@ def verify(holding: Holding, tenant: str = "", advance: Callable[[int], None] = 
     if receipt is None:
         verdict.faults += [holding.told] if holding.told else []
         return verdict
-    if is_strangers(receipt, tenant):
-        verdict.faults.append(_of_strangers(receipt, tenant))
+    if flaw := partner_flaw(receipt, tenant):
+        verdict.faults.append(flaw)
     tally = Totals()
     for file in receipt.files:
         verdict.files += 1
@@ -154,7 +149,7 @@ def _file_faults(
     if not file.name or Path(file.name).name != file.name:
         yield f"the receipt names {file.name!r}, which is not a file beside it"
         return
-    if different := _difference(folder, file, read=True):
+    if different := file.difference(folder):
         yield different
         return
     if receipt.format not in COUNTED:
@@ -188,29 +183,10 @@ def _own_faults(receipt: Receipt) -> Iterator[str]:
 def _sum_faults(receipt: Receipt, tally: Totals) -> Iterator[str]:
     if tally.line_items != receipt.line_items:
         yield f"there are {tally.line_items:,} line items, and the receipt says {receipt.line_items:,}"
-    try:
-        promised = Totals.of(receipt.line_items, receipt.totals)
-    except (ArithmeticError, TypeError, AttributeError):
-        yield "the totals of the receipt are not numbers"
-        return
+    promised = Totals.of(receipt.line_items, receipt.totals)
     for currency in sorted({*tally.totals, *promised.totals}):
         mine, theirs = tally.totals.get(currency, {}), promised.totals.get(currency, {})
         for column in sorted({*mine, *theirs}):
             if mine.get(column) != theirs.get(column):
-                said = receipt.totals.get(currency, {}).get(column, "nothing")
-                yield f"the exact sum of {column} in {currency} is {mine.get(column)}, and the receipt says {said}"
-
-
-def _difference(folder: Path, file: ReceiptFile, *, read: bool) -> str:
-    """Return how a file differs from what the receipt says of it, '' if it does not."""
-    path = folder / file.name
-    try:
-        size_bytes = path.stat().st_size
-        if size_bytes != file.size_bytes:
-            return f"{file.name} has {size_bytes:,} bytes, and the receipt says {file.size_bytes:,}"
-        sha256 = measured(path)[1] if read else file.sha256
-    except FileNotFoundError:
-        return f"{file.name} is missing"
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        return f"{file.name} cannot be read: {getattr(error, 'strerror', None) or error}"
-    return "" if sha256 == file.sha256 else f"{file.name} has other bytes than the receipt says (SHA-256 {sha256})"
+                text = receipt.totals.get(currency, {}).get(column, "nothing")
+                yield f"the exact sum of {column} in {currency} is {mine.get(column)}, and the receipt says {text}"

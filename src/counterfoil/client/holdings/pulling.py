@@ -14,15 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from counterfoil.client.api import Client
 from counterfoil.client.holdings.expected import ExpectedPull, expected_of, root_of
-from counterfoil.client.holdings.holding import is_strangers
-from counterfoil.client.holdings.status import NEVER_REMARK, absent_state, held_of
-from counterfoil.client.line_items.forms import Form
+from counterfoil.client.holdings.holding import partner_flaw
+from counterfoil.client.holdings.status import NEVER_REMARK, State, absent_state, held_of, shuts_out
+from counterfoil.client.output_files.output_formats import Form
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.pull_folder.target import lock_pulls
@@ -31,9 +30,7 @@ from counterfoil.client.transfer.progress import Watcher
 from counterfoil.errors import (
     CounterfoilError,
     LockedError,
-    NoAnswerError,
     OperationFailedError,
-    RefusedError,
     UsageError,
 )
 from counterfoil.periods import timestamp, utc_now
@@ -43,38 +40,13 @@ from counterfoil.wire.graph import NO_DATA_CODE
 _TAKE_OUT: Final = "Take it out of the profile."
 
 
-class PullState(StrEnum):
-    """What became of one expected pull; the values that `status.State` has too mean the same."""
-
-    HELD = "held"
-    PULLED = "pulled"
-    OVER = "no longer there"
-    AWAITED = "not there yet"
-    OVERDUE = "overdue"
-    UNFINISHED = "unfinished"
-    NOT_TRIED = "not tried"
-    FAILED = "failed"
-    NEVER = "never held"
-    DAMAGED = "damaged"
-
-    @property
-    def is_done(self) -> bool:
-        """Whether nothing is left to be done."""
-        return self in (PullState.HELD, PullState.PULLED, PullState.OVER)
-
-    @property
-    def is_hopeless(self) -> bool:
-        """Whether running again does not help: somebody has to do something first."""
-        return self in (PullState.FAILED, PullState.NEVER, PullState.DAMAGED)
-
-
 @dataclass(frozen=True, slots=True)
 class ExpectedPullResult:
     """What became of one expected pull. `error` is what it failed with, `remark` what else there is to say."""
 
     expected: ExpectedPull
     folder: Path
-    state: PullState
+    state: State
     line_items: int | None = None
     remark: str = ""
     error: CounterfoilError | None = None
@@ -128,39 +100,39 @@ class ProfilePulls:
         for number, each in enumerate(expected, 1):
             folder = self._root / each.place
             if is_shut:
-                yield ExpectedPullResult(each, folder, PullState.NOT_TRIED, remark="the source did not let us in")
+                yield ExpectedPullResult(each, folder, State.NOT_TRIED, remark="the source did not let us in")
                 continue
             try:
                 # The time by now: the pulls before may have taken hours, and a month may have ended meanwhile.
                 watch = self._watch(each, number, len(expected))
-                yield self._result(each, folder, watch, self._now())
+                state, remark, receipt = self._pull(each, folder, watch, self._now())
+                if receipt is not None:
+                    self._on_held(receipt, folder)
+                yield ExpectedPullResult(each, folder, state, receipt.line_items if receipt else None, remark)
             except CounterfoilError as error:
-                is_shut = isinstance(error, NoAnswerError) or (
-                    isinstance(error, RefusedError) and error.is_about_who_asks
-                )
+                is_shut = shuts_out(error)
                 may_help = error.exit_code == LockedError.exit_code
-                state = PullState.UNFINISHED if may_help else PullState.FAILED
+                state = State.UNFINISHED if may_help else State.FAILED
                 yield ExpectedPullResult(each, folder, state, error=error)
 
-    def _result(
+    def _pull(
         self, each: ExpectedPull, folder: Path, watch: AbstractContextManager[Watcher | None], now: datetime
-    ) -> ExpectedPullResult:
+    ) -> tuple[State, str, Receipt | None]:
+        """Return the state of an expected pull, a remark, and the receipt of what is held in the end."""
         profile = self._profile
         api, form = Api(profile.api), Form(profile.form)
         holding, flaw = held_of(each, folder, Base.parse(profile.url), api, now, profile.tenant, read=True)
-        if holding and holding.receipt and is_strangers(holding.receipt, profile.tenant):
-            remark = f"{folder}: {flaw}. Move the folder away, or correct the tenant."
-            return ExpectedPullResult(each, folder, PullState.FAILED, remark=remark)
+        if holding and holding.receipt and partner_flaw(holding.receipt, profile.tenant):
+            return State.FAILED, f"{folder}: {flaw}. Move the folder away, or correct the tenant.", None
         receipt = holding.receipt if holding and not flaw else None
         try:
             ask = each.ask(now)
         except UsageError as error:
             if receipt is not None:
-                return self._held(each, folder, receipt)
-            state = PullState.DAMAGED if flaw else PullState.NEVER
-            return ExpectedPullResult(each, folder, state, remark=f"{flaw or error.remedy} {_TAKE_OUT}")
+                return State.HELD, "", receipt
+            return State.DAMAGED if flaw else State.NEVER, f"{flaw or error.remedy} {_TAKE_OUT}", None
         if receipt is not None and each.invoice and receipt.format == form.value:
-            return self._held(each, folder, receipt)
+            return State.HELD, "", receipt
         try:
             with watch as watcher:
                 pulled = self._client.pull(ask, folder, api=api, form=form, watcher=watcher)
@@ -168,34 +140,14 @@ class ProfilePulls:
             if error.code != NO_DATA_CODE:
                 raise
             if receipt is not None:
-                return self._held(each, folder, receipt, remark="It is no longer there.")
-            return _absent(each, folder, flaw, now)
-        if is_strangers(pulled, profile.tenant):
-            remark = f"It is the data of the partner {pulled.partner}, and the profile's tenant is {profile.tenant}."
-            return ExpectedPullResult(each, folder, PullState.FAILED, remark=remark)
-        return self._held(each, folder, pulled, PullState.HELD if pulled.already_held else PullState.PULLED)
-
-    def _held(
-        self,
-        each: ExpectedPull,
-        folder: Path,
-        receipt: Receipt,
-        state: PullState = PullState.HELD,
-        *,
-        remark: str = "",
-    ) -> ExpectedPullResult:
-        self._on_held(receipt, folder)
-        return ExpectedPullResult(each, folder, state, receipt.line_items, remark)
-
-
-def _absent(each: ExpectedPull, folder: Path, flaw: str, now: datetime) -> ExpectedPullResult:
-    """Return the result for what the source has nothing of, and of which nothing whole is held."""
-    if flaw:
-        remark = f"{flaw}, and the source has nothing for it any more. {_TAKE_OUT}"
-        return ExpectedPullResult(each, folder, PullState.DAMAGED, remark=remark)
-    state = PullState(absent_state(each, folder, now).value)
-    remark = NEVER_REMARK if state is PullState.NEVER else "The source has nothing for it."
-    return ExpectedPullResult(each, folder, state, remark=remark)
+                return State.HELD, "It is no longer there.", receipt
+            if flaw:
+                return State.DAMAGED, f"{flaw}, and the source has nothing for it any more. {_TAKE_OUT}", None
+            state = absent_state(each, folder, now)
+            return state, NEVER_REMARK if state is State.NEVER else "The source has nothing for it.", None
+        if flaw := partner_flaw(pulled, profile.tenant):
+            return State.FAILED, f"{folder}: {flaw}.", None
+        return State.HELD if pulled.already_held else State.PULLED, "", pulled
 
 
 @contextmanager

@@ -8,25 +8,26 @@ same currency show that the currency is right.
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from counterfoil.client.api import Client
 from counterfoil.client.holdings.expected import ExpectedPull
 from counterfoil.client.holdings.holding import Holding, flaw_of, holding_at
 from counterfoil.client.network.bearer_tokens import BearerTokens, Credential, scope_for
-from counterfoil.client.network.http_client import open_client
-from counterfoil.client.network.session import Session
+from counterfoil.client.network.session import open_session
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.protocol.retries import Patience
-from counterfoil.client.protocol.v1_answers import first_link, page_request, read_page
+from counterfoil.client.protocol.walk_state import WalkState
 from counterfoil.client.receipt import FILE_NAME, Receipt, identity, request_facts
+from counterfoil.client.transfer.client_settings import ClientSettings
+from counterfoil.client.transfer.graph_exports import Exporter
+from counterfoil.client.transfer.page_walk import PageWalk
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.errors import CounterfoilError, NoAnswerError, OperationFailedError, RefusedError, UsageError
 from counterfoil.wire.graph import NO_DATA_CODE, ExportRequest
@@ -38,17 +39,31 @@ NEVER_REMARK: Final = (
 
 
 class State(StrEnum):
-    """The state of one expected pull."""
+    """The state of one expected pull, or what became of it when it was pulled."""
 
     HELD = "held"
+    PULLED = "pulled"
     NEWER = "newer there"
     THERE = "there, not held"
     AWAITED = "not there yet"
     OVERDUE = "overdue"
     OVER = "no longer there"
+    UNFINISHED = "unfinished"
+    NOT_TRIED = "not tried"
+    FAILED = "failed"
     NEVER = "never held"
     DAMAGED = "damaged"
     UNKNOWN = "unknown"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to be done."""
+        return self in (State.HELD, State.PULLED, State.OVER)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether pulling again does not help: somebody has to do something first."""
+        return self in (State.FAILED, State.NEVER, State.DAMAGED)
 
 
 WANTING: Final = (State.NEWER, State.THERE, State.OVERDUE, State.NEVER, State.DAMAGED)  # somebody has to act
@@ -78,35 +93,25 @@ class ProbedSource:
     ) -> None:
         self.base = Base.parse(url)
         self.api = api
-        self._credential = credential
-        self._wait_s_max = wait_s_max
-        self._patience = patience or Patience()
+        self._tokens = BearerTokens(credential, scope_for(self.base.origin.host))
+        self._settings = ClientSettings(self.base, wait_s_max=wait_s_max, patience=patience or Patience())
 
     def etag_of(self, ask: ExportRequest) -> str | None:
         """Return the eTag of what is there now, '' if the source gives none, None if nothing is there.
 
         Raises a CounterfoilError where it cannot be asked.
         """
-        if self.api is Api.V1:
-            return self._etag_of_walk(ask)
-        with Client(str(self.base), self._credential, wait_s_max=self._wait_s_max, patience=self._patience) as client:
+        with open_session(self._tokens, self._settings.patience) as session:
+            calls = SourceCalls(session, self.base, CallLog())
+            if self.api is Api.V1:
+                _, page = PageWalk(calls, ask, 1, WalkState()).next_page()
+                return (page.annotations.etag or "") if page.items or page.following else None
             try:
-                return client.export(ask).manifest.etag
+                return Exporter(calls, self._settings).export(ask).manifest.etag
             except OperationFailedError as error:
                 if error.code == NO_DATA_CODE:
                     return None
                 raise
-
-    def _etag_of_walk(self, ask: ExportRequest) -> str | None:
-        first = first_link(self.base, ask, 1)
-        tokens = BearerTokens(self._credential, scope_for(self.base.origin.host))
-        with open_client() as client:
-            calls = SourceCalls(Session(client, client, tokens, self._patience), self.base, CallLog())
-            request = page_request(first, correlation_id=str(uuid.uuid4()), request_id=str(uuid.uuid4()))
-            page = read_page(self.base, first, calls.call(request))
-        if not page.items and page.following is None:
-            return None
-        return page.annotations.etag or ""
 
 
 def statuses(
@@ -117,34 +122,41 @@ def statuses(
     *,
     tenant: str = "",
     offline: bool = False,
-    asking: Callable[[ExpectedPull], None] = lambda _: None,
 ) -> Iterator[HoldingStatus]:
     """Yield the state of each expected pull. A source that refuses the token or does not answer is not asked again."""
     shut = "the source was not asked" if offline else ""
     for each in expected:
         folder = root / each.place
         holding, flaw = held_of(each, folder, source.base, source.api, now, tenant)
+        is_held = holding is not None and holding.receipt is not None
+        status = partial(HoldingStatus, each, folder)
         if flaw:
-            yield HoldingStatus(each, folder, State.DAMAGED, holding, flaw)
+            yield status(State.DAMAGED, holding, flaw)
             continue
         try:
             ask = each.ask(now)
         except UsageError:
-            state = State.HELD if holding and holding.receipt else State.NEVER
-            yield HoldingStatus(each, folder, state, holding, "sources no longer offer this month")
+            state = State.HELD if is_held else State.NEVER
+            yield status(state, holding, "sources no longer offer this month")
             continue
-        if shut:
-            yield _unasked(each, folder, holding, shut)
-            continue
-        asking(each)
+        why = shut
         try:
-            etag = source.etag_of(ask)
+            etag = None if shut else source.etag_of(ask)
         except CounterfoilError as error:
-            if isinstance(error, NoAnswerError) or (isinstance(error, RefusedError) and error.is_about_who_asks):
-                shut = error.message
-            yield _unasked(each, folder, holding, error.message)
-            continue
-        yield _asked(each, folder, holding, etag, now)
+            why = error.message
+            shut = why if shuts_out(error) else ""
+        if not why:
+            state, remark = _asked(each, folder, holding, etag, now)
+            yield status(state, holding, remark)
+        elif is_held:
+            yield status(State.HELD, holding, f"whether there is newer is unknown: {why}")
+        else:
+            yield status(State.UNKNOWN, holding, why)
+
+
+def shuts_out(error: CounterfoilError) -> bool:
+    """Whether an error shows that the source answers nothing, or nothing to us, so that nothing more is asked."""
+    return isinstance(error, NoAnswerError) or (isinstance(error, RefusedError) and error.is_about_who_asks)
 
 
 def held_of(
@@ -168,27 +180,21 @@ def held_of(
     return holding, flaw_of(holding, tenant, read=read)
 
 
-def _unasked(each: ExpectedPull, folder: Path, holding: Holding | None, why: str) -> HoldingStatus:
-    if holding is not None and holding.receipt is not None:
-        return HoldingStatus(each, folder, State.HELD, holding, f"whether there is newer is unknown: {why}")
-    return HoldingStatus(each, folder, State.UNKNOWN, holding, why)
-
-
-def _asked(each: ExpectedPull, folder: Path, holding: Holding | None, etag: str | None, now: datetime) -> HoldingStatus:
+def _asked(
+    each: ExpectedPull, folder: Path, holding: Holding | None, etag: str | None, now: datetime
+) -> tuple[State, str]:
     receipt = holding.receipt if holding else None
     begun = "an unfinished pull can be gone on with" if holding and holding.unfinished else ""
     if receipt is None:
         state = absent_state(each, folder, now) if etag is None else State.THERE
-        return HoldingStatus(each, folder, state, holding, NEVER_REMARK if state is State.NEVER else begun)
+        return state, NEVER_REMARK if state is State.NEVER else begun
     if etag is None:
-        return HoldingStatus(each, folder, State.HELD, holding, "it is no longer there")
+        return State.HELD, "it is no longer there"
     if not etag or not receipt.etag:
-        return HoldingStatus(
-            each, folder, State.HELD, holding, "whether newer data exists is unknown: the source gives no eTag"
-        )
+        return State.HELD, "whether newer data exists is unknown: the source gives no eTag"
     if etag != receipt.etag:
-        return HoldingStatus(each, folder, State.NEWER, holding, begun or f"eTag {etag} there")
-    return HoldingStatus(each, folder, State.HELD, holding, begun)
+        return State.NEWER, begun or f"eTag {etag} there"
+    return State.HELD, begun
 
 
 def absent_state(expected: ExpectedPull, folder: Path, now: datetime) -> State:

@@ -22,46 +22,38 @@ ACCEPTED: Final = "gzip"
 _GZIP_NAMES: Final = (["gzip"], ["x-gzip"])
 
 
-class Body:
-    """An answer's body as it arrives, of a bounded size; raises ProofError for a coding that was not asked for."""
+def whole_body(request: Request, response: httpx.Response) -> bytes:
+    """Read the body of an answer to its end.
 
-    def __init__(self, request: Request, response: httpx.Response) -> None:
-        self._where = without_query(request.url)
-        self._codings = _codings(response.headers)
-        self._is_wanted = self._codings in _GZIP_NAMES or not self._codings
-        if not self._is_wanted and response.is_success:
-            codings = shown(", ".join(self._codings))
-            raise ProofError(f"{self._where} answers in the coding {codings!r}, and only {ACCEPTED} was asked for.")
-        self._gzip = _Gzip() if self._codings in _GZIP_NAMES else None
-        self._arrived = self._size = 0
-        self._pieces: list[bytes] = []
-        self.is_whole = response.is_stream_consumed  # as a test's transport gives it
-        if self.is_whole:
-            self._pieces.append(response.content)
-
-    def add(self, piece: bytes) -> None:
-        """Take some more; raises ProofError where it is too much, DecodingError for gzip that is not."""
-        self._arrived += len(piece)
-        if self._gzip is not None:
-            piece = self._gzip.inflated(piece, ANSWER_BYTES_MAX + 1 - self._size)
-        self._size += len(piece)
-        if max(self._size, self._arrived) > ANSWER_BYTES_MAX:
-            raise ProofError(f"{self._where} answers with more than {ANSWER_BYTES_MAX >> 20} MiB.")
-        if self._is_wanted:  # otherwise it is an error's, and the status says enough
-            self._pieces.append(piece)
-
-    def whole(self) -> bytes:
-        """Return the whole body; raises DecodingError where the end of the gzip is missing."""
-        if self._gzip is not None and not self.is_whole:
-            self._gzip.check_ended()
-        return b"".join(self._pieces)
+    Raises ProofError where it is too much or in a coding that was not asked for, DecodingError for gzip that is not.
+    """
+    where, codings = without_query(request.url), _codings(response.headers)
+    is_gzip = codings in _GZIP_NAMES
+    if codings and not is_gzip and response.is_success:
+        named = shown(", ".join(codings))
+        raise ProofError(f"{where} answers in the coding {named!r}, and only {ACCEPTED} was asked for.")
+    if response.is_stream_consumed:  # as a test's transport gives it
+        return response.content
+    gzip = _Gzip()
+    pieces: list[bytes] = []
+    arrived = size = 0
+    for piece in response.iter_raw():
+        pieces.append(gzip.inflated(piece, ANSWER_BYTES_MAX + 1 - size) if is_gzip else piece)
+        arrived, size = arrived + len(piece), size + len(pieces[-1])
+        if max(arrived, size) > ANSWER_BYTES_MAX:
+            raise ProofError(f"{where} answers with more than {ANSWER_BYTES_MAX >> 20} MiB.")
+    gzip.check_ended()
+    return b"" if codings and not is_gzip else b"".join(pieces)  # the status of an error says enough
 
 
-def beginning(headers: Mapping[str, str], piece: bytes) -> bytes:
+def beginning(response: httpx.Response) -> bytes:
     """Return the start of an answer, no more than an error message needs."""
-    codings = _codings(headers)
+    if response.is_stream_consumed:
+        return response.content[:ERROR_BYTES_MAX]
+    piece = next(response.iter_raw(ERROR_BYTES_MAX), b"")
+    codings = _codings(response.headers)
     if not codings:
-        return piece[:ERROR_BYTES_MAX]
+        return piece
     try:
         return _Gzip().inflated(piece, ERROR_BYTES_MAX) if codings in _GZIP_NAMES else b""
     except httpx.DecodingError:

@@ -130,9 +130,9 @@ def _credential_errors() -> Iterator[None]:
     except CounterfoilError:
         raise
     except Exception as error:
-        said = shown(str(error)) or type(error).__name__
+        reason = shown(str(error)) or type(error).__name__
         raise SourceError(
-            f"The credential gave no token: {said}.", remedy="Nothing was asked of the source. Trying again is safe."
+            f"The credential gave no token: {reason}.", remedy="Nothing was asked of the source. Trying again is safe."
         ) from error
 
 

@@ -30,16 +30,18 @@ _LOOKS_MAX: Final = 3  # a loop may rest between two calls of `run_until_complet
 class LoopSession(Session):
     """What one operation of an asynchronous client runs on. Make it in the caller's loop; `run` is awaited there."""
 
+    _always_on_a_processor = True  # many operations of one client run side by side
+
     def __init__(
         self,
-        source: httpx.AsyncClient,
-        storage: httpx.AsyncClient,
+        direct: httpx.AsyncClient,
+        proxied: httpx.AsyncClient,
         tokens: BearerTokens,
         patience: Patience,
         limits: Limits,
         threads: Executor,
     ) -> None:
-        super().__init__(_over(source, self), _over(storage, self), tokens, patience, limits)
+        super().__init__(_over(direct, self), _over(proxied, self), tokens, patience, limits)
         self._bearer_tokens = tokens
         self._threads = threads
         self._loop = asyncio.get_running_loop()
@@ -117,11 +119,6 @@ class LoopSession(Session):
     def wait(self, seconds: float) -> None:
         """Let time pass in the caller's loop."""
         self.awaited(lambda: self.patience.async_sleep(seconds))
-
-    def work(self, work: Callable[[], Result]) -> Result:
-        """Run work that needs a processor; at most as many pieces run at once as there are processors."""
-        self.check()
-        return self._on_a_processor(work)
 
     def _cut(self) -> None:
         with self._guard:

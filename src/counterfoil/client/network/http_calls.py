@@ -6,19 +6,20 @@ message needs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
-from counterfoil.client.network.answer_bodies import ERROR_BYTES_MAX, Body, beginning
+from counterfoil.client.network.answer_bodies import beginning, whole_body
 from counterfoil.client.protocol.addresses import Base, Origin, host_of, shown
 from counterfoil.client.protocol.certificates import certificate_flaw
 from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, whole_number
 from counterfoil.errors import ProofError
+
+PROXY_SIGN_IN: Final = "The proxy requires a sign-in: write it as HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT."
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class BlobRequest:
     """A request for a blob's bytes, from `offset` on, to be written to `part`. No token goes along.
 
     A download that has more than `size_max` bytes is ended. `on_bytes` is given the number of bytes of each piece,
-    `on_begin` the offset at which the answer begins and its headers.
+    `on_begin` the headers of an answer that begins with the blob's first byte.
     """
 
     request: Request
@@ -34,7 +35,7 @@ class BlobRequest:
     offset: int = 0
     size_max: int | None = None
     on_bytes: Callable[[int], None] = field(default=lambda _: None)
-    on_begin: Callable[[int, Mapping[str, str]], None] = field(default=lambda _, __: None)
+    on_begin: Callable[[Mapping[str, str]], None] = field(default=lambda _: None)
 
     def offset_of(self, status: int, headers: Mapping[str, str]) -> int | None:
         """Return where in the part file an answer's bytes belong; None if they are not what was asked for.
@@ -71,84 +72,50 @@ def send(
     content = request.body or None
     try:
         with http.stream(request.method, url, headers=headers, content=content, extensions=extensions) as response:
-            body = Body(request, response)
-            if not body.is_whole:
-                for piece in response.iter_raw():
-                    body.add(piece)
-            return SourceAnswer(request, response.status_code, _lower(response.headers), body.whole())
+            body = whole_body(request, response)
+            return SourceAnswer(request, response.status_code, _lower(response.headers), body)
     except httpx.RequestError as error:
         return _unanswered(error)
 
 
 def fetch(
     http: httpx.Client, blob: BlobRequest, extensions: dict[str, Any], check: Callable[[], None]
-) -> Fetched | Unanswered:
+) -> Fetched | SourceAnswer | Unanswered:
     """Bring a blob's bytes into its part file. `check` is called before each piece, and may raise to end it."""
-    arriving = _Arriving(blob)
-    request = blob.request
+    request, part = blob.request, blob.part
     try:
         with http.stream("GET", request.url, headers=dict(request.headers), extensions=extensions) as response:
             status, headers = response.status_code, _lower(response.headers)
-            if not arriving.begin(status, headers):
-                if response.is_stream_consumed:
-                    return Fetched(status, headers, response.content[:ERROR_BYTES_MAX])
-                piece = next(response.iter_raw(ERROR_BYTES_MAX), b"")
-                return Fetched(status, headers, beginning(headers, piece))
-            with arriving.opened():
-                for chunk in response.iter_raw():
+            size = blob.offset_of(status, headers)
+            if size is None:
+                return SourceAnswer(request, status, headers, beginning(response))
+            if not size:
+                blob.on_begin(headers)
+            with part.open("r+b" if part.exists() else "xb") as file:
+                file.truncate(size)
+                file.seek(size)
+                for piece in response.iter_raw():
                     check()
-                    if not arriving.add(chunk):
+                    size += file.write(piece)
+                    blob.on_bytes(len(piece))
+                    if blob.size_max is not None and size > blob.size_max:
                         break
-            return Fetched(status, headers, b"", arriving.size, arriving.received, is_blob=True)
+            return Fetched(status, headers, size)
     except httpx.InvalidURL:
         raise ProofError("A blob's link is not an address that can be asked.") from None
     except httpx.RequestError as error:
-        return _unanswered(error, arriving.received)
+        return _unanswered(error)
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _unanswered(error: httpx.RequestError, received: int = 0) -> Unanswered:
+def _unanswered(error: httpx.RequestError) -> Unanswered:
     if (flaw := certificate_flaw(str(error))) is not None:
-        return Unanswered(flaw.told, hopeless=True, received=received, remedy=flaw.remedy)
-    hopeless = isinstance(error, httpx.UnsupportedProtocol)
-    wants_proxy_sign_in = isinstance(error, httpx.ProxyError) and str(error).startswith("407")
+        reason, remedy = flaw
+        return Unanswered(reason, hopeless=True, remedy=remedy)
     reason = shown(str(error)) or type(error).__name__
-    return Unanswered(reason, hopeless, received, wants_proxy_sign_in=wants_proxy_sign_in)
-
-
-class _Arriving:
-    """A blob as it arrives, behind the bytes that are there already."""
-
-    def __init__(self, blob: BlobRequest) -> None:
-        self._blob = blob
-        self.size = 0  # of the part file
-        self.received = 0
-
-    def begin(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Take the head of an answer; returns whether the blob follows, and not what the source says instead."""
-        at = self._blob.offset_of(status, headers)
-        if at is None:
-            return False
-        self._blob.on_begin(at, headers)
-        self.size = at
-        return True
-
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Open the part file for `add`, cut off where the answer begins."""
-        part = self._blob.part
-        with part.open("r+b" if part.exists() else "xb") as self._file:
-            self._file.truncate(self.size)
-            self._file.seek(self.size)
-            yield
-
-    def add(self, chunk: bytes) -> bool:
-        """Write some more; returns whether any more is wanted."""
-        self._file.write(chunk)
-        self.size += len(chunk)
-        self.received += len(chunk)
-        self._blob.on_bytes(len(chunk))
-        return self._blob.size_max is None or self.size <= self._blob.size_max
+    if isinstance(error, httpx.ProxyError) and reason.startswith("407"):
+        return Unanswered(reason, remedy=PROXY_SIGN_IN)
+    return Unanswered(reason, hopeless=isinstance(error, httpx.UnsupportedProtocol))

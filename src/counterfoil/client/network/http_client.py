@@ -1,6 +1,8 @@
 """httpx clients that keep no cookies, follow no redirects, and log no signed queries.
 
 httpx keeps cookies by itself, and logs every URL at level INFO, signed queries included; both are switched off here.
+Calls to this machine never go through a proxy. Plain http is allowed there because nobody on the way could read a
+token; a proxy could, and HTTP_PROXY alone makes httpx send it what is meant for 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -8,13 +10,14 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 
 import httpx
 
 from counterfoil.client.network.answer_bodies import ACCEPTED
-from counterfoil.client.network.proxies import AsyncProxied, Proxied, no_proxy_said, proxy_mounts
 from counterfoil.client.protocol.addresses import QUERY, without_query
 from counterfoil.errors import UsageError
 
@@ -40,29 +43,41 @@ def system_trust() -> ssl.SSLContext:
         ) from None
 
 
-def open_client(*, verify: ssl.SSLContext | bool = True, transport: httpx.BaseTransport | None = None) -> httpx.Client:
+def open_client(
+    *, verify: ssl.SSLContext | bool = True, transport: httpx.BaseTransport | None = None, proxied: bool = True
+) -> httpx.Client:
     """Return an httpx client that keeps no cookies, follows no redirects and logs no queries.
 
-    It goes through the proxies that the environment names, but never to this machine.
+    It goes through the proxies that the environment names, unless `proxied` is false: that is for this machine. Raises
+    UsageError for proxies that cannot be used.
     """
-    settings = _settings(verify, transport)
-    mounts = proxy_mounts(Proxied, settings["verify"]) if transport is None else None
-    with no_proxy_said():
-        client = httpx.Client(transport=transport, mounts=mounts, **settings)
+    with _proxy_errors():
+        client = httpx.Client(transport=transport, trust_env=proxied, **_settings(verify, transport))
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # httpx copies the cookies, not their policy
     return client
 
 
 def open_async_client(
-    *, verify: ssl.SSLContext | bool = True, transport: httpx.AsyncBaseTransport | None = None
+    *, verify: ssl.SSLContext | bool = True, transport: httpx.AsyncBaseTransport | None = None, proxied: bool = True
 ) -> httpx.AsyncClient:
     """Return the same for asyncio."""
-    settings = _settings(verify, transport)
-    mounts = proxy_mounts(AsyncProxied, settings["verify"]) if transport is None else None
-    with no_proxy_said():
-        client = httpx.AsyncClient(transport=transport, mounts=mounts, **settings)
+    with _proxy_errors():
+        client = httpx.AsyncClient(transport=transport, trust_env=proxied, **_settings(verify, transport))
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return client
+
+
+@contextmanager
+def _proxy_errors() -> Iterator[None]:
+    """Raise UsageError where httpx cannot use the proxies of the environment."""
+    try:
+        yield
+    except (ValueError, httpx.InvalidURL, ImportError):  # ImportError: a kind of proxy that needs a library
+        raise UsageError(
+            "The proxies that the environment names cannot be used.",
+            remedy="Write HTTP_PROXY, HTTPS_PROXY and ALL_PROXY as http://HOST:PORT, and NO_PROXY as "
+            "host,host:port,.domain; or unset them.",
+        ) from None
 
 
 def _settings(verify: ssl.SSLContext | bool, transport: object) -> dict[str, Any]:

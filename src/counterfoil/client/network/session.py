@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
@@ -20,7 +21,8 @@ import httpx
 
 from counterfoil.client.network.bearer_tokens import BearerTokens
 from counterfoil.client.network.http_calls import BlobRequest, fetch, send
-from counterfoil.client.protocol.addresses import Base
+from counterfoil.client.network.http_client import open_client
+from counterfoil.client.protocol.addresses import Base, Origin
 from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered
 from counterfoil.client.protocol.retries import Patience
 
@@ -79,22 +81,24 @@ def _end(made: socket.socket) -> None:
 
 
 class Session:
-    """What one operation of a blocking client runs on. `storage` fetches blobs, and never sends a token.
+    """What one operation of a blocking client runs on. `direct` is for this machine, `proxied` for all others.
 
     `side_by_side` runs in several threads, which share the session; it is not for several operations at a time.
     """
 
+    _always_on_a_processor = False
+
     def __init__(
         self,
-        source: httpx.Client,
-        storage: httpx.Client,
+        direct: httpx.Client,
+        proxied: httpx.Client,
         tokens: BearerTokens | None = None,
         patience: Patience | None = None,
         limits: Limits | None = None,
         sockets: OpenSockets | None = None,
     ) -> None:
-        self._source = source
-        self._storage = storage
+        self._direct = direct
+        self._proxied = proxied
         self._tokens = tokens
         self.patience = patience or Patience()
         self._limits = limits or Limits()
@@ -114,15 +118,15 @@ class Session:
     def send(self, request: Request, base: Base, token: str = "") -> SourceAnswer | Unanswered:
         """Make one call to `base` and return its whole answer; raises ProofError, and sends nothing, to elsewhere."""
         self.check()
-        return send(self._source, request, base, token, self._extensions())
+        return send(self._way_to(request.url), request, base, token, self._extensions())
 
-    def fetch(self, blob: BlobRequest) -> Fetched | Unanswered:
+    def fetch(self, blob: BlobRequest) -> Fetched | SourceAnswer | Unanswered:
         """Bring a blob's bytes into its part file, as soon as another download may run."""
         while not self._limits.downloads.acquire(timeout=_LOOK_S):
             self.check()
         try:
             self.check()
-            return fetch(self._storage, blob, self._extensions(), self.check)
+            return fetch(self._way_to(blob.request.url), blob, self._extensions(), self.check)
         finally:
             self._limits.downloads.release()
 
@@ -144,11 +148,8 @@ class Session:
     def work(self, work: Callable[[], Result]) -> Result:
         """Run work that needs a processor; at most as many pieces run at once as there are processors."""
         self.check()
-        if self._group is None:  # nothing runs beside it
+        if self._group is None and not self._always_on_a_processor:  # nothing runs beside it
             return work()
-        return self._on_a_processor(work)
-
-    def _on_a_processor(self, work: Callable[[], Result]) -> Result:
         return self._limits.heavy.submit(work).result()
 
     def side_by_side(self, tasks: Iterable[Callable[[], None]]) -> None:
@@ -175,6 +176,12 @@ class Session:
             pool.shutdown(wait=True, cancel_futures=True)
             self._group = None
 
+    def _way_to(self, url: str) -> httpx.Client:
+        try:
+            return self._direct if Origin.of(str(httpx.URL(url))).is_loopback else self._proxied
+        except (ValueError, httpx.InvalidURL):  # which is refused before anything is sent
+            return self._proxied
+
     def _cut(self) -> None:
         self._sockets.cut()
 
@@ -182,6 +189,22 @@ class Session:
         """Return what httpx is to pass on with a call."""
         is_stopped = self._group.is_set if self._group is not None else _never
         return {"trace": lambda event, info: self._sockets.traced(is_stopped, event, info)}
+
+
+@contextmanager
+def open_session(
+    tokens: BearerTokens | None = None,
+    patience: Patience | None = None,
+    *,
+    verify: ssl.SSLContext | bool = True,
+    transport: httpx.BaseTransport | None = None,
+) -> Iterator[Session]:
+    """Give a session for a few calls, with connections of its own."""
+    with (
+        open_client(verify=verify, transport=transport, proxied=False) as direct,
+        open_client(verify=verify, transport=transport) as proxied,
+    ):
+        yield Session(direct, proxied, tokens, patience)
 
 
 def _never() -> bool:

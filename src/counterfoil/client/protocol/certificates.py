@@ -7,7 +7,6 @@ makes any certificate look expired, and a proxy that inspects https signs for ev
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 _MARK: Final = "CERTIFICATE_VERIFY_FAILED"
@@ -18,31 +17,23 @@ _UNTRUSTED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """What is wrong, and what to do."""
-
-    told: str
-    remedy: str
-
-
-def certificate_flaw(error: str) -> Flaw | None:
-    """Return what is wrong with a certificate, from the text of an error; None if the error is about something else."""
+def certificate_flaw(error: str) -> tuple[str, str] | None:
+    """Return what is wrong with a certificate, from the text of an error, and what to do; None for another error."""
     if _MARK not in error:
         return None
     if "certificate has expired" in error:
-        return Flaw(
+        return (
             "its certificate has expired",
             "Its operator has to renew it. If that was done, this machine's clock is ahead: set it.",
         )
     if "certificate is not yet valid" in error:
-        return Flaw(
+        return (
             "its certificate is not valid yet",
             "Most often this machine's clock is behind: set it. If it is right, its operator has to replace it.",
         )
     if (name := _OTHER_NAME.search(error)) is not None:
-        return Flaw(
+        return (
             f"its certificate is for other names, and not for {name[1]}",
             "Use a name from the certificate as the address. If the address is right, something else answers.",
         )
-    return Flaw("its certificate is not trusted here", _UNTRUSTED)
+    return "its certificate is not trusted here", _UNTRUSTED

@@ -18,7 +18,11 @@ RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
 _TRY_LATER: Final = frozenset({408, 429, 502, 503, 504})
 _XML_CODE: Final = re.compile(r"<Code>([^<]*)</Code>")
 _XML_MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
-_MFA_CODE: Final = "900421"
+MFA_CODE: Final = "900421"
+NO_MFA: Final = (
+    "Code 900421: a person's token must come from a sign-in with multi-factor authentication. Sign in again with it, "
+    "or use an application's own token (client_id and client_secret_env), which needs none."
+)
 _REMEDIES: Final = {
     400: "The source rejects the request; repeating it unchanged does not help.",
     401: "The token is missing, expired or for another audience: get a new one and try again.",
@@ -32,9 +36,9 @@ def refused(answer: SourceAnswer) -> RefusedError:
     """Return the error for an answer that is not a success."""
     code, message = read_error(answer.body)
     where = f"{answer.request.method} {without_query(answer.request.url)}"
-    said = ": ".join(part for part in (shown(code), shown(message)) if part)
+    why = ": ".join(part for part in (shown(code), shown(message)) if part)
     ids = shown(answer.request_ids)
-    text = f"{where} was refused with {answer.status}" + (f", {said}" if said else "") + (f" ({ids})" if ids else "")
+    text = f"{where} was refused with {answer.status}" + (f", {why}" if why else "") + (f" ({ids})" if ids else "")
     error = RefusedError(
         text + ".", status=answer.status, code=code, request_ids=ids, remedy=_remedy(answer.status, code)
     )
@@ -44,8 +48,8 @@ def refused(answer: SourceAnswer) -> RefusedError:
 
 
 def _remedy(status: int, code: str) -> str:
-    if code == _MFA_CODE:
-        return "Code 900421: the user signed in without multi-factor authentication; sign in again with it."
+    if code == MFA_CODE:
+        return NO_MFA
     if status in RETRIED:
         return "Trying again later is safe."
     return _REMEDIES.get(status, "Trying again is safe, but unlikely to help.")

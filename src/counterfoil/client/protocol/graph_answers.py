@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Final
 
 from counterfoil.client.protocol.addresses import Base, check_blob_url, shown
@@ -25,22 +24,15 @@ from counterfoil.client.protocol.messages import (
     is_whole_text,
     whole_number,
 )
-from counterfoil.client.protocol.promised_totals import ChangedError, GarbledError, Promise, read_totals
-from counterfoil.errors import OperationFailedError, ProofError, UsageError
+from counterfoil.client.protocol.promised_totals import ChangedError, GarbledError, Promise, garbled, read_totals
+from counterfoil.errors import OperationFailedError, ProofError
 from counterfoil.wire import graph as wire
-from counterfoil.wire.graph import BILLING, NO_DATA_CODE, VERSIONS, ExportRequest
+from counterfoil.wire.graph import BILLING, NO_DATA_CODE, ExportRequest
 
 BLOBS_MAX: Final = 100_000
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SUCCEEDED: Final = frozenset({"succeeded", "completed"})
 _UNDER_WAY: Final = frozenset({"notstarted", "running"})
-
-
-class ExportStatus(Enum):
-    """Whether an export is finished; a failed one raises OperationFailedError."""
-
-    UNDER_WAY = "under way"
-    SUCCEEDED = "succeeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +66,16 @@ class SourceManifest:
 
 @dataclass(frozen=True, slots=True)
 class SourceOperation:
-    """An operation: its status, and once it succeeded its manifest, or the URL of that."""
+    """An operation: once it succeeded, it has its manifest, or the URL of that; one that failed is an error."""
 
-    status: ExportStatus
     id: str
     manifest: SourceManifest | None = None
     manifest_url: str = ""
 
-
-def root_of(base: Base, version: str) -> str:
-    """Return the base URL with the version; raises UsageError."""
-    if version not in VERSIONS:
-        raise UsageError(f"{version!r} is not a version of Graph.", remedy=f"There are {' and '.join(VERSIONS)}.")
-    return base.join(version)
+    @property
+    def succeeded(self) -> bool:
+        """Whether it is over."""
+        return bool(self.manifest or self.manifest_url)
 
 
 def submit_request(root: str, ask: ExportRequest, *, client_request_id: str, idempotency_key: str) -> Request:
@@ -122,8 +111,8 @@ def read_location(base: Base, answer: SourceAnswer) -> str:
     location = answer.headers.get("location", "")
     if not location:
         if answer.is_for_people:
-            told = f"The export was answered with {answer.status} and a page for people ({answer.request_ids})."
-            raise ProofError(told, remedy=NOT_THE_SOURCE)
+            text = f"The export was answered with {answer.status} and a page for people ({answer.request_ids})."
+            raise ProofError(text, remedy=NOT_THE_SOURCE)
         raise ProofError(
             f"The export was accepted without a Location, so its operation cannot be found ({answer.request_ids}).",
             remedy="Trying again is safe; if it stays so, the source does not speak this API.",
@@ -139,19 +128,19 @@ def read_operation(base: Base, root: str, answer: SourceAnswer) -> SourceOperati
     if status == "failed":
         raise _failure(body, operation_id, answer)
     if status in _UNDER_WAY:
-        return SourceOperation(ExportStatus.UNDER_WAY, operation_id)
+        return SourceOperation(operation_id)
     if status not in _SUCCEEDED:
         raise ProofError(f"The operation has the unknown status {shown(status)!r} ({answer.request_ids}).")
     place = body.get("resourceLocation")
     if isinstance(place, dict) and "blobs" in place:
-        return SourceOperation(ExportStatus.SUCCEEDED, operation_id, manifest=_read_manifest(place, answer))
+        return SourceOperation(operation_id, manifest=_read_manifest(place, answer))
     if isinstance(place, dict) and _text(place.get("id")):
         url = f"{root}/{BILLING}/manifests/{_path_part(_text(place['id']))}"
-        return SourceOperation(ExportStatus.SUCCEEDED, operation_id, manifest_url=url)
+        return SourceOperation(operation_id, manifest_url=url)
     link = _text(place) or _text(body.get("resourceLocation@odata.navigationLink"))
     if not link:
         raise ProofError(f"The export succeeded, and its operation names no manifest ({answer.request_ids}).")
-    return SourceOperation(ExportStatus.SUCCEEDED, operation_id, manifest_url=base.own(link, "The manifest's address"))
+    return SourceOperation(operation_id, manifest_url=base.own(link, "The manifest's address"))
 
 
 def read_manifest(answer: SourceAnswer) -> SourceManifest:
@@ -173,13 +162,7 @@ def read_object(answer: SourceAnswer, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        if answer.is_for_people:
-            told = f"What should be the {what} is a page for people ({answer.request_ids})."
-            raise GarbledError(told, remedy=NOT_THE_SOURCE)
-        raise GarbledError(
-            f"What should be the {what} is not a JSON object ({answer.request_ids}).",
-            remedy="Trying again is safe; if it stays so, the source does not speak this API.",
-        )
+        raise garbled(answer, f"the {what}", " a JSON object")
     return body
 
 
@@ -197,9 +180,9 @@ def _failure(body: Mapping[str, Any], operation_id: str, answer: SourceAnswer) -
     error = body.get("error")
     error = error if isinstance(error, dict) else {}
     code, message = (shown(text) if isinstance(text := error.get(name), str) else "" for name in ("code", "message"))
-    said = ": ".join(part for part in (code, message) if part) or "no reason given"
+    reason = ": ".join(part for part in (code, message) if part) or "no reason given"
     failure = OperationFailedError(
-        f"The export ran and failed with {said} (operation {shown(operation_id)}, {answer.request_ids}).", code=code
+        f"The export ran and failed with {reason} (operation {shown(operation_id)}, {answer.request_ids}).", code=code
     )
     failure.remedy = (
         "The source has no line items for this: check the invoice, or period and currency, or wait until it has."
@@ -214,8 +197,8 @@ def _read_manifest(body: Mapping[str, Any], answer: SourceAnswer) -> SourceManif
     if not isinstance(listed, list) or len(listed) > BLOBS_MAX:
         raise GarbledError(f"The manifest has no list of blobs that can be right ({answer.request_ids}).")
     blobs = tuple(_read_blob(each) for each in listed)
-    count = body.get("blobCount")
-    if count is not None and _count(count, "blobCount") != len(blobs):
+    count = _count(body, "blobCount")
+    if count is not None and count != len(blobs):
         raise GarbledError(f"The manifest lists {len(blobs)} blobs and says that there are {count}.")
     seen: set[str] = set()
     for blob in blobs:
@@ -223,7 +206,7 @@ def _read_manifest(body: Mapping[str, Any], answer: SourceAnswer) -> SourceManif
             raise GarbledError(f"The manifest lists the blob {blob.name} twice, as names of files go.")
         seen.add(stem_of(blob.name))
     totals, currency = read_totals(body.get(wire.TOTALS))
-    line_items = _optional_count(body, wire.LINE_ITEM_COUNT)
+    line_items = _count(body, wire.LINE_ITEM_COUNT)
     by_blob = [blob.line_items for blob in blobs if blob.line_items is not None]
     if line_items is not None and len(by_blob) == len(blobs) and sum(by_blob) != line_items:
         raise GarbledError(f"The manifest says {line_items} line items, and {sum(by_blob)} over its blobs.")
@@ -255,18 +238,16 @@ def _read_blob(listed: object) -> SourceBlob:
         raise ProofError(f"The manifest gives {name} a SHA-256 that is not one.")
     return SourceBlob(
         name,
-        line_items=_optional_count(listed, wire.LINE_ITEM_COUNT),
-        size_bytes=_optional_count(listed, wire.SIZE_BYTES),
+        line_items=_count(listed, wire.LINE_ITEM_COUNT),
+        size_bytes=_count(listed, wire.SIZE_BYTES),
         sha256=None if sha256 is None else sha256.lower(),
     )
 
 
-def _optional_count(body: Mapping[str, Any], name: str) -> int | None:
+def _count(body: Mapping[str, Any], name: str) -> int | None:
     value = body.get(name)
-    return None if value is None else _count(value, name)
-
-
-def _count(value: object, name: str) -> int:
+    if value is None:
+        return None
     count = whole_number(value) if isinstance(value, str) else value
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 10**DIGITS_MAX:
         raise ProofError(f"The manifest's {name} is {shown(str(value))!r}, and not a count.")

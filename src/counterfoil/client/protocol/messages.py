@@ -48,31 +48,20 @@ class SourceAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """A call that got no whole answer, and why.
-
-    `hopeless`: repeating the call cannot help. `remedy`: what would. `received`: how many bytes came before it broke.
-    """
+    """A call that got no whole answer, and why. `hopeless`: repeating the call cannot help. `remedy`: what would."""
 
     reason: str
     hopeless: bool = False
-    received: int = 0
     remedy: str = "Trying again is safe."
-    wants_proxy_sign_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a blob's address answered: the blob, which is then in its part file, or something else.
-
-    `body`: the beginning of an answer that is not the blob. `size`: of the part file. `received`: bytes of this call.
-    """
+    """An answer that gave bytes of a blob, which are in its part file now. `size`: of that file."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes = b""
-    size: int = 0
-    received: int = 0
-    is_blob: bool = False
+    size: int
 
 
 def request_ids(request: Request, headers: Mapping[str, str] | None = None) -> str:

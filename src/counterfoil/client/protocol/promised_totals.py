@@ -12,7 +12,7 @@ from typing import Final
 
 from counterfoil import numbers
 from counterfoil.client.protocol.addresses import shown
-from counterfoil.client.protocol.messages import is_whole_text
+from counterfoil.client.protocol.messages import NOT_THE_SOURCE, SourceAnswer, is_whole_text
 from counterfoil.errors import ProofError
 from counterfoil.line_items.totals import Totals
 
@@ -26,6 +26,14 @@ class GarbledError(ProofError):
 
 class ChangedError(ProofError):
     """The source has other data than when the pull began; the pull can start over."""
+
+
+def garbled(answer: SourceAnswer, what: str, why: str) -> GarbledError:
+    """Return the error for an answer that is not `what` it should be, and why."""
+    remedy = "Trying again is safe; if it stays so, the source does not speak this API."
+    if answer.is_for_people:
+        why, remedy = " but a page for people", NOT_THE_SOURCE
+    return GarbledError(f"What should be {what} is not{why} ({answer.request_ids}).", remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +53,8 @@ class Promise:
         if self.totals is None:
             return
         if arrived.line_items and list(arrived.totals) != [self.currency or ""]:
-            said = ", ".join(sorted(shown(code) for code in arrived.totals))
-            raise ProofError(f"Amounts arrived in {said}, and were promised in {shown(self.currency or '')}.")
+            found = ", ".join(sorted(shown(code) for code in arrived.totals))
+            raise ProofError(f"Amounts arrived in {found}, and were promised in {shown(self.currency or '')}.")
         sums = arrived.totals.get(self.currency or "", {})
         for column, text in self.totals.items():
             value = sums.get(column)

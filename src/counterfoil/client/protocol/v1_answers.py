@@ -16,11 +16,11 @@ from urllib.parse import urlencode
 import msgspec
 
 from counterfoil.client.protocol.addresses import Base, shown
-from counterfoil.client.protocol.messages import NOT_THE_SOURCE, Request, SourceAnswer, whole_number
-from counterfoil.client.protocol.promised_totals import GarbledError, Promise, read_totals
+from counterfoil.client.protocol.messages import Request, SourceAnswer, whole_number
+from counterfoil.client.protocol.promised_totals import Promise, garbled, read_totals
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.limits import PAGE_LINE_ITEMS_MAX
-from counterfoil.model import AttributeSet, Kind
+from counterfoil.model import AttributeSet
 from counterfoil.wire import v1
 from counterfoil.wire.graph import ExportRequest, Period
 from counterfoil.wire.tokens import CONTINUATION_HEADER
@@ -34,7 +34,6 @@ _LINK_HEADERS_MAX: Final = 20
 _NOT_BY_LINK: Final = frozenset(
     {"authorization", "cookie", "host", "content-length", "transfer-encoding", "connection", "proxy-authorization"}
 )
-_LINE_ITEM_TYPES: Final = {Kind.RECONCILIATION: "billinglineitems", Kind.USAGE: "usagelineitems"}
 _PERIODS: Final = {Period.CURRENT: "current", Period.LAST: "previous"}
 
 
@@ -105,7 +104,7 @@ def first_link(base: Base, ask: ExportRequest, page_size_items: int = PAGE_LINE_
     assert ask.period is not None
     query = {
         "provider": "onetime",
-        "invoicelineitemtype": _LINE_ITEM_TYPES[ask.kind],
+        "invoicelineitemtype": v1.LINE_ITEM_TYPES[ask.kind],
         "currencycode": ask.currency.lower(),
         "period": _PERIODS[ask.period],
         "size": str(page_size_items),
@@ -134,13 +133,7 @@ def read_page(base: Base, first: PageLink, answer: SourceAnswer) -> SourcePage:
     try:
         envelope = msgspec.json.decode(body, type=_Envelope)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        if answer.is_for_people:
-            told = f"What should be a page of line items is a page for people ({answer.request_ids})."
-            raise GarbledError(told, remedy=NOT_THE_SOURCE) from error
-        raise GarbledError(
-            f"What should be a page of line items is not ({shown(str(error))}; {answer.request_ids}).",
-            remedy="Trying again is safe; if it stays so, the source does not speak this API.",
-        ) from error
+        raise garbled(answer, "a page of line items", f": {shown(str(error))}") from error
     items = tuple(bytes(item) for item in envelope.items)
     return SourcePage(items, _following(base, first, envelope), _annotations(answer))
 

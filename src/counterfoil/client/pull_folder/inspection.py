@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from counterfoil.client.pull_folder import unfinished, walk_journal
-from counterfoil.client.pull_folder.verified import VerifiedBlob
+from counterfoil.client.pull_folder.verified_blobs import VerifiedBlob
 from counterfoil.client.receipt import VERSION
 from counterfoil.disk import documents
 

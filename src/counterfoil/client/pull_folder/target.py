@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from counterfoil.client.line_items.forms import DATA_SUFFIXES, Form
+from counterfoil.client.output_files.output_formats import DATA_SUFFIXES, Form
 from counterfoil.client.protocol.graph_answers import SourceBlob
-from counterfoil.client.pull_folder.unfinished import UnfinishedPull
+from counterfoil.client.pull_folder.unfinished import UnfinishedPull, part_size
 from counterfoil.client.receipt import (
     FILE_NAME,
     NamedFile,
@@ -50,10 +50,9 @@ class PullFolder:
     def __init__(self, path: Path, subject: Mapping[str, str]) -> None:
         self.path = path
         self.staging = path / STAGING
-        self._subject = dict(subject)
+        self.subject = dict(subject)
         self._former: tuple[str, ...] = ()
         self._made: list[Path] = []
-        self._partner = ""  # whose data an unfinished pull, or this one, has staged
         self._lock: FileLock | None = None
         self.receipt: Receipt | None = None  # of the former pull
         self.ticket: UnfinishedPull | None = None  # of an unfinished one
@@ -65,12 +64,11 @@ class PullFolder:
         self._lock_up()
         try:  # not before it is locked: another pull that is about to end would look like a stranger
             self._former = self._read_former()
-            self._check(self._former)
+            self._check()
             self.ticket = self._read_ticket()
         except BaseException:
             self.leave()
             raise
-        self._partner = self.ticket.partner if self.ticket else ""
 
     def _lock_up(self) -> None:
         for _ in range(_ENTERED_MAX):
@@ -88,18 +86,16 @@ class PullFolder:
 
     def _read_ticket(self) -> UnfinishedPull | None:
         ticket = UnfinishedPull.read(self.staging)
-        if ticket is not None and ticket.subject != self._subject:
+        if ticket is not None and ticket.subject != self.subject:
             raise UsageError(
-                f"{self.path} holds an unfinished pull of something else: {_said(ticket.subject)}.",
+                f"{self.path} holds an unfinished pull of something else: {_listed(ticket.subject)}.",
                 remedy=f"Finish that one, or remove {self.staging}, or name another folder.",
                 parameter="to",
             )
         return ticket
 
-    def _check(self, former: tuple[str, ...]) -> None:
+    def _check(self) -> None:
         """Refuse a folder that holds what no pull brought there."""
-        if not self.path.exists():
-            return
         entries = sorted(
             each.name
             for each in self.path.iterdir()
@@ -109,7 +105,7 @@ class PullFolder:
         strangers = [
             name
             for name in entries
-            if name not in (*former, FILE_NAME) and (not is_ours or name.endswith(DATA_SUFFIXES))
+            if name not in (*self._former, FILE_NAME) and (not is_ours or name.endswith(DATA_SUFFIXES))
         ]
         if strangers:
             raise UsageError(
@@ -123,18 +119,16 @@ class PullFolder:
         receipt = self.receipt
         if receipt is None or not etag or (receipt.etag, receipt.format) != (etag, form):
             return None
-        for file in receipt.files:
-            path = self.path / file.name
-            if not _is_there(path, file) or measured(path).sha256 != file.sha256:
-                return None
-        return receipt
+        return None if any(file.difference(self.path) for file in receipt.files) else receipt
 
-    def check_partner(self, partner: str) -> None:
-        """Raise UsageError if what is here is another partner's data, as far as that is known."""
-        if partner and self._partner and partner != self._partner:
+    def check_partner(self, partner: str, begun: str) -> None:
+        """Raise UsageError if what is here is another partner's data, as far as that is known.
+
+        `begun` is the partner of the pull that is under way.
+        """
+        if partner and begun and partner != begun:
             raise UsageError(
-                f"{self.path} holds an unfinished pull of data of the partner {self._partner}, and this is the data "
-                f"of {partner}.",
+                f"{self.path} holds an unfinished pull of data of the partner {begun}, and this is that of {partner}.",
                 remedy=f"Remove {self.staging} to start again, or name another folder.",
                 parameter="to",
             )
@@ -145,7 +139,6 @@ class PullFolder:
                 remedy="Name another folder.",
                 parameter="to",
             )
-        self._partner = self._partner or partner
 
     def find(self, file: ReceiptFile) -> Path | None:
         """Return where a verified file is: staged, or moved into place by a run that was killed then.
@@ -161,17 +154,14 @@ class PullFolder:
         return None
 
     def _find(self, file: ReceiptFile) -> Path | None:
-        for folder in (self.staging, self.path):
-            path = folder / file.name
-            if folder == self.path and (self.receipt is not None or file.name not in self._former):
-                return None
-            if _is_there(path, file):
-                return path
-        return None
+        if file.is_in(self.staging):
+            return self.staging / file.name
+        was_moved = self.receipt is None and file.name in self._former and file.is_in(self.path)
+        return self.path / file.name if was_moved else None
 
     def clear(self) -> None:
         """Delete what an unfinished pull left."""
-        self.ticket, self._partner = None, ""
+        self.ticket = None
         for each in self.staging.iterdir():
             if each.name != _LOCK:
                 shutil.rmtree(each) if each.is_dir() else each.unlink()
@@ -190,7 +180,7 @@ class PullFolder:
         note = UnfinishedReceipt(source=receipt.source, api=receipt.api, request=receipt.request, files=moved)
         self._write(note.encoded())
         self._replace_former(names)
-        if lost := [file.name for file in receipt.files if not _is_there(self.path / file.name, file)]:
+        if lost := [file.name for file in receipt.files if not file.is_in(self.path)]:
             raise ProofError(f"{lost[0]} did not arrive in {self.path}.", remedy="Trying again is safe.")
         self._write(receipt.encoded())
         self.clear()
@@ -204,7 +194,7 @@ class PullFolder:
         if lost := [file.name for file in receipt.files if self._find(file) is None]:
             raise ProofError(f"{lost[0]} is no longer as it was written.", remedy="Trying again is safe.")
         for name in (FILE_NAME, *self._former):
-            with _told_if_in_use(self.path / name), suppress(FileNotFoundError):
+            with _error_if_in_use(self.path / name), suppress(FileNotFoundError):
                 (self.path / name).replace(self.path / name)  # to itself: it fails where a program has the file open
 
     def _replace_former(self, names: Sequence[str]) -> None:
@@ -212,11 +202,11 @@ class PullFolder:
         for former in self._former:
             new = by_letters.get(former.lower(), "")
             if former != new and not (new and self._is_moved(former, new)):
-                with _told_if_in_use(self.path / former):
+                with _error_if_in_use(self.path / former):
                     (self.path / former).unlink(missing_ok=True)
         for name in names:
             if (self.staging / name).exists():
-                with _told_if_in_use(self.path / name):
+                with _error_if_in_use(self.path / name):
                     (self.staging / name).replace(self.path / name)
         sync_folder(self.path)
 
@@ -261,7 +251,7 @@ class PullFolder:
     def _write(self, data: bytes) -> None:
         fresh = self.staging / FILE_NAME
         write_durably(fresh, data)
-        with _told_if_in_use(self.path / FILE_NAME):
+        with _error_if_in_use(self.path / FILE_NAME):
             fresh.replace(self.path / FILE_NAME)
         sync_folder(self.path)
 
@@ -270,9 +260,9 @@ class PullFolder:
         found = read_receipt(self.path)
         if found is None:
             return ()
-        if (subject := identity(found.source, found.api, found.request)) != self._subject:
+        if (subject := identity(found.source, found.api, found.request)) != self.subject:
             raise UsageError(
-                f"{self.path} holds another pull: {_said(subject)}.", remedy="Name another folder.", parameter="to"
+                f"{self.path} holds another pull: {_listed(subject)}.", remedy="Name another folder.", parameter="to"
             )
         names = tuple(file.name for file in found.files)
         if not all(_SAFE_NAME.fullmatch(name) for name in names):  # it names what is to be deleted
@@ -306,12 +296,8 @@ def lock_pulls(path: Path, what: str) -> FileLock:
         ) from None
 
 
-def _is_there(path: Path, file: ReceiptFile) -> bool:
-    return path.is_file() and path.stat().st_size == file.size_bytes
-
-
 @contextmanager
-def _told_if_in_use(path: Path) -> Iterator[None]:
+def _error_if_in_use(path: Path) -> Iterator[None]:
     """Raise LockedError where a file cannot be replaced. Windows replaces none that a program has open."""
     try:
         yield
@@ -322,13 +308,13 @@ def _told_if_in_use(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _said(subject: Mapping[str, str]) -> str:
+def _listed(subject: Mapping[str, str]) -> str:
     return ", ".join(subject.values())
 
 
 def check_space(folder: Path, blobs: Sequence[SourceBlob], form: Form) -> None:
     """Raise FullDiskError if the blobs that are still to come will not fit; unknown sizes count as nothing."""
-    size = sum(max(0, (blob.size_bytes or 0) - _there(folder, blob)) for blob in blobs)
+    size = sum(max(0, (blob.size_bytes or 0) - part_size(folder / f"{blob.name}.part")) for blob in blobs)
     check_room(folder, int(size * (1 + _BESIDE[form])))
 
 
@@ -341,8 +327,3 @@ def check_room(folder: Path, needed: int) -> None:
             remedy="Trying again is safe: make room, or name another folder.",
             parameter="to",
         )
-
-
-def _there(folder: Path, blob: SourceBlob) -> int:
-    part = folder / f"{blob.name}.part"
-    return part.stat().st_size if part.exists() else 0

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from counterfoil.client.network.http_calls import BlobRequest
-from counterfoil.client.network.session import Session
-from counterfoil.client.protocol.addresses import Base, check_blob_url, redirected
-from counterfoil.client.protocol.error_answers import RETRIED, refused
-from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest, blob_url, check_same_data
-from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, retry_after_s, whole_number
-from counterfoil.client.pull_folder.verified import forget, remember, resume_point
-from counterfoil.client.transfer.source_calls import REDIRECTS, REDIRECTS_MAX, CallLog, given_up, no_answer
-from counterfoil.errors import CounterfoilError, LinkExpiredError, ProofError, RefusedError
+from counterfoil.client.protocol.addresses import check_blob_url, redirected
+from counterfoil.client.protocol.error_answers import RETRIED
+from counterfoil.client.protocol.graph_answers import SourceBlob, blob_url, check_same_data
+from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, whole_number
+from counterfoil.client.pull_folder.unfinished import forget, part_size, remember, resume_point
+from counterfoil.client.transfer.graph_exports import Export, Exporter
+from counterfoil.client.transfer.source_calls import REDIRECTS, REDIRECTS_MAX, Attempts, SourceCalls, until_right
+from counterfoil.errors import LinkExpiredError, ProofError, RefusedError
 
 _EXPIRED: Final = frozenset({401, 403, 404, 410, 412})
 _MISFIT: Final = frozenset({206, 412, 416})  # 206: at another offset, or else it is a blob
@@ -35,17 +35,17 @@ Result = TypeVar("Result")
 class Links:
     """The signed links of one export, renewed when they expire; threads may share it."""
 
-    def __init__(self, base: Base, manifest: SourceManifest, renew: Callable[[], SourceManifest]) -> None:
-        self._base = base
-        self._manifest = manifest
-        self._renew = renew
+    def __init__(self, exporter: Exporter, export: Export) -> None:
+        self._exporter = exporter
+        self._export = export
+        self._manifest = export.manifest
         self._edition = 0
         self._renewing = threading.Lock()
 
     def of(self, blob: SourceBlob) -> tuple[str, int]:
         """Return a blob's link, and the edition of the manifest it comes from."""
         edition = self._edition
-        return blob_url(self._base, self._manifest, blob), edition
+        return blob_url(self._exporter.base, self._manifest, blob), edition
 
     def renew(self, edition: int) -> None:
         """Ask for fresh links, unless another thread has done so since `edition`.
@@ -56,7 +56,7 @@ class Links:
             if edition != self._edition:
                 return
             try:
-                renewed = self._renew()
+                renewed = self._exporter.manifest_again(self._export)
             except RefusedError as error:
                 raise LinkExpiredError(
                     f"The signed links expired, and the source gives no new ones: {error.message}",
@@ -71,10 +71,8 @@ class Links:
 class BlobDownloads:
     """Downloads blobs under signed links. `on_bytes` is given the number of bytes of each piece that arrives."""
 
-    session: Session
-    base: Base
+    calls: SourceCalls
     links: Links
-    log: CallLog
     on_bytes: Callable[[int], None] = field(default=lambda _: None)
 
     def until_it_fits(self, blob: SourceBlob, part: Path, check: Callable[[], Result]) -> Result:
@@ -82,47 +80,40 @@ class BlobDownloads:
 
         `check` is heavy work that deletes a blob which does not fit. Raises its ProofError once that was often enough.
         """
-        mismatches = 0
-        while True:
-            self.fetch(blob, part)
-            try:
-                return self.session.work(check)
-            except ProofError:
-                mismatches += 1
-                wait_s = self.session.patience.wait_if_wrong_s(mismatches)
-                if wait_s is None:
-                    raise
-            self.session.wait(wait_s)
+        session = self.calls.session
+        return until_right(session, lambda: self.fetch(blob, part), lambda _: session.work(check), ProofError)
 
     def fetch(self, blob: SourceBlob, part: Path) -> None:
         """Download a whole blob to `part`; raises a SourceError. What is in it is for the caller to prove."""
-        attempts, renewed, longest = 0, False, -1
+        attempts = Attempts(self.calls.session, RETRIED | _MISFIT)
+        renewed, longest = False, -1
         while True:
-            attempts += 1
+            attempts.made += 1
             offset, etag = resume_point(part, blob)
             longest = max(longest, offset)
             if offset and offset == blob.size_bytes:
                 return
             link, edition = self.links.of(blob)
             request = self._request(link, offset, etag)
-            outcome = self._once(blob, request, part, offset)
-            if isinstance(outcome, Fetched) and (_is_whole(outcome) or _says_all_is_there(outcome, offset)):
-                return
+            answer = self._follow(blob, request, part, offset)
+            if isinstance(answer, Fetched):
+                if _is_whole(answer):
+                    return
+                answer = Unanswered("only a part of what was asked for")
             # More than ever was there: a source without ranges may send the same beginning for ever.
-            size = _size_of(part)
+            size = part_size(part)
             if size >= longest + _PROGRESS_BYTES:
-                attempts, renewed, longest = 1, False, size
-            failure, asked_s, again = self._judged(request, outcome)
-            if isinstance(outcome, Fetched) and outcome.status in _MISFIT and not outcome.is_blob:
-                forget(part)  # a rest that does not fit, or a blob that is another one now
-            if isinstance(outcome, Fetched) and outcome.status in _EXPIRED and not renewed:
-                renewed = True
-                self.links.renew(edition)
-                continue
-            wait_s = self.session.patience.wait_s(attempts, asked_s) if again else None
-            if wait_s is None:
-                raise given_up(failure, attempts, asked_s) if again else failure
-            self.session.wait(wait_s)
+                attempts.made, renewed, longest = 1, False, size
+            if isinstance(answer, SourceAnswer):
+                if _says_all_is_there(answer, offset):
+                    return
+                if answer.status in _MISFIT:
+                    forget(part)  # a rest that does not fit, or a blob that is another one now
+                if answer.status in _EXPIRED and not renewed:
+                    renewed = True
+                    self.links.renew(edition)
+                    continue
+            attempts.failed(request, answer)
 
     def _request(self, link: str, offset: int, etag: str) -> Request:
         # Identity: a proxy or server that compresses on the way would make size and hash mean something else.
@@ -132,51 +123,29 @@ class BlobDownloads:
             if etag:
                 headers["If-Match"] = etag
         request = Request("GET", link, headers)
-        self.log.note(request)
+        self.calls.log.note(request)
         return request
 
-    def _once(self, blob: SourceBlob, request: Request, part: Path, offset: int) -> Fetched | Unanswered:
+    def _follow(
+        self, blob: SourceBlob, request: Request, part: Path, offset: int
+    ) -> Fetched | SourceAnswer | Unanswered:
         for _ in range(REDIRECTS_MAX + 1):
-            outcome = self.session.fetch(
-                BlobRequest(request, part, offset, blob.size_bytes, self.on_bytes, partial(_remember_new, part))
+            answer = self.calls.session.fetch(
+                BlobRequest(request, part, offset, blob.size_bytes, self.on_bytes, partial(remember, part))
             )
-            if isinstance(outcome, Unanswered) or outcome.status not in REDIRECTS:
-                return outcome
+            if not isinstance(answer, SourceAnswer) or answer.status not in REDIRECTS:
+                return answer
             # Object stores answer with a link of their own.
-            location = redirected(request.url, outcome.headers.get("location", ""))
-            request = Request("GET", check_blob_url(self.base, location), request.headers)
+            location = redirected(request.url, answer.headers.get("location", ""))
+            request = Request("GET", check_blob_url(self.calls.base, location), request.headers)
         raise ProofError(f"The link of {blob.name} redirects in a circle.")
 
-    def _judged(self, request: Request, outcome: Fetched | Unanswered) -> tuple[CounterfoilError, float | None, bool]:
-        """Return the error for what is not the whole blob, how long is asked to wait, and whether to try again."""
-        if isinstance(outcome, Unanswered):
-            return no_answer(request, outcome), None, not outcome.hopeless
-        if outcome.is_blob:
-            return no_answer(request, Unanswered("only a part of what was asked for")), None, True
-        answer = SourceAnswer(request, outcome.status, outcome.headers, outcome.body)
-        again = outcome.status in RETRIED or outcome.status in _MISFIT
-        return refused(answer), retry_after_s(outcome.headers, self.session.patience.now()), again
 
-
-def _remember_new(part: Path, offset: int, headers: Mapping[str, str]) -> None:
-    if not offset:
-        remember(part, headers)
-
-
-def _size_of(part: Path) -> int:
-    try:
-        return part.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _is_whole(outcome: Fetched) -> bool:
+def _is_whole(fetched: Fetched) -> bool:
     """Whether a partial answer went to the end of the blob, as far as it says where that is."""
-    total = whole_number(outcome.headers.get("content-range", "").rpartition("/")[2])
-    if not outcome.is_blob:
-        return False
-    return outcome.status == 200 or total is None or total <= outcome.size
+    total = whole_number(fetched.headers.get("content-range", "").rpartition("/")[2])
+    return fetched.status == 200 or total is None or total <= fetched.size
 
 
-def _says_all_is_there(outcome: Fetched, offset: int) -> bool:
-    return outcome.status == 416 and outcome.headers.get("content-range", "").replace(" ", "") == f"bytes*/{offset}"
+def _says_all_is_there(answer: SourceAnswer, offset: int) -> bool:
+    return answer.status == 416 and answer.headers.get("content-range", "").replace(" ", "") == f"bytes*/{offset}"

@@ -9,9 +9,8 @@ from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import UsageError
 from counterfoil.limits import PAGE_LINE_ITEMS_MAX
+from counterfoil.wire.graph import VERSIONS
 
-WAIT_S_DEFAULT: Final = 3600.0
-PARALLEL_DEFAULT: Final = 4
 PARALLEL_MAX: Final = 64
 
 
@@ -21,12 +20,14 @@ class ClientSettings:
 
     base: Base
     version: str = "v1.0"
-    wait_s_max: float = WAIT_S_DEFAULT
-    parallel: int = PARALLEL_DEFAULT
+    wait_s_max: float = 3600.0
+    parallel: int = 4
     page_size_items: int = PAGE_LINE_ITEMS_MAX
     patience: Patience = field(default_factory=Patience)
 
     def __post_init__(self) -> None:
+        if self.version not in VERSIONS:
+            raise UsageError(f"Microsoft Graph has the versions {' and '.join(VERSIONS)}, and not {self.version!r}.")
         if not 1 <= self.page_size_items <= PAGE_LINE_ITEMS_MAX:
             raise UsageError(f"A page has 1 to {PAGE_LINE_ITEMS_MAX} line items, not {self.page_size_items}.")
         if not 1 <= self.parallel <= PARALLEL_MAX:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from counterfoil.client.protocol import graph_answers as graph
-from counterfoil.client.protocol.graph_answers import ExportStatus, SourceManifest, SourceOperation
+from counterfoil.client.protocol.graph_answers import SourceManifest, SourceOperation
 from counterfoil.client.protocol.messages import Request, SourceAnswer, retry_after_s
+from counterfoil.client.transfer.client_settings import ClientSettings
 from counterfoil.client.transfer.month_words import asked_now, still_means
 from counterfoil.client.transfer.source_calls import SourceCalls
 from counterfoil.errors import OperationTimeoutError, ProofError, RefusedError
@@ -37,11 +38,12 @@ class Export:
 class Exporter:
     """Submits exports and waits for them."""
 
-    def __init__(self, calls: SourceCalls, version: str, wait_s_max: float) -> None:
+    def __init__(self, calls: SourceCalls, settings: ClientSettings) -> None:
         self._calls = calls
+        self.base = calls.base
         self._session = calls.session
-        self._root = graph.root_of(calls.base, version)
-        self._wait_s_max = wait_s_max
+        self._root = calls.base.join(settings.version)
+        self._wait_s_max = settings.wait_s_max
 
     def export(
         self,
@@ -74,7 +76,7 @@ class Exporter:
     def manifest_again(self, export: Export) -> SourceManifest:
         """Ask the operation again: that renews the links of the same data."""
         operation, _ = self._operation(export.operation_url)
-        if operation.status is not ExportStatus.SUCCEEDED:
+        if not operation.succeeded:
             raise ProofError(f"The operation {export.operation} had succeeded, and is under way again.")
         return self._manifest_of(operation)
 
@@ -89,14 +91,14 @@ class Exporter:
         key = _new_id()
         return self._calls.read(
             lambda: graph.submit_request(self._root, asked, client_request_id=_new_id(), idempotency_key=key),
-            lambda answer: graph.read_location(self._calls.base, answer),
+            lambda answer: graph.read_location(self.base, answer),
         )
 
     def _ended(self, url: str, on_wait: Callable[[float], None]) -> SourceOperation:
         started_s = self._session.patience.monotonic()
         while True:
             operation, answer = self._operation(url)
-            if operation.status is ExportStatus.SUCCEEDED:
+            if operation.succeeded:
                 return operation
             so_far_s = self._session.patience.monotonic() - started_s
             wait_s = self._wait_s(answer, so_far_s)
@@ -106,7 +108,7 @@ class Exporter:
     def _operation(self, url: str) -> tuple[SourceOperation, SourceAnswer]:
         return self._calls.read(
             lambda: _get(url),
-            lambda answer: (graph.read_operation(self._calls.base, self._root, answer), answer),
+            lambda answer: (graph.read_operation(self.base, self._root, answer), answer),
         )
 
     def _manifest_of(self, operation: SourceOperation) -> SourceManifest:

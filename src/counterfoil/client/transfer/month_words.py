@@ -12,7 +12,6 @@ from typing import Final
 
 from counterfoil.client.network.session import Session
 from counterfoil.client.protocol.asking import as_of, business_now
-from counterfoil.client.protocol.promised_totals import ChangedError
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.periods import BillingPeriod
 from counterfoil.wire.graph import ExportRequest
@@ -33,12 +32,6 @@ def asked_now(ask: ExportRequest, session: Session) -> ExportRequest:
 def still_means(asked: ExportRequest, ask: ExportRequest, patience: Patience) -> bool:
     """Whether what was asked still means the month that was meant."""
     return as_of(ask, patience.now()).period is asked.period
-
-
-def check_means(asked: ExportRequest, ask: ExportRequest, patience: Patience) -> None:
-    """Raise ChangedError if what was asked no longer means the month that was meant."""
-    if not still_means(asked, ask, patience):
-        raise ChangedError("The month ended while its pages were asked for.")
 
 
 def _until_clear_s(now: datetime) -> float:

@@ -58,30 +58,27 @@ class ProgressReport:
         self, stage: str, *, blobs: int | None = None, size_bytes: int | None = None, line_items: int | None = None
     ) -> None:
         """Begin a stage, with as much of its size as is known."""
-        self._tell(replace(self._now, stage=stage, blobs=blobs, size_bytes=size_bytes, line_items=line_items))
+        with self._lock:
+            self._tell(replace(self._now, stage=stage, blobs=blobs, size_bytes=size_bytes, line_items=line_items))
 
     def received(self, size_bytes: int) -> None:
         """Count bytes of blobs."""
         with self._lock:
-            self._tell_locked(replace(self._now, bytes_done=self._now.bytes_done + size_bytes))
+            self._tell(replace(self._now, bytes_done=self._now.bytes_done + size_bytes))
 
     def advance(self, line_items: int) -> None:
         """Count line items that were read."""
         with self._lock:
             if self._watcher is not None:
                 self._watcher.advance(line_items)
-            self._tell_locked(replace(self._now, line_items_done=self._now.line_items_done + line_items))
+            self._tell(replace(self._now, line_items_done=self._now.line_items_done + line_items))
 
     def finished_blob(self) -> None:
         """Count a blob, or a page."""
         with self._lock:
-            self._tell_locked(replace(self._now, blobs_done=self._now.blobs_done + 1))
+            self._tell(replace(self._now, blobs_done=self._now.blobs_done + 1))
 
     def _tell(self, progress: Progress) -> None:
-        with self._lock:
-            self._tell_locked(progress)
-
-    def _tell_locked(self, progress: Progress) -> None:
         self._now = progress
         if callable(self._on_progress):
             self._on_progress(progress)

@@ -10,19 +10,19 @@ import errno
 from pathlib import Path
 from typing import Final
 
-from counterfoil.client.line_items.forms import Form
 from counterfoil.client.network.session import Session
+from counterfoil.client.output_files.output_formats import Form
 from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.promised_totals import ChangedError
 from counterfoil.client.protocol.v1_answers import first_link
 from counterfoil.client.pull_folder.target import PullFolder
 from counterfoil.client.pull_folder.unfinished import UnfinishedPull
-from counterfoil.client.receipt import Proof, Receipt, identity, request_facts
+from counterfoil.client.receipt import Receipt, identity, request_facts
 from counterfoil.client.transfer.client_settings import ClientSettings
 from counterfoil.client.transfer.export_pull import ExportPull
 from counterfoil.client.transfer.graph_exports import Exporter
 from counterfoil.client.transfer.progress import ProgressReport, Watcher
-from counterfoil.client.transfer.pull_results import PullResult
+from counterfoil.client.transfer.pull_task import PullTask
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.client.transfer.walk_pull import WalkPull
 from counterfoil.errors import (
@@ -55,9 +55,11 @@ def pull_to_folder(
         first_link(settings.base, ask, settings.page_size_items)  # refuses what v1 does not offer
     facts = request_facts(ask, api, settings.patience.now())
     folder = PullFolder(to, identity(str(settings.base), api.value, facts))
+    calls = SourceCalls(session, settings.base, CallLog())
+    task = PullTask(calls, settings, ask, facts, api, form, folder, ProgressReport(watcher))
     try:
         folder.enter()
-        receipt = _pulled(session, settings, ask, facts, folder, api, form, ProgressReport(watcher))
+        receipt = _pulled(task)
     except BaseException as error:  # noqa: BLE001 - it is raised again, and whatever it is, the lock goes
         if not folder.is_held:  # the folder's content is another pull's
             raise _explained(error, to) from error.__cause__
@@ -72,74 +74,34 @@ def pull_to_folder(
     return receipt
 
 
-def _pulled(
-    session: Session,
-    settings: ClientSettings,
-    ask: ExportRequest,
-    facts: dict[str, str],
-    folder: PullFolder,
-    api: Api,
-    form: Form,
-    progress: ProgressReport,
-) -> Receipt:
-    ticket = folder.ticket
+def _pulled(task: PullTask) -> Receipt:
+    """Pull, and start over where the source's data changed since the pull began; not for ever."""
+    folder, progress, ticket = task.folder, task.progress, task.folder.ticket
     if ticket is None:
         folder.clear()
-        ticket = UnfinishedPull(identity(str(settings.base), api.value, facts), timestamp(settings.patience.now()))
+        ticket = UnfinishedPull(folder.subject, timestamp(task.settings.patience.now()))
     else:
         progress.remark(f"Going on with the pull that began at {ticket.started_at}.")
-    calls = SourceCalls(session, settings.base, CallLog(ticket.request_ids))
-    pull: ExportPull | WalkPull
-    if api is Api.GRAPH:
-        exporter = Exporter(calls, settings.version, settings.wait_s_max)
-        pull = ExportPull(calls, exporter, ask, folder, form, progress)
-    else:
-        pull = WalkPull(calls, ask, folder, form, progress, settings.page_size_items)
-    result = _until_unchanged(pull, ticket, folder, progress)
-    if isinstance(result, Receipt):
-        progress.remark(f"eTag {result.etag} is held already, and verified: nothing is to be done.")
-        folder.clear()
-        return result.as_held()
-    receipt = Receipt(
-        source=str(settings.base),
-        api=api.value,
-        request=facts,
-        operation=result.operation,
-        etag=result.etag,
-        started_at=ticket.started_at,
-        finished_at=timestamp(settings.patience.now()),
-        format=form.value,
-        line_items=result.tally.line_items,
-        totals=result.tally.plain_totals(),
-        proof=Proof.TRANSPORT_CHECKED if result.unchecked else Proof.PROVEN,
-        checked=result.checked,
-        unchecked=result.unchecked,
-        blobs=result.blobs,
-        files=result.files,
-        request_ids=calls.log.ids,
-        inexact=result.inexact,
-        notes=tuple(progress.notes),
-        partner=result.partner,
-    )
-    folder.keep(receipt)
-    return receipt
-
-
-def _until_unchanged(
-    pull: ExportPull | WalkPull, ticket: UnfinishedPull, folder: PullFolder, progress: ProgressReport
-) -> PullResult | Receipt:
-    """Pull, and start over where the source's data changed since the pull began; not for ever."""
+        task.calls.log.remember(ticket.request_ids)
+    pull = ExportPull(task, Exporter(task.calls, task.settings)) if task.api is Api.GRAPH else WalkPull(task)
     anew = 0
     while True:
         try:
-            return pull.run(ticket)
+            receipt = pull.run(ticket)
+            break
         except ChangedError as error:
             folder.clear()
             anew += 1
             if anew > BEGUN_ANEW_MAX:
                 raise
             progress.note(f"{error.message} Starting over.")
-            ticket = UnfinishedPull(ticket.subject, ticket.started_at)
+            ticket = UnfinishedPull(folder.subject, ticket.started_at)
+    if receipt.already_held:
+        progress.remark(f"eTag {receipt.etag} is held already, and verified: nothing is to be done.")
+        folder.clear()
+    else:
+        folder.keep(receipt)
+    return receipt
 
 
 def _explained(error: BaseException, to: Path, *, kept: bool = False) -> BaseException:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final, TypeVar
 
 from counterfoil.client.network.session import Session
@@ -31,46 +30,41 @@ from counterfoil.errors import CounterfoilError, NoAnswerError, ProofError, Refu
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 REDIRECTS_MAX: Final = 3
 
+Got = TypeVar("Got")
 Read = TypeVar("Read")
 
 
 class CallLog:
     """The ids of every call, in order, each once, and the tenant of the token; threads may share it."""
 
-    def __init__(self, earlier: Iterable[str] = ()) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen: dict[str, None] = dict.fromkeys(earlier)
+        self._seen: dict[str, None] = {}
         self.tenant = ""  # of the token, if it names one
 
     def note(self, request: Request) -> None:
         """Keep the ids of a call."""
-        with self._lock:
-            self._seen.update(dict.fromkeys(own_ids(request)))
+        self.remember(own_ids(request))
 
-    def remember(self, earlier: Iterable[str]) -> None:
-        """Keep the ids of calls that an earlier run made."""
+    def remember(self, ids: Iterable[str]) -> None:
+        """Keep the ids of a call, or of those that an earlier run made."""
         with self._lock:
-            self._seen.update(dict.fromkeys(earlier))
+            self._seen.update(dict.fromkeys(ids))
 
     @property
     def ids(self) -> tuple[str, ...]:
         """All ids so far."""
-        return self.since(0)
-
-    def since(self, count: int) -> tuple[str, ...]:
-        """The ids but for the first `count`."""
         with self._lock:
-            return tuple(islice(self._seen, count, None))
+            return tuple(self._seen)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceCalls:
-    """Calls to the source at `base`, with a token unless `signs` is false. Nothing it sends leaves that origin."""
+    """Calls to the source at `base`, with the session's token, if it has one. Nothing it sends leaves that origin."""
 
     session: Session
     base: Base
     log: CallLog
-    signs: bool = True
 
     def call(self, request: Request) -> SourceAnswer:
         """Return the answer of a call that succeeded; raises NoAnswerError, RefusedError or ProofError.
@@ -79,48 +73,25 @@ class SourceCalls:
         """
         session = self.session
         self.log.note(request)
-        attempts = 0
-        token = session.token() if self.signs else ""
+        attempts = Attempts(session)
+        token = session.token()
         self.log.tenant = tenant_of(token) or self.log.tenant
-        refreshed = not self.signs
+        refreshed = False
         while True:
-            attempts += 1
+            attempts.made += 1
             answer = self._follow(request, token)
             if isinstance(answer, SourceAnswer) and 200 <= answer.status < 300:
                 return answer
-            failure, asked_s, again = self._judged(request, answer)
             if isinstance(answer, SourceAnswer) and answer.status == 401 and not refreshed:
                 refreshed = True
                 if fresh := session.token(refused=answer.headers.get("www-authenticate", "")):
                     token = fresh
                     continue
-            wait_s = session.patience.wait_s(attempts, asked_s) if again else None
-            if wait_s is None:
-                raise given_up(failure, attempts, asked_s) if again else failure
-            session.wait(wait_s)
+            attempts.failed(request, answer)
 
     def read(self, make: Callable[[], Request], reader: Callable[[SourceAnswer], Read]) -> Read:
         """Make a call and read its answer; one that cannot be read is asked for again, as a new call."""
-        unreadable = 0
-        while True:
-            answer = self.call(make())
-            try:
-                return reader(answer)
-            except GarbledError:
-                unreadable += 1
-                wait_s = self.session.patience.wait_if_wrong_s(unreadable)
-                if wait_s is None:
-                    raise
-            self.session.wait(wait_s)
-
-    def _judged(
-        self, request: Request, answer: SourceAnswer | Unanswered
-    ) -> tuple[CounterfoilError, float | None, bool]:
-        """Return the error for an answer, how long the source asks to wait, and whether to try again."""
-        if isinstance(answer, Unanswered):
-            return no_answer(request, answer), None, not answer.hopeless
-        asked_s = retry_after_s(answer.headers, self.session.patience.now())
-        return refused(answer), asked_s, answer.status in RETRIED
+        return until_right(self.session, lambda: self.call(make()), reader, GarbledError)
 
     def _follow(self, request: Request, token: str) -> SourceAnswer | Unanswered:
         url = request.url
@@ -144,16 +115,51 @@ class SourceCalls:
         raise ProofError(f"{without_query(request.url)} redirects in a circle ({request_ids(request)}).")
 
 
-def no_answer(request: Request, failed: Unanswered) -> NoAnswerError:
-    """Return the error for a call that got no whole answer."""
+@dataclass(slots=True)
+class Attempts:
+    """The attempts of one call, and the waits between them. `retried`: the statuses after which there is another."""
+
+    session: Session
+    retried: frozenset[int] = RETRIED
+    made: int = 0
+
+    def failed(self, request: Request, answer: SourceAnswer | Unanswered) -> None:
+        """Wait before the next attempt; raises the error for the answer where there is none."""
+        patience = self.session.patience
+        failure: CounterfoilError
+        if isinstance(answer, Unanswered):
+            failure, asked_s, again = _no_answer(request, answer), None, not answer.hopeless
+        else:
+            failure, again = refused(answer), answer.status in self.retried
+            asked_s = retry_after_s(answer.headers, patience.now())
+        if not again:
+            raise failure
+        wait_s = patience.wait_s(self.made, asked_s)
+        if wait_s is None:
+            asked = f" The source asks to wait {asked_s:.0f} s." if asked_s else ""
+            times = f"{self.made} attempt{'s' * (self.made != 1)}"
+            failure.message = f"{failure.message.rstrip('.')}, after {times}.{asked}"
+            raise failure
+        self.session.wait(wait_s)
+
+
+def until_right(session: Session, get: Callable[[], Got], read: Callable[[Got], Read], wrong: type[ProofError]) -> Read:
+    """Get something and read it, again while that finds it `wrong`; raises the error once that was often enough."""
+    times = 0
+    while True:
+        got = get()
+        try:
+            return read(got)
+        except wrong:
+            times += 1
+            wait_s = session.patience.wait_if_wrong_s(times)
+            if wait_s is None:
+                raise
+        session.wait(wait_s)
+
+
+def _no_answer(request: Request, failed: Unanswered) -> NoAnswerError:
     ids = request_ids(request)
     where = f"{request.method} {without_query(request.url)}"
-    told = f"{where} got no answer: {failed.reason}" + (f" ({ids})." if ids else ".")
-    return NoAnswerError(told, remedy=failed.remedy, hopeless=failed.hopeless)
-
-
-def given_up(failure: CounterfoilError, attempts: int, asked_s: float | None) -> CounterfoilError:
-    """Say in an error how often it was tried."""
-    asked = f" The source asks to wait {asked_s:.0f} s." if asked_s else ""
-    failure.message = f"{failure.message.rstrip('.')}, after {attempts} attempt{'s' * (attempts != 1)}.{asked}"
-    return failure
+    message = f"{where} got no answer: {failed.reason}" + (f" ({ids})." if ids else ".")
+    return NoAnswerError(message, remedy=failed.remedy, hopeless=failed.hopeless)

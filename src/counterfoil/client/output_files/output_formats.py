@@ -1,9 +1,8 @@
-"""The forms that are one file of all line items, written when everything is proven."""
+"""The output formats of a pull; those that are one file of all line items are written when everything is proven."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from counterfoil.client.output_files.csv_file import write_csv
+from counterfoil.client.output_files.headings import Note, quietly
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.errors import UsageError
 from counterfoil.model import Kind
@@ -31,15 +32,10 @@ class Form(StrEnum):
     CSV = "csv"
     XLSX = "xlsx"
 
-
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """Proven line items: columns of text, as `lake.text_schema` names them."""
-
-    kind: Kind
-    batches: Iterator[pa.RecordBatch]
-    line_items: int
-    note: Callable[[str], None]
+    @property
+    def is_parquet(self) -> bool:
+        """Whether each blob becomes a Parquet file, and is not kept as it came."""
+        return self is Form.PARQUET
 
 
 def check_rows(form: Form, line_items: int | None) -> None:
@@ -52,14 +48,16 @@ def check_rows(form: Form, line_items: int | None) -> None:
         )
 
 
-def write_form(form: Form, folder: Path, lines: Proven) -> ReceiptFile:
-    """Write the file of a form into a folder and return what the receipt says of it."""
-    path = folder / f"{lines.kind.value}.{form.value}"
+def write_form(
+    form: Form, folder: Path, kind: Kind, batches: Iterable[pa.RecordBatch], line_items: int, note: Note = quietly
+) -> ReceiptFile:
+    """Write so many line items as the file of a form into a folder; see `write_csv` and `write_workbook`."""
+    check_rows(form, line_items)  # before a million rows are written, not after
+    path = folder / f"{kind.value}.{form.value}"
     path.unlink(missing_ok=True)
-    # Imported when needed: most pulls need neither.
-    writers = {Form.CSV: ("csv_file", "write_csv"), Form.XLSX: ("workbook", "write_workbook")}
-    module, name = writers[form]
-    outputs = import_module(f"counterfoil.client.line_items.{module}")
-    check_rows(form, lines.line_items)  # before a million rows are written, not after
-    written: ReceiptFile = getattr(outputs, name)(path, lines.kind, lines.batches, lines.note)
+    if form is Form.CSV:
+        return write_csv(path, kind, batches, note)
+    # Imported when needed: most pulls need no workbook.
+    workbook = import_module("counterfoil.client.output_files.workbook")
+    written: ReceiptFile = workbook.write_workbook(path, kind, batches, note)
     return written

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from counterfoil.columns import EXTRA, Column, table_of
 from counterfoil.errors import DamagedError
-from counterfoil.lake import DIGEST, columns_of, lake_arrays, lake_schema, text_name
+from counterfoil.line_items.lake import DIGEST, columns_of, lake_arrays, lake_schema, text_name
 from counterfoil.model import Kind
 
 _READ_LINE_ITEMS: Final = 25_000

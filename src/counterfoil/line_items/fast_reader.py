@@ -1,4 +1,4 @@
-"""The quick reader of the plain install: lines of one shape are cut into columns by Arrow alone.
+"""The fast reader of the plain install: lines of one shape are cut into columns by Arrow alone.
 
 Sources write most line items with the same attributes in the same order, without white space. Such lines part at each
 `,"`, which a JSON string can hold only at its end, and so they are a table that Arrow's CSV reader cuts without making
@@ -55,7 +55,7 @@ class CutLines:
     columns: dict[str, pa.Array]
 
 
-class Cutter:
+class FastReader:
     """Cuts lines of one kind. What it learns of the shapes of lines it keeps for the next ones. Not thread-safe."""
 
     def __init__(self, table: LineItemTable) -> None:

@@ -20,9 +20,9 @@ import pyarrow as pa
 import xlsxwriter
 from xlsxwriter.exceptions import XlsxFileError
 
-from counterfoil.client.line_items.forms import Form, check_rows
-from counterfoil.client.line_items.headings import FileColumn, Note, OmittedValues, columns_of, quietly, texts_of
-from counterfoil.client.line_items.pull_files import receipt_of
+from counterfoil.client.output_files.headings import FileColumn, Note, OmittedValues, columns_of, quietly, texts_of
+from counterfoil.client.output_files.output_formats import Form, check_rows
+from counterfoil.client.output_files.pull_files import receipt_of
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.columns import Type, table_of
 from counterfoil.disk.hashing import HashedFile

@@ -5,23 +5,22 @@ A gzip file shows only at its very end whether it is whole, so a blob counts as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 import pyarrow as pa
 from isal import igzip
 
-from counterfoil.client.line_items.refusing import fail, read_all
+from counterfoil.client.protocol.addresses import shown
 from counterfoil.client.protocol.promised_totals import TRY_AGAIN
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.disk.hashing import HashedFile
 from counterfoil.errors import ProofError
-from counterfoil.lake import text_schema
-from counterfoil.lake_files import LakeWriter
 from counterfoil.line_items.blocks import BYTE_ORDER_MARK, DAMAGED_GZIP, Block, blocks, fill, gunzip
+from counterfoil.line_items.lake_files import LakeWriter
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind
@@ -51,7 +50,7 @@ def read_blocks(path: Path, name: str) -> Iterator[Block]:
         try:
             yield from blocks(read_into, head, size_bytes=_READ_BYTES)
         except Refused as refused:
-            fail(refused, f"The blob {name}, line {refused.line}")
+            _fail(refused, f"The blob {name}, line {refused.line}")
 
 
 def batches_of(path: Path, name: str, reader: LineReader, *, coded: bool = False) -> Iterator[pa.RecordBatch]:
@@ -60,6 +59,27 @@ def batches_of(path: Path, name: str, reader: LineReader, *, coded: bool = False
         batch = read_all(reader, block, f"The blob {name}", coded=coded)
         if batch.num_rows:
             yield batch
+
+
+def read_all(reader: LineReader, lines: Sequence[bytes] | Block, where: str, *, coded: bool = False) -> pa.RecordBatch:
+    """Return lines as columns of text, see `LineReader`; raises ProofError for the first bad one.
+
+    `where` names the blob or page in errors.
+    """
+
+    def refuse(line: int, refused: Refused) -> None:
+        _fail(refused, f"{where}, line item {line:,}")
+
+    if isinstance(lines, Block):
+        return reader.read_block(bytes(lines.data), refuse, first_line=lines.first_line, coded=coded)
+    return reader.read(lines, refuse, coded=coded)
+
+
+def _fail(refused: Refused, where: str) -> NoReturn:
+    """Raise the ProofError for what was refused at a place."""
+    attribute = f", {shown(refused.attribute)}" if refused.attribute else ""
+    value = f" ({shown(refused.value)!r})" if refused.value is not None else ""
+    raise ProofError(f"{where}{attribute}: {refused.reason}{value}.")
 
 
 def _gzip(file: HashedFile) -> Any:
@@ -76,6 +96,7 @@ class _OutputFile:
 
     def __init__(self, path: Path) -> None:
         self._file = HashedFile(path)
+        self.inexact: Mapping[str, int] = {}  # how many decimals of each number were rounded
 
     def close(self) -> None:
         """Let go of the file, finished or not; raises OSError if it cannot be written to its end."""
@@ -98,23 +119,12 @@ class LakeFile(_OutputFile):
 
     def __init__(self, path: Path, kind: Kind) -> None:
         super().__init__(path)
-        self._names = text_schema(kind).names
         self._writer = LakeWriter(pa.PythonFile(self._file, mode="w"), kind, digests=False)
-
-    @property
-    def line_items(self) -> int:
-        """How many line items were added."""
-        return self._writer.line_items
-
-    @property
-    def inexact(self) -> dict[str, int]:
-        """How many decimals of each number were rounded."""
-        return dict(self._writer.inexact)
+        self.inexact = self._writer.inexact
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Add some line items, as columns of text."""
-        absent = pa.nulls(batch.num_rows, pa.string())
-        self._writer.write([batch[name] if name in batch.schema.names else absent for name in self._names])
+        """Add some line items, as the columns of `lake.text_schema`."""
+        self._writer.write(batch.columns)
         if self._writer.waiting_line_items >= _ROW_GROUP_LINES:
             self._writer.end_row_group()
 
@@ -122,7 +132,7 @@ class LakeFile(_OutputFile):
         """Bring the file to the disk and return what the receipt says of it."""
         self._writer.finish()
         self._file.close()
-        return receipt_of(self._file, self.line_items)
+        return receipt_of(self._file, self._writer.line_items)
 
     def close(self) -> None:
         """Let go of the file, finished or not."""

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from counterfoil.columns import Type, table_of
 from counterfoil.generator import generate
-from counterfoil.lake import text_schema
 from counterfoil.line_items import line_reader
+from counterfoil.line_items.lake import text_schema
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.reference import read_lines
 from counterfoil.line_items.totals import Totals, summed_names

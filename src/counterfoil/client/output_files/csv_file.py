@@ -15,8 +15,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from counterfoil.client.line_items.headings import Note, OmittedValues, columns_of, quietly, texts_of
-from counterfoil.client.line_items.pull_files import receipt_of
+from counterfoil.client.output_files.headings import Note, OmittedValues, columns_of, quietly, texts_of
+from counterfoil.client.output_files.pull_files import receipt_of
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.columns import Type
 from counterfoil.disk.hashing import HashedFile

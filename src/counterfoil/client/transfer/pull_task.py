@@ -1,0 +1,119 @@
+"""One pull: what its steps need, and its end, when the totals are checked, the files written and the receipt made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from counterfoil.client.output_files.output_formats import Form, write_form
+from counterfoil.client.output_files.pull_files import batches_of
+from counterfoil.client.protocol.asking import Api
+from counterfoil.client.protocol.promised_totals import Promise
+from counterfoil.client.pull_folder.target import PullFolder
+from counterfoil.client.pull_folder.unfinished import UnfinishedPull
+from counterfoil.client.pull_folder.verified_blobs import VerifiedBlob
+from counterfoil.client.receipt import Proof, Receipt, ReceiptFile
+from counterfoil.client.transfer.client_settings import ClientSettings
+from counterfoil.client.transfer.progress import ProgressReport
+from counterfoil.client.transfer.source_calls import SourceCalls
+from counterfoil.columns import table_of
+from counterfoil.errors import ProofError
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.totals import Totals
+from counterfoil.periods import timestamp
+from counterfoil.wire.graph import ExportRequest
+
+
+@dataclass(frozen=True, slots=True)
+class PullTask:
+    """What is pulled, from where and to where. `facts` are those of the request, as the receipt has them."""
+
+    calls: SourceCalls
+    settings: ClientSettings
+    ask: ExportRequest
+    facts: Mapping[str, str]
+    api: Api
+    form: Form
+    folder: PullFolder
+    progress: ProgressReport
+
+    def held(self, etag: str, promise: Promise) -> Receipt | None:
+        """Return the former receipt where its data is that of the source: it says the same of it, and adds up."""
+        held = self.folder.held(etag, self.form.value)
+        if held is None or held.line_items != sum(each.line_items for each in held.files):
+            return None
+        try:
+            promise.check(Totals.of(held.line_items, held.totals))
+        except ProofError:
+            return None
+        return held.as_held()
+
+    def receipt(
+        self,
+        ticket: UnfinishedPull,
+        facts: Sequence[VerifiedBlob],
+        promise: Promise,
+        *,
+        etag: str,
+        checked: Sequence[str],
+        promised: Mapping[str, bool],
+        operation: str = "",
+        blobs: Sequence[ReceiptFile] = (),
+    ) -> Receipt:
+        """Compare what was pulled with the promise, write the files, and return the receipt; raises ProofError.
+
+        `checked` is what was checked whatever the source says, `promised` what it could say, and whether it does.
+        """
+        tally, inexact = tally_of(facts), Counter[str]()
+        promise.check(tally)
+        for each in facts:
+            inexact.update(each.inexact)
+        promised = {
+            **promised,
+            "the number of line items": promise.line_items is not None,
+            "the exact totals": promise.covers(table_of(self.ask.kind).totals),
+        }
+        unchecked = tuple(name for name, known in promised.items() if not known)
+        files = self._written(facts, tally.line_items)
+        return Receipt(
+            source=str(self.settings.base),
+            api=self.api.value,
+            request=self.facts,
+            partner=ticket.partner,
+            operation=operation,
+            etag=etag,
+            started_at=ticket.started_at,
+            finished_at=timestamp(self.settings.patience.now()),
+            format=self.form.value,
+            line_items=tally.line_items,
+            totals=tally.plain_totals(),
+            proof=Proof.TRANSPORT_CHECKED if unchecked else Proof.PROVEN,
+            checked=(*checked, *(name for name, known in promised.items() if known)),
+            unchecked=unchecked,
+            blobs=tuple(sorted(blobs, key=lambda blob: blob.name)),
+            files=tuple(sorted(files, key=lambda file: file.name)),
+            request_ids=self.calls.log.ids,
+            inexact=inexact,
+            notes=tuple(self.progress.notes),
+        )
+
+    def _written(self, facts: Sequence[VerifiedBlob], line_items: int) -> list[ReceiptFile]:
+        """Return the staged files; a form that is one file of everything is written now."""
+        if self.form not in (Form.CSV, Form.XLSX):
+            return [each.file for each in facts]
+        self.progress.expect("writing", line_items=line_items)
+        folder, kind = self.folder.staging, self.ask.kind
+        reader = LineReader(kind)
+        batches = (batch for each in facts for batch in batches_of(folder / each.file.name, each.file.name, reader))
+        write = partial(write_form, self.form, folder, kind, batches, line_items, self.progress.note)
+        return [self.calls.session.work(write)]
+
+
+def tally_of(facts: Sequence[VerifiedBlob]) -> Totals:
+    """Return the tally of all."""
+    tally = Totals()
+    for each in facts:
+        tally.merge(Totals.of(each.blob.line_items, each.totals))
+    return tally
