@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,7 +21,7 @@ from counterfoil.client.pull_folder.target import STAGING
 from counterfoil.errors import NoAnswerError, ProofError, RefusedError
 from counterfoil.line_items.lake import lake_schema
 from counterfoil.model import Kind
-from tests.client.hostile_source import TOKEN, Canned, HostileSource, usage_line, written
+from tests.client.hostile_source import TOKEN, Call, Canned, HostileSource, usage_line, written
 
 ASK = ask_billed(Kind.USAGE, "G016907411")
 PERIOD = ask_unbilled(Kind.USAGE, "current", "EUR", now=datetime(2026, 11, 21, tzinfo=UTC))
@@ -114,8 +115,16 @@ def test_a_task_that_is_cancelled_leaves_what_can_be_gone_on_with(
 
 
 def test_a_task_that_is_cancelled_amid_blobs_keeps_those_that_are_proven(
-    source: HostileSource, client: Client, tmp_path: Path
+    source: HostileSource, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    is_cancelled = threading.Event()
+    answer = source.answer
+
+    def one_blob_for_now(call: Call) -> Canned:
+        if len(source.calls_of("blob")) > 1:  # otherwise the pull may be over before the loop cancels the task
+            assert is_cancelled.wait(60)
+        return answer(call)
+
     class Cancelling:
         def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
             self._loop, self._task = loop, task
@@ -134,8 +143,10 @@ def test_a_task_that_is_cancelled_amid_blobs_keeps_those_that_are_proven(
         async with AsyncClient(source.url, TOKEN, parallel=1) as other:
             await other.pull(ASK, tmp_path, watcher=Cancelling(asyncio.get_running_loop(), task))
 
+    monkeypatch.setattr(source, "answer", one_blob_for_now)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(cancelled())
+    is_cancelled.set()
     proven = {path.name.removesuffix(".json") for path in (tmp_path / STAGING).glob("*.gz.json")}
     had = len(source.calls_of("blob"))
     assert client.pull(ASK, tmp_path).proof is Proof.PROVEN

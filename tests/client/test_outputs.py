@@ -52,7 +52,7 @@ def each_form() -> pytest.MarkDecorator:
 
 
 def at(kind: Kind, name: str) -> int:
-    return [headed.column.name for headed in columns_of(kind)].index(name)
+    return [column.name for column in columns_of(kind).values()].index(name)
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -68,7 +68,7 @@ def test_the_headings_are_partner_centers_own_in_their_order(tmp_path: Path, kin
 def test_a_csv_holds_every_value_as_it_came(tmp_path: Path, kind: Kind) -> None:
     batches = generated(kind, 500)
     receipt = write_csv(tmp_path / "a.csv", kind, batches)
-    names = [headed.column.name for headed in columns_of(kind)]
+    names = [column.name for column in columns_of(kind).values()]
     expected = [[row[name] or "" for name in names] for batch in batches for row in batch.to_pylist()]
     assert rows_of_csv(tmp_path / "a.csv")[1:] == expected
     assert receipt.line_items == 500
@@ -97,11 +97,11 @@ def test_a_workbook_holds_every_value_exactly(tmp_path: Path, kind: Kind) -> Non
     assert len(rows) == len(items)
     kinds = set()
     for cells, item in zip(rows, items, strict=True):
-        for index, headed in enumerate(columns_of(kind)):
-            found, text = cells.get(letters_of(index)), item[headed.column.name] or ""
-            if headed.column.type is Type.TEXT or found is None:
+        for index, column in enumerate(columns_of(kind).values()):
+            found, text = cells.get(letters_of(index)), item[column.name] or ""
+            if column.type is Type.TEXT or found is None:
                 assert found == (("text", text) if text else None)
-            elif headed.column.type is Type.NUMBER:
+            elif column.type is Type.NUMBER:
                 shown = f"{float(found[1]):.15g}" if found[0] == "number" else found[1]
                 assert Decimal(shown) == Decimal(text)
                 kinds.add(found[0])

@@ -44,7 +44,8 @@ def opened(office: str, path: Path, kind: Kind) -> list[dict[str, str]]:
     into = path.parent / f"seen-{path.suffix[1:]}"
     # Comma, quotes, UTF-8, from line 1; when reading CSV, numbers are numbers in the columns of numbers alone.
     columns = "/".join(
-        f"{number}/{1 if headed.column.type is Type.NUMBER else 2}" for number, headed in enumerate(columns_of(kind), 1)
+        f"{number}/{1 if column.type is Type.NUMBER else 2}"
+        for number, column in enumerate(columns_of(kind).values(), 1)
     )
     reading = [f"--infilter=CSV:44,34,76,1,{columns},1033,false,true"] if path.suffix == ".csv" else []
     writing = "csv:Text - txt - csv (StarCalc):44,34,76,1,,1033,false,false,false"
@@ -82,7 +83,7 @@ def test_libreoffice_itself_adds_up_a_workbook(tmp_path: Path, office: str, kind
     batches = generated(kind, LINE_ITEMS)
     path = tmp_path / "line-items.xlsx"
     write_workbook(path, kind, batches)
-    names = [headed.column.name for headed in columns_of(kind)]
+    names = [column.name for column in columns_of(kind).values()]
     for total in table_of(kind).totals:
         column = letters_of(names.index(total))
         sums = added_up(office, path, f"SUM({column}2:{column}{LINE_ITEMS + 1})", kind)

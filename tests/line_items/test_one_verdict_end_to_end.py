@@ -148,7 +148,7 @@ def test_what_is_pulled_and_mirrored_is_what_is_published(
 def test_a_csv_gives_what_its_texts_give_published_and_mirrored(
     judged: Judged, source: HostileSource, data_folder: DataFolder, tmp_path: Path
 ) -> None:
-    named = [(headed.heading, headed.column.name) for headed in columns_of(judged.kind)]
+    named = [(heading, column.name) for heading, column in columns_of(judged.kind).items()]
     names = {name for _, name in named}
     written = io.StringIO(newline="")
     rows = csv.writer(written)

@@ -47,7 +47,7 @@ def test_all_of_them_are_sound(pulls: Path) -> None:
     held = held_in(pulls)
     assert {name for name, holding in held.items() if holding.receipt} == set(FINISHED)
     assert {name for name, holding in held.items() if holding.unfinished} == {"unfinished-export", "unfinished-walk"}
-    assert [fault for holding in held.values() for fault in verify(holding).faults] == []
+    assert [fault for holding in held.values() for fault in verify(holding)] == []
     assert all(holding.receipt.proof is Proof.PROVEN for holding in held.values() if holding.receipt)
     told = CliRunner().invoke(cli.main, ["pulls", "verify", str(pulls)], prog_name="counterfoil")
     assert told.exit_code == 0, told.stderr
@@ -76,7 +76,7 @@ def test_an_unfinished_export_goes_on_to_the_same_bytes(pulls: Path, data: Path,
     assert receipt.proof is Proof.PROVEN
     if form is Form.BLOBS:
         assert files_in(to) == files_in(pulls / "usage-blobs")
-    assert verify(held_in(pulls)[to.name]).faults == []
+    assert verify(held_in(pulls)[to.name]) == []
 
 
 def test_an_unfinished_walk_goes_on_with_the_next_page(pulls: Path, data: Path) -> None:
@@ -89,4 +89,4 @@ def test_an_unfinished_walk_goes_on_with_the_next_page(pulls: Path, data: Path) 
         assert len(served.transport.paths) - pages == pages - had
     assert (receipt.proof, had) == (Proof.PROVEN, 3)
     assert lines_in(to) == lines_in(pulls / "usage-walk") == lines_in(pulls / "whole")
-    assert verify(held_in(pulls)[to.name]).faults == []
+    assert verify(held_in(pulls)[to.name]) == []

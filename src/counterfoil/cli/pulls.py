@@ -60,11 +60,10 @@ def show(folder: Path, output: Output) -> None:
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}.", remedy="`counterfoil pulls list` lists what is held.")
     holding = holding_at(folder)
-    if holding is None or holding.receipt is None:
-        told = holding.told if holding else ""
-        unfinished = " A pull was begun there and not finished." if holding and holding.unfinished else ""
+    if holding.receipt is None:
+        unfinished = " A pull was begun there and not finished." if holding.unfinished else ""
         raise UsageError(
-            told or f"{folder} holds no receipt.{unfinished}", remedy="`counterfoil pulls list` lists them."
+            holding.flaw or f"{folder} holds no receipt.{unfinished}", remedy="`counterfoil pulls list` lists them."
         )
     show_receipt(output, holding.receipt, folder, in_full=True)
 
@@ -81,14 +80,19 @@ def verify(places: Sequence[str], output: Output) -> None:
     from counterfoil.client.holdings.holding import verify as verify_holding
 
     rows: list[dict[str, object]] = []
-    files = line_items = 0
+    line_items = 0
     found = list(_holdings(places))
-    held = [holding for holding, _ in found if holding.receipt or holding.told or not holding.unfinished]
+    held = [holding for holding, _ in found if holding.receipt or holding.flaw or not holding.unfinished]
+    files = sum(len(holding.receipt.files) for holding in held if holding.receipt)
     with output.progress("Line items") as advance:
+
+        def count(more: int) -> None:
+            nonlocal line_items
+            line_items += more
+            advance(more)
+
         for holding, tenant in found:
-            verdict = verify_holding(holding, tenant, advance)
-            files, line_items = files + verdict.files, line_items + verdict.line_items
-            rows += [{"folder": holding.folder, "fault": fault} for fault in verdict.faults]
+            rows += [{"folder": holding.folder, "fault": each} for each in verify_holding(holding, tenant, count)]
     output.rows(rows)
     seen = f"{counted(len(held), 'pull')}, {counted(files, 'file')}, {counted(line_items, 'line item')} counted"
     if rows:
@@ -159,7 +163,7 @@ def _conclude(profile: Profile, found: Sequence[HoldingStatus], output: Output, 
 
 
 def _standing_row(each: HoldingStatus) -> dict[str, object]:
-    receipt = each.receipt
+    receipt = each.holding.receipt
     return {
         "kind": each.expected.kind.value,
         "what": each.expected.what,
@@ -167,9 +171,9 @@ def _standing_row(each: HoldingStatus) -> dict[str, object]:
         "lineItems": receipt.line_items if receipt else None,
         "pulledAt": receipt.finished_at if receipt else None,
         "dueAt": each.expected.due_at.date() if each.expected.due_at else None,
-        "told": each.told,
+        "told": each.remark,
         "eTag": receipt.etag if receipt else None,
-        "folder": each.folder,
+        "folder": each.holding.folder,
     }
 
 

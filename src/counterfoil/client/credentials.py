@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from counterfoil.client.network.bearer_tokens import MICROSOFT_SCOPES, scope_for
+from counterfoil.client.network.bearer_tokens import MICROSOFT_HOSTS, scope_for
 from counterfoil.client.network.session import open_session
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.messages import Request
@@ -54,7 +54,7 @@ class ClientCredentials:
             if not value:
                 raise UsageError(f"Signing in needs the {name}, and it is empty.")
         host = Base.parse(source_url).origin.host
-        self._authority = Base.parse(authority or (MICROSOFT_AUTHORITY if host in MICROSOFT_SCOPES else source_url))
+        self._authority = Base.parse(authority or (MICROSOFT_AUTHORITY if host in MICROSOFT_HOSTS else source_url))
         self._form = {
             "grant_type": "client_credentials",
             "client_id": client_id,

@@ -126,10 +126,6 @@ class Receipt(
         found = read_receipt(folder)
         return found if isinstance(found, cls) else None
 
-    def as_held(self) -> Self:
-        """Return this receipt as the answer of a pull that found nothing new."""
-        return msgspec.structs.replace(self, already_held=True)
-
     def encoded(self) -> bytes:
         """Return the receipt as it is stored."""
         return documents.encode(self._as_stored(), VERSION, indent=2)

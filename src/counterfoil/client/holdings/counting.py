@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import csv
 
 from counterfoil.client.output_files.headings import columns_of
@@ -41,20 +40,18 @@ def summed_columns(path: Path, receipt: Receipt, kind: Kind) -> Iterator[pa.Reco
 
 
 def _of_csv(path: Path, kind: Kind, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    headings = {headed.column.name: headed.heading for headed in columns_of(kind)}
+    headings = {column.name: heading for heading, column in columns_of(kind).items()}
     asked = [headings[name] for name in wanted]
     with csv.open_csv(
         path,
         csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK_BYTES),
         csv.ParseOptions(newlines_in_values=True),
         csv.ConvertOptions(
-            include_columns=asked, column_types=dict.fromkeys(asked, pa.string()), strings_can_be_null=False
+            include_columns=asked,
+            column_types=dict.fromkeys(asked, pa.string()),
+            null_values=[""],
+            strings_can_be_null=True,
         ),
     ) as file:
         for batch in file:
-            arrays = [batch.column(heading) for heading in asked]
-            yield pa.RecordBatch.from_arrays([_or_null(each) for each in arrays], list(wanted))
-
-
-def _or_null(texts: pa.Array) -> pa.Array:
-    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+            yield batch.rename_columns(list(wanted))

@@ -9,7 +9,6 @@ invoice is there, they are no longer expected.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -70,7 +69,10 @@ def expected_of(profile: Profile, now: datetime) -> list[ExpectedPull]:
     """
     attributes = AttributeSet(profile.attribute_set)
     kinds = [Kind(each) for each in profile.kinds]
-    listed = list(_invoices(profile, kinds, attributes))
+    listed: list[ExpectedPull] = []
+    for invoice in profile.invoices:
+        due_at = _end(invoice.month) + timedelta(days=profile.billed_due_days) if invoice.month else None
+        listed += [ExpectedPull(kind, attributes, invoice.id, invoice.month, due_at=due_at) for kind in kinds]
     this_month = BillingPeriod.containing(now)
     words = {"current": this_month, "last": this_month.last}
     months = sorted({words.get(each) or BillingPeriod.parse(each) for each in profile.periods}, reverse=True)
@@ -85,13 +87,6 @@ def expected_of(profile: Profile, now: datetime) -> list[ExpectedPull]:
         for currency in profile.currencies:
             listed += [ExpectedPull(kind, attributes, "", month, currency, due_at, over_at) for kind in kinds]
     return listed
-
-
-def _invoices(profile: Profile, kinds: list[Kind], attributes: AttributeSet) -> Iterator[ExpectedPull]:
-    for invoice in profile.invoices:
-        due_at = _end(invoice.month) + timedelta(days=profile.billed_due_days) if invoice.month else None
-        for kind in kinds:
-            yield ExpectedPull(kind, attributes, invoice.id, invoice.month, "", due_at)
 
 
 def folder_of(ask: ExportRequest, now: datetime) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,12 +26,12 @@ from counterfoil.model import Kind, tenant_id
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A folder with a pull. `receipt` is None where none was finished, `told` then says why."""
+    """What a folder holds. `flaw` is what keeps it from counting as held, where that is known."""
 
     folder: Path
-    receipt: Receipt | None
-    unfinished: bool = False  # a pull was begun there, and can be gone on with
-    told: str = ""
+    receipt: Receipt | None = None  # of the pull that was finished there
+    unfinished: bool = False  # a pull was begun there, and can be resumed
+    flaw: str = ""
 
     @property
     def what(self) -> str:
@@ -41,27 +41,14 @@ class Holding:
         return request.get("invoiceId") or f"{month} {request.get('currencyCode', '')}".strip()
 
 
-@dataclass(slots=True)
-class Verdict:
-    """What verifying one holding found: nothing, if all is as the receipt says."""
-
-    holding: Holding
-    files: int = 0
-    line_items: int = 0
-    faults: list[str] = field(default_factory=list)
-
-
-def holding_at(folder: Path) -> Holding | None:
-    """Return what a folder holds, or None if it is not a pull's."""
+def holding_at(folder: Path) -> Holding:
+    """Return what a folder holds: neither a receipt nor an unfinished pull if it is not a pull's."""
     begun = (folder / STAGING / UNFINISHED_NAME).exists()
     try:
         receipt = Receipt.read(folder)
     except UsageError as error:
         return Holding(folder, None, begun, error.message)
-    begun = begun or (receipt is None and (folder / FILE_NAME).exists())
-    if receipt is None and not begun:
-        return None
-    return Holding(folder, receipt, begun)
+    return Holding(folder, receipt, begun or (receipt is None and (folder / FILE_NAME).exists()))
 
 
 def holdings_below(root: Path, *, ours: bool = False) -> Iterator[Holding]:
@@ -76,13 +63,13 @@ def holdings_below(root: Path, *, ours: bool = False) -> Iterator[Holding]:
     for path, folders, files in os.walk(root, onerror=closed.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         data = sorted(name for name in files if ours and name.endswith(DATA_SUFFIXES))
-        if (holding := holding_at(Path(path))) is not None:
+        holding = holding_at(Path(path))
+        if holding.receipt or holding.unfinished or holding.flaw:
             yield holding
         elif data:
-            yield Holding(Path(path), None, told=f"{data[0]} is there without a receipt")
+            yield Holding(Path(path), flaw=f"{data[0]} is there without a receipt")
     for error in closed:
-        folder = Path(str(error.filename))
-        yield Holding(folder, None, told=f"{folder} cannot be read: {error.strerror}")
+        yield Holding(Path(error.filename), flaw=f"{error.filename} cannot be read: {error.strerror}")
 
 
 def flaw_of(holding: Holding, tenant: str = "", *, read: bool = False) -> str:
@@ -92,7 +79,7 @@ def flaw_of(holding: Holding, tenant: str = "", *, read: bool = False) -> str:
     """
     receipt = holding.receipt
     if receipt is None:
-        return holding.told
+        return holding.flaw
     differences = (file.difference(holding.folder, read=read) for file in receipt.files)
     return partner_flaw(receipt, tenant) or next(filter(None, differences), "")
 
@@ -108,39 +95,36 @@ def partner_flaw(receipt: Receipt, tenant: str) -> str:
     return f"it is the data of the partner {receipt.partner}, and the profile's tenant is {tenant}"
 
 
-def verify(holding: Holding, tenant: str = "", advance: Callable[[int], None] = lambda _: None) -> Verdict:
-    """Compute everything again from the files, and hold it against the receipt; and it against the `tenant`, if any."""
-    verdict = Verdict(holding)
+def verify(holding: Holding, tenant: str = "", advance: Callable[[int], None] = lambda _: None) -> list[str]:
+    """Compute everything again from the files, and return what is not as the receipt says.
+
+    `tenant` is whose data it should be, if that is known. `advance` is given the number of line items that were
+    counted since its last call.
+    """
+    faults: list[str] = []
     receipt = holding.receipt
     if holding.unfinished:
-        verdict.faults += _staged_faults(holding.folder)
+        try:
+            faults += staged_faults(holding.folder / STAGING)
+        except OSError as error:
+            faults.append(f"the unfinished pull cannot be read: {error.strerror}")
     if receipt is None:
-        verdict.faults += [holding.told] if holding.told else []
-        return verdict
+        return [*faults, holding.flaw] if holding.flaw else faults
     if flaw := partner_flaw(receipt, tenant):
-        verdict.faults.append(flaw)
+        faults.append(flaw)
     tally = Totals()
     for file in receipt.files:
-        verdict.files += 1
-        verdict.faults += _file_faults(holding.folder, file, receipt, tally, advance)
-    verdict.line_items = tally.line_items
-    verdict.faults += _own_faults(receipt)
+        faults += _file_faults(holding.folder, file, receipt, tally, advance)
+    faults += _own_faults(receipt)
     named = {file.name for file in receipt.files}
-    verdict.faults += [
+    faults += [
         f"{each.name} is there, and the receipt does not name it"
         for each in sorted(holding.folder.iterdir())
         if each.name.endswith(DATA_SUFFIXES) and each.name not in named
     ]
-    if receipt.format in COUNTED and not verdict.faults:
-        verdict.faults += _sum_faults(receipt, tally)
-    return verdict
-
-
-def _staged_faults(folder: Path) -> list[str]:
-    try:
-        return list(staged_faults(folder / STAGING))
-    except OSError as error:
-        return [f"the unfinished pull cannot be read: {error.strerror}"]
+    if receipt.format in COUNTED and not faults:
+        faults += _sum_faults(receipt, tally)
+    return faults
 
 
 def _file_faults(

@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -27,12 +27,7 @@ from counterfoil.client.protocol.asking import Api
 from counterfoil.client.pull_folder.target import lock_pulls
 from counterfoil.client.receipt import Receipt
 from counterfoil.client.transfer.progress import Watcher
-from counterfoil.errors import (
-    CounterfoilError,
-    LockedError,
-    OperationFailedError,
-    UsageError,
-)
+from counterfoil.errors import CounterfoilError, LockedError, OperationFailedError, UsageError
 from counterfoil.periods import timestamp, utc_now
 from counterfoil.profiles import Profile
 from counterfoil.wire.graph import NO_DATA_CODE
@@ -52,32 +47,22 @@ class ExpectedPullResult:
     error: CounterfoilError | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class ProfilePulls:
-    """The pulls that a profile expects.
+    """The pulls that a profile expects, by a client of its source.
 
     - `on_held` is called with the receipt and folder of each pull that is held in the end.
     - `watch` is called with an expected pull, its number from 1, and how many there are; it gives a context in which
       the pull is made, and its watcher.
     """
 
-    def __init__(
-        self,
-        profile: Profile,
-        client: Client,
-        *,
-        on_held: Callable[[Receipt, Path], None] = lambda _receipt, _folder: None,
-        watch: Callable[[ExpectedPull, int, int], AbstractContextManager[Watcher | None]] = (
-            lambda _expected, _number, _count: nullcontext()
-        ),
-        now: Callable[[], datetime] = utc_now,
-    ) -> None:
-        """Prepare the pulls of a profile by a client of its source."""
-        self._profile = profile
-        self._client = client
-        self._on_held = on_held
-        self._watch = watch
-        self._now = now
-        self._root = root_of(profile)
+    profile: Profile
+    client: Client
+    on_held: Callable[[Receipt, Path], None] = field(default=lambda _receipt, _folder: None, kw_only=True)
+    watch: Callable[[ExpectedPull, int, int], AbstractContextManager[Watcher | None]] = field(
+        default=lambda _expected, _number, _count: nullcontext(), kw_only=True
+    )
+    now: Callable[[], datetime] = field(default=utc_now, kw_only=True)
 
     def run(self) -> Iterator[ExpectedPullResult]:
         """Pull what is expected and not held, and yield what became of each.
@@ -85,29 +70,30 @@ class ProfilePulls:
         Raises UsageError if the profile expects nothing or its folder cannot be made, and LockedError if another run
         of the same profile is at work.
         """
-        now = self._now()
-        expected = expected_of(self._profile, now)
+        now = self.now()
+        expected = expected_of(self.profile, now)
         if not expected:
             raise UsageError(
-                f"The profile {self._profile.name!r} lists neither invoices nor currencies, so nothing is expected.",
+                f"The profile {self.profile.name!r} lists neither invoices nor currencies, so nothing is expected.",
                 remedy='Give it currencies = ["EUR"], invoices = ["G016907411"], or both.',
             )
-        with one_at_a_time(self._root, self._profile.name, now):
-            yield from self._results(expected)
+        root = root_of(self.profile)
+        with one_at_a_time(root, self.profile.name, now):
+            yield from self._results(expected, root)
 
-    def _results(self, expected: list[ExpectedPull]) -> Iterator[ExpectedPullResult]:
+    def _results(self, expected: list[ExpectedPull], root: Path) -> Iterator[ExpectedPullResult]:
         is_shut = False
         for number, each in enumerate(expected, 1):
-            folder = self._root / each.place
+            folder = root / each.place
             if is_shut:
                 yield ExpectedPullResult(each, folder, State.NOT_TRIED, remark="the source did not let us in")
                 continue
             try:
                 # The time by now: the pulls before may have taken hours, and a month may have ended meanwhile.
-                watch = self._watch(each, number, len(expected))
-                state, remark, receipt = self._pull(each, folder, watch, self._now())
+                watch = self.watch(each, number, len(expected))
+                state, remark, receipt = self._pull(each, folder, watch, self.now())
                 if receipt is not None:
-                    self._on_held(receipt, folder)
+                    self.on_held(receipt, folder)
                 yield ExpectedPullResult(each, folder, state, receipt.line_items if receipt else None, remark)
             except CounterfoilError as error:
                 is_shut = shuts_out(error)
@@ -119,12 +105,13 @@ class ProfilePulls:
         self, each: ExpectedPull, folder: Path, watch: AbstractContextManager[Watcher | None], now: datetime
     ) -> tuple[State, str, Receipt | None]:
         """Return the state of an expected pull, a remark, and the receipt of what is held in the end."""
-        profile = self._profile
+        profile = self.profile
         api, form = Api(profile.api), Form(profile.form)
-        holding, flaw = held_of(each, folder, Base.parse(profile.url), api, now, profile.tenant, read=True)
-        if holding and holding.receipt and partner_flaw(holding.receipt, profile.tenant):
+        holding = held_of(each, folder, Base.parse(profile.url), api, now, profile.tenant, read=True)
+        flaw = holding.flaw
+        if holding.receipt and partner_flaw(holding.receipt, profile.tenant):
             return State.FAILED, f"{folder}: {flaw}. Move the folder away, or correct the tenant.", None
-        receipt = holding.receipt if holding and not flaw else None
+        receipt = None if flaw else holding.receipt
         try:
             ask = each.ask(now)
         except UsageError as error:
@@ -135,7 +122,7 @@ class ProfilePulls:
             return State.HELD, "", receipt
         try:
             with watch as watcher:
-                pulled = self._client.pull(ask, folder, api=api, form=form, watcher=watcher)
+                pulled = self.client.pull(ask, folder, api=api, form=form, watcher=watcher)
         except OperationFailedError as error:
             if error.code != NO_DATA_CODE:
                 raise

@@ -9,7 +9,7 @@ same currency show that the currency is right.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -24,7 +24,7 @@ from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.protocol.walk_state import WalkState
-from counterfoil.client.receipt import FILE_NAME, Receipt, identity, request_facts
+from counterfoil.client.receipt import FILE_NAME, identity, request_facts
 from counterfoil.client.transfer.client_settings import ClientSettings
 from counterfoil.client.transfer.graph_exports import Exporter
 from counterfoil.client.transfer.page_walk import PageWalk
@@ -71,18 +71,12 @@ WANTING: Final = (State.NEWER, State.THERE, State.OVERDUE, State.NEVER, State.DA
 
 @dataclass(frozen=True, slots=True)
 class HoldingStatus:
-    """One expected pull: its state, what is held of it, and what else there is to say."""
+    """One expected pull: what is held of it, its state, and what else there is to say."""
 
     expected: ExpectedPull
-    folder: Path
+    holding: Holding
     state: State
-    holding: Holding | None = None
-    told: str = ""
-
-    @property
-    def receipt(self) -> Receipt | None:
-        """The receipt of what is held."""
-        return self.holding.receipt if self.holding else None
+    remark: str = ""
 
 
 class ProbedSource:
@@ -126,18 +120,16 @@ def statuses(
     """Yield the state of each expected pull. A source that refuses the token or does not answer is not asked again."""
     shut = "the source was not asked" if offline else ""
     for each in expected:
-        folder = root / each.place
-        holding, flaw = held_of(each, folder, source.base, source.api, now, tenant)
-        is_held = holding is not None and holding.receipt is not None
-        status = partial(HoldingStatus, each, folder)
-        if flaw:
-            yield status(State.DAMAGED, holding, flaw)
+        holding = held_of(each, root / each.place, source.base, source.api, now, tenant)
+        status = partial(HoldingStatus, each, holding)
+        if holding.flaw:
+            yield status(State.DAMAGED, holding.flaw)
             continue
         try:
             ask = each.ask(now)
         except UsageError:
-            state = State.HELD if is_held else State.NEVER
-            yield status(state, holding, "sources no longer offer this month")
+            state = State.HELD if holding.receipt else State.NEVER
+            yield status(state, "sources no longer offer this month")
             continue
         why = shut
         try:
@@ -146,12 +138,11 @@ def statuses(
             why = error.message
             shut = why if shuts_out(error) else ""
         if not why:
-            state, remark = _asked(each, folder, holding, etag, now)
-            yield status(state, holding, remark)
-        elif is_held:
-            yield status(State.HELD, holding, f"whether there is newer is unknown: {why}")
+            yield status(*_asked(each, holding, etag, now))
+        elif holding.receipt:
+            yield status(State.HELD, f"whether there is newer is unknown: {why}")
         else:
-            yield status(State.UNKNOWN, holding, why)
+            yield status(State.UNKNOWN, why)
 
 
 def shuts_out(error: CounterfoilError) -> bool:
@@ -161,32 +152,30 @@ def shuts_out(error: CounterfoilError) -> bool:
 
 def held_of(
     expected: ExpectedPull, folder: Path, base: Base, api: Api, now: datetime, tenant: str = "", *, read: bool = False
-) -> tuple[Holding | None, str]:
-    """Return what is held of an expected thing, and what is wrong with it: '' if it can be counted as held.
+) -> Holding:
+    """Return what is held of an expected thing; its flaw is '' if it can be counted as held.
 
     `tenant` and `read` are those of `flaw_of`.
     """
     holding = holding_at(folder)
-    if holding is None or holding.receipt is None:
-        return holding, holding.told if holding else ""
     receipt = holding.receipt
+    if receipt is None:
+        return holding
     mine = identity(receipt.source, receipt.api, receipt.request)
     try:
         wanted = identity(str(base), api.value, request_facts(expected.ask(now), api.value, now))
     except UsageError:  # a month that is no longer offered: by its folder it is the right one
         wanted = mine
     if mine != wanted:
-        return holding, "the folder holds another pull"
-    return holding, flaw_of(holding, tenant, read=read)
+        return replace(holding, flaw="the folder holds another pull")
+    return replace(holding, flaw=flaw_of(holding, tenant, read=read))
 
 
-def _asked(
-    each: ExpectedPull, folder: Path, holding: Holding | None, etag: str | None, now: datetime
-) -> tuple[State, str]:
-    receipt = holding.receipt if holding else None
-    begun = "an unfinished pull can be gone on with" if holding and holding.unfinished else ""
+def _asked(each: ExpectedPull, holding: Holding, etag: str | None, now: datetime) -> tuple[State, str]:
+    receipt = holding.receipt
+    begun = "an unfinished pull can be gone on with" if holding.unfinished else ""
     if receipt is None:
-        state = absent_state(each, folder, now) if etag is None else State.THERE
+        state = absent_state(each, holding.folder, now) if etag is None else State.THERE
         return state, NEVER_REMARK if state is State.NEVER else begun
     if etag is None:
         return State.HELD, "it is no longer there"

@@ -6,6 +6,7 @@ where one coding is inside another. So one coding is accepted, gzip, and inflate
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Mapping
 from typing import Final
@@ -15,6 +16,7 @@ import httpx
 from counterfoil.client.protocol.addresses import shown, without_query
 from counterfoil.client.protocol.messages import Request
 from counterfoil.errors import ProofError
+from counterfoil.line_items.blocks import DAMAGED_GZIP, gunzip
 
 ANSWER_BYTES_MAX: Final = 256 << 20
 ERROR_BYTES_MAX: Final = 65536
@@ -34,16 +36,17 @@ def whole_body(request: Request, response: httpx.Response) -> bytes:
         raise ProofError(f"{where} answers in the coding {named!r}, and only {ACCEPTED} was asked for.")
     if response.is_stream_consumed:  # as a test's transport gives it
         return response.content
-    gzip = _Gzip()
-    pieces: list[bytes] = []
-    arrived = size = 0
+    body = bytearray()
     for piece in response.iter_raw():
-        pieces.append(gzip.inflated(piece, ANSWER_BYTES_MAX + 1 - size) if is_gzip else piece)
-        arrived, size = arrived + len(piece), size + len(pieces[-1])
-        if max(arrived, size) > ANSWER_BYTES_MAX:
-            raise ProofError(f"{where} answers with more than {ANSWER_BYTES_MAX >> 20} MiB.")
-    gzip.check_ended()
-    return b"" if codings and not is_gzip else b"".join(pieces)  # the status of an error says enough
+        body += piece
+        _check_size(body, where)
+    if is_gzip:
+        try:
+            body = bytearray(gunzip(io.BytesIO(body)).read(ANSWER_BYTES_MAX + 1))
+        except DAMAGED_GZIP as error:
+            raise httpx.DecodingError(f"the body is not whole gzip: {error}") from None
+        _check_size(body, where)
+    return b"" if codings and not is_gzip else bytes(body)  # the status of an error says enough
 
 
 def beginning(response: httpx.Response) -> bytes:
@@ -55,38 +58,16 @@ def beginning(response: httpx.Response) -> bytes:
     if not codings:
         return piece
     try:
-        return _Gzip().inflated(piece, ERROR_BYTES_MAX) if codings in _GZIP_NAMES else b""
-    except httpx.DecodingError:
+        return zlib.decompressobj(wbits=31).decompress(piece, ERROR_BYTES_MAX) if codings in _GZIP_NAMES else b""
+    except zlib.error:
         return b""
+
+
+def _check_size(body: bytearray, where: str) -> None:
+    if len(body) > ANSWER_BYTES_MAX:
+        raise ProofError(f"{where} answers with more than {ANSWER_BYTES_MAX >> 20} MiB.")
 
 
 def _codings(headers: Mapping[str, str]) -> list[str]:
     named = [each.strip().lower() for each in headers.get("content-encoding", "").split(",")]
     return [each for each in named if each not in ("", "identity")]
-
-
-class _Gzip:
-    """The members of a gzip stream, one after the other."""
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(wbits=31)
-        self._has_begun = False
-
-    def inflated(self, piece: bytes, size_max: int) -> bytes:
-        """Inflate some more of the stream: at most `size_max` bytes, which is positive."""
-        had: list[bytes] = []
-        try:
-            while piece and size_max > 0:
-                if self._member.eof:
-                    self._member = zlib.decompressobj(wbits=31)
-                self._has_begun = True
-                had.append(self._member.decompress(piece, size_max))
-                size_max -= len(had[-1])
-                piece = self._member.unused_data
-        except zlib.error:
-            raise httpx.DecodingError("the body is not gzip, as its header says") from None
-        return b"".join(had)
-
-    def check_ended(self) -> None:
-        if self._has_begun and not self._member.eof:
-            raise httpx.DecodingError("the gzip body ends too early")

@@ -20,13 +20,11 @@ from typing import Any, Final, Protocol
 
 from counterfoil.client.protocol.addresses import shown
 from counterfoil.errors import CounterfoilError, SourceError, UsageError
+from counterfoil.wire.microsoft_ids import GRAPH_HOST, PARTNER_CENTER_HOST
 
 _EARLY_S: Final = 300.0
 _CLAIMS: Final = re.compile(r'\bclaims="([A-Za-z0-9+/=_-]+)"')
-MICROSOFT_SCOPES: Final = {
-    "graph.microsoft.com": "https://graph.microsoft.com/.default",
-    "api.partnercenter.microsoft.com": "https://api.partnercenter.microsoft.com/.default",
-}
+MICROSOFT_HOSTS: Final = (GRAPH_HOST, PARTNER_CENTER_HOST)
 COUNTERFOIL_SCOPE: Final = "api://counterfoil/.default"
 
 
@@ -44,7 +42,7 @@ Credential = str | Callable[[], Any] | TokenCredential
 
 def scope_for(host: str) -> str:
     """Return the scope to ask a credential for, by the source's host."""
-    return MICROSOFT_SCOPES.get(host, COUNTERFOIL_SCOPE)
+    return f"https://{host}/.default" if host in MICROSOFT_HOSTS else COUNTERFOIL_SCOPE
 
 
 class BearerTokens:

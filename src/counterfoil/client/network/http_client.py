@@ -10,10 +10,9 @@ from __future__ import annotations
 import logging
 import os
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import httpx
 
@@ -24,6 +23,8 @@ from counterfoil.errors import UsageError
 USER_AGENT: Final = "counterfoil"
 _AUTHORITIES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _TALKATIVE: Final = ("httpx", "httpcore.http11")
+
+Opened = TypeVar("Opened", httpx.Client, httpx.AsyncClient)
 
 
 def system_trust() -> ssl.SSLContext:
@@ -51,45 +52,37 @@ def open_client(
     It goes through the proxies that the environment names, unless `proxied` is false: that is for this machine. Raises
     UsageError for proxies that cannot be used.
     """
-    with _proxy_errors():
-        client = httpx.Client(transport=transport, trust_env=proxied, **_settings(verify, transport))
-    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # httpx copies the cookies, not their policy
-    return client
+    return _opened(httpx.Client, verify, transport, proxied)
 
 
 def open_async_client(
     *, verify: ssl.SSLContext | bool = True, transport: httpx.AsyncBaseTransport | None = None, proxied: bool = True
 ) -> httpx.AsyncClient:
     """Return the same for asyncio."""
-    with _proxy_errors():
-        client = httpx.AsyncClient(transport=transport, trust_env=proxied, **_settings(verify, transport))
-    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    return client
+    return _opened(httpx.AsyncClient, verify, transport, proxied)
 
 
-@contextmanager
-def _proxy_errors() -> Iterator[None]:
-    """Raise UsageError where httpx cannot use the proxies of the environment."""
+def _opened(kind: Callable[..., Opened], verify: ssl.SSLContext | bool, transport: object, proxied: bool) -> Opened:
+    # These loggers are the whole process's, and so the only place to take the signatures out of what they write.
+    for name in _TALKATIVE:
+        logging.getLogger(name).addFilter(_hide_queries)
     try:
-        yield
+        client = kind(
+            transport=transport,
+            trust_env=proxied,
+            verify=system_trust() if verify is True and transport is None else verify,
+            follow_redirects=False,
+            timeout=httpx.Timeout(60.0, connect=20.0, read=180.0, pool=None),
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPTED},
+        )
     except (ValueError, httpx.InvalidURL, ImportError):  # ImportError: a kind of proxy that needs a library
         raise UsageError(
             "The proxies that the environment names cannot be used.",
             remedy="Write HTTP_PROXY, HTTPS_PROXY and ALL_PROXY as http://HOST:PORT, and NO_PROXY as "
             "host,host:port,.domain; or unset them.",
         ) from None
-
-
-def _settings(verify: ssl.SSLContext | bool, transport: object) -> dict[str, Any]:
-    # These loggers are the whole process's, and so the only place to take the signatures out of what they write.
-    for name in _TALKATIVE:
-        logging.getLogger(name).addFilter(_hide_queries)
-    return {
-        "verify": system_trust() if verify is True and transport is None else verify,
-        "follow_redirects": False,
-        "timeout": httpx.Timeout(60.0, connect=20.0, read=180.0, pool=None),
-        "headers": {"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPTED},
-    }
+    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # httpx copies the cookies, not their policy
+    return client
 
 
 def _hide_queries(record: logging.LogRecord) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
@@ -187,8 +188,7 @@ class Session:
 
     def _extensions(self) -> dict[str, Any]:
         """Return what httpx is to pass on with a call."""
-        is_stopped = self._group.is_set if self._group is not None else _never
-        return {"trace": lambda event, info: self._sockets.traced(is_stopped, event, info)}
+        return {"trace": partial(self._sockets.traced, lambda: self.is_stopped)}
 
 
 @contextmanager
@@ -205,7 +205,3 @@ def open_session(
         open_client(verify=verify, transport=transport) as proxied,
     ):
         yield Session(direct, proxied, tokens, patience)
-
-
-def _never() -> bool:
-    return False

@@ -37,7 +37,7 @@ def write_csv(path: Path, kind: Kind, batches: Iterable[pa.RecordBatch], note: N
     like_formulas = line_items = 0
     try:
         with closing(HashedFile(path)) as file:
-            file.write(_BOM + ",".join(headed.heading for headed in columns_of(kind)).encode() + b"\r\n")
+            file.write(_BOM + ",".join(columns_of(kind)).encode() + b"\r\n")
             for batch in batches:
                 left_out.look(batch)
                 for start in range(0, batch.num_rows, _LINES_AT_ONCE):
@@ -62,21 +62,15 @@ def _write(file: HashedFile, kind: Kind, batch: pa.RecordBatch) -> int:
     """Append some lines; returns how many of their values look like formulas."""
     columns = []
     like_formulas = 0
-    for headed in columns_of(kind):
-        texts = texts_of(batch, headed.column.name)
-        if headed.column.type is Type.TEXT:
+    for column in columns_of(kind).values():
+        texts = texts_of(batch, column.name)
+        if column.type is Type.TEXT:
             like_formulas += pc.sum(pc.match_substring_regex(texts, _LIKE_A_FORMULA)).as_py() or 0
         columns.append(_quoted(texts))
     columns[-1] = pc.binary_join_element_wise(columns[-1], "", "\r\n")
     lines = pc.binary_join_element_wise(*columns, ",")
-    # The texts of an array are adjacent in memory: they are the file.
-    file.write(memoryview(lines.buffers()[2] or b"").cast("B").toreadonly()[: _end(lines)].tobytes())
+    file.write(pc.binary_join(pa.ListArray.from_arrays([0, len(lines)], lines), "")[0].as_buffer())
     return like_formulas
-
-
-def _end(lines: pa.Array) -> int:
-    assert lines.offset == 0
-    return int(pc.sum(pc.binary_length(lines).cast(pa.int64())).as_py() or 0)
 
 
 def _quoted(texts: pa.Array) -> pa.Array:

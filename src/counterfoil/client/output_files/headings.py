@@ -7,8 +7,7 @@ without a column are left out and reported; Parquet holds everything.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Final
 
@@ -25,33 +24,25 @@ _SPELLED: Final = {"BenefitOrderID": "BenefitOrderId", "BenefitID": "BenefitId"}
 _BEHIND: Final = {"PCToBCExchangeRate": "PCToBCExchangeRateDate"}
 
 
-@dataclass(frozen=True, slots=True)
-class FileColumn:
-    """One column of a file."""
-
-    heading: str
-    column: Column
-
-
 @cache
-def columns_of(kind: Kind) -> tuple[FileColumn, ...]:
-    """Return the columns of Partner Center's file: the reconciliation file, or the daily rated usage file."""
+def columns_of(kind: Kind) -> Mapping[str, Column]:
+    """Return the columns of Partner Center's reconciliation file or daily rated usage file, in order, by heading."""
     table = table_of(kind)
-    found: list[FileColumn] = []
+    found: dict[str, Column] = {}
     for column in table.graph_full:
-        found.append(FileColumn(_SPELLED.get(column.name, column.name), column))
+        found[_SPELLED.get(column.name, column.name)] = column
         also = _BEHIND.get(column.name)
         if also is not None and not table.by_name[also].graph:
-            found.append(FileColumn(also, table.by_name[also]))
-    return tuple(found)
+            found[also] = table.by_name[also]
+    return found
 
 
 class OmittedValues:
     """Counts the values for which a file has no column."""
 
     def __init__(self, kind: Kind) -> None:
-        shown = {headed.column.name for headed in columns_of(kind)}
-        self._names = [name for name in (*(each.name for each in table_of(kind).columns), EXTRA) if name not in shown]
+        has = {column.name for column in columns_of(kind).values()}
+        self._names = [name for name in (*(each.name for each in table_of(kind).columns), EXTRA) if name not in has]
         self._counts: Counter[str] = Counter()
 
     def look(self, batch: pa.RecordBatch) -> None:

@@ -20,11 +20,11 @@ import pyarrow as pa
 import xlsxwriter
 from xlsxwriter.exceptions import XlsxFileError
 
-from counterfoil.client.output_files.headings import FileColumn, Note, OmittedValues, columns_of, quietly, texts_of
+from counterfoil.client.output_files.headings import Note, OmittedValues, columns_of, quietly, texts_of
 from counterfoil.client.output_files.output_formats import Form, check_rows
 from counterfoil.client.output_files.pull_files import receipt_of
 from counterfoil.client.receipt import ReceiptFile
-from counterfoil.columns import Type, table_of
+from counterfoil.columns import Column, Type, table_of
 from counterfoil.disk.hashing import HashedFile
 from counterfoil.errors import UsageError
 from counterfoil.model import Kind
@@ -88,33 +88,32 @@ class _Sheet:
 
     def _write_headings(self) -> None:
         bold = self._book.add_format({"bold": True})
-        for index, headed in enumerate(self._columns):
-            self._sheet.set_column(index, index, _WIDTHS[headed.column.type])
-            self._sheet.write_string(0, index, headed.heading, bold)
+        for index, (heading, column) in enumerate(self._columns.items()):
+            self._sheet.set_column(index, index, _WIDTHS[column.type])
+            self._sheet.write_string(0, index, heading, bold)
         self._sheet.freeze_panes(1, 0)
         self._sheet.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})  # ids are, and on purpose
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Add some line items."""
         self._left_out.look(batch)
-        columns = [texts_of(batch, headed.column.name).to_pylist() for headed in self._columns]
-        writers = [self._writer(headed) for headed in self._columns]
+        columns = [texts_of(batch, column.name).to_pylist() for column in self._columns.values()]
+        writers = [self._writer(heading, column) for heading, column in self._columns.items()]
         for row in zip(*columns, strict=True):
             self.line_items += 1
             for index, text in enumerate(row):
                 if text:
                     writers[index](self.line_items, index, text)
 
-    def _writer(self, headed: FileColumn) -> Callable[[int, int, str], None]:
-        column = headed.column
+    def _writer(self, heading: str, column: Column) -> Callable[[int, int, str], None]:
         amounts = {*table_of(self._kind).totals, "UnitPrice", "EffectiveUnitPrice", "PricingPreTaxTotal"}
         if column.type is Type.NUMBER:
             shape = self._formats[_AMOUNT] if column.name in amounts else None
-            return self._valued(headed.heading, number_cell, lambda _: shape)
+            return self._valued(heading, number_cell, lambda _: shape)
         if column.type is Type.DATE:
             day, second = self._formats[_DAY], self._formats[_SECOND]
-            return self._valued(headed.heading, date_cell, lambda has_time: second if has_time else day)
-        return lambda row, index, text: self._text(row, index, text, headed.heading)
+            return self._valued(heading, date_cell, lambda has_time: second if has_time else day)
+        return lambda row, index, text: self._text(row, index, text, heading)
 
     def _valued(
         self, heading: str, read: Callable[[str], Cell], shape: Callable[[bool], Any]

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, Self
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from counterfoil.errors import ProofError, UsageError, shortened
 
@@ -123,7 +123,7 @@ class Base:
 def check_blob_url(base: Base, url: str) -> str:
     """Return a blob's URL if it may be asked; raises ProofError naming the host."""
     try:
-        parts: SplitResult = urlsplit(url)
+        parts = urlsplit(url)
         origin = Origin.of(url)
     except ValueError:
         raise ProofError(f"The manifest gives a blob an address that is not an http address: {shown(url)!r}.") from None

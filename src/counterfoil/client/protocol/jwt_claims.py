@@ -22,12 +22,6 @@ def read_claims(token: str) -> dict[str, Any] | None:
     return claims if isinstance(claims, dict) else None
 
 
-def tenant_of(token: str) -> str:
-    """Return the tenant in a token, which is the partner whose data it opens; '' if it names none."""
-    claims = read_claims(token)
-    return as_tenant((claims or {}).get("tid"))
-
-
 def as_tenant(value: object) -> str:
     """Return a tenant's id as it is written everywhere, in lower case; '' for anything else."""
     try:

@@ -12,11 +12,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from counterfoil.periods import utc_now
-
-WRONG_MAX: Final = 3  # a bit may flip on the way; data that arrives wrong this often is wrong at the source
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,3 @@ class Patience:
         if retry_after_s > self.wait_s_max:
             return None
         return retry_after_s + self.draw() * min(backoff_s, 1.0)
-
-    def wait_if_wrong_s(self, times: int) -> float | None:
-        """Return the seconds to wait before fetching data again that failed its checks `times` times; None: give up."""
-        return None if times >= WRONG_MAX else self.wait_s(times, None)

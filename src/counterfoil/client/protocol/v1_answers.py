@@ -25,7 +25,6 @@ from counterfoil.wire import v1
 from counterfoil.wire.graph import ExportRequest, Period
 from counterfoil.wire.tokens import CONTINUATION_HEADER
 
-TOKEN_HEADER: Final = CONTINUATION_HEADER
 LINE_ITEMS_HEADER: Final = v1.LINE_ITEM_COUNT_HEADER.lower()
 TOTALS_HEADER: Final = v1.TOTALS_HEADER.lower()
 ETAG_HEADER: Final = v1.ETAG_HEADER.lower()
@@ -47,7 +46,7 @@ class PageLink:
     @property
     def fingerprint(self) -> bytes:
         """A digest of the page it leads to: of its continuation token, or else of its URL."""
-        tokens = [value for name, value in self.headers.items() if name.lower() == TOKEN_HEADER.lower()]
+        tokens = [value for name, value in self.headers.items() if name.lower() == CONTINUATION_HEADER.lower()]
         return hashlib.sha256("\0".join(tokens or [self.url]).encode(errors="replace")).digest()[:16]
 
 
@@ -143,7 +142,7 @@ def _following(base: Base, first: PageLink, envelope: _Envelope) -> PageLink | N
     if link is None:
         if not envelope.continuation_token:
             return None
-        return PageLink(f"{first.url}&seekOperation=Next", {TOKEN_HEADER: _header(envelope.continuation_token)})
+        return PageLink(f"{first.url}&seekOperation=Next", {CONTINUATION_HEADER: _header(envelope.continuation_token)})
     if (link.method or "GET").upper() != "GET":
         raise ProofError(f"The next page is to be asked for with {shown(link.method or '')!r}, and not with GET.")
     given = link.headers or []
@@ -151,8 +150,8 @@ def _following(base: Base, first: PageLink, envelope: _Envelope) -> PageLink | N
         raise ProofError(f"The link to the next page has {len(given)} headers.")
     headers = {_header(each.key): _header(each.value) for each in given if each.key.lower() not in _NOT_BY_LINK}
     named = {name.lower() for name in headers}
-    if envelope.continuation_token and TOKEN_HEADER.lower() not in named:
-        headers[TOKEN_HEADER] = _header(envelope.continuation_token)
+    if envelope.continuation_token and CONTINUATION_HEADER.lower() not in named:
+        headers[CONTINUATION_HEADER] = _header(envelope.continuation_token)
     return PageLink(_below_v1(base, link.uri), headers)
 
 

@@ -114,29 +114,18 @@ class PullFolder:
                 parameter="to",
             )
 
-    def held(self, etag: str, form: str) -> Receipt | None:
-        """Return the former receipt if it is of this eTag and form, and every file is there as it says."""
-        receipt = self.receipt
-        if receipt is None or not etag or (receipt.etag, receipt.format) != (etag, form):
-            return None
-        return None if any(file.difference(self.path) for file in receipt.files) else receipt
-
     def check_partner(self, partner: str, begun: str) -> None:
         """Raise UsageError if what is here is another partner's data, as far as that is known.
 
         `begun` is the partner of the pull that is under way.
         """
-        if partner and begun and partner != begun:
+        theirs = begun or (self.receipt.partner if self.receipt else "")  # what is begun here is the former partner's
+        if partner and theirs and partner != theirs:
+            held = "an unfinished pull of data" if begun else "data"
+            start_again = f"Remove {self.staging} to start again, or name another folder."
             raise UsageError(
-                f"{self.path} holds an unfinished pull of data of the partner {begun}, and this is that of {partner}.",
-                remedy=f"Remove {self.staging} to start again, or name another folder.",
-                parameter="to",
-            )
-        former = self.receipt.partner if self.receipt else ""
-        if partner and former and partner != former:
-            raise UsageError(
-                f"{self.path} holds data of the partner {former}, and this is the data of {partner}.",
-                remedy="Name another folder.",
+                f"{self.path} holds {held} of the partner {theirs}, and this is the data of {partner}.",
+                remedy=start_again if begun else "Name another folder.",
                 parameter="to",
             )
 

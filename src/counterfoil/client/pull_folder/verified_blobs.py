@@ -60,23 +60,7 @@ def parquet_name(blob_name: str) -> str:
 def prove(
     part: Path, blob: SourceBlob, kind: Kind, *, as_parquet: bool, on_line_items: Callable[[int], None]
 ) -> VerifiedBlob:
-    """Read a fetched blob to its end and keep it, as it is or as Parquet; raises ProofError, and then it is gone."""
-    try:
-        facts = _proven(part, blob, kind, as_parquet=as_parquet, on_line_items=on_line_items)
-    except ProofError:
-        forget(part)
-        raise
-    if not as_parquet:
-        sync_file(part)
-        part.replace(part.with_name(blob.name))
-    facts.keep(part.parent)
-    forget(part)  # as Parquet; a blob that is kept has its own name by now
-    return facts
-
-
-def _proven(
-    part: Path, blob: SourceBlob, kind: Kind, *, as_parquet: bool, on_line_items: Callable[[int], None]
-) -> VerifiedBlob:
+    """Read a fetched blob to its end and keep it, as it is or as Parquet; raises ProofError."""
     size, sha256 = check_blob(part, blob)
     tally = Totals()
     target = part.with_name(parquet_name(blob.name))
@@ -90,18 +74,22 @@ def _proven(
         its_own = ReceiptFile(blob.name, size, sha256, tally.line_items)
         file = its_own if lake is None else lake.finish()
     check_count(blob, tally.line_items)
-    return VerifiedBlob(its_own, file, tally.plain_totals(), {} if lake is None else lake.inexact)
+    facts = VerifiedBlob(its_own, file, tally.plain_totals(), {} if lake is None else lake.inexact)
+    if not as_parquet:
+        sync_file(part)
+        part.replace(part.with_name(blob.name))
+    facts.keep(part.parent)
+    forget(part)  # as Parquet; a blob that is kept has its own name by now
+    return facts
 
 
 def check_blob(part: Path, blob: SourceBlob) -> Measured:
-    """Compare a fetched blob with what the manifest says of it; raises ProofError, and then it is gone."""
+    """Compare a fetched blob with what the manifest says of it; raises ProofError."""
     size_bytes, sha256 = found = measured(part)
     if blob.size_bytes is not None and size_bytes != blob.size_bytes:
-        forget(part)
         more = "more than" if size_bytes > blob.size_bytes else f"{size_bytes:,} of"
         raise ProofError(f"Of the blob {blob.name} arrived {more} {blob.size_bytes:,} bytes.", remedy=TRY_AGAIN)
     if blob.sha256 is not None and sha256 != blob.sha256:
-        forget(part)
         raise ProofError(
             f"The blob {blob.name} has the SHA-256 {sha256}, and {blob.sha256} was promised.", remedy=TRY_AGAIN
         )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -18,7 +17,7 @@ from typing import Final, TypeVar
 from counterfoil.client.network.http_calls import BlobRequest
 from counterfoil.client.protocol.addresses import check_blob_url, redirected
 from counterfoil.client.protocol.error_answers import RETRIED
-from counterfoil.client.protocol.graph_answers import SourceBlob, blob_url, check_same_data
+from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest, blob_url, check_same_data
 from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, whole_number
 from counterfoil.client.pull_folder.unfinished import forget, part_size, remember, resume_point
 from counterfoil.client.transfer.graph_exports import Export, Exporter
@@ -32,60 +31,41 @@ _PROGRESS_BYTES: Final = 64 << 10
 Result = TypeVar("Result")
 
 
-class Links:
-    """The signed links of one export, renewed when they expire; threads may share it."""
+class BlobDownloads:
+    """Downloads the blobs of one export under signed links, renewed when they expire; threads may share it.
 
-    def __init__(self, exporter: Exporter, export: Export) -> None:
+    `on_bytes` is given the number of bytes of each piece that arrives.
+    """
+
+    def __init__(
+        self, calls: SourceCalls, exporter: Exporter, export: Export, on_bytes: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self._calls = calls
         self._exporter = exporter
         self._export = export
-        self._manifest = export.manifest
-        self._edition = 0
+        self._on_bytes = on_bytes
+        self._manifest = export.manifest  # of the links by now
         self._renewing = threading.Lock()
 
-    def of(self, blob: SourceBlob) -> tuple[str, int]:
-        """Return a blob's link, and the edition of the manifest it comes from."""
-        edition = self._edition
-        return blob_url(self._exporter.base, self._manifest, blob), edition
-
-    def renew(self, edition: int) -> None:
-        """Ask for fresh links, unless another thread has done so since `edition`.
-
-        Raises LinkExpiredError when the source has none, and ChangedError when they are of other data.
-        """
-        with self._renewing:
-            if edition != self._edition:
-                return
-            try:
-                renewed = self._exporter.manifest_again(self._export)
-            except RefusedError as error:
-                raise LinkExpiredError(
-                    f"The signed links expired, and the source gives no new ones: {error.message}",
-                    remedy="Pull again, which makes a new export.",
-                ) from error
-            check_same_data(self._manifest, renewed)
-            self._manifest = renewed
-            self._edition += 1
-
-
-@dataclass(frozen=True, slots=True)
-class BlobDownloads:
-    """Downloads blobs under signed links. `on_bytes` is given the number of bytes of each piece that arrives."""
-
-    calls: SourceCalls
-    links: Links
-    on_bytes: Callable[[int], None] = field(default=lambda _: None)
-
     def until_it_fits(self, blob: SourceBlob, part: Path, check: Callable[[], Result]) -> Result:
-        """Download a blob until it passes `check`, and return what that gives.
+        """Download a blob until it passes `check`, which is heavy work, and return what that gives.
 
-        `check` is heavy work that deletes a blob which does not fit. Raises its ProofError once that was often enough.
+        A blob that does not fit is deleted. Raises the ProofError once that was often enough.
         """
-        session = self.calls.session
-        return until_right(session, lambda: self.fetch(blob, part), lambda _: session.work(check), ProofError)
+        session = self._calls.session
+
+        def checked(_: None) -> Result:
+            try:
+                return session.work(check)
+            except ProofError:
+                forget(part)
+                raise
+
+        return until_right(session, lambda: self.fetch(blob, part), checked, ProofError)
 
     def fetch(self, blob: SourceBlob, part: Path) -> None:
         """Download a whole blob to `part`; raises a SourceError. What is in it is for the caller to prove."""
-        attempts = Attempts(self.calls.session, RETRIED | _MISFIT)
+        attempts = Attempts(self._calls.session, RETRIED | _MISFIT)
         renewed, longest = False, -1
         while True:
             attempts.made += 1
@@ -93,8 +73,8 @@ class BlobDownloads:
             longest = max(longest, offset)
             if offset and offset == blob.size_bytes:
                 return
-            link, edition = self.links.of(blob)
-            request = self._request(link, offset, etag)
+            manifest = self._manifest
+            request = self._request(blob_url(self._calls.base, manifest, blob), offset, etag)
             answer = self._follow(blob, request, part, offset)
             if isinstance(answer, Fetched):
                 if _is_whole(answer):
@@ -111,7 +91,7 @@ class BlobDownloads:
                     forget(part)  # a rest that does not fit, or a blob that is another one now
                 if answer.status in _EXPIRED and not renewed:
                     renewed = True
-                    self.links.renew(edition)
+                    self._renew_links(manifest)
                     continue
             attempts.failed(request, answer)
 
@@ -123,21 +103,39 @@ class BlobDownloads:
             if etag:
                 headers["If-Match"] = etag
         request = Request("GET", link, headers)
-        self.calls.log.note(request)
+        self._calls.log.note(request)
         return request
+
+    def _renew_links(self, expired: SourceManifest) -> None:
+        """Ask for fresh links, unless another thread has done so since.
+
+        Raises LinkExpiredError when the source has none, and ChangedError when they are of other data.
+        """
+        with self._renewing:
+            if self._manifest is not expired:
+                return
+            try:
+                renewed = self._exporter.manifest_again(self._export)
+            except RefusedError as error:
+                raise LinkExpiredError(
+                    f"The signed links expired, and the source gives no new ones: {error.message}",
+                    remedy="Pull again, which makes a new export.",
+                ) from error
+            check_same_data(expired, renewed)
+            self._manifest = renewed
 
     def _follow(
         self, blob: SourceBlob, request: Request, part: Path, offset: int
     ) -> Fetched | SourceAnswer | Unanswered:
         for _ in range(REDIRECTS_MAX + 1):
-            answer = self.calls.session.fetch(
-                BlobRequest(request, part, offset, blob.size_bytes, self.on_bytes, partial(remember, part))
+            answer = self._calls.session.fetch(
+                BlobRequest(request, part, offset, blob.size_bytes, self._on_bytes, partial(remember, part))
             )
             if not isinstance(answer, SourceAnswer) or answer.status not in REDIRECTS:
                 return answer
             # Object stores answer with a link of their own.
             location = redirected(request.url, answer.headers.get("location", ""))
-            request = Request("GET", check_blob_url(self.calls.base, location), request.headers)
+            request = Request("GET", check_blob_url(self._calls.base, location), request.headers)
         raise ProofError(f"The link of {blob.name} redirects in a circle.")
 
 

@@ -16,7 +16,7 @@ from counterfoil.client.pull_folder.target import check_space
 from counterfoil.client.pull_folder.unfinished import UnfinishedPull
 from counterfoil.client.pull_folder.verified_blobs import VerifiedBlob, prove
 from counterfoil.client.receipt import Receipt
-from counterfoil.client.transfer.blob_downloads import BlobDownloads, Links
+from counterfoil.client.transfer.blob_downloads import BlobDownloads
 from counterfoil.client.transfer.graph_exports import Export, Exporter
 from counterfoil.client.transfer.pull_task import PullTask
 from counterfoil.client.transfer.repeated_blobs import RepeatedBlobs
@@ -60,7 +60,7 @@ class ExportPull:
             progress.received(each.blob.size_bytes)
             progress.advance(each.blob.line_items)
             progress.finished_blob()
-        downloads = BlobDownloads(task.calls, Links(self.exporter, export), progress.received)
+        downloads = BlobDownloads(task.calls, self.exporter, export, progress.received)
         task.calls.session.side_by_side(partial(self._pull_blob, downloads, blob, facts) for blob in missing)
         try:
             return self._receipt(ticket, export, [facts[blob.name] for blob in manifest.blobs])

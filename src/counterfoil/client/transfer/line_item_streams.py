@@ -19,7 +19,7 @@ from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.walk_state import WalkState, digest_of, lines_of
 from counterfoil.client.pull_folder.unfinished import forget
 from counterfoil.client.pull_folder.verified_blobs import check_blob, check_count
-from counterfoil.client.transfer.blob_downloads import BlobDownloads, Links
+from counterfoil.client.transfer.blob_downloads import BlobDownloads
 from counterfoil.client.transfer.client_settings import ClientSettings
 from counterfoil.client.transfer.graph_exports import Exporter
 from counterfoil.client.transfer.page_walk import PageWalk
@@ -54,7 +54,7 @@ def _blobs(calls: SourceCalls, exporter: Exporter, ask: ExportRequest, folder: P
     reader = LineReader(ask.kind)
     repeated = RepeatedBlobs()
     export = exporter.export(ask)
-    downloads = BlobDownloads(calls, Links(exporter, export))
+    downloads = BlobDownloads(calls, exporter, export)
     for blob in export.manifest.blobs:
         part = folder / f"{blob.name}.part"
         sha256 = downloads.until_it_fits(blob, part, partial(check_blob, part, blob)).sha256

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import msgspec
+
 from counterfoil.client.output_files.output_formats import Form, write_form
 from counterfoil.client.output_files.pull_files import batches_of
 from counterfoil.client.protocol.asking import Api
@@ -40,15 +42,19 @@ class PullTask:
     progress: ProgressReport
 
     def held(self, etag: str, promise: Promise) -> Receipt | None:
-        """Return the former receipt where its data is that of the source: it says the same of it, and adds up."""
-        held = self.folder.held(etag, self.form.value)
-        if held is None or held.line_items != sum(each.line_items for each in held.files):
+        """Return the former receipt where its files are as it says, and are the data of the source, in this form."""
+        held = self.folder.receipt
+        if held is None or not etag or (held.etag, held.format) != (etag, self.form.value):
+            return None
+        if held.line_items != sum(each.line_items for each in held.files):
+            return None
+        if any(file.difference(self.folder.path) for file in held.files):
             return None
         try:
             promise.check(Totals.of(held.line_items, held.totals))
         except ProofError:
             return None
-        return held.as_held()
+        return msgspec.structs.replace(held, already_held=True)
 
     def receipt(
         self,

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from counterfoil.client.network.session import Session
 from counterfoil.client.protocol.addresses import Base, host_of, redirected, without_query
 from counterfoil.client.protocol.error_answers import RETRIED, refused
-from counterfoil.client.protocol.jwt_claims import tenant_of
+from counterfoil.client.protocol.jwt_claims import as_tenant, read_claims
 from counterfoil.client.protocol.messages import (
     Request,
     SourceAnswer,
@@ -29,6 +29,7 @@ from counterfoil.errors import CounterfoilError, NoAnswerError, ProofError, Refu
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 REDIRECTS_MAX: Final = 3
+WRONG_MAX: Final = 3  # a bit may flip on the way; data that arrives wrong this often is wrong at the source
 
 Got = TypeVar("Got")
 Read = TypeVar("Read")
@@ -75,7 +76,7 @@ class SourceCalls:
         self.log.note(request)
         attempts = Attempts(session)
         token = session.token()
-        self.log.tenant = tenant_of(token) or self.log.tenant
+        self.log.tenant = as_tenant((read_claims(token) or {}).get("tid")) or self.log.tenant
         refreshed = False
         while True:
             attempts.made += 1
@@ -152,8 +153,8 @@ def until_right(session: Session, get: Callable[[], Got], read: Callable[[Got], 
             return read(got)
         except wrong:
             times += 1
-            wait_s = session.patience.wait_if_wrong_s(times)
-            if wait_s is None:
+            wait_s = session.patience.wait_s(times, None)
+            if wait_s is None or times == WRONG_MAX:
                 raise
         session.wait(wait_s)
 
