@@ -292,8 +292,8 @@ class RefusedError(SourceError):
 class OperationFailedError(SourceError):
     """The export itself ended in failure; `code` is the server's own."""
 
-    def __init__(self, message: str, *, code: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, code: str = "", remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
         self.code = code
 
 

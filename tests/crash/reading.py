@@ -147,7 +147,7 @@ class Begun:
         readings = {Api.GRAPH: self._download(self.export.manifest)}
         answer = self._call(Api.GRAPH, graph.get_request(self.export.operation_url, client_request_id="0"))
         again = graph.read_operation(self._base, self._base.join("v1.0"), answer).manifest
-        assert again is not None
+        assert isinstance(again, graph.SourceManifest)
         assert self._download(again) == readings[Api.GRAPH]
         if self._first is not None:
             readings[Api.V1] = self._walk()

@@ -12,7 +12,8 @@ import click
 
 from counterfoil.cli.options import KINDS, NamedPath, load_settings, with_output, with_token, with_wait
 from counterfoil.cli.output import Output, as_option
-from counterfoil.cli.pull_again import PullCommand, advise_for_profile, again_for_one, resuming
+from counterfoil.cli.pull_again import PullCommand, advise_for_profile, options_for, resuming
+from counterfoil.cli.pull_all import pull_all
 from counterfoil.cli.pull_display import displayed
 from counterfoil.cli.pull_publish import PullPublisher, publisher_in
 from counterfoil.cli.receipts import show_receipt
@@ -24,8 +25,6 @@ from counterfoil.profiles import FORMS, Profile
 
 if TYPE_CHECKING:
     from counterfoil.client import Ask, Client
-
-_SINGLE = ("api", "kind", "invoice", "period", "currency", "attribute_set", "to", "form")
 
 
 @click.command()
@@ -115,17 +114,16 @@ def pull(
     if data is not None and not publish:
         raise UsageError("--data is the data folder to publish in, and goes with --publish.")
     if everything:
-        from counterfoil.cli.pull_all import pull_all
-
         _refuse_single(profile, single)
-        credential = token_source(profile, token, os.environ)
-        with Client(profile.url, credential, wait_s_max=wait_s, parallel=parallel) as client:
-            return pull_all(profile, client, publisher, output, resuming(source, ["--all"], publisher, token, output))
-    ask = _what_to_ask(profile, single, now)
-    to = _folder_for(profile, ask, single["to"], now)
-    credential = token_source(profile, token, os.environ)
-    again = again_for_one(source, ask, single, publisher, token, output)
-    with Client(profile.url, credential, wait_s_max=wait_s, parallel=parallel) as client:
+        what = ["--all"]
+    else:
+        ask = _what_to_ask(profile, single, now)
+        to = _folder_for(profile, ask, single["to"], now)
+        what = options_for(ask, single)
+    again = resuming(source, what, publisher, token, output)
+    with Client(profile.url, token_source(profile, token, os.environ), wait_s_max=wait_s, parallel=parallel) as client:
+        if everything:
+            return pull_all(profile, client, publisher, output, again)
         _pull_one(client, profile, ask, to, single, publisher, output, again)
     return 0
 
@@ -147,7 +145,7 @@ def _pull_one(
         with displayed(output, ask.kind.value) as display:
             receipt = client.pull(ask, to, api=api, form=form, watcher=display)
     except KeyboardInterrupt:
-        output.note(again.said("To go on"))
+        output.note(again.sentence("To go on"))
         raise
     except CounterfoilError as error:
         if single["to"] is None:
@@ -162,7 +160,7 @@ def _pull_one(
 def _refuse_single(profile: Profile, single: Mapping[str, Any]) -> None:
     if not profile.name:
         raise UsageError("--all is for a profile, which lists what is expected.", remedy="See docs/pulling.md.")
-    given = [as_option(name) for name in _SINGLE if single[name] is not None]
+    given = [as_option(name) for name, value in single.items() if value is not None]
     if given:
         raise UsageError(f"{given[0]} does not go with --all: the profile says what is pulled, and how.")
 

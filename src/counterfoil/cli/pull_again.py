@@ -32,7 +32,7 @@ class PullCommand:
     words: tuple[str, ...]
     with_token: bool = False
 
-    def said(self, when: str) -> str:
+    def sentence(self, when: str) -> str:
         """Return the command after the words that say when to give it."""
         command = subprocess.list2cmdline(self.words) if os.name == "nt" else shlex.join(self.words)
         return f"{when}{', with the same --token' if self.with_token else ''}: {command}"
@@ -48,19 +48,17 @@ class PullCommand:
             if error.status in _WRONG:
                 return
             when = "When that is fixed" if error.is_about_who_asks else when
-        error.remedy, error.parameter = f"{error.advice(as_option)} {self.said(when)}".strip(), ""
+        error.remedy, error.parameter = f"{error.advice(as_option)} {self.sentence(when)}".strip(), ""
 
 
-def again_for_one(
-    source: str, ask: Ask, single: Mapping[str, Any], publisher: PullPublisher | None, token: str | None, output: Output
-) -> PullCommand:
-    """Return the command for one thing. It names the month, which `last` will not mean for ever."""
+def options_for(ask: Ask, single: Mapping[str, Any]) -> list[str]:
+    """Return the options that pull one thing. They name the month, which `last` will not mean for ever."""
     words = ["--kind", ask.kind.value]
     words += ["--invoice", ask.invoice] if ask.invoice else ["--period", ask.month, "--currency", ask.currency]
     for name in ("api", "attribute_set", "to", "form"):
         if single[name] is not None:
             words += [as_option(name), str(single[name])]
-    return resuming(source, words, publisher, token, output)
+    return words
 
 
 def resuming(

@@ -41,7 +41,7 @@ def pull_all(
             more = f", {counted(each.line_items, 'line item')}" if each.state == "pulled" and each.line_items else ""
             output.note(f"{each.expected}: {each.state}{more}. {rows[-1]['told']}".rstrip())
     except KeyboardInterrupt:
-        output.note(again.said("To go on"))
+        output.note(again.sentence("To go on"))
         raise
     output.rows(rows, headings={"told": "Remark"}, only_json=["folder"])
     return _conclude(results, output, again)
@@ -67,7 +67,7 @@ def _conclude(results: Sequence[ExpectedPullResult], output: Output, again: Pull
     if failed:
         raise CounterfoilError(
             f"{failed} of {counted(len(results), 'expected pull')} failed.",
-            remedy=f"Each says why. {again.said('When that is fixed')}",
+            remedy=f"Each says why. {again.sentence('When that is fixed')}",
         )
     open_states = [each.state for each in results if not each.state.is_done]
     if not open_states:
@@ -76,6 +76,6 @@ def _conclude(results: Sequence[ExpectedPullResult], output: Output, again: Pull
     return output.conclude(
         f"{len(open_states)} of {counted(len(results), 'expected pull')} are not here yet"
         + (f", {overdue} of them overdue." if overdue else "."),
-        remedy=again.said("Run it again later"),
+        remedy=again.sentence("Run it again later"),
         exit_code=4,
     )

@@ -7,10 +7,10 @@ left are computed from the first report after it.
 from __future__ import annotations
 
 import time
-from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.cli.output import PLAIN_PROGRESS_EVERY_S, Output, counted, printable
@@ -29,25 +29,23 @@ class Pace:
     clock: Callable[[], float]
     stage: str = ""
     began_at: float = 0.0
-    first_at: float | None = None
-    first: Progress | None = None
+    first: tuple[float, Progress] | None = None  # the report to compare with, and when it came
 
     def rate_and_time_left(self, now: Progress) -> tuple[float, float | None]:
         """Return line items a second, and how many seconds are left, None if unknown."""
         at = self.clock()
         if now.stage != self.stage:
-            self.stage, self.began_at, self.first, self.first_at = now.stage, at, None, None
-        if self.first is None or self.first_at is None:
-            if at - self.began_at >= SETTLED_AFTER_S:
-                self.first, self.first_at = now, at
-            return 0.0, None
-        passed_s = at - self.first_at
+            self.stage, self.began_at, self.first = now.stage, at, None
+        if self.first is None and at - self.began_at >= SETTLED_AFTER_S:
+            self.first = at, now
+        first_at, first = self.first or (at, now)
+        passed_s = at - first_at
         if passed_s <= 0:
             return 0.0, None
-        rate = (now.line_items_done - self.first.line_items_done) / passed_s
+        rate = (now.line_items_done - first.line_items_done) / passed_s
         lefts = [
             max(0, whole - done) * passed_s / (done - before) if done > before else None
-            for whole, done, before in zip(_wholes(now), _dones(now), _dones(self.first), strict=True)
+            for whole, done, before in zip(_wholes(now), _dones(now), _dones(first), strict=True)
             if whole is not None
         ]
         known = [left_s for left_s in lefts[:2] if left_s is not None]
@@ -104,7 +102,7 @@ def _duration(seconds: float) -> str:
 def displayed(output: Output, what: str, *, clock: Callable[[], float] = time.monotonic) -> Iterator[Display]:
     """Show the progress of a pull; `what` names it."""
     if not output.stderr.isatty():
-        yield _Plain(what, clock, output, noted_at=clock())
+        yield _Plain(what, Pace(clock), output, noted_at=clock())
         return
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -121,27 +119,15 @@ def displayed(output: Output, what: str, *, clock: Callable[[], float] = time.mo
         def show(description: str, done: float | None) -> None:
             bar.update(task, description=description, total=None if done is None else 1.0, completed=done or 0.0)
 
-        yield _OnTerminal(what, clock, lambda message: console.print(message, markup=False, highlight=False), show)
+        yield _OnTerminal(what, Pace(clock), partial(console.print, markup=False, highlight=False), show)
 
 
 @dataclass(slots=True)
-class Display:
+class _Display:
     """Shows the progress of a pull, `what`, that it watches: see `counterfoil.client.Watcher`."""
 
     what: str
-    clock: Callable[[], float]
-    pace: Pace = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.pace = Pace(self.clock)
-
-    @abstractmethod
-    def remark(self, message: str) -> None:
-        """Show that something worth saying happened."""
-
-    @abstractmethod
-    def progress(self, now: Progress) -> None:
-        """Show how far the pull is."""
+    pace: Pace
 
     def advance(self, line_items: int) -> None:
         """Do nothing: `progress` reports line items too."""
@@ -152,7 +138,7 @@ class Display:
 
 
 @dataclass(slots=True)
-class _Plain(Display):
+class _Plain(_Display):
     """Where no terminal is watching: what happens as it happens, and every few seconds how far it is."""
 
     output: Output
@@ -160,31 +146,33 @@ class _Plain(Display):
 
     def remark(self, message: str) -> None:
         self.output.note(message)
-        self.noted_at = self.clock()
+        self.noted_at = self.pace.clock()
 
     def progress(self, now: Progress) -> None:
         words = self.in_words(now)
-        if words and self.clock() - self.noted_at >= PLAIN_PROGRESS_EVERY_S:
-            self.noted_at = self.clock()
+        if words and self.pace.clock() - self.noted_at >= PLAIN_PROGRESS_EVERY_S:
+            self.noted_at = self.pace.clock()
             self.output.note(f"{self.what}: {'; '.join(words)}")
 
 
 @dataclass(slots=True)
-class _OnTerminal(Display):
+class _OnTerminal(_Display):
     """One line that changes. While an export is waited for, so do the remarks; all others stay above it."""
 
     print_above: Callable[[str], Any]
     show: Callable[[str, float | None], None]
-    stage: str = ""
 
     def remark(self, message: str) -> None:
-        if self.stage == _WAITING:
+        if self.pace.stage == _WAITING:
             self.show(f"{self.what}: {printable(message)}", None)
         else:
             self.print_above(printable(message))
 
     def progress(self, now: Progress) -> None:
+        is_new = now.stage != self.pace.stage
         words = self.in_words(now)
-        if words or now.stage != self.stage:
+        if words or is_new:
             self.show("\n".join([f"{self.what}: {now.stage}", *words]), share(now))
-        self.stage = now.stage
+
+
+Display = _Plain | _OnTerminal

@@ -13,10 +13,10 @@ import click
 from counterfoil.cli.options import NamedPath, load_settings, with_output, with_token, with_wait
 from counterfoil.cli.output import Output, counted
 from counterfoil.cli.receipts import show_receipt
-from counterfoil.cli.sources import find_profile, token_source
+from counterfoil.cli.sources import token_source
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.periods import utc_now
-from counterfoil.settings import Profile, Settings
+from counterfoil.settings import Profile
 
 if TYPE_CHECKING:
     from counterfoil.client.holdings.holding import Holding
@@ -179,28 +179,21 @@ def _standing_row(each: HoldingStatus) -> dict[str, object]:
 
 def _holdings(places: Sequence[str]) -> Iterator[tuple[Holding, str]]:
     """Yield what is held in some places, and the tenant whose data it should be, where a profile names one."""
-    from counterfoil.client.holdings.expected import PULLS_FOLDER
+    from counterfoil.client.holdings.expected import PULLS_FOLDER, root_of
     from counterfoil.client.holdings.holding import holdings_below
 
     settings = load_settings()
     seen: set[Path] = set()
     usual = [str(PULLS_FOLDER)] if PULLS_FOLDER.is_dir() else []
     for place in places or usual:
-        tenant = settings.profiles[place].tenant if place in settings.profiles else ""
-        ours = place in settings.profiles or not places
-        for holding in holdings_below(_folder(settings, place), ours=ours):
+        if not place:
+            raise UsageError("An empty name is not a folder.")
+        profile = settings.profile(place) if place in settings.profiles else None
+        folder, tenant = (root_of(profile), profile.tenant) if profile else (Path(place), "")
+        for holding in holdings_below(folder, ours=profile is not None or not places):
             if (real := holding.folder.resolve()) not in seen:
                 seen.add(real)
                 yield holding, tenant
-
-
-def _folder(settings: Settings, place: str) -> Path:
-    """Return the folder of a profile of that name, or the folder itself."""
-    from counterfoil.client.holdings.expected import root_of
-
-    if not place:
-        raise UsageError("An empty name is not a folder.")
-    return root_of(find_profile(settings, place)) if place in settings.profiles else Path(place)
 
 
 def _row(holding: Holding, tenant: str) -> dict[str, object]:

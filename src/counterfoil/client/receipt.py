@@ -118,20 +118,13 @@ class Receipt(
 
     def to_json(self) -> dict[str, Any]:
         """Return the members of the file beside the data, with its version and digest."""
-        return documents.sealed(self._as_stored(), VERSION)
+        return documents.sealed(msgspec.structs.replace(self, already_held=False), VERSION)
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
         """Return the receipt of a folder, or None if no pull was finished there; raises UsageError."""
         found = read_receipt(folder)
         return found if isinstance(found, cls) else None
-
-    def encoded(self) -> bytes:
-        """Return the receipt as it is stored."""
-        return documents.encode(self._as_stored(), VERSION, indent=2)
-
-    def _as_stored(self) -> Self:
-        return msgspec.structs.replace(self, already_held=False)
 
 
 class NamedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,10 +144,6 @@ class UnfinishedReceipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     request: Mapping[str, str]
     proof: Literal["unfinished"] = UNFINISHED
     files: tuple[NamedFile, ...]
-
-    def encoded(self) -> bytes:
-        """Return it as it is stored."""
-        return documents.encode(self, VERSION, indent=2)
 
 
 def read_receipt(folder: Path) -> Receipt | UnfinishedReceipt | None:

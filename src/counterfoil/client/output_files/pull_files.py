@@ -82,10 +82,6 @@ def _fail(refused: Refused, where: str) -> NoReturn:
     raise ProofError(f"{where}{attribute}: {refused.reason}{value}.")
 
 
-def _gzip(file: HashedFile) -> Any:
-    return igzip.IGzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0)  # type: ignore[no-untyped-call]
-
-
 def receipt_of(file: HashedFile, line_items: int) -> ReceiptFile:
     """Return what a receipt says of a file that was written."""
     return ReceiptFile(file.path.name, file.size_bytes, file.measured.sha256, line_items)
@@ -146,7 +142,7 @@ class LinesFile(_OutputFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         # No name and no time in the header: they are not of the data.
-        self._stream: Any = _gzip(self._file)
+        self._stream: Any = igzip.IGzipFile("", "wb", 1, self._file, mtime=0)  # type: ignore[no-untyped-call]
         self.line_items = 0
 
     def add(self, lines: Sequence[bytes]) -> None:

@@ -66,16 +66,10 @@ class SourceManifest:
 
 @dataclass(frozen=True, slots=True)
 class SourceOperation:
-    """An operation: once it succeeded, it has its manifest, or the URL of that; one that failed is an error."""
+    """An operation, with its manifest or the URL of that once it succeeded; one that failed is an error."""
 
     id: str
-    manifest: SourceManifest | None = None
-    manifest_url: str = ""
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether it is over."""
-        return bool(self.manifest or self.manifest_url)
+    manifest: SourceManifest | str = ""
 
 
 def submit_request(root: str, ask: ExportRequest, *, client_request_id: str, idempotency_key: str) -> Request:
@@ -133,14 +127,13 @@ def read_operation(base: Base, root: str, answer: SourceAnswer) -> SourceOperati
         raise ProofError(f"The operation has the unknown status {shown(status)!r} ({answer.request_ids}).")
     place = body.get("resourceLocation")
     if isinstance(place, dict) and "blobs" in place:
-        return SourceOperation(operation_id, manifest=_read_manifest(place, answer))
+        return SourceOperation(operation_id, _read_manifest(place, answer))
     if isinstance(place, dict) and _text(place.get("id")):
-        url = f"{root}/{BILLING}/manifests/{_path_part(_text(place['id']))}"
-        return SourceOperation(operation_id, manifest_url=url)
+        return SourceOperation(operation_id, f"{root}/{BILLING}/manifests/{_path_part(_text(place['id']))}")
     link = _text(place) or _text(body.get("resourceLocation@odata.navigationLink"))
     if not link:
         raise ProofError(f"The export succeeded, and its operation names no manifest ({answer.request_ids}).")
-    return SourceOperation(operation_id, manifest_url=base.own(link, "The manifest's address"))
+    return SourceOperation(operation_id, base.own(link, "The manifest's address"))
 
 
 def read_manifest(answer: SourceAnswer) -> SourceManifest:
@@ -181,15 +174,11 @@ def _failure(body: Mapping[str, Any], operation_id: str, answer: SourceAnswer) -
     error = error if isinstance(error, dict) else {}
     code, message = (shown(text) if isinstance(text := error.get(name), str) else "" for name in ("code", "message"))
     reason = ": ".join(part for part in (code, message) if part) or "no reason given"
-    failure = OperationFailedError(
-        f"The export ran and failed with {reason} (operation {shown(operation_id)}, {answer.request_ids}).", code=code
-    )
-    failure.remedy = (
-        "The source has no line items for this: check the invoice, or period and currency, or wait until it has."
-        if code == NO_DATA_CODE
-        else "Trying again is safe."
-    )
-    return failure
+    remedy = "Trying again is safe."
+    if code == NO_DATA_CODE:
+        remedy = "The source has no line items for this: check invoice, period and currency, or wait until it has."
+    text = f"The export ran and failed with {reason} (operation {shown(operation_id)}, {answer.request_ids})."
+    return OperationFailedError(text, code=code, remedy=remedy)
 
 
 def _read_manifest(body: Mapping[str, Any], answer: SourceAnswer) -> SourceManifest:

@@ -20,6 +20,7 @@ from counterfoil.client.protocol.graph_answers import SourceBlob
 from counterfoil.client.pull_folder.unfinished import UnfinishedPull, part_size
 from counterfoil.client.receipt import (
     FILE_NAME,
+    VERSION,
     NamedFile,
     Receipt,
     ReceiptFile,
@@ -27,6 +28,7 @@ from counterfoil.client.receipt import (
     identity,
     read_receipt,
 )
+from counterfoil.disk import documents
 from counterfoil.disk.durability import sync_folder, write_durably
 from counterfoil.disk.file_lock import NO_LOCKS, FileLock
 from counterfoil.disk.hashing import measured
@@ -52,7 +54,7 @@ class PullFolder:
         self.staging = path / STAGING
         self.subject = dict(subject)
         self._former: tuple[str, ...] = ()
-        self._made: list[Path] = []
+        self._made = [self.staging]  # folders to remove where nothing is left in them, the innermost last
         self._lock: FileLock | None = None
         self.receipt: Receipt | None = None  # of the former pull
         self.ticket: UnfinishedPull | None = None  # of an unfinished one
@@ -167,11 +169,11 @@ class PullFolder:
         # From here a crash leaves an unfinished receipt that names every file, so that the next pull can clean up.
         moved = tuple(NamedFile(name) for name in dict.fromkeys([*self._former, *names]))
         note = UnfinishedReceipt(source=receipt.source, api=receipt.api, request=receipt.request, files=moved)
-        self._write(note.encoded())
+        self._write(note)
         self._replace_former(names)
         if lost := [file.name for file in receipt.files if not file.is_in(self.path)]:
             raise ProofError(f"{lost[0]} did not arrive in {self.path}.", remedy="Trying again is safe.")
-        self._write(receipt.encoded())
+        self._write(receipt)
         self.clear()
 
     def _check_ready(self, receipt: Receipt) -> None:
@@ -224,7 +226,6 @@ class PullFolder:
         if lock is not None:
             self.clear()
             lock.remove()
-        self._made = [*self._made, self.staging] if self.staging not in self._made else self._made
         for each in reversed(self._made):
             try:
                 each.rmdir()
@@ -237,9 +238,9 @@ class PullFolder:
         except UsageError:  # a newer Counterfoil's: nothing here is ours to remove
             return True
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, receipt: Receipt | UnfinishedReceipt) -> None:
         fresh = self.staging / FILE_NAME
-        write_durably(fresh, data)
+        write_durably(fresh, documents.encode(receipt, VERSION, indent=2))
         with _error_if_in_use(self.path / FILE_NAME):
             fresh.replace(self.path / FILE_NAME)
         sync_folder(self.path)

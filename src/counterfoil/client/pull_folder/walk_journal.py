@@ -2,7 +2,7 @@
 
 Items are stored as lines in `items-00000` and so on, until such a file is full and becomes a part of the result. Each
 page is two writes: its items, then one line of the journal that says how far they reach, and their SHA-256. A run that
-was killed between the two leaves items that the journal does not cover; they are cut off before the walk resumes. Items
+was killed between the two leaves items that the journal does not cover; the next page overwrites them. Items
 that an earlier run stored are compared with the journal before they become a part.
 """
 
@@ -63,7 +63,7 @@ class WalkJournal:
         self.request_ids: list[str] = []  # of the calls so far
 
     def read(self) -> None:
-        """Resume the walk, and cut off what no journal line covers.
+        """Resume the walk, and cut off a damaged end; what no line covers is overwritten by the next page.
 
         Raises ChangedError if what the journal covers is not as it was stored: then the walk cannot go on.
         """
@@ -78,8 +78,6 @@ class WalkJournal:
                 good += len(line)
             file.truncate(good)
         self._check_stored()
-        with suppress(FileNotFoundError), self._items(self._part).open("r+b") as file:
-            file.truncate(sum(page.size_bytes for page in self._pages[self._part]))
 
     def _check_stored(self) -> None:
         for part, pages in self._pages.items():

@@ -76,7 +76,7 @@ class Exporter:
     def manifest_again(self, export: Export) -> SourceManifest:
         """Ask the operation again: that renews the links of the same data."""
         operation, _ = self._operation(export.operation_url)
-        if not operation.succeeded:
+        if not operation.manifest:
             raise ProofError(f"The operation {export.operation} had succeeded, and is under way again.")
         return self._manifest_of(operation)
 
@@ -98,7 +98,7 @@ class Exporter:
         started_s = self._session.patience.monotonic()
         while True:
             operation, answer = self._operation(url)
-            if operation.succeeded:
+            if operation.manifest:
                 return operation
             so_far_s = self._session.patience.monotonic() - started_s
             wait_s = self._wait_s(answer, so_far_s)
@@ -112,9 +112,10 @@ class Exporter:
         )
 
     def _manifest_of(self, operation: SourceOperation) -> SourceManifest:
-        if operation.manifest is not None:
-            return operation.manifest
-        return self._calls.read(lambda: _get(operation.manifest_url), graph.read_manifest)
+        manifest = operation.manifest
+        if isinstance(manifest, SourceManifest):
+            return manifest
+        return self._calls.read(lambda: _get(manifest), graph.read_manifest)
 
     def _wait_s(self, answer: SourceAnswer, so_far_s: float) -> float:
         asked_s = retry_after_s(answer.headers, self._session.patience.now())
