@@ -102,6 +102,11 @@ def add(left: Decimal, right: Decimal) -> Decimal:
     return _EXACT.add(left, right)
 
 
+def add_to(totals: dict[str, Decimal], name: str, value: Decimal) -> None:
+    """Add an exact value to the total of this name."""
+    totals[name] = _EXACT.add(totals.get(name, Decimal(0)), value)
+
+
 def plain(value: Decimal) -> str:
     """Write an exact value in full, without an exponent: `0E-20` becomes twenty decimals of zero."""
     return format(value, "f")

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, Column, LineItemTable, Type
+from counterfoil.errors import DamagedInputError
 from counterfoil.lake import DIGEST, columns_of, decimals_of, is_described, moments_of, text_name
 from counterfoil.line_items.values import Refused
 
@@ -35,24 +36,20 @@ _AS_TEXT: Final = "Write the column as text or as a decimal, and the file again.
 Values = list[Any]  # what msgspec writes as JSON: texts, booleans, and numbers as `Raw`
 
 
-class DamagedParquetError(Exception):
-    """The file is cut or corrupt."""
-
-
 def parquet_names(path: Path) -> list[str]:
-    """Return the names of the columns; raises DamagedParquetError."""
+    """Return the names of the columns; raises DamagedInputError."""
     try:
         with pq.ParquetFile(path) as file:
             return list(file.schema_arrow.names)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise _damaged(error) from error
+        raise _damaged(path, error) from error
 
 
 def parquet_lines(path: Path, table: LineItemTable) -> Iterator[list[bytes]]:
     """Yield the rows in order, some thousand at a time, each as one JSON object of the values that are there.
 
     Raises Refused, naming the column, for values that have no exact text or do not agree with the one beside them, and
-    DamagedParquetError.
+    DamagedInputError.
     """
     try:
         with pq.ParquetFile(path) as file:
@@ -64,11 +61,14 @@ def parquet_lines(path: Path, table: LineItemTable) -> Iterator[list[bytes]]:
                     _check_pair(pair, batch)
                 yield lines
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise _damaged(error) from error
+        raise _damaged(path, error) from error
 
 
-def _damaged(error: Exception) -> DamagedParquetError:
-    return DamagedParquetError(str(error).partition("\n")[0].rstrip(". "))
+def _damaged(path: Path, error: Exception) -> DamagedInputError:
+    why = str(error).partition("\n")[0].rstrip(". ")
+    return DamagedInputError(
+        f"the Parquet data is cut or corrupt: {why}", file=str(path), remedy="Fetch the file again."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _columns_read(table: LineItemTable, schema: pa.Schema) -> tuple[dict[str, st
     try:
         described, is_lake = columns_of(schema, table.kind), is_described(schema)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedParquetError("it does not describe its columns as a lake file does") from error
+        raise ValueError("it does not describe its columns as a lake file does") from error
     texts = {
         name: column
         for column in (*table.columns, *described)
@@ -196,7 +196,7 @@ def _lines_of(batch: pa.RecordBatch, read: dict[str, str]) -> Iterator[bytes]:
         if isinstance(extra, str) and extra.startswith("{") and extra.endswith("}"):
             # Its members are attributes of their own, some of which may be known by now.
             del item[EXTRA]
-            members = [_ENCODER.encode(item)[1:-1], extra[1:-1].encode()]
+            members = [_ENCODER.encode(item)[1:-1], extra[1:-1].strip(" \t\r\n").encode()]
             yield b"{" + b",".join(filter(None, members)) + b"}"
         else:
             yield _ENCODER.encode(item)

@@ -81,7 +81,7 @@ class _Commit:
             raise UsageError(f"{dataset} is published as a whole and in named segments at once.")
         current = revisions.in_force(connection, dataset)
         held = _segments(connection, current.id if current else None)
-        unchanged = {name for name in new if name in held and held[name].contents.same_as(new[name].contents)}
+        unchanged = {name for name in new if name in held and held[name].contents == new[name].contents}
         if current is not None and len(unchanged) == len(new):
             return current
         _fence(connection, dataset, base_id, current, new)
@@ -137,7 +137,7 @@ def _fence(
 def _same(left: Segment | None, right: Segment | None) -> bool:
     if left is None or right is None:
         return left is right
-    return left.contents.same_as(right.contents)
+    return left.contents == right.contents
 
 
 def _segments(connection: Connection, revision_id: str | None) -> dict[str, Segment]:
