@@ -58,10 +58,10 @@ class Identity:
 
 def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str) -> Identity:
     """Infer from the first batch what was not asserted; raises InputError if neither says."""
-    told_partner = first_text(first, "PartnerId")
-    if not told_partner:
+    named_partner = first_text(first, "PartnerId")
+    if not named_partner:
         raise InputError("is empty", file=file, line=int(first.lines[0]), attribute="PartnerId")
-    issuer = asserted.issuer or asserted.partner or told_partner
+    issuer = asserted.issuer or asserted.partner or named_partner
     try:
         issuer = tenant_id(issuer)
         partner = tenant_id(asserted.partner or issuer)

@@ -9,6 +9,7 @@ without any value may have any type.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
@@ -38,11 +39,8 @@ Values = list[Any]  # what msgspec writes as JSON: texts, booleans, and numbers 
 
 def parquet_names(path: Path) -> list[str]:
     """Return the names of the columns; raises DamagedInputError."""
-    try:
-        with pq.ParquetFile(path) as file:
-            return list(file.schema_arrow.names)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise _damaged(path, error) from error
+    with _opened(path) as file:
+        return list(file.schema_arrow.names)
 
 
 def parquet_lines(path: Path, table: LineItemTable) -> Iterator[list[bytes]]:
@@ -51,24 +49,26 @@ def parquet_lines(path: Path, table: LineItemTable) -> Iterator[list[bytes]]:
     Raises Refused, naming the column, for values that have no exact text or do not agree with the one beside them, and
     DamagedInputError.
     """
+    with _opened(path) as file:
+        read, pairs = _columns_read(table, file.schema_arrow)
+        needed = [*read, *(pair.value for pair in pairs)]
+        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=needed):
+            lines = list(_lines_of(batch, read))
+            for pair in pairs:
+                _check_pair(pair, batch)
+            yield lines
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
-            read, pairs = _columns_read(table, file.schema_arrow)
-            needed = [*read, *(pair.value for pair in pairs)]
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=needed):
-                lines = list(_lines_of(batch, read))
-                for pair in pairs:
-                    _check_pair(pair, batch)
-                yield lines
+            yield file
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> DamagedInputError:
-    why = str(error).partition("\n")[0].rstrip(". ")
-    return DamagedInputError(
-        f"the Parquet data is cut or corrupt: {why}", file=str(path), remedy="Fetch the file again."
-    )
+        why = str(error).partition("\n")[0].rstrip(". ")
+        raise DamagedInputError(
+            f"the Parquet data is cut or corrupt: {why}", file=str(path), remedy="Fetch the file again."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
