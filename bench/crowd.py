@@ -70,6 +70,6 @@ def _publish(store: Store, dataset: Dataset) -> None:
             files.append(NewFile(rendering, 0, writer.path, writer.size_bytes, writer.sha256, 1))
         contents = Contents(1, "00" * 32, "EUR", {"BillingPreTaxTotal": Decimal(1)})
         segment = NewSegment(dataset, "whole", PARTNER, contents, tuple(files), {})
-        publication.seal([segment], {dataset: None})
+        publication.seal([segment])
         base = {dataset: None}
         store.catalog.commit(publication.id, [segment], base, base, {dataset: contents}, now)

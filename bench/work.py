@@ -31,7 +31,7 @@ def render(lake: list[str], scratch: str) -> None:
     for part, path in enumerate(lake):
         lake_file = FolderFiles(Path(path).parent).open(Path(path).name)
         render_part(create, USAGE, lake_file, part, [Rendering.GRAPH_FULL])
-    publication.seal([], {})
+    publication.seal([])
 
 
 def duckdb_render(lake: list[str], scratch: str) -> None:

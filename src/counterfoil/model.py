@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Self
+
+import msgspec
 
 from counterfoil import numbers
 from counterfoil.errors import UsageError
@@ -131,8 +133,7 @@ class Dataset:
         return f"{self.kind} of {self.partner}, {self.scope}"
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(msgspec.Struct, frozen=True, rename="camel"):
     """What a set of line items holds: how many, the hash of the set, and exact totals in one currency.
 
     `digest` is the SHA-256, in hex, of the line items' SHA-256 digests in ascending order (`line_items.line_digests`).
@@ -143,7 +144,7 @@ class Contents:
     line_items: int = 0
     digest: str = NO_LINE_ITEMS
     currency: str = ""
-    totals: Mapping[str, Decimal] = field(default_factory=dict)
+    totals: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
 
     @classmethod
     def together(cls, parts: Iterable[Contents], digest: str) -> Contents:
@@ -163,27 +164,6 @@ class Contents:
     def plain_totals(self) -> dict[str, str]:
         """The totals, written out in full."""
         return {name: numbers.plain(value) for name, value in self.totals.items()}
-
-    def to_json(self) -> dict[str, object]:
-        """A form for the catalog; `from_json` reads it back."""
-        return {
-            "lineItems": self.line_items,
-            "digest": self.digest,
-            "currency": self.currency,
-            "totals": self.plain_totals(),
-        }
-
-    @classmethod
-    def from_json(cls, body: Mapping[str, object]) -> Self:
-        """Read what `to_json` wrote."""
-        totals = body["totals"]
-        assert isinstance(totals, Mapping)
-        return cls(
-            int(str(body["lineItems"])),
-            str(body["digest"]),
-            str(body["currency"]),
-            {name: numbers.exact(text) for name, text in totals.items()},
-        )
 
 
 def etag(dataset: Dataset, contents: Contents) -> str:

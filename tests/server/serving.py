@@ -139,7 +139,7 @@ class Place:
             segment = NewSegment(dataset, "whole", dataset.partner, contents, tuple(files), {})
             current = self.catalog.in_force(dataset)
             bases = {dataset: None if current is None else current.id}
-            publication.seal([segment], bases)
+            publication.seal([segment])
             [revision] = commit(self.catalog, publication.id, [segment], bases, now)
         return revision
 

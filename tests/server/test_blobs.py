@@ -275,7 +275,7 @@ def test_a_rendering_made_again_elsewhere_is_found(tmp_path: Path) -> None:
                 with publication.create(BILLED, "whole", rendering) as file:
                     file.write(content if rendering is Rendering.GRAPH_FULL else b"basic")
                 made.append(NewFile(rendering, 0, file.path, file.size_bytes, file.sha256, 1))
-            publication.seal([], {})
+            publication.seal([])
             place.catalog.record_renderings(publication.id, {segment.id: made})
         assert place.client.get(url).content == content
 

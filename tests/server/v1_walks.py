@@ -79,7 +79,7 @@ def publish_v1(
         segment = NewSegment(dataset, "whole", dataset.partner, contents, tuple(files), {})
         current = place.catalog.in_force(dataset)
         bases = {dataset: None if current is None else current.id}
-        publication.seal([segment], bases)
+        publication.seal([segment])
         [revision] = commit(place.catalog, publication.id, [segment], bases, now)
     return revision
 

@@ -62,7 +62,7 @@ def publish(data: Path, segment: str, amount: str, stop: str = "") -> str:
     file = NewFile(Rendering.LAKE, 0, writer.path, writer.size_bytes, writer.sha256, 1)
     new = NewSegment(DATASET, segment, PARTNER, contents, (file,), {})
     bases = {DATASET: base.id if base else None}
-    publication.seal([new], bases)
+    publication.seal([new])
     if stop == "before commit":
         stop_there()
     if stop == "in commit":

@@ -31,7 +31,7 @@ def prepare(store: Store, publication: Publication, amount: int, dataset: Datase
     )
     current = store.catalog.in_force(dataset)
     bases = {dataset: current.id if current else None}
-    publication.seal([segment], bases)
+    publication.seal([segment])
     return [segment], bases
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from counterfoil.errors import MissingError, MovedError, UsageError
 from counterfoil.model import Dataset, Kind, Rendering, Scope, etag

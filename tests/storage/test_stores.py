@@ -11,9 +11,10 @@ import pytest
 
 from counterfoil.errors import DamagedError, LockedError, MovedError
 from counterfoil.model import Rendering
-from counterfoil.storage.change_log import sealed, unsealed
+from counterfoil.storage import sealed_records
 from counterfoil.storage.files import Deleted, ReaderStream
 from counterfoil.storage.places import change_path, listing_of
+from counterfoil.storage.sealed_records import Change, Committed, Listing
 from counterfoil.storage.store import Store
 from tests.committing import commit
 from tests.storage.memory import Leases
@@ -79,11 +80,13 @@ def test_whoever_does_not_get_all_keeps_none(store: Store) -> None:
 def test_a_publication_that_was_committed_is_listed_beside_its_files(store: Store) -> None:
     revision = published(store, 1)
     [segment] = store.catalog.segments(revision.id)
-    listing = unsealed(store.files.get(listing_of(segment.publication)) or b"", "")
-    [entry] = listing["segments"]
-    assert {file["path"] for file in entry["files"]} == {file.path for file in store.catalog.files(revision.id)}
-    change = unsealed(store.files.get(change_path(1)) or b"", "")
-    assert [each["id"] for each in change["revisions"]] == [revision.id]
+    listing = sealed_records.read(store.files, listing_of(segment.publication), Listing)
+    [entry] = listing.segments
+    assert {file.path for file in entry.files} == {file.path for file in store.catalog.files(revision.id)}
+    change = sealed_records.read(store.files, change_path(1), Change)
+    assert isinstance(change.what, Committed)
+    assert [made.revision for made in change.what.revisions] == [revision]
+    assert list(store.catalog.log.faults()) == []
     assert store.unlisted() == []
 
 
@@ -150,7 +153,8 @@ def test_files_of_a_publication_that_was_committed_are_kept_where_an_older_catal
     publication = store.begin(NOW)
     prepare(store, publication, 2)
     publication._held.release()
-    store.files.put(change_path(2), sealed({"publication": publication.id}))  # the catalog has lost its commit
+    lost = Change("c" * 32, 2, Committed(publication.id, ()))  # the catalog has lost its commit
+    store.files.put(lost.path, sealed_records.encode(lost))
     before = paths(store)
     assert store.catalog.unfinished_publications() == [publication.id]
     assert store.clear_dead() == (Deleted(), 0)
@@ -196,7 +200,7 @@ def test_a_lease_that_ends_in_mid_publication_fails_it_and_the_old_revision_stay
         assert all(each.is_lost for each in held)
         writer.close()
         with pytest.raises(LockedError, match="lost its lock"):
-            publication.seal([], {})
+            publication.seal([])
     with store.begin(NOW) as publication:  # and where it ends between sealing and committing, and somebody sweeps
         segments, bases = prepare(store, publication, 2)
         store.locks.end_all()
@@ -279,7 +283,7 @@ def test_a_superseded_revision_was_never_superseded_before_it_was_published(stor
 def test_what_is_not_listed_is_kept_until_an_operator_deletes_it(store: Store) -> None:
     revision = published(store, 1)
     listed = paths(store)
-    lost = [f"lake/kind=usage/{'e' * 32}-s0-p00000.parquet", listing_of("e" * 32), "notes.txt"]
+    lost = [f"lake/kind=usage/{'e' * 32}-s0-p00000.parquet", listing_of("e" * 32), change_path(9), "notes.txt"]
     for path in lost:
         store.files.put(path, b"precious")
     assert {found.path for found in store.unlisted()} == set(lost)
@@ -288,7 +292,7 @@ def test_what_is_not_listed_is_kept_until_an_operator_deletes_it(store: Store) -
     assert {found.path for found in store.set_aside()} == {f"unlisted/{path}" for path in lost}
     assert paths(store) == listed | {f"unlisted/{path}" for path in lost}
     assert {found.path for found in store.unlisted()} == {f"unlisted/{path}" for path in lost}
-    assert store.delete_unlisted() == Deleted(3, 24)
+    assert store.delete_unlisted() == Deleted(4, 32)
     assert paths(store) == listed
     assert store.catalog.in_force(USAGE) == revision
 

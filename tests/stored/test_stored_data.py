@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from counterfoil.datasets.rebuild import rebuild
 from counterfoil.datasets.restore import restore
 from counterfoil.datasets.sweep import sweep
 from counterfoil.datasets.verify import verify
+from counterfoil.disk.documents import canonical
 from counterfoil.errors import LostCatalogError
 from counterfoil.lifetimes import UNBILLED_KEPT
 from counterfoil.model import Dataset, Kind, Rendering
@@ -55,7 +57,7 @@ def data_folder(data: Path) -> Iterator[DataFolder]:
 def revisions_in(store: Store) -> dict[str, tuple[str, str, bool, dict[str, Any]]]:
     """Every revision: its dataset, eTag, whether it is in force, and its contents."""
     return {
-        revision.id: (str(dataset), revision.etag, revision.in_force, revision.contents.to_json())
+        revision.id: (str(dataset), revision.etag, revision.in_force, json.loads(canonical(revision.contents)))
         for dataset, _ in store.catalog.datasets()
         for revision in store.catalog.revisions(dataset)
     }

@@ -26,6 +26,7 @@ from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publishing import DataFolder, Input, publish
 from counterfoil.datasets.restore import withdraw
 from counterfoil.datasets.sweep import sweep
+from counterfoil.disk.documents import canonical
 from counterfoil.errors import SourceError
 from counterfoil.generator import generate
 from counterfoil.model import Dataset, Rendering
@@ -178,7 +179,7 @@ def listing(store: Store, writer: Writer) -> list[dict[str, Any]]:
             "eTag": revision.etag,
             "inForce": revision.in_force,
             "rendered": all(segment.rendered for segment in store.catalog.segments(revision.id)),
-            "contents": revision.contents.to_json(),
+            "contents": json.loads(canonical(revision.contents)),
             **writer.texts[revision.id],
         }
         for dataset, _ in store.catalog.datasets()

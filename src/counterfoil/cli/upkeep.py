@@ -103,6 +103,9 @@ def rebuild(*, keep_catalog: bool, settings: Settings, output: Output) -> None:
             "uncommitted": "Publications not known to be committed, kept unlisted",
             "incomplete": "Revisions that were in force and lack a file",
             "damaged": "Records that cannot be read",
+            "missing": "Changes that are missing or cannot be read",
+            "foreign": "Records of other data folders, not used",
+            "doubtful": "Datasets that may have been published later than what is in force",
         },
         {
             "publications": rebuilt.publications,
@@ -111,12 +114,18 @@ def rebuild(*, keep_catalog: bool, settings: Settings, output: Output) -> None:
             "uncommitted": list(rebuilt.uncommitted),
             "incomplete": list(rebuilt.incomplete),
             "damaged": list(rebuilt.damaged),
+            "missing": rebuilt.missing,
+            "foreign": list(rebuilt.foreign),
+            "doubtful": [str(dataset) for dataset in rebuilt.doubtful],
         },
     )
     output.note("Clients are registered nowhere but in the catalog: add them again with `counterfoil clients add`.")
     output.note("Exports that were accepted before are forgotten; callers submit them again.")
-    if rebuilt.incomplete or rebuilt.damaged:
-        raise DamagedError("Not everything came back.", remedy="Bring the missing files back from a backup.")
+    if rebuilt.incomplete or rebuilt.damaged or rebuilt.missing or rebuilt.foreign:
+        raise DamagedError(
+            "Not everything came back, so a dataset may be in force in an older state, or although it was withdrawn.",
+            remedy="Bring the missing files back from a backup and rebuild again, or look at `counterfoil list`.",
+        )
 
 
 def _days(text: str, option: str) -> timedelta | None:

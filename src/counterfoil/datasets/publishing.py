@@ -148,7 +148,7 @@ def publish(
         publication.sources = {"inputs": [{**facts_of(given.name), "segment": given.segment} for given in inputs]}
         sealed = [_seal(data_folder, publication, number, segment) for number, segment in enumerate(changed)]
         refuse_lost(gathering.held)
-        publication.seal(sealed, {segment.identity.dataset: segment.base for segment in changed})
+        publication.seal(sealed)
         data_folder.stop("sealed")
         _commit(data_folder, publication, sealed, changed)
         data_folder.stop("committed")

@@ -29,7 +29,7 @@ def restore(data_folder: DataFolder, revision: Revision) -> None:
         if bare:
             publication = stack.enter_context(data_folder.store.begin(data_folder.now()))
             made = {segment.id: _render_again(data_folder, revision, segment, publication) for segment in bare}
-            publication.seal([_made_again(revision.dataset, segment, made[segment.id]) for segment in bare], {})
+            publication.seal([_made_again(revision.dataset, segment, made[segment.id]) for segment in bare])
             catalog.record_renderings(publication.id, made)
         expected = now_in_force.id if now_in_force else None
         catalog.set_in_force(revision.dataset, revision.id, expected, data_folder.now())

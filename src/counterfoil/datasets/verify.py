@@ -92,6 +92,7 @@ def verify(
                 if all(checked[segment.id] for segment in segments):
                     faults += _check_digest(files, revision, segments, stored)
         faults += _check_operations(catalog)
+        faults += (Fault(path, what) for path, what in catalog.log.faults())
         for unlisted in store.unlisted():
             if unlisted.path.startswith(UNLISTED):
                 seen.set_aside += 1

@@ -1,16 +1,20 @@
 """JSON documents that carry the version of their form and a digest of themselves.
 
 The digest is the SHA-256 of the canonical content: all other members, sorted by name, without spaces, as UTF-8. So a
-flipped bit is found even where the result is still JSON, and reformatting a document by hand does no harm.
+flipped bit is found even where the result is still JSON, and reformatting a document by hand does no harm. Amounts are
+texts, written out in full.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import msgspec
+
+from counterfoil.numbers import plain
 
 T = TypeVar("T")
 
@@ -36,13 +40,13 @@ class OlderDocumentError(DocumentError):
 
 def sealed(content: msgspec.Struct, version: int) -> dict[str, Any]:
     """Return the members of a document: the version, those of the content, and the digest of them all."""
-    body = {VERSION: version, **msgspec.to_builtins(content)}
+    body = {VERSION: version, **_members(content)}
     return {**body, DIGEST: digest_of(body)}
 
 
 def encode(content: msgspec.Struct, version: int, *, indent: int | None = None) -> bytes:
     """Return a document as JSON: one line that ends with a newline, or several where `indent` is given."""
-    return json.dumps(sealed(content, version), ensure_ascii=False, indent=indent).encode() + b"\n"
+    return json.dumps(sealed(content, version), default=plain, ensure_ascii=False, indent=indent).encode() + b"\n"
 
 
 def checked(data: bytes, version: int, *, formerly: str = VERSION) -> dict[str, Any]:
@@ -80,5 +84,13 @@ def converted(content: dict[str, Any], kind: type[T]) -> T:
 
 def digest_of(body: dict[str, Any]) -> str:
     """Return the digest of a document that has these other members."""
-    canonical = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(canonical(body).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def canonical(content: object) -> str:
+    """Return content as JSON that equal contents share: sorted by name, without spaces."""
+    return json.dumps(_members(content), default=plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _members(content: object) -> Any:
+    return msgspec.to_builtins(content, builtin_types=(Decimal,))

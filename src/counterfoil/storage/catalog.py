@@ -276,7 +276,15 @@ class Catalog:
     ) -> Forgotten:
         """Forget revisions superseded longer ago than that (None: for ever); never one in force or in use."""
         with self._write() as connection:
-            return retention.forget_revisions(connection, now, keep_billed, keep_unbilled)
+            forgotten = retention.forget_revisions(connection, now, keep_billed, keep_unbilled)
+        if forgotten.revisions:
+            self.log.record()  # before their files are deleted: the mark says how many changes there are
+        return forgotten
+
+    def changes_remembered(self) -> set[int]:
+        """Return the numbers of the changes that are, or will be, beside the files."""
+        with self._read() as connection:
+            return changes.remembered(connection)
 
     def publications_known(self) -> set[str]:
         """Return all publications, those at work too."""

@@ -56,8 +56,7 @@ class StoredFile(NewFile, frozen=True, kw_only=True):
     segment_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class NewSegment:
+class NewSegment(msgspec.Struct, frozen=True, rename="camel"):
     """A named part of a dataset, sealed and ready to be committed.
 
     `made_by` names the publication that made the segment, where these files are only its renderings, made again.
@@ -89,8 +88,7 @@ class Segment:
     rendered: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(msgspec.Struct, frozen=True, rename="camel"):
     """One state of a dataset."""
 
     id: str

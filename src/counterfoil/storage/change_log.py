@@ -1,33 +1,34 @@
-"""What is written beside the files, so that a catalog that was lost or set back is noticed and can be rebuilt.
+"""Writes the changes of a catalog beside its files, so that a catalog that was lost or set back is noticed.
 
-`catalog.json` holds the catalog's random id and its counter of changes that must not be lost: commits, restores,
-withdrawals, revocations, removals of partners. A change is committed first and then written here, before success is
-reported. So after a crash the mark may be behind the catalog, never ahead of it: a catalog that is behind its mark has
-lost something.
-
-Each commit, restore and withdrawal also leaves a file of its own that says which revisions it put in force, and each
-sealed publication a listing of what it holds. Together they are enough to rebuild the catalog.
+A change that must not be lost is committed first and then written beside the files, with the mark last, before success
+is reported. So after a crash the mark may be behind the catalog, never ahead of it: a catalog that is behind its mark
+has lost something. The mark also says how many changes are remembered: where fewer are there, some were lost.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
-from typing import Any, Final, Protocol
+from operator import itemgetter
+from typing import Final, Protocol
 
-import msgspec
 from sqlalchemy import Connection
 
-from counterfoil.errors import DamagedError, DataFolderError, LostCatalogError
-from counterfoil.storage import changes, publications
-from counterfoil.storage.changes import Document, Mark
+from counterfoil.errors import DamagedError, DataFolderError, LostCatalogError, NewerDataError
+from counterfoil.storage import changes, places, publications, sealed_records
 from counterfoil.storage.files import Files
 from counterfoil.storage.locks import Locks
-from counterfoil.storage.places import CATALOG_MARK, CHANGES, change_of, change_path, publication_of
+from counterfoil.storage.places import (
+    CATALOG_MARK,
+    CHANGES,
+    UNLISTED,
+    change_of,
+    change_path,
+    listing_of,
+    publication_of,
+)
+from counterfoil.storage.sealed_records import Change, Committed, Listing, Mark
 
-_FORM: Final = 2
 _LOCK: Final = "the change log"
 _REBUILD: Final = "Bring the newest catalog back from a backup, or make one of the sealed files: counterfoil rebuild"
 
@@ -60,50 +61,44 @@ class ChangeLog:
         self._locks = locks
         self.written = 0  # changes up to this one are known to be beside the files
 
-    def mark(self) -> Mark | None:
-        """Return what is beside the files; see `mark_of`."""
-        return mark_of(self.files)
+    def catalog(self) -> str:
+        """Return the catalog's id."""
+        with self.database.reading() as connection:
+            return changes.mark(connection).catalog
 
     def record(self) -> None:
-        """Write every change that is not yet beside the files.
+        """Write every change that is not yet beside the files, and the mark.
 
         Raises LostCatalogError if the catalog was replaced while it was open, or its counter is damaged.
         """
         self.database.settle()
         with self._locks.wait(_LOCK):
-            mark = self.mark()
-            since = mark.counter if mark else 0
+            there = mark_of(self.files)
             with self.database.reading() as connection:
-                now, unwritten = changes.mark(connection), changes.unwritten(connection, since)
-            if mark is not None and mark.catalog != now.catalog:
-                self._refuse_another(mark, now)
-            if unwritten.keys() != set(range(since + 1, now.counter + 1)):
+                now, unwritten = changes.mark(connection), changes.unwritten(connection)
+            if there is not None:
+                self._refuse_another(there, now)
+            since = there.counter if there else 0
+            if not {change.counter for change in unwritten}.issuperset(range(since + 1, now.counter + 1)):
                 raise LostCatalogError(
                     "The catalog's counter of changes is damaged.", remedy="Bring the catalog back from a backup."
                 )
-            if mark is None or mark.counter < now.counter:
-                self.write(now, unwritten)
+            self._write(there, now, unwritten)
         self.written = now.counter
 
-    def write(self, mark: Mark, documents: Mapping[int, Document]) -> None:
-        """Write changes and then the mark, durably; one process at a time.
-
-        Raises LostCatalogError where another change of the same number is there: it is not written over.
-        """
-        for counter, document in sorted(documents.items()):
-            if document:
-                self._write_change(change_path(counter), sealed(document))
-        self.files.put(CATALOG_MARK, sealed({"catalog": mark.catalog, "counter": mark.counter}))
-
-    def _write_change(self, path: str, content: bytes) -> None:
-        there = self.files.get(path)
-        if there is None:
-            self.files.put(path, content)
-        elif there != content:
-            raise LostCatalogError(
-                f"The catalog went back in time: the stored file {path} holds a change that the catalog lacks.",
-                remedy=_REBUILD,
-            )
+    def _write(self, there: Mark | None, now: Mark, unwritten: Sequence[Change]) -> None:
+        """Write changes and then the mark, durably; a change of the same number is not written over."""
+        for change in unwritten:
+            found, content = self.files.get(change.path), sealed_records.encode(change)
+            if found is None:
+                self.files.put(change.path, content)
+            elif found != content:
+                raise LostCatalogError(
+                    f"The catalog went back in time: it lacks the change that the stored file {change.path} holds.",
+                    remedy=_REBUILD,
+                )
+        if there != now:
+            self.files.put(CATALOG_MARK, sealed_records.encode(now))
 
     def check(self) -> None:
         """Raise LostCatalogError unless the files belong to this catalog, in this state or an earlier one.
@@ -111,17 +106,18 @@ class ChangeLog:
         A change that a crash kept from being written beside them is written now.
         """
         # What is beside the files is read first: it never gets ahead of the catalog.
-        before, last_change = self.mark(), last_change_of(self.files)
+        before, last_change = mark_of(self.files), last_change_of(self.files)
         with self.database.reading() as connection:
             mark = changes.mark(connection)
         try:
             self._refuse_another(before, mark, last_change)
         except LostCatalogError:
-            if self.mark() == before:
+            if mark_of(self.files) == before:
                 raise
             self.check()  # another process has made both in between
             return
-        if before is None or before.counter < mark.counter:
+        self.written = before.counter if before else 0
+        if before is None or before != mark:
             # Somebody who only looks, on a full disk or one that cannot be written, may do so.
             try:
                 self.record()
@@ -131,15 +127,47 @@ class ChangeLog:
                 pass
 
     def keep(self) -> None:
-        """Take this catalog for the one that the files belong to, whatever was written beside them."""
+        """Take this catalog for the one that the files belong to, and set the changes of any other aside."""
         last = last_change_of(self.files)
         with suppress(LostCatalogError):  # a mark that is damaged
-            before = self.mark()
+            before = mark_of(self.files)
             last = max(last, before.counter if before else 0)
         with self.database.writing() as connection:
             changes.raise_to(connection, last)
-        with self._locks.wait(_LOCK), self.database.reading() as connection:
-            self.write(changes.mark(connection), {})
+        with self._locks.wait(_LOCK):
+            with self.database.reading() as connection:
+                now, own, unwritten = (
+                    changes.mark(connection),
+                    changes.remembered(connection),
+                    changes.unwritten(connection),
+                )
+            expected = {change.counter: sealed_records.encode(change) for change in unwritten}
+            taken = {found.path for found in self.files.find(UNLISTED)}
+            for found in list(self.files.find(CHANGES)):
+                number = change_of(found.path)
+                if number not in own or (number in expected and self.files.get(found.path) != expected[number]):
+                    self.files.move(found.path, places.set_aside(found.path, taken))
+            self._write(None, now, unwritten)
+        self.written = now.counter
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield the path of each change and listing that is missing, damaged or of another catalog, and why."""
+        with self.database.reading() as connection:
+            now, numbers = changes.mark(connection), changes.remembered(connection)
+            committed = publications.known(connection).difference(publications.unfinished(connection))
+        expected: list[tuple[str, type[Change | Listing]]] = [(change_path(number), Change) for number in numbers]
+        expected += [(listing_of(publication), Listing) for publication in committed]
+        read: dict[str, Change | Listing] = {}
+        for path, kind in sorted(expected, key=itemgetter(0)):
+            try:
+                read[path] = sealed_records.read(self.files, path, kind)
+            except DamagedError as error:
+                yield path, error.message
+        found = [record for record in read.values() if isinstance(record, Change)]
+        catalogs = sealed_records.with_predecessors(now.catalog, found)
+        for path, record in read.items():
+            if record.catalog not in catalogs or record.path != path:
+                yield path, f"The stored file {path} is of another catalog, or has another file's content."
 
     def _refuse_another(self, mark: Mark | None, catalog: Mark, last_change: int = 0) -> None:
         """Raise LostCatalogError unless the files belong to this catalog, in this state or an earlier one."""
@@ -176,12 +204,9 @@ def mark_of(files: Files) -> Mark | None:
 
     Raises LostCatalogError for a damaged one.
     """
-    content = files.get(CATALOG_MARK)
-    if content is None:
-        return None
     try:
-        return msgspec.convert(unsealed(content, CATALOG_MARK), Mark)
-    except (DamagedError, msgspec.ValidationError) as error:
+        return None if files.get(CATALOG_MARK) is None else sealed_records.read(files, CATALOG_MARK, Mark)
+    except DamagedError as error:
         raise LostCatalogError(
             f"The stored file {CATALOG_MARK}, which says which catalog the files belong to, is damaged.",
             remedy="Bring it back from a backup, or take the catalog as it is with `counterfoil rebuild`.",
@@ -211,37 +236,17 @@ def last_change_of(files: Files) -> int:
 def committed_among(files: Files, publications: Collection[str]) -> set[str]:
     """Return which of some sealed publications are in a change, and so were committed.
 
-    Where a change cannot be read they are all taken for committed, as each of them may have been.
+    Changes that were set aside count too. Where one cannot be read all publications are taken for committed, as each of
+    them may have been.
     """
     committed = set[str]()
-    for found in files.find(CHANGES) if publications else ():
-        if change_of(found.path) is None or (content := files.get(found.path)) is None:
+    for found in [*files.find(CHANGES), *files.find(UNLISTED)] if publications else ():
+        if change_of(found.path) is None:
             continue
         try:
-            committed.add(unsealed(content, found.path).get("publication", ""))
-        except DamagedError:
+            what = sealed_records.read(files, found.path, Change).what
+        except (DamagedError, NewerDataError):
             return set(publications)
+        if isinstance(what, Committed):
+            committed.add(what.publication)
     return committed & set(publications)
-
-
-def sealed(document: Document) -> bytes:
-    """Return a JSON document with its form and the SHA-256 of itself."""
-    body = {**document, "form": _FORM}
-    return _text({**body, "sha256": hashlib.sha256(_text(body)).hexdigest()})
-
-
-def unsealed(content: bytes, path: str) -> dict[str, Any]:
-    """Return what `sealed` was given; raises DamagedError unless every byte is as written."""
-    try:
-        body = json.loads(content)
-        said = body.pop("sha256")
-        text = _text(body)
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
-        raise DamagedError(f"The stored file {path} is damaged.") from error
-    if said != hashlib.sha256(text).hexdigest() or body.pop("form", None) != _FORM:
-        raise DamagedError(f"The stored file {path} is damaged, or of another form.")
-    return dict(body)
-
-
-def _text(body: Document) -> bytes:
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")

@@ -1,104 +1,88 @@
-"""The counter of changes that must not be lost, and the changes that are still to be written beside the files."""
+"""The counter of changes that must not be lost, and the changes that are still to be written beside the files.
+
+Each change has a row for as long as it has a file of its own there. Its document is emptied once that file is written.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Iterable
 
+import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
 from counterfoil.errors import DamagedError
-from counterfoil.model import Contents, Dataset, Kind, Scope
 from counterfoil.storage import tables
-from counterfoil.storage.catalog_rows import Revision
+from counterfoil.storage.places import change_path
+from counterfoil.storage.sealed_records import Change, Event, Mark
 
-Document = Mapping[str, Any]
-_META: Final = tables.meta.c
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Which catalog it is, and how many changes it has made: as it says itself, or as is written beside the files."""
-
-    catalog: str
-    counter: int
+_META = tables.meta.c
+_CHANGES = tables.changes.c
 
 
 def mark(connection: Connection) -> Mark:
-    """Return the catalog's id and how many changes it has made."""
-    rows = connection.execute(select(tables.meta).where(_META.key.in_(("id", "counter"))))
-    said = {row.key: row.value for row in rows}
-    if not said.get("id") or not said.get("counter", "").isdecimal():
-        raise DamagedError("The catalog does not say which one it is.", remedy="Bring it back from a backup.")
-    return Mark(said["id"], int(said["counter"]))
+    """Return the catalog's id, how many changes it has made, and how many of them it remembers."""
+    rows = connection.execute(select(tables.meta).where(_META.key.in_(("id", "counter", "remembered"))))
+    found = {row.key: row.value for row in rows}
+    try:
+        return msgspec.convert(
+            {"catalog": found["id"], "counter": int(found["counter"]), "remembered": int(found["remembered"])}, Mark
+        )
+    except (KeyError, ValueError) as error:
+        raise DamagedError(
+            "The id of the catalog or its counter of changes is damaged.", remedy="Bring it back from a backup."
+        ) from error
 
 
-def count(connection: Connection, document: Document | None = None) -> int:
-    """Count one more change and return its number; what it put in force is to be written beside the files."""
-    counter = mark(connection).counter + 1
-    raise_to(connection, counter)
-    connection.execute(insert(tables.changes).values(counter=counter, document=dict(document or {})))
+def count(connection: Connection, what: Event) -> int:
+    """Count one more change, which is to be written beside the files, and return its number."""
+    now = mark(connection)
+    counter = now.counter + 1
+    _set(connection, "counter", counter)
+    _remember(connection, counter, Change(now.catalog, counter, what))
     return counter
+
+
+def remember(connection: Connection, numbers: Iterable[int]) -> None:
+    """Take over changes that are beside the files."""
+    for number in numbers:
+        raise_to(connection, number)
+        _remember(connection, number, {})
 
 
 def raise_to(connection: Connection, counter: int) -> None:
     """Make the counter at least this one, so that no number is given to a second change."""
     if mark(connection).counter < counter:
-        connection.execute(update(tables.meta).where(_META.key == "counter").values(value=str(counter)))
+        _set(connection, "counter", counter)
 
 
-def unwritten(connection: Connection, since: int) -> dict[int, dict[str, Any]]:
-    """Return the changes after a counter."""
-    rows = connection.execute(select(tables.changes).where(tables.changes.c.counter > since))
-    return {row.counter: row.document for row in rows}
+def unwritten(connection: Connection) -> list[Change]:
+    """Return the changes that may not be beside the files yet, in order."""
+    rows = connection.execute(select(tables.changes).where(tables.UNWRITTEN).order_by(_CHANGES.counter))
+    return [msgspec.convert(row.document, Change) for row in rows]
 
 
 def written(connection: Connection, counter: int) -> None:
-    """Forget the changes up to a counter: they are beside the files."""
-    connection.execute(delete(tables.changes).where(tables.changes.c.counter <= counter))
+    """Empty the documents of the changes up to a counter: they are beside the files."""
+    connection.execute(update(tables.changes).where(tables.UNWRITTEN, _CHANGES.counter <= counter).values(document={}))
 
 
-def dataset_to_json(dataset: Dataset) -> dict[str, str]:
-    """Return a dataset as its row has it."""
-    scope = dataset.scope
-    return {
-        "kind": dataset.kind.value,
-        "partner": dataset.partner,
-        "invoice": scope.invoice,
-        "period": scope.period,
-        "currency": scope.currency,
-    }
+def remembered(connection: Connection) -> set[int]:
+    """Return the numbers of all changes that are, or will be, beside the files."""
+    return set(connection.execute(select(_CHANGES.counter)).scalars())
 
 
-def dataset_from_json(body: Document) -> Dataset:
-    """Read what `dataset_to_json` wrote."""
-    return Dataset(Kind(body["kind"]), body["partner"], Scope(body["invoice"], body["period"], body["currency"]))
+def forget(connection: Connection, numbers: Iterable[int]) -> list[str]:
+    """Forget changes that are not needed any more; return the paths of their files."""
+    numbers = set(numbers)
+    gone = connection.execute(delete(tables.changes).where(_CHANGES.counter.in_(numbers))).rowcount
+    _set(connection, "remembered", mark(connection).remembered - gone)
+    return [change_path(number) for number in numbers]
 
 
-def revision_to_json(revision: Revision, segments: list[tuple[str, str]]) -> dict[str, Any]:
-    """Return a revision with its segments, each by publication and name."""
-    return {
-        "id": revision.id,
-        "number": revision.number,
-        "dataset": dataset_to_json(revision.dataset),
-        "etag": revision.etag,
-        "contents": revision.contents.to_json(),
-        "publishedAt": revision.published_at.isoformat(),
-        "base": revision.base_id,
-        "segments": [{"publication": publication, "name": name} for publication, name in segments],
-    }
+def _remember(connection: Connection, counter: int, document: object) -> None:
+    connection.execute(insert(tables.changes).values(counter=counter, document=document))
+    _set(connection, "remembered", mark(connection).remembered + 1)
 
 
-def revision_from_json(body: Document) -> Revision:
-    """Read what `revision_to_json` wrote, its segments aside: a revision in force."""
-    return Revision(
-        body["id"],
-        body["number"],
-        dataset_from_json(body["dataset"]),
-        body["etag"],
-        Contents.from_json(body["contents"]),
-        datetime.fromisoformat(body["publishedAt"]),
-        body["base"],
-    )
+def _set(connection: Connection, key: str, value: int) -> None:
+    connection.execute(update(tables.meta).where(_META.key == key).values(value=str(value)))

@@ -21,6 +21,7 @@ from counterfoil.model import WHOLE, Contents, Dataset, etag
 from counterfoil.storage import changes, partner_registry, publications, revisions, tables
 from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision, Segment
 from counterfoil.storage.places import publication_of
+from counterfoil.storage.sealed_records import Committed, CommittedRevision, PutInForce
 
 
 def commit(
@@ -55,7 +56,7 @@ def commit(
         return revisions_in_force
     superfluous = {file.path for segment in segments for file in segment.files} - work.recorded
     publications.to_delete(connection, sorted(superfluous))
-    counted = changes.count(connection, {"publication": publication, "at": now.isoformat(), "revisions": work.made})
+    counted = changes.count(connection, Committed(publication, tuple(work.made)))
     assert counted == change
     return revisions_in_force
 
@@ -68,7 +69,7 @@ class _Commit:
         self._publication = publication
         self._change = change
         self._now = now
-        self.made: list[dict[str, object]] = []
+        self.made: list[CommittedRevision] = []
         self.recorded: set[str] = set()
 
     def one(
@@ -98,13 +99,12 @@ class _Commit:
         _check_sum(dataset, [segment.contents for name, segment in kept.items() if name not in new], new, contents)
         ids = {name: (segment.id, segment.publication) for name, segment in kept.items()}
         for name in new.keys() - unchanged:
-            ids[name] = _record_segment(connection, self._publication, new[name]), self._publication
+            ids[name] = record_segment(connection, self._publication, new[name], new[name].files), self._publication
             self.recorded.update(file.path for file in new[name].files)
         segment_ids = [segment_id for segment_id, _ in ids.values()]
         made = _record_revision(connection, dataset, contents, segment_ids, current, self._change, self._now)
-        self.made.append(
-            changes.revision_to_json(made, sorted((publication, name) for name, (_, publication) in ids.items()))
-        )
+        its = sorted((publication, name) for name, (_, publication) in ids.items())
+        self.made.append(CommittedRevision(made, tuple(its)))
         return made
 
 
@@ -153,17 +153,20 @@ def _check_sum(dataset: Dataset, kept: Sequence[Contents], new: Mapping[str, New
         raise UsageError(f"The contents of {dataset} are not those of its segments.")
 
 
-def _record_segment(connection: Connection, publication: str, segment: NewSegment) -> int:
+def record_segment(
+    connection: Connection, publication: str, segment: NewSegment, files: Sequence[NewFile], *, rendered: bool = True
+) -> int:
+    """Insert a segment that a publication made, and some of its files; return its number."""
     values = {
         "name": segment.name,
         "publication": publication,
         "issuer": segment.issuer,
-        "contents": segment.contents.to_json(),
+        "contents": segment.contents,
         "warnings": dict(segment.warnings),
-        "rendered": True,
+        "rendered": rendered,
     }
     segment_id = record(connection, tables.segments, values)
-    record_files(connection, publication, segment_id, segment.files)
+    record_files(connection, publication, segment_id, files)
     return segment_id
 
 
@@ -224,7 +227,7 @@ def record_revision(
             dataset_id=dataset_id,
             number=revision.number,
             etag=revision.etag,
-            contents=revision.contents.to_json(),
+            contents=revision.contents,
             published_at=revision.published_at,
             base_id=revision.base_id,
             superseded_at=revision.superseded_at,
@@ -243,7 +246,7 @@ def _next_number(connection: Connection, dataset: Dataset) -> tuple[int, int]:
     if row is not None:
         connection.execute(update(tables.datasets).where(columns.id == row.id).values(last_number=row.last_number + 1))
         return row.id, row.last_number + 1
-    return record(connection, tables.datasets, {**changes.dataset_to_json(dataset), "last_number": 1}), 1
+    return record(connection, tables.datasets, {**revisions.dataset_values(dataset), "last_number": 1}), 1
 
 
 def set_in_force(
@@ -268,8 +271,7 @@ def set_in_force(
     if revision_id is not None:
         chosen = tables.revisions.c.id == revision_id
         connection.execute(update(tables.revisions).where(chosen).values(superseded_at=None, swept=False))
-    change = {"at": now.isoformat(), "dataset": changes.dataset_to_json(dataset), "inForce": revision_id}
-    changes.count(connection, change)
+    changes.count(connection, PutInForce(dataset, revision_id, now))
 
 
 def _require_servable(connection: Connection, dataset: Dataset, revision_id: str) -> None:

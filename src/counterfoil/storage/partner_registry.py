@@ -18,6 +18,7 @@ from counterfoil.errors import MissingError, UsageError
 from counterfoil.model import tenant_id
 from counterfoil.storage import changes, tables
 from counterfoil.storage.catalog_rows import Partner, RegisteredClient
+from counterfoil.storage.sealed_records import ClientRevoked, PartnerRemoved
 
 CLIENT_NAME_LENGTH_MAX: Final = 100
 _SECRET_BYTES: Final = 32
@@ -72,7 +73,7 @@ def remove(connection: Connection, tenant: str) -> None:
     connection.execute(delete(tables.operations).where(tables.operations.c.partner == tenant))
     connection.execute(delete(tables.clients).where(tables.clients.c.partner == tenant))
     connection.execute(delete(tables.partners).where(tables.partners.c.tenant == tenant))
-    changes.count(connection)
+    changes.count(connection, PartnerRemoved(tenant))
 
 
 def add_client(connection: Connection, tenant: str, name: str, now: datetime) -> tuple[RegisteredClient, str]:
@@ -113,7 +114,7 @@ def revoke(connection: Connection, tenant: str, client_id: str, now: datetime) -
             parameter=f"partner={tenant}",
         )
     connection.execute(update(tables.clients).where(*its, tables.clients.c.revoked_at.is_(None)).values(revoked_at=now))
-    changes.count(connection)
+    changes.count(connection, ClientRevoked(client_id))
 
 
 def check(connection: Connection, client_id: str, secret: str) -> RegisteredClient | None:

@@ -4,7 +4,7 @@
     graph/TENANT/PUBLICATION-s0-p00000.full.json.gz
     v1/TENANT/PUBLICATION-s0-p00000.v1
     publications/PUBLICATION.json        what a sealed publication holds
-    changes/000000000012.json            what a commit, restore or withdrawal put in force
+    changes/000000000012.json            one change: a commit, restore, withdrawal or revocation
     catalog.json                         which catalog these files belong to, and its counter
     unlisted/...                         files that no catalog lists, kept until an operator deletes them
 
@@ -15,6 +15,7 @@ The lake has its own root, in folders that every engine reads as partition colum
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from typing import Final
 
 from counterfoil.errors import DamagedError
@@ -31,7 +32,7 @@ _SUFFIXES: Final = {
     Rendering.V1: ".v1",
 }
 _PATH: Final = re.compile(r"(?:[A-Za-z0-9_~-][A-Za-z0-9._~=-]{0,254}/)*[A-Za-z0-9_~-][A-Za-z0-9._~=-]{0,254}", re.ASCII)
-_CHANGE: Final = re.compile(r"changes/([0-9]{12,})\.json", re.ASCII)
+_CHANGE: Final = re.compile(r"(?:unlisted/(?:older/)*)?changes/([0-9]{12,})\.json", re.ASCII)
 _OF_PUBLICATION: Final = re.compile(r"(?:.*/)?([0-9a-f]{32})[-.][^/]*", re.ASCII)
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]", re.ASCII)
 
@@ -59,9 +60,17 @@ def change_path(counter: int) -> str:
 
 
 def change_of(path: str) -> int | None:
-    """Return the number of the change that a path is of; None for what is no change."""
+    """Return the number of the change that a path is of, also of one set aside; None for what is no change."""
     found = _CHANGE.fullmatch(path)
     return None if found is None else int(found[1])
+
+
+def set_aside(path: str, taken: Container[str]) -> str:
+    """Return the path among the unlisted files for a file at `path`, where some paths are taken."""
+    place = UNLISTED + path
+    while place in taken:
+        place = f"{UNLISTED}older/{place.removeprefix(UNLISTED)}"
+    return place
 
 
 def publication_of(path: str) -> str | None:

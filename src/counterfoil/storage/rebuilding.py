@@ -7,27 +7,27 @@ partners without a dataset in force are recorded nowhere but in the catalog, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, TypeVar
 
-import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from counterfoil.errors import DamagedError, LostCatalogError
 from counterfoil.model import Dataset, Rendering
-from counterfoil.storage import changes, partner_registry, publications, tables
-from counterfoil.storage.catalog_rows import NewFile, Revision
-from counterfoil.storage.change_log import ChangeLog, unsealed
-from counterfoil.storage.commits import record, record_files, record_revision
+from counterfoil.storage import changes, partner_registry, publications, revisions, sealed_records, tables
+from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision
+from counterfoil.storage.change_log import ChangeLog, mark_of
+from counterfoil.storage.commits import record, record_files, record_revision, record_segment
 from counterfoil.storage.files import Files
 from counterfoil.storage.places import CHANGES, LISTINGS
+from counterfoil.storage.sealed_records import CatalogRebuilt, Change, Committed, Listing, Mark, PutInForce
 
-Entry = Mapping[str, Any]
+Record = TypeVar("Record", Change, Listing)
 Key = tuple[str, Dataset, str]  # publication, dataset and name of a segment
-_LAKE: Final = Rendering.LAKE.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,62 +41,94 @@ class Rebuilt:
     uncommitted: tuple[str, ...]  # sealed publications that are not known to be committed
     incomplete: tuple[str, ...]  # revisions that were in force and lack a file
     damaged: tuple[str, ...]  # listings and changes that cannot be read
+    foreign: tuple[str, ...]  # listings and changes of other catalogs
+    missing: int  # changes that the mark counts and that are not there
+    doubtful: tuple[Dataset, ...]  # datasets of which a change may be missing: what is in force may be too old
 
 
 @dataclass(slots=True)
 class Evidence:
     """What is beside the files."""
 
-    segments: dict[Key, Entry] = field(default_factory=dict)
-    made_again: dict[Key, list[tuple[str, Entry]]] = field(default_factory=dict)
-    sealed: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    changes: dict[int, dict[str, Any]] = field(default_factory=dict)
+    mark: Mark | None = None
+    changes: list[Change] = field(default_factory=list)  # in order
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)  # of each sealed publication
+    segments: dict[Key, NewSegment] = field(default_factory=dict)
+    made_again: dict[Key, list[tuple[str, NewSegment]]] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
 
-    def is_there(self, files: Iterable[Entry]) -> bool:
+    def is_there(self, files: Iterable[NewFile]) -> bool:
         """Whether all these files are there, with their sizes."""
-        return all(self.sizes.get(file["path"], -1) >= file["offset"] + file["sizeBytes"] for file in files)
+        return all(self.sizes.get(file.path, -1) >= file.offset + file.size_bytes for file in files)
+
+    def missing(self) -> int:
+        """Return how many changes are missing, or cannot be read."""
+        return max(0, self.mark.remembered - len(self.changes)) if self.mark else 0
 
 
 def gather(files: Files) -> Evidence:
-    """Read all listings and changes."""
+    """Read the mark, all changes and all listings; raises LostCatalogError where it cannot be told whose they are."""
     found = Evidence()
-    for each in files.find():
-        found.sizes[each.path] = each.size_bytes
-        if not each.path.startswith((LISTINGS, CHANGES)) or not each.path.endswith(".json"):
-            continue
-        try:
-            body = unsealed(files.get(each.path) or b"", each.path)
-            if each.path.startswith(CHANGES):
-                found.changes[int(each.path.removeprefix(CHANGES).removesuffix(".json"))] = body
+    with suppress(LostCatalogError):  # a mark that is damaged
+        found.mark = mark_of(files)
+    found.sizes = {each.path: each.size_bytes for each in files.find()}
+    read_changes = sorted(_read(found, files, CHANGES, Change), key=lambda change: change.counter)
+    read_listings = list(_read(found, files, LISTINGS, Listing))
+    catalogs = _catalogs(found.mark, read_changes)
+    found.changes = [change for change in read_changes if change.catalog in catalogs]
+    records: list[Change | Listing] = [*read_changes, *read_listings]
+    found.foreign += [record.path for record in records if record.catalog not in catalogs]
+    for listing in read_listings:
+        for segment in listing.segments if listing.catalog in catalogs else ():
+            found.sources[listing.publication] = listing.sources
+            key = (segment.made_by or listing.publication, segment.dataset, segment.name)
+            if segment.made_by:
+                found.made_again.setdefault(key, []).append((listing.publication, segment))
             else:
-                _take_listing(found, body)
-        except (DamagedError, KeyError, ValueError, TypeError):
-            found.damaged.append(each.path)
+                found.segments[key] = segment
     return found
 
 
-def _take_listing(found: Evidence, body: dict[str, Any]) -> None:
-    publication = str(body["publication"])
-    found.sealed[publication] = body["sources"]
-    for entry in body["segments"]:
-        dataset = changes.dataset_from_json(entry["dataset"])
-        if entry["madeBy"]:
-            again = found.made_again.setdefault((entry["madeBy"], dataset, entry["name"]), [])
-            again.append((publication, entry))
-        else:
-            found.segments[publication, dataset, entry["name"]] = entry
+def _read(found: Evidence, files: Files, folder: str, kind: type[Record]) -> Iterator[Record]:
+    for path in found.sizes:
+        if path.startswith(folder) and path.endswith(".json"):
+            try:
+                record = sealed_records.read(files, path, kind)
+            except DamagedError:
+                found.damaged.append(path)
+                continue
+            if record.path == path:
+                yield record
+            else:
+                found.damaged.append(path)
+
+
+def _catalogs(mark: Mark | None, read: list[Change]) -> set[str]:
+    """Return the ids of the catalog whose records these are, and of those it was rebuilt from."""
+    if mark is not None:
+        return sealed_records.with_predecessors(mark.catalog, read)
+    if not read:
+        return set()
+    catalogs = sealed_records.with_predecessors(read[-1].catalog, read)
+    if not {change.catalog for change in read} <= catalogs:
+        raise LostCatalogError(
+            "The stored file catalog.json is missing or damaged, and the changes beside the files are of several "
+            "catalogs.",
+            remedy="Bring catalog.json back from a backup, or move the changes of other data folders away.",
+        )
+    return catalogs
 
 
 def rebuild(log: ChangeLog, now: datetime) -> Rebuilt:
     """Fill a catalog, which is empty, from what is beside the files, and make it the one they belong to."""
-    found, counter = gather(log.files), 0
-    with suppress(LostCatalogError):  # a mark that is damaged
-        mark = log.mark()
-        counter = mark.counter if mark else 0
+    found = gather(log.files)
     with log.database.writing() as connection:
-        changes.raise_to(connection, max([counter, *found.changes]) + 1)
+        changes.remember(connection, [change.counter for change in found.changes])
+        changes.raise_to(connection, found.mark.counter if found.mark else 0)
+        catalogs = {change.catalog for change in found.changes} | ({found.mark.catalog} if found.mark else set())
+        changes.count(connection, CatalogRebuilt(tuple(sorted(catalogs))))
         rebuilt = _Rebuilding(connection, found, now).run()
     log.keep()
     return rebuilt
@@ -116,8 +148,8 @@ class _Rebuilding:
 
     def run(self) -> Rebuilt:
         """Replay the changes and record what they come to."""
-        for counter, change in sorted(self._found.changes.items()):
-            self._replay(counter, change)
+        for change in self._found.changes:
+            self._replay(change)
         chosen, to_render, incomplete, count = set(self._in_force.values()), [], [], 0
         numbers, ids = dict[Dataset, int](), dict[Dataset, int]()
         for revision, _, _ in self._revisions.values():
@@ -128,7 +160,7 @@ class _Rebuilding:
                 incomplete += [revision.id] if is_chosen else []
                 continue
             if dataset not in ids:
-                values = {**changes.dataset_to_json(dataset), "last_number": numbers[dataset]}
+                values = {**revisions.dataset_values(dataset), "last_number": numbers[dataset]}
                 ids[dataset] = record(self._connection, tables.datasets, values)
             segments = [self._segment(key) for key in keys]
             rendered = all(is_rendered for _, is_rendered in segments)
@@ -139,31 +171,37 @@ class _Rebuilding:
             if is_chosen:
                 partner_registry.register(self._connection, dataset.partner, self._now)
                 to_render += [] if rendered else [known]
+        found, uncommitted = self._found, self._uncommitted()
+        missing = found.missing()
+        in_doubt = {dataset for publication, dataset, _ in found.segments if publication in uncommitted}
         return Rebuilt(
             publications=len(self._recorded),
             revisions=count,
             in_force=len(chosen) - len(incomplete),
             to_render=tuple(to_render),
-            uncommitted=tuple(sorted(self._unexplained())),
+            uncommitted=tuple(sorted(uncommitted)),
             incomplete=tuple(incomplete),
-            damaged=tuple(self._found.damaged),
+            damaged=tuple(found.damaged),
+            foreign=tuple(found.foreign),
+            missing=missing,
+            doubtful=tuple(sorted(in_doubt)) if missing or found.damaged else (),
         )
 
-    def _unexplained(self) -> set[str]:
+    def _uncommitted(self) -> set[str]:
         """Sealed publications that made a segment and are in no change; of renderings made again, none is needed."""
         return {publication for publication, _, _ in self._found.segments} - self._committed
 
-    def _replay(self, counter: int, change: Mapping[str, Any]) -> None:
-        at = datetime.fromisoformat(change["at"])
-        if "dataset" in change:
-            self._put_in_force(changes.dataset_from_json(change["dataset"]), change["inForce"], at)
-            return
-        self._committed.add(change["publication"])
-        for body in change["revisions"]:
-            revision = changes.revision_from_json(body)
-            keys = [(each["publication"], revision.dataset, each["name"]) for each in body["segments"]]
-            self._revisions[revision.id] = revision, counter, keys
-            self._put_in_force(revision.dataset, revision.id, at)
+    def _replay(self, change: Change) -> None:
+        what = change.what
+        if isinstance(what, PutInForce):
+            self._put_in_force(what.dataset, what.revision_id, what.at)
+        elif isinstance(what, Committed):
+            self._committed.add(what.publication)
+            for made in what.revisions:
+                revision = made.revision
+                keys = [(publication, revision.dataset, name) for publication, name in made.segments]
+                self._revisions[revision.id] = revision, change.counter, keys
+                self._put_in_force(revision.dataset, revision.id, revision.published_at)
 
     def _put_in_force(self, dataset: Dataset, revision_id: str | None, at: datetime) -> None:
         before = self._in_force.pop(dataset, None)
@@ -174,42 +212,33 @@ class _Rebuilding:
             self._superseded.pop(revision_id, None)
 
     def _is_kept(self, key: Key) -> bool:
-        entry = self._found.segments.get(key)
-        return entry is not None and self._found.is_there(_lake(entry))
+        segment = self._found.segments.get(key)
+        return segment is not None and self._found.is_there(_lake(segment))
 
     def _segment(self, key: Key) -> tuple[int, bool]:
         if key in self._segments:
             return self._segments[key]
-        publication, _, name = key
-        entry = self._found.segments[key]
-        self._publication(publication)
-        forms = [file for file in entry["files"] if file["rendering"] != _LAKE]
-        made_by, there = publication, self._found.is_there(forms)
+        publication, _, _ = key
+        segment = self._found.segments[key]
+        made_by, forms = publication, [file for file in segment.files if file.rendering is not Rendering.LAKE]
+        there = self._found.is_there(forms)
         for again, other in self._found.made_again.get(key, []):
-            if not there and self._found.is_there(other["files"]):
-                made_by, forms, there = again, other["files"], True
-        self._publication(made_by)
-        values = {
-            "name": name,
-            "publication": publication,
-            "issuer": entry["issuer"],
-            "contents": entry["contents"],
-            "warnings": entry["warnings"],
-            "rendered": there,
-        }
-        segment_id = record(self._connection, tables.segments, values)
-        record_files(self._connection, publication, segment_id, msgspec.convert(_lake(entry), list[NewFile]))
+            if not there and self._found.is_there(other.files):
+                made_by, forms, there = again, list(other.files), True
+        for each in (publication, made_by):
+            self._publication(each)
+        segment_id = record_segment(self._connection, publication, segment, _lake(segment), rendered=there)
         if there:
-            record_files(self._connection, made_by, segment_id, msgspec.convert(forms, list[NewFile]))
+            record_files(self._connection, made_by, segment_id, forms)
         self._segments[key] = segment_id, there
         return self._segments[key]
 
     def _publication(self, publication: str) -> None:
         if publication not in self._recorded:
             self._recorded.add(publication)
-            publications.begin(self._connection, publication, self._now, self._found.sealed[publication])
+            publications.begin(self._connection, publication, self._now, self._found.sources[publication])
             publications.commit(self._connection, publication, 0)
 
 
-def _lake(entry: Entry) -> list[Entry]:
-    return [file for file in entry["files"] if file["rendering"] == _LAKE]
+def _lake(segment: NewSegment) -> list[NewFile]:
+    return [file for file in segment.files if file.rendering is Rendering.LAKE]

@@ -21,9 +21,8 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, sel
 
 from counterfoil import lifetimes
 from counterfoil.model import Rendering
-from counterfoil.storage import commits, publications, revisions, tables
+from counterfoil.storage import changes, commits, publications, revisions, tables
 from counterfoil.storage.catalog_rows import Forgotten, NewFile, Revision
-from counterfoil.storage.places import change_path
 
 _Id = TypeVar("_Id", int, str)
 _IDS_PER_STATEMENT: Final = 500  # engines limit how many values one statement may hold
@@ -104,7 +103,7 @@ def _forget(connection: Connection, ids: Sequence[str]) -> list[str]:
     left = set(
         connection.execute(select(tables.revisions.c.change).where(tables.revisions.c.change.in_(numbers))).scalars()
     )
-    publications.to_delete(connection, [change_path(number) for number in set(numbers) - left])
+    publications.to_delete(connection, changes.forget(connection, set(numbers) - left))
     paths: list[str] = []
     for portion in _portions(their):
         shared = set(connection.execute(select(held.c.segment_id).where(held.c.segment_id.in_(portion))).scalars())

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, select
 
 from counterfoil.errors import MissingError, UsageError
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
 from counterfoil.storage import tables
 from counterfoil.storage.catalog_rows import Revision, Segment, StoredFile
-from counterfoil.storage.changes import dataset_to_json
 
 _PREFIX: Final = re.compile(r"[0-9a-f]{6,32}", re.ASCII)
 _NAMED: Final = (
@@ -32,15 +32,22 @@ _IN_FORCE: Final = SELECT.where(
 )
 
 
+def dataset_values(dataset: Dataset) -> dict[str, str]:
+    """Return a dataset as its row has it."""
+    scope = dataset.scope
+    named = {"invoice": scope.invoice, "period": scope.period, "currency": scope.currency}
+    return {"kind": dataset.kind.value, "partner": dataset.partner, **named}
+
+
 def is_dataset(dataset: Dataset) -> ColumnElement[bool]:
     """The condition that a row of `datasets` is this one."""
-    its = dataset_to_json(dataset)
+    its = dataset_values(dataset)
     return and_(*(column == its[column.name] for column in _NAMED))
 
 
 def in_force(connection: Connection, dataset: Dataset) -> Revision | None:
     """Return the revision that is served now."""
-    wanted = {f"wanted_{name}": value for name, value in dataset_to_json(dataset).items()}
+    wanted = {f"wanted_{name}": value for name, value in dataset_values(dataset).items()}
     row = connection.execute(_IN_FORCE, wanted).first()
     return None if row is None else revision_of(row)
 
@@ -119,7 +126,7 @@ def revision_of(row: Row[Any]) -> Revision:
         row.number,
         _dataset(row),
         row.etag,
-        Contents.from_json(row.contents),
+        msgspec.convert(row.contents, Contents),
         row.published_at,
         row.base_id,
         row.superseded_at,
@@ -134,7 +141,7 @@ def stored_file(row: Row[Any]) -> StoredFile:
 
 
 def _segment(row: Row[Any]) -> Segment:
-    contents = Contents.from_json(row.contents)
+    contents = msgspec.convert(row.contents, Contents)
     return Segment(row.id, row.name, row.publication, row.issuer, contents, row.warnings, row.rendered)
 
 

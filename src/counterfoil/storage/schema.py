@@ -67,19 +67,19 @@ def _make(path: Path, migrations: Sequence[Migration]) -> None:
 def fill(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Make an empty database a new catalog with an id of its own."""
     _migrate(connection, migrations, FIRST_VERSION - 1)
-    connection.execute(meta.insert(), [{"key": "id", "value": uuid.uuid4().hex}, {"key": "counter", "value": "0"}])
+    _write_meta(connection, {"id": uuid.uuid4().hex, "counter": "0", "remembered": "0"})
 
 
 def _migrate(connection: Connection, migrations: Sequence[Migration], version: int) -> None:
     for migrate in migrations[version - FIRST_VERSION + 1 :]:
         migrate(connection)
-    said = {
-        "application": _APPLICATION,
-        "schema_version": str(FIRST_VERSION + len(migrations) - 1),
-        "usable_from": str(USABLE_FROM),
-    }
-    connection.execute(meta.delete().where(meta.c.key.in_(said)))
-    connection.execute(meta.insert(), [{"key": key, "value": value} for key, value in said.items()])
+    newest = str(FIRST_VERSION + len(migrations) - 1)
+    _write_meta(connection, {"application": _APPLICATION, "schema_version": newest, "usable_from": str(USABLE_FROM)})
+
+
+def _write_meta(connection: Connection, values: dict[str, str]) -> None:
+    connection.execute(meta.delete().where(meta.c.key.in_(values)))
+    connection.execute(meta.insert(), [{"key": key, "value": value} for key, value in values.items()])
 
 
 def _version(engine: Engine, path: Path, newest: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,19 +16,26 @@ from pathlib import Path
 from typing import Any, Final, Self
 from weakref import WeakSet
 
-import msgspec
-
 from counterfoil.errors import CounterfoilError, FullDiskError, LockedError
 from counterfoil.model import Dataset, Rendering
+from counterfoil.storage import sealed_records
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.catalog_rows import NewSegment
-from counterfoil.storage.change_log import committed_among, sealed
-from counterfoil.storage.changes import dataset_to_json
+from counterfoil.storage.change_log import committed_among
 from counterfoil.storage.failures import translated_errors
 from counterfoil.storage.files import Deleted, Files, FileWriter, Found
 from counterfoil.storage.folder_files import make_private_folders
 from counterfoil.storage.locks import Held, Locks, refuse_lost
-from counterfoil.storage.places import CATALOG_MARK, CHANGES, UNLISTED, listing_of, place_of, publication_of
+from counterfoil.storage.places import (
+    CATALOG_MARK,
+    UNLISTED,
+    change_path,
+    listing_of,
+    place_of,
+    publication_of,
+    set_aside,
+)
+from counterfoil.storage.sealed_records import Listing
 
 _MARK_HALF_WRITTEN: Final = f"{CATALOG_MARK}.part"
 
@@ -138,21 +145,19 @@ class Store:
         known = self.catalog.publications_known()
         listed = {file.path for file in self.catalog.all_files()} | set(self.catalog.files_to_delete())
         listed |= {listing_of(publication) for publication in known}
+        listed |= {change_path(number) for number in self.catalog.changes_remembered()}
         unknown = [
-            found
-            for found in there
-            if found.path not in listed
-            and not found.path.startswith(CHANGES)
-            and publication_of(found.path) not in unfinished
+            found for found in there if found.path not in listed and publication_of(found.path) not in unfinished
         ]
         again = {found.path for found in self.files.find()} if unknown else set[str]()
         return [found for found in unknown if found.path in again]  # what was deleted meanwhile was no find
 
     def set_aside(self) -> list[Found]:
         """Move the files that no catalog lists to a place of their own; return all that are there then."""
+        taken = {found.path for found in self.files.find(UNLISTED)}
         for found in self.unlisted():
             if not found.path.startswith(UNLISTED):
-                self.files.move(found.path, UNLISTED + found.path)
+                self.files.move(found.path, set_aside(found.path, taken))
         return list(self.files.find(UNLISTED))
 
     def delete_unlisted(self) -> Deleted:
@@ -199,7 +204,7 @@ class Publication:
             make_private_folders(folder)
         return folder
 
-    def seal(self, segments: Sequence[NewSegment], bases: Mapping[Dataset, str | None]) -> None:
+    def seal(self, segments: Sequence[NewSegment]) -> None:
         """Write the listing and make all names durable; after this the catalog may list the files.
 
         Raises LockedError if the publication's lock was lost meanwhile.
@@ -207,10 +212,9 @@ class Publication:
         refuse_lost([self._held])
         self._begin()
         self._is_sealed = True
-        listing = listing_of(self.id)
-        entries = [_entry(segment, bases.get(segment.dataset)) for segment in segments]
-        self._store.files.put(listing, sealed({"publication": self.id, "sources": self.sources, "segments": entries}))
-        self._paths.append(listing)
+        listing = Listing(self._store.catalog.log.catalog(), self.id, self.sources, tuple(segments))
+        self._store.files.put(listing.path, sealed_records.encode(listing))
+        self._paths.append(listing.path)
         self._store.files.sync(self._paths)
 
     def __enter__(self) -> Self:
@@ -232,16 +236,3 @@ class Publication:
         if self._is_recorded and (not self._is_sealed or self._store.is_dead(self.id)):
             self._store.files.delete(self._paths)
             self._store.catalog.end_publication(self.id)
-
-
-def _entry(segment: NewSegment, base: str | None) -> dict[str, Any]:
-    return {
-        "dataset": dataset_to_json(segment.dataset),
-        "name": segment.name,
-        "base": base,
-        "madeBy": segment.made_by,
-        "issuer": segment.issuer,
-        "contents": segment.contents.to_json(),
-        "warnings": dict(segment.warnings),
-        "files": msgspec.to_builtins(segment.files),
-    }

@@ -26,10 +26,13 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TextClause,
     TypeDecorator,
     UniqueConstraint,
     text,
 )
+
+from counterfoil.disk.documents import canonical
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -37,7 +40,12 @@ _ID: Final = BigInteger().with_variant(Integer(), "sqlite")  # only an INTEGER i
 _TEXT: Final = String().with_variant(String(collation="C"), "postgresql")
 UNFINISHED: Final = text("state != 'committed'")
 TO_SWEEP: Final = text("superseded_at IS NOT NULL AND NOT swept")
+UNWRITTEN: Final = text("document != '{}'")
 _IN_FORCE: Final = text("superseded_at IS NULL")
+
+
+def _partial_index(name: str, column: str, where: TextClause, *, unique: bool = False) -> Index:
+    return Index(name, column, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
 class Moment(TypeDecorator[datetime]):
@@ -56,14 +64,14 @@ class Moment(TypeDecorator[datetime]):
 
 
 class Json(TypeDecorator[dict[str, Any]]):
-    """A JSON object, kept as text. Amounts are in it as strings, never as JSON numbers."""
+    """A JSON object or struct, kept as text. Amounts are in it as strings, never as JSON numbers."""
 
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: dict[str, Any] | None, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
         """Sorted and without spaces: equal objects are equal texts."""
-        return None if value is None else json.dumps(value, sort_keys=True, separators=(",", ":"))
+        return None if value is None else canonical(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> dict[str, Any] | None:
         """The object that was stored."""
@@ -118,12 +126,7 @@ publications = Table(
     Column("began_at", Moment, nullable=False),
     Column("files", BigInteger, nullable=False),
     Column("sources", Json, nullable=False),
-    Index(
-        "publications_unfinished",
-        "state",
-        sqlite_where=UNFINISHED,
-        postgresql_where=UNFINISHED,
-    ),
+    _partial_index("publications_unfinished", "state", UNFINISHED),
 )
 
 revisions = Table(
@@ -144,19 +147,8 @@ revisions = Table(
     Column("change", BigInteger, nullable=False, index=True),
     UniqueConstraint("dataset_id", "number"),
     Index("revisions_by_age", "billed", "superseded_at"),
-    Index(
-        "revisions_to_sweep",
-        "superseded_at",
-        sqlite_where=TO_SWEEP,
-        postgresql_where=TO_SWEEP,
-    ),
-    Index(
-        "one_revision_in_force",
-        "dataset_id",
-        unique=True,
-        sqlite_where=_IN_FORCE,
-        postgresql_where=_IN_FORCE,
-    ),
+    _partial_index("revisions_to_sweep", "superseded_at", TO_SWEEP),
+    _partial_index("one_revision_in_force", "dataset_id", _IN_FORCE, unique=True),
 )
 
 # Ids are never used again (sqlite_autoincrement): a reader may remember one for longer than its row lives.
@@ -220,12 +212,14 @@ operations = Table(
     Index("operations_newest_first", "partner", "created_at", "id"),
 )
 
-# Changes that are still to be written beside the files, see `change_log`.
+# Changes that must not be lost, each with a file of its own beside the files. A document is what that file is still to
+# hold, and empty once it does, see `change_log`.
 changes = Table(
     "changes",
     metadata,
     Column("counter", BigInteger, primary_key=True, autoincrement=False),
     Column("document", Json, nullable=False),
+    _partial_index("changes_unwritten", "counter", UNWRITTEN),
 )
 
 # Paths of files that the catalog has forgotten and that are still to be deleted.

@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TextClause,
     UniqueConstraint,
     text,
 )
@@ -27,6 +28,10 @@ from sqlalchemy import (
 _ID: Final = BigInteger().with_variant(Integer(), "sqlite")
 _TEXT: Final = String().with_variant(String(collation="C"), "postgresql")
 _METADATA: Final = MetaData()
+
+
+def _partial_index(name: str, column: str, where: TextClause, *, unique: bool = False) -> Index:
+    return Index(name, column, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
 def create(connection: Connection) -> None:
@@ -72,12 +77,7 @@ Table(
     Column("began_at", BigInteger, nullable=False),
     Column("files", BigInteger, nullable=False),
     Column("sources", Text, nullable=False),
-    Index(
-        "publications_unfinished",
-        "state",
-        sqlite_where=text("state != 'committed'"),
-        postgresql_where=text("state != 'committed'"),
-    ),
+    _partial_index("publications_unfinished", "state", text("state != 'committed'")),
 )
 Table(
     "revisions",
@@ -95,19 +95,8 @@ Table(
     Column("change", BigInteger, nullable=False, index=True),
     UniqueConstraint("dataset_id", "number"),
     Index("revisions_by_age", "billed", "superseded_at"),
-    Index(
-        "revisions_to_sweep",
-        "superseded_at",
-        sqlite_where=text("superseded_at IS NOT NULL AND NOT swept"),
-        postgresql_where=text("superseded_at IS NOT NULL AND NOT swept"),
-    ),
-    Index(
-        "one_revision_in_force",
-        "dataset_id",
-        unique=True,
-        sqlite_where=text("superseded_at IS NULL"),
-        postgresql_where=text("superseded_at IS NULL"),
-    ),
+    _partial_index("revisions_to_sweep", "superseded_at", text("superseded_at IS NOT NULL AND NOT swept")),
+    _partial_index("one_revision_in_force", "dataset_id", text("superseded_at IS NULL"), unique=True),
 )
 Table(
     "segments",
@@ -168,5 +157,6 @@ Table(
     _METADATA,
     Column("counter", BigInteger, primary_key=True, autoincrement=False),
     Column("document", Text, nullable=False),
+    _partial_index("changes_unwritten", "counter", text("document != '{}'")),
 )
 Table("deletions", _METADATA, Column("path", _TEXT, primary_key=True))
