@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -104,25 +103,25 @@ def recognise(source: Source, asserted: Kind | None = None) -> InputFile:
 
 
 def _parquet(source: Source) -> InputFile:
-    path = source.path
-    if path is None:
+    if source.path is None:
         raise InputError(
             "Parquet cannot be read from standard input or out of gzip",
             file=source.name,
             remedy="Name the Parquet file itself.",
         )
-    kind = _kind_of(parquet_names(path), source.name)
-    return InputFile(source, kind, lambda *_: _parquet_rows(path, kind, source.name))
+    kind = _kind_of(parquet_names(source.path), source.name)
+    return InputFile(source, kind, lambda *_: _parquet_rows(source, kind))
 
 
-def _parquet_rows(path: Path, kind: Kind, file: str) -> NumberedLines:
+def _parquet_rows(source: Source, kind: Kind) -> NumberedLines:
+    assert source.path is not None
     first = 1
     try:
-        for lines in parquet_lines(path, table_of(kind)):
+        for lines in parquet_lines(source.path, table_of(kind)):
             yield lines, range(first, first + len(lines))
             first += len(lines)
     except Refused as refused:
-        raise input_error(refused, file) from refused
+        raise input_error(refused, source.name) from refused
 
 
 def _refuse_other_encodings(source: Source) -> None:
