@@ -99,10 +99,10 @@ def test_files_of_another_length_or_none_are_found(published: DataFolder, data: 
 @pytest.mark.parametrize(
     "tampering",
     [
-        """UPDATE segments SET contents = replace(contents, '"lineItems":2', '"lineItems":3')""",
+        """UPDATE segments SET contents = replace(contents, '"line_items":2', '"line_items":3')""",
         """UPDATE segments SET contents = replace(contents, '"20.20"', '"20.21"')""",
         """UPDATE segments SET contents = replace(contents, 'EUR', 'USD')""",
-        """UPDATE revisions SET contents = replace(contents, '"lineItems":2', '"lineItems":3')""",
+        """UPDATE revisions SET contents = replace(contents, '"line_items":2', '"line_items":3')""",
         """UPDATE revisions SET contents = replace(contents, '"digest":"', '"digest":"1')""",
         "UPDATE revisions SET etag = replace(etag, substr(etag, 1, 1), 'x')",
         "UPDATE files SET line_items = line_items + 1 WHERE rendering = 'v1'",
