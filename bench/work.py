@@ -17,7 +17,7 @@ from typing import Any
 def render(lake: list[str], scratch: str) -> None:
     """Ours: lake files to sealed, synced graph-full blobs."""
     from counterfoil.columns import USAGE
-    from counterfoil.datasets.seal import creating, render_part
+    from counterfoil.datasets.blob_parts import creating, render_part
     from counterfoil.model import WHOLE, Dataset, Kind, Rendering, Scope
     from counterfoil.periods import utc_now
     from counterfoil.storage.engines import open_store

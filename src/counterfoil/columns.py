@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, partial
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
@@ -44,8 +44,7 @@ class Codec(Enum):
 class Column:
     """One attribute. Its name is its permanent identity (see `identity_of`); its place in the table means nothing.
 
-    `basic`: Graph's basic set holds it; `graph`: Graph has it at all. `v1` is None if v1 does not have it. `also_read`
-    lists further spellings that are accepted on input (any letter case).
+    `basic`: Graph's basic set holds it; `graph`: Graph has it at all. `v1` is None if v1 does not have it.
     """
 
     name: str
@@ -54,7 +53,6 @@ class Column:
     v1: str | None = None
     codec: Codec = Codec.SAME
     graph: bool = True
-    also_read: tuple[str, ...] = ()
     required: bool = False
     digits: bool = False  # a text of digits that some sources write as a JSON number
 
@@ -94,19 +92,9 @@ class LineItemTable:
         return tuple(column for column in self.columns if column.graph)
 
     @cached_property
-    def graph_basic(self) -> tuple[Column, ...]:
-        """The attributes of Graph's basic set, in order."""
-        return tuple(column for column in self.columns if column.graph and column.basic)
-
-    @cached_property
     def v1_columns(self) -> tuple[Column, ...]:
         """The attributes v1 knows, in our order (readers of v1 do not mind the order)."""
         return tuple(column for column in self.columns if column.v1 is not None)
-
-    @cached_property
-    def numbers(self) -> tuple[Column, ...]:
-        """The columns that hold numbers."""
-        return tuple(column for column in self.columns if column.type is Type.NUMBER)
 
     @cached_property
     def spellings(self) -> dict[str, Spelling]:
@@ -118,8 +106,7 @@ class LineItemTable:
         for column in self.columns:
             # Graph's spelling wins where both lower-case alike: the two forms differ for RATE, RESELLER and LIST
             # only, and of those only LIST shares its name, where the value itself shows which form it is.
-            for name in (column.name, *column.also_read):
-                found[name.lower()] = Spelling(column, from_v1=False)
+            found[column.name.lower()] = Spelling(column, from_v1=False)
         return found
 
 
@@ -138,7 +125,7 @@ def _v1_name(name: str) -> str:
     return "pc" + name[2:] if name.startswith("PC") else name[0].lower() + name[1:]
 
 
-def _column(name: str, type_: Type, flags: str, v1: str | None, codec: Codec, also: tuple[str, ...]) -> Column:
+def _column(type_: Type, name: str, flags: str = "", v1: str | None = None, codec: Codec = Codec.SAME) -> Column:
     marks = set(flags.split())
     unknown = marks - {"basic", "required", "digits", "v1-only", "graph-only"}
     assert not unknown, unknown
@@ -149,26 +136,15 @@ def _column(name: str, type_: Type, flags: str, v1: str | None, codec: Codec, al
         v1=None if "graph-only" in marks else v1 or _v1_name(name),
         codec=codec,
         graph="v1-only" not in marks,
-        also_read=also,
         required="required" in marks,
         digits="digits" in marks,
     )
 
 
-def _text(
-    name: str, flags: str = "", v1: str | None = None, codec: Codec = Codec.SAME, also: tuple[str, ...] = ()
-) -> Column:
-    return _column(name, Type.TEXT, flags, v1, codec, also)
-
-
-def _number(
-    name: str, flags: str = "", v1: str | None = None, codec: Codec = Codec.SAME, also: tuple[str, ...] = ()
-) -> Column:
-    return _column(name, Type.NUMBER, flags, v1, codec, also)
-
-
-def _date(name: str, flags: str = "") -> Column:
-    return _column(name, Type.DATE, flags, None, Codec.SAME, ())
+_text = partial(_column, Type.TEXT)
+_number = partial(_column, Type.NUMBER)
+_date = partial(_column, Type.DATE)
+_flag = partial(_column, Type.FLAG)
 
 
 RECONCILIATION: Final = LineItemTable(
@@ -295,7 +271,7 @@ USAGE: Final = LineItemTable(
         _text("BenefitID", v1="benefitId"),
         _text("BenefitType", "basic"),
         _date("PCToBCExchangeRateDate", "v1-only"),
-        _column("HasPartnerEarnedCredit", Type.FLAG, "v1-only", None, Codec.SAME, ()),
+        _flag("HasPartnerEarnedCredit", "v1-only"),
     ),
 )
 

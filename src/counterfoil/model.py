@@ -21,7 +21,6 @@ from counterfoil.periods import BillingPeriod
 
 WHOLE = "whole"  # the segment that is the whole dataset
 NO_LINE_ITEMS = hashlib.sha256().hexdigest()  # the digest of an empty set
-ETAG_LENGTH = 64
 GUID_PATTERN = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _GUID = re.compile(GUID_PATTERN, re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -158,7 +157,7 @@ class Contents:
             currency = part.currency
             line_items += part.line_items
             for name, value in part.totals.items():
-                totals[name] = numbers.add(totals[name], value) if name in totals else value
+                numbers.add_to(totals, name, value)
         return cls(line_items, digest, currency, totals)
 
     def plain_totals(self) -> dict[str, str]:

@@ -102,6 +102,11 @@ def add(left: Decimal, right: Decimal) -> Decimal:
     return _EXACT.add(left, right)
 
 
+def add_to(totals: dict[str, Decimal], name: str, value: Decimal) -> None:
+    """Add an exact value to the total of this name."""
+    totals[name] = _EXACT.add(totals.get(name, Decimal(0)), value)
+
+
 def plain(value: Decimal) -> str:
     """Write an exact value in full, without an exponent: `0E-20` becomes twenty decimals of zero."""
     return format(value, "f")
@@ -127,7 +132,7 @@ def rate_to_percent(text: str) -> str:
 
     `percent_to_rate(rate_to_percent(rate)) == rate`, digit for digit. Where plain digits could not hold that
     (`0.10` and `0.1` would both become `10`), the result keeps the digits and says the shift as an exponent. Only an
-    exponent of 0, or one with a leading zero, may come back in another dress.
+    exponent of 0, or one with a leading zero, may be written differently when it comes back.
     """
     moved = _move_point(text, 2)
     return moved if _move_point(moved, -2) == text else _shift_exponent(text, 2)

@@ -31,7 +31,7 @@ from unittest.mock import patch
 from sqlalchemy import Connection, Engine, event
 
 from counterfoil import datasets
-from counterfoil.datasets import restore, seal, sweep
+from counterfoil.datasets import blob_parts, restore, sweep
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
 from counterfoil.datasets.sort import Sorter
@@ -159,7 +159,7 @@ def told(receipt: PublicationReceipt) -> Done:
 def watch(stack: ExitStack, stops: Stops) -> None:
     """Put points around all that changes the disk."""
     watchers = [*of_the_system(stops), *of_files(stops), *of_the_catalog(stops)]
-    watchers += [(seal, "PART_LINE_ITEMS", PART_LINE_ITEMS), (seal, "ROW_GROUP_LINE_ITEMS", PART_LINE_ITEMS // 2)]
+    watchers.append((blob_parts, "PART_LINE_ITEMS", PART_LINE_ITEMS))
     for place, name, watcher in watchers:
         stack.enter_context(patch.object(place, name, watcher))
 

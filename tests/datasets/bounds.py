@@ -14,9 +14,9 @@ from numba import types
 
 from counterfoil.columns import table_of
 from counterfoil.datasets import digest
+from counterfoil.datasets.blob_parts import SegmentWriter
 from counterfoil.datasets.json_lines import JsonLinesReader
 from counterfoil.datasets.kernels import compiled
-from counterfoil.datasets.seal import SegmentSealer
 from counterfoil.datasets.sort import KEY, RECORD
 from counterfoil.line_items.blocks import Block
 from counterfoil.model import WHOLE, Dataset, Scope
@@ -49,7 +49,7 @@ def main() -> None:
                 raise SystemExit(f"not read alike: {lines}")
             with (
                 store.begin(utc_now()) as publication,
-                SegmentSealer(publication, 0, Dataset(kind, PARTNER, scope), WHOLE) as seal,
+                SegmentWriter(publication, 0, Dataset(kind, PARTNER, scope), WHOLE) as seal,
             ):
                 for batch in JsonLinesReader(table_of(kind), lambda *_: None).read(Block(b"\n".join(lines), 1)):
                     keys = digest.sort_keys(table_of(kind), batch.watched, batch.digests)

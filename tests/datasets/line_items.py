@@ -8,12 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from counterfoil.columns import EXTRA, table_of
+from counterfoil.columns import EXTRA, LineItemTable, table_of
+from counterfoil.datasets import batch
+from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
+from counterfoil.datasets.records import names_of
+from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.line_items.lake import text_name
 from counterfoil.model import Kind, Rendering
 from counterfoil.periods import BillingPeriod
@@ -46,6 +51,12 @@ _LEAST: dict[Kind, dict[str, str]] = {
         "BillingCurrency": '"EUR"',
     },
 }
+
+
+def batch_of(table: LineItemTable, items: list[dict[str, str]]) -> Batch:
+    """Return line items, given as stored texts by column name, as a batch."""
+    arrays = [pa.array([item.get(name) for item in items], pa.string()) for name in names_of(table)]
+    return batch.of_located(table, ValueSpans.of_columns(arrays), np.arange(len(items)))
 
 
 class Number(str):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from counterfoil.columns import Column, LineItemTable, Type, table_of
 from counterfoil.datasets.json_lines import JsonLinesReader
-from counterfoil.line_items import reference
 from counterfoil.line_items.blocks import Block
-from counterfoil.line_items.reference import LineItem, read_json_line
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.reference import read_json_line
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind
 from tests.datasets.exploring import examples
@@ -208,7 +208,7 @@ def by_reference(kind: Kind, lines: list[bytes]) -> tuple[dict[int, dict[str, st
         if not each.strip():
             continue
         try:
-            accepted[number] = dict(read_json_line(table_of(kind), each).values)
+            accepted[number] = read_json_line(table_of(kind), each)
         except Refused as refused:
             refusals[number] = told(refused)
     return accepted, refusals
@@ -270,11 +270,7 @@ def test_usual_lines_never_need_the_plain_way(monkeypatch: pytest.MonkeyPatch) -
     """The agreement above would prove little if all lines went one way."""
     went = list[bytes]()
 
-    def noted(table: LineItemTable, each: bytes) -> LineItem:
-        went.append(each)
-        return read_json_line(table, each)
-
-    monkeypatch.setattr(reference, "read_json_line", noted)
+    monkeypatch.setattr(LineReader, "read", lambda _, lines, *__, **___: went.extend(lines))
     for kind in Kind:
         for v1 in (False, True):
             usual = {spelled(column, v1): USUAL[column.type] for column in table_of(kind).columns}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.datasets import seal
+from counterfoil.datasets import blob_parts
 from counterfoil.datasets.publishing import DataFolder
 from counterfoil.datasets.restore import restore, withdraw
 from counterfoil.datasets.sweep import Swept, sweep
@@ -46,8 +46,8 @@ FLIPS = 400
 @pytest.fixture
 def published(data_folder: DataFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataFolder:
     """Both kinds, in several parts and segments, one of them superseded."""
-    monkeypatch.setattr(seal, "PART_LINE_ITEMS", 20)
-    monkeypatch.setattr(seal, "ROW_GROUP_LINE_ITEMS", 10)
+    monkeypatch.setattr(blob_parts, "PART_LINE_ITEMS", 20)
+    monkeypatch.setattr(blob_parts, "SLICE_LINE_ITEMS", 1)
     lines = raw_lines(Kind.USAGE, *({"SkuName": f'"\\u00e9{n}"', "CustomerId": f'"{n}"'} for n in range(30)))
     publish_bytes(data_folder, tmp_path / "1", lines, segment="2026-11-01")
     publish_bytes(data_folder, tmp_path / "2", lines, segment="2026-11-02")
@@ -99,10 +99,10 @@ def test_files_of_another_length_or_none_are_found(published: DataFolder, data: 
 @pytest.mark.parametrize(
     "tampering",
     [
-        """UPDATE segments SET contents = replace(contents, '"lineItems":2', '"lineItems":3')""",
+        """UPDATE segments SET contents = replace(contents, '"line_items":2', '"line_items":3')""",
         """UPDATE segments SET contents = replace(contents, '"20.20"', '"20.21"')""",
         """UPDATE segments SET contents = replace(contents, 'EUR', 'USD')""",
-        """UPDATE revisions SET contents = replace(contents, '"lineItems":2', '"lineItems":3')""",
+        """UPDATE revisions SET contents = replace(contents, '"line_items":2', '"line_items":3')""",
         """UPDATE revisions SET contents = replace(contents, '"digest":"', '"digest":"1')""",
         "UPDATE revisions SET etag = replace(etag, substr(etag, 1, 1), 'x')",
         "UPDATE files SET line_items = line_items + 1 WHERE rendering = 'v1'",

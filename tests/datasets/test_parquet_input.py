@@ -254,6 +254,11 @@ def test_a_bad_value_is_refused_with_its_row_as_in_any_other_format(
     assert (caught.value.line, caught.value.attribute) == (line, attribute)
 
 
+@pytest.mark.parametrize("extra", ["{}", "{ }", "{\n}"])
+def test_an_extra_object_without_members_adds_no_attribute(data_folder: DataFolder, tmp_path: Path, extra: str) -> None:
+    assert EXTRA not in stored(data_folder, tmp_path / "a.parquet", {"Extra": pa.array([extra])})
+
+
 def test_rows_are_numbered_through_the_whole_file(data_folder: DataFolder, tmp_path: Path) -> None:
     rows = 12_000
     many: dict[str, Any] = {name: pa.concat_arrays([array] * rows) for name, array in LEAST.items()}

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, LineItemTable, table_of
-from counterfoil.datasets import batch, bulk_numbers, digest, sort
+from counterfoil.datasets import bulk_numbers, digest, sort
 from counterfoil.datasets.records import names_of, within
 from counterfoil.datasets.sort import Sorter
 from counterfoil.line_items import canonical, lake
 from counterfoil.model import Kind
 from tests.datasets.exploring import examples
-from tests.datasets.line_items import rows
+from tests.datasets.line_items import batch_of, rows
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 AMOUNTS = st.from_regex(numbers.NUMBER, fullmatch=True).filter(lambda text: numbers.why_not_a_number(text) is None)
@@ -53,7 +53,7 @@ def test_what_goes_in_comes_out(kind: Kind) -> None:
     @examples(60)
     @given(items(table))
     def check(given_items: list[dict[str, str]]) -> None:
-        made = batch.of_values(table, given_items, range(len(given_items)))
+        made = batch_of(table, given_items)
         assert rows(made.items) == given_items
         for record, size, item in zip(made.records.to_pylist(), made.text_sizes, given_items, strict=True):
             assert record[:size] == "\0".join(item.get(name, "") for name in names_of(table)).encode()
@@ -72,7 +72,7 @@ def test_digests_in_bulk_are_those_of_the_definition(
     @examples(60)
     @given(items(table))
     def check(given_items: list[dict[str, str]]) -> None:
-        made = batch.of_values(table, given_items, range(len(given_items)))
+        made = batch_of(table, given_items)
         assert [row.tobytes() for row in made.digests] == [canonical.digest(item) for item in given_items]
 
     check()

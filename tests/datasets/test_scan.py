@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import pyarrow as pa
 import pytest
 from numba.core import caching
 
-from counterfoil.columns import LineItemTable, table_of
+from counterfoil.columns import table_of
 from counterfoil.datasets.json_lines import JsonLinesReader
 from counterfoil.datasets.kernels import compiled
-from counterfoil.line_items import reference
 from counterfoil.line_items.blocks import Block
-from counterfoil.line_items.reference import LineItem, read_json_line
+from counterfoil.line_items.line_reader import LineReader
 from counterfoil.model import Kind
 from tests.datasets.line_items import rows
 from tests.datasets.mutations import files, line_items
@@ -41,14 +41,15 @@ def test_lines_changed_by_chance_are_read_as_the_reference_reads_them() -> None:
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_only_lines_with_an_exponent_need_the_reference(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
-    def seldom(table: LineItemTable, line: bytes) -> LineItem:
-        assert re.search(rb":-?[0-9.]+E", line)
-        return read_json_line(table, line)
+def test_only_lines_with_an_exponent_need_the_line_reader(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seldom(reader: LineReader, lines: list[bytes], *args: Any, **options: Any) -> pa.RecordBatch:
+        assert all(re.search(rb":-?[0-9.]+E", line) for line in lines)
+        return read(reader, lines, *args, **options)
 
+    read = LineReader.read
     lines = line_items(kind, 200)
     expected = by_reference(kind, lines)
-    monkeypatch.setattr(reference, "read_json_line", seldom)
+    monkeypatch.setattr(LineReader, "read", seldom)
     assert by_reader(kind, lines) == expected
 
 
@@ -71,11 +72,12 @@ def test_the_scanner_learns_the_letter_case_of_a_file(monkeypatch: pytest.Monkey
     lines = [line.replace(b'"PartnerId"', b'"PARTNERID"') for line in line_items(Kind.USAGE, 50)[::2]]
     reads = list[bytes]()
 
-    def noted(table: LineItemTable, line: bytes) -> LineItem:
-        reads.append(line)
-        return read_json_line(table, line)
+    def noted(reader: LineReader, lines: list[bytes], *args: Any, **options: Any) -> pa.RecordBatch:
+        reads.extend(lines)
+        return read(reader, lines, *args, **options)
 
-    monkeypatch.setattr(reference, "read_json_line", noted)
+    read = LineReader.read
+    monkeypatch.setattr(LineReader, "read", noted)
     reader = JsonLinesReader(table_of(Kind.USAGE), lambda *_: None)
     for line in lines:
         assert sum(batch.num_rows for batch in reader.read(Block(line, 1))) == 1

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from counterfoil.columns import table_of
-from counterfoil.datasets import publishing, seal
+from counterfoil.datasets import blob_parts, publishing
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
 from counterfoil.datasets.sort import Sorter
@@ -70,8 +70,8 @@ def test_line_items_are_sorted_by_customer_subscription_and_date(data_folder: Da
 def test_order_spelling_runs_and_repetition_change_neither_etag_nor_bytes(
     data_folder: DataFolder, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seal, "ROW_GROUP_LINE_ITEMS", 60)
-    monkeypatch.setattr(seal, "PART_LINE_ITEMS", 120)
+    monkeypatch.setattr(blob_parts, "SLICE_LINE_ITEMS", 6)
+    monkeypatch.setattr(blob_parts, "PART_LINE_ITEMS", 120)
     lines = many(500)
     first = publish_bytes(data_folder, tmp_path / "a", raw_lines(Kind.USAGE, *lines))
     parts = [file.line_items for file in data_folder.catalog.files(in_force(first).id, Rendering.LAKE)]
@@ -95,7 +95,7 @@ def test_order_spelling_runs_and_repetition_change_neither_etag_nor_bytes(
         return Sorter(path, run_size_bytes=20_000)
 
     monkeypatch.setattr(publishing, "Sorter", tiny)
-    monkeypatch.setattr("counterfoil.datasets.csv_lines.ROWS_PER_BATCH", 50)
+    monkeypatch.setattr("counterfoil.datasets.csv_input.ROWS_AT_ONCE", 50)
     inputs = [
         Input(write(tmp_path / name, part), UNBILLED) for name, part in [("b", spelled[:cut]), ("c", spelled[cut:])]
     ]

@@ -62,10 +62,7 @@ def read(block: bytes, *, quick: bool) -> list[dict[str, str | None]] | None:
             return rows
         lines = enumerate(block.split(b"\n"), 1)
         names = text_schema(Kind.USAGE).names
-        return [
-            {name: item.values.get(name) for name in names}
-            for _, _, item in read_lines(table_of(Kind.USAGE), lines, refuse)
-        ]
+        return [{name: item.get(name) for name in names} for _, item in read_lines(table_of(Kind.USAGE), lines, refuse)]
     except Refused:
         return None
 
@@ -145,12 +142,12 @@ def test_generated_lines_are_cut_and_not_read_one_by_one(kind: Kind, monkeypatch
     for coded in (False, True):
         batch = LineReader(kind).read_block(full, refuse, coded=coded)
         rows = [{name: text for name, text in row.items() if text is not None} for row in batch.to_pylist()]
-        assert rows == [item.values for _, _, item in expected]
+        assert rows == [item for _, item in expected]
         totals.append(Totals())
         totals[-1].add_batch(kind, batch)
     one_by_one = Totals()
     currency, *columns = summed_names(kind)
-    values = [item.values for _, _, item in expected]
+    values = [item for _, item in expected]
     one_by_one.add(
         [each.get(currency) for each in values], {name: [each.get(name) for each in values] for name in columns}
     )

@@ -27,8 +27,7 @@ Read = Callable[[Kind, list[bytes], OnRefused], list[tuple[int, dict[str, str]]]
 
 
 def by_reference(kind: Kind, lines: list[bytes], on_refused: OnRefused) -> list[tuple[int, dict[str, str]]]:
-    read = read_lines(table_of(kind), enumerate(lines, 1), on_refused)
-    return [(number, item.values) for number, _, item in read]
+    return list(read_lines(table_of(kind), enumerate(lines, 1), on_refused))
 
 
 def by_fast_reader(kind: Kind, lines: list[bytes], on_refused: OnRefused) -> list[tuple[int, dict[str, str]]]:

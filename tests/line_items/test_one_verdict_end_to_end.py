@@ -20,7 +20,7 @@ from counterfoil.columns import LineItemTable, table_of
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publishing import DataFolder
 from counterfoil.errors import ProofError
-from counterfoil.line_items.reference import LineItem, read_json_line
+from counterfoil.line_items.reference import read_json_line
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind
 from tests.cli.pulling import run
@@ -47,12 +47,11 @@ class Judged:
         return [self.lines[number - 1] for number in self.items]
 
 
-def belongs(table: LineItemTable, item: LineItem) -> bool:
+def belongs(table: LineItemTable, item: dict[str, str]) -> bool:
     """Whether a line item is complete, and of the dataset that the others make."""
-    values = item.values
-    complete = all(values.get(column.name) for column in table.columns if column.required)
-    issuer, currency = values.get("PartnerId", "").lower(), values.get(table.currency, "")
-    return complete and (issuer, currency, values.get("InvoiceNumber", "")) == (PARTNER, "EUR", "")
+    complete = all(item.get(column.name) for column in table.columns if column.required)
+    issuer, currency = item.get("PartnerId", "").lower(), item.get(table.currency, "")
+    return complete and (issuer, currency, item.get("InvoiceNumber", "")) == (PARTNER, "EUR", "")
 
 
 @pytest.fixture(scope="module", params=list(Kind))
@@ -68,7 +67,7 @@ def judged(request: pytest.FixtureRequest) -> Judged:
                 bad.append(line)
         else:
             if belongs(table, item):
-                good.append((line, item.values))
+                good.append((line, item))
     half = LINES // 4
     mixed = [pair for pairs in zip(good[:half], bad[:half], strict=True) for pair in pairs]
     lines = [each if isinstance(each, bytes) else each[0] for each in mixed]

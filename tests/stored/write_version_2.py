@@ -21,7 +21,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from counterfoil.client import Api, Form
-from counterfoil.datasets import seal
+from counterfoil.datasets import blob_parts
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publishing import DataFolder, Input, publish
 from counterfoil.datasets.restore import withdraw
@@ -262,8 +262,7 @@ def write_all(folder: Path) -> None:
     """Write the archives of the data folder and of the pulls, and what they hold."""
     with (
         TemporaryDirectory() as scratch,
-        patch.object(seal, "PART_LINE_ITEMS", PART_LINE_ITEMS),
-        patch.object(seal, "ROW_GROUP_LINE_ITEMS", PART_LINE_ITEMS),
+        patch.object(blob_parts, "PART_LINE_ITEMS", PART_LINE_ITEMS),
     ):
         data, pulls = Path(scratch, "data"), Path(scratch, "pulls")
         with open_store(data) as store:

@@ -13,7 +13,7 @@ from counterfoil.cli.data_folder import open_data_folder, progress_of, sweep_aft
 from counterfoil.cli.options import KINDS, NamedPath, standard_input, with_output, with_settings
 from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.csv_lines import DateOrder
+from counterfoil.datasets.csv_input import DateOrder
 from counterfoil.datasets.publishing import Input, PublicationReceipt
 from counterfoil.datasets.publishing import publish as publish_inputs
 from counterfoil.errors import UsageError

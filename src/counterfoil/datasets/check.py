@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from counterfoil.columns import EXTRA, LineItemTable, table_of
 from counterfoil.datasets.batch import Batch
 from counterfoil.errors import InputError, UsageError
-from counterfoil.limits import LINE_ITEM_SIZE_BYTES_MAX
+from counterfoil.lifetimes_and_sizes import LINE_ITEM_SIZE_BYTES_MAX
 from counterfoil.line_items.reference import OnRefused
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Dataset, Kind, Scope, tenant_id
@@ -80,10 +80,10 @@ class Identity:
 
 def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str) -> Identity:
     """Infer from the first batch what was not asserted; raises InputError if neither says."""
-    told_partner = first_text(first, "PartnerId")
-    if not told_partner:
+    named_partner = first_text(first, "PartnerId")
+    if not named_partner:
         raise InputError("is empty", file=file, line=int(first.lines[0]), attribute="PartnerId")
-    issuer = asserted.issuer or asserted.partner or told_partner
+    issuer = asserted.issuer or asserted.partner or named_partner
     try:
         issuer = tenant_id(issuer)
         partner = tenant_id(asserted.partner or issuer)
@@ -111,17 +111,15 @@ def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str
 
 
 def check(batch: Batch, identity: Identity, file: str, on_refused: OnRefused) -> Batch:
-    """Return the line items that are complete; raises InputError where the whole file is in doubt."""
+    """Return the line items that are complete and not too large; raises InputError where the whole file is in doubt."""
     table = table_of(identity.dataset.kind)
     batch = _complete(table, batch, on_refused)
-    if not batch.num_rows:
-        return batch
     _all_alike(batch, "PartnerId", {identity.issuer}, file, "another partner's line item", *_PARTNER_REMEDY)
     _all_alike(batch, table.currency, {identity.currency}, file, f"not in {identity.currency}", _CURRENCY_REMEDY)
     invoice = identity.dataset.scope.invoice
     reason = f"not of invoice {invoice}" if invoice else "an invoice number in unbilled data"
     _all_alike(batch, "InvoiceNumber", {"", invoice}, file, reason, *_INVOICE_REMEDY)
-    return batch
+    return _not_oversized(batch, on_refused)
 
 
 # Each remedy with the parameters it is about.
@@ -133,26 +131,23 @@ _CURRENCY_REMEDY = "Publish each currency by itself."
 _INVOICE_REMEDY = ("Publish each invoice by itself, and check the invoice or period.", "invoice period")
 
 
-def refuse_oversized(batch: Batch, sizes: np.ndarray, on_refused: OnRefused) -> np.ndarray | None:
-    """Refuse line items that would be more than 1 MiB of JSON; returns a mask of the others, None for all."""
-    if not len(sizes) or int(sizes.max()) <= _CERTAINLY_SMALL_BYTES:
-        return None
-    kept = np.ones(batch.num_rows, dtype=bool)
-    for row in np.nonzero(sizes > _CERTAINLY_SMALL_BYTES)[0]:
+def _not_oversized(batch: Batch, on_refused: OnRefused) -> Batch:
+    """Refuse line items that would be more than 1 MiB of JSON, and return the others."""
+    kept = batch.text_sizes <= _CERTAINLY_SMALL_BYTES
+    if kept.all():
+        return batch
+    for row in np.flatnonzero(~kept):
         rendered = json.dumps(batch.items.slice(row, 1).to_pylist()[0], ensure_ascii=False)
-        if len(rendered.encode()) > LINE_ITEM_SIZE_BYTES_MAX - 1024:
-            kept[row] = False
+        kept[row] = len(rendered.encode()) <= LINE_ITEM_SIZE_BYTES_MAX - 1024
+        if not kept[row]:
             on_refused(int(batch.lines[row]), Refused("a line item of more than 1 MiB"))
-    return None if kept.all() else kept
+    return batch.keep(kept)
 
 
 def unknown_attributes(batch: Batch) -> Counter[str]:
     """Count the attributes that only Extra could keep, by name."""
     found: Counter[str] = Counter()
-    extra = batch.column(EXTRA)
-    if extra.null_count == len(extra):
-        return found
-    for text in extra.drop_null().to_pylist():
+    for text in batch.column(EXTRA).drop_null().to_pylist():
         found.update(f"unknown {name}" for name in json.loads(text, parse_int=str, parse_float=str))
     return found
 
@@ -160,13 +155,10 @@ def unknown_attributes(batch: Batch) -> Counter[str]:
 def _complete(table: LineItemTable, batch: Batch, on_refused: OnRefused) -> Batch:
     missing = np.zeros(batch.num_rows, dtype=bool)
     for column in table.columns:
-        if not column.required:
-            continue
-        texts = batch.column(column.name)
-        absent = pc.fill_null(pc.equal(texts, _EMPTY), fill_value=True)
-        if pc.any(absent).as_py():
+        if column.required:
+            absent = pc.fill_null(pc.equal(batch.column(column.name), _EMPTY), fill_value=True)
             mask = absent.combine_chunks().to_numpy(zero_copy_only=False)
-            for row in np.nonzero(mask & ~missing)[0]:
+            for row in np.flatnonzero(mask & ~missing):
                 on_refused(int(batch.lines[row]), Refused("is missing", column.name))
             missing |= mask
     return batch.keep(~missing) if missing.any() else batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,11 @@ from counterfoil.datasets import kernels
 from counterfoil.datasets.value_spans import PADDING, ValueSpans
 from counterfoil.line_items import canonical
 from counterfoil.line_items.canonical import DIGEST_SIZE_BYTES
-from counterfoil.line_items.line_digests import DIGEST_TYPE
+from counterfoil.line_items.lake_files import LakeReader
+from counterfoil.line_items.line_digests import DIGEST_TYPE, LineDigests
+from counterfoil.model import Kind
+from counterfoil.storage.catalog_rows import StoredFile
+from counterfoil.storage.files import Files, arrow_file
 
 _NUL = pa.scalar(b"\0", pa.binary())
 _EXTRA_NAMES_MAX = 256  # of a batch; with more, its lines are hashed one by one
@@ -132,6 +136,14 @@ def digest_rows(array: pa.FixedSizeBinaryArray) -> np.ndarray:
     """Return an Arrow array of digests as rows of 32 bytes."""
     rows = np.frombuffer(array.buffers()[1] or b"", dtype=np.uint8).reshape(-1, DIGEST_SIZE_BYTES)
     return rows[array.offset : array.offset + len(array)]
+
+
+def add_stored(digests: LineDigests, files: Files, lake_files: Iterable[StoredFile], kind: Kind) -> None:
+    """Add the digests that are in some lake files."""
+    for file in lake_files:
+        with LakeReader(arrow_file(files.open(file.path)), kind) as lake:
+            for some in lake.digests():
+                digests.add(some)
 
 
 def in_order(digests: pa.FixedSizeBinaryArray) -> pa.FixedSizeBinaryArray:

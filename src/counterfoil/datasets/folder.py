@@ -13,7 +13,7 @@ from pathlib import Path
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.publishing import Input
 from counterfoil.errors import UsageError
-from counterfoil.model import tenant_id
+from counterfoil.model import is_guid
 from counterfoil.periods import BillingPeriod
 
 _MONTH = re.compile(r"(?<![0-9])([0-9]{4}-(?:0[1-9]|1[0-2]))(?![0-9])", re.ASCII)
@@ -30,15 +30,11 @@ def inputs_of_folder(folder: Path) -> list[Input]:
             f"{folder} holds no line item files.",
             remedy=f"Their names end in {', '.join(_SUFFIXES[:4])} (or .gz), or in .parquet.",
         )
-    return [Input(str(path), _told_by_name(path.relative_to(folder))) for path in files]
+    return [Input(str(path), _named_by(path.relative_to(folder))) for path in files]
 
 
-def _told_by_name(path: Path) -> Assertions:
-    partner = ""
-    if len(path.parts) > 1:
-        try:
-            partner = tenant_id(path.parts[0])
-        except UsageError:
-            partner = ""
+def _named_by(path: Path) -> Assertions:
+    folder = path.parts[0].strip().lower()
     months = _MONTH.findall(str(path))
-    return Assertions(partner=partner, period=BillingPeriod.parse(months[-1]) if months else None)
+    period = BillingPeriod.parse(months[-1]) if months else None
+    return Assertions(partner=folder if is_guid(folder) else "", period=period)

@@ -1,20 +1,22 @@
-"""Reading JSON lines to publish them: usual lines by the compiled scanner, the others by the reference.
+"""Reading JSON lines to publish them: usual lines by the compiled scanner, the others as a pull reads them.
 
-The scanner is some forty times faster than the reference. Every line it is not sure of goes to the reference, whose
-verdict counts.
+The scanner is several times faster. Every line it is not sure of goes to `LineReader`, whose verdict counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from counterfoil.columns import LineItemTable
 from counterfoil.datasets import batch
 from counterfoil.datasets.batch import Batch
+from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.line_items.blocks import Block
-from counterfoil.line_items.reference import OnRefused, parse_object, read_lines
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.reference import OnRefused, parse_object
+from counterfoil.line_items.values import Refused
 
 _PIECE_SIZE_BYTES = 4 << 20
 _LEARNED_LINES_MAX = 64
@@ -29,6 +31,7 @@ class JsonLinesReader:
         self._table = table
         self._on_refused = on_refused
         self._scanner = Scanner(table)
+        self._line_reader = LineReader(table.kind)
         self._learned_lines = 0
 
     def read(self, block: Block) -> Iterator[Batch]:
@@ -50,8 +53,9 @@ class JsonLinesReader:
         sure = [b"\0" not in line for line in lines]
         joined = b"\0".join(line if good else b"" for line, good in zip(lines, sure, strict=True))
         yield from self._scan(joined, b"\0", lambda places: numbers[places])
-        rest = [(number, line) for number, line, good in zip(numbers.tolist(), lines, sure, strict=True) if not good]
-        yield self._by_reference(rest)
+        rest = [at for at, good in enumerate(sure) if not good]
+        if rest:
+            yield self._by_line_reader([lines[at] for at in rest], numbers[rest])
 
     def _scan(
         self, data: bytes | memoryview, separator: bytes, numbered: Callable[[np.ndarray], np.ndarray]
@@ -60,22 +64,23 @@ class JsonLinesReader:
             if len(scanned.lines):
                 yield batch.of_located(self._table, scanned.items, numbered(scanned.lines))
             if len(scanned.doubtful):
-                numbers = numbered(scanned.doubtful[:, 0]).tolist()
-                texts = [bytes(data[start:end]) for _, start, end in scanned.doubtful.tolist()]
-                yield self._by_reference(zip(numbers, texts, strict=True))
+                lines = [bytes(data[start:end]) for _, start, end in scanned.doubtful.tolist()]
+                yield self._by_line_reader(lines, numbered(scanned.doubtful[:, 0]))
 
-    def _by_reference(self, lines: Iterable[tuple[int, bytes]]) -> Batch:
-        values: list[dict[str, str]] = []
-        kept: list[int] = []
-        for number, line, item in read_lines(self._table, lines, self._on_refused):
-            values.append(item.values)
-            kept.append(number)
-            self._learn(line)
-        return batch.of_values(self._table, values, kept)
+    def _by_line_reader(self, lines: Sequence[bytes], numbers: np.ndarray) -> Batch:
+        good = np.array([bool(line.strip()) for line in lines])
+
+        def on_refused(place: int, why: Refused) -> None:
+            good[place] = False
+            self._on_refused(int(numbers[place]), why)
+
+        read = self._line_reader.read(lines, on_refused, first_line=0)
+        for place in np.flatnonzero(good)[: _LEARNED_LINES_MAX - self._learned_lines]:
+            self._learn(lines[place])
+        return batch.of_located(self._table, ValueSpans.of_columns(read.columns), numbers[good])
 
     def _learn(self, line: bytes) -> None:
         """Teach the scanner how a good line spells its keys; only a number of times, because that takes time too."""
-        if self._learned_lines < _LEARNED_LINES_MAX:
-            self._learned_lines += 1
-            for key, _ in parse_object(line):
-                self._scanner.learn(key)
+        self._learned_lines += 1
+        for key, _ in parse_object(line):
+            self._scanner.learn(key)

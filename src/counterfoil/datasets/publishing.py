@@ -10,32 +10,32 @@ changes nothing and prints the same receipts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 
 from counterfoil import numbers
 from counterfoil.columns import table_of
 from counterfoil.datasets import bulk_numbers, check, digest
 from counterfoil.datasets.batch import Batch
+from counterfoil.datasets.blob_parts import SegmentWriter, inexact_in
 from counterfoil.datasets.check import Assertions, Identity
-from counterfoil.datasets.csv_lines import DateOrder
-from counterfoil.datasets.reader import InputFile, recognise
+from counterfoil.datasets.csv_input import DateOrder
+from counterfoil.datasets.input_formats import recognise
 from counterfoil.datasets.rejects import Rejects
-from counterfoil.datasets.seal import SegmentSealer, inexact_in
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.source import STANDARD_INPUT, Source, facts_of
 from counterfoil.errors import InputError, RebaseError, UsageError
-from counterfoil.line_items.lake_files import LakeReader
 from counterfoil.line_items.line_digests import LineDigests
 from counterfoil.line_items.values import Refused
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.catalog_rows import NewSegment, Revision
-from counterfoil.storage.files import Files, arrow_file
+from counterfoil.storage.files import Files
 from counterfoil.storage.locks import Held, refuse_lost
 from counterfoil.storage.store import Publication, Store
 
@@ -90,7 +90,7 @@ class DataFolder:
         return self.store.files
 
 
-@dataclass(slots=True)
+@dataclass
 class _Segment:
     """A segment while it is read."""
 
@@ -101,15 +101,12 @@ class _Segment:
     digests: LineDigests
     totals: dict[str, Decimal] = field(default_factory=dict)
     warnings: Counter[str] = field(default_factory=Counter)
-    _contents: Contents | None = None
 
-    @property
+    @cached_property
     def contents(self) -> Contents:
-        """What was read, once everything was."""
-        if self._contents is None:
-            currency = self.identity.currency if self.digests else ""
-            self._contents = Contents(len(self.digests), self.digests.hexdigest(), currency, self.totals)
-        return self._contents
+        """What was read; to be asked for once everything was."""
+        currency = self.identity.currency if self.digests else ""
+        return Contents(len(self.digests), self.digests.hexdigest(), currency, self.totals)
 
     def warnings_with(self, inexact: Mapping[str, int]) -> dict[str, int]:
         """Return what deserves a look, given how many decimals of each number were rounded."""
@@ -162,25 +159,18 @@ def _same_file(path: Path, name: str) -> bool:
     return name != STANDARD_INPUT and path.exists() and Path(name).exists() and path.samefile(name)
 
 
+@dataclass(slots=True)
 class _Gathering:
     """Reads inputs into segments: one sorter and one running total for each."""
 
-    def __init__(
-        self,
-        data_folder: DataFolder,
-        publication: Publication,
-        rejects: Rejects,
-        stack: ExitStack,
-        date_order: DateOrder | None,
-    ) -> None:
-        self._data_folder = data_folder
-        self._publication = publication
-        self._rejects = rejects
-        self._stack = stack
-        self._date_order = date_order
-        self._segments: dict[tuple[Dataset, str], _Segment] = {}
-        self.held: list[Held] = []
-        self._read_items = 0
+    _data_folder: DataFolder
+    _publication: Publication
+    _rejects: Rejects
+    _stack: ExitStack
+    _date_order: DateOrder | None
+    held: list[Held] = field(default_factory=list)
+    _segments: dict[tuple[Dataset, str], _Segment] = field(default_factory=dict)
+    _read_items: int = 0
 
     @property
     def segments(self) -> list[_Segment]:
@@ -190,21 +180,21 @@ class _Gathering:
     def read(self, given: Input) -> None:
         """Read one input to its end."""
         with Source(given.name) as source:
-            opened = recognise(source, given.asserted.kind)
+
+            def on_refused(line: int, why: Refused) -> None:
+                self._rejects.add(source.name, line, why)
+
             segment: _Segment | None = None
             refused_before = self._rejects.count
-            for batch in self._batches(opened):
+            for batch in recognise(source, given.asserted.kind).batches(on_refused, self._date_order):
+                if not batch.num_rows:
+                    continue
                 if segment is None:
                     identity = check.identify(batch.table, batch, given.asserted, source.name)
                     segment = self._segment(identity, given.segment)
-                self._take(segment, batch, source.name)
+                self._take(segment, check.check(batch, segment.identity, source.name, on_refused))
             if segment is not None:
                 segment.warnings += Counter({"refused": self._rejects.count - refused_before})
-
-    def _batches(self, opened: InputFile) -> Iterable[Batch]:
-        name = opened.source.name
-        batches = opened.batches(lambda line, why: self._rejects.add(name, line, why), self._date_order)
-        return (batch for batch in batches if batch.num_rows)
 
     def _segment(self, identity: Identity, name: str) -> _Segment:
         key = (identity.dataset, name)
@@ -229,20 +219,12 @@ class _Gathering:
         self._segments[key] = segment
         return segment
 
-    def _take(self, segment: _Segment, batch: Batch, file: str) -> None:
-        def on_refused(line: int, why: Refused) -> None:
-            self._rejects.add(file, line, why)
-
-        batch = check.check(batch, segment.identity, file, on_refused)
+    def _take(self, segment: _Segment, batch: Batch) -> None:
         if not batch.num_rows:
             return
         table = table_of(segment.identity.dataset.kind)
-        kept = check.refuse_oversized(batch, batch.text_sizes, on_refused)
-        if kept is not None:
-            batch = batch.keep(kept)
         for name in table.totals:
-            total = bulk_numbers.total(batch.column(name).combine_chunks())
-            segment.totals[name] = numbers.add(segment.totals[name], total) if name in segment.totals else total
+            numbers.add_to(segment.totals, name, bulk_numbers.total(batch.column(name).combine_chunks()))
         segment.digests.add(digest.digest_array(batch.digests))
         segment.warnings.update(check.unknown_attributes(batch))
         segment.sorter.add(batch.records, digest.sort_keys(table, batch.watched, batch.digests))
@@ -253,15 +235,15 @@ class _Gathering:
 def _seal(data_folder: DataFolder, publication: Publication, number: int, segment: _Segment) -> NewSegment:
     dataset = segment.identity.dataset
     written = 0
-    with SegmentSealer(publication, number, dataset, segment.name, data_folder.stop) as sealer:
+    with SegmentWriter(publication, number, dataset, segment.name, data_folder.stop) as writer:
         for items in segment.sorter.sorted():
-            sealer.write(items)
+            writer.write(items)
             written += items.num_rows
             data_folder.progress("sealing", written)
-        files = sealer.finish()
+        files = writer.finish()
     in_lake = sum(file.line_items for file in files if file.rendering is Rendering.LAKE)
     assert written == segment.contents.line_items == in_lake
-    warnings = segment.warnings_with(sealer.inexact)
+    warnings = segment.warnings_with(writer.inexact)
     return NewSegment(dataset, segment.name, segment.identity.issuer, segment.contents, files, warnings)
 
 
@@ -305,11 +287,10 @@ def _whole(
     if len(parts) == 1:
         return parts[0]
     with LineDigests(publication.scratch, sort=digest.in_order) as digests:
-        for file in data_folder.catalog.files(base, Rendering.LAKE) if base is not None else []:
-            if file.segment_id in {segment.id for segment in kept}:
-                with LakeReader(arrow_file(data_folder.files.open(file.path)), dataset.kind) as lake:
-                    for some in lake.digests():
-                        digests.add(some)
+        stored = data_folder.catalog.files(base, Rendering.LAKE) if base is not None else []
+        kept_ids = {segment.id for segment in kept}
+        lake_files = [file for file in stored if file.segment_id in kept_ids]
+        digest.add_stored(digests, data_folder.files, lake_files, dataset.kind)
         for segment in its.values():
             for some in segment.digests.sorted():
                 digests.add(some)

@@ -60,16 +60,9 @@ class Rejects:
             except OSError as failure:
                 raise _cannot_write(self._path, failure) from failure
         if self._first is not None and self.count > self._allowed:
-            first = self._first
-            raise InputError(
-                first.reason,
-                file=first.file,
-                line=first.line,
-                attribute=first.attribute,
-                value=first.value,
-                remedy=first.remedy if self._path is None else self._listed(self._path),
-                parameter=first.parameter if self._path is None else "",
-            )
+            if self._path is not None:
+                self._first.remedy, self._first.parameter = self._listed(self._path), ""
+            raise self._first
 
     def _listed(self, path: Path) -> str:
         """Say how many lines were refused, and where they are listed."""

@@ -53,14 +53,13 @@ class Scanner:
         self._lines = np.empty(ROWS_MAX, dtype=np.int64)
         self._doubtful = np.empty((ROWS_MAX, 3), dtype=np.int32)
 
-    def learn(self, name: str) -> bool:
-        """Know a key so spelled from now on; returns whether that is news. A name that means nothing stays unknown."""
+    def learn(self, name: str) -> None:
+        """Know a key so spelled from now on. A name that means nothing stays unknown."""
         spelling = self._table.spellings.get(name.lower())
         if spelling is not None:
-            return self._keys.add(name, self._slots[spelling.column.name], _kind(spelling))
-        if name.lower() in self._table.constants:
-            return self._keys.add(name, self._slots[name.lower()], kinds.CONSTANT)
-        return False
+            self._keys.add(name, self._slots[spelling.column.name], _kind(spelling))
+        elif name.lower() in self._table.constants:
+            self._keys.add(name, self._slots[name.lower()], kinds.CONSTANT)
 
     def scan(self, data: bytes | memoryview, separator: bytes) -> Iterator[Scanned]:
         """Scan lines which `separator` parts; they stay as they are. Yields some thousand line items a time."""
@@ -112,11 +111,11 @@ class _Keys:
         self._names: set[str] = set()
         self.arrays = (spelled, self._lengths, self._slots, self._kinds, self._table, following)
 
-    def add(self, name: str, slot: int, kind: int) -> bool:
+    def add(self, name: str, slot: int, kind: int) -> None:
         text = f'"{name}"'.encode()
         key = len(self._names)
         if name in self._names or key == KEYS_MAX or len(text) >= _KEY_SIZE_BYTES_MAX or not _is_simple(name):
-            return False
+            return
         self._names.add(name)
         spelled = np.frombuffer(text + b":", dtype=np.uint8)
         self._spelled[key, : len(spelled)] = spelled
@@ -125,7 +124,6 @@ class _Keys:
         while self._table[place] >= 0:
             place = (place + 1) % _TABLE_SIZE
         self._table[place] = key
-        return True
 
 
 def _spoil(text: np.ndarray, separator: bytes) -> None:
@@ -146,7 +144,6 @@ def _usual_names(table: LineItemTable) -> Iterator[str]:
         yield column.name
         if column.v1 is not None:
             yield column.v1
-        yield from column.also_read
     yield from ("invoiceLineItemType", "billingProvider", "attributes", "attributes/objectType")
 
 

@@ -105,6 +105,12 @@ class Source:
         self.head = everything
         return everything if len(everything) <= size_bytes_max else None
 
+    def head_lines(self) -> list[bytes]:
+        """Return the lines in `head`, without one that is cut there."""
+        lines = self.head[:HEAD_SIZE_BYTES].split(b"\n")
+        is_cut = len(self.head) >= HEAD_SIZE_BYTES - len(BYTE_ORDER_MARK)  # the file continues, perhaps within a line
+        return lines[:-1] if is_cut and len(lines) > 1 else lines
+
     def blocks(self) -> Iterator[Block]:
         """Yield the lines in order, some megabytes at a time; raises InputError for a line that does not end."""
         try:

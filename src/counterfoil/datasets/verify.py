@@ -19,8 +19,8 @@ from isal import igzip, igzip_lib
 
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, LineItemTable, table_of
-from counterfoil.datasets.digest import digest_array, digests_of, in_order
-from counterfoil.datasets.seal import renderings_of
+from counterfoil.datasets.blob_parts import renderings_of
+from counterfoil.datasets.digest import add_stored, digest_array, digests_of, in_order
 from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.disk.hashing import measured_stream
 from counterfoil.errors import DamagedError
@@ -143,11 +143,8 @@ def _check_digest(
     digest = segments[0].contents.digest if len(segments) == 1 else ""
     if not digest:
         with LineDigests(sort=in_order) as digests:
-            for file in stored:
-                if file.rendering is Rendering.LAKE:
-                    with LakeReader(arrow_file(files.open(file.path)), revision.dataset.kind) as lake:
-                        for some in lake.digests():
-                            digests.add(some)
+            lake_files = [file for file in stored if file.rendering is Rendering.LAKE]
+            add_stored(digests, files, lake_files, revision.dataset.kind)
             digest = digests.hexdigest()
     if digest != revision.contents.digest:
         yield Fault(f"revision {revision.id[:12]} of {revision.dataset}", "its line items do not have its digest")
@@ -215,28 +212,23 @@ def lake_contents(table: LineItemTable, reader: Reader, segment: Segment, digest
             digests.add(hashes)
             line_items += batch.num_rows
             for name in table.totals:
-                total = numbers.total(text for text in batch.column(name).to_pylist() if text)
-                totals[name] = numbers.add(totals[name], total) if name in totals else total
+                numbers.add_to(totals, name, numbers.total(text for text in batch.column(name).to_pylist() if text))
     return Contents(line_items, currency=currency if line_items else "", totals=totals)
 
 
 def _check_line_items(reader: Reader, file: StoredFile) -> None:
-    found = _line_items(reader, file)
-    if found != file.line_items:
-        raise DamagedError(f"holds {found:,} line items instead of {file.line_items:,}.")
-
-
-def _line_items(reader: Reader, file: StoredFile) -> int:
+    found = 0
     if file.rendering is Rendering.V1:
         blocks = BlockFile(file.path, reader.size_bytes, reader.read)
         for block in blocks.blocks:
             blocks.json(block)  # raises DamagedError unless the checksum holds
-        return sum(block.items for block in blocks.blocks)
-    count = 0
-    with igzip.open(ReaderStream(reader), "rb") as lines:  # type: ignore[no-untyped-call]
-        try:
-            while piece := lines.read(_READ_SIZE_BYTES):
-                count += piece.count(b"\n")
-        except gzip.BadGzipFile as error:
-            raise DamagedError(f"is not a complete gzip file: {error}") from error
-    return count
+            found += block.items
+    else:
+        with igzip.open(ReaderStream(reader), "rb") as lines:  # type: ignore[no-untyped-call]
+            try:
+                while piece := lines.read(_READ_SIZE_BYTES):
+                    found += piece.count(b"\n")
+            except gzip.BadGzipFile as error:
+                raise DamagedError(f"is not a complete gzip file: {error}") from error
+    if found != file.line_items:
+        raise DamagedError(f"holds {found:,} line items instead of {file.line_items:,}.")

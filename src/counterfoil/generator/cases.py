@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from counterfoil.columns import LineItemTable
-from counterfoil.generator.months import Month
+from counterfoil.generator import amounts
+from counterfoil.generator.months import PRICING_CURRENCY, Month
 from counterfoil.generator.spelling import Line, read, spell
 
 COVERED = 64  # how many line items at the start hold the cases
@@ -51,6 +52,22 @@ def repeated(_: Line, before: Line, __: Setting) -> Line:
 def sold_by_reseller(line: Line, _: Line, file: Setting) -> Line:
     """A customer of a reseller, when there are resellers."""
     return line | {"Tier2MpnId": file.reseller}
+
+
+def own_currency(stated: Callable[[Line], Line]) -> Change:
+    """Return a change to a line item that is priced as it is billed; `stated` works out its totals."""
+    return lambda line, _, file: stated(line | {"PricingCurrency": file.currency, "PCToBCExchangeRate": "1"})
+
+
+def foreign_currency(stated: Callable[[Line], Line]) -> Change:
+    """Priced in another currency than the rest of the file; a rate with many digits even when billed in dollars."""
+
+    def change(line: Line, _: Line, file: Setting) -> Line:
+        pricing = "GBP" if file.currency != "GBP" else PRICING_CURRENCY
+        rate = amounts.text(file.month.rate(pricing, file.currency))
+        return stated(line | {"PricingCurrency": pricing, "PCToBCExchangeRate": rate})
+
+    return change
 
 
 SHARED: tuple[Case, ...] = (

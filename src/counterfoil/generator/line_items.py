@@ -65,7 +65,7 @@ def write(chunks: Iterable[bytes], target: Path | BinaryIO, progress: Callable[[
     compresses = isinstance(target, Path) and target.name.lower().endswith(".gz")
     gzip = isal_zlib.compressobj(1, isal_zlib.DEFLATED, _GZIP_WBITS) if compresses else None
     name = str(target) if isinstance(target, Path) else "standard output"
-    with _told(name), _opened(target) if isinstance(target, Path) else nullcontext(target) as out:
+    with _our_errors(name), _opened(target) if isinstance(target, Path) else nullcontext(target) as out:
         written = 0
         for chunk in chunks:
             out.write(gzip.compress(chunk) if gzip else chunk)
@@ -120,7 +120,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _told(target: str) -> Iterator[None]:
+def _our_errors(target: str) -> Iterator[None]:
     """Turn what the system refuses into our own errors; a reader that went away is the caller's business."""
     try:
         yield

@@ -41,11 +41,6 @@ class Month:
         count = _FIRST_INVOICED + Draws("month of invoice", scope.invoice).below(_MONTHS_INVOICED)
         return cls(BillingPeriod(count // 12, count % 12 + 1))
 
-    @property
-    def before(self) -> Month:
-        """The month before, where late usage belongs."""
-        return self.shifted(-1)
-
     def shifted(self, months: int) -> Month:
         """Return the month so many months later, kept within the years 1 to 9999."""
         count = self.period.year * 12 + self.period.month - 1 + months

@@ -5,8 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from counterfoil.generator import amounts
-from counterfoil.generator.cases import SHARED, Case, Change, Setting, repeated, setting
-from counterfoil.generator.months import PRICING_CURRENCY
+from counterfoil.generator.cases import SHARED, Case, Change, Setting, foreign_currency, own_currency, repeated, setting
 from counterfoil.generator.offers import EARNED_SENTENCE
 from counterfoil.generator.spelling import Line, compact
 
@@ -45,12 +44,7 @@ def _seats(seats: str, price: str, list_price: str = "22", **values: str | None)
 
 def _metered(quantity: str, price: str, list_price: str = "0.868", **values: str | None) -> Change:
     """Metered use of an Azure plan."""
-    numbers = {
-        "Quantity": "1",
-        "BillableQuantity": quantity,
-        "UnitPrice": list_price,
-        "EffectiveUnitPrice": price,
-    }
+    numbers = {"Quantity": "1", "BillableQuantity": quantity, "UnitPrice": list_price, "EffectiveUnitPrice": price}
     return lambda line, _, __: _stated(line | _METER | {"ChargeType": "New"} | numbers | values)
 
 
@@ -64,19 +58,8 @@ def _zero_with_exponent(line: Line, before: Line, file: Setting) -> Line:
     return free | {"Subtotal": "0", "TaxTotal": "0E-20", "Total": "0E-20"}
 
 
-def _own_currency(line: Line, _: Line, file: Setting) -> Line:
-    return _stated(line | {"PricingCurrency": file.currency, "PCToBCExchangeRate": "1"})
-
-
-def _foreign_currency(line: Line, _: Line, file: Setting) -> Line:
-    """Priced in another currency than the rest of the file; a rate with many digits even when billed in dollars."""
-    pricing = "GBP" if file.currency != "GBP" else PRICING_CURRENCY
-    rate = file.month.rate(pricing, file.currency)
-    return _stated(line | {"PricingCurrency": pricing, "PCToBCExchangeRate": amounts.text(rate)})
-
-
 def _late(line: Line, _: Line, file: Setting) -> Line:
-    month = file.month.before
+    month = file.month.shifted(-1)
     return line | {
         "ChargeStartDate": month.start(),
         "ChargeEndDate": f"{month.day(month.length_days)}T00:00:00Z",
@@ -132,8 +115,8 @@ CASES: tuple[Case, ...] = (
     )),
     Case("product qualifiers", _seats("25", "0", "0", ProductQualifiers=compact(["AddOn", "Trial"]))),
     Case("product qualifiers, an empty list", setting(ProductQualifiers="[]")),
-    Case("pricing currency is billing currency", _own_currency),
-    Case("long exchange rate", _foreign_currency),
+    Case("pricing currency is billing currency", own_currency(_stated)),
+    Case("long exchange rate", foreign_currency(_stated)),
     Case("late charge", _late),
     Case("number not there", setting(UnitPrice=None, Quantity=None)),
     Case("date not there", setting(SubscriptionEndDate=None, PCToBCExchangeRateDate=None)),

@@ -46,7 +46,7 @@ class UsageLineItems:
         self._meters = tuple(self._meter(meter) for meter in meters_for(line_items))
         self._tags = tuple(quoted(text) for text in population.tags)
         self._days = self._dates(month)
-        self._late_days = self._dates(month.before)
+        self._late_days = self._dates(month.shifted(-1))
         # A quarter more days than line items: a resource is not used every day.
         streams = 3 + line_items * 5 // 4 // month.length_days
         self._walk = Walk(streams * month.length_days, self._line_key)

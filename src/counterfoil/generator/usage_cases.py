@@ -5,8 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from counterfoil.generator import amounts
-from counterfoil.generator.cases import SHARED, Case, Change, Setting, repeated, setting
-from counterfoil.generator.months import PRICING_CURRENCY
+from counterfoil.generator.cases import SHARED, Case, Change, Setting, foreign_currency, own_currency, repeated, setting
 from counterfoil.generator.spelling import Line, compact
 
 _DOCUMENTED_PRICE = "0.1999968000511991808131"  # the 22 decimals of the v1 samples
@@ -63,23 +62,12 @@ def _zero_with_exponent(line: Line, before: Line, file: Setting) -> Line:
 
 
 def _late(line: Line, _: Line, file: Setting) -> Line:
-    month = file.month.before
+    month = file.month.shifted(-1)
     return line | {
         "ChargeStartDate": month.start(),
         "ChargeEndDate": month.end(),
         "UsageDate": f"{month.day(month.length_days)}T00:00:00Z",
     }
-
-
-def _own_currency(line: Line, _: Line, file: Setting) -> Line:
-    return _stated(line | {"PricingCurrency": file.currency, "PCToBCExchangeRate": "1"})
-
-
-def _foreign_currency(line: Line, _: Line, file: Setting) -> Line:
-    """Priced in another currency than the rest of the file; a rate with many digits even when billed in dollars."""
-    pricing = "GBP" if file.currency != "GBP" else PRICING_CURRENCY
-    rate = file.month.rate(pricing, file.currency)
-    return _stated(line | {"PricingCurrency": pricing, "PCToBCExchangeRate": amounts.text(rate)})
 
 
 def _same_key(_: Line, before: Line, __: Setting) -> Line:
@@ -118,8 +106,8 @@ CASES: tuple[Case, ...] = (
         "covered by a credit",
         _used("8", "0.25", EffectiveUnitPrice="0", CreditPercentage="100", CreditType="Azure Credit Applied"),
     ),
-    Case("pricing currency is billing currency", _own_currency),
-    Case("long exchange rate", _foreign_currency),
+    Case("pricing currency is billing currency", own_currency(_stated)),
+    Case("long exchange rate", foreign_currency(_stated)),
     Case("late usage", _late),
     Case("number not there", setting(UnitPrice=None, PartnerEarnedCreditPercentage=None)),
     Case("date not there", setting(ChargeStartDate=None, ChargeEndDate=None)),

@@ -1,6 +1,6 @@
 """Lines of JSON become columns of text: quickly where the lines are plain, by the reference where they are not.
 
-This is how a pull reads. Publishing uses a compiled scanner instead of the fast reader, and the same reference.
+This is how a pull reads, and how publishing reads the lines that its compiled scanner is not sure of.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class LineReader:
         if len(cuts) == 1 and not read:
             return self._batch(cuts[0], coded=coded)
         batches = [self._batch(cut, coded=False) for cut in cuts]
-        batches.append(pa.RecordBatch.from_pylist([item.values for _, _, item in read], schema=self._schema))
-        places = [at for cut in cuts for at in cut.places] + [number - first_line for number, _, _ in read]
+        batches.append(pa.RecordBatch.from_pylist([item for _, item in read], schema=self._schema))
+        places = [at for cut in cuts for at in cut.places] + [number - first_line for number, _ in read]
         order = pa.array(sorted(range(len(places)), key=places.__getitem__), pa.int64())
         return _one(pa.Table.from_batches(batches, schema=self._schema).take(order))
 

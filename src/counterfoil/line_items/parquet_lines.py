@@ -9,6 +9,7 @@ without any value may have any type.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, Column, LineItemTable, Type
+from counterfoil.errors import DamagedInputError
 from counterfoil.line_items.lake import DIGEST, columns_of, decimals_of, is_described, moments_of, text_name
 from counterfoil.line_items.values import Refused
 
@@ -35,40 +37,38 @@ _AS_TEXT: Final = "Write the column as text or as a decimal, and the file again.
 Values = list[Any]  # what msgspec writes as JSON: texts, booleans, and numbers as `Raw`
 
 
-class DamagedParquetError(Exception):
-    """The file is cut or corrupt."""
-
-
 def parquet_names(path: Path) -> list[str]:
-    """Return the names of the columns; raises DamagedParquetError."""
-    try:
-        with pq.ParquetFile(path) as file:
-            return list(file.schema_arrow.names)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise _damaged(error) from error
+    """Return the names of the columns; raises DamagedInputError."""
+    with _opened(path) as file:
+        return list(file.schema_arrow.names)
 
 
 def parquet_lines(path: Path, table: LineItemTable) -> Iterator[list[bytes]]:
     """Yield the rows in order, some thousand at a time, each as one JSON object of the values that are there.
 
     Raises Refused, naming the column, for values that have no exact text or do not agree with the one beside them, and
-    DamagedParquetError.
+    DamagedInputError.
     """
+    with _opened(path) as file:
+        read, pairs = _columns_read(table, file.schema_arrow)
+        needed = [*read, *(pair.value for pair in pairs)]
+        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=needed):
+            lines = list(_lines_of(batch, read))
+            for pair in pairs:
+                _check_pair(pair, batch)
+            yield lines
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
-            read, pairs = _columns_read(table, file.schema_arrow)
-            needed = [*read, *(pair.value for pair in pairs)]
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=needed):
-                lines = list(_lines_of(batch, read))
-                for pair in pairs:
-                    _check_pair(pair, batch)
-                yield lines
+            yield file
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise _damaged(error) from error
-
-
-def _damaged(error: Exception) -> DamagedParquetError:
-    return DamagedParquetError(str(error).partition("\n")[0].rstrip(". "))
+        why = str(error).partition("\n")[0].rstrip(". ")
+        raise DamagedInputError(
+            f"the Parquet data is cut or corrupt: {why}", file=str(path), remedy="Fetch the file again."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _columns_read(table: LineItemTable, schema: pa.Schema) -> tuple[dict[str, st
     try:
         described, is_lake = columns_of(schema, table.kind), is_described(schema)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedParquetError("it does not describe its columns as a lake file does") from error
+        raise ValueError("it does not describe its columns as a lake file does") from error
     texts = {
         name: column
         for column in (*table.columns, *described)
@@ -196,7 +196,7 @@ def _lines_of(batch: pa.RecordBatch, read: dict[str, str]) -> Iterator[bytes]:
         if isinstance(extra, str) and extra.startswith("{") and extra.endswith("}"):
             # Its members are attributes of their own, some of which may be known by now.
             del item[EXTRA]
-            members = [_ENCODER.encode(item)[1:-1], extra[1:-1].encode()]
+            members = [_ENCODER.encode(item)[1:-1], extra[1:-1].strip(" \t\r\n").encode()]
             yield b"{" + b",".join(filter(None, members)) + b"}"
         else:
             yield _ENCODER.encode(item)

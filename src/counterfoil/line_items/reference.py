@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -25,13 +24,6 @@ from counterfoil.line_items.values import (
 )
 
 OnRefused = Callable[[int, Refused], None]  # the line's number, and why; raises to stop everything
-
-
-@dataclass(slots=True)
-class LineItem:
-    """The stored texts of one line item by column name; absent and null values are left out."""
-
-    values: dict[str, str] = field(default_factory=dict)
 
 
 def _refuse_constant(text: str) -> Any:
@@ -64,13 +56,13 @@ def parse_object(line: bytes | str) -> list[tuple[str, Any]]:
     return parsed
 
 
-def read_object(table: LineItemTable, pairs: list[tuple[str, Any]], raw: Mapping[str, bytes]) -> LineItem:
-    """Turn the pairs of one object into stored texts.
+def read_object(table: LineItemTable, pairs: list[tuple[str, Any]], raw: Mapping[str, bytes]) -> dict[str, str]:
+    """Turn the pairs of one object into stored texts by column name; absent and null values are left out.
 
     `raw` gives the bytes of each top-level value, so that unknown attributes are kept as they were written.
     Raises Refused for doubled keys (in any letter case, or in two spellings) and for values of a wrong type.
     """
-    item = LineItem()
+    item: dict[str, str] = {}
     seen: set[str] = set()
     extra: list[str] = []
     for key, value in pairs:
@@ -86,9 +78,9 @@ def read_object(table: LineItemTable, pairs: list[tuple[str, Any]], raw: Mapping
             continue
         text = stored_value(spelling, key, value, raw.get(key, b""))
         if text is not None:
-            item.values[spelling.column.name] = text
+            item[spelling.column.name] = text
     if extra:
-        item.values[EXTRA] = "{" + ",".join(extra) + "}"
+        item[EXTRA] = "{" + ",".join(extra) + "}"
     return item
 
 
@@ -98,7 +90,7 @@ def extra_member(key: str, raw: bytes) -> str:
     return f"{json.dumps(key, ensure_ascii=False)}:{compact(key, raw)}"
 
 
-def read_json_line(table: LineItemTable, line: bytes) -> LineItem:
+def read_json_line(table: LineItemTable, line: bytes) -> dict[str, str]:
     """Read one line; raises Refused."""
     pairs = parse_object(line)
     try:
@@ -120,8 +112,8 @@ def read_json_value(spelling: Spelling, key: str, raw: bytes) -> str | None:
 
 def read_lines(
     table: LineItemTable, lines: Iterable[tuple[int, bytes]], on_refused: OnRefused
-) -> Iterator[tuple[int, bytes, LineItem]]:
-    """Yield the good ones of numbered lines, each with its number and what it became; passes over blank lines."""
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the good ones of numbered lines, each with its number and its texts; passes over blank lines."""
     for number, line in lines:
         if not line or line.isspace():
             continue
@@ -130,4 +122,4 @@ def read_lines(
         except Refused as refused:
             on_refused(number, refused)
         else:
-            yield number, line, item
+            yield number, item

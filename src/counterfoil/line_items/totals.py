@@ -61,8 +61,7 @@ class Totals:
                     if len(distinct) == 1
                     else [text for text, code in zip(texts, currencies, strict=True) if code == currency]
                 )
-                total = numbers.total(text for text in mine if text)
-                sums[column] = numbers.add(sums.get(column, Decimal(0)), total)
+                numbers.add_to(sums, column, numbers.total(text for text in mine if text))
 
     def merge(self, other: Totals) -> None:
         """Add what another counted."""
@@ -70,7 +69,7 @@ class Totals:
         for currency, sums in other.totals.items():
             mine = self.totals.setdefault(currency, {})
             for column, value in sums.items():
-                mine[column] = numbers.add(mine.get(column, Decimal(0)), value)
+                numbers.add_to(mine, column, value)
 
     def plain_totals(self) -> dict[str, dict[str, str]]:
         """The sums by currency and column, written out in full."""

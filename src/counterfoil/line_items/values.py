@@ -64,19 +64,6 @@ def stored_value(spelling: Spelling, key: str, value: Any, raw: bytes) -> str | 
             raise Refused(f"not a {type_.value}", key, _shown(raw))
 
 
-def stored_cell(spelling: Spelling, key: str, text: str) -> str | None:
-    """Return the text to store of a value that came as text, as in a CSV; raises Refused."""
-    match spelling.column.type:
-        case Type.NUMBER:
-            return stored_number(spelling, key, text)
-        case Type.DATE:
-            return stored_date(key, text)
-        case Type.FLAG:
-            return stored_flag(key, text)
-        case Type.TEXT:
-            return stored_text(spelling, key, text)
-
-
 def _stored_as_text(spelling: Spelling, key: str, value: Any, raw: bytes) -> str:
     if isinstance(value, NumberText) and not spelling.column.digits:
         raise Refused("a number where a text belongs", key, value)

@@ -6,26 +6,21 @@ document, or one a line), a JSON array of line items, CSV, and Parquet. All but 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from counterfoil.columns import RECONCILIATION, USAGE, table_of
-from counterfoil.datasets import csv_lines
 from counterfoil.datasets.batch import Batch
-from counterfoil.datasets.csv_lines import CsvReader, DateOrder
+from counterfoil.datasets.csv_input import DateOrder, csv_lines, header_of
 from counterfoil.datasets.json_lines import JsonLinesReader
-from counterfoil.datasets.source import HEAD_SIZE_BYTES, Source, input_error
-from counterfoil.errors import DamagedInputError, InputError
-from counterfoil.line_items.blocks import BYTE_ORDER_MARK, LINE_SIZE_BYTES_MAX
-from counterfoil.line_items.parquet_lines import (
-    PARQUET_MAGIC,
-    DamagedParquetError,
-    parquet_lines,
-    parquet_names,
-)
+from counterfoil.datasets.source import Source, input_error
+from counterfoil.errors import InputError
+from counterfoil.line_items.blocks import LINE_SIZE_BYTES_MAX
+from counterfoil.line_items.parquet_lines import PARQUET_MAGIC, parquet_lines, parquet_names
 from counterfoil.line_items.reference import OnRefused, parse_object
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind
@@ -46,49 +41,34 @@ _USAGE_MARKS = frozenset({"usagedate", "billingpretaxtotal", "billingcurrency"})
 _RECONCILIATION_MARKS = frozenset({"subtotal", "taxtotal", "orderid", "orderdate", "billablequantity"})
 
 
+# Lines that are one JSON object each, and their numbers in the file.
+NumberedLines = Iterator[tuple[Sequence[bytes], Sequence[int]]]
+
+
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """An opened file whose format and kind are known."""
+    """An opened file whose format and kind are known.
+
+    `numbered_lines` turns it into JSON lines, given where refused lines go and the order of local dates; a file of JSON
+    lines has none.
+    """
 
     source: Source
     kind: Kind
-    format: str  # "json-lines", "pages" (an envelope a line), "document", "csv" or "parquet"
-    header: tuple[list[str], str] | None = None
-    items: tuple[bytes, ...] = ()
+    numbered_lines: Callable[[OnRefused, DateOrder | None], NumberedLines] | None = None
 
     def batches(self, on_refused: OnRefused, date_order: DateOrder | None) -> Iterator[Batch]:
         """Yield all line items; refused ones go to `on_refused`.
 
         Line numbers count the line items of a document, and the rows of a Parquet file.
         """
-        table = table_of(self.kind)
-        if self.header is not None:
-            reader = CsvReader(table, on_refused, file=self.source.name, date_order=date_order)
-            yield from reader.read(self.source, *self.header)
-            return
-        json_reader = JsonLinesReader(table, on_refused)
-        if self.format == "document":
-            yield from json_reader.read_lines(self.items, range(1, len(self.items) + 1))
-        elif self.format == "parquet":
-            yield from self._rows(json_reader)
-        elif self.format == "pages":
-            for number, items in _pages(self.source):
-                yield from json_reader.read_lines(items, [number] * len(items))
-        else:
+        reader = JsonLinesReader(table_of(self.kind), on_refused)
+        if self.numbered_lines is None:
             for block in self.source.blocks():
-                yield from json_reader.read(block)
-
-    def _rows(self, reader: JsonLinesReader) -> Iterator[Batch]:
-        assert self.source.path is not None
-        first = 1
-        try:
-            for lines in parquet_lines(self.source.path, table_of(self.kind)):
-                yield from reader.read_lines(lines, range(first, first + len(lines)))
-                first += len(lines)
-        except Refused as refused:
-            raise input_error(refused, self.source.name) from refused
-        except DamagedParquetError as error:
-            raise _damaged_parquet(self.source, error) from error
+                yield from reader.read(block)
+        else:
+            for lines, numbers in self.numbered_lines(on_refused, date_order):
+                yield from reader.read_lines(lines, numbers)
 
 
 def recognise(source: Source, asserted: Kind | None = None) -> InputFile:
@@ -102,7 +82,7 @@ def recognise(source: Source, asserted: Kind | None = None) -> InputFile:
     elif start == b"[":
         found = _document(source)
     else:
-        header = csv_lines.header_of(source.head, source.name)
+        header = header_of(source.head, source.name)
         if header is None:
             raise InputError(
                 "is neither JSON lines nor a CSV with a PartnerId column",
@@ -110,7 +90,8 @@ def recognise(source: Source, asserted: Kind | None = None) -> InputFile:
                 line=1,
                 remedy="Give Graph or Partner Center line items, or Parquet.",
             )
-        found = InputFile(source, _kind_of(table_names(header[0]), source.name), "csv", header)
+        kind = _kind_of(header[0], source.name)
+        found = InputFile(source, kind, partial(csv_lines, source, header, table_of(kind)))
     if asserted is not None and found.kind is not asserted:
         raise InputError(
             f"holds {found.kind} line items, and {asserted} was expected",
@@ -128,17 +109,19 @@ def _parquet(source: Source) -> InputFile:
             file=source.name,
             remedy="Name the Parquet file itself.",
         )
+    kind = _kind_of(parquet_names(source.path), source.name)
+    return InputFile(source, kind, lambda *_: _parquet_rows(source, kind))
+
+
+def _parquet_rows(source: Source, kind: Kind) -> NumberedLines:
+    assert source.path is not None
+    first = 1
     try:
-        names = table_names(parquet_names(source.path))
-    except DamagedParquetError as error:
-        raise _damaged_parquet(source, error) from error
-    return InputFile(source, _kind_of(names, source.name), "parquet")
-
-
-def _damaged_parquet(source: Source, error: DamagedParquetError) -> DamagedInputError:
-    return DamagedInputError(
-        f"the Parquet data is cut or corrupt: {error}", file=source.name, remedy="Fetch the file again."
-    )
+        for lines in parquet_lines(source.path, table_of(kind)):
+            yield lines, range(first, first + len(lines))
+            first += len(lines)
+    except Refused as refused:
+        raise input_error(refused, source.name) from refused
 
 
 def _refuse_other_encodings(source: Source) -> None:
@@ -151,17 +134,12 @@ def _refuse_other_encodings(source: Source) -> None:
             )
 
 
-def table_names(names: list[str]) -> set[str]:
-    """Lower-case the names, for telling kinds apart."""
-    return {name.lower() for name in names}
-
-
 def _json(source: Source) -> InputFile:
     first = source.head.lstrip().split(b"\n", 1)[0]
     try:
         pairs = parse_object(first)
-        if "items" not in table_names([key for key, _ in pairs]):
-            return InputFile(source, _kind_of_pairs(pairs, source.name), "json-lines")
+        if not any(key.lower() == "items" for key, _ in pairs):
+            return InputFile(source, _kind_of_pairs(pairs, source.name))
     except Refused as refused:
         whole = source.whole(DOCUMENT_SIZE_BYTES_MAX)
         if whole is not None and (items := _items(whole)) is not None:
@@ -169,18 +147,18 @@ def _json(source: Source) -> InputFile:
         return _mixed(source, _first_refused(source, len(first), refused))
     except InputError as error:
         return _mixed(source, error)
-    for _, items in _pages(source, peek=True):
-        if items:
-            return InputFile(source, _kind_of_object(items[0], source.name), "pages")
+    for page, _ in _page_items(source.head_lines(), 1, source.name):
+        if page:
+            return InputFile(source, _kind_of_object(page[0], source.name), lambda *_: _pages(source))
     raise InputError("holds pages without line items", file=source.name, remedy="Nothing was published.")
 
 
 def _mixed(source: Source, error: InputError) -> InputFile:
     """Take the kind from a later line, so that the first is refused like any other; raises `error` if none says."""
-    for line in source.head[:HEAD_SIZE_BYTES].split(b"\n"):
+    for line in source.head_lines():
         if line.lstrip()[:1] == b"{":
             try:
-                return InputFile(source, _kind_of_pairs(parse_object(line), source.name), "json-lines")
+                return InputFile(source, _kind_of_pairs(parse_object(line), source.name))
             except (Refused, InputError):
                 continue
     raise error
@@ -217,7 +195,8 @@ def _document(source: Source) -> InputFile:
 def _of_items(source: Source, items: list[bytes]) -> InputFile:
     if not items:
         raise InputError("holds no line items", file=source.name, remedy="Nothing was published.")
-    return InputFile(source, _kind_of_object(items[0], source.name), "document", items=tuple(items))
+    numbered = (items, range(1, len(items) + 1))
+    return InputFile(source, _kind_of_object(items[0], source.name), lambda *_: iter([numbered]))
 
 
 def _items(document: bytes) -> list[bytes] | None:
@@ -234,25 +213,20 @@ def _items(document: bytes) -> list[bytes] | None:
         return None
 
 
-def _pages(source: Source, *, peek: bool = False) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield each line's number and its items. Peeking looks only at what is in memory already."""
-    if peek:
-        lines = source.head.split(b"\n")
-        cut = len(source.head) >= HEAD_SIZE_BYTES - len(BYTE_ORDER_MARK)  # the file continues, perhaps within a line
-        yield from _page_lines(lines[:-1] if cut and len(lines) > 1 else lines, 1, source.name)
-        return
+def _pages(source: Source) -> NumberedLines:
     for block in source.blocks():
-        yield from _page_lines(block.lines(), block.first_line, source.name)
+        yield from _page_items(block.lines(), block.first_line, source.name)
 
 
-def _page_lines(lines: list[bytes], first: int, file: str) -> Iterator[tuple[int, list[bytes]]]:
+def _page_items(lines: list[bytes], first: int, file: str) -> NumberedLines:
+    """Yield the line items of each page, all with the number of the page's line."""
     for number, line in enumerate(lines, first):
         if not line.strip():
             continue
         items = _items(line)
         if items is None:
             raise InputError("not a page of line items", file=file, line=number, remedy="Each line is one page, whole.")
-        yield number, items
+        yield items, [number] * len(items)
 
 
 def _kind_of_object(line: bytes, file: str) -> Kind:
@@ -268,11 +242,12 @@ def _kind_of_pairs(pairs: list[tuple[str, Any]], file: str) -> Kind:
             for table in (RECONCILIATION, USAGE):
                 if value.lower() == table.v1_line_item_type:
                     return table.kind
-    return _kind_of(table_names([key for key, _ in pairs]), file)
+    return _kind_of([key for key, _ in pairs], file)
 
 
-def _kind_of(names: set[str], file: str) -> Kind:
-    usage, reconciliation = len(names & _USAGE_MARKS), len(names & _RECONCILIATION_MARKS)
+def _kind_of(names: Iterable[str], file: str) -> Kind:
+    lowered = {name.lower() for name in names}
+    usage, reconciliation = len(lowered & _USAGE_MARKS), len(lowered & _RECONCILIATION_MARKS)
     if usage == reconciliation:
         raise InputError(
             "the first line is not a recognisable line item",

@@ -1,4 +1,4 @@
-"""Sealing a segment: line items in order become files that are never written again.
+"""Where line items are cut into blobs: those of a segment, in order, become files that are never written again.
 
 Every 250,000 line items make one part: a lake file and the wire forms - `graph-full`, `graph-basic` and, for unbilled
 data, `v1`. The forms are a function of what the lake file holds, so that they can be dropped and made again from it
@@ -25,7 +25,7 @@ from counterfoil.datasets.records import names_of, size_of, within
 from counterfoil.datasets.render import Renderer
 from counterfoil.datasets.sort import KEY, RECORD
 from counterfoil.datasets.value_spans import ValueSpans
-from counterfoil.limits import PART_LINE_ITEMS
+from counterfoil.lifetimes_and_sizes import PART_LINE_ITEMS
 from counterfoil.line_items.lake import lake_arrays
 from counterfoil.line_items.lake_files import LakeReader, LakeWriter
 from counterfoil.model import Dataset, Rendering, Scope
@@ -34,9 +34,8 @@ from counterfoil.storage.files import FileWriter, Reader, arrow_file
 from counterfoil.storage.store import Publication
 from counterfoil.storage.v1_blocks import BlockWriter
 
-ROW_GROUP_LINE_ITEMS = 25_000
-_SLICES = 10  # of a row group: a slice is what is located, rendered and compressed while a processor's cache holds it
-_SLICE_LINE_ITEMS = ROW_GROUP_LINE_ITEMS // _SLICES
+SLICE_LINE_ITEMS = 2_500  # what is located, rendered and compressed while a processor's cache holds it
+_SLICES = 10  # of a row group
 _SLICE_SIZE_BYTES_MAX = (64 << 20) // _SLICES
 _PIECE_SIZE_BYTES = 1 << 20
 
@@ -51,7 +50,7 @@ def renderings_of(scope: Scope) -> tuple[Rendering, ...]:
 Create = Callable[[Rendering, int], FileWriter]
 
 
-class SegmentSealer:
+class SegmentWriter:
     """Takes one segment's line items in order and writes its files into a publication.
 
     As a context it lets go of a part that was not finished.
@@ -163,7 +162,7 @@ class _Part:
     def add(self, items: pa.RecordBatch) -> int:
         """Take some of the next line items, perhaps none; returns how many."""
         records = items.column(RECORD)
-        rows = min(_SLICE_LINE_ITEMS - self._pending_rows, PART_LINE_ITEMS - self.line_items)
+        rows = min(SLICE_LINE_ITEMS - self._pending_rows, PART_LINE_ITEMS - self.line_items)
         count = within(records, rows, _SLICE_SIZE_BYTES_MAX - self._pending_size_bytes)
         if not self._pending:
             count = max(1, count)
