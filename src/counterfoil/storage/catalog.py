@@ -313,11 +313,6 @@ class Catalog:
         with self._read() as connection:
             return operations.newest(connection, partner, limit)
 
-    def count_operations(self, partner: str) -> int:
-        """Count a partner's operations."""
-        with self._read() as connection:
-            return operations.count(connection, partner)
-
     def forget_operations(self, before: datetime) -> int:
         """Forget the operations that expired before a time; return how many."""
         with self._write() as connection:
