@@ -58,11 +58,11 @@ def _licence_offer(licence: Licence, month: Month, rate: Decimal, start: int, *,
     if start > 1:
         price = amounts.prorated(price, days, month.length_days)
     adjustment = compact(list(_PROMOTION_SENTENCES)) if promoted else ""
-    promotion = Draws("promotion", licence.product_id, licence.sku_id).guid() if promoted else ""
+    promotion = Draws("promotion", licence.product["ProductId"], licence.product["SkuId"]).guid() if promoted else ""
     adjusted = _adjusted(adjustment, "")
     return Offer(
         seats=True,
-        product=_product(licence.product_id, licence.sku_id, licence.availability_id, licence.title, licence.title),
+        product=span(RECONCILIATION, licence.product),
         unit_price=amounts.short(licence.price),
         shares=(price, price),
         effective=amounts.short(price),
@@ -76,32 +76,21 @@ def _licence_offer(licence: Licence, month: Month, rate: Decimal, start: int, *,
 
 
 def _meter_offer(meter: Meter, month: Month, rate: Decimal) -> Offer:
-    product = (meter.product_id, meter.sku_id, meter.availability_id, meter.sku_name, meter.product_name)
+    name, region = meter.described["MeterName"], meter.described["MeterRegion"]
     earned = compact([EARNED_SENTENCE])
     return Offer(
         seats=False,
-        product=_product(*product),
+        product=span(RECONCILIATION, meter.product),
         unit_price=amounts.text(meter.price),
         shares=(meter.price, amounts.times(meter.price, amounts.EARNED)),
         effective="",
         unit_subtotal=Decimal(0),
         adjusted=(_adjusted("", "Azure plan"), _adjusted(earned, "Azure plan")),
         charged=_charged(month, 1, "1 Month Subscription"),
-        unit=span(RECONCILIATION, {"UnitType": meter.unit}),
-        priced=_priced("", month, rate, f"{meter.name} - {meter.region}" if meter.region else meter.name),
+        unit=span(RECONCILIATION, {"UnitType": meter.described["Unit"]}),
+        priced=_priced("", month, rate, f"{name} - {region}" if region else name),
         qualified=_qualified("", "", "usage-based"),
     )
-
-
-def _product(product_id: str, sku_id: str, availability_id: str, sku_name: str, name: str) -> str:
-    values = {
-        "ProductId": product_id,
-        "SkuId": sku_id,
-        "AvailabilityId": availability_id,
-        "SkuName": sku_name,
-        "ProductName": name,
-    }
-    return span(RECONCILIATION, values)
 
 
 def _adjusted(adjustment: str, description: str) -> str:
