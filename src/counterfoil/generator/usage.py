@@ -8,7 +8,6 @@ those of an earlier one with another quantity, as real files do.
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import repeat
 
 from counterfoil.columns import USAGE
 from counterfoil.generator import amounts
@@ -140,11 +139,9 @@ class UsageLineItems:
 
     @staticmethod
     def _dates(month: Month) -> tuple[str, ...]:
-        ends = repeat((month.start(), month.end()), month.length_days)
-        return tuple(
-            span(USAGE, {"ChargeStartDate": start, "ChargeEndDate": end, "UsageDate": f"{month.day(day)}T00:00:00Z"})
-            for day, (start, end) in enumerate(ends, 1)
-        )
+        charged = {"ChargeStartDate": month.start(), "ChargeEndDate": month.end()}
+        days = range(1, month.length_days + 1)
+        return tuple(span(USAGE, {**charged, "UsageDate": f"{month.day(day)}T00:00:00Z"}) for day in days)
 
 
 def _quantity(bits: int, repeats: bool) -> str:
