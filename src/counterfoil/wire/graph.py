@@ -200,9 +200,8 @@ def _choice(choices: type[_Enum], value: object, parameter: str) -> _Enum | None
     if value is None:
         return None
     named = _text(value, parameter).lower()
-    for member in choices:
-        if member.value == named:
-            return member
+    if named in list(choices):
+        return choices(named)
     words = " or ".join(f"'{member.value}'" for member in choices)
     raise BadRequestError(f"The parameter '{parameter}' must be {words}.", parameter=parameter)
 
