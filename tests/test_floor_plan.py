@@ -20,7 +20,7 @@ GROUND = {
     "disk",
     "line_items",
     "errors",
-    "limits",
+    "lifetimes_and_sizes",
     "numbers",
     "periods",
     "model",
@@ -32,7 +32,7 @@ GROUND = {
 ALLOWED = {
     "disk": set[str](),
     "errors": set[str](),
-    "limits": set[str](),
+    "lifetimes_and_sizes": set[str](),
     "numbers": set[str](),
     "periods": {"errors"},
     "model": {"errors", "numbers", "periods"},

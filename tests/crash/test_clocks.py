@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from counterfoil.datasets.sweep import sweep
-from counterfoil.limits import OPERATIONS_REMEMBERED
+from counterfoil.lifetimes_and_sizes import OPERATIONS_REMEMBERED
 from counterfoil.periods import Clocks, utc_now
 from counterfoil.server.app import create_app
 from counterfoil.server.identity.signing_keys import mint_development_token

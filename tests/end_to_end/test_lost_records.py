@@ -37,6 +37,8 @@ def test_a_change_that_is_lost_with_the_catalog_is_not_passed_over(data: Path, d
     newest.write_bytes(b"") if damage == "damaged" else newest.unlink()
     named = run("verify", "--data", str(data))
     assert (named.exit_code, f"changes/{newest.name}" in named.stdout) == (1, True)
+    told = run("doctor", "--data", str(data))
+    assert (told.exit_code, "1 record beside the files cannot be used" in " ".join(told.stdout.split())) == (1, True)
     moved(data)
     told = run("rebuild", "--data", str(data), "--output", "json")
     assert (told.exit_code, json.loads(told.stdout)["missing"]) == (1, 1)

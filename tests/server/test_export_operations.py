@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil import limits
+from counterfoil import lifetimes_and_sizes
 from counterfoil.errors import BadRequestError, DamagedError, GoneError, MissingError, NotFoundError
 from counterfoil.model import AttributeSet, Contents, Dataset, Kind, Rendering, Scope
 from counterfoil.periods import Clocks
@@ -94,11 +94,13 @@ def test_a_key_means_the_words_that_were_asked_not_the_month_they_became(desk: D
 def test_an_operation_lives_a_day_and_its_links_half_of_one(desk: Desk) -> None:
     revision = desk.publish()
     operation = desk.exports.submit(PARTNER, ASKED)
-    desk.wall += limits.OPERATION - timedelta(seconds=1)
+    desk.wall += lifetimes_and_sizes.OPERATION - timedelta(seconds=1)
     manifest = desk.exports.manifest(desk.exports.operation(PARTNER, operation.id), "https://host")
     assert manifest.root_directory == f"https://host/blobs/{PARTNER}/{revision.id}/full"
     path = manifest.root_directory.removeprefix("https://host") + "/x"
-    check_directory(desk.keyring, path, manifest.sas_token, now=desk.wall + limits.LINK - timedelta(seconds=1))
+    check_directory(
+        desk.keyring, path, manifest.sas_token, now=desk.wall + lifetimes_and_sizes.LINK - timedelta(seconds=1)
+    )
     desk.wall += timedelta(seconds=1)
     with pytest.raises(GoneError):
         desk.exports.operation(PARTNER, operation.id)

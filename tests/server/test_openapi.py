@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from counterfoil import limits
+from counterfoil import lifetimes_and_sizes
 from counterfoil.model import GUID_PATTERN, AttributeSet, Kind
 from counterfoil.server import health
 from counterfoil.server.app import routed
@@ -91,9 +91,9 @@ def test_what_the_document_says_of_limits_and_words_is_what_the_code_enforces() 
     parameters = {name: each["schema"] for name, each in components["parameters"].items()}
     page = components["schemas"]["V1Page"]["properties"]
     assert described["info"]["version"] == metadata.version("counterfoil")
-    assert page["items"]["maxItems"] == parameters["V1Size"]["default"] == limits.PAGE_LINE_ITEMS_MAX
+    assert page["items"]["maxItems"] == parameters["V1Size"]["default"] == lifetimes_and_sizes.PAGE_LINE_ITEMS_MAX
     assert set(re.findall(r"\d+", components["parameters"]["V1Size"]["description"])) == {
-        str(limits.PAGE_LINE_ITEMS_MAX)
+        str(lifetimes_and_sizes.PAGE_LINE_ITEMS_MAX)
     }
     assert parameters["IdempotencyKey"]["maxLength"] == graph.IDEMPOTENCY_KEY_LENGTH_MAX
     assert parameters["MSContinuationToken"]["maxLength"] == tokens.CONTINUATION_LENGTH_MAX
@@ -121,7 +121,7 @@ def test_what_the_document_says_of_limits_and_words_is_what_the_code_enforces() 
 
 def test_every_number_of_hours_is_the_lifetime_of_an_operation() -> None:
     hours = re.findall(r"(\d+) hours", json.dumps(document()))
-    assert {timedelta(hours=int(each)) for each in hours} == {limits.OPERATION}
+    assert {timedelta(hours=int(each)) for each in hours} == {lifetimes_and_sizes.OPERATION}
     assert len(hours) > 4
 
 

@@ -48,19 +48,19 @@ def test_another_partners_operation_does_not_exist(catalog: Catalog) -> None:
     assert catalog.operation(OTHER, operation.id) is None
     assert catalog.operation_by_manifest(OTHER, operation.manifest_id) is None
     assert catalog.operation(PARTNER, operation.manifest_id) is None
-    assert (catalog.operations(OTHER, 10), catalog.count_operations(OTHER)) == ([], 0)
+    assert (catalog.operations(OTHER, 10), len(catalog.operations(OTHER, 1000))) == ([], 0)
 
 
 def test_operations_are_listed_newest_first(catalog: Catalog) -> None:
     made = [catalog.add_operation(operation_at(NOW + timedelta(seconds=n)), None, "digest") for n in (1, 3, 2)]
     assert catalog.operations(PARTNER, 2) == [made[1], made[2]]
-    assert catalog.count_operations(PARTNER) == 3
+    assert len(catalog.operations(PARTNER, 1000)) == 3
 
 
 def test_a_key_used_again_gives_the_same_operation(catalog: Catalog) -> None:
     first = catalog.add_operation(operation_at(NOW), "key", "digest")
     assert catalog.add_operation(operation_at(NOW + timedelta(hours=23)), "key", "digest") == first
-    assert catalog.count_operations(PARTNER) == 1
+    assert len(catalog.operations(PARTNER, 1000)) == 1
 
 
 def test_a_key_used_for_another_request_is_refused(catalog: Catalog) -> None:
@@ -68,7 +68,7 @@ def test_a_key_used_for_another_request_is_refused(catalog: Catalog) -> None:
     with pytest.raises(BadRequestError) as refused:
         catalog.add_operation(operation_at(NOW), "key", "another")
     assert refused.value.parameter == "Idempotency-Key"
-    assert catalog.count_operations(PARTNER) == 1
+    assert len(catalog.operations(PARTNER, 1000)) == 1
 
 
 def test_a_key_is_one_partners_own(catalog: Catalog) -> None:
@@ -100,7 +100,7 @@ def test_threads_with_one_key_get_one_operation(catalog: Catalog) -> None:
     with ThreadPoolExecutor(16) as threads:
         made = threads.map(lambda _: catalog.add_operation(operation_at(NOW), "key", "digest").id, range(64))
         assert len(set(made)) == 1
-    assert catalog.count_operations(PARTNER) == 1
+    assert len(catalog.operations(PARTNER, 1000)) == 1
 
 
 def test_threads_may_all_write_and_read_at_once(catalog: Catalog) -> None:
@@ -110,4 +110,4 @@ def test_threads_may_all_write_and_read_at_once(catalog: Catalog) -> None:
 
     with ThreadPoolExecutor(16) as threads:
         assert all(threads.map(submit, range(128)))
-    assert catalog.count_operations(PARTNER) == 128
+    assert len(catalog.operations(PARTNER, 1000)) == 128

@@ -22,7 +22,7 @@ from counterfoil.datasets.sweep import sweep
 from counterfoil.datasets.verify import verify
 from counterfoil.disk.documents import canonical
 from counterfoil.errors import LostCatalogError
-from counterfoil.limits import UNBILLED_KEPT
+from counterfoil.lifetimes_and_sizes import UNBILLED_KEPT
 from counterfoil.model import Dataset, Kind, Rendering
 from counterfoil.server.identity.audiences import DEFAULT_AUDIENCE
 from counterfoil.storage import sqlite, version_2

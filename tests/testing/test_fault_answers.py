@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
-from counterfoil.testing.faults.delivery_faults import DELIVERY_FAULTS
+from counterfoil.testing.faults.connection_faults import DELIVERY_FAULTS
 from counterfoil.testing.faults.error_faults import ERRORS, OUTAGES
 from counterfoil.testing.faults.fault import Route, ServerFault
 from counterfoil.testing.faults.fault_plan import BY_NAME, FAULTS

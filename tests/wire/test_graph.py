@@ -167,7 +167,9 @@ def test_a_key_of_the_caller_is_printable_and_not_too_long() -> None:
 )
 def test_operations_are_typed_and_their_times_bear_a_zone(status: OperationStatus, name: str) -> None:
     tokyo = NOW.astimezone(timezone(timedelta(hours=9)))
-    body = graph.operation_body(ROOT, "id", status=status, created_at=tokyo, last_action_at=NOW)
+    failed = status is graph.OperationStatus.FAILED
+    error = graph.OperationError("5000", "No data available") if failed else None
+    body = graph.operation_body(ROOT, "id", status=status, created_at=tokyo, last_action_at=NOW, error=error)
     assert body["@odata.type"] == name
     assert body["createdDateTime"] == body["lastActionDateTime"] == "2026-11-21T12:00:00Z"
     assert ("error" in body) == (status is OperationStatus.FAILED)

@@ -85,6 +85,7 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
             datasets = store.catalog.datasets()
             unfinished = store.catalog.unfinished_publications()
             unlisted = store.unlisted()
+            faults = list(store.catalog.log.faults())
         if settings.secret or (settings.data / KEYRING_FILE).exists():
             load_or_create_keyring(settings.data, settings.secret or None)
     except CounterfoilError as error:
@@ -96,6 +97,10 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
         told = f"{counted(len(unlisted), 'file')} that the catalog does not list, such as {unlisted[0].path}."
         remedy = "They may be what a lost catalog listed. Keep them until you know where they come from."
         yield Finding("unlisted files", Health.WARNING, told, remedy)
+    for _, what in faults[:1]:
+        told = f"{counted(len(faults), 'record')} beside the files cannot be used: {what}"
+        remedy = "Back the catalog up: it could not be rebuilt whole. Bring the record back from a backup."
+        yield Finding("records beside the files", Health.BAD, told, remedy)
     if unfinished:
         told = f"{counted(len(unfinished), 'publication')} at work, or dead half-way."
         yield Finding("leftovers", Health.WARNING, told, "If none is at work now: counterfoil sweep")

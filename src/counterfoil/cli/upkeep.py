@@ -12,7 +12,7 @@ from counterfoil.cli.output import Headed, Output
 from counterfoil.datasets.rebuild import rebuild as rebuild_all
 from counterfoil.datasets.sweep import sweep as sweep_all
 from counterfoil.errors import DamagedError
-from counterfoil.limits import UNBILLED_KEPT
+from counterfoil.lifetimes_and_sizes import UNBILLED_KEPT
 from counterfoil.periods import utc_now
 from counterfoil.settings import Settings
 from counterfoil.storage.engines import open_to_keep, open_to_rebuild

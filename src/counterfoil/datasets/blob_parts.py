@@ -25,7 +25,7 @@ from counterfoil.datasets.records import names_of, size_of, within
 from counterfoil.datasets.render import Renderer
 from counterfoil.datasets.sort import KEY, RECORD
 from counterfoil.datasets.value_spans import ValueSpans
-from counterfoil.limits import PART_LINE_ITEMS
+from counterfoil.lifetimes_and_sizes import PART_LINE_ITEMS
 from counterfoil.line_items.lake import lake_arrays
 from counterfoil.line_items.lake_files import LakeReader, LakeWriter
 from counterfoil.model import Dataset, Rendering, Scope

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from counterfoil.columns import EXTRA, LineItemTable, table_of
 from counterfoil.datasets.batch import Batch
 from counterfoil.errors import InputError, UsageError
-from counterfoil.limits import LINE_ITEM_SIZE_BYTES_MAX
+from counterfoil.lifetimes_and_sizes import LINE_ITEM_SIZE_BYTES_MAX
 from counterfoil.line_items.reference import OnRefused
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Dataset, Kind, Scope, tenant_id

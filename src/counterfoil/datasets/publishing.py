@@ -25,7 +25,7 @@ from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.blob_parts import SegmentWriter, inexact_in
 from counterfoil.datasets.check import Assertions, Identity
 from counterfoil.datasets.csv_input import DateOrder
-from counterfoil.datasets.reader import recognise
+from counterfoil.datasets.input_formats import recognise
 from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.source import STANDARD_INPUT, Source, facts_of

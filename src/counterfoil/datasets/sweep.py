@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from counterfoil.errors import DataFolderError
-from counterfoil.limits import OPERATIONS_REMEMBERED, UNBILLED_KEPT
+from counterfoil.lifetimes_and_sizes import OPERATIONS_REMEMBERED, UNBILLED_KEPT
 from counterfoil.storage.files import Deleted
 from counterfoil.storage.store import Store
 

@@ -3,7 +3,7 @@
 An operation is one immutable row. Nothing works on it: the data was rendered when it was published, so asking for it is
 a lookup, and the row holds everything. The *business* clock decides once, at submission, which month `current` is;
 everything that ages (ready, expired, links) goes by the *wall* clock. The status is never stored: it follows from the
-row and the time. It failed if there are no line items; the error that a caller then sees is in `wire.graph`.
+row and the time. It failed if there are no line items.
 """
 
 from __future__ import annotations
@@ -17,13 +17,22 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from counterfoil import limits
+from counterfoil import lifetimes_and_sizes
 from counterfoil.errors import DamagedError, GoneError, MissingError, NotFoundError
 from counterfoil.model import AttributeSet, Dataset, Rendering, Scope
 from counterfoil.periods import BillingPeriod, Clocks
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.catalog_rows import Operation, Revision, StoredFile
-from counterfoil.wire.graph import ExportRequest, Manifest, OperationStatus, Period, blob_body
+from counterfoil.wire.graph import (
+    NO_DATA_CODE,
+    NO_DATA_MESSAGE,
+    ExportRequest,
+    Manifest,
+    OperationError,
+    OperationStatus,
+    Period,
+    blob_body,
+)
 from counterfoil.wire.tokens import Keyring, sign_directory
 
 LISTED_MAX: Final = 10_000
@@ -32,11 +41,12 @@ _BLOB_SETS_KEPT: Final = 128
 
 @dataclass(frozen=True, slots=True)
 class OperationProgress:
-    """The state of an operation now; `retry_after_s` is 0 once it has ended."""
+    """The state of an operation now: `retry_after_s` is 0 once it has ended, and a failed one has an `error`."""
 
     status: OperationStatus
     last_action_at: datetime
-    retry_after_s: int
+    retry_after_s: int = 0
+    error: OperationError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,7 @@ class Exports:
             revision_id=revision.id if revision is not None and has_data else None,
             created_at=now,
             ready_at=now + self._delay,
-            expires_at=now + limits.OPERATION,
+            expires_at=now + lifetimes_and_sizes.OPERATION,
         )
         return self._catalog.add_operation(operation, idempotency_key, _digest(request))
 
@@ -115,8 +125,10 @@ class Exports:
         wait_s = (operation.ready_at - self._clocks.wall()).total_seconds()
         if wait_s > 0:
             return OperationProgress(OperationStatus.RUNNING, operation.created_at, math.ceil(wait_s))
-        status = OperationStatus.FAILED if operation.revision_id is None else OperationStatus.SUCCEEDED
-        return OperationProgress(status, operation.ready_at, 0)
+        if operation.revision_id is None:
+            error = OperationError(NO_DATA_CODE, NO_DATA_MESSAGE)
+            return OperationProgress(OperationStatus.FAILED, operation.ready_at, error=error)
+        return OperationProgress(OperationStatus.SUCCEEDED, operation.ready_at)
 
     def manifest(self, operation: Operation, base_url: str) -> Manifest:
         """Return the manifest of a succeeded operation with a fresh link to always the same data."""
@@ -131,7 +143,7 @@ class Exports:
             etag=sealed.revision.etag,
             partner=operation.partner,
             root_directory=base_url + directory,
-            sas_token=sign_directory(self._keyring, directory, now=now, expires_at=now + limits.LINK),
+            sas_token=sign_directory(self._keyring, directory, now=now, expires_at=now + lifetimes_and_sizes.LINK),
             blobs=[
                 blob_body(name, file.line_items, file.size_bytes, file.sha256) for name, file in sealed.files.items()
             ],
@@ -164,7 +176,7 @@ class Exports:
 
     def _alive(self, operation: Operation, what: str) -> Operation:
         if self._clocks.wall() >= operation.expires_at:
-            hours = int(limits.OPERATION.total_seconds()) // 3600
+            hours = int(lifetimes_and_sizes.OPERATION.total_seconds()) // 3600
             raise GoneError(f"The {what} has expired; it was kept for {hours} hours. Start a new export.")
         return operation
 

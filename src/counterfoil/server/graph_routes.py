@@ -160,6 +160,7 @@ class GraphRoutes:
             created_at=operation.created_at,
             last_action_at=progress.last_action_at,
             manifest=manifest,
+            error=progress.error,
         )
 
     def _manifest_body(self, request: Request, operation: Operation) -> dict[str, object]:

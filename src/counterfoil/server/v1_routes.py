@@ -21,7 +21,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from counterfoil import limits
+from counterfoil import lifetimes_and_sizes
 from counterfoil.errors import DamagedError, NotAcceptableError
 from counterfoil.model import Dataset
 from counterfoil.model import Scope as DatasetScope
@@ -129,7 +129,9 @@ class V1App:
         revision = await asyncio.to_thread(self._catalog.in_force, Dataset(query.kind, partner, scope))
         if revision is None:
             return None
-        expires_at = int((now + limits.WALK).timestamp()) // _EXPIRY_STEP_S * _EXPIRY_STEP_S + _EXPIRY_STEP_S
+        expires_at = (
+            int((now + lifetimes_and_sizes.WALK).timestamp()) // _EXPIRY_STEP_S * _EXPIRY_STEP_S + _EXPIRY_STEP_S
+        )
         return Continuation(partner, query.digest, revision.id, BEGINNING, expires_at)
 
     def _answer(

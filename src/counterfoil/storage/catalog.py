@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Connection, select
 
-from counterfoil import limits
+from counterfoil import lifetimes_and_sizes
 from counterfoil.errors import CounterfoilError
 from counterfoil.model import Contents, Dataset, Rendering
 from counterfoil.storage import (
@@ -272,7 +272,7 @@ class Catalog:
         now: datetime,
         *,
         keep_billed: timedelta | None = None,
-        keep_unbilled: timedelta | None = limits.UNBILLED_KEPT,
+        keep_unbilled: timedelta | None = lifetimes_and_sizes.UNBILLED_KEPT,
     ) -> Forgotten:
         """Forget revisions superseded longer ago than that (None: for ever); never one in force or in use."""
         with self._write() as connection:
@@ -312,11 +312,6 @@ class Catalog:
         """Return a partner's last operations, the newest first."""
         with self._read() as connection:
             return operations.newest(connection, partner, limit)
-
-    def count_operations(self, partner: str) -> int:
-        """Count a partner's operations."""
-        with self._read() as connection:
-            return operations.count(connection, partner)
 
     def forget_operations(self, before: datetime) -> int:
         """Forget the operations that expired before a time; return how many."""

@@ -123,22 +123,19 @@ def _fence(
     current_id = None if current is None else current.id
     if current_id == base_id:
         return
-    then, now_held = _segments(connection, base_id), _segments(connection, current_id)
+    then, now_held = (
+        {name: segment.contents for name, segment in _segments(connection, revision_id).items()}
+        for revision_id in (base_id, current_id)
+    )
     replaced = then.keys() | now_held.keys() if WHOLE in new else new.keys()
     # A withdrawal, or a base that was swept, is not a base to build on: nobody asked for only these segments.
     lost = base_id is not None and (current is None or not then)
-    if lost or any(not _same(then.get(name), now_held.get(name)) for name in replaced):
+    if lost or any(then.get(name) != now_held.get(name) for name in replaced):
         raise MovedError(
             f"{dataset} went from revision {base_id or 'none'} to {current_id or 'none'} "
             "while this publication was prepared; nothing was published.",
             remedy="Publish it again.",
         )
-
-
-def _same(left: Segment | None, right: Segment | None) -> bool:
-    if left is None or right is None:
-        return left is right
-    return left.contents == right.contents
 
 
 def _segments(connection: Connection, revision_id: str | None) -> dict[str, Segment]:

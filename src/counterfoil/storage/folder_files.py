@@ -40,7 +40,7 @@ class FolderFiles:
         """Make a file; raises FileExistsError where there is one."""
         with translated_errors():
             full = self._root / checked(path)
-            descriptor = _in_its_folder(full, lambda: os.open(full, _NEW, 0o600))
+            descriptor = in_its_folder(full, lambda: os.open(full, _NEW, 0o600))
             inherit_owner(descriptor, full.parent)
             return _DiskWriter(descriptor, path)
 
@@ -68,7 +68,7 @@ class FolderFiles:
         # The same name each time: what a killed process left is written over when the same is put again.
         unfinished = target.name + _UNFINISHED
         with translated_errors():
-            _in_its_folder(target, lambda: write_durably(target, content, mode=0o600, unfinished=unfinished))
+            in_its_folder(target, lambda: write_durably(target, content, mode=0o600, unfinished=unfinished))
 
     def get(self, path: str) -> bytes | None:
         """Return a small file's content, None where there is none."""
@@ -179,8 +179,8 @@ class _DiskReader:
         return piece
 
 
-def _in_its_folder(full: Path, make: Callable[[], T]) -> T:
-    """Make a file, after making its folder as often as somebody takes it away."""
+def in_its_folder(full: Path, make: Callable[[], T]) -> T:
+    """Make a file, after making its folder as often as somebody takes it away; raises DataFolderError in the end."""
     for _ in range(_ATTEMPTS_MAX):
         try:
             return make()

@@ -9,17 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final, Protocol
 
 from counterfoil.disk.file_lock import FileLock, holder
-from counterfoil.errors import DataFolderError, LockedError
+from counterfoil.errors import LockedError
 from counterfoil.storage.failures import translated_errors
-from counterfoil.storage.folder_files import make_private_folders
-
-_ATTEMPTS_MAX: Final = 16
+from counterfoil.storage.folder_files import in_its_folder
 
 
 class Held(Protocol):
@@ -66,20 +64,14 @@ class FileLocks:
         """Take a lock, or raise LockedError naming the process that holds it."""
         path = self._path(name)
         with translated_errors():
-            for _ in range(_ATTEMPTS_MAX):
-                make_private_folders(self._root)
-                with suppress(FileNotFoundError):  # the folder was taken away again
-                    return _HeldFile(_locked(path, name), is_once=once)
-        raise DataFolderError(
-            f"The lock of {name} vanished again and again.", remedy="Look for what deletes files in the data folder."
-        )
+            return _HeldFile(in_its_folder(path, lambda: _locked(path, name)), is_once=once)
 
     @contextmanager
     def wait(self, name: str) -> Iterator[None]:
         """Hold a lock for the length of a context, after waiting for its holder."""
+        path = self._path(name)
         with translated_errors():
-            make_private_folders(self._root)
-            lock = FileLock.take(self._path(name), wait=True)
+            lock = in_its_folder(path, lambda: FileLock.take(path, wait=True))
         with lock:
             yield
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, insert, select, update
 
 from counterfoil.errors import BadRequestError
 from counterfoil.model import AttributeSet, Kind, Scope
@@ -69,12 +69,6 @@ def newest(connection: Connection, partner: str, limit: int) -> list[Operation]:
     found = select(tables.operations).where(_COLUMNS.partner == partner)
     rows = connection.execute(found.order_by(_COLUMNS.created_at.desc(), _COLUMNS.id.desc()).limit(limit))
     return [_operation(row) for row in rows]
-
-
-def count(connection: Connection, partner: str) -> int:
-    """Count a partner's operations, expired ones too until they are forgotten."""
-    found = select(func.count()).select_from(tables.operations).where(_COLUMNS.partner == partner)
-    return int(connection.execute(found).scalar_one())
 
 
 def forget(connection: Connection, before: datetime) -> int:

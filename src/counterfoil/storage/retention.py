@@ -3,7 +3,7 @@
 The order matters. What is forgotten is noted as still to be deleted in the same transaction, so a crash between the two
 leaves work for the next sweep; the other order would leave a catalog that promises files that are gone.
 
-How long renderings of a superseded revision are kept, and why, is in `limits`. Should those times ever be longer,
+`lifetimes_and_sizes` says how long renderings of a superseded revision are kept, and why. Should those times be longer,
 the operations themselves are checked too: while one of a revision has not expired, or could have renewed a link that is
 still good, its renderings stay.
 
@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select, update
 
-from counterfoil import limits
+from counterfoil import lifetimes_and_sizes
 from counterfoil.model import Rendering
 from counterfoil.storage import changes, commits, publications, revisions
 from counterfoil.storage import version_2 as tables
@@ -131,10 +131,10 @@ def _reachable(now: datetime) -> ColumnElement[bool]:
     """Whether a row of `revisions` is in force or may still be reached by a link, an operation or a walk."""
     its_operation = exists().where(
         tables.operations.c.revision_id == tables.revisions.c.id,
-        tables.operations.c.expires_at > now - limits.LINK,
+        tables.operations.c.expires_at > now - lifetimes_and_sizes.LINK,
     )
     since = tables.revisions.c.superseded_at
-    return or_(since.is_(None), since > now - limits.RENDERINGS_KEPT, its_operation)
+    return or_(since.is_(None), since > now - lifetimes_and_sizes.RENDERINGS_KEPT, its_operation)
 
 
 def _portions(ids: Sequence[_Id]) -> Iterator[Sequence[_Id]]:

@@ -24,12 +24,12 @@ from typing import Final, Protocol, cast
 
 from isal import isal_zlib
 
-from counterfoil import limits
+from counterfoil import lifetimes_and_sizes
 from counterfoil.errors import DamagedError, InputError
 
-ITEMS_MAX: Final = limits.BLOCK_LINE_ITEMS_MAX
-BLOCK_SIZE_BYTES_MAX: Final = limits.BLOCK_SIZE_BYTES_MAX
-ITEM_SIZE_BYTES_MAX: Final = limits.LINE_ITEM_SIZE_BYTES_MAX
+ITEMS_MAX: Final = lifetimes_and_sizes.BLOCK_LINE_ITEMS_MAX
+BLOCK_SIZE_BYTES_MAX: Final = lifetimes_and_sizes.BLOCK_SIZE_BYTES_MAX
+ITEM_SIZE_BYTES_MAX: Final = lifetimes_and_sizes.LINE_ITEM_SIZE_BYTES_MAX
 ITEM_SIZE_BYTES_MIN: Final = 2  # {}
 
 _MAGIC: Final = b"CFV1\x00\x01\x00\x00"

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final, NoReturn, TypeVar
+from typing import Final, NamedTuple, NoReturn, TypeVar
 
 from counterfoil.errors import BadRequestError, TooLargeError, UnsupportedMediaError, UsageError
 from counterfoil.model import AttributeSet, Kind, Scope
@@ -61,6 +61,13 @@ _TYPE_NAMES: Final = {
     OperationStatus.SUCCEEDED: f"#{NAMESPACE}.exportSuccessOperation",
     OperationStatus.FAILED: f"#{NAMESPACE}.failedOperation",
 }
+
+
+class OperationError(NamedTuple):
+    """Why an operation failed."""
+
+    code: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +238,7 @@ def operation_body(
     created_at: datetime,
     last_action_at: datetime,
     manifest: Manifest | None = None,
+    error: OperationError | None = None,
 ) -> dict[str, object]:
     """Write an operation. A succeeded one carries its manifest inline, as every known client expects."""
     body: dict[str, object] = {
@@ -243,8 +251,8 @@ def operation_body(
     }
     if manifest is not None:
         body["resourceLocation"] = manifest_body(root, manifest)
-    if status is OperationStatus.FAILED:
-        body["error"] = {"code": NO_DATA_CODE, "message": NO_DATA_MESSAGE}
+    if error is not None:
+        body["error"] = error._asdict()
     return body
 
 

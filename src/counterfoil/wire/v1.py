@@ -24,7 +24,7 @@ from counterfoil.errors import (
     UnavailableError,
     shortened,
 )
-from counterfoil.limits import PAGE_LINE_ITEMS_MAX
+from counterfoil.lifetimes_and_sizes import PAGE_LINE_ITEMS_MAX
 from counterfoil.model import Contents, Kind
 from counterfoil.wire.tokens import CONTINUATION_HEADER
 

@@ -19,7 +19,7 @@ from counterfoil.client.protocol.addresses import Base, shown
 from counterfoil.client.protocol.messages import Request, SourceAnswer, whole_number
 from counterfoil.client.protocol.promised_totals import Promise, garbled, read_totals
 from counterfoil.errors import ProofError, UsageError
-from counterfoil.limits import PAGE_LINE_ITEMS_MAX
+from counterfoil.lifetimes_and_sizes import PAGE_LINE_ITEMS_MAX
 from counterfoil.model import AttributeSet
 from counterfoil.wire import v1
 from counterfoil.wire.graph import ExportRequest, Period

@@ -8,7 +8,7 @@ from typing import Final
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import UsageError
-from counterfoil.limits import PAGE_LINE_ITEMS_MAX
+from counterfoil.lifetimes_and_sizes import PAGE_LINE_ITEMS_MAX
 from counterfoil.wire.graph import VERSIONS
 
 PARALLEL_MAX: Final = 64

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from counterfoil.errors import TooOftenError, UsageError
-from counterfoil.limits import BEARER_TOKEN
+from counterfoil.lifetimes_and_sizes import BEARER_TOKEN
 from counterfoil.model import tenant_id
 from counterfoil.periods import Clocks
 from counterfoil.server.identity.audiences import Audiences

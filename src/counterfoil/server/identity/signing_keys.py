@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.utils import to_base64url_uint
 
 from counterfoil.errors import DataFolderError
-from counterfoil.limits import BEARER_TOKEN
+from counterfoil.lifetimes_and_sizes import BEARER_TOKEN
 from counterfoil.model import tenant_id
 from counterfoil.server.identity.audiences import MICROSOFTS, check_form
 from counterfoil.storage.secrets import load_or_create_private, read_private

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from counterfoil.errors import UsageError, shortened
 from counterfoil.testing.faults.blob_faults import BLOB_FAULTS
-from counterfoil.testing.faults.delivery_faults import DELIVERY_FAULTS
+from counterfoil.testing.faults.connection_faults import DELIVERY_FAULTS
 from counterfoil.testing.faults.error_faults import ERRORS, OUTAGES
 from counterfoil.testing.faults.fault import NUMBERED, ClientOutcome, Parameter, Route, ServerFault
 from counterfoil.testing.faults.manifest_faults import MANIFEST_FAULTS
