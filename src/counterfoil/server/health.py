@@ -44,8 +44,17 @@ def health_routes(service: Service) -> list[Route]:
             raise UnavailableError("The catalog does not answer.", retry_after_s=_READY_RETRY_S) from None
         return Response(b'{"status":"ready"}', media_type="application/json")
 
+    # Anybody may ask for these two, as often as they like: each is made once.
+    @cache
+    def packed_document() -> bytes:
+        return gzip.compress(json.dumps(document()).encode(), mtime=0)
+
+    @cache
+    def listed() -> str:
+        return _listed(document())
+
     async def openapi(request: Request) -> Response:
-        body, headers = _packed_document(), {"vary": "accept-encoding"}
+        body, headers = packed_document(), {"vary": "accept-encoding"}
         if accepts_gzip(request.headers.get("accept-encoding", "").encode("latin-1")):
             headers["content-encoding"] = "gzip"
         else:
@@ -53,7 +62,7 @@ def health_routes(service: Service) -> list[Route]:
         return Response(body, media_type="application/json", headers=headers)
 
     async def docs(request: Request) -> Response:
-        page = _page(service.base_url(request.scope))
+        page = _page(listed(), service.base_url(request.scope))
         policy = "default-src 'none'; style-src 'unsafe-inline'"
         return Response(page, media_type="text/html", headers={"content-security-policy": policy})
 
@@ -61,24 +70,16 @@ def health_routes(service: Service) -> list[Route]:
     return [Route(path, answer, methods=["GET"]) for path, answer in answers.items()]
 
 
-# Anybody may ask for the document and the page, as often as they like: what does not change is made once.
-@cache
-def _packed_document() -> bytes:
-    return gzip.compress(json.dumps(document()).encode(), mtime=0)
-
-
-def _page(base_url: str) -> str:
+def _page(listed: str, base_url: str) -> str:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Counterfoil</title>'
         f"<style>{_STYLE}</style><h1>Counterfoil</h1>"
         f"<p>Serving at <code>{html.escape(base_url)}</code>. "
-        'The same as an OpenAPI document: <a href="/openapi.json">openapi.json</a>.</p>' + _listed()
+        'The same as an OpenAPI document: <a href="/openapi.json">openapi.json</a>.</p>' + listed
     )
 
 
-@cache
-def _listed() -> str:
-    described = document()
+def _listed(described: Json) -> str:
     groups: dict[str, list[str]] = {}
     for path, item in described["paths"].items():
         for method, operation in item.items():
