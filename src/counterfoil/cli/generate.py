@@ -9,12 +9,10 @@ from pathlib import Path
 import click
 
 from counterfoil.cli.options import KINDS
-from counterfoil.cli.output import leave_standard_output
+from counterfoil.cli.output import Output, leave_standard_output
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
-
-_PROGRESS_LINE_ITEMS = 250_000
 
 
 @click.command()
@@ -77,13 +75,16 @@ def generate(
         currency=currency,
         resellers=resellers,
     )
+    if out != "-":
+        with Output().progress("Generating line items", line_items) as advance:
+            write(chunks, Path(out), _so_far(advance))
+        return
     try:
-        write(chunks, sys.stdout.buffer if out == "-" else Path(out), _reporter(line_items))
+        write(chunks, sys.stdout.buffer)
     except BrokenPipeError:
         leave_standard_output()  # the reader (`head`, say) has enough
     except CounterfoilError:
-        if out == "-":
-            leave_standard_output()
+        leave_standard_output()
         raise
 
 
@@ -97,19 +98,13 @@ def _scope(invoice: str | None, period: str | None, currency: str | None) -> Sco
     return Scope.unbilled(BillingPeriod.parse(period or ""), currency or "EUR")
 
 
-def _reporter(line_items: int) -> Callable[[int], None]:
-    """Return what says on standard error how far we are: one line renewed on a terminal, else a line at a time."""
-    if line_items <= _PROGRESS_LINE_ITEMS:
-        return lambda _: None
-    ending = "\r" if sys.stderr.isatty() else "\n"
-    due = _PROGRESS_LINE_ITEMS
+def _so_far(advance: Callable[[int], None]) -> Callable[[int], None]:
+    """Return what is called with the number of line items written so far, and passes on by how many it grew."""
+    last = 0
 
     def report(written: int) -> None:
-        nonlocal due
-        if written >= due or written == line_items:
-            due = written + _PROGRESS_LINE_ITEMS
-            last = written == line_items
-            click.echo(f"{written:,} of {line_items:,} line items", nl=False, err=True)
-            click.echo("\n" if last else ending, nl=False, err=True)
+        nonlocal last
+        advance(written - last)
+        last = written
 
     return report

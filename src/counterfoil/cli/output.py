@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final, TextIO
 
 import click
@@ -29,7 +28,6 @@ from counterfoil.periods import timestamp
 
 PLAIN_PROGRESS_EVERY_S: Final = 5.0
 MESSAGE_CHARACTERS_MAX: Final = 2_000
-NO_HEADINGS: Final[Mapping[str, str]] = MappingProxyType({})
 _INNER_CAPITAL: Final = re.compile(r"(?<=[a-z])[A-Z]")
 # Options whose name is not the parameter's.
 _OPTION_NAMES: Final = {"attributes": "attribute-set", "form": "format", "wait_s_max": "wait"}
@@ -66,7 +64,7 @@ class Output:
         self,
         rows: Sequence[Mapping[str, object]],
         *,
-        headings: Mapping[str, str] = NO_HEADINGS,
+        headings: Mapping[str, str] | None = None,
         only_json: Collection[str] = (),
         none: str = "",
     ) -> None:
@@ -79,7 +77,8 @@ class Output:
         elif rows:
             columns = [name for name in rows[0] if name not in only_json]
             cells = [[row[name] for name in columns] for row in rows]
-            self._print_table([headings.get(name) or _heading(name) for name in columns], cells)
+            given = headings or {}
+            self._print_table([given.get(name) or _heading(name) for name in columns], cells)
         elif none:
             self.note(none)
 

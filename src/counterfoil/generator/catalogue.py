@@ -1,7 +1,11 @@
-"""What is sold: metered services and licences. The same for every partner and seed, as Microsoft's catalogue is."""
+"""What is sold: metered services and licences. The same for every partner and seed, as Microsoft's catalogue is.
+
+What a line item states unchanged is kept by the names of its attributes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from math import isqrt
@@ -18,43 +22,20 @@ _FREE_EVERY = 37  # each 37th meter costs nothing, and its amounts are zeros wit
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """A metered service in one region, and what names a resource that uses it."""
+    """A metered service in one region."""
 
-    product_id: str
-    sku_id: str
-    availability_id: str
-    id: str
-    category: str
-    sub_category: str
-    name: str
-    region: str
-    location: str
-    unit: str
-    provider: str
-    resource_type: str
-    resource_name: str
+    product: Mapping[str, str]
+    described: Mapping[str, str]
+    resource: str  # the end of the URI of a resource that uses it
     price: Decimal
     infos: tuple[str, ...]
-
-    @property
-    def product_name(self) -> str:
-        """The product's title."""
-        return f"{self.category} {self.sub_category}"
-
-    @property
-    def sku_name(self) -> str:
-        """The SKU's title."""
-        return f"{self.sub_category} - {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Licence:
     """A seat-based product; the price is for a month, in the pricing currency."""
 
-    product_id: str
-    sku_id: str
-    availability_id: str
-    title: str
+    product: Mapping[str, str]
     price: Decimal
     term: str
     frequency: str
@@ -76,20 +57,23 @@ def _meter(number: int) -> Meter:
     category, sub_category, name, unit, provider, kind, resource, places, info = families[number % len(families)]
     region, location = draws.pick(vocabulary.REGIONS)
     size = 1 << draws.below(7)
+    name = name.format(n=size)
+    product_id, sku_id = f"DZH318Z0{draws.code(4)}", f"{draws.below(64):03X}{draws.code(1)}"
+    availability_id = f"DZH318Z0{draws.code(4)}"
     return Meter(
-        product_id=f"DZH318Z0{draws.code(4)}",
-        sku_id=f"{draws.below(64):03X}{draws.code(1)}",
-        availability_id=f"DZH318Z0{draws.code(4)}",
-        id=draws.guid(),
-        category=category,
-        sub_category=sub_category,
-        name=name.format(n=size),
-        region=region,
-        location=location,
-        unit=unit,
-        provider=provider,
-        resource_type=kind,
-        resource_name=resource,
+        product=_product(product_id, sku_id, availability_id, f"{sub_category} - {name}", f"{category} {sub_category}"),
+        described={
+            "MeterType": f"{unit} - {name}",
+            "MeterCategory": category,
+            "MeterId": draws.guid(),
+            "MeterSubCategory": sub_category,
+            "MeterName": name,
+            "MeterRegion": region,
+            "Unit": unit,
+            "ResourceLocation": location,
+            "ConsumedService": provider,
+        },
+        resource=f"/providers/{provider}/{kind}/{resource}",
         price=_price(draws, number, places),
         infos=_infos(draws, info, size),
     )
@@ -125,12 +109,21 @@ def _licence(number: int) -> Licence:
     draws = Draws("licence", number)
     title, product_id, cents, term, frequency = vocabulary.LICENCES[number % len(vocabulary.LICENCES)]
     edition = number // len(vocabulary.LICENCES)
+    if edition:
+        title = f"{title}, edition {edition + 1}"
     return Licence(
-        product_id=product_id,
-        sku_id=f"{edition + 1:04}",
-        availability_id=f"CFQ7TTC0{draws.code(4)}",
-        title=f"{title}, edition {edition + 1}" if edition else title,
+        product=_product(product_id, f"{edition + 1:04}", f"CFQ7TTC0{draws.code(4)}", title, title),
         price=Decimal(cents * (100 + 3 * edition) // 100).scaleb(-2),
         term=term,
         frequency=frequency,
     )
+
+
+def _product(product_id: str, sku_id: str, availability_id: str, sku_name: str, name: str) -> dict[str, str]:
+    return {
+        "ProductId": product_id,
+        "SkuId": sku_id,
+        "AvailabilityId": availability_id,
+        "SkuName": sku_name,
+        "ProductName": name,
+    }

@@ -30,7 +30,6 @@ RESELLERS_MAX = 10_000
 DEFAULT_RESELLERS = 8
 DEFAULT_CURRENCY = "EUR"
 _CHUNK_LINE_ITEMS = 500  # about a megabyte
-_OVER_QUOTA = getattr(errno, "EDQUOT", errno.ENOSPC)  # Windows has no name for it in older Pythons
 _GZIP_WBITS = 31  # a single gzip member; its header holds no time and no name
 
 
@@ -127,7 +126,7 @@ def _our_errors(target: str) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        if error.errno in {errno.ENOSPC, _OVER_QUOTA}:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise FullDiskError(f"There is no room left for {target}; what was written is not whole.") from error
         reason = error.strerror or str(error)
         raise CounterfoilError(f"{target} cannot be written: {reason}.", remedy="Name another file.") from error

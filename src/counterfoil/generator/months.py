@@ -7,8 +7,8 @@ reconciliation and the usage of one invoice agree on it, whatever their seeds.
 from __future__ import annotations
 
 from calendar import monthrange
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import Self
 
 from counterfoil.generator.draws import Draws
 from counterfoil.model import Scope
@@ -27,34 +27,31 @@ _PER_DOLLAR = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Month:
+class Month(BillingPeriod):
     """One calendar month, with what a file of that month needs."""
 
-    period: BillingPeriod
-
     @classmethod
-    def of(cls, scope: Scope) -> Month:
+    def of(cls, scope: Scope) -> Self:
         """Return the month of a scope."""
         if not scope.is_billed:
-            return cls(BillingPeriod.parse(scope.period))
+            return cls.parse(scope.period)
         count = _FIRST_INVOICED + Draws("month of invoice", scope.invoice).below(_MONTHS_INVOICED)
-        return cls(BillingPeriod(count // 12, count % 12 + 1))
+        return cls(count // 12, count % 12 + 1)
 
     def shifted(self, months: int) -> Month:
         """Return the month so many months later, kept within the years 1 to 9999."""
-        count = self.period.year * 12 + self.period.month - 1 + months
+        count = self.year * 12 + self.month - 1 + months
         count = min(max(count, 12), 9999 * 12 + 11)
-        return Month(BillingPeriod(count // 12, count % 12 + 1))
+        return Month(count // 12, count % 12 + 1)
 
     @property
     def length_days(self) -> int:
         """How many days it has."""
-        return monthrange(self.period.year, self.period.month)[1]
+        return monthrange(self.year, self.month)[1]
 
     def day(self, number: int) -> str:
         """Return the date of a day, without a time; counts from 1."""
-        return f"{self.period}-{number:02}"
+        return f"{self}-{number:02}"
 
     def start(self) -> str:
         """Return the first moment."""
@@ -69,6 +66,6 @@ class Month:
         if pricing == billing:
             return Decimal(1)
         around = _PER_DOLLAR.get(billing, 1_000_000) * 10**_RATE_PLACES // _PER_DOLLAR.get(pricing, 1_000_000)
-        moved = 950_000_000 + Draws("rate", pricing, billing, str(self.period)).below(100_000_000)
+        moved = 950_000_000 + Draws("rate", pricing, billing, str(self)).below(100_000_000)
         # An odd last digit: the text never ends in a zero that somebody could drop unseen.
         return Decimal(around * moved // 10**9 | 1).scaleb(-_RATE_PLACES)

@@ -19,19 +19,23 @@ _PROMOTED = Decimal("0.9")
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What all line items of one licence or meter share. `adjusted` is without and with partner earned credit."""
+    """What all line items of one licence or meter share. `adjusted` is without and with partner earned credit.
+
+    A licence has an effective price and the subtotal of one unit. A meter has `shares`, what its price comes to without
+    and with earned credit: its effective price depends on the quantity.
+    """
 
     seats: bool
     product: str
     unit_price: str
-    shares: tuple[Decimal, Decimal]  # of a meter: what its price comes to without and with earned credit
-    effective: str  # of a licence; a meter's depends on the quantity
-    unit_subtotal: Decimal  # of a licence
     adjusted: tuple[str, str]
     charged: str
     unit: str
     priced: str
     qualified: str
+    effective: str = ""
+    unit_subtotal: Decimal = Decimal(0)
+    shares: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
 
 
 def licence_offers(line_items: int, month: Month, rate: Decimal) -> tuple[Offer, ...]:
@@ -58,50 +62,36 @@ def _licence_offer(licence: Licence, month: Month, rate: Decimal, start: int, *,
     if start > 1:
         price = amounts.prorated(price, days, month.length_days)
     adjustment = compact(list(_PROMOTION_SENTENCES)) if promoted else ""
-    promotion = Draws("promotion", licence.product_id, licence.sku_id).guid() if promoted else ""
+    promotion = Draws("promotion", licence.product["ProductId"], licence.product["SkuId"]).guid() if promoted else ""
     adjusted = _adjusted(adjustment, "")
     return Offer(
         seats=True,
-        product=_product(licence.product_id, licence.sku_id, licence.availability_id, licence.title, licence.title),
+        product=span(RECONCILIATION, licence.product),
         unit_price=amounts.short(licence.price),
-        shares=(price, price),
         effective=amounts.short(price),
         unit_subtotal=amounts.licence_subtotal(price, rate, Decimal(1)),
         adjusted=(adjusted, adjusted),
         charged=_charged(month, start, licence.term),
         unit=span(RECONCILIATION, {"UnitType": "Licenses"}),
         priced=_priced(licence.frequency, month, rate, ""),
-        qualified=_qualified("", promotion, "license-based"),
+        qualified=_qualified(promotion, "license-based"),
     )
 
 
 def _meter_offer(meter: Meter, month: Month, rate: Decimal) -> Offer:
-    product = (meter.product_id, meter.sku_id, meter.availability_id, meter.sku_name, meter.product_name)
+    name, region = meter.described["MeterName"], meter.described["MeterRegion"]
     earned = compact([EARNED_SENTENCE])
     return Offer(
         seats=False,
-        product=_product(*product),
+        product=span(RECONCILIATION, meter.product),
         unit_price=amounts.text(meter.price),
         shares=(meter.price, amounts.times(meter.price, amounts.EARNED)),
-        effective="",
-        unit_subtotal=Decimal(0),
         adjusted=(_adjusted("", "Azure plan"), _adjusted(earned, "Azure plan")),
         charged=_charged(month, 1, "1 Month Subscription"),
-        unit=span(RECONCILIATION, {"UnitType": meter.unit}),
-        priced=_priced("", month, rate, f"{meter.name} - {meter.region}" if meter.region else meter.name),
-        qualified=_qualified("", "", "usage-based"),
+        unit=span(RECONCILIATION, {"UnitType": meter.described["Unit"]}),
+        priced=_priced("", month, rate, f"{name} - {region}" if region else name),
+        qualified=_qualified("", "usage-based"),
     )
-
-
-def _product(product_id: str, sku_id: str, availability_id: str, sku_name: str, name: str) -> str:
-    values = {
-        "ProductId": product_id,
-        "SkuId": sku_id,
-        "AvailabilityId": availability_id,
-        "SkuName": sku_name,
-        "ProductName": name,
-    }
-    return span(RECONCILIATION, values)
 
 
 def _adjusted(adjustment: str, description: str) -> str:
@@ -135,6 +125,6 @@ def _priced(frequency: str, month: Month, rate: Decimal, meter: str) -> str:
     return span(RECONCILIATION, values)
 
 
-def _qualified(qualifiers: str, promotion: str, category: str) -> str:
-    values = {"ProductQualifiers": qualifiers, "PromotionId": promotion, "ProductCategory": category}
+def _qualified(promotion: str, category: str) -> str:
+    values = {"ProductQualifiers": "", "PromotionId": promotion, "ProductCategory": category}
     return span(RECONCILIATION, values)

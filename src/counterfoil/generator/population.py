@@ -7,6 +7,7 @@ by `skewed` gives a heavy tail.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
 
@@ -21,12 +22,9 @@ _SUBSCRIPTIONS_OF_ONE_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A customer tenant; `reseller` is empty where the partner sells directly."""
+    """A customer tenant, and what line items state of it; `reseller` is empty where the partner sells directly."""
 
-    id: str
-    name: str
-    domain: str
-    country: str
+    described: Mapping[str, str]
     tax_thousandths: int
     reseller: str
 
@@ -82,7 +80,13 @@ def _customer(draws: Draws, number: int, resellers: tuple[str, ...]) -> Customer
     country, tax = draws.pick(vocabulary.COUNTRIES)
     # One customer in eight buys from the partner itself.
     reseller = "" if not resellers or draws.one_in(8) else draws.pick(resellers)
-    return Customer(draws.guid(), _name(draws), f"customer{number:05}.example", country, tax, reseller)
+    described = {
+        "CustomerId": draws.guid(),
+        "CustomerName": _name(draws),
+        "CustomerDomainName": f"customer{number:05}.example",
+        "CustomerCountry": country,
+    }
+    return Customer(described, tax, reseller)
 
 
 def _name(draws: Draws) -> str:
@@ -102,7 +106,9 @@ def _subscription(draws: Draws, customer: Customer) -> Subscription:
         customer=customer,
         id=draws.guid(),
         entitlement=draws.guid(),
-        entitlement_name=f"{customer.name} – {stage}" if draws.one_in(3) else f"Azure subscription {stage}",
+        entitlement_name=f"{customer.described['CustomerName']} – {stage}"
+        if draws.one_in(3)
+        else f"Azure subscription {stage}",
         earns_credit=not draws.one_in(7),
         groups=groups,
     )

@@ -122,10 +122,7 @@ class ReconciliationLineItems:
         customer = place.customer
         head = {
             "PartnerId": self._population.partner,
-            "CustomerId": customer.id,
-            "CustomerName": customer.name,
-            "CustomerDomainName": customer.domain,
-            "CustomerCountry": customer.country,
+            **customer.described,
             "InvoiceNumber": self._invoice,
             "MpnId": self._population.mpn_id,
             "Tier2MpnId": customer.reseller,

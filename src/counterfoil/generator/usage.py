@@ -8,7 +8,6 @@ those of an earlier one with another quantity, as real files do.
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import repeat
 
 from counterfoil.columns import USAGE
 from counterfoil.generator import amounts
@@ -96,10 +95,7 @@ class UsageLineItems:
         head = {
             "PartnerId": population.partner,
             "PartnerName": population.partner_name,
-            "CustomerId": customer.id,
-            "CustomerName": customer.name,
-            "CustomerDomainName": customer.domain,
-            "CustomerCountry": customer.country,
+            **customer.described,
             "MpnId": population.mpn_id,
             "Tier2MpnId": customer.reseller,
             "InvoiceNumber": self._invoice,
@@ -128,46 +124,24 @@ class UsageLineItems:
     def _meter(
         meter: Meter,
     ) -> tuple[str, str, str, str, tuple[tuple[Decimal, str], tuple[Decimal, str]], str, tuple[str, str]]:
-        product = {
-            "ProductId": meter.product_id,
-            "SkuId": meter.sku_id,
-            "AvailabilityId": meter.availability_id,
-            "SkuName": meter.sku_name,
-            "ProductName": meter.product_name,
-            "PublisherName": PUBLISHER,
-            "PublisherId": "",
-            "SubscriptionDescription": "Azure plan",
-        }
-        described = {
-            "MeterType": f"{meter.unit} - {meter.name}",
-            "MeterCategory": meter.category,
-            "MeterId": meter.id,
-            "MeterSubCategory": meter.sub_category,
-            "MeterName": meter.name,
-            "MeterRegion": meter.region,
-            "Unit": meter.unit,
-            "ResourceLocation": meter.location,
-            "ConsumedService": meter.provider,
-        }
+        published = {"PublisherName": PUBLISHER, "PublisherId": "", "SubscriptionDescription": "Azure plan"}
         earned = amounts.times(meter.price, amounts.EARNED)
         infos = [quoted(info) for info in meter.infos]
         return (
-            span(USAGE, product),
-            span(USAGE, described),
-            f"/providers/{meter.provider}/{meter.resource_type}/{meter.resource_name}",
+            span(USAGE, {**meter.product, **published}),
+            span(USAGE, meter.described),
+            meter.resource,
             amounts.text(meter.price),
             ((meter.price, amounts.text(meter.price)), (earned, amounts.text(earned))),
-            span(USAGE, {"UnitType": meter.unit}),
+            span(USAGE, {"UnitType": meter.described["Unit"]}),
             (infos[0], infos[-1]),
         )
 
     @staticmethod
     def _dates(month: Month) -> tuple[str, ...]:
-        ends = repeat((month.start(), month.end()), month.length_days)
-        return tuple(
-            span(USAGE, {"ChargeStartDate": start, "ChargeEndDate": end, "UsageDate": f"{month.day(day)}T00:00:00Z"})
-            for day, (start, end) in enumerate(ends, 1)
-        )
+        charged = {"ChargeStartDate": month.start(), "ChargeEndDate": month.end()}
+        days = range(1, month.length_days + 1)
+        return tuple(span(USAGE, {**charged, "UsageDate": f"{month.day(day)}T00:00:00Z"}) for day in days)
 
 
 def _quantity(bits: int, repeats: bool) -> str:

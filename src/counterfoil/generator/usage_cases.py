@@ -27,17 +27,11 @@ def _used(quantity: str, price: str, **values: str | None) -> Change:
     return lambda line, _, __: _stated(line | {"ChargeType": "New"} | amounts_of | credit | values)
 
 
-def _earning(line: Line, _: Line, __: Setting) -> Line:
-    price = Decimal("0.0209951014286867")
-    values: Line = {
-        "ChargeType": "New",
-        "Quantity": "23.350007",
-        "UnitPrice": amounts.text(price),
-        "EffectiveUnitPrice": amounts.text(amounts.times(price, amounts.EARNED)),
-        "PartnerEarnedCreditPercentage": "15",
-        "CreditType": "Partner Earned Credit Applied",
-    }
-    return _stated(line | values)
+_EARNING: Line = {
+    "EffectiveUnitPrice": "0.017845836214383695",  # 85 % of the price
+    "PartnerEarnedCreditPercentage": "15",
+    "CreditType": "Partner Earned Credit Applied",
+}
 
 
 def _every_digit(line: Line, _: Line, __: Setting) -> Line:
@@ -100,7 +94,7 @@ CASES: tuple[Case, ...] = (
     Case("charge type in lower case", _used("2.5", "0.1", ChargeType="new")),
     Case("charge type empty", _used("2.25", "0.1", ChargeType="")),
     Case("charge type unknown", _used("2.125", "0.1", ChargeType="ReRate – später")),
-    Case("partner earned credit", _earning),
+    Case("partner earned credit", _used("23.350007", "0.0209951014286867", **_EARNING)),
     Case("no partner earned credit", _used("5.125", "0.868")),
     Case(
         "covered by a credit",

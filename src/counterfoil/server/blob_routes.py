@@ -19,12 +19,11 @@ from starlette.types import Receive, Scope, Send
 
 from counterfoil.errors import DamagedError, MethodNotAllowedError, MissingError, NotFoundError
 from counterfoil.server.error_responses import RequestIds
-from counterfoil.server.export_operations import BlobSet
 from counterfoil.server.server_parts import Service
+from counterfoil.storage.catalog_rows import StoredFile
 from counterfoil.storage.files import Reader
 from counterfoil.wire import blob_storage
 from counterfoil.wire.blob_storage import BlobPath
-from counterfoil.wire.graph import Blob
 from counterfoil.wire.tokens import check_directory
 
 LOG = logging.getLogger("counterfoil.server")
@@ -45,10 +44,15 @@ class BlobsApp:
         path = BlobPath.parse(scope["raw_path"])
         now = self._service.clocks.wall()
         check_directory(self._service.keyring, path.text, scope["query_string"].decode("latin-1"), now=now)
-        reader, blob_set, blob = await self._open(path)
-        await _answer(scope, receive, send, reader, blob_set, blob)
+        reader, file, published_at = await self._open(path)
+        head = blob_head(scope, file.sha256, file.size_bytes, published_at)
+        await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
+        if scope["method"] == "HEAD" or not head.length:
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await _send_bytes(reader, head.start, head.length, receive, send)
 
-    async def _open(self, path: BlobPath) -> tuple[Reader, BlobSet, Blob]:
+    async def _open(self, path: BlobPath) -> tuple[Reader, StoredFile, datetime]:
         for attempt in (1, 2):
             try:
                 blob_set = await asyncio.to_thread(
@@ -56,30 +60,21 @@ class BlobsApp:
                 )
             except MissingError:
                 break
-            blob = blob_set.by_name.get(path.name)
-            if blob is None:
+            file = blob_set.files.get(path.name)
+            if file is None:
                 break
             try:
-                reader = self._service.files.open(blob_set.paths[path.name])
+                reader = self._service.files.open(file.path)
             except DamagedError:
                 # A rendering that was swept and made again is elsewhere, with the same line items.
                 if attempt == 2:  # the catalog lists it here, and it is not here
                     raise
                 self._service.exports.look_again()
                 continue
-            if reader.size_bytes != blob.size_bytes:
-                raise DamagedError(f"The stored file {blob_set.paths[path.name]} does not have its size.")
-            return reader, blob_set, blob
+            if reader.size_bytes != file.size_bytes:
+                raise DamagedError(f"The stored file {file.path} does not have its size.")
+            return reader, file, blob_set.revision.published_at
         raise NotFoundError("The specified blob does not exist.")
-
-
-async def _answer(scope: Scope, receive: Receive, send: Send, reader: Reader, blob_set: BlobSet, blob: Blob) -> None:
-    head = blob_head(scope, blob.sha256, blob.size_bytes, blob_set.revision.published_at)
-    await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
-    if scope["method"] == "HEAD" or not head.length:
-        await send({"type": "http.response.body", "body": b""})
-        return
-    await _send_bytes(reader, head.start, head.length, receive, send)
 
 
 @dataclass(frozen=True, slots=True)

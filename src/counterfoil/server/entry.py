@@ -54,7 +54,8 @@ class EntryPoint:
             raw_path = scope["raw_path"]
             self._admit(scope, raw_path)
             if b"//" in raw_path:
-                _set_path(scope, _SLASHES.sub(b"/", raw_path))
+                scope["raw_path"] = _SLASHES.sub(b"/", raw_path)
+                scope["path"] = unquote(scope["raw_path"].decode("ascii"))
             # The usual spelling of the busiest API must not wait for a closer look.
             if scope["path"].startswith("/v1/"):
                 await self._v1(scope, receive, send)
@@ -113,11 +114,6 @@ def _hosts(names: Iterable[str]) -> re.Pattern[bytes]:
     loopback = [rb"localhost", rb"127\.\d{1,3}\.\d{1,3}\.\d{1,3}", rb"\[::1\]"]
     allowed = b"|".join([*loopback, *(re.escape(name.encode("idna")) for name in names)])
     return re.compile(rb"(?:" + allowed + rb")(?::\d{1,5})?", re.IGNORECASE)
-
-
-def _set_path(scope: Scope, raw_path: bytes) -> None:
-    scope["raw_path"] = raw_path
-    scope["path"] = unquote(raw_path.decode("ascii"))
 
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:

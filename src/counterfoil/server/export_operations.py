@@ -26,12 +26,12 @@ from counterfoil.storage.catalog_rows import Operation, Revision, StoredFile
 from counterfoil.wire.graph import (
     NO_DATA_CODE,
     NO_DATA_MESSAGE,
-    Blob,
     ExportRequest,
     Manifest,
     OperationError,
     OperationStatus,
     Period,
+    blob_body,
 )
 from counterfoil.wire.tokens import Keyring, sign_directory
 
@@ -51,12 +51,10 @@ class OperationProgress:
 
 @dataclass(frozen=True, slots=True)
 class BlobSet:
-    """The blobs of one revision and attribute set in manifest order, and where each is stored, by name."""
+    """The stored files of one revision and attribute set by the names of their blobs, in manifest order."""
 
     revision: Revision
-    blobs: tuple[Blob, ...]
-    paths: Mapping[str, str]
-    by_name: Mapping[str, Blob]
+    files: Mapping[str, StoredFile]
 
 
 class Exports:
@@ -146,7 +144,9 @@ class Exports:
             partner=operation.partner,
             root_directory=base_url + directory,
             sas_token=sign_directory(self._keyring, directory, now=now, expires_at=now + lifetimes_and_sizes.LINK),
-            blobs=sealed.blobs,
+            blobs=[
+                blob_body(name, file.line_items, file.size_bytes, file.sha256) for name, file in sealed.files.items()
+            ],
             line_items=contents.line_items,
             currency=contents.currency,
             totals=contents.plain_totals(),
@@ -170,18 +170,9 @@ class Exports:
         files = self._catalog.files(revision_id, Rendering.of(attributes))
         if not files:  # swept, long after the last link to them ended
             raise MissingError("The revision's blobs are not kept any more.")
-        blobs = tuple(
-            Blob(_blob_name(number, file), file.size_bytes, file.sha256, file.line_items)
-            for number, file in enumerate(files)
-        )
-        if sum(blob.line_items for blob in blobs) != revision.contents.line_items:
+        if sum(file.line_items for file in files) != revision.contents.line_items:
             raise DamagedError(f"The {Rendering.of(attributes)} blobs of revision {revision_id} are not all there.")
-        return BlobSet(
-            revision,
-            blobs,
-            {blob.name: file.path for blob, file in zip(blobs, files, strict=True)},
-            {blob.name: blob for blob in blobs},
-        )
+        return BlobSet(revision, {_blob_name(number, file): file for number, file in enumerate(files)})
 
     def _alive(self, operation: Operation, what: str) -> Operation:
         if self._clocks.wall() >= operation.expires_at:

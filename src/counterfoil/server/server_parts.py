@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 from counterfoil.periods import Clocks
+from counterfoil.server.error_responses import header
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.authenticator import Authenticator
 from counterfoil.server.identity.authority import Authority
@@ -53,8 +54,6 @@ class Service:
         """
         if self.settings.public_url:
             return self.settings.public_url.rstrip("/")
-        if self.development:
-            for name, value in scope["headers"]:
-                if name == b"host":
-                    return f"{scope['scheme']}://{value.decode('ascii')}"
+        if self.development and (host := header(scope, b"host")):
+            return f"{scope['scheme']}://{host}"
         return url_of(scope["scheme"], *scope["server"])

@@ -19,6 +19,7 @@ from counterfoil.errors import BadRequestError, DamagedError
 from counterfoil.model import Rendering
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.catalog_rows import Revision
 from counterfoil.storage.files import Files
 from counterfoil.storage.v1_blocks import BlockEntry, BlockFile
 from counterfoil.wire.tokens import CONTINUATION_HEADER, Position
@@ -38,9 +39,7 @@ Proof = tuple[tuple[bytes, bytes], ...]
 class Listing:
     """A revision: its `v1` files in order, and the headers that prove a walk over all of it."""
 
-    revision_id: str
-    etag: str
-    line_items: int
+    revision: Revision
     paths: tuple[str, ...]
     proof: Proof
 
@@ -90,10 +89,8 @@ class Pages:
         if sum(file.line_items for file in stored) != revision.contents.line_items:
             # An incomplete walk must not look like a complete one.
             raise DamagedError(f"Revision {revision_id}: its v1 files do not hold all of its line items.")
-        contents = revision.contents
-        proof = proof_headers(revision.etag, contents.line_items, contents)
-        paths = tuple(file.path for file in stored)
-        listing = Listing(revision_id, revision.etag, contents.line_items, paths, proof)
+        proof = proof_headers(revision.etag, revision.contents.line_items, revision.contents)
+        listing = Listing(revision, tuple(file.path for file in stored), proof)
         self._listings.put(revision_id, listing)
         return listing
 
@@ -114,12 +111,13 @@ class Pages:
         """Return the headers that prove a walk; with a filter, over the items that pass it."""
         if credit is None:
             return listing.proof
-        proof = self._filtered_proofs.get((listing.revision_id, credit))
+        revision = listing.revision
+        proof = self._filtered_proofs.get((revision.id, credit))
         if proof is None:
             files = [self._file(path) for path in listing.paths]
             matches = sum(block.credit.bit_count() for file in files for block in file.blocks)
-            proof = proof_headers(listing.etag, matches if credit else listing.line_items - matches, None)
-            self._filtered_proofs.put((listing.revision_id, credit), proof)
+            proof = proof_headers(revision.etag, matches if credit else revision.contents.line_items - matches, None)
+            self._filtered_proofs.put((revision.id, credit), proof)
         return proof
 
     def cut(self, listing: Listing, position: Position, size: int, credit: bool | None) -> Page:
@@ -150,7 +148,7 @@ class Pages:
 
     def forget(self, listing: Listing) -> None:
         """Drop a listing and its files, because they are no longer what the catalog says."""
-        self._listings.drop(listing.revision_id)
+        self._listings.drop(listing.revision.id)
         for path in listing.paths:
             self._open.drop(path)
 

@@ -148,7 +148,11 @@ class V1App:
         if page.next is not None:
             onwards = Continuation(at.partner, at.query, at.revision_id, page.next, at.expires_at)
             token = encode_continuation(self._keyring, onwards)
-        prepared = _prepare(query, page, token, at.expires_at, proof, gzip=key[-1])
+        gzip = key[-1]
+        head, tail = v1.page_head(len(page.items), token), v1.page_tail(query, token)
+        if gzip and page.whole:
+            head, tail = v1_blocks.around_in_gzip(head, page.block.json_length, page.block.crc32, tail)
+        prepared = _Prepared(at.expires_at, (_GZIP, *proof) if gzip else proof, page, head, tail, gzip)
         pieces = self._pieces(prepared)
         if key[1]:
             self._prepared.put(key, prepared)
@@ -161,13 +165,6 @@ class V1App:
         if page.whole:
             return prepared.before, self._pages.deflated(page), prepared.behind
         return v1_blocks.to_gzip(prepared.before, self._pages.json(page), prepared.behind)
-
-
-def _prepare(query: v1.Query, page: Page, token: str, expires_at: int, proof: Headers, *, gzip: bool) -> _Prepared:
-    head, tail = v1.page_head(len(page.items), token), v1.page_tail(query, token)
-    if gzip and page.whole:
-        head, tail = v1_blocks.around_in_gzip(head, page.block.json_length, page.block.crc32, tail)
-    return _Prepared(expires_at, (_GZIP, *proof) if gzip else proof, page, head, tail, gzip)
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

@@ -82,18 +82,11 @@ class ExportRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Blob:
-    """One gzip file of line items, as a manifest lists it."""
-
-    name: str
-    size_bytes: int
-    sha256: str
-    line_items: int
-
-
-@dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a finished export holds, and where it is. `totals` are exact texts by column, in `currency`."""
+    """What a finished export holds, and where it is.
+
+    `blobs` come from `blob_body`; `totals` are exact texts by column, in `currency`.
+    """
 
     id: str
     created_at: datetime
@@ -101,7 +94,7 @@ class Manifest:
     partner: str
     root_directory: str
     sas_token: str
-    blobs: Sequence[Blob]
+    blobs: Sequence[dict[str, object]]
     line_items: int
     currency: str
     totals: Mapping[str, str]
@@ -214,9 +207,8 @@ def _choice(choices: type[_Enum], value: object, parameter: str) -> _Enum | None
     if value is None:
         return None
     named = _text(value, parameter).lower()
-    for member in choices:
-        if member.value == named:
-            return member
+    if named in list(choices):
+        return choices(named)
     words = " or ".join(f"'{member.value}'" for member in choices)
     raise BadRequestError(f"The parameter '{parameter}' must be {words}.", parameter=parameter)
 
@@ -278,19 +270,20 @@ def manifest_body(root: str, manifest: Manifest) -> dict[str, object]:
         "sasToken": manifest.sas_token,
         "partitionType": "default",
         "blobCount": len(manifest.blobs),
-        "blobs": [_blob_body(blob) for blob in manifest.blobs],
+        "blobs": manifest.blobs,
         LINE_ITEM_COUNT: manifest.line_items,
         TOTALS: {"currency": manifest.currency, **manifest.totals},
     }
 
 
-def _blob_body(blob: Blob) -> dict[str, object]:
+def blob_body(name: str, line_items: int, size_bytes: int, sha256: str) -> dict[str, object]:
+    """Write a blob, one gzip file of line items, as a manifest lists it."""
     return {
-        "name": blob.name,
+        "name": name,
         "partitionValue": "default",
-        LINE_ITEM_COUNT: blob.line_items,
-        SIZE_BYTES: blob.size_bytes,
-        SHA256: blob.sha256,
+        LINE_ITEM_COUNT: line_items,
+        SIZE_BYTES: size_bytes,
+        SHA256: sha256,
     }
 
 

@@ -11,14 +11,13 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl, unquote_plus
 
 from counterfoil.errors import BadRequestError, RequestError, UnauthenticatedError
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
-NO_STORE: Final[Mapping[str, str]] = MappingProxyType({"Cache-Control": "no-store", "Pragma": "no-cache"})
+NO_STORE: Final[Mapping[str, str]] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _FIELDS_MAX = 50
 _CLIENT_ID_LENGTH_MAX = 128
 _SECRET_LENGTH_MAX = 1024
@@ -26,17 +25,15 @@ _AUDIENCE_LENGTH_MAX = 256
 _DEFAULT_SCOPE = "/.default"
 
 # OAuth's codes, and the numbers beside them that tools written for Microsoft look at.
-CODES: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        "invalid_request": 900144,
-        "unsupported_grant_type": 70003,
-        "invalid_scope": 70011,
-        "invalid_resource": 500011,
-        "invalid_client": 7000215,
-        "invalid_tenant": 90002,
-        "temporarily_unavailable": 90055,
-    }
-)
+CODES: Final[Mapping[str, int]] = {
+    "invalid_request": 900144,
+    "unsupported_grant_type": 70003,
+    "invalid_scope": 70011,
+    "invalid_resource": 500011,
+    "invalid_client": 7000215,
+    "invalid_tenant": 90002,
+    "temporarily_unavailable": 90055,
+}
 
 
 @dataclass(frozen=True, slots=True)

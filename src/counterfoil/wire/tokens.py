@@ -16,6 +16,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Final, Self
 
 from counterfoil.errors import BadRequestError, ForbiddenError, UsageError
@@ -34,14 +35,14 @@ class Keyring:
     Every purpose has a key of its own (HKDF-SHA256, RFC 5869): what was signed for one use is worthless in another.
     """
 
-    __slots__ = ("_derived", "_extracted", "_first")
+    __slots__ = ("_extracted", "_first", "_key")
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         if not keys:
             raise UsageError("The keyring holds no key.", remedy="A line is a key id, a space and a secret.")
         self._extracted = {name: hmac.digest(_HKDF_SALT, secret, "sha256") for name, secret in keys.items()}
         self._first = next(iter(keys))
-        self._derived: dict[tuple[str, str], bytes] = {}
+        self._key = cache(self._derive)
 
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self._extracted)})"
@@ -93,13 +94,9 @@ class Keyring:
         """The id of the key that signs today."""
         return self._first
 
-    def _key(self, key_id: str, purpose: str) -> bytes:
-        try:
-            return self._derived[key_id, purpose]
-        except KeyError:
-            # One block of HKDF-Expand is all that 32 bytes need.
-            key = hmac.digest(self._extracted[key_id], purpose.encode() + b"\x01", "sha256")
-            return self._derived.setdefault((key_id, purpose), key)
+    def _derive(self, key_id: str, purpose: str) -> bytes:
+        # One block of HKDF-Expand is all that 32 bytes need.
+        return hmac.digest(self._extracted[key_id], purpose.encode() + b"\x01", "sha256")
 
 
 def _base64url(data: bytes) -> str:
@@ -240,9 +237,8 @@ def check_directory(keyring: Keyring, path: str, query: str, *, now: datetime) -
     if len(directory) == len(segments):  # the directory itself is not a blob
         raise _link_error(_BAD_LINK)
     message = _signed_text("/" + "/".join(directory), fields)
-    if not keyring.verify(_DIRECTORY, fields["si"], message, mac):
-        raise _link_error(_BAD_LINK)
-    if (fields["sv"], fields["sr"], fields["sp"]) != (_SIGNED_VERSION, "d", "r"):
+    granted = (fields["sv"], fields["sr"], fields["sp"])
+    if granted != (_SIGNED_VERSION, "d", "r") or not keyring.verify(_DIRECTORY, fields["si"], message, mac):
         raise _link_error(_BAD_LINK)
     if not _moment(fields["st"]) - _START_SKEW <= now < _moment(fields["se"]):
         raise _link_error(_NOT_NOW)

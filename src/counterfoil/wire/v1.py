@@ -227,15 +227,6 @@ def error_body(code: str, description: str) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode("ascii")
 
 
-def throttled_body(retry_after_s: int) -> bytes:
-    """Return the body of a 429, which has the form of the gateway in front and not of the API behind it.
-
-    The .NET SDK reads Retry-After only when `code` and `description` are both absent, and fails without the header.
-    """
-    message = f"Rate limit is exceeded. Try again in {retry_after_s} seconds."
-    return json.dumps({"statusCode": 429, "message": message}, separators=(",", ":")).encode("ascii")
-
-
 def error_answer(error: RequestError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Return status, headers of its own, and body of a refusal."""
     headers: list[tuple[bytes, bytes]] = []
@@ -243,12 +234,14 @@ def error_answer(error: RequestError) -> tuple[int, list[tuple[bytes, bytes]], b
         headers.append((b"allow", error.allow.encode("ascii")))
     if isinstance(error, UnauthenticatedError):
         headers.append((b"www-authenticate", b"Bearer"))
-    retry_after_s = getattr(error, "retry_after_s", None)
     if isinstance(error, UnavailableError) or error.status == 429:
-        retry_after_s = max(1, int(retry_after_s or 1))
+        retry_after_s = max(1, getattr(error, "retry_after_s", 1))
         headers.append((b"retry-after", b"%d" % retry_after_s))
-    if error.status == 429:
-        return 429, headers, throttled_body(int(retry_after_s or 1))
+        if error.status == 429:
+            # The form of the gateway in front, and not of the API behind it: the .NET SDK reads Retry-After only when
+            # `code` and `description` are both absent, and fails without the header.
+            body = {"statusCode": 429, "message": f"Rate limit is exceeded. Try again in {retry_after_s} seconds."}
+            return 429, headers, json.dumps(body, separators=(",", ":")).encode("ascii")
     # Codes here are digits (900421 among them); an error that was born in another dialect gets the status' own.
     code = error.code if error.code.isascii() and error.code.isdigit() else _CODES.get(error.status, "3000")
     return error.status, headers, error_body(code, error.message)

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final, Literal, Self, get_args
+from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 from counterfoil.errors import UsageError
 from counterfoil.wire.microsoft_ids import GRAPH_AUDIENCES, PARTNER_CENTER_AUDIENCES, RETIRED_DIRECTORY_ID
 
 Api = Literal["graph", "partner-center"]
-APIS: Final[tuple[Api, ...]] = get_args(Api)
 
 DEFAULT_AUDIENCE: Final = "api://counterfoil"
 
-_MICROSOFTS: Final[Mapping[Api, tuple[str, ...]]] = MappingProxyType(
-    {"graph": GRAPH_AUDIENCES, "partner-center": PARTNER_CENTER_AUDIENCES}
-)
-_MICROSOFT_IDS: Final = frozenset({RETIRED_DIRECTORY_ID, *(ids[1] for ids in _MICROSOFTS.values())})
+MICROSOFTS: Final[Mapping[Api, tuple[str, ...]]] = {
+    "graph": GRAPH_AUDIENCES,
+    "partner-center": PARTNER_CENTER_AUDIENCES,
+}
+_MICROSOFT_IDS: Final = frozenset({RETIRED_DIRECTORY_ID, *(ids[1] for ids in MICROSOFTS.values())})
 _MICROSOFT_HOSTS: Final = ("microsoft.com", "microsoft.us", "graph.windows.net", "microsoftgraph.chinacloudapi.cn")
 
 
@@ -68,7 +67,7 @@ class Audiences:
 
     def accepted(self, api: Api) -> tuple[str, ...]:
         """Return the audiences that are good for one API."""
-        return (*self.own, *_MICROSOFTS[api]) if self.development else self.own
+        return (*self.own, *MICROSOFTS[api]) if self.development else self.own
 
     def apis(self, claim: object) -> frozenset[Api]:
         """Return the APIs that an `aud` claim is good for. Outside development, one of Microsoft's makes it none."""
@@ -77,8 +76,8 @@ class Audiences:
             return frozenset()
         if not self.development and any(is_microsofts(each) for each in named):
             return frozenset()
-        return frozenset(api for api in APIS if any(each in self.accepted(api) for each in named))
+        return frozenset(api for api in MICROSOFTS if any(each in self.accepted(api) for each in named))
 
     def may_be_asked_for(self, audience: str) -> bool:
         """Whether the built-in authority makes tokens for this audience."""
-        return any(audience in self.accepted(api) for api in APIS)
+        return any(audience in self.accepted(api) for api in MICROSOFTS)

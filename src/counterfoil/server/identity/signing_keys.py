@@ -23,9 +23,9 @@ from jwt.utils import to_base64url_uint
 from counterfoil.errors import DataFolderError
 from counterfoil.lifetimes_and_sizes import BEARER_TOKEN
 from counterfoil.model import tenant_id
-from counterfoil.server.identity.audiences import check_form
+from counterfoil.server.identity.audiences import MICROSOFTS, check_form
 from counterfoil.storage.secrets import load_or_create_private, read_private
-from counterfoil.wire.microsoft_ids import GRAPH_AUDIENCES, PARTNER_CENTER_AUDIENCES, PERMISSION
+from counterfoil.wire.microsoft_ids import PERMISSION
 
 COMMAND_LINE_CLIENT: Final = "counterfoil-token"
 
@@ -127,8 +127,8 @@ def mint_development_token(data: Path, partner: str, audience: str, now: datetim
     Raises UsageError for a partner that is not a tenant id or an audience that is not valid, and DataFolderError.
     """
     check_form(audience)
-    audiences = {"graph": GRAPH_AUDIENCES[0], "partner-center": PARTNER_CENTER_AUDIENCES[0]}
-    named, tenant = audiences.get(audience, audience), tenant_id(partner)
+    tenant = tenant_id(partner)
+    named = next((ids[0] for api, ids in MICROSOFTS.items() if api == audience), audience)
     key = AuthorityKeys(data, development=True).signing()
     return key.mint(partner=tenant, audience=named, client_id=COMMAND_LINE_CLIENT, now=now)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,6 +38,7 @@ class Route(StrEnum):
     PAGE = "page"
 
 
+_PART: Final = re.compile(r"part-([0-9]{5})-")
 NUMBERED: Final = frozenset({Route.BLOB, Route.PAGE})
 EVERYWHERE: Final = tuple(Route)
 GRAPH: Final = (Route.SUBMIT, Route.OPERATION, Route.MANIFEST)
@@ -88,12 +90,19 @@ class Strike:
 
     route: Route
     scope: Scope
-    number: int
-    count: int
-    given: Mapping[str, Any]
-    seed: str
     memory: Memory
     now: datetime
+    count: int = 1
+    given: Mapping[str, Any] = field(default_factory=dict)
+    seed: str = ""
+
+    @property
+    def number(self) -> int:
+        """Which blob or page it asks for; 1 for anything else."""
+        if self.route is Route.PAGE:
+            return self.memory.page_number(self.token)
+        part = _PART.match(self.scope["path"].rpartition("/")[2]) if self.route is Route.BLOB else None
+        return int(part[1]) + 1 if part is not None else 1
 
     @property
     def dialect(self) -> ApiDialect:

@@ -13,7 +13,6 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 from counterfoil.errors import UsageError, shortened
@@ -29,7 +28,7 @@ from counterfoil.testing.faults.spelling_faults import SPELLING_FAULTS
 # The one table of all faults. Plans, `Server.fail`, seeds and the documentation derive from it.
 _OF_ANSWERS: Final = (*OUTAGES, *DELIVERY_FAULTS, *OPERATION_FAULTS, *MANIFEST_FAULTS)
 FAULTS: Final = (*_OF_ANSWERS, *BLOB_FAULTS, *PAGE_FAULTS, *SPELLING_FAULTS, *ERRORS)
-BY_NAME: Final[Mapping[str, ServerFault]] = MappingProxyType({fault.name: fault for fault in FAULTS})
+BY_NAME: Final[Mapping[str, ServerFault]] = {fault.name: fault for fault in FAULTS}
 SECONDS_MAX: Final = 3_600
 COUNT_MAX: Final = 1_000_000_000
 PLAN_BYTES_MAX: Final = 1 << 20

@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil.errors import BadRequestError
 from counterfoil.server.blob_routes import blob_head
-from counterfoil.server.error_responses import ApiDialect, header
+from counterfoil.server.error_responses import ApiDialect
 from counterfoil.testing.faults.blob_faults import link_refused
 from counterfoil.testing.faults.fault import Json, LineItem, Memory, Route, Strike, route_of
 from counterfoil.testing.faults.fault_plan import FaultPlan, Rule
@@ -32,7 +32,6 @@ from counterfoil.testing.faults.reply import Reply, ask, deliver, no_body, reply
 from counterfoil.testing.faults.spelling_faults import packed
 from counterfoil.wire import graph
 
-_PART: Final = re.compile(r"part-([0-9]{5})-")
 _SEEK: Final = re.compile(rb"&?seekoperation=[^&]*", re.IGNORECASE)
 
 
@@ -82,7 +81,9 @@ class FaultyApp:
         if route is None:
             await self._app(scope, receive, send)
             return
-        call = _Call(self._app, self._memory, self._now, route, scope, receive, armed)
+        strike = Strike(route, scope, self._memory, self._now())
+        # A submit and a token have a body, and are asked for only once.
+        call = _Call(self._app, strike, receive if scope["method"] == "POST" else no_body, armed)
         await deliver(await call.reply(), scope, receive, send)
 
 
@@ -91,32 +92,17 @@ class _Call:
     """One request on its way through the rules to the server and back."""
 
     _app: ASGIApp
-    _memory: Memory
-    _now: Callable[[], datetime]
-    _route: Route
-    _scope: Scope
+    _request: Strike  # as long as no rule strikes
     _receive: Receive
     _armed: tuple[_RuleState, ...]
-    _number: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._number = self._numbered()
-        if self._scope["method"] != "POST":  # a submit and a token have a body, and are asked for only once
-            self._receive = no_body
 
     def _remaking_rules(self, route: Route, number: int) -> list[Rule]:
         return [each.rule for each in self._armed if each.rule.fault.remakes and each.rule.meets(route, number)]
 
     async def reply(self) -> Reply:
         """Return what the caller gets."""
-        met = (each for each in self._armed if each.rule.meets(self._route, self._number))
+        met = (each for each in self._armed if each.rule.meets(self._request.route, self._request.number))
         return await self._ask([each for each in met if not each.rule.fault.remakes], None, None)
-
-    def _numbered(self) -> int:
-        if self._route is Route.PAGE:
-            return self._memory.page_number(header(self._scope, b"ms-continuationtoken").strip())
-        part = _PART.match(self._scope["path"].rpartition("/")[2]) if self._route is Route.BLOB else None
-        return int(part[1]) + 1 if part is not None else 1
 
     async def _ask(self, met: Sequence[_RuleState], path: str | None, token: str | None) -> Reply:
         """Return the answer of these rules, and of the server behind them."""
@@ -148,31 +134,30 @@ class _Call:
         return changed
 
     def _strike(self, armed: _RuleState, count: int) -> Strike:
-        given = armed.rule.given
-        return Strike(self._route, self._scope, self._number, count, given, armed.seed, self._memory, self._now())
+        return replace(self._request, count=count, given=armed.rule.given, seed=armed.seed)
 
     # --- the server, with what must be so whatever rules strike ---------------------------------------------------
 
     async def _served(self, path: str | None, token: str | None) -> Reply:
-        if self._route is Route.PAGE:
-            asked = header(self._scope, b"ms-continuationtoken").strip() if token is None else token
-            return await self._page(asked)
-        if self._route is Route.BLOB:
-            return await self._blob(path or self._scope["path"])
-        reply = await ask(self._app, dict(self._scope), self._receive)
-        if self._route in (Route.OPERATION, Route.MANIFEST):
+        request = self._request
+        if request.route is Route.PAGE:
+            return await self._page(request.token if token is None else token)
+        if request.route is Route.BLOB:
+            return await self._blob(path or request.scope["path"])
+        reply = await ask(self._app, dict(request.scope), self._receive)
+        if request.route in (Route.OPERATION, Route.MANIFEST):
             return await self._manifest(reply)
         return reply
 
     async def _page(self, token: str) -> Reply:
-        reply = await ask(self._app, _at_page(self._scope, token), no_body)
+        reply = await ask(self._app, _at_page(self._request.scope, token), no_body)
         following = token_of(reply)
-        number = self._memory.page_number(token)
+        number = self._request.memory.page_number(token)
         if following and number:
-            self._memory.pages.put(following, (number + 1, token))
-        other = self._memory.exchanged.get(token)
+            self._request.memory.pages.put(following, (number + 1, token))
+        other = self._request.memory.exchanged.get(token)
         if other is not None:
-            reply = with_items_of(reply, await ask(self._app, _at_page(self._scope, other), no_body))
+            reply = with_items_of(reply, await ask(self._app, _at_page(self._request.scope, other), no_body))
         rules = self._remaking_rules(Route.PAGE, number)
         members = members_of(reply) if rules else None
         if members is None:
@@ -185,13 +170,13 @@ class _Call:
         manifest = manifest_in(document)
         if manifest is None:
             return reply
-        if self._memory.refused_links:
-            self._memory.refused_links = False
-            self._memory.links_renewed += 1
+        if self._request.memory.refused_links:
+            self._request.memory.refused_links = False
+            self._request.memory.links_renewed += 1
         root = urlsplit(manifest["rootDirectory"]).path
-        self._memory.blobs[root] = [blob["name"] for blob in manifest["blobs"]]
+        self._request.memory.blobs[root] = [blob["name"] for blob in manifest["blobs"]]
         remade = False
-        async with self._memory.remaking:
+        async with self._request.memory.remaking:
             for number, blob in enumerate(manifest["blobs"], 1):
                 if rules := self._remaking_rules(Route.BLOB, number):
                     await self._remake(f"{root}/{blob['name']}", manifest["sasToken"], blob, rules)
@@ -200,26 +185,26 @@ class _Call:
 
     async def _remake(self, path: str, sas: str, blob: Json, rules: list[Rule]) -> None:
         """Spell a blob otherwise, and have its manifest agree."""
-        if path not in self._memory.remade:
-            scope = {**_at_path(self._scope, path), "query_string": sas.encode(), "method": "GET"}
-            scope["headers"] = [pair for pair in self._scope["headers"] if pair[0] == b"host"]
+        if path not in self._request.memory.remade:
+            scope = {**_at_path(self._request.scope, path), "query_string": sas.encode(), "method": "GET"}
+            scope["headers"] = [pair for pair in self._request.scope["headers"] if pair[0] == b"host"]
             served = await ask(self._app, scope, no_body)
             assert served.good, "a blob that was just listed is there"
-            self._memory.remade[path] = await asyncio.to_thread(_remade, served.body, rules)
-        body = self._memory.remade[path]
+            self._request.memory.remade[path] = await asyncio.to_thread(_remade, served.body, rules)
+        body = self._request.memory.remade[path]
         blob |= {graph.SIZE_BYTES: len(body), graph.SHA256: hashlib.sha256(body).hexdigest()}
 
     async def _blob(self, path: str) -> Reply:
-        scope = _at_path(self._scope, path)
-        if self._memory.refused_links:
-            return link_refused(Strike(self._route, scope, 1, 1, {}, "", self._memory, self._now()))
-        body = self._memory.remade.get(path)
+        scope = _at_path(self._request.scope, path)
+        if self._request.memory.refused_links:
+            return link_refused(self._request)
+        body = self._request.memory.remade.get(path)
         if body is None:
             return await ask(self._app, scope, no_body)
         skipped = (b"range", b"x-ms-range", b"if-match", b"if-range", b"if-none-match")
         whole = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] not in skipped]}
         served = await ask(self._app, whole, no_body)
-        return _part_of(served, body, scope, self._now()) if served.good else served
+        return _part_of(served, body, scope, self._request.now) if served.good else served
 
 
 def _respelled(item: LineItem, rules: list[Rule]) -> LineItem:
