@@ -66,7 +66,7 @@ def publish(data: Path, segment: str, amount: str, stop: str = "") -> str:
     if stop == "before commit":
         stop_there()
     if stop == "in commit":
-        database = catalog._database
+        database = catalog.log.database
         assert isinstance(database, SqliteDatabase)
         event.listen(database._engine, "commit", stop_there)
     with publication:

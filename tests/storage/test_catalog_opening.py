@@ -58,7 +58,7 @@ def test_without_create_nothing_is_made(tmp_path: Path) -> None:
 
 def test_every_connection_is_durable_and_checks_references(tmp_path: Path) -> None:
     with open_store(tmp_path).catalog as catalog, ExitStack() as stack:
-        one, two = (stack.enter_context(catalog._database.reading()) for _ in range(2))
+        one, two = (stack.enter_context(catalog.log.database.reading()) for _ in range(2))
         for connection in (one, two):
             asked = [
                 connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
@@ -209,7 +209,7 @@ def test_a_full_disk_is_told_and_nothing_is_published(tmp_path: Path, make_segme
     with open_store(tmp_path).catalog as catalog:
         catalog.begin_publication("a" * 32, NOW)
         # The only connection so far, and the pool's first for the commit.
-        with catalog._database.reading() as connection:
+        with catalog.log.database.reading() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
         many = [make_segment("a" * 32, USAGE, f"part-{n}", [n]) for n in range(500)]
@@ -231,11 +231,11 @@ def test_a_catalog_that_another_process_writes_to_is_busy(tmp_path: Path, monkey
 
 def test_readers_are_not_blocked_by_a_writer_and_see_one_moment(tmp_path: Path) -> None:
     with open_store(tmp_path).catalog as catalog:
-        with catalog._database.writing() as writing:
+        with catalog.log.database.writing() as writing:
             writing.execute(meta.insert().values(key="new", value="row"))
-            with catalog._database.reading() as reading:
+            with catalog.log.database.reading() as reading:
                 assert reading.execute(meta.select().where(meta.c.key == "new")).all() == []
-        with catalog._database.reading() as reading:
+        with catalog.log.database.reading() as reading:
             assert len(reading.execute(meta.select().where(meta.c.key == "new")).all()) == 1
 
 

@@ -212,7 +212,7 @@ def test_a_lease_that_ends_in_mid_publication_fails_it_and_the_old_revision_stay
 
 def test_a_commit_whose_answer_is_lost_is_settled(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it happened or not: it is done and said so, or not done, and its files are gone."""
-    database, really = store.catalog._database, store.catalog._database.writing
+    database, really = store.catalog.log.database, store.catalog.log.database.writing
     lost = LockedError("The connection was lost.")
 
     def committed() -> object:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import isqrt
 
-from counterfoil.generator import vocabulary
 from counterfoil.generator.draws import Draws
 from counterfoil.generator.spelling import compact
+from counterfoil.generator.vocabulary import vocabulary
 
 PUBLISHER = "Microsoft Corporation"
 _METERS_MAX = 4000
@@ -53,29 +53,35 @@ def licences_for(line_items: int) -> tuple[Licence, ...]:
 
 def _meter(number: int) -> Meter:
     draws = Draws("meter", number)
-    families = vocabulary.METER_FAMILIES
-    category, sub_category, name, unit, provider, kind, resource, places, info = families[number % len(families)]
-    region, location = draws.pick(vocabulary.REGIONS)
+    families = vocabulary().meter_families
+    family = families[number % len(families)]
+    region, location = draws.pick(vocabulary().regions)
     size = 1 << draws.below(7)
-    name = name.format(n=size)
+    name = family.name.format(n=size)
     product_id, sku_id = f"DZH318Z0{draws.code(4)}", f"{draws.below(64):03X}{draws.code(1)}"
     availability_id = f"DZH318Z0{draws.code(4)}"
     return Meter(
-        product=_product(product_id, sku_id, availability_id, f"{sub_category} - {name}", f"{category} {sub_category}"),
+        product=_product(
+            product_id,
+            sku_id,
+            availability_id,
+            f"{family.sub_category} - {name}",
+            f"{family.category} {family.sub_category}",
+        ),
         described={
-            "MeterType": f"{unit} - {name}",
-            "MeterCategory": category,
+            "MeterType": f"{family.unit} - {name}",
+            "MeterCategory": family.category,
             "MeterId": draws.guid(),
-            "MeterSubCategory": sub_category,
+            "MeterSubCategory": family.sub_category,
             "MeterName": name,
             "MeterRegion": region,
-            "Unit": unit,
+            "Unit": family.unit,
             "ResourceLocation": location,
-            "ConsumedService": provider,
+            "ConsumedService": family.provider,
         },
-        resource=f"/providers/{provider}/{kind}/{resource}",
-        price=_price(draws, number, places),
-        infos=_infos(draws, info, size),
+        resource=f"/providers/{family.provider}/{family.type}/{family.resource}",
+        price=_price(draws, number, family.places),
+        infos=_infos(draws, family.info, size),
     )
 
 
@@ -107,15 +113,15 @@ def _infos(draws: Draws, kind: str, size: int) -> tuple[str, ...]:
 
 def _licence(number: int) -> Licence:
     draws = Draws("licence", number)
-    title, product_id, cents, term, frequency = vocabulary.LICENCES[number % len(vocabulary.LICENCES)]
-    edition = number // len(vocabulary.LICENCES)
-    if edition:
-        title = f"{title}, edition {edition + 1}"
+    licences = vocabulary().licences
+    edition, which = divmod(number, len(licences))
+    sold = licences[which]
+    title = f"{sold.title}, edition {edition + 1}" if edition else sold.title
     return Licence(
-        product=_product(product_id, f"{edition + 1:04}", f"CFQ7TTC0{draws.code(4)}", title, title),
-        price=Decimal(cents * (100 + 3 * edition) // 100).scaleb(-2),
-        term=term,
-        frequency=frequency,
+        product=_product(sold.product_id, f"{edition + 1:04}", f"CFQ7TTC0{draws.code(4)}", title, title),
+        price=Decimal(sold.cents * (100 + 3 * edition) // 100).scaleb(-2),
+        term=sold.term,
+        frequency=sold.frequency,
     )
 
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
 
-from counterfoil.generator import vocabulary
 from counterfoil.generator.draws import Draws
 from counterfoil.generator.spelling import compact
+from counterfoil.generator.vocabulary import vocabulary
 
 SKEW_BITS = 20
 _CUSTOMERS_MAX = 6000
@@ -55,7 +55,7 @@ class Population:
 def populate(partner: str, seed: int, line_items: int, resellers: int) -> Population:
     """Return the population for a file of so many line items: thousands of customers for a million."""
     own = Draws("partner", partner)
-    name = own.pick(vocabulary.PARTNER_NAMES)
+    name = own.pick(vocabulary().partner_names)
     mpn_id = _partner_id(own)
     reseller_ids = tuple(_partner_id(Draws("reseller", partner, number)) for number in range(resellers))
     subscriptions: list[Subscription] = []
@@ -77,7 +77,7 @@ def _partner_id(draws: Draws) -> str:
 
 
 def _customer(draws: Draws, number: int, resellers: tuple[str, ...]) -> Customer:
-    country, tax = draws.pick(vocabulary.COUNTRIES)
+    country, tax = draws.pick(vocabulary().countries)
     # One customer in eight buys from the partner itself.
     reseller = "" if not resellers or draws.one_in(8) else draws.pick(resellers)
     described = {
@@ -92,11 +92,11 @@ def _customer(draws: Draws, number: int, resellers: tuple[str, ...]) -> Customer
 def _name(draws: Draws) -> str:
     style = draws.below(16)
     if style == 0:
-        return draws.pick(vocabulary.AWKWARD_NAMES)
+        return draws.pick(vocabulary().awkward_names)
     if style <= 3:
-        return f"{draws.pick(vocabulary.FOREIGN_NAMES)} {draws.pick(vocabulary.LEGAL_FORMS)}"
-    first, second = draws.pick(vocabulary.FIRST_WORDS), draws.pick(vocabulary.SECOND_WORDS)
-    return f"{first} {second} {draws.pick(vocabulary.LEGAL_FORMS)}"
+        return f"{draws.pick(vocabulary().foreign_names)} {draws.pick(vocabulary().legal_forms)}"
+    first, second = draws.pick(vocabulary().first_words), draws.pick(vocabulary().second_words)
+    return f"{first} {second} {draws.pick(vocabulary().legal_forms)}"
 
 
 def _subscription(draws: Draws, customer: Customer) -> Subscription:
@@ -117,5 +117,5 @@ def _subscription(draws: Draws, customer: Customer) -> Subscription:
 def _tags(draws: Draws) -> str:
     """Return tags as Azure gives them: a JSON object with scalar members in a text, or an empty text."""
     count = draws.below(6)
-    chosen = {draws.pick(vocabulary.TAG_KEYS): draws.pick(vocabulary.TAG_VALUES) for _ in range(count)}
+    chosen = {draws.pick(vocabulary().tag_keys): draws.pick(vocabulary().tag_values) for _ in range(count)}
     return compact(chosen) if chosen else ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, exists, insert, select, update
@@ -18,13 +19,14 @@ from counterfoil.errors import MovedError
 from counterfoil.storage import version_2 as tables
 from counterfoil.storage.places import listing_of
 
+NO_SOURCES: Final[Mapping[str, Any]] = MappingProxyType({})
 _OPEN: Final = "open"
 _COMMITTED: Final = "committed"
 _CONDEMNED: Final = "condemned"
 _COLUMNS: Final = tables.publications.c
 
 
-def begin(connection: Connection, publication: str, now: datetime, sources: Mapping[str, Any]) -> None:
+def begin(connection: Connection, publication: str, now: datetime, sources: Mapping[str, Any] = NO_SOURCES) -> None:
     """Record that a publication is about to write files. `sources`: a JSON object about where its lines came from."""
     connection.execute(
         insert(tables.publications).values(id=publication, state=_OPEN, began_at=now, files=0, sources=dict(sources))

@@ -77,7 +77,7 @@ def of_dataset(connection: Connection, dataset: Dataset) -> list[Revision]:
     return [revision_of(row) for row in connection.execute(found)]
 
 
-def datasets(connection: Connection, partner: str | None) -> list[tuple[Dataset, Revision | None]]:
+def datasets(connection: Connection, partner: str | None = None) -> list[tuple[Dataset, Revision | None]]:
     """Return every dataset, of one partner or of all, with the revision in force."""
     current = and_(tables.revisions.c.dataset_id == tables.datasets.c.id, tables.revisions.c.superseded_at.is_(None))
     found = select(tables.revisions, *_NAMED).select_from(tables.datasets.join(tables.revisions, current, isouter=True))
@@ -100,7 +100,7 @@ def segments(connection: Connection, revision_id: str) -> list[Segment]:
     return sorted((_segment(row) for row in connection.execute(found)), key=lambda segment: segment.name)
 
 
-def files(connection: Connection, revision_id: str, rendering: Rendering | None) -> list[StoredFile]:
+def files(connection: Connection, revision_id: str, rendering: Rendering | None = None) -> list[StoredFile]:
     """Return a revision's files, of one rendering or of all, in order of segment name and part."""
     found = (
         select(tables.files, tables.segments.c.name)
