@@ -184,12 +184,15 @@ def swept(data: Path, later: timedelta = timedelta(0)) -> Swept:
         return sweep(store, utc_now() + later)
 
 
-def orphans_in(data: Path) -> list[str]:
-    """Return every file that the catalog does not list, and every listed one that is not there."""
+def orphans_in(data: Path, *, rows: bool = True) -> list[str]:
+    """Return every file that the catalog does not list, and every listed one that is not there.
+
+    With `rows`, also publications that are noted as unfinished: on a full disk there may be no room to forget one.
+    """
     with open_store(data, create=False) as store:
         listed = {file.path for file in store.catalog.all_files()}
         listed |= {listing_of(str(publication_of(path))) for path in listed} | {CATALOG_MARK}
-        unfinished = store.catalog.unfinished_publications()
+        unfinished = store.catalog.unfinished_publications() if rows else []
     root = data / "files"
     there = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     there = {path for path in there if re.fullmatch(r"changes/[0-9]{12}\.json", path) is None}

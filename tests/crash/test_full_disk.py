@@ -56,7 +56,7 @@ def published_with(plan: Plan, disk: Disk, worker: Worker, free_kib: int) -> boo
         assert "Make room" in first.message
         assert in_force(data, plan.datasets) == plan.outcome("a").etags
         assert faults_in(data) == []
-        assert orphans_in(data) == [], "what was written in vain takes room until somebody sweeps"
+        assert orphans_in(data, rows=False) == [], "what was written in vain takes room until somebody sweeps"
     else:
         assert first.receipts == plan.outcome("b").receipts
     assert worker.do(job).receipts == plan.outcome("b").receipts

@@ -200,7 +200,7 @@ def test_a_crash_between_catalog_and_mark_raises_no_alarm(store: Store, monkeypa
 
     published(store, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(store.catalog.log, "record", die)
+        patch.setattr(store.catalog.log, "record_now_or_later", die)
         with pytest.raises(Died):
             published(store, 2)
     before = mark(store)

@@ -57,7 +57,7 @@ def _changing(catalog: Catalog) -> Iterator[Connection]:
     with catalog.log.database.writing() as connection:
         changes.written(connection, catalog.log.written)
         yield connection
-    catalog.log.record()
+    catalog.log.record_now_or_later()
 
 
 def _method(
@@ -158,7 +158,7 @@ class Catalog:
             # Where the answer to COMMIT itself was lost, trying to condemn shows what became of it.
             if made is None or self.condemn(publication):
                 raise
-        self.log.record()
+        self.log.record_now_or_later()
         return made
 
     def all_files(self) -> Iterator[StoredFile]:
@@ -189,7 +189,7 @@ class Catalog:
         with self.log.database.writing() as connection:
             forgotten = retention.forget_revisions(connection, now, keep_billed, keep_unbilled)
         if forgotten.revisions:
-            self.log.record()  # before their files are deleted: the mark says how many changes there are
+            self.log.record_now_or_later()  # before their files are deleted: the mark says how many changes there are
         return forgotten
 
     def faults(self) -> list[str]:

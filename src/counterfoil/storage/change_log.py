@@ -1,8 +1,9 @@
 """Writes the changes of a catalog beside its files, so that a catalog that was lost or set back is noticed.
 
 A change that must not be lost is committed first and then written beside the files, with the mark last, before success
-is reported. So after a crash the mark may be behind the catalog, never ahead of it: a catalog that is behind its mark
-has lost something. The mark also says how many changes are remembered: where fewer are there, some were lost.
+is reported. So after a crash, or on a full disk, the mark may be behind the catalog, never ahead of it: a catalog that
+is behind its mark has lost something. The mark also says how many changes are remembered: where fewer are there, some
+were lost.
 """
 
 from __future__ import annotations
@@ -86,6 +87,18 @@ class ChangeLog:
             self._write(there, now, unwritten)
         self.written = now.counter
 
+    def record_now_or_later(self) -> None:
+        """Record, unless the disk is full or cannot be written: then whoever opens or changes the catalog next does.
+
+        What was committed is in force, so it is not reported as a failure; and somebody who only looks may do so.
+        """
+        try:
+            self.record()
+        except LostCatalogError:
+            raise
+        except DataFolderError:
+            pass
+
     def _write(self, there: Mark | None, now: Mark, unwritten: Sequence[Change]) -> None:
         """Write changes and then the mark, durably; a change of the same number is not written over."""
         for change in unwritten:
@@ -118,13 +131,7 @@ class ChangeLog:
             return
         self.written = before.counter if before else 0
         if before is None or before != mark:
-            # Somebody who only looks, on a full disk or one that cannot be written, may do so.
-            try:
-                self.record()
-            except LostCatalogError:
-                raise
-            except DataFolderError:
-                pass
+            self.record_now_or_later()
 
     def keep(self) -> None:
         """Take this catalog for the one that the files belong to, and set the changes of any other aside."""
