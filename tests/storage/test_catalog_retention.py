@@ -34,9 +34,7 @@ def export(catalog: Catalog, revision: Revision, expires_at: datetime) -> None:
         Operation(
             str(uuid.uuid4()),
             str(uuid.uuid4()),
-            PARTNER,
-            revision.dataset.kind,
-            revision.dataset.scope,
+            revision.dataset,
             AttributeSet.FULL,
             revision.id,
             expires_at - DAY,

@@ -138,7 +138,7 @@ def publish(
         for given in inputs:
             gathering.read(given)
         refused.settle()
-        segments = gathering.segments
+        segments = list(gathering.segments.values())
         if not segments or not all(segment.digests for segment in segments):
             raise InputError("no line item is left to publish", remedy="Every line was refused.")
         data_folder.stop("read")
@@ -169,13 +169,8 @@ class _Gathering:
     _stack: ExitStack
     _date_order: DateOrder | None
     held: list[Held] = field(default_factory=list)
-    _segments: dict[tuple[Dataset, str], _Segment] = field(default_factory=dict)
+    segments: dict[tuple[Dataset, str], _Segment] = field(default_factory=dict)  # in the order they were met
     _read_items: int = 0
-
-    @property
-    def segments(self) -> list[_Segment]:
-        """The segments found so far, in the order they were met."""
-        return list(self._segments.values())
 
     def read(self, given: Input) -> None:
         """Read one input to its end."""
@@ -198,25 +193,25 @@ class _Gathering:
 
     def _segment(self, identity: Identity, name: str) -> _Segment:
         key = (identity.dataset, name)
-        known = self._segments.get(key)
-        for other in self._segments.values():
+        known = self.segments.get(key)
+        for other in self.segments.values():
             if other is not known:
                 other.sorter.rest()
         if known is not None:
             if known.identity != identity:
                 raise UsageError(f"Two inputs for {identity.dataset} have different issuers or currencies.")
             return known
-        beside = {other for dataset, other in self._segments if dataset == identity.dataset}
+        beside = {other for dataset, other in self.segments if dataset == identity.dataset}
         if beside and WHOLE in beside | {name}:
             raise UsageError(f"{identity.dataset} cannot be published whole and in segments at once.")
         if not beside:
             self.held += self._stack.enter_context(self._data_folder.store.hold([identity.dataset]))
             self._data_folder.stop("locked")
         base = self._data_folder.catalog.in_force(identity.dataset)
-        sorter = Sorter(self._publication.scratch / f"sorting-{len(self._segments)}")
+        sorter = Sorter(self._publication.scratch / f"sorting-{len(self.segments)}")
         digests = self._stack.enter_context(LineDigests(self._publication.scratch, sort=digest.in_order))
         segment = _Segment(identity, name, base.id if base else None, sorter, digests)
-        self._segments[key] = segment
+        self.segments[key] = segment
         return segment
 
     def _take(self, segment: _Segment, batch: Batch) -> None:

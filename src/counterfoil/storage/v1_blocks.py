@@ -147,7 +147,7 @@ class BlockWriter:
         if not json:
             return
         deflated = deflate(json)
-        lengths = isal_zlib.compress(_little_endian(self._lengths).tobytes(), _LEVEL)
+        lengths = isal_zlib.compress(self._lengths.tobytes(), _LEVEL)
         self._out.write(deflated)
         self._out.write(lengths)
         self._index += _ENTRY.pack(
@@ -214,7 +214,6 @@ class BlockFile:
         if len(data) != block.items * 4 or not inflater.eof or inflater.unused_data:
             raise self._damaged("a list of lengths is too long or too short")
         lengths = array("I", data)
-        lengths = _little_endian(lengths)
         if sum(lengths) + block.items - 1 != block.json_length:
             raise self._damaged("a list of lengths does not fit its block")
         return lengths
@@ -279,11 +278,3 @@ def _bitmap(flags: bytearray) -> bytes:
     """Pack bytes of 0 and 1 into bits, the first into the lowest."""
     digits = flags.translate(bytes((0x30, 0x31)) + bytes(254))
     return int(bytes(reversed(digits)), 2).to_bytes((len(flags) + 7) // 8, "little")
-
-
-def _little_endian(numbers: array[int]) -> array[int]:
-    if struct.pack("=H", 1) == struct.pack("<H", 1):
-        return numbers
-    swapped = array("I", numbers)
-    swapped.byteswap()
-    return swapped
