@@ -35,7 +35,6 @@ from counterfoil.line_items.values import Refused
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.catalog_rows import NewSegment, Revision
-from counterfoil.storage.files import Files
 from counterfoil.storage.locks import Held, refuse_lost
 from counterfoil.storage.store import Publication, Store
 
@@ -83,11 +82,6 @@ class DataFolder:
     def catalog(self) -> Catalog:
         """The store's catalog."""
         return self.store.catalog
-
-    @property
-    def files(self) -> Files:
-        """The store's files."""
-        return self.store.files
 
 
 @dataclass
@@ -285,7 +279,7 @@ def _whole(
         stored = data_folder.catalog.files(base, Rendering.LAKE) if base is not None else []
         kept_ids = {segment.id for segment in kept}
         lake_files = [file for file in stored if file.segment_id in kept_ids]
-        digest.add_stored(digests, data_folder.files, lake_files, dataset.kind)
+        digest.add_stored(digests, data_folder.store.files, lake_files, dataset.kind)
         for segment in its.values():
             for some in segment.digests.sorted():
                 digests.add(some)

@@ -118,11 +118,3 @@ class Operation:
     created_at: datetime
     ready_at: datetime
     expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Forgotten:
-    """What retention took out of the catalog: the revisions, and the stored paths whose files are to be deleted."""
-
-    revisions: tuple[Revision, ...]
-    paths: tuple[str, ...]
