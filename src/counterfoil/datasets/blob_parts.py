@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import BinaryIO, Self, cast
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -209,7 +209,7 @@ class _Forms:
             if rendering is not Rendering.V1
         }
         v1 = self._writers.get(Rendering.V1)
-        self._blocks = BlockWriter(cast("BinaryIO", v1)) if v1 is not None else None
+        self._blocks = BlockWriter(v1) if v1 is not None else None
         self._line_items = 0
 
     def write(self, items: ValueSpans) -> None:
@@ -222,7 +222,7 @@ class _Forms:
                 assert self._blocks is not None
                 lengths = np.diff(rendered.ends, prepend=0) - 1
                 count = len(lengths)
-                self._blocks.add_joined(
+                self._blocks.add(
                     rendered.text, array("I", lengths.astype(np.uintc).tobytes()), credit[done : done + count]
                 )
                 done += count

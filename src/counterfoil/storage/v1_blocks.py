@@ -103,16 +103,12 @@ class BlockWriter:
         self._credit = bytearray()
         out.write(_MAGIC)
 
-    def add(self, items: Sequence[memoryview | bytes], credit: Sequence[bool]) -> None:
-        """Write line items, each one JSON object, and whether partner earned credit applies to each.
+    def add(self, json: memoryview, lengths: array[int], credit: bytes) -> None:
+        """Write line items, each one JSON object with a comma after it; `lengths` count no commas.
 
-        Nothing of `items` is referred to after the call. Raises InputError for an item longer than 1 MiB.
+        `credit` has a 1 for each item that partner earned credit applies to, else a 0. Nothing of `json` is referred to
+        after the call. Raises InputError for an item longer than 1 MiB.
         """
-        lengths = array("I", map(len, items))
-        self.add_joined(memoryview(b",".join([*items, b""])), lengths, bytes(map(bool, credit)))
-
-    def add_joined(self, json: memoryview, lengths: array[int], credit: bytes) -> None:
-        """Write line items that follow one another, with a comma after each; `credit` has a 1 or 0 for each."""
         if len(lengths) != len(credit):
             raise ValueError("each line item needs its flag of partner earned credit")
         if lengths and max(lengths) > ITEM_SIZE_BYTES_MAX:
