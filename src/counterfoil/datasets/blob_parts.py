@@ -62,12 +62,12 @@ class SegmentWriter:
         number: int,
         dataset: Dataset,
         segment: str,
-        stop: Callable[[str], None] = lambda _: None,
+        at_point: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._create = creating(publication, number, dataset, segment)
         self._table = table_of(dataset.kind)
         self._renderings = renderings_of(dataset.scope)
-        self._stop = stop
+        self._at_point = at_point
         self._part: _Part | None = None
         self._parts = 0
         self._files: list[NewFile] = []
@@ -103,9 +103,9 @@ class SegmentWriter:
         self._files.append(part.finish_lake())
         self._part = None
         self.inexact.update(part.lake.inexact)
-        self._stop("lake written")
+        self._at_point("lake written")
         self._files.extend(part.forms.finish())
-        self._stop("rendered")
+        self._at_point("rendered")
 
 
 def creating(publication: Publication, number: int, dataset: Dataset, segment: str) -> Create:

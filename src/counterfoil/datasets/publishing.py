@@ -76,7 +76,7 @@ class DataFolder:
     store: Store
     now: Callable[[], datetime]
     progress: Progress = lambda _what, _count: None
-    stop: Callable[[str], None] = lambda _: None  # called at each named stopping point; tests end the process there
+    at_point: Callable[[str], None] = lambda _: None  # called at each named point; tests end the process there
 
     @property
     def catalog(self) -> Catalog:
@@ -135,7 +135,7 @@ def publish(
         segments = list(gathering.segments.values())
         if not segments or not all(segment.digests for segment in segments):
             raise InputError("no line item is left to publish", remedy="Every line was refused.")
-        data_folder.stop("read")
+        data_folder.at_point("read")
         changed = [segment for segment in segments if not _in_force_already(data_folder.catalog, segment)]
         if dry_run or not changed:
             return [_foreseen(data_folder, publication, segment, segments, changed) for segment in segments]
@@ -143,9 +143,9 @@ def publish(
         sealed = [_seal(data_folder, publication, number, segment) for number, segment in enumerate(changed)]
         refuse_lost(gathering.held)
         publication.seal(sealed)
-        data_folder.stop("sealed")
+        data_folder.at_point("sealed")
         _commit(data_folder, publication, sealed, changed)
-        data_folder.stop("committed")
+        data_folder.at_point("committed")
         return [_receipt(data_folder.catalog, segment, segment in changed) for segment in segments]
 
 
@@ -200,7 +200,7 @@ class _Gathering:
             raise UsageError(f"{identity.dataset} cannot be published whole and in segments at once.")
         if not beside:
             self.held += self._stack.enter_context(self._data_folder.store.hold([identity.dataset]))
-            self._data_folder.stop("locked")
+            self._data_folder.at_point("locked")
         base = self._data_folder.catalog.in_force(identity.dataset)
         sorter = Sorter(self._publication.scratch / f"sorting-{len(self.segments)}")
         digests = self._stack.enter_context(LineDigests(self._publication.scratch, sort=digest.in_order))
@@ -224,7 +224,7 @@ class _Gathering:
 def _seal(data_folder: DataFolder, publication: Publication, number: int, segment: _Segment) -> NewSegment:
     dataset = segment.identity.dataset
     written = 0
-    with SegmentWriter(publication, number, dataset, segment.name, data_folder.stop) as writer:
+    with SegmentWriter(publication, number, dataset, segment.name, data_folder.at_point) as writer:
         for items in segment.sorter.sorted():
             writer.write(items)
             written += items.num_rows

@@ -66,7 +66,7 @@ class Evidence:
 
 
 def gather(files: Files) -> Evidence:
-    """Read the mark, all changes and all listings; raises LostCatalogError where it cannot be told whose they are."""
+    """Read the mark, all changes and all listings; raises LostCatalogError where nothing says whose they are."""
     found = Evidence()
     with suppress(LostCatalogError):  # a mark that is damaged
         found.mark = mark_of(files)
