@@ -88,7 +88,7 @@ def run(job: Job) -> Done:
 
 def data_folder_of(job: Job, store: Store, stops: Stops) -> DataFolder:
     now = datetime.fromisoformat(job["now"]) if job["now"] else None
-    return DataFolder(store, lambda: now or utc_now(), stop=stops)
+    return DataFolder(store, lambda: now or utc_now(), at_point=stops)
 
 
 def do_publish(job: Job, stops: Stops, done: Done) -> None:

@@ -93,7 +93,7 @@ def survived(plans: Plans, folder: Path, dice: Random) -> int:
     with open_store(data, create=False).catalog as catalog:
         operations = catalog.operations(PARTNER, 10_000)
     keys = sum(len(each.acknowledged) + len(each.unanswered) for each in submitters)
-    assert len([each for each in operations if each.scope == INVOICE.scope]) == keys
+    assert len([each for each in operations if each.dataset.scope == INVOICE.scope]) == keys
     return sum(len(each.acknowledged) for each in submitters)
 
 

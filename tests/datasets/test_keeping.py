@@ -244,7 +244,7 @@ def test_a_death_at_any_point_leaves_the_old_truth_or_the_new_one(
                 raise Died
 
         with pytest.raises(Died):
-            publish_bytes(replace(data_folder, stop=die), tmp_path / "b", amounts(Kind.USAGE, "2"))
+            publish_bytes(replace(data_folder, at_point=die), tmp_path / "b", amounts(Kind.USAGE, "2"))
         assert verify(data_folder.store)[1] == []
         assert listed(data_folder) == set(folder_of(data))
         current = data_folder.catalog.in_force(USAGE)

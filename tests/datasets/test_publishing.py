@@ -268,7 +268,7 @@ def test_publishing_to_a_moved_base_fails_and_names_both_revisions(
 
     before = folder_of(data)
     with pytest.raises(MovedError) as refused:
-        publish_bytes(replace(data_folder, stop=move), tmp_path / "a", amounts(Kind.USAGE, "3"))
+        publish_bytes(replace(data_folder, at_point=move), tmp_path / "a", amounts(Kind.USAGE, "3"))
     assert base.id in refused.value.message
     assert other.id in refused.value.message
     assert folder_of(data) == before
@@ -279,6 +279,6 @@ def test_publishing_to_a_moved_base_fails_and_names_both_revisions(
 
 def test_nothing_is_listed_before_the_commit_and_all_after_it(data_folder: DataFolder, tmp_path: Path) -> None:
     seen: dict[str, int] = {}
-    watched = replace(data_folder, stop=lambda point: seen.__setitem__(point, len(listed(data_folder))))
+    watched = replace(data_folder, at_point=lambda point: seen.__setitem__(point, len(listed(data_folder))))
     publish_bytes(watched, tmp_path / "a", amounts(Kind.USAGE, "1"))
     assert seen == {"locked": 0, "read": 0, "lake written": 0, "rendered": 0, "sealed": 0, "committed": 4}

@@ -116,7 +116,9 @@ def test_a_publication_that_may_never_have_been_committed_is_not_put_in_force_bu
     with open_store(data) as store, pytest.MonkeyPatch.context() as patch:
         patch.setattr("counterfoil.storage.store.Publication._clean", lambda _: None)  # as after kill -9
         with pytest.raises(Died):
-            publish_bytes(DataFolder(store, utc_now, stop=die), tmp_path / "8", amounts(Kind.USAGE, "8"), segment="x")
+            publish_bytes(
+                DataFolder(store, utc_now, at_point=die), tmp_path / "8", amounts(Kind.USAGE, "8"), segment="x"
+            )
         [lost] = store.catalog.unfinished_publications()
     before = state_of(data)
     moved(data)
@@ -163,7 +165,7 @@ def test_a_backup_made_while_a_publication_was_open_deletes_no_file_of_it(tmp_pa
                 now.backup(backup)
 
     with open_store(data) as store:
-        publish_bytes(DataFolder(store, utc_now, stop=back_up), tmp_path / "1", amounts(Kind.USAGE, "1"))
+        publish_bytes(DataFolder(store, utc_now, at_point=back_up), tmp_path / "1", amounts(Kind.USAGE, "1"))
     shutil.copy(copy, data / "catalog.sqlite")
     files = folder_of(data)
     assert run("rebuild", "--keep-catalog", "--data", str(data)).exit_code == 0

@@ -140,7 +140,7 @@ def _answers(catalog: Catalog) -> Iterator[Any]:
             yield client.id, client.partner, client.revoked_at is None
             yield catalog.check_client(client.id, "wrong")
         for operation in catalog.operations(partner.tenant, 1_000):
-            yield operation.id, operation.manifest_id, operation.partner, operation.kind, operation.scope
+            yield operation.id, operation.manifest_id, operation.dataset
             yield operation.attributes, operation.revision_id, operation.expires_at
     for dataset, current in catalog.datasets():
         yield dataset, current and current.id

@@ -78,8 +78,8 @@ def test_the_status_follows_from_the_row_and_the_wall_clock(desk: Desk) -> None:
 
 def test_the_month_is_that_of_the_business_clock_when_it_was_asked_for(desk: Desk) -> None:
     operation = desk.exports.submit(PARTNER, UNBILLED)
-    assert operation.scope.period == "2025-12"
-    assert desk.exports.submit(PARTNER, replace(UNBILLED, period=Period.CURRENT)).scope.period == "2026-01"
+    assert operation.dataset.scope.period == "2025-12"
+    assert desk.exports.submit(PARTNER, replace(UNBILLED, period=Period.CURRENT)).dataset.scope.period == "2026-01"
 
 
 def test_a_key_means_the_words_that_were_asked_not_the_month_they_became(desk: Desk) -> None:

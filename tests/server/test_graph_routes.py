@@ -185,7 +185,7 @@ def test_nothing_in_the_query_string_changes_what_is_exported(graph: Place) -> N
     location = graph.post(path, {"invoiceId": INVOICE}).headers["location"]
     operation = graph.catalog.operation(PARTNER, location.rpartition("/")[2])
     assert operation is not None
-    assert (operation.kind, operation.scope) == (BILLED.kind, BILLED.scope)
+    assert operation.dataset == BILLED
     assert graph.get(f"{BILLING}/usage?path=elsewhere").json()["id"] == "usage"
 
 

@@ -22,6 +22,7 @@ from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision
 from counterfoil.storage.v1_blocks import BlockWriter
 from tests.committing import commit
 from tests.server.serving import NOW, PARTNER, UNBILLED, Place
+from tests.storage.block_items import add_items
 
 LINE_ITEMS = "/v1/invoices/unbilled/lineitems"
 USAGE = "provider=onetime&invoicelineitemtype=usagelineitems&currencycode=usd&period=current"
@@ -67,7 +68,7 @@ def publish_v1(
         for part, found in enumerate(parts):
             with publication.create(dataset, "whole", Rendering.V1, part=part) as file:
                 writer = BlockWriter(file)
-                writer.add([item.text for item in found], [item.credit for item in found])
+                add_items(writer, [item.text for item in found], [item.credit for item in found])
                 assert writer.finish() == len(found)
                 size = file.tell()
             files.append(NewFile(Rendering.V1, part, file.path, size, file.sha256, len(found)))

@@ -82,9 +82,7 @@ def export(data: Path, key: str, digest: str) -> str:
     operation = Operation(
         str(uuid.uuid4()),
         str(uuid.uuid4()),
-        PARTNER,
-        Kind.USAGE,
-        DATASET.scope,
+        DATASET,
         AttributeSet.FULL,
         None,
         NOW,

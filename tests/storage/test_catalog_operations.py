@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from counterfoil.errors import BadRequestError
-from counterfoil.model import AttributeSet, Kind, Scope
+from counterfoil.model import AttributeSet, Dataset, Kind, Scope
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.catalog_rows import Operation
 
@@ -24,9 +24,7 @@ def operation_at(created_at: datetime, partner: str = PARTNER) -> Operation:
     return Operation(
         str(uuid.uuid4()),
         str(uuid.uuid4()),
-        partner,
-        Kind.USAGE,
-        Scope(period="2026-11", currency="EUR"),
+        Dataset(Kind.USAGE, partner, Scope(period="2026-11", currency="EUR")),
         AttributeSet.BASIC,
         "a" * 32,
         created_at,
@@ -36,7 +34,8 @@ def operation_at(created_at: datetime, partner: str = PARTNER) -> Operation:
 
 
 def test_an_operation_comes_back_as_it_went_in(catalog: Catalog) -> None:
-    billed = replace(operation_at(NOW), scope=Scope(invoice="G1"), kind=Kind.RECONCILIATION, revision_id=None)
+    dataset = Dataset(Kind.RECONCILIATION, PARTNER, Scope(invoice="G1"))
+    billed = replace(operation_at(NOW), dataset=dataset, revision_id=None)
     for operation in (operation_at(NOW), billed):
         assert catalog.add_operation(operation, None, "digest") == operation
         assert catalog.operation(PARTNER, operation.id) == operation

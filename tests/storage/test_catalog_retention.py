@@ -12,7 +12,7 @@ import pytest
 from counterfoil.errors import MovedError
 from counterfoil.model import AttributeSet, Dataset, Kind, Rendering, Scope
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.catalog_rows import Forgotten, NewFile, Operation, Revision
+from counterfoil.storage.catalog_rows import NewFile, Operation, Revision
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 USAGE = Dataset(Kind.USAGE, PARTNER, Scope(period="2026-11", currency="EUR"))
@@ -25,6 +25,10 @@ MOMENT = timedelta(microseconds=1)
 Publish = Callable[..., Revision]
 
 
+def all_paths(catalog: Catalog) -> set[str]:
+    return {file.path for file in catalog.all_files()}
+
+
 def paths(catalog: Catalog, revision: Revision) -> set[str]:
     return {file.path for file in catalog.files(revision.id)}
 
@@ -34,9 +38,7 @@ def export(catalog: Catalog, revision: Revision, expires_at: datetime) -> None:
         Operation(
             str(uuid.uuid4()),
             str(uuid.uuid4()),
-            PARTNER,
-            revision.dataset.kind,
-            revision.dataset.scope,
+            revision.dataset,
             AttributeSet.FULL,
             revision.id,
             expires_at - DAY,
@@ -52,13 +54,13 @@ def test_renderings_go_48_hours_after_they_were_superseded_and_the_lake_stays(
     catalog: Catalog, publish: Publish
 ) -> None:
     first = publish(USAGE, {"whole": [1]})
-    all_paths = paths(catalog, first)
+    its_paths = paths(catalog, first)
     second = publish(USAGE, {"whole": [2]})
     assert catalog.drop_renderings(NOW + 48 * HOUR - HOUR) == []
     dropped = catalog.drop_renderings(NOW + 48 * HOUR + HOUR)
     [lake] = catalog.files(first.id)
     assert lake.rendering is Rendering.LAKE
-    assert sorted(dropped) == sorted(all_paths - {lake.path})
+    assert sorted(dropped) == sorted(its_paths - {lake.path})
     assert len(dropped) == 3
     assert not catalog.segments(first.id)[0].rendered
     assert len(catalog.files(second.id)) == 4
@@ -132,14 +134,16 @@ def test_unbilled_revisions_go_after_90_days_and_billed_ones_stay(catalog: Catal
     first_paths = paths(catalog, first)
     for dataset in (USAGE, INVOICE):
         publish(dataset, {"whole": [2]})
-    assert catalog.forget_revisions(NOW + 90 * DAY - MOMENT) == Forgotten((), ())
+    assert catalog.forget_revisions(NOW + 90 * DAY - MOMENT) == []
+    listed = all_paths(catalog)
     forgotten = catalog.forget_revisions(NOW + 90 * DAY)
-    assert [revision.id for revision in forgotten.revisions] == [first.id]
-    assert set(forgotten.paths) == first_paths
+    assert [revision.id for revision in forgotten] == [first.id]
+    assert listed - all_paths(catalog) == first_paths
+    assert first_paths <= set(catalog.files_to_delete())
     assert catalog.revision(first.id) is None
-    assert catalog.forget_revisions(NOW + 9999 * DAY) == Forgotten((), ())
+    assert catalog.forget_revisions(NOW + 9999 * DAY) == []
     gone = catalog.forget_revisions(NOW + 9999 * DAY, keep_billed=DAY, keep_unbilled=None)
-    assert [revision.id for revision in gone.revisions] == [invoice.id]
+    assert [revision.id for revision in gone] == [invoice.id]
 
 
 def test_a_shared_segment_outlives_a_forgotten_revision(catalog: Catalog, publish: Publish) -> None:
@@ -147,8 +151,9 @@ def test_a_shared_segment_outlives_a_forgotten_revision(catalog: Catalog, publis
     both = paths(catalog, first)
     second = publish(USAGE, {"b": [3]})
     kept = paths(catalog, second)
-    forgotten = catalog.forget_revisions(NOW + 90 * DAY)
-    assert set(forgotten.paths) == both - kept
+    catalog.forget_revisions(NOW + 90 * DAY)
+    assert all_paths(catalog) == kept
+    assert both - kept <= set(catalog.files_to_delete())
     assert paths(catalog, second) == kept
 
 
@@ -157,15 +162,18 @@ def test_retention_however_short_leaves_48_hours_and_live_operations(catalog: Ca
     publish(USAGE, {"whole": [2]})
     export(catalog, first, expires_at=NOW + 50 * HOUR)
     for hours in (0, 47, 61):
-        assert catalog.forget_revisions(NOW + hours * HOUR, keep_unbilled=timedelta(0)).revisions == ()
-    assert len(catalog.forget_revisions(NOW + 62 * HOUR, keep_unbilled=timedelta(0)).revisions) == 1
+        assert catalog.forget_revisions(NOW + hours * HOUR, keep_unbilled=timedelta(0)) == []
+    assert len(catalog.forget_revisions(NOW + 62 * HOUR, keep_unbilled=timedelta(0))) == 1
 
 
 def test_a_withdrawn_dataset_is_forgotten_when_its_time_is_over(catalog: Catalog, publish: Publish) -> None:
     only = publish(USAGE, {"whole": [1]})
     catalog.set_in_force(USAGE, None, only.id, NOW + DAY)
-    assert catalog.forget_revisions(NOW + 91 * DAY - MOMENT).revisions == ()
-    assert len(catalog.forget_revisions(NOW + 91 * DAY).paths) == 4
+    assert catalog.forget_revisions(NOW + 91 * DAY - MOMENT) == []
+    listed = all_paths(catalog)
+    assert len(listed) == 4
+    assert len(catalog.forget_revisions(NOW + 91 * DAY)) == 1
+    assert listed <= set(catalog.files_to_delete())
     assert (catalog.datasets(), list(catalog.all_files()), catalog.publications_known()) == ([], [], set())
 
 
@@ -173,7 +181,7 @@ def test_no_number_comes_twice_in_a_dataset(catalog: Catalog, publish: Publish) 
     first = publish(USAGE, {"whole": [1]})
     second = publish(USAGE, {"whole": [2]})
     catalog.set_in_force(USAGE, first.id, second.id, NOW)
-    assert [each.id for each in catalog.forget_revisions(NOW + 90 * DAY).revisions] == [second.id]
+    assert [each.id for each in catalog.forget_revisions(NOW + 90 * DAY)] == [second.id]
     assert publish(USAGE, {"whole": [3]}).number == 3
 
 
@@ -184,6 +192,7 @@ def test_many_revisions_are_forgotten_at_once(
     for amount in range(6):
         last = publish(USAGE, {"whole": [amount]})
     assert len(catalog.drop_renderings(NOW + 49 * HOUR)) == 5 * 3
-    forgotten = catalog.forget_revisions(NOW + 90 * DAY)
-    assert (len(forgotten.revisions), len(forgotten.paths)) == (5, 5)
+    listed = all_paths(catalog)
+    assert len(catalog.forget_revisions(NOW + 90 * DAY)) == 5
+    assert len(listed - all_paths(catalog)) == 5
     assert [revision.id for revision in catalog.revisions(USAGE)] == [last.id]

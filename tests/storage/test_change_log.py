@@ -136,7 +136,7 @@ def test_a_change_whose_revisions_are_forgotten_is_forgotten_and_the_mark_counts
     published(store, 2)
     assert mark(store).remembered == 2
     forgotten = store.catalog.forget_revisions(NOW + timedelta(days=900), keep_unbilled=timedelta(days=1))
-    assert len(forgotten.revisions) == 1
+    assert len(forgotten) == 1
     assert mark(store).remembered == 1, "before the file is deleted: a crash between the two loses nothing"
     assert store.files.get(change_path(1)) is not None
     store.delete_forgotten()

@@ -20,6 +20,7 @@ from counterfoil.errors import DamagedError, InputError
 from counterfoil.storage import v1_blocks
 from counterfoil.storage.folder_files import FolderFiles
 from counterfoil.storage.v1_blocks import BLOCK_SIZE_BYTES_MAX, ITEM_SIZE_BYTES_MAX, ITEMS_MAX, BlockFile, BlockWriter
+from tests.storage.block_items import add_items
 
 TRAILER = struct.Struct("<QII8s")
 
@@ -32,7 +33,7 @@ def item(number: int, size: int = 40) -> bytes:
 def written(items: list[bytes], credit: list[bool] | None = None) -> bytes:
     out = io.BytesIO()
     writer = BlockWriter(out)
-    writer.add(items, credit or [number % 3 == 0 for number in range(len(items))])
+    add_items(writer, items, credit or [number % 3 == 0 for number in range(len(items))])
     assert writer.finish() == len(items)
     return out.getvalue()
 
@@ -73,7 +74,7 @@ def test_items_come_back_and_the_bytes_do_not_depend_on_how_they_were_handed_ove
         out = io.BytesIO()
         writer = BlockWriter(out)
         for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(items)], strict=True):
-            writer.add([memoryview(one) for one in items[begin:end]], credit[begin:end])
+            add_items(writer, items[begin:end], credit[begin:end])
         assert writer.finish() == len(items)
         assert out.getvalue() == data
         file = opened(tmp_path_factory.mktemp("blocks") / "file", data)
@@ -110,7 +111,7 @@ def test_a_block_holds_at_most_8_mib_and_may_hold_just_that(path: Path) -> None:
 
 def test_an_item_of_more_than_1_mib_is_refused() -> None:
     with pytest.raises(InputError, match="1 MiB"):
-        BlockWriter(io.BytesIO()).add([item(0, ITEM_SIZE_BYTES_MAX + 1)], [False])
+        add_items(BlockWriter(io.BytesIO()), [item(0, ITEM_SIZE_BYTES_MAX + 1)], [False])
 
 
 @pytest.mark.parametrize("size", [2, 900, 70_000])

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import BinaryIO, Self, cast
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,7 @@ from counterfoil.storage.v1_blocks import BlockWriter
 SLICE_LINE_ITEMS = 2_500  # what is located, rendered and compressed while a processor's cache holds it
 _SLICES = 10  # of a row group
 _SLICE_SIZE_BYTES_MAX = (64 << 20) // _SLICES
-_PIECE_SIZE_BYTES = 1 << 20
+_BUFFER_SIZE_BYTES = 1 << 20
 
 
 def renderings_of(scope: Scope) -> tuple[Rendering, ...]:
@@ -62,13 +62,14 @@ class SegmentWriter:
         number: int,
         dataset: Dataset,
         segment: str,
-        stop: Callable[[str], None] = lambda _: None,
+        at_point: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._create = creating(publication, number, dataset, segment)
         self._table = table_of(dataset.kind)
         self._renderings = renderings_of(dataset.scope)
-        self._stop = stop
+        self._at_point = at_point
         self._part: _Part | None = None
+        self._parts = 0
         self._files: list[NewFile] = []
         self.inexact: Counter[str] = Counter()
 
@@ -77,13 +78,14 @@ class SegmentWriter:
 
     def __exit__(self, *_: object) -> None:
         if self._part is not None:
-            self._part.lake.abandon()
+            self._part.abandon()
 
     def write(self, items: pa.RecordBatch) -> None:
         """Take the next line items, in order, as the sorter gives them."""
         while items.num_rows:
             if self._part is None:
-                self._part = _Part(self._create, self._parts(), self._table, self._renderings)
+                self._part = _Part(self._create, self._parts, self._table, self._renderings)
+                self._parts += 1
             taken = self._part.add(items)
             items = items.slice(taken)
             if self._part.line_items >= PART_LINE_ITEMS:
@@ -98,17 +100,12 @@ class SegmentWriter:
     def _end_part(self) -> None:
         assert self._part is not None
         part = self._part
-        part.write()
-        lake = part.lake.finish()
+        self._files.append(part.finish_lake())
         self._part = None
         self.inexact.update(part.lake.inexact)
-        self._files.append(_new_file(Rendering.LAKE, part.number, lake, part.line_items))
-        self._stop("lake written")
+        self._at_point("lake written")
         self._files.extend(part.forms.finish())
-        self._stop("rendered")
-
-    def _parts(self) -> int:
-        return sum(file.rendering is Rendering.LAKE for file in self._files)
+        self._at_point("rendered")
 
 
 def creating(publication: Publication, number: int, dataset: Dataset, segment: str) -> Create:
@@ -143,20 +140,17 @@ class _Part:
     depend on it.
     """
 
-    def __init__(
-        self,
-        create: Create,
-        number: int,
-        table: LineItemTable,
-        renderings: Collection[Rendering],
-    ) -> None:
-        self.number = number
+    def __init__(self, create: Create, number: int, table: LineItemTable, renderings: Collection[Rendering]) -> None:
+        self._number = number
         self._columns = len(names_of(table))
         self.forms = _Forms(create, number, table, renderings)
+        self._lake_file = create(Rendering.LAKE, number)
+        self._buffer = pa.BufferedOutputStream(pa.PythonFile(self._lake_file, mode="w"), _BUFFER_SIZE_BYTES)
         # Last, because a Parquet writer must be abandoned, and of a part that was never made nobody could.
-        self.lake = _LakeFile(create(Rendering.LAKE, number), table)
+        self.lake = LakeWriter(self._buffer, table.kind, digests=True, decimals=bulk_numbers.decimals)
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = self._pending_size_bytes = 0
+        self._slices = 0
         self.line_items = 0
 
     def add(self, items: pa.RecordBatch) -> int:
@@ -172,17 +166,34 @@ class _Part:
             self._pending_size_bytes += size_of(records.slice(0, count))
             self.line_items += count
         if count < len(records) or count == rows:
-            self.write()
+            self._write()
         return count
 
-    def write(self) -> None:
+    def _write(self) -> None:
         """Write what is pending as one slice."""
         if self._pending:
             items = ValueSpans.of_records([each.column(RECORD) for each in self._pending], self._columns)
             hashes = np.concatenate([digests_in(each.column(KEY)) for each in self._pending])
             self._pending, self._pending_rows, self._pending_size_bytes = [], 0, 0
-            self.lake.write(items, hashes)
+            self.lake.write(items.columns(range(self._columns)), digest_array(hashes))
+            self._slices += 1
+            if self._slices % _SLICES == 0:
+                self.lake.end_row_group()
             self.forms.write(items)
+
+    def finish_lake(self) -> NewFile:
+        """Write what is left and close the lake file, synced."""
+        self._write()
+        self.lake.finish()
+        self._buffer.flush()
+        self._lake_file.close()
+        return _new_file(Rendering.LAKE, self._number, self._lake_file, self.line_items)
+
+    def abandon(self) -> None:
+        """Give up: a Parquet writer would write its file's end when it is forgotten, and may not be able to."""
+        self.lake.abandon()
+        with suppress(Exception):
+            self._buffer.close()
 
 
 class _Forms:
@@ -193,10 +204,12 @@ class _Forms:
         self._renderer = Renderer(table, renderings)
         self._writers = {rendering: create(rendering, part) for rendering in renderings}
         self._blobs = {
-            rendering: GzipLines(writer) for rendering, writer in self._writers.items() if rendering is not Rendering.V1
+            rendering: _GzipLines(writer)
+            for rendering, writer in self._writers.items()
+            if rendering is not Rendering.V1
         }
         v1 = self._writers.get(Rendering.V1)
-        self._blocks = BlockWriter(cast("BinaryIO", v1)) if v1 is not None else None
+        self._blocks = BlockWriter(v1) if v1 is not None else None
         self._line_items = 0
 
     def write(self, items: ValueSpans) -> None:
@@ -209,7 +222,7 @@ class _Forms:
                 assert self._blocks is not None
                 lengths = np.diff(rendered.ends, prepend=0) - 1
                 count = len(lengths)
-                self._blocks.add_joined(
+                self._blocks.add(
                     rendered.text, array("I", lengths.astype(np.uintc).tobytes()), credit[done : done + count]
                 )
                 done += count
@@ -229,70 +242,20 @@ class _Forms:
         ]
 
 
-class GzipLines:
-    """One gzip member, no more: common clients stop in silence after the first. Equal lines give equal bytes."""
+class _GzipLines:
+    """One gzip member, no more: common clients stop in silence after the first."""
 
     def __init__(self, out: FileWriter) -> None:
         self._out = out
-        # Level 1 is fast and gives the same bytes on every processor; level 3 does not.
         self._gzip = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31)
-        self._piece = memoryview(bytearray(_PIECE_SIZE_BYTES))
-        self._filled = 0
 
     def write(self, lines: memoryview) -> None:
-        """Take whole lines. They are compressed in pieces of fixed size, whatever the sizes they come in."""
-        while lines:
-            if not self._filled and len(lines) >= _PIECE_SIZE_BYTES:
-                self._out.write(self._gzip.compress(lines[:_PIECE_SIZE_BYTES]))
-                lines = lines[_PIECE_SIZE_BYTES:]
-                continue
-            count = min(len(lines), _PIECE_SIZE_BYTES - self._filled)
-            self._piece[self._filled : self._filled + count] = lines[:count]
-            self._filled, lines = self._filled + count, lines[count:]
-            if self._filled == _PIECE_SIZE_BYTES:
-                self._out.write(self._gzip.compress(self._piece))
-                self._filled = 0
+        """Take whole lines."""
+        self._out.write(self._gzip.compress(lines))
 
     def finish(self) -> None:
         """Write the end of the member."""
-        self._out.write(self._gzip.compress(self._piece[: self._filled]))
         self._out.write(self._gzip.flush())
-
-
-class _LakeFile:
-    """One lake file being written."""
-
-    def __init__(self, out: FileWriter, table: LineItemTable) -> None:
-        self._columns = len(names_of(table))
-        self._out = out
-        self._slices = 0
-        self._buffer = pa.BufferedOutputStream(pa.PythonFile(self._out, mode="w"), _PIECE_SIZE_BYTES)
-        self._writer = LakeWriter(self._buffer, table.kind, digests=True, decimals=bulk_numbers.decimals)
-
-    @property
-    def inexact(self) -> Counter[str]:
-        """How many decimals of each number were rounded."""
-        return self._writer.inexact
-
-    def write(self, items: ValueSpans, digests: np.ndarray) -> None:
-        """Take a slice."""
-        self._writer.write(items.columns(range(self._columns)), digest_array(digests))
-        self._slices += 1
-        if self._slices % _SLICES == 0:
-            self._writer.end_row_group()
-
-    def finish(self) -> FileWriter:
-        """Close the file, synced."""
-        self._writer.finish()
-        self._buffer.flush()
-        self._out.close()
-        return self._out
-
-    def abandon(self) -> None:
-        """Give up: a Parquet writer would write its file's end when it is forgotten, and may not be able to."""
-        self._writer.abandon()
-        with suppress(Exception):
-            self._buffer.close()
 
 
 def _new_file(rendering: Rendering, part: int, writer: FileWriter, line_items: int) -> NewFile:

@@ -40,24 +40,14 @@ class Assertions:
     currency: str = ""
 
     @classmethod
-    def read(
-        cls,
-        *,
-        partner: str = "",
-        issuer: str = "",
-        kind: str = "",
-        invoice: str = "",
-        period: str = "",
-        currency: str = "",
-    ) -> Self:
-        """Return what texts say; empty ones say nothing. Raises UsageError."""
+    def read(cls, *, partner: str = "", issuer: str = "", kind: str = "", period: str = "", **others: str) -> Self:
+        """Return what texts say, `others` the invoice and currency; empty ones say nothing. Raises UsageError."""
         return cls(
             partner=tenant_id(partner) if partner else "",
             issuer=tenant_id(issuer) if issuer else "",
             kind=Kind(kind) if kind else None,
-            invoice=invoice,
             period=BillingPeriod.parse(period) if period else None,
-            currency=currency,
+            **others,
         )
 
     def __post_init__(self) -> None:

@@ -35,7 +35,6 @@ from counterfoil.line_items.values import Refused
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.catalog_rows import NewSegment, Revision
-from counterfoil.storage.files import Files
 from counterfoil.storage.locks import Held, refuse_lost
 from counterfoil.storage.store import Publication, Store
 
@@ -77,17 +76,12 @@ class DataFolder:
     store: Store
     now: Callable[[], datetime]
     progress: Progress = lambda _what, _count: None
-    stop: Callable[[str], None] = lambda _: None  # called at each named stopping point; tests end the process there
+    at_point: Callable[[str], None] = lambda _: None  # called at each named point; tests end the process there
 
     @property
     def catalog(self) -> Catalog:
         """The store's catalog."""
         return self.store.catalog
-
-    @property
-    def files(self) -> Files:
-        """The store's files."""
-        return self.store.files
 
 
 @dataclass
@@ -138,10 +132,10 @@ def publish(
         for given in inputs:
             gathering.read(given)
         refused.settle()
-        segments = gathering.segments
+        segments = list(gathering.segments.values())
         if not segments or not all(segment.digests for segment in segments):
             raise InputError("no line item is left to publish", remedy="Every line was refused.")
-        data_folder.stop("read")
+        data_folder.at_point("read")
         changed = [segment for segment in segments if not _in_force_already(data_folder.catalog, segment)]
         if dry_run or not changed:
             return [_foreseen(data_folder, publication, segment, segments, changed) for segment in segments]
@@ -149,9 +143,9 @@ def publish(
         sealed = [_seal(data_folder, publication, number, segment) for number, segment in enumerate(changed)]
         refuse_lost(gathering.held)
         publication.seal(sealed)
-        data_folder.stop("sealed")
+        data_folder.at_point("sealed")
         _commit(data_folder, publication, sealed, changed)
-        data_folder.stop("committed")
+        data_folder.at_point("committed")
         return [_receipt(data_folder.catalog, segment, segment in changed) for segment in segments]
 
 
@@ -169,13 +163,8 @@ class _Gathering:
     _stack: ExitStack
     _date_order: DateOrder | None
     held: list[Held] = field(default_factory=list)
-    _segments: dict[tuple[Dataset, str], _Segment] = field(default_factory=dict)
+    segments: dict[tuple[Dataset, str], _Segment] = field(default_factory=dict)  # in the order they were met
     _read_items: int = 0
-
-    @property
-    def segments(self) -> list[_Segment]:
-        """The segments found so far, in the order they were met."""
-        return list(self._segments.values())
 
     def read(self, given: Input) -> None:
         """Read one input to its end."""
@@ -198,25 +187,25 @@ class _Gathering:
 
     def _segment(self, identity: Identity, name: str) -> _Segment:
         key = (identity.dataset, name)
-        known = self._segments.get(key)
-        for other in self._segments.values():
+        known = self.segments.get(key)
+        for other in self.segments.values():
             if other is not known:
                 other.sorter.rest()
         if known is not None:
             if known.identity != identity:
                 raise UsageError(f"Two inputs for {identity.dataset} have different issuers or currencies.")
             return known
-        beside = {other for dataset, other in self._segments if dataset == identity.dataset}
+        beside = {other for dataset, other in self.segments if dataset == identity.dataset}
         if beside and WHOLE in beside | {name}:
             raise UsageError(f"{identity.dataset} cannot be published whole and in segments at once.")
         if not beside:
             self.held += self._stack.enter_context(self._data_folder.store.hold([identity.dataset]))
-            self._data_folder.stop("locked")
+            self._data_folder.at_point("locked")
         base = self._data_folder.catalog.in_force(identity.dataset)
-        sorter = Sorter(self._publication.scratch / f"sorting-{len(self._segments)}")
+        sorter = Sorter(self._publication.scratch / f"sorting-{len(self.segments)}")
         digests = self._stack.enter_context(LineDigests(self._publication.scratch, sort=digest.in_order))
         segment = _Segment(identity, name, base.id if base else None, sorter, digests)
-        self._segments[key] = segment
+        self.segments[key] = segment
         return segment
 
     def _take(self, segment: _Segment, batch: Batch) -> None:
@@ -235,7 +224,7 @@ class _Gathering:
 def _seal(data_folder: DataFolder, publication: Publication, number: int, segment: _Segment) -> NewSegment:
     dataset = segment.identity.dataset
     written = 0
-    with SegmentWriter(publication, number, dataset, segment.name, data_folder.stop) as writer:
+    with SegmentWriter(publication, number, dataset, segment.name, data_folder.at_point) as writer:
         for items in segment.sorter.sorted():
             writer.write(items)
             written += items.num_rows
@@ -290,7 +279,7 @@ def _whole(
         stored = data_folder.catalog.files(base, Rendering.LAKE) if base is not None else []
         kept_ids = {segment.id for segment in kept}
         lake_files = [file for file in stored if file.segment_id in kept_ids]
-        digest.add_stored(digests, data_folder.files, lake_files, dataset.kind)
+        digest.add_stored(digests, data_folder.store.files, lake_files, dataset.kind)
         for segment in its.values():
             for some in segment.digests.sorted():
                 digests.add(some)

@@ -52,7 +52,7 @@ def _render_again(
     for file in data_folder.catalog.files(revision.id, Rendering.LAKE):
         if file.segment_id == segment.id:
             create = creating(publication, segment.id, revision.dataset, segment.name)
-            lake, renderings = data_folder.files.open(file.path), renderings_of(revision.dataset.scope)
+            lake, renderings = data_folder.store.files.open(file.path), renderings_of(revision.dataset.scope)
             made += render_part(create, table, lake, file.part, renderings)
     return made
 

@@ -40,16 +40,12 @@ class Source:
         self.head = b""
 
     def __enter__(self) -> Source:
-        try:
-            self._stream = self._open()
-            self.head = self._read(HEAD_SIZE_BYTES)
-            self.head = self.head.removeprefix(BYTE_ORDER_MARK)
-        except BaseException:
-            self._stack.close()
-            raise
-        if not self.head.strip():
-            self._stack.close()
-            raise InputError("the file is empty", file=self.name, remedy="Nothing was published.")
+        with ExitStack() as stack:  # it closes what was opened, unless all is well
+            self._stream = self._open(stack)
+            self.head = self._read(HEAD_SIZE_BYTES).removeprefix(BYTE_ORDER_MARK)
+            if not self.head.strip():
+                raise InputError("the file is empty", file=self.name, remedy="Nothing was published.")
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,13 +56,13 @@ class Source:
         """The file, if it can be read at any place: not standard input, and not gzip."""
         return None if self._given == STANDARD_INPUT or self._packed else Path(self._given)
 
-    def _open(self) -> BinaryIO:
+    def _open(self, stack: ExitStack) -> BinaryIO:
         try:
             raw: BinaryIO
             if self._given == STANDARD_INPUT:
                 raw = sys.stdin.buffer
             else:
-                raw = self._stack.enter_context(Path(self._given).open("rb"))  # noqa: SIM115 - the stack closes it
+                raw = stack.enter_context(Path(self._given).open("rb"))  # noqa: SIM115 - the stack closes it
             magic = raw.read(len(_GZIP_MAGIC))
         except OSError as error:
             raise InputError(
@@ -79,7 +75,7 @@ class Source:
             stream = cast("BinaryIO", io.BufferedReader(_Rejoined(magic, raw), 1 << 20))
         self._packed = magic == _GZIP_MAGIC
         if self._packed:
-            return self._stack.enter_context(gunzip(stream))
+            return stack.enter_context(gunzip(stream))
         return stream
 
     def _read(self, size: int) -> bytes:
@@ -100,10 +96,8 @@ class Source:
 
     def whole(self, size_bytes_max: int) -> bytes | None:
         """Return everything that is left, or None if it is more than `size_bytes_max`."""
-        rest = self._read(size_bytes_max - len(self.head) + 1)
-        everything = self.head + rest
-        self.head = everything
-        return everything if len(everything) <= size_bytes_max else None
+        self.head += self._read(size_bytes_max - len(self.head) + 1)
+        return self.head if len(self.head) <= size_bytes_max else None
 
     def head_lines(self) -> list[bytes]:
         """Return the lines in `head`, without one that is cut there."""

@@ -54,4 +54,4 @@ def sweep(
     deleted += store.delete_forgotten()
     if refused is not None:
         raise refused
-    return Swept(len(forgotten.revisions), operations, deleted.files, deleted.size_bytes, at_work)
+    return Swept(len(forgotten), operations, deleted.files, deleted.size_bytes, at_work)

@@ -116,10 +116,9 @@ def _check_operations(catalog: Catalog) -> Iterator[Fault]:
             if operation.revision_id not in datasets:
                 revision = catalog.revision(operation.revision_id)
                 datasets[operation.revision_id] = revision.dataset if revision else None
-            about = Dataset(operation.kind, operation.partner, operation.scope)
             # A revision that retention has forgotten is not there, and its operation has expired long ago.
-            if datasets[operation.revision_id] not in (None, about):
-                yield Fault(where, f"it is about {about}, and leads to another dataset")
+            if datasets[operation.revision_id] not in (None, operation.dataset):
+                yield Fault(where, f"it is about {operation.dataset}, and leads to another dataset")
 
 
 def _check_revision(revision: Revision, segments: list[Segment]) -> Iterator[Fault]:

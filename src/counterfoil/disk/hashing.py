@@ -101,16 +101,10 @@ class HashedWriter(io.RawIOBase):
         raise NotImplementedError
 
 
-class HashedFile(HashedWriter):
-    """A `HashedWriter` to a file on a disk."""
+class DiskWriter(HashedWriter):
+    """A `HashedWriter` to a file on a disk, which a subclass opens."""
 
-    def __init__(self, path: Path) -> None:
-        """Create the file; raises FileExistsError if there is one of that name."""
-        super().__init__()
-        self.path = path
-        self._descriptor = -1  # `close` is called even where there is no file to open
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # Windows alone has O_BINARY
-        self._descriptor = os.open(path, flags, 0o666)
+    _descriptor = -1  # `close` is called even where there is no file to open
 
     def fileno(self) -> int:
         """Return the descriptor of the open file."""
@@ -122,3 +116,14 @@ class HashedFile(HashedWriter):
     def _end(self, *, whole: bool) -> None:
         if self._descriptor >= 0:
             close_file(self._descriptor, sync=whole)
+
+
+class HashedFile(DiskWriter):
+    """A `DiskWriter` to a path."""
+
+    def __init__(self, path: Path) -> None:
+        """Create the file; raises FileExistsError if there is one of that name."""
+        super().__init__()
+        self.path = path
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # Windows alone has O_BINARY
+        self._descriptor = os.open(path, flags, 0o666)

@@ -24,6 +24,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -38,6 +39,7 @@ DECIMAL: Final = pa.decimal128(numbers.LAKE_PRECISION, numbers.LAKE_SCALE)
 MOMENT: Final = pa.timestamp("us", tz="UTC")
 _TYPED: Final = {Type.NUMBER: DECIMAL, Type.DATE: MOMENT}
 _METADATA_KEY: Final = b"counterfoil"
+_DESCRIBED: Final = ("name", "type", "basic", "graph", "v1", "codec")  # what a file says of an attribute
 _FINER: Final = re.compile(r"(?<=\.[0-9]{6})[0-9]+")
 
 # 13 digits before the point and 25 after fill 128 bits: room to round in, enough for every source we know of. Only
@@ -110,14 +112,8 @@ def _description(schema: pa.Schema) -> dict[str, Any]:
 
 
 def _described(column: Column) -> dict[str, object]:
-    return {
-        "name": column.name,
-        "type": column.type.value,
-        "basic": column.basic,
-        "graph": column.graph,
-        "v1": column.v1,
-        "codec": column.codec.value,
-    }
+    members = msgspec.to_builtins(column)
+    return {name: members[name] for name in _DESCRIBED}
 
 
 def _column(described: dict[str, Any]) -> Column:
@@ -144,11 +140,10 @@ def batch_to_lake(kind: Kind, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, di
     The columns are found by name; one that is missing is null throughout, and one that the lake does not know is
     an error. Dictionaries of text are welcome. Only numbers with a rounded value are in the counts.
     """
-    given = {name: batch.column(index) for index, name in enumerate(batch.schema.names)}
-    unknown = set(given) - set(text_schema(kind).names)
-    assert not unknown, f"not columns of {kind}: {sorted(unknown)}"
+    given, names = set(batch.schema.names), text_schema(kind).names
+    assert given.issubset(names), f"not columns of {kind}: {sorted(given.difference(names))}"
     absent = pa.nulls(batch.num_rows, pa.string())
-    texts = [given.get(name, absent) for name in text_schema(kind).names]
+    texts = [batch.column(name) if name in given else absent for name in names]
     arrays, inexact = lake_arrays(kind, texts)
     return pa.RecordBatch.from_arrays(arrays, schema=lake_schema(kind, digests=False)), inexact
 

@@ -61,15 +61,11 @@ class LakeReader:
         for batch in self.batches([DIGEST]):
             yield batch.column(0)
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+        self._file.close()
 
 
 class LakeWriter:
@@ -86,7 +82,7 @@ class LakeWriter:
         digests: bool,
         decimals: Callable[[pa.Array], tuple[pa.Array, int]] | None = None,
     ) -> None:
-        self._kind, self._decimals, self._has_digests = kind, decimals, digests
+        self._kind, self._decimals = kind, decimals
         self._schema = lake_schema(kind, digests=digests)
         names = self._schema.names
         self._writer = pq.ParquetWriter(
@@ -106,7 +102,6 @@ class LakeWriter:
         """Take line items: columns of text in the table's order, then Extra; and their digests."""
         arrays, inexact = lake_arrays(self._kind, texts, self._decimals)
         self.inexact.update(inexact)
-        assert self._has_digests is (digests is not None)
         if digests is not None:
             arrays.append(digests)
         batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)

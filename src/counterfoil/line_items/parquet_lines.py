@@ -233,28 +233,21 @@ def _is_bytes(type_: pa.DataType) -> bool:
 def _texts(name: str, array: pa.Array) -> Values:
     try:
         array.validate(full=True)
-        texts: Values = array.cast(pa.large_string()).to_pylist()
+        return list(array.cast(pa.large_string()).to_pylist())
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise Refused("bytes that are not UTF-8", name, str(array.type), _AS_TEXT) from error
-    return texts
 
 
-def _integers(_: str, array: pa.Array) -> Values:
-    return [None if value is None else msgspec.Raw(str(value).encode()) for value in array.to_pylist()]
-
-
-def _decimals(_: str, array: pa.Array) -> Values:
-    return [None if value is None else msgspec.Raw(format(value, "f").encode()) for value in array.to_pylist()]
+def _numbers(_: str, array: pa.Array) -> Values:
+    return [None if value is None else msgspec.Raw(format(Decimal(value), "f").encode()) for value in array.to_pylist()]
 
 
 def _flags(_: str, array: pa.Array) -> Values:
-    flags: Values = array.to_pylist()
-    return flags
+    return list(array.to_pylist())
 
 
 def _days(_: str, array: pa.Array) -> Values:
-    days: Values = pc.strftime(array.cast(pa.timestamp("s")), "%Y-%m-%d").to_pylist()
-    return days
+    return list(pc.strftime(array.cast(pa.timestamp("s")), "%Y-%m-%d").to_pylist())
 
 
 def _moments(_: str, array: pa.Array) -> Values:
@@ -263,15 +256,14 @@ def _moments(_: str, array: pa.Array) -> Values:
     texts = pc.strftime(array.cast(pa.timestamp(array.type.unit)), "%Y-%m-%dT%H:%M:%S")
     if array.type.unit != "s":
         texts = pc.replace_substring_regex(texts, r"(\.[0-9]*[1-9])?\.?0*$", r"\1")
-    moments: Values = pc.binary_join_element_wise(texts, zone, "").to_pylist()
-    return moments
+    return list(pc.binary_join_element_wise(texts, zone, "").to_pylist())
 
 
 _READERS: Final[tuple[tuple[Callable[[pa.DataType], bool], Callable[[str, pa.Array], Values]], ...]] = (
     (_is_text, _texts),
     (_is_bytes, _texts),
-    (pa.types.is_integer, _integers),
-    (pa.types.is_decimal, _decimals),
+    (pa.types.is_integer, _numbers),
+    (pa.types.is_decimal, _numbers),
     (pa.types.is_boolean, _flags),
     (pa.types.is_date, _days),
     (pa.types.is_timestamp, _moments),

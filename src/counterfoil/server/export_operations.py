@@ -72,16 +72,14 @@ class Exports:
 
         Raises BadRequestError when the key was used for another request.
         """
-        scope = self._scope(request)
-        revision = self._catalog.in_force(Dataset(request.kind, partner, scope))
+        dataset = Dataset(request.kind, partner, self._scope(request))
+        revision = self._catalog.in_force(dataset)
         now = self._clocks.wall()
         has_data = revision is not None and revision.contents.line_items > 0
         operation = Operation(
             id=str(uuid.uuid4()),
             manifest_id=str(uuid.uuid4()),
-            partner=partner,
-            kind=request.kind,
-            scope=scope,
+            dataset=dataset,
             attributes=request.attributes,
             revision_id=revision.id if revision is not None and has_data else None,
             created_at=now,
@@ -135,13 +133,13 @@ class Exports:
         assert operation.revision_id is not None
         sealed = self._sealed(operation.revision_id, operation.attributes)
         contents = sealed.revision.contents
-        directory = f"/blobs/{operation.partner}/{operation.revision_id}/{operation.attributes}"
+        directory = f"/blobs/{operation.dataset.partner}/{operation.revision_id}/{operation.attributes}"
         now = self._clocks.wall()
         return Manifest(
             id=operation.manifest_id,
             created_at=operation.ready_at,
             etag=sealed.revision.etag,
-            partner=operation.partner,
+            partner=operation.dataset.partner,
             root_directory=base_url + directory,
             sas_token=sign_directory(self._keyring, directory, now=now, expires_at=now + lifetimes_and_sizes.LINK),
             blobs=[

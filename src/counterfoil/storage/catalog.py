@@ -31,7 +31,7 @@ from counterfoil.storage import (
     revisions,
     version_2,
 )
-from counterfoil.storage.catalog_rows import Forgotten, NewSegment, Revision, StoredFile
+from counterfoil.storage.catalog_rows import NewSegment, Revision, StoredFile
 from counterfoil.storage.change_log import ChangeLog
 
 P = ParamSpec("P")
@@ -184,11 +184,11 @@ class Catalog:
         *,
         keep_billed: timedelta | None = None,
         keep_unbilled: timedelta | None = lifetimes_and_sizes.UNBILLED_KEPT,
-    ) -> Forgotten:
+    ) -> list[Revision]:
         """Forget revisions superseded longer ago than that (None: for ever); never one in force or in use."""
         with self.log.database.writing() as connection:
             forgotten = retention.forget_revisions(connection, now, keep_billed, keep_unbilled)
-        if forgotten.revisions:
+        if forgotten:
             self.log.record_now_or_later()  # before their files are deleted: the mark says how many changes there are
         return forgotten
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import msgspec
 
-from counterfoil.model import AttributeSet, Contents, Dataset, Kind, Rendering, Scope
+from counterfoil.model import AttributeSet, Contents, Dataset, Rendering
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +112,9 @@ class Operation:
 
     id: str
     manifest_id: str
-    partner: str
-    kind: Kind
-    scope: Scope
+    dataset: Dataset
     attributes: AttributeSet
     revision_id: str | None
     created_at: datetime
     ready_at: datetime
     expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Forgotten:
-    """What retention took out of the catalog: the revisions, and the stored paths whose files are to be deleted."""
-
-    revisions: tuple[Revision, ...]
-    paths: tuple[str, ...]

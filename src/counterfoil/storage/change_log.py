@@ -143,11 +143,8 @@ class ChangeLog:
             changes.raise_to(connection, last)
         with self._locks.wait(_LOCK):
             with self.database.reading() as connection:
-                now, own, unwritten = (
-                    changes.mark(connection),
-                    changes.remembered(connection),
-                    changes.unwritten(connection),
-                )
+                now, own = changes.mark(connection), changes.remembered(connection)
+                unwritten = changes.unwritten(connection)
             expected = {change.counter: sealed_records.encode(change) for change in unwritten}
             taken = {found.path for found in self.files.find(UNLISTED)}
             for found in list(self.files.find(CHANGES)):
@@ -194,16 +191,11 @@ class ChangeLog:
             raise LostCatalogError(
                 "The catalog and the files of this data folder do not belong together.", remedy=_REBUILD
             )
-        elif mark.counter > catalog.counter:
+        made = max(last_change, mark.counter if mark else 0)
+        if made > catalog.counter:
             raise LostCatalogError(
-                f"The catalog went back in time: it lacks the last {mark.counter - catalog.counter} of {mark.counter} "
-                "changes (publications, restores, withdrawals, revocations).",
-                remedy=_REBUILD,
-            )
-        if last_change > catalog.counter:
-            raise LostCatalogError(
-                f"The catalog went back in time: it has made {catalog.counter} changes, and change {last_change} is "
-                "beside the files.",
+                f"The catalog went back in time: it lacks the last {made - catalog.counter} of {made} changes "
+                "(publications, restores, withdrawals, revocations).",
                 remedy=_REBUILD,
             )
 

@@ -86,7 +86,7 @@ class _Commit:
         unchanged = {name for name in new if name in held and held[name].contents == new[name].contents}
         if current is not None and len(unchanged) == len(new):
             return current
-        _fence(connection, dataset, base_id, current, new)
+        self._fence(dataset, base_id, current, new)
         if WHOLE in held and WHOLE not in new:
             raise UsageError(
                 f"{dataset} is in force as a whole, so a named segment cannot be added to it.",
@@ -103,39 +103,47 @@ class _Commit:
             ids[name] = record_segment(connection, self._publication, new[name], new[name].files), self._publication
             self.recorded.update(file.path for file in new[name].files)
         segment_ids = [segment_id for segment_id, _ in ids.values()]
-        made = _record_revision(connection, dataset, contents, segment_ids, current, self._change, self._now)
+        made = self._record_revision(dataset, contents, segment_ids, current)
         its = sorted((publication, name) for name, (_, publication) in ids.items())
         self.made.append(CommittedRevision(made, tuple(its)))
         return made
 
+    def _fence(
+        self, dataset: Dataset, base_id: str | None, current: Revision | None, new: Mapping[str, NewSegment]
+    ) -> None:
+        """Raise MovedError unless the publication may be built on what is in force now.
 
-def _fence(
-    connection: Connection,
-    dataset: Dataset,
-    base_id: str | None,
-    current: Revision | None,
-    new: Mapping[str, NewSegment],
-) -> None:
-    """Raise MovedError unless the publication may be built on what is in force now.
-
-    It may when nothing moved, or when what it replaces is in force just as it was in its base.
-    """
-    current_id = None if current is None else current.id
-    if current_id == base_id:
-        return
-    then, now_held = (
-        {name: segment.contents for name, segment in _segments(connection, revision_id).items()}
-        for revision_id in (base_id, current_id)
-    )
-    replaced = then.keys() | now_held.keys() if WHOLE in new else new.keys()
-    # A withdrawal, or a base that was swept, is not a base to build on: nobody asked for only these segments.
-    lost = base_id is not None and (current is None or not then)
-    if lost or any(then.get(name) != now_held.get(name) for name in replaced):
-        raise MovedError(
-            f"{dataset} went from revision {base_id or 'none'} to {current_id or 'none'} "
-            "while this publication was prepared; nothing was published.",
-            remedy="Publish it again.",
+        It may when nothing moved, or when what it replaces is in force just as it was in its base.
+        """
+        current_id = None if current is None else current.id
+        if current_id == base_id:
+            return
+        then, now_held = (
+            {name: segment.contents for name, segment in _segments(self._connection, revision_id).items()}
+            for revision_id in (base_id, current_id)
         )
+        replaced = then.keys() | now_held.keys() if WHOLE in new else new.keys()
+        # A withdrawal, or a base that was swept, is not a base to build on: nobody asked for only these segments.
+        lost = base_id is not None and (current is None or not then)
+        if lost or any(then.get(name) != now_held.get(name) for name in replaced):
+            raise MovedError(
+                f"{dataset} went from revision {base_id or 'none'} to {current_id or 'none'} "
+                "while this publication was prepared; nothing was published.",
+                remedy="Publish it again.",
+            )
+
+    def _record_revision(
+        self, dataset: Dataset, contents: Contents, segment_ids: Iterable[int], current: Revision | None
+    ) -> Revision:
+        partner_registry.register(self._connection, dataset.partner, self._now)
+        dataset_id, number = _next_number(self._connection, dataset)
+        base_id = None
+        if current is not None:
+            base_id = current.id
+            _supersede(self._connection, current.id, self._now)
+        made = Revision(uuid.uuid4().hex, number, dataset, etag(dataset, contents), contents, self._now, base_id)
+        record_revision(self._connection, made, dataset_id, self._change, segment_ids)
+        return made
 
 
 def _segments(connection: Connection, revision_id: str | None) -> dict[str, Segment]:
@@ -194,25 +202,6 @@ def record_files(connection: Connection, publication: str, segment_id: int, file
     ]
     if rows:
         connection.execute(insert(tables.files), rows)
-
-
-def _record_revision(
-    connection: Connection,
-    dataset: Dataset,
-    contents: Contents,
-    segment_ids: Iterable[int],
-    current: Revision | None,
-    change: int,
-    now: datetime,
-) -> Revision:
-    partner_registry.register(connection, dataset.partner, now)
-    dataset_id, number = _next_number(connection, dataset)
-    if current is not None:
-        _supersede(connection, current.id, now)
-    base_id = None if current is None else current.id
-    made = Revision(uuid.uuid4().hex, number, dataset, etag(dataset, contents), contents, now, base_id)
-    record_revision(connection, made, dataset_id, change, segment_ids)
-    return made
 
 
 def record_revision(

@@ -131,10 +131,6 @@ class ReaderStream(io.RawIOBase):
         self._position = max(0, base + offset)
         return self._position
 
-    def tell(self) -> int:
-        """Return the place."""
-        return self._position
-
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Read into a buffer; returns how many bytes, 0 at the end."""
         view = memoryview(buffer).cast("B")

@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
-from counterfoil.disk.durability import close_file, inherit_owner, sync_folder, write_all, write_durably
+from counterfoil.disk.durability import inherit_owner, sync_folder, write_durably
+from counterfoil.disk.hashing import DiskWriter
 from counterfoil.errors import DamagedError, DataFolderError
 from counterfoil.storage.failures import translated_errors
 from counterfoil.storage.files import Deleted, FileWriter, Found
@@ -42,7 +43,7 @@ class FolderFiles:
             full = self._root / checked(path)
             descriptor = in_its_folder(full, lambda: os.open(full, _NEW, 0o600))
             inherit_owner(descriptor, full.parent)
-            return _DiskWriter(descriptor, path)
+            return _StoredFileWriter(descriptor, path)
 
     def sync(self, paths: Iterable[str]) -> None:
         """Make the names of closed files durable, and those of all folders above them."""
@@ -125,20 +126,10 @@ class FolderFiles:
             folder = folder.parent
 
 
-class _DiskWriter(FileWriter):
+class _StoredFileWriter(FileWriter, DiskWriter):
     def __init__(self, descriptor: int, path: str) -> None:
         super().__init__(path)
         self._descriptor = descriptor
-
-    def fileno(self) -> int:
-        """The system's number of the open file."""
-        return self._descriptor
-
-    def _put(self, view: memoryview) -> None:
-        write_all(self._descriptor, view)
-
-    def _end(self, *, whole: bool) -> None:
-        close_file(self._descriptor, sync=whole)
 
 
 class _DiskReader:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
 
 from counterfoil.errors import BadRequestError
-from counterfoil.model import AttributeSet, Kind, Scope
+from counterfoil.model import AttributeSet
 from counterfoil.storage import version_2 as tables
 from counterfoil.storage.catalog_rows import Operation
+from counterfoil.storage.revisions import dataset_of, dataset_values
 
 _COLUMNS = tables.operations.c
 
@@ -21,7 +22,7 @@ def add(connection: Connection, operation: Operation, idempotency_key: str | Non
     A key is good as long as the operation it made: an expired one lets go of its key.
     """
     if idempotency_key is not None:
-        holds_key = and_(_COLUMNS.partner == operation.partner, _COLUMNS.idempotency_key == idempotency_key)
+        holds_key = and_(_COLUMNS.partner == operation.dataset.partner, _COLUMNS.idempotency_key == idempotency_key)
         row = connection.execute(select(tables.operations).where(holds_key)).first()
         if row is not None and row.expires_at > operation.created_at:
             if row.request_digest != request_digest:
@@ -33,11 +34,7 @@ def add(connection: Connection, operation: Operation, idempotency_key: str | Non
         insert(tables.operations).values(
             id=operation.id,
             manifest_id=operation.manifest_id,
-            partner=operation.partner,
-            kind=operation.kind.value,
-            invoice=operation.scope.invoice,
-            period=operation.scope.period,
-            currency=operation.scope.currency,
+            **dataset_values(operation.dataset),
             attributes=operation.attributes.value,
             revision_id=operation.revision_id,
             created_at=operation.created_at,
@@ -52,15 +49,16 @@ def add(connection: Connection, operation: Operation, idempotency_key: str | Non
 
 def by_id(connection: Connection, partner: str, operation_id: str) -> Operation | None:
     """Return a partner's operation, expired or not; another partner's does not exist."""
-    its = and_(_COLUMNS.id == operation_id, _COLUMNS.partner == partner)
-    row = connection.execute(select(tables.operations).where(its)).first()
-    return None if row is None else _operation(row)
+    return _one(connection, partner, _COLUMNS.id == operation_id)
 
 
 def by_manifest(connection: Connection, partner: str, manifest_id: str) -> Operation | None:
     """Return a partner's operation by the id of its manifest."""
-    its = and_(_COLUMNS.manifest_id == manifest_id, _COLUMNS.partner == partner)
-    row = connection.execute(select(tables.operations).where(its)).first()
+    return _one(connection, partner, _COLUMNS.manifest_id == manifest_id)
+
+
+def _one(connection: Connection, partner: str, its: ColumnElement[bool]) -> Operation | None:
+    row = connection.execute(select(tables.operations).where(its, _COLUMNS.partner == partner)).first()
     return None if row is None else _operation(row)
 
 
@@ -80,9 +78,7 @@ def _operation(row: Row[Any]) -> Operation:
     return Operation(
         row.id,
         row.manifest_id,
-        row.partner,
-        Kind(row.kind),
-        Scope(row.invoice, row.period, row.currency),
+        dataset_of(row),
         AttributeSet(row.attributes),
         row.revision_id,
         row.created_at,

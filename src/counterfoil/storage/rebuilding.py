@@ -64,13 +64,9 @@ class Evidence:
         """Whether all these files are there, with their sizes."""
         return all(self.sizes.get(file.path, -1) >= file.offset + file.size_bytes for file in files)
 
-    def missing(self) -> int:
-        """Return how many changes are missing, or cannot be read."""
-        return max(0, self.mark.remembered - len(self.changes)) if self.mark else 0
-
 
 def gather(files: Files) -> Evidence:
-    """Read the mark, all changes and all listings; raises LostCatalogError where it cannot be told whose they are."""
+    """Read the mark, all changes and all listings; raises LostCatalogError where nothing says whose they are."""
     found = Evidence()
     with suppress(LostCatalogError):  # a mark that is damaged
         found.mark = mark_of(files)
@@ -172,8 +168,10 @@ class _Rebuilding:
             if is_chosen:
                 partner_registry.register(self._connection, dataset.partner, self._now)
                 to_render += [] if rendered else [known]
-        found, uncommitted = self._found, self._uncommitted()
-        missing = found.missing()
+        found = self._found
+        # Those that made a segment and are in no change; of renderings made again, none is needed.
+        uncommitted = {publication for publication, _, _ in found.segments} - self._committed
+        missing = max(0, found.mark.remembered - len(found.changes)) if found.mark else 0
         in_doubt = {dataset for publication, dataset, _ in found.segments if publication in uncommitted}
         return Rebuilt(
             publications=len(self._recorded),
@@ -187,10 +185,6 @@ class _Rebuilding:
             missing=missing,
             doubtful=tuple(sorted(in_doubt)) if missing or found.damaged else (),
         )
-
-    def _uncommitted(self) -> set[str]:
-        """Sealed publications that made a segment and are in no change; of renderings made again, none is needed."""
-        return {publication for publication, _, _ in self._found.segments} - self._committed
 
     def _replay(self, change: Change) -> None:
         what = change.what
@@ -226,19 +220,15 @@ class _Rebuilding:
         for again, other in self._found.made_again.get(key, []):
             if not there and self._found.is_there(other.files):
                 made_by, forms, there = again, list(other.files), True
-        for each in (publication, made_by):
-            self._publication(each)
+        for each in {publication, made_by} - self._recorded:
+            self._recorded.add(each)
+            publications.begin(self._connection, each, self._now, self._found.sources[each])
+            publications.commit(self._connection, each, 0)
         segment_id = record_segment(self._connection, publication, segment, _lake(segment), rendered=there)
         if there:
             record_files(self._connection, made_by, segment_id, forms)
         self._segments[key] = segment_id, there
         return self._segments[key]
-
-    def _publication(self, publication: str) -> None:
-        if publication not in self._recorded:
-            self._recorded.add(publication)
-            publications.begin(self._connection, publication, self._now, self._found.sources[publication])
-            publications.commit(self._connection, publication, 0)
 
 
 def _lake(segment: NewSegment) -> list[NewFile]:

@@ -23,7 +23,7 @@ from counterfoil import lifetimes_and_sizes
 from counterfoil.model import Rendering
 from counterfoil.storage import changes, commits, publications, revisions
 from counterfoil.storage import version_2 as tables
-from counterfoil.storage.catalog_rows import Forgotten, NewFile, Revision
+from counterfoil.storage.catalog_rows import NewFile, Revision
 
 _Id = TypeVar("_Id", int, str)
 _IDS_PER_STATEMENT: Final = 500  # engines limit how many values one statement may hold
@@ -76,7 +76,7 @@ def record_renderings(connection: Connection, publication: str, made: Mapping[in
 
 def forget_revisions(
     connection: Connection, now: datetime, keep_billed: timedelta | None, keep_unbilled: timedelta | None
-) -> Forgotten:
+) -> list[Revision]:
     """Forget whole revisions by the time since they were superseded (None keeps for ever); never one in force."""
     gone: list[Revision] = []
     for keep, billed in ((keep_billed, True), (keep_unbilled, False)):
@@ -84,17 +84,16 @@ def forget_revisions(
             age = and_(tables.revisions.c.billed == billed, tables.revisions.c.superseded_at <= now - keep)
             found = connection.execute(revisions.SELECT.where(age, ~_reachable(now)))
             gone += [revisions.revision_of(row) for row in found]
-    paths: list[str] = []
     for ids in _portions([revision.id for revision in gone]):
-        paths += _forget(connection, ids)
+        _forget(connection, ids)
     holds_any = exists().where(tables.revisions.c.dataset_id == tables.datasets.c.id)
     for dataset in {revision.dataset for revision in gone}:
         connection.execute(delete(tables.datasets).where(revisions.is_dataset(dataset), ~holds_any))
-    return Forgotten(tuple(gone), tuple(paths))
+    return gone
 
 
-def _forget(connection: Connection, ids: Sequence[str]) -> list[str]:
-    """Forget some revisions, and the segments that no other holds; return the paths of their files."""
+def _forget(connection: Connection, ids: Sequence[str]) -> None:
+    """Forget some revisions, and the segments that no other holds."""
     its = tables.revisions.c.id.in_(ids)
     numbers = connection.execute(select(tables.revisions.c.change).where(its)).scalars().all()
     held = tables.revision_segments
@@ -105,16 +104,14 @@ def _forget(connection: Connection, ids: Sequence[str]) -> list[str]:
         connection.execute(select(tables.revisions.c.change).where(tables.revisions.c.change.in_(numbers))).scalars()
     )
     publications.to_delete(connection, changes.forget(connection, set(numbers) - left))
-    paths: list[str] = []
     for portion in _portions(their):
         shared = set(connection.execute(select(held.c.segment_id).where(held.c.segment_id.in_(portion))).scalars())
         lost = [segment_id for segment_id in portion if segment_id not in shared]
         made_by = select(tables.segments.c.publication).where(tables.segments.c.id.in_(lost))
         makers = set(connection.execute(made_by).scalars())
-        paths += _forget_files(connection, tables.files.c.segment_id.in_(lost))
+        _forget_files(connection, tables.files.c.segment_id.in_(lost))
         connection.execute(delete(tables.segments).where(tables.segments.c.id.in_(lost)))
         publications.to_delete(connection, publications.forget_empty(connection, makers))
-    return paths
 
 
 def _forget_files(connection: Connection, its: ColumnElement[bool]) -> list[str]:

@@ -84,7 +84,7 @@ def datasets(connection: Connection, partner: str | None = None) -> list[tuple[D
     if partner is not None:
         found = found.where(tables.datasets.c.partner == partner)
     return [
-        (_dataset(row), None if row.id is None else revision_of(row))
+        (dataset_of(row), None if row.id is None else revision_of(row))
         for row in connection.execute(found.order_by(*_NAMED))
     ]
 
@@ -124,7 +124,7 @@ def revision_of(row: Row[Any]) -> Revision:
     return Revision(
         row.id,
         row.number,
-        _dataset(row),
+        dataset_of(row),
         row.etag,
         msgspec.convert(row.contents, Contents),
         row.published_at,
@@ -145,5 +145,6 @@ def _segment(row: Row[Any]) -> Segment:
     return Segment(row.id, row.name, row.publication, row.issuer, contents, row.warnings, row.rendered)
 
 
-def _dataset(row: Row[Any]) -> Dataset:
+def dataset_of(row: Row[Any]) -> Dataset:
+    """Make a dataset of a row that names one."""
     return Dataset(Kind(row.kind), row.partner, Scope(row.invoice, row.period, row.currency))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -148,11 +148,8 @@ def make_file(path: Path) -> None:
 
 def use_write_ahead_log(engine: Engine) -> None:
     """Switch the file to WAL, for good: it is a property of the file, and cannot be set in a transaction."""
-    connection = engine.raw_connection()
-    try:
+    with closing(engine.raw_connection()) as connection:
         connection.cursor().execute("PRAGMA journal_mode = WAL")
-    finally:
-        connection.close()
 
 
 def _set_up(dbapi_connection: Any, _record: object) -> None:

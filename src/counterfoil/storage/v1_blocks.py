@@ -103,16 +103,12 @@ class BlockWriter:
         self._credit = bytearray()
         out.write(_MAGIC)
 
-    def add(self, items: Sequence[memoryview | bytes], credit: Sequence[bool]) -> None:
-        """Write line items, each one JSON object, and whether partner earned credit applies to each.
+    def add(self, json: memoryview, lengths: array[int], credit: bytes) -> None:
+        """Write line items, each one JSON object with a comma after it; `lengths` count no commas.
 
-        Nothing of `items` is referred to after the call. Raises InputError for an item longer than 1 MiB.
+        `credit` has a 1 for each item that partner earned credit applies to, else a 0. Nothing of `json` is referred to
+        after the call. Raises InputError for an item longer than 1 MiB.
         """
-        lengths = array("I", map(len, items))
-        self.add_joined(memoryview(b",".join([*items, b""])), lengths, bytes(map(bool, credit)))
-
-    def add_joined(self, json: memoryview, lengths: array[int], credit: bytes) -> None:
-        """Write line items that follow one another, with a comma after each; `credit` has a 1 or 0 for each."""
         if len(lengths) != len(credit):
             raise ValueError("each line item needs its flag of partner earned credit")
         if lengths and max(lengths) > ITEM_SIZE_BYTES_MAX:
@@ -147,7 +143,7 @@ class BlockWriter:
         if not json:
             return
         deflated = deflate(json)
-        lengths = isal_zlib.compress(_little_endian(self._lengths).tobytes(), _LEVEL)
+        lengths = isal_zlib.compress(self._lengths.tobytes(), _LEVEL)
         self._out.write(deflated)
         self._out.write(lengths)
         self._index += _ENTRY.pack(
@@ -214,7 +210,6 @@ class BlockFile:
         if len(data) != block.items * 4 or not inflater.eof or inflater.unused_data:
             raise self._damaged("a list of lengths is too long or too short")
         lengths = array("I", data)
-        lengths = _little_endian(lengths)
         if sum(lengths) + block.items - 1 != block.json_length:
             raise self._damaged("a list of lengths does not fit its block")
         return lengths
@@ -279,11 +274,3 @@ def _bitmap(flags: bytearray) -> bytes:
     """Pack bytes of 0 and 1 into bits, the first into the lowest."""
     digits = flags.translate(bytes((0x30, 0x31)) + bytes(254))
     return int(bytes(reversed(digits)), 2).to_bytes((len(flags) + 7) // 8, "little")
-
-
-def _little_endian(numbers: array[int]) -> array[int]:
-    if struct.pack("=H", 1) == struct.pack("<H", 1):
-        return numbers
-    swapped = array("I", numbers)
-    swapped.byteswap()
-    return swapped
