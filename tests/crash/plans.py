@@ -57,9 +57,9 @@ class Plan:
         """Return what a variant comes to, undisturbed and in a folder of its own."""
         if variant not in self._outcomes:
             data = self.quiet_folder(variant)
-            open_store(data).catalog.close()  # so that the points are those of any later publication
-            if self.before:
-                assert not do_here(Job(data, self.before)).error
+            # Another variant first, so that the points are those of any later publication.
+            for before in (self.before, *(self.variants[other] for other in VARIANTS if other != variant)):
+                assert not before or not do_here(Job(data, before)).error
             done = do_here(Job(data, self.variants[variant]))
             assert not done.error, done.message
             self._outcomes[variant] = Outcome(done.receipts, done.points, in_force(data, self.datasets))
