@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.disk.durability import sync_file, sync_folder, write_durably
+from counterfoil.disk.durability import inherit_owner, sync_file, sync_folder, write_durably
 
 
 def test_a_file_is_replaced_and_its_bytes_and_name_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,3 +55,7 @@ def test_a_mode_is_kept_whatever_the_umask_says_and_else_the_umask_decides(tmp_p
         os.umask(old)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert modes == {"private": 0o600, "told": 0o644, "untold": 0o640}
+
+
+def test_a_new_file_that_is_gone_before_it_could_be_given_to_its_owner_is_no_error(tmp_path: Path) -> None:
+    inherit_owner(tmp_path / "swept meanwhile", tmp_path)

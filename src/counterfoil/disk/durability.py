@@ -47,9 +47,10 @@ def inherit_owner(made: int | Path, folder: Path) -> None:
     """Give what was just made in a folder to the folder's owner, if root made it: a service must be able to use it."""
     if getattr(os, "geteuid", lambda: -1)() != 0:  # Windows has no root
         return
-    owner, own = folder.stat(), os.stat(made)  # noqa: PTH116 - it may be an open file
-    if owner.st_uid != own.st_uid and (isinstance(made, Path) or own.st_nlink == 1):  # else it has another name too
-        os.chown(made, owner.st_uid, owner.st_gid)
+    with suppress(FileNotFoundError):  # somebody has taken it away again
+        owner, own = folder.stat(), os.stat(made)  # noqa: PTH116 - it may be an open file
+        if owner.st_uid != own.st_uid and (isinstance(made, Path) or own.st_nlink == 1):  # else it has another name too
+            os.chown(made, owner.st_uid, owner.st_gid)
 
 
 def write_durably(path: Path, data: bytes, *, mode: int | None = None, unfinished: str | None = None) -> None:
