@@ -130,7 +130,7 @@ class ChangeLog:
             self.check()  # another process has made both in between
             return
         self.written = before.counter if before else 0
-        if before is None or before != mark:
+        if before != mark:
             self.record_now_or_later()
 
     def keep(self) -> None:

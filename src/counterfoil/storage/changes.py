@@ -5,7 +5,7 @@ Each change has a row for as long as it has a file of its own there. Its documen
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
@@ -38,15 +38,17 @@ def count(connection: Connection, what: Event) -> int:
     now = mark(connection)
     counter = now.counter + 1
     _set(connection, "counter", counter)
-    _remember(connection, counter, Change(now.catalog, counter, what))
+    connection.execute(insert(tables.changes).values(counter=counter, document=Change(now.catalog, counter, what)))
+    _set(connection, "remembered", now.remembered + 1)
     return counter
 
 
-def remember(connection: Connection, numbers: Iterable[int]) -> None:
-    """Take over changes that are beside the files."""
-    for number in numbers:
-        raise_to(connection, number)
-        _remember(connection, number, {})
+def take_over(connection: Connection, numbers: Sequence[int]) -> None:
+    """Remember changes that are beside the files, in a catalog that has made none."""
+    if numbers:
+        raise_to(connection, max(numbers))
+        connection.execute(insert(tables.changes), [{"counter": number, "document": {}} for number in numbers])
+        _set(connection, "remembered", len(numbers))
 
 
 def raise_to(connection: Connection, counter: int) -> None:
@@ -77,11 +79,6 @@ def forget(connection: Connection, numbers: Iterable[int]) -> list[str]:
     gone = connection.execute(delete(tables.changes).where(_CHANGES.counter.in_(numbers))).rowcount
     _set(connection, "remembered", mark(connection).remembered - gone)
     return [change_path(number) for number in numbers]
-
-
-def _remember(connection: Connection, counter: int, document: object) -> None:
-    connection.execute(insert(tables.changes).values(counter=counter, document=document))
-    _set(connection, "remembered", mark(connection).remembered + 1)
 
 
 def _set(connection: Connection, key: str, value: int) -> None:

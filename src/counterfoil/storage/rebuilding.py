@@ -122,7 +122,7 @@ def rebuild(log: ChangeLog, now: datetime) -> Rebuilt:
     """Fill a catalog, which is empty, from what is beside the files, and make it the one they belong to."""
     found = gather(log.files)
     with log.database.writing() as connection:
-        changes.remember(connection, [change.counter for change in found.changes])
+        changes.take_over(connection, [change.counter for change in found.changes])
         changes.raise_to(connection, found.mark.counter if found.mark else 0)
         catalogs = {change.catalog for change in found.changes} | ({found.mark.catalog} if found.mark else set())
         changes.count(connection, CatalogRebuilt(tuple(sorted(catalogs))))
