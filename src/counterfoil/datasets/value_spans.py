@@ -85,7 +85,7 @@ class ValueSpans:
 
     @classmethod
     def of_columns(cls, columns: Sequence[pa.Array]) -> ValueSpans:
-        """Look at arrays of text, which are copied."""
+        """Look at arrays of text, or of dictionaries of text, which are copied."""
         shape = (len(columns), len(columns[0]))
         starts, lengths = np.full(shape, _NONE, dtype=np.int32), np.zeros(shape, dtype=np.int32)
         pieces: list[memoryview] = []
@@ -93,9 +93,13 @@ class ValueSpans:
         for number, column in enumerate(columns):
             if column.null_count == len(column):
                 continue
-            offsets = offsets_of(column)
-            pieces.append(memoryview(column.buffers()[2] or b"")[offsets[0] : offsets[-1]])
-            starts[number], lengths[number] = offsets[:-1] + (at - offsets[0]), np.diff(offsets)
+            coded = pa.types.is_dictionary(column.type)
+            texts = column.dictionary if coded else column
+            offsets = offsets_of(texts)
+            pieces.append(memoryview(texts.buffers()[2] or b"")[offsets[0] : offsets[-1]])
+            begins, sizes = offsets[:-1] + (at - offsets[0]), np.diff(offsets)
+            codes = column.indices.fill_null(0).to_numpy() if coded else slice(None)
+            starts[number], lengths[number] = begins[codes], sizes[codes]
             if column.null_count:
                 starts[number, ~column.is_valid().to_numpy(zero_copy_only=False)] = _NONE
             at += len(pieces[-1])

@@ -7,7 +7,7 @@ group at a time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from os import PathLike
 from types import TracebackType
@@ -29,11 +29,19 @@ _UNREPEATED: Final = ("Quantity", "Total", DIGEST)
 
 
 class LakeReader:
-    """A lake file of this or another version. `columns` are the attributes that it holds, `Extra` aside."""
+    """A lake file of this or another version. `columns` are the attributes that it holds, `Extra` aside.
 
-    def __init__(self, source: str | PathLike[str] | IO[bytes] | pa.NativeFile, kind: Kind) -> None:
+    With `dictionaries`, columns whose texts repeat are read as dictionaries, as they are stored, which is quicker.
+    """
+
+    def __init__(
+        self, source: str | PathLike[str] | IO[bytes] | pa.NativeFile, kind: Kind, *, dictionaries: bool = False
+    ) -> None:
         self._file = pq.ParquetFile(source)
         schema = self._file.schema_arrow
+        if dictionaries:
+            texts = _repeated(field.name for field in schema if field.type == pa.string())
+            self._file = pq.ParquetFile(source, metadata=self._file.metadata, read_dictionary=texts)
         self.columns: tuple[Column, ...] = columns_of(schema, kind)
         self.line_items: int = self._file.metadata.num_rows
         self._stored = {column.name: text_name(column) for column in self.columns}
@@ -90,7 +98,7 @@ class LakeWriter:
             self._schema,
             compression={name: "none" if name == DIGEST else "zstd" for name in names},
             compression_level={name: 1 for name in names if name != DIGEST},
-            use_dictionary=[name for name in names if not any(part in name for part in _UNREPEATED)],
+            use_dictionary=_repeated(names),
             write_statistics=[*_SOUGHT_BY, table_of(kind).date],
         )
         self._waiting: list[pa.RecordBatch] = []
@@ -124,3 +132,7 @@ class LakeWriter:
         """Give up, without an error: what went wrong was reported before."""
         with suppress(Exception):
             self._writer.close()
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name in names if not any(part in name for part in _UNREPEATED)]
