@@ -149,7 +149,7 @@ class Odd(BaseHTTPRequestHandler):
 
 def test_numbers_beyond_all_bounds_are_findings_and_no_errors() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Odd) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}"
         try:

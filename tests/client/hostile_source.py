@@ -16,6 +16,8 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 BILLING = "/v1.0/reports/partners/billing"
 TOKEN = "the-token-of-this-test"
@@ -266,17 +268,33 @@ def serving(source: HostileSource) -> Iterator[HostileSource]:
         await send({"type": "http.response.start", "status": answer.status, "headers": sent})
         await send({"type": "http.response.body", "body": answer.body})
 
-    listening = socket.create_server(("127.0.0.1", 0))
-    source.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     config = uvicorn.Config(
         app, lifespan="off", ws="none", http="h11", loop="asyncio", log_config=None, access_log=False
     )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))
-    thread.start()
-    try:
-        yield source
-    finally:
-        server.should_exit = True
-        thread.join()
-        listening.close()
+    config.load()
+    state = ServerState()
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+
+    async def serve(listening: socket.socket) -> None:
+        # Without uvicorn's own server, which naps a few tenths of a second before it stops.
+        server = await loop.create_server(lambda: H11Protocol(config, state, {}), sock=listening)
+        await stop.wait()
+        server.close()
+        for connection in list(state.connections):
+            connection.transport.abort()
+
+    def run(listening: socket.socket) -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(serve(listening))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        # Else the end of an answer waits until the client has confirmed its beginning, which takes 40 ms.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        source.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread = threading.Thread(target=run, args=[listening])
+        thread.start()
+        try:
+            yield source
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join()

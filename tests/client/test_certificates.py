@@ -55,7 +55,7 @@ def serving(certificate: trustme.LeafCert) -> Iterator[str]:
     certificate.configure_cert(context)
     with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
             yield f"https://127.0.0.1:{server.server_port}"
