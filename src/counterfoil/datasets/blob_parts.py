@@ -126,7 +126,7 @@ def render_part(
     create: Create, table: LineItemTable, lake_file: Reader, part: int, renderings: Collection[Rendering]
 ) -> list[NewFile]:
     """Render one lake file into wire forms: the attributes that it was written with, in one pass over it."""
-    with LakeReader(arrow_file(lake_file), table.kind, dictionaries=True) as lake:
+    with LakeReader(arrow_file(lake_file), table.kind) as lake:
         forms = _Forms(create, part, replace(table, columns=lake.columns), renderings)
         for batch in lake.batches():
             forms.write(ValueSpans.of_columns(batch.columns))

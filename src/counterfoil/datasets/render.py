@@ -25,7 +25,6 @@ from counterfoil.model import Rendering
 
 _OUT_SIZE_BYTES: Final = 2 << 20
 _LINE_BREAKS: Final = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
-_LINE_BREAK: Final = "[" + "".join(map(chr, _LINE_BREAKS)) + "]"
 _V1_CHARGE_TYPES: Final = {"purchase": "New", "refund": "Cancel"}
 
 
@@ -51,11 +50,8 @@ class Renderer:
         """Yield the line items in order, in each form."""
         extra = self._names.index(EXTRA)
         if (items.starts[:, extra] >= 0).any():
-            breaking = pc.any(pc.match_substring_regex(items.columns([extra])[0], _LINE_BREAK))
-            if breaking.as_py():
-                items = items.replaced({extra: _with_line_breaks_escaped})
-            else:
-                items = ValueSpans(items.text, items.starts.copy(), items.lengths.copy())
+            breaking = pc.any(pc.match_substring_regex(items.columns([extra])[0], "[\u0085\u2028\u2029]"))
+            items = items.replaced({extra: _with_line_breaks_escaped} if breaking.as_py() else {})
             # The members of the object, without its braces; where there is none, the start stays below zero.
             items.starts[:, extra] += items.starts[:, extra] >= 0
             items.lengths[:, extra] -= 2

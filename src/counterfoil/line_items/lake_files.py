@@ -29,19 +29,13 @@ _UNREPEATED: Final = ("Quantity", "Total", DIGEST)
 
 
 class LakeReader:
-    """A lake file of this or another version. `columns` are the attributes that it holds, `Extra` aside.
+    """A lake file of this or another version. `columns` are the attributes that it holds, `Extra` aside."""
 
-    With `dictionaries`, columns whose texts repeat are read as dictionaries, as they are stored, which is quicker.
-    """
-
-    def __init__(
-        self, source: str | PathLike[str] | IO[bytes] | pa.NativeFile, kind: Kind, *, dictionaries: bool = False
-    ) -> None:
-        self._file = pq.ParquetFile(source)
-        schema = self._file.schema_arrow
-        if dictionaries:
-            texts = _repeated(field.name for field in schema if field.type == pa.string())
-            self._file = pq.ParquetFile(source, metadata=self._file.metadata, read_dictionary=texts)
+    def __init__(self, source: str | PathLike[str] | IO[bytes] | pa.NativeFile, kind: Kind) -> None:
+        with pq.ParquetFile(source) as file:
+            schema, metadata = file.schema_arrow, file.metadata
+        texts = _repeated(field.name for field in schema if field.type == pa.string())
+        self._file = pq.ParquetFile(source, metadata=metadata, read_dictionary=texts)
         self.columns: tuple[Column, ...] = columns_of(schema, kind)
         self.line_items: int = self._file.metadata.num_rows
         self._stored = {column.name: text_name(column) for column in self.columns}
@@ -52,8 +46,9 @@ class LakeReader:
     ) -> Iterator[pa.RecordBatch]:
         """Yield columns of text by attribute, all of the file's and `Extra` unless `names` says which.
 
-        A column that the file lacks is null throughout. `lake.DIGEST` may be asked for as well; raises DamagedError
-        where a file has none.
+        Texts that repeat come in dictionaries, as they are stored, because that takes two thirds of the time. A column
+        that the file lacks is null throughout. `lake.DIGEST` may be asked for as well; raises DamagedError where a
+        file has none.
         """
         if names is not None and DIGEST in names and DIGEST not in self._stored:
             raise DamagedError("has no digests of its line items.")
