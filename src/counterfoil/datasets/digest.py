@@ -149,14 +149,15 @@ def add_stored(digests: LineDigests, files: Files, lake_files: Iterable[StoredFi
 def in_order(digests: pa.FixedSizeBinaryArray) -> pa.FixedSizeBinaryArray:
     """Return digests in ascending order of their bytes: `line_digests.in_order`, several times as quick."""
     rows = digest_rows(digests)
-    words = np.ascontiguousarray(rows).view(">u8").astype(np.uint64)
-    order = np.argsort(words[:, 0])
-    first = words[order, 0]
+    words = np.ascontiguousarray(rows).view(">u8")
+    first = words[:, 0].astype(np.uint64)
+    order = np.argsort(first)
+    first = first[order]
     # Sixty-four bits settle nearly everything; copies and chosen lines take the whole digest.
     tied = np.zeros(len(first) + 1, dtype=bool)
     tied[1:-1] = first[1:] == first[:-1]
     tied = tied[1:] | tied[:-1]
     if tied.any():
         places = order[tied]
-        order[tied] = places[np.lexsort(words[places].T[::-1])]
+        order[tied] = places[np.lexsort(words[places].astype(np.uint64).T[::-1])]
     return digest_array(rows[order])

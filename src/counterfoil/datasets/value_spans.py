@@ -98,8 +98,12 @@ class ValueSpans:
             offsets = offsets_of(texts)
             pieces.append(memoryview(texts.buffers()[2] or b"")[offsets[0] : offsets[-1]])
             begins, sizes = offsets[:-1] + (at - offsets[0]), np.diff(offsets)
-            codes = column.indices.fill_null(0).to_numpy() if coded else slice(None)
-            starts[number], lengths[number] = begins[codes], sizes[codes]
+            if coded:
+                codes = column.indices.fill_null(0).to_numpy()
+                begins.take(codes, out=starts[number], mode="clip")  # which needs no copy, as "raise" does
+                sizes.take(codes, out=lengths[number], mode="clip")
+            else:
+                starts[number], lengths[number] = begins, sizes
             if column.null_count:
                 starts[number, ~column.is_valid().to_numpy(zero_copy_only=False)] = _NONE
             at += len(pieces[-1])

@@ -3,7 +3,7 @@
 Order does not matter and copies count, so two sets with one hash are the same set unless SHA-256 itself is broken. That
 holds against an attacker who chooses the lines: a sum of digests, which would add up over segments, can be forged.
 
-Memory stays flat: digests are sorted in runs of 16 MiB, which spill into one unnamed temporary file.
+Memory stays flat: digests are sorted in runs of 8 MiB, which spill into one unnamed temporary file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from counterfoil.line_items.canonical import DIGEST_SIZE_BYTES
 
 DIGEST_TYPE: Final = pa.binary(DIGEST_SIZE_BYTES)
-RUN_DIGESTS: Final = 1 << 19
+RUN_DIGESTS: Final = 1 << 18
 _MERGED_DIGESTS: Final = 1 << 18  # of all runs together, in memory at once
 _BLOCK_DIGESTS_MIN: Final = 256
 
