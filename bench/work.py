@@ -99,7 +99,8 @@ def hashlib_lines(file: str) -> None:
 def publish_and_sweep(file: str, period: str, data: str) -> None:
     """Ours: a small publication into a folder that is there, and the sweep after it."""
     from counterfoil.datasets.check import Assertions
-    from counterfoil.datasets.publishing import DataFolder, Input
+    from counterfoil.datasets.data_folder import DataFolder
+    from counterfoil.datasets.publishing import Input
     from counterfoil.datasets.publishing import publish as publish_inputs
     from counterfoil.datasets.sweep import sweep
     from counterfoil.periods import BillingPeriod, utc_now

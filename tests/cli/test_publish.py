@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from counterfoil import cli
-from counterfoil.cli.data_folder import open_data_folder
+from counterfoil.cli.open_folder import open_data_folder
 from counterfoil.datasets.publishing import Input, publish
 from counterfoil.errors import InputError
 from counterfoil.model import Dataset, Kind, Scope

@@ -33,7 +33,8 @@ from sqlalchemy import Connection, Engine, event
 from counterfoil import datasets
 from counterfoil.datasets import blob_parts, restore, sweep
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
+from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.publishing import Input, PublicationReceipt, publish
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.verify import verify
 from counterfoil.errors import CounterfoilError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.datasets.publishing import DataFolder
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.storage.engines import open_store
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

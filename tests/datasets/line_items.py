@@ -16,7 +16,8 @@ from counterfoil.columns import EXTRA, LineItemTable, table_of
 from counterfoil.datasets import batch
 from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
+from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.publishing import Input, PublicationReceipt, publish
 from counterfoil.datasets.records import names_of
 from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.line_items.lake import text_name

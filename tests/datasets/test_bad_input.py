@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publishing import DataFolder, Input, publish
+from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.publishing import Input, publish
 from counterfoil.errors import DamagedInputError, InputError
 from counterfoil.model import Kind
 from tests.datasets.line_items import (

@@ -9,8 +9,8 @@ from typing import Literal
 
 import pytest
 
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.input_formats import recognise
-from counterfoil.datasets.publishing import DataFolder
 from counterfoil.datasets.source import Source
 from counterfoil.errors import InputError
 from counterfoil.line_items.values import Refused

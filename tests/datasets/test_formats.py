@@ -15,8 +15,9 @@ import pytest
 
 from counterfoil.columns import table_of
 from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.folder import inputs_of_folder
-from counterfoil.datasets.publishing import DataFolder, publish
+from counterfoil.datasets.publishing import publish
 from counterfoil.errors import InputError, UsageError
 from counterfoil.model import Kind
 from tests.datasets.line_items import (

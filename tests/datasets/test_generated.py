@@ -9,7 +9,7 @@ import pytest
 
 from counterfoil import numbers
 from counterfoil.columns import Codec, Column, Type, table_of
-from counterfoil.datasets.publishing import DataFolder
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.verify import verify
 from counterfoil.generator import generate
 from counterfoil.model import Kind, Rendering, Scope

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.datasets import blob_parts
-from counterfoil.datasets.publishing import DataFolder
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.restore import restore, withdraw
 from counterfoil.datasets.sweep import Swept, sweep
 from counterfoil.datasets.verify import verify

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.datasets.publishing import DataFolder
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.errors import FullDiskError
 from counterfoil.model import Kind
 from counterfoil.storage.engines import open_store

@@ -11,7 +11,8 @@ import pytest
 
 from counterfoil.columns import table_of
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
+from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.publishing import Input, PublicationReceipt, publish
 from counterfoil.errors import InputError, LockedError, MovedError, UsageError
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.storage.places import publication_of

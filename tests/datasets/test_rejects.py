@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.datasets.publishing import DataFolder
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.errors import InputError, UsageError
 from counterfoil.model import Kind
 from tests.datasets.line_items import (

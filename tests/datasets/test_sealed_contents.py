@@ -16,7 +16,8 @@ import pytest
 from counterfoil.columns import table_of
 from counterfoil.datasets import blob_parts, publishing
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
+from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.publishing import Input, PublicationReceipt, publish
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.verify import verify
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope, etag

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from counterfoil.columns import Type, table_of
-from counterfoil.datasets.publishing import DataFolder
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.errors import InputError
 from counterfoil.model import Kind, Rendering
 from tests.datasets.line_items import Number, blob_items, in_force, publish_bytes, strict, v1_items

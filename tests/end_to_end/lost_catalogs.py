@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from counterfoil import cli
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publishing import DataFolder
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.restore import restore, withdraw
 from counterfoil.datasets.sweep import sweep
 from counterfoil.datasets.verify import verify

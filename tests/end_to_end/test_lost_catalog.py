@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.datasets.publishing import DataFolder
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.restore import withdraw
 from counterfoil.datasets.sweep import sweep
 from counterfoil.datasets.verify import verify

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publishing import DataFolder
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.restore import withdraw
 from counterfoil.datasets.sweep import sweep
 from counterfoil.disk import documents

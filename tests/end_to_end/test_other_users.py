@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.datasets.publishing import DataFolder
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.verify import verify
 from counterfoil.errors import DataFolderError
 from counterfoil.model import Kind

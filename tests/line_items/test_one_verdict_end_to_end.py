@@ -18,7 +18,7 @@ from counterfoil.client.output_files.headings import columns_of
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.columns import LineItemTable, table_of
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publishing import DataFolder
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.errors import ProofError
 from counterfoil.line_items.reference import read_json_line
 from counterfoil.line_items.values import Refused

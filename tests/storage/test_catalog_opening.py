@@ -10,9 +10,11 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, create_mock_engine, text
+from sqlalchemy.schema import CreateIndex
 
 from counterfoil.errors import (
     CounterfoilError,
@@ -24,7 +26,7 @@ from counterfoil.errors import (
     UsageError,
 )
 from counterfoil.model import Dataset, Kind, Scope
-from counterfoil.storage import schema, sqlite
+from counterfoil.storage import schema, sqlite, version_2
 from counterfoil.storage.catalog_rows import NewSegment
 from counterfoil.storage.engines import open_store
 from counterfoil.storage.failures import translated, translated_errors
@@ -71,6 +73,20 @@ def test_the_catalog_can_lie_elsewhere(tmp_path: Path) -> None:
     with open_store(tmp_path / "data", f"sqlite:///{tmp_path}/elsewhere/my.sqlite"):
         assert (tmp_path / "elsewhere" / "my.sqlite").exists()
     assert not (tmp_path / "data" / "catalog.sqlite").exists()
+
+
+def test_partial_indexes_are_partial_in_another_dialect_too() -> None:
+    made = dict[str, bool]()
+
+    def note(element: object, *_: object, **__: object) -> None:
+        if isinstance(element, CreateIndex):
+            made[str(element.element.name)] = " WHERE " in str(element.compile(dialect=engine.dialect))
+
+    engine = create_mock_engine("postgresql://", note)
+    version_2.create(cast("Connection", engine))
+    indexes = [index for table in version_2.metadata.tables.values() for index in table.indexes]
+    assert made == {index.name: index.dialect_options["sqlite"]["where"] is not None for index in indexes}
+    assert {True, False} == set(made.values())
 
 
 @pytest.mark.parametrize("url", ["postgresql://me:hunter2@host/db", "sqlite://", "sqlite:///:memory:", "hunter2", ""])

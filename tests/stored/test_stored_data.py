@@ -15,7 +15,8 @@ import pytest
 
 from counterfoil.client import Api
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
+from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.publishing import Input, PublicationReceipt, publish
 from counterfoil.datasets.rebuild import rebuild
 from counterfoil.datasets.restore import restore
 from counterfoil.datasets.sweep import sweep

@@ -23,7 +23,8 @@ from unittest.mock import patch
 from counterfoil.client import Api, Form
 from counterfoil.datasets import blob_parts
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publishing import DataFolder, Input, publish
+from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.publishing import Input, publish
 from counterfoil.datasets.restore import withdraw
 from counterfoil.datasets.sweep import sweep
 from counterfoil.disk.documents import canonical

@@ -1,4 +1,7 @@
-"""`counterfoil list | show | verify | restore | withdraw`: what is published, and which of it is in force."""
+"""`counterfoil list | show | verify | restore | withdraw`: what is published, and which of it is in force.
+
+The first two are asked often, and must not import what reads line items: the others import it themselves.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,9 @@ from typing import TypeVar
 
 import click
 
-from counterfoil.cli.data_folder import open_data_folder, progress_of
+from counterfoil.cli.open_folder import open_data_folder, progress_of
 from counterfoil.cli.options import KINDS, with_output, with_settings
 from counterfoil.cli.output import Output, OutputForm, counted
-from counterfoil.datasets import restore as restoring
-from counterfoil.datasets.verify import verify as verify_all
 from counterfoil.errors import DamagedError, MissingError, UsageError
 from counterfoil.model import Dataset, Kind, Scope, tenant_id
 from counterfoil.periods import BillingPeriod
@@ -90,6 +91,8 @@ def verify(*, settings: Settings, output: Output) -> None:
 
     Exit code 0: all is as the catalog says. 1: something is not; each fault is listed.
     """
+    from counterfoil.datasets.verify import verify as verify_all
+
     with progress_of(output) as report, open_data_folder(settings) as data_folder:
         seen, faults = verify_all(data_folder.store, report)
     if output.form is OutputForm.JSON or faults:
@@ -113,6 +116,8 @@ def verify(*, settings: Settings, output: Output) -> None:
 @with_settings()
 def restore(*, revision: str, settings: Settings, output: Output) -> None:
     """Put REVISION in force again, whatever is in force now. Nothing is lost: the other is kept too."""
+    from counterfoil.datasets import restore as restoring
+
     with open_data_folder(settings) as data_folder:
         found = data_folder.catalog.find_revision(revision)
         if found.in_force:
@@ -131,6 +136,8 @@ def withdraw(*, settings: Settings, output: Output, **named: str | None) -> None
 
     Exports and walks that have begun go on to their end.
     """
+    from counterfoil.datasets import restore as restoring
+
     with open_data_folder(settings) as data_folder:
         revision = restoring.withdraw(data_folder, _dataset(named))
     output.note(f"Withdrawn. `counterfoil restore {revision.id[:12]}` puts it in force again.")

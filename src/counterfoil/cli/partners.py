@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from counterfoil.cli.data_folder import open_data_folder
+from counterfoil.cli.open_folder import open_data_folder
 from counterfoil.cli.options import with_output, with_settings
 from counterfoil.cli.output import Output
 from counterfoil.model import tenant_id

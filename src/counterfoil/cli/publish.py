@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from counterfoil.cli.data_folder import open_data_folder, progress_of, sweep_after_publishing
+from counterfoil.cli.open_folder import open_data_folder, progress_of, sweep_after_publishing
 from counterfoil.cli.options import KINDS, NamedPath, standard_input, with_output, with_settings
 from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.datasets.check import Assertions

@@ -28,7 +28,7 @@ class PullPublisher:
 
     def publish(self, receipt: Receipt, folder: Path) -> None:
         """Make what was pulled a revision; doing so again changes nothing."""
-        from counterfoil.cli.data_folder import open_data_folder, progress_of, sweep_after_publishing
+        from counterfoil.cli.open_folder import open_data_folder, progress_of, sweep_after_publishing
         from counterfoil.mirror import note_published, publish_pull
 
         with (
@@ -70,7 +70,7 @@ class PullPublisher:
 def publisher_in(settings: Settings, form: str, output: Output) -> PullPublisher:
     """Return what publishes in the data folder of the settings; raises UsageError where that cannot be done."""
     with importing("pull --publish"):
-        import counterfoil.cli.data_folder
+        import counterfoil.cli.open_folder
         import counterfoil.mirror  # noqa: F401 - whether it can be imported is what is found out
     if form == "xlsx":
         raise UsageError("A workbook cannot be published.", remedy="Pull as blobs or parquet.", parameter="form")

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from starlette.types import ASGIApp
 
-from counterfoil.cli.data_folder import open_data_folder, progress_of
+from counterfoil.cli.open_folder import open_data_folder, progress_of
 from counterfoil.cli.options import NamedPath, refuse_nan, with_output, with_settings
 from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.datasets.folder import inputs_of_folder

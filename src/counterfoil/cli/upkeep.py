@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import click
 
-from counterfoil.cli.data_folder import open_data_folder
+from counterfoil.cli.open_folder import open_data_folder
 from counterfoil.cli.options import with_output, with_settings
 from counterfoil.cli.output import Headed, Output
 from counterfoil.datasets.rebuild import rebuild as rebuild_all

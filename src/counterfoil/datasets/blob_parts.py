@@ -30,7 +30,7 @@ from counterfoil.line_items.lake import lake_arrays
 from counterfoil.line_items.lake_files import LakeReader, LakeWriter
 from counterfoil.model import Dataset, Rendering, Scope
 from counterfoil.storage.catalog_rows import NewFile
-from counterfoil.storage.files import FileWriter, Reader, arrow_file
+from counterfoil.storage.files import FileWriter, Reader, ReaderStream
 from counterfoil.storage.store import Publication
 from counterfoil.storage.v1_blocks import BlockWriter
 
@@ -126,7 +126,7 @@ def render_part(
     create: Create, table: LineItemTable, lake_file: Reader, part: int, renderings: Collection[Rendering]
 ) -> list[NewFile]:
     """Render one lake file into wire forms: the attributes that it was written with, in one pass over it."""
-    with LakeReader(arrow_file(lake_file), table.kind) as lake:
+    with LakeReader(ReaderStream(lake_file), table.kind) as lake:
         forms = _Forms(create, part, replace(table, columns=lake.columns), renderings)
         for batch in lake.batches():
             forms.write(ValueSpans.of_columns(batch.columns))
@@ -203,12 +203,10 @@ class _Forms:
         self._part = part
         self._renderer = Renderer(table, renderings)
         self._writers = {rendering: create(rendering, part) for rendering in renderings}
-        self._blobs = {
-            rendering: _GzipLines(writer)
-            for rendering, writer in self._writers.items()
-            if rendering is not Rendering.V1
-        }
         v1 = self._writers.get(Rendering.V1)
+        # One gzip member each, no more: common clients stop in silence after the first.
+        graph = [rendering for rendering in renderings if rendering is not Rendering.V1]
+        self._gzips = {rendering: isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31) for rendering in graph}
         self._blocks = BlockWriter(v1) if v1 is not None else None
         self._line_items = 0
 
@@ -227,12 +225,12 @@ class _Forms:
                 )
                 done += count
             else:
-                self._blobs[rendered.rendering].write(rendered.text)
+                self._writers[rendered.rendering].write(self._gzips[rendered.rendering].compress(rendered.text))
 
     def finish(self) -> list[NewFile]:
         """Close the files, synced."""
-        for blob in self._blobs.values():
-            blob.finish()
+        for rendering, gzip in self._gzips.items():
+            self._writers[rendering].write(gzip.flush())
         if self._blocks is not None:
             self._blocks.finish()
         for writer in self._writers.values():
@@ -240,22 +238,6 @@ class _Forms:
         return [
             _new_file(rendering, self._part, writer, self._line_items) for rendering, writer in self._writers.items()
         ]
-
-
-class _GzipLines:
-    """One gzip member, no more: common clients stop in silence after the first."""
-
-    def __init__(self, out: FileWriter) -> None:
-        self._out = out
-        self._gzip = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31)
-
-    def write(self, lines: memoryview) -> None:
-        """Take whole lines."""
-        self._out.write(self._gzip.compress(lines))
-
-    def finish(self) -> None:
-        """Write the end of the member."""
-        self._out.write(self._gzip.flush())
 
 
 def _new_file(rendering: Rendering, part: int, writer: FileWriter, line_items: int) -> NewFile:

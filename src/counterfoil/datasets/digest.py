@@ -18,7 +18,7 @@ from counterfoil.line_items.lake_files import LakeReader
 from counterfoil.line_items.line_digests import DIGEST_TYPE, LineDigests
 from counterfoil.model import Kind
 from counterfoil.storage.catalog_rows import StoredFile
-from counterfoil.storage.files import Files, arrow_file
+from counterfoil.storage.files import Files, ReaderStream
 
 _NUL = pa.scalar(b"\0", pa.binary())
 _EXTRA_NAMES_MAX = 256  # of a batch; with more, its lines are hashed one by one
@@ -141,7 +141,7 @@ def digest_rows(array: pa.FixedSizeBinaryArray) -> np.ndarray:
 def add_stored(digests: LineDigests, files: Files, lake_files: Iterable[StoredFile], kind: Kind) -> None:
     """Add the digests that are in some lake files."""
     for file in lake_files:
-        with LakeReader(arrow_file(files.open(file.path)), kind) as lake:
+        with LakeReader(ReaderStream(files.open(file.path)), kind) as lake:
             for some in lake.digests():
                 digests.add(some)
 

@@ -10,10 +10,9 @@ changes nothing and prints the same receipts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +24,7 @@ from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.blob_parts import SegmentWriter, inexact_in
 from counterfoil.datasets.check import Assertions, Identity
 from counterfoil.datasets.csv_input import DateOrder
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.input_formats import recognise
 from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.sort import Sorter
@@ -36,9 +36,7 @@ from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.catalog_rows import NewSegment, Revision
 from counterfoil.storage.locks import Held, refuse_lost
-from counterfoil.storage.store import Publication, Store
-
-Progress = Callable[[str, int], None]  # what is being done, and how many line items so far
+from counterfoil.storage.store import Publication
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +65,6 @@ class PublicationReceipt:
     segment_contents: Contents
     warnings: dict[str, int]
     changed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DataFolder:
-    """The store a publication works with, and how it reports."""
-
-    store: Store
-    now: Callable[[], datetime]
-    progress: Progress = lambda _what, _count: None
-    at_point: Callable[[str], None] = lambda _: None  # called at each named point; tests end the process there
-
-    @property
-    def catalog(self) -> Catalog:
-        """The store's catalog."""
-        return self.store.catalog
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from counterfoil.datasets.publishing import DataFolder
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.restore import restore
 from counterfoil.storage import rebuilding
 from counterfoil.storage.rebuilding import Rebuilt

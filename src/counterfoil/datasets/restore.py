@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from counterfoil.columns import table_of
 from counterfoil.datasets.blob_parts import creating, render_part, renderings_of
-from counterfoil.datasets.publishing import DataFolder
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.errors import MissingError
 from counterfoil.model import Dataset, Rendering
 from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision, Segment

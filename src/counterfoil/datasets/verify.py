@@ -30,7 +30,7 @@ from counterfoil.line_items.line_digests import LineDigests
 from counterfoil.model import Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.catalog_rows import Revision, Segment, StoredFile
-from counterfoil.storage.files import Files, Reader, ReaderStream, arrow_file
+from counterfoil.storage.files import Files, Reader, ReaderStream
 from counterfoil.storage.places import UNLISTED, publication_of
 from counterfoil.storage.store import Store
 from counterfoil.storage.v1_blocks import BlockFile
@@ -195,7 +195,7 @@ def lake_contents(table: LineItemTable, reader: Reader, segment: Segment, digest
     Raises DamagedError for line items that its segment cannot hold, and for one that is not what its digest says.
     """
     line_items, currency, totals = 0, segment.contents.currency, dict[str, Decimal]()
-    with LakeReader(arrow_file(reader), table.kind) as lake:
+    with LakeReader(ReaderStream(reader), table.kind) as lake:
         its = replace(table, columns=lake.columns)
         names = [*(column.name for column in lake.columns), EXTRA]
         for batch in lake.batches([*names, DIGEST]):

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from io import RawIOBase
 from os import PathLike
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,7 +32,7 @@ _UNREPEATED: Final = ("Quantity", "Total", DIGEST)
 class LakeReader:
     """A lake file of this or another version. `columns` are the attributes that it holds, `Extra` aside."""
 
-    def __init__(self, source: str | PathLike[str] | IO[bytes] | pa.NativeFile, kind: Kind) -> None:
+    def __init__(self, source: str | PathLike[str] | RawIOBase | pa.NativeFile, kind: Kind) -> None:
         with pq.ParquetFile(source) as file:
             schema, metadata = file.schema_arrow, file.metadata
         texts = _repeated(field.name for field in schema if field.type == pa.string())

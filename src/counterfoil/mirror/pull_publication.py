@@ -11,8 +11,9 @@ from pathlib import Path
 
 from counterfoil.client import Form, Proof, Receipt
 from counterfoil.datasets.check import Assertions, first_text
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.input_formats import recognise
-from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
+from counterfoil.datasets.publishing import Input, PublicationReceipt, publish
 from counterfoil.datasets.source import Source
 from counterfoil.errors import DamagedError, UsageError
 from counterfoil.model import Kind

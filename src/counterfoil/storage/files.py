@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import pyarrow as pa
-
 from counterfoil.disk.hashing import HashedWriter
 from counterfoil.storage.failures import translated_errors
 
@@ -102,11 +100,6 @@ class Files(Protocol):
 
     def delete(self, paths: Iterable[str]) -> Deleted:
         """Delete files; those that are not there are passed over."""
-
-
-def arrow_file(reader: Reader) -> pa.NativeFile:
-    """Return a reader as a file of Arrow's."""
-    return pa.PythonFile(ReaderStream(reader), mode="r")
 
 
 class ReaderStream(io.RawIOBase):

@@ -21,7 +21,8 @@ from typing import Any, Self
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publishing import DataFolder, Input, PublicationReceipt, publish
+from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.publishing import Input, PublicationReceipt, publish
 from counterfoil.errors import UsageError
 from counterfoil.model import WHOLE, tenant_id
 from counterfoil.periods import Clocks, business_clock, utc_now

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from counterfoil.cli.output import Output
-from counterfoil.datasets.publishing import DataFolder
+from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.sweep import sweep
 from counterfoil.errors import CounterfoilError
 from counterfoil.periods import utc_now

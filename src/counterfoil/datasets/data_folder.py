@@ -1,0 +1,27 @@
+"""What every work on published data is given: the store, the time, and whom to tell how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.store import Store
+
+Progress = Callable[[str, int], None]  # what is being done, and how many line items so far
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """The store a publication works with, and how it reports."""
+
+    store: Store
+    now: Callable[[], datetime]
+    progress: Progress = lambda _what, _count: None
+    at_point: Callable[[str], None] = lambda _: None  # called at each named point; tests end the process there
+
+    @property
+    def catalog(self) -> Catalog:
+        """The store's catalog."""
+        return self.store.catalog
