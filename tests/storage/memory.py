@@ -57,6 +57,9 @@ class MemoryFiles:
         """Return an object."""
         return self.objects.get(checked(path))
 
+    def paths(self, folder: str) -> list[str]:
+        return [found.path for found in self.find(folder) if "/" not in found.path.removeprefix(folder)]
+
     def find(self, prefix: str = "") -> Iterator[Found]:
         """Yield every object whose path begins so."""
         yield from [Found(path, len(data)) for path, data in sorted(self.objects.items()) if path.startswith(prefix)]

@@ -51,6 +51,7 @@ def test_small_files_are_replaced_whole_and_found_by_their_folder(store: Store) 
     assert store.files.get("changes/1.json") == b"new"
     assert store.files.get("changes/2.json") is None
     assert [(found.path, found.size_bytes) for found in store.files.find("changes/")] == [("changes/1.json", 3)]
+    assert (store.files.paths("changes/"), store.files.paths("nothing/")) == (["changes/1.json"], [])
     store.files.move("changes/1.json", "unlisted/changes/1.json")
     store.files.move("changes/1.json", "unlisted/changes/1.json")
     assert [found.path for found in store.files.find("unlisted/")] == ["unlisted/changes/1.json"]

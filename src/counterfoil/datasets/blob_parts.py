@@ -203,11 +203,10 @@ class _Forms:
         self._part = part
         self._renderer = Renderer(table, renderings)
         self._writers = {rendering: create(rendering, part) for rendering in renderings}
-        v1 = self._writers.get(Rendering.V1)
         # One gzip member each, no more: common clients stop in silence after the first.
         graph = [rendering for rendering in renderings if rendering is not Rendering.V1]
         self._gzips = {rendering: isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31) for rendering in graph}
-        self._blocks = BlockWriter(v1) if v1 is not None else None
+        self._blocks = BlockWriter(v1) if (v1 := self._writers.get(Rendering.V1)) else None
         self._line_items = 0
 
     def write(self, items: ValueSpans) -> None:

@@ -9,8 +9,6 @@ from datetime import datetime
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.store import Store
 
-Progress = Callable[[str, int], None]  # what is being done, and how many line items so far
-
 
 @dataclass(frozen=True, slots=True)
 class DataFolder:
@@ -18,7 +16,7 @@ class DataFolder:
 
     store: Store
     now: Callable[[], datetime]
-    progress: Progress = lambda _what, _count: None
+    progress: Callable[[str, int], None] = lambda _what, _count: None  # what is done, and for how many line items
     at_point: Callable[[str], None] = lambda _: None  # called at each named point; tests end the process there
 
     @property

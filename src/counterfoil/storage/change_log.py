@@ -231,7 +231,7 @@ def _is_lost(path: str, known: Collection[str]) -> bool:
 
 def last_change_of(files: Files) -> int:
     """Return the highest number of a change that is beside some files, 0 where there is none."""
-    return max((change_of(found.path) or 0 for found in files.find(CHANGES)), default=0)
+    return max((change_of(path) or 0 for path in files.paths(CHANGES)), default=0)
 
 
 def committed_among(files: Files, publications: Collection[str]) -> set[str]:

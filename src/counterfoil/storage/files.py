@@ -95,6 +95,9 @@ class Files(Protocol):
     def find(self, prefix: str = "") -> Iterator[Found]:
         """Yield every file whose path begins so (a prefix ends in `/`), also what `put` left half-written."""
 
+    def paths(self, folder: str) -> list[str]:
+        """Return the paths of the files in one folder (`x/`), in any order: quicker than `find`."""
+
     def move(self, path: str, to: str) -> None:
         """Give a file another path, durably; one that is not there is left so."""
 

@@ -87,6 +87,12 @@ class FolderFiles:
                     with suppress(FileNotFoundError):
                         yield Found(str(full.relative_to(self._root)), full.lstat().st_size)
 
+    def paths(self, folder: str) -> list[str]:
+        """Return the paths of the files in one folder, in any order: quicker than `find`, which asks for sizes."""
+        with translated_errors(), suppress(FileNotFoundError):
+            return [folder + path.name for path in (self._root / folder).iterdir()]
+        return []
+
     def move(self, path: str, to: str) -> None:
         """Give a file another path, durably; one that is not there is left so."""
         source, target = self._root / checked(path), self._root / checked(to)
