@@ -114,7 +114,7 @@ class ValueSpans:
         rows, wanted = len(self.starts), np.array(numbers, dtype=np.int32)
         sizes = self.sizes(wanted) + PADDING
         places = np.cumsum(sizes) - sizes
-        out = np.empty(int(sizes.sum()) + PADDING, dtype=np.uint8)
+        out = np.empty(int(sizes.sum()) + PADDING, dtype=np.uint8)  # a kernel wants some, even of no columns
         offsets = np.empty((len(wanted), rows + 1), dtype=np.int32)
         valid = np.full((len(wanted), (rows + 7) // 8), 0xFF, dtype=np.uint8)
         found = np.stack([places, places, np.zeros_like(places)], axis=1).astype(np.int32)
