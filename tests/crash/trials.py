@@ -109,15 +109,9 @@ def held_at(points: Sequence[str], point: str) -> bool:
 def in_commit_at(points: Sequence[str], point: str) -> bool:
     """Whether a publication is within a catalog transaction at a point: no other may write to the catalog then.
 
-    It has two: it is recorded when it writes its first file, and committed at the end.
+    The first statement of each is the one that begins it.
     """
-    after, at = 0, points.index(point)
-    for end in (points.index("committing 1"), points.index("committing 2")):
-        begins = next(n for n, each in enumerate(points) if n > after and each.startswith("statement "))
-        if begins < at <= end:
-            return True
-        after = end
-    return False
+    return point.startswith(("statement ", "committing ")) and points[points.index(point) - 1].startswith("statement ")
 
 
 def stopped_at(trial: Trial, point: str, workers: Workers, worker: Worker, *, kill: bool = False) -> None:

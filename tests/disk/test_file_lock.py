@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from counterfoil.disk import file_lock
 from counterfoil.disk.file_lock import FileLock, holder
 
 HOLDER = """
@@ -57,6 +59,17 @@ def test_a_file_that_was_deleted_while_it_was_waited_for_locks_nothing(tmp_path:
     taken[0].remove()
     assert not path.exists()
     taken[0].release()
+
+
+def test_a_holder_that_does_not_go_on_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_lock, "PATIENCE_S", 0.05)
+    with FileLock.take(tmp_path / "lock"):
+        began = time.monotonic()
+        with pytest.raises(BlockingIOError):
+            FileLock.take(tmp_path / "lock", wait=True)
+        assert time.monotonic() - began >= 0.05
 
 
 def test_neither_a_file_is_created_nor_a_link_followed_where_that_is_not_wanted(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import StaticPool
 
+from counterfoil.disk import file_lock
 from counterfoil.errors import DamagedError, LockedError
 from counterfoil.storage import schema, sqlite
 from counterfoil.storage.catalog import Catalog
@@ -122,8 +123,12 @@ class Leases:
     @contextmanager
     def wait(self, name: str) -> Iterator[None]:
         """Hold a lock for a moment."""
-        with self._waiting:
+        if not self._waiting.acquire(timeout=file_lock.PATIENCE_S):
+            raise LockedError(f"Another process holds {name} and does not go on.", remedy="Try again.")
+        try:
             yield
+        finally:
+            self._waiting.release()
 
     def end_all(self) -> None:
         """End every lease now."""

@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from counterfoil.disk import documents
-from counterfoil.errors import LostCatalogError, NewerDataError
+from counterfoil.disk import documents, file_lock
+from counterfoil.errors import LockedError, LostCatalogError, NewerDataError
 from counterfoil.model import Rendering
-from counterfoil.storage import changes, sealed_records
+from counterfoil.storage import change_log, changes, sealed_records
 from counterfoil.storage.change_log import mark_of, refuse_without_catalog
 from counterfoil.storage.places import CATALOG_MARK, UNLISTED, change_path
 from counterfoil.storage.sealed_records import Change, Committed, Mark, SealedPublication
@@ -207,6 +207,23 @@ def test_a_crash_between_catalog_and_mark_raises_no_alarm(store: Store, monkeypa
     assert before.counter == 1
     store.catalog.log.check()
     assert mark(store) == Mark(before.catalog, 2, 2)
+    assert store.files.get(change_path(2)) is not None
+
+
+def test_a_process_that_was_stopped_while_it_wrote_a_change_holds_up_nobody(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was committed is in force; whoever comes next writes it beside the files."""
+    published(store, 1)
+    monkeypatch.setattr(file_lock, "PATIENCE_S", 0.05)
+    with store.locks.wait(change_log.LOCK):
+        published(store, 2)
+        store.catalog.log.check()
+        with pytest.raises(LockedError, match="does not go on"):
+            store.catalog.log.keep()
+    assert mark(store).counter == 1
+    store.catalog.log.check()
+    assert mark(store).counter == 2
     assert store.files.get(change_path(2)) is not None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,9 @@ from counterfoil.disk.durability import inherit_owner
 _TAKEN: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
 _FLAGS: Final = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)  # Windows has no O_NOFOLLOW
 _HOLDER_BYTES_MAX: Final = 200
+# A holder needs far less, unless it was stopped (SIGSTOP, a suspended machine).
+PATIENCE_S: Final = 10.0
+_LOOK_AGAIN_S: Final = 0.01
 NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})  # what a disk without locks answers
 
 
@@ -35,21 +39,28 @@ class FileLock:
     def take(cls, path: Path, *, create: bool = True, wait: bool = False) -> Self:
         """Lock a file and return the lock.
 
-        Raises BlockingIOError if another process or open file holds the lock, unless `wait` is set (not on Windows);
+        Raises BlockingIOError if another process or open file holds the lock, with `wait` after `PATIENCE_S`;
         FileNotFoundError if the folder does not exist, or the file does not and `create` is not set; and an OSError
         of `NO_LOCKS` where the disk has no locks. A symbolic link is not followed.
         """
+        end = time.monotonic() + (PATIENCE_S if wait else 0)
         while True:
             descriptor = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o644)
             try:
                 inherit_owner(descriptor, path.parent)
-                _lock(descriptor, wait=wait)
+                _lock(descriptor)
                 if _has_name(descriptor, path):
                     return cls(path, descriptor)
+            except BlockingIOError:
+                os.close(descriptor)
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(_LOOK_AGAIN_S)
             except BaseException:
                 os.close(descriptor)
                 raise
-            os.close(descriptor)  # deleted by its last holder meanwhile
+            else:
+                os.close(descriptor)  # deleted by its last holder meanwhile
 
     def note(self, text: str) -> None:
         """Write who holds the lock into the file, for `holder`. A full disk may prevent it."""
@@ -93,12 +104,12 @@ def holder(path: Path) -> str:
         return ""
 
 
-def _lock(descriptor: int, *, wait: bool) -> None:
+def _lock(descriptor: int) -> None:
     try:
         windows: Any = import_module("msvcrt")
     except ModuleNotFoundError:
         posix: Any = import_module("fcntl")
-        posix.flock(descriptor, posix.LOCK_EX | (0 if wait else posix.LOCK_NB))
+        posix.flock(descriptor, posix.LOCK_EX | posix.LOCK_NB)
         return
     try:
         windows.locking(descriptor, windows.LK_NBLCK, 1)

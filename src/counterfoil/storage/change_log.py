@@ -30,7 +30,7 @@ from counterfoil.storage.places import (
 )
 from counterfoil.storage.sealed_records import Change, Committed, Mark, SealedPublication
 
-_LOCK: Final = "the change log"
+LOCK: Final = "the change log"
 _REBUILD: Final = "Bring the newest catalog back from a backup, or make one of the sealed files: counterfoil rebuild"
 
 
@@ -70,10 +70,11 @@ class ChangeLog:
     def record(self) -> None:
         """Write every change that is not yet beside the files, and the mark.
 
-        Raises LostCatalogError if the catalog was replaced while it was open, or its counter is damaged.
+        Raises LostCatalogError if the catalog was replaced while it was open, or its counter is damaged, and
+        LockedError where another process began to and does not go on.
         """
         self.database.settle()
-        with self._locks.wait(_LOCK):
+        with self._locks.wait(LOCK):
             there = mark_of(self.files)
             with self.database.reading() as connection:
                 now, unwritten = changes.mark(connection), changes.unwritten(connection)
@@ -88,8 +89,9 @@ class ChangeLog:
         self.written = now.counter
 
     def record_now_or_later(self) -> None:
-        """Record, unless the disk is full or cannot be written: then whoever opens or changes the catalog next does.
+        """Record, unless the disk is full or cannot be written, or a process that was stopped holds the log.
 
+        Then whoever opens or changes the catalog next does.
         What was committed is in force, so it is not reported as a failure; and somebody who only looks may do so.
         """
         try:
@@ -141,7 +143,7 @@ class ChangeLog:
             last = max(last, before.counter if before else 0)
         with self.database.writing() as connection:
             changes.raise_to(connection, last)
-        with self._locks.wait(_LOCK):
+        with self._locks.wait(LOCK):
             with self.database.reading() as connection:
                 now, own = changes.mark(connection), changes.remembered(connection)
                 unwritten = changes.unwritten(connection)

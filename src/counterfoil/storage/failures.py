@@ -24,6 +24,10 @@ from counterfoil.errors import (
 
 _FULL: Final = ("There is no room left in the data folder.", "Make room on its disk, then try again.")
 _BUSY: Final = ("The catalog is busy.", "Another process is writing to it; try again.")
+_HELD: Final = (
+    "Another process holds the data folder and does not go on.",
+    "Try again; if it was stopped or hangs, let it go on or end it.",
+)
 _NOT_OURS: Final = (
     "The catalog is damaged, or is not a Counterfoil catalog.",
     "Bring catalog.sqlite back from a backup, or make one of the sealed files: counterfoil rebuild",
@@ -54,6 +58,7 @@ _SQLITE: Final[dict[str, tuple[type[CounterfoilError], tuple[str, str]]]] = {
 _SYSTEM: Final[dict[int, tuple[type[CounterfoilError], tuple[str, str]]]] = {
     errno.ENOSPC: (FullDiskError, _FULL),
     errno.EDQUOT: (FullDiskError, _FULL),
+    errno.EAGAIN: (LockedError, _HELD),  # a lock that was waited for
     errno.EACCES: (DataFolderError, _CLOSED),
     errno.EPERM: (DataFolderError, _CLOSED),
     errno.EROFS: (DataFolderError, _CLOSED),

@@ -42,7 +42,7 @@ class Locks(Protocol):
         """Take a lock, or raise LockedError at once where it is held. `once`: nobody will take it again."""
 
     def wait(self, name: str) -> AbstractContextManager[None]:
-        """Hold a lock for the length of a context, after waiting for its holder."""
+        """Hold a lock for the length of a context; raises LockedError if its holder keeps it for many seconds."""
 
 
 def refuse_lost(held: Iterable[Held]) -> None:
@@ -68,7 +68,7 @@ class FileLocks:
 
     @contextmanager
     def wait(self, name: str) -> Iterator[None]:
-        """Hold a lock for the length of a context, after waiting for its holder."""
+        """Hold a lock for the length of a context; raises LockedError after `file_lock.PATIENCE_S`."""
         path = self._path(name)
         with translated_errors():
             lock = in_its_folder(path, lambda: FileLock.take(path, wait=True))
