@@ -213,7 +213,7 @@ def test_a_stranger_is_refused_and_no_folder_of_ours_stays(tmp_path: Path) -> No
 
 
 def test_a_disk_without_locks_is_not_another_pull(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_locks(_: int, *, wait: bool) -> None:
+    def no_locks(_: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(file_lock, "_lock", no_locks)

@@ -124,7 +124,7 @@ class Leases:
     def wait(self, name: str) -> Iterator[None]:
         """Hold a lock for a moment."""
         if not self._waiting.acquire(timeout=file_lock.PATIENCE_S):
-            raise LockedError(f"Another process holds {name} and does not go on.", remedy="Try again.")
+            raise LockedError(f"Another process holds {name}.", remedy="Try again.")
         try:
             yield
         finally:

@@ -51,14 +51,11 @@ class FileLock:
                 _lock(descriptor)
                 if _has_name(descriptor, path):
                     return cls(path, descriptor)
-            except BlockingIOError:
+            except BaseException as error:
                 os.close(descriptor)
-                if time.monotonic() >= end:
+                if not isinstance(error, BlockingIOError) or time.monotonic() >= end:
                     raise
                 time.sleep(_LOOK_AGAIN_S)
-            except BaseException:
-                os.close(descriptor)
-                raise
             else:
                 os.close(descriptor)  # deleted by its last holder meanwhile
 

@@ -25,8 +25,8 @@ from counterfoil.errors import (
 _FULL: Final = ("There is no room left in the data folder.", "Make room on its disk, then try again.")
 _BUSY: Final = ("The catalog is busy.", "Another process is writing to it; try again.")
 _HELD: Final = (
-    "Another process holds the data folder and does not go on.",
-    "Try again; if it was stopped or hangs, let it go on or end it.",
+    "Another process holds the data folder.",
+    "Try again; if that process was stopped, let it go on or end it.",
 )
 _NOT_OURS: Final = (
     "The catalog is damaged, or is not a Counterfoil catalog.",
@@ -37,6 +37,7 @@ _CLOSED: Final = (
     "Let the user that runs Counterfoil own the folder and all that is in it.",
 )
 _NO_LOCKS: Final = ("The data folder's file system has no locks.", "Put the data folder on a local disk.")
+_MANY: Final = ("Too many files are open.", "Raise the limit (ulimit -n), then start Counterfoil again.")
 _BROKEN: Final = ("The disk refused to read or write the data folder.", "Check the disk and the system's log.")
 
 # SQLite's names: the primary result code, and before it the extended codes that mean something else.
@@ -65,10 +66,7 @@ _SYSTEM: Final[dict[int, tuple[type[CounterfoilError], tuple[str, str]]]] = {
     errno.ENOTDIR: (DataFolderError, _CLOSED),
     errno.EISDIR: (DataFolderError, _CLOSED),
     errno.EIO: (DataFolderError, _BROKEN),
-    errno.EMFILE: (
-        DataFolderError,
-        ("Too many files are open.", "Raise the limit (ulimit -n), then start Counterfoil again."),
-    ),
+    errno.EMFILE: (DataFolderError, _MANY),
     **dict.fromkeys((errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS), (DataFolderError, _NO_LOCKS)),
 }
 

@@ -181,17 +181,7 @@ def _past_item(text: Any, words: Any, at: Any, separator: Any, keys: Any, row: A
 
 
 @kernel(
-    several(*[types.int64] * 4),
-    BYTES,
-    WORDS,
-    types.int64,
-    types.int64,
-    types.uint8,
-    KEYS,
-    TABLE,
-    TABLE,
-    LONGS,
-    TABLE,
+    several(*[types.int64] * 4), BYTES, WORDS, types.int64, types.int64, types.uint8, KEYS, TABLE, TABLE, LONGS, TABLE
 )
 def scan_lines(
     text: Any,
