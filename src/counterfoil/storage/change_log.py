@@ -89,10 +89,10 @@ class ChangeLog:
         self.written = now.counter
 
     def record_now_or_later(self) -> None:
-        """Record, unless the disk is full or cannot be written, or a process that was stopped holds the log.
+        """Record, or leave it to whoever opens or changes the catalog next.
 
-        Then whoever opens or changes the catalog next does.
-        What was committed is in force, so it is not reported as a failure; and somebody who only looks may do so.
+        That is so where the disk is full or cannot be written, or a process that was stopped holds the log. What was
+        committed is in force, so it is not reported as a failure; and somebody who only looks may do so.
         """
         try:
             self.record()
