@@ -134,9 +134,9 @@ def duckdb_publish(file: str, scratch: str) -> None:
 
 def _load_kernels() -> None:
     """Import what the product imports when it is first needed; the peer's code is in memory by now as well."""
-    from counterfoil.datasets.kernels import column_texts, lines, plain_numbers, record_packing, rendering
+    from counterfoil.datasets.kernels import canonical_forms, coding, column_texts, lines, plain_numbers, rendering
 
-    assert all((column_texts, lines, plain_numbers, record_packing, rendering))
+    assert all((canonical_forms, coding, column_texts, lines, plain_numbers, rendering))
 
 
 _started: list[float] = []

@@ -45,6 +45,9 @@ class Column:
     """One attribute. Its name is its permanent identity (see `identity_of`); its place in the table means nothing.
 
     `basic`: Graph's basic set holds it; `graph`: Graph has it at all. `v1` is None if v1 does not have it.
+
+    Columns of one group change together, so that few of their combinations occur: `group` marks the first of each, and
+    `alone` a column whose values hardly repeat, which is a group of its own.
     """
 
     name: str
@@ -55,6 +58,8 @@ class Column:
     graph: bool = True
     required: bool = False
     digits: bool = False  # a text of digits that some sources write as a JSON number
+    group: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ def _v1_name(name: str) -> str:
 
 def _column(type_: Type, name: str, flags: str = "", v1: str | None = None, codec: Codec = Codec.SAME) -> Column:
     marks = set(flags.split())
-    unknown = marks - {"basic", "required", "digits", "v1-only", "graph-only"}
+    unknown = marks - {"basic", "required", "digits", "v1-only", "graph-only", "group", "alone"}
     assert not unknown, unknown
     return Column(
         name=name,
@@ -138,6 +143,8 @@ def _column(type_: Type, name: str, flags: str = "", v1: str | None = None, code
         graph="v1-only" not in marks,
         required="required" in marks,
         digits="digits" in marks,
+        group="group" in marks,
+        alone="alone" in marks,
     )
 
 
@@ -164,43 +171,43 @@ RECONCILIATION: Final = LineItemTable(
         _text("InvoiceNumber", "basic"),
         _text("MpnId", "digits"),
         _text("Tier2MpnId", "basic digits", v1="resellerMpnId", codec=Codec.RESELLER),
-        _text("OrderId", "basic"),
+        _text("OrderId", "basic group"),
         _date("OrderDate", "basic"),
-        _text("ProductId", "basic"),
+        _text("ProductId", "basic group"),
         _text("SkuId", "basic"),
         _text("AvailabilityId", "basic"),
         _text("SkuName", "basic"),
         _text("ProductName", "basic"),
-        _text("ChargeType", "basic", codec=Codec.CHARGE_TYPE),
+        _text("ChargeType", "basic group", codec=Codec.CHARGE_TYPE),
         _number("UnitPrice", "basic"),
-        _number("Quantity"),
-        _number("Subtotal", "basic required"),
-        _number("TaxTotal", "basic required"),
-        _number("Total", "basic required", v1="totalForCustomer"),
-        _text("Currency", "basic required"),
+        _number("Quantity", "alone"),
+        _number("Subtotal", "basic required alone"),
+        _number("TaxTotal", "basic required alone"),
+        _number("Total", "basic required alone", v1="totalForCustomer"),
+        _text("Currency", "basic required group"),
         _text("PriceAdjustmentDescription", "basic"),
         _text("PublisherName", "basic"),
         _text("PublisherId"),
-        _text("SubscriptionDescription"),
-        _text("SubscriptionId", "basic"),
-        _date("ChargeStartDate", "basic required"),
+        _text("SubscriptionDescription", "group"),
+        _text("SubscriptionId", "basic group"),
+        _date("ChargeStartDate", "basic required group"),
         _date("ChargeEndDate", "basic"),
-        _text("TermAndBillingCycle", "basic"),
-        _number("EffectiveUnitPrice", "basic"),
+        _text("TermAndBillingCycle", "basic group"),
+        _number("EffectiveUnitPrice", "basic group"),
         _text("UnitType"),
-        _text("AlternateId"),
-        _number("BillableQuantity", "basic"),
-        _text("BillingFrequency"),
+        _text("AlternateId", "group"),
+        _number("BillableQuantity", "basic alone"),
+        _text("BillingFrequency", "group"),
         _text("PricingCurrency", "basic"),
         _number("PCToBCExchangeRate", "basic"),
         _date("PCToBCExchangeRateDate"),
         _text("MeterDescription"),
-        _text("ReservationOrderId", "basic"),
-        _text("CreditReasonCode", "basic"),
-        _date("SubscriptionStartDate", "basic"),
+        _text("ReservationOrderId", "basic group"),
+        _text("CreditReasonCode", "basic group"),
+        _date("SubscriptionStartDate", "basic group"),
         _date("SubscriptionEndDate", "basic"),
-        _text("ReferenceId", "basic"),
-        _text("ProductQualifiers", codec=Codec.LIST),
+        _text("ReferenceId", "basic group"),
+        _text("ProductQualifiers", "group", codec=Codec.LIST),
         _text("PromotionId", "basic"),
         _text("ProductCategory", "basic graph-only"),
         _text("DiscountDetails", "v1-only"),
@@ -225,7 +232,7 @@ USAGE: Final = LineItemTable(
         _text("MpnId", "digits"),
         _text("Tier2MpnId", "digits", v1="resellerMpnId"),
         _text("InvoiceNumber", "basic"),
-        _text("ProductId", "basic"),
+        _text("ProductId", "basic group"),
         _text("SkuId", "basic"),
         _text("AvailabilityId"),
         _text("SkuName", "basic"),
@@ -233,38 +240,38 @@ USAGE: Final = LineItemTable(
         _text("PublisherName", "basic"),
         _text("PublisherId"),
         _text("SubscriptionDescription"),
-        _text("SubscriptionId", "basic"),
+        _text("SubscriptionId", "basic group"),
         _date("ChargeStartDate", "basic"),
         _date("ChargeEndDate", "basic"),
-        _date("UsageDate", "basic required"),
-        _text("MeterType"),
+        _date("UsageDate", "basic required group"),
+        _text("MeterType", "group"),
         _text("MeterCategory"),
         _text("MeterId"),
         _text("MeterSubCategory"),
         _text("MeterName"),
-        _text("MeterRegion"),
+        _text("MeterRegion", "group"),
         _text("Unit", v1="unitOfMeasure"),
         _text("ResourceLocation"),
         _text("ConsumedService"),
-        _text("ResourceGroup"),
+        _text("ResourceGroup", "group"),
         _text("ResourceURI", "basic", v1="resourceUri"),
-        _text("ChargeType", "basic", codec=Codec.CHARGE_TYPE),
+        _text("ChargeType", "basic group", codec=Codec.CHARGE_TYPE),
         _number("UnitPrice", "basic"),
-        _number("Quantity", "basic"),
-        _text("UnitType", "basic"),
-        _number("BillingPreTaxTotal", "basic required"),
-        _text("BillingCurrency", "basic required"),
-        _number("PricingPreTaxTotal", "basic"),
-        _text("PricingCurrency", "basic"),
+        _number("Quantity", "basic alone"),
+        _text("UnitType", "basic group"),
+        _number("BillingPreTaxTotal", "basic required alone"),
+        _text("BillingCurrency", "basic required group"),
+        _number("PricingPreTaxTotal", "basic alone"),
+        _text("PricingCurrency", "basic group"),
         _text("ServiceInfo1"),
         _text("ServiceInfo2"),
         _text("Tags", codec=Codec.PRESENT),
-        _text("AdditionalInfo", "basic", codec=Codec.PRESENT),
-        _number("EffectiveUnitPrice", "basic"),
+        _text("AdditionalInfo", "basic group", codec=Codec.PRESENT),
+        _number("EffectiveUnitPrice", "basic group"),
         _number("PCToBCExchangeRate", "basic"),
-        _text("EntitlementId", "basic"),
+        _text("EntitlementId", "basic group"),
         _text("EntitlementDescription"),
-        _number("PartnerEarnedCreditPercentage", v1="rateOfPartnerEarnedCredit", codec=Codec.RATE),
+        _number("PartnerEarnedCreditPercentage", "group", v1="rateOfPartnerEarnedCredit", codec=Codec.RATE),
         _number("CreditPercentage", "basic", v1="rateOfCredit", codec=Codec.RATE),
         _text("CreditType", "basic"),
         _text("BenefitOrderID", "basic", v1="benefitOrderId"),

@@ -9,20 +9,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numba import types
 
 from counterfoil.columns import table_of
-from counterfoil.datasets import digest
 from counterfoil.datasets.blob_parts import SegmentWriter
 from counterfoil.datasets.json_lines import JsonLinesReader
 from counterfoil.datasets.kernels import compiled
-from counterfoil.datasets.sort import KEY, RECORD
 from counterfoil.line_items.blocks import Block
 from counterfoil.model import WHOLE, Dataset, Scope
 from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.storage.engines import open_store
-from tests.datasets.line_items import PARTNER
+from tests.datasets.line_items import PARTNER, as_they_came
 from tests.datasets.mutations import files
 from tests.datasets.test_json_reading import by_reader, by_reference
 
@@ -52,8 +49,7 @@ def main() -> None:
                 SegmentWriter(publication, 0, Dataset(kind, PARTNER, scope), WHOLE) as seal,
             ):
                 for batch in JsonLinesReader(table_of(kind), lambda *_: None).read(Block(b"\n".join(lines), 1)):
-                    keys = digest.sort_keys(table_of(kind), batch.watched, batch.digests)
-                    seal.write(pa.record_batch([batch.records, keys], [RECORD, KEY]))
+                    seal.write(as_they_came(batch))
                 seal.finish()
     sys.stdout.write(json.dumps({"checked": _is_checked()}))
 

@@ -13,12 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from counterfoil.columns import EXTRA, LineItemTable, table_of
-from counterfoil.datasets import batch
-from counterfoil.datasets.batch import Batch
+from counterfoil.datasets import digest
+from counterfoil.datasets.batch import Batch, names_of
 from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.coded import Coder
 from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.dictionary import groups_of
 from counterfoil.datasets.publishing import Input, PublicationReceipt, publish
-from counterfoil.datasets.records import names_of
+from counterfoil.datasets.sort import Ordered
 from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.line_items.lake import text_name
 from counterfoil.model import Kind, Rendering
@@ -57,7 +59,21 @@ _LEAST: dict[Kind, dict[str, str]] = {
 def batch_of(table: LineItemTable, items: list[dict[str, str]]) -> Batch:
     """Return line items, given as stored texts by column name, as a batch."""
     arrays = [pa.array([item.get(name) for item in items], pa.string()) for name in names_of(table)]
-    return batch.of_located(table, ValueSpans.of_columns(arrays), np.arange(len(items)))
+    return Batch(table, ValueSpans.of_columns(arrays), np.arange(len(items)))
+
+
+def batch_rows(batch: Batch) -> list[dict[str, str]]:
+    """The stored texts of a batch's line items, by column; what is null is left out."""
+    names = names_of(batch.table)
+    return rows(pa.table(batch.items.columns(range(len(names))), names))
+
+
+def as_they_came(batch: Batch) -> Ordered:
+    """The line items of a batch, coded, in no other order."""
+    coder = Coder(groups_of(batch.table.columns))
+    codes, _ = coder.code(batch.items)
+    coder.add(codes, digest.digests_of(batch.table, batch.items))
+    return Ordered(coder, np.arange(len(batch)))
 
 
 class Number(str):

@@ -14,7 +14,7 @@ from counterfoil.datasets.input_formats import recognise
 from counterfoil.datasets.source import Source
 from counterfoil.errors import InputError
 from counterfoil.line_items.values import Refused
-from tests.datasets.line_items import PARTNER, UNBILLED, publish_bytes, rows
+from tests.datasets.line_items import PARTNER, UNBILLED, batch_rows, publish_bytes
 
 Order = Literal["mdy", "dmy"]
 HEADER = b"PartnerId,UsageDate,ChargeStartDate,BillingPreTaxTotal,BillingCurrency\n"
@@ -31,7 +31,7 @@ def read(path: Path, texts: list[str], order: Order) -> dict[int, str | None]:
 
     with Source(str(path)) as source:
         for batch in recognise(source).batches(refused, order):
-            for line, row in zip(batch.lines.tolist(), rows(batch.items), strict=True):
+            for line, row in zip(batch.lines.tolist(), batch_rows(batch), strict=True):
                 found[line - 2] = row.get("ChargeStartDate")
     return found
 

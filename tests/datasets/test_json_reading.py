@@ -18,7 +18,7 @@ from counterfoil.line_items.reference import read_json_line
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind
 from tests.datasets.exploring import examples
-from tests.datasets.line_items import rows
+from tests.datasets.line_items import batch_rows
 
 GOOD_TEXTS = ['""', '"c1"', '"Ünï ∑ 漢 😀"', r'"a\"b\\c\/d\n\t\u00e9\ud83d\ude00"', r'"x\\"', r'"{\"k\":\"v\\\":\"}"']
 ODD_TEXTS = [
@@ -223,7 +223,7 @@ def by_reader(kind: Kind, lines: list[bytes]) -> tuple[dict[int, dict[str, str]]
         refusals[number] = told(refused)
 
     for batch in JsonLinesReader(table_of(kind), refuse).read(Block(b"\n".join(lines), 1)):
-        for number, row in zip(batch.lines.tolist(), rows(batch.items), strict=True):
+        for number, row in zip(batch.lines.tolist(), batch_rows(batch), strict=True):
             assert number not in accepted
             accepted[number] = row
     return accepted, refusals

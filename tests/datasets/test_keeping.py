@@ -47,7 +47,7 @@ FLIPS = 400
 def published(data_folder: DataFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataFolder:
     """Both kinds, in several parts and segments, one of them superseded."""
     monkeypatch.setattr(blob_parts, "PART_LINE_ITEMS", 20)
-    monkeypatch.setattr(blob_parts, "SLICE_LINE_ITEMS", 1)
+    monkeypatch.setattr(blob_parts, "ROW_GROUP_LINE_ITEMS", 1)
     lines = raw_lines(Kind.USAGE, *({"SkuName": f'"\\u00e9{n}"', "CustomerId": f'"{n}"'} for n in range(30)))
     publish_bytes(data_folder, tmp_path / "1", lines, segment="2026-11-01")
     publish_bytes(data_folder, tmp_path / "2", lines, segment="2026-11-02")

@@ -9,23 +9,21 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, RECONCILIATION, USAGE, Codec, Column, LineItemTable, Type, table_of
-from counterfoil.datasets import blob_parts, digest
+from counterfoil.datasets import blob_parts
 from counterfoil.datasets.blob_parts import SegmentWriter
 from counterfoil.datasets.render import text_to_list
-from counterfoil.datasets.sort import KEY, RECORD
 from counterfoil.model import WHOLE, Dataset, Kind, Rendering, Scope
 from counterfoil.periods import BillingPeriod
 from counterfoil.storage.engines import open_store
 from tests.datasets.conftest import NOW
 from tests.datasets.exploring import examples
-from tests.datasets.line_items import PARTNER, Number, batch_of, blocks_of, strict
+from tests.datasets.line_items import PARTNER, Number, as_they_came, batch_of, blocks_of, strict
 
 UNBILLED = Scope.unbilled(BillingPeriod(2026, 11), "EUR")
 NUMBERS = ["24.0", "0E-20", "-0", "15", "0.15", "100", "7.50", "1e3", "-12.5", "0.1999968000511991808131", "1E-30"]
@@ -160,9 +158,7 @@ def sealed(folder: Path, table: LineItemTable, given_items: list[dict[str, str]]
     dataset = Dataset(table.kind, PARTNER, UNBILLED)
     with open_store(folder) as store, store.begin(NOW) as publication:
         with SegmentWriter(publication, 0, dataset, WHOLE) as sealer:
-            made = batch_of(table, given_items)
-            keys = digest.sort_keys(table, made.watched, made.digests)
-            sealer.write(pa.record_batch([made.records, keys], [RECORD, KEY]))
+            sealer.write(as_they_came(batch_of(table, given_items)))
             paths = {file.rendering: folder / "files" / file.path for file in sealer.finish()}
         blocks = blocks_of(paths[Rendering.V1])
         [block] = blocks.blocks
@@ -215,8 +211,8 @@ def test_an_absent_line_item_has_every_graph_text_and_only_the_constants_of_v1(
     assert set(made.v1[0]) == {"partnerId"} | kept | constants
 
 
-def test_a_quote_in_a_later_slice_is_escaped_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blob_parts, "SLICE_LINE_ITEMS", 2)
+def test_a_quote_in_a_later_row_group_is_escaped_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blob_parts, "ROW_GROUP_LINE_ITEMS", 2)
     given_items = [{"PartnerId": "p", "SkuName": name} for name in ("a", "b", "c", 'd"', "e")]
     made = sealed(tmp_path, USAGE, given_items)
     assert [strict(line)["SkuName"] for line in made.full] == ["a", "b", "c", 'd"', "e"]

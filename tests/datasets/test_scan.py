@@ -22,7 +22,7 @@ from counterfoil.datasets.kernels import compiled
 from counterfoil.line_items.blocks import Block
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.model import Kind
-from tests.datasets.line_items import rows
+from tests.datasets.line_items import batch_rows
 from tests.datasets.mutations import files, line_items
 from tests.datasets.test_json_reading import by_reader, by_reference
 
@@ -62,7 +62,7 @@ def test_a_document_may_break_its_line_items_anywhere_between_values(kind: Kind)
     found = {
         number: row
         for batch in reader.read_lines(broken, range(1, len(broken) + 1))
-        for number, row in zip(batch.lines.tolist(), rows(batch.items), strict=True)
+        for number, row in zip(batch.lines.tolist(), batch_rows(batch), strict=True)
     }
     assert found == by_reference(kind, lines)[0]
     assert refused == [63]
@@ -80,7 +80,7 @@ def test_the_scanner_learns_the_letter_case_of_a_file(monkeypatch: pytest.Monkey
     monkeypatch.setattr(LineReader, "read", noted)
     reader = JsonLinesReader(table_of(Kind.USAGE), lambda *_: None)
     for line in lines:
-        assert sum(batch.num_rows for batch in reader.read(Block(line, 1))) == 1
+        assert sum(len(batch) for batch in reader.read(Block(line, 1))) == 1
     assert reads == lines[:1]
 
 

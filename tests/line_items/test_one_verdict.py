@@ -15,7 +15,7 @@ from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.reference import OnRefused, read_lines
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind
-from tests.datasets.line_items import rows
+from tests.datasets.line_items import batch_rows, rows
 from tests.line_items.mutator import Mutator
 
 LINES = int(os.environ.get("EXPLORE", "10000"))
@@ -44,7 +44,7 @@ def by_fast_reader(kind: Kind, lines: list[bytes], on_refused: OnRefused) -> lis
 
 def by_scanner(kind: Kind, lines: list[bytes], on_refused: OnRefused) -> list[tuple[int, dict[str, str]]]:
     batches = JsonLinesReader(table_of(kind), on_refused).read(Block(b"\n".join(lines), 1))
-    return [pair for batch in batches for pair in zip(batch.lines.tolist(), rows(batch.items), strict=True)]
+    return [pair for batch in batches for pair in zip(batch.lines.tolist(), batch_rows(batch), strict=True)]
 
 
 def verdicts(read: Read, kind: Kind, lines: list[bytes]) -> Verdicts:

@@ -8,53 +8,30 @@ import numpy as np
 import pyarrow as pa
 
 from counterfoil.columns import EXTRA, LineItemTable
-from counterfoil.datasets import digest, records
 from counterfoil.datasets.value_spans import ValueSpans
+
+
+def names_of(table: LineItemTable) -> list[str]:
+    """Return the columns of a line item in order: every column of the table, then Extra."""
+    return [*(column.name for column in table.columns), EXTRA]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some line items as records, what is needed of them while reading, and the line each came from."""
+    """Some line items, and the line each came from. Good until the reader goes on."""
 
     table: LineItemTable
-    records: pa.Array
-    text_sizes: np.ndarray  # how much of each record are its texts
-    digests: np.ndarray  # the SHA-256 of each, as rows of 32 bytes
-    watched: pa.Table
+    items: ValueSpans  # in the table's columns, then Extra
     lines: np.ndarray  # int64, counted from 1 within the file
 
-    @property
-    def num_rows(self) -> int:
-        """How many line items."""
+    def __len__(self) -> int:
         return len(self.lines)
 
-    @property
-    def items(self) -> pa.Table:
-        """The line items as text columns: every column of the table, then Extra."""
-        return records.unpacked(self.table, self.records)
-
-    def column(self, name: str) -> pa.ChunkedArray:
-        """Return a column; one that is watched, or Extra."""
-        return self.watched.column(name)
+    def column(self, name: str) -> pa.StringArray:
+        """Return a column of the table, or Extra."""
+        return self.items.columns([names_of(self.table).index(name)])[0]
 
     def keep(self, mask: np.ndarray) -> Batch:
         """Return the rows where `mask` is true."""
-        chosen = pa.array(mask)
-        records, watched = self.records.filter(chosen), self.watched.filter(chosen)
-        return Batch(self.table, records, self.text_sizes[mask], self.digests[mask], watched, self.lines[mask])
-
-
-def of_located(table: LineItemTable, items: ValueSpans, lines: np.ndarray) -> Batch:
-    """Build a batch from texts in some of the table's columns (and Extra)."""
-    names = records.names_of(table)
-    packed, sizes = items.records(len(names))
-    watched = _watched(table)
-    columns = items.columns([names.index(name) for name in watched])
-    return Batch(table, packed, sizes, digest.digests_of(table, items), pa.table(columns, watched), lines)
-
-
-def _watched(table: LineItemTable) -> list[str]:
-    """The columns that the checks, the totals and the sort key read."""
-    required = [column.name for column in table.columns if column.required]
-    others = ["PartnerId", "CustomerId", "InvoiceNumber", "SubscriptionId", table.currency, table.date, *table.totals]
-    return list(dict.fromkeys([*required, *others, EXTRA]))
+        items = ValueSpans(self.items.text, self.items.starts[mask], self.items.lengths[mask])
+        return Batch(self.table, items, self.lines[mask])

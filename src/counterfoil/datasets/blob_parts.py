@@ -20,11 +20,10 @@ from isal import isal_zlib
 
 from counterfoil.columns import LineItemTable, table_of
 from counterfoil.datasets import bulk_numbers
-from counterfoil.datasets.digest import digest_array, digests_in
-from counterfoil.datasets.records import names_of, size_of, within
+from counterfoil.datasets.coded import Coded, joined, of_columns
+from counterfoil.datasets.digest import digest_array
 from counterfoil.datasets.render import Renderer
-from counterfoil.datasets.sort import KEY, RECORD
-from counterfoil.datasets.value_spans import ValueSpans
+from counterfoil.datasets.sort import Ordered
 from counterfoil.lifetimes_and_sizes import PART_LINE_ITEMS
 from counterfoil.line_items.lake import lake_arrays
 from counterfoil.line_items.lake_files import LakeReader, LakeWriter
@@ -34,9 +33,8 @@ from counterfoil.storage.files import FileWriter, Reader, ReaderStream
 from counterfoil.storage.store import Publication
 from counterfoil.storage.v1_blocks import BlockWriter
 
-SLICE_LINE_ITEMS = 2_500  # what is located, rendered and compressed while a processor's cache holds it
-_SLICES = 10  # of a row group
-_SLICE_SIZE_BYTES_MAX = (64 << 20) // _SLICES
+ROW_GROUP_LINE_ITEMS = 25_000
+_ROW_GROUP_SIZE_BYTES_MAX = 64 << 20
 _BUFFER_SIZE_BYTES = 1 << 20
 
 
@@ -80,14 +78,14 @@ class SegmentWriter:
         if self._part is not None:
             self._part.abandon()
 
-    def write(self, items: pa.RecordBatch) -> None:
-        """Take the next line items, in order, as the sorter gives them."""
-        while items.num_rows:
+    def write(self, items: Ordered) -> None:
+        """Take the next line items, in order."""
+        begin = 0
+        while begin < len(items):
             if self._part is None:
                 self._part = _Part(self._create, self._parts, self._table, self._renderings)
                 self._parts += 1
-            taken = self._part.add(items)
-            items = items.slice(taken)
+            begin += self._part.add(items, begin)
             if self._part.line_items >= PART_LINE_ITEMS:
                 self._end_part()
 
@@ -113,12 +111,13 @@ def creating(publication: Publication, number: int, dataset: Dataset, segment: s
     return lambda rendering, part: publication.create(dataset, segment, rendering, number=number, part=part)
 
 
-def inexact_in(table: LineItemTable, pieces: Iterable[pa.RecordBatch]) -> Counter[str]:
+def inexact_in(table: LineItemTable, pieces: Iterable[Ordered]) -> Counter[str]:
     """Count what sealing these line items would round: how many decimals of each number."""
-    inexact, columns = Counter[str](), range(len(names_of(table)))
+    inexact = Counter[str]()
     for items in pieces:
-        texts = ValueSpans.of_records([items.column(RECORD)], len(columns)).columns(columns)
-        inexact.update(lake_arrays(table.kind, texts, bulk_numbers.decimals)[1])
+        for begin in range(0, len(items), ROW_GROUP_LINE_ITEMS):
+            texts = list(items.coded(begin, begin + ROW_GROUP_LINE_ITEMS).texts())
+            inexact.update(lake_arrays(table.kind, texts, bulk_numbers.decimals)[1])
     return inexact
 
 
@@ -129,56 +128,53 @@ def render_part(
     with LakeReader(ReaderStream(lake_file), table.kind) as lake:
         forms = _Forms(create, part, replace(table, columns=lake.columns), renderings)
         for batch in lake.batches():
-            forms.write(ValueSpans.of_columns(batch.columns))
+            forms.write(of_columns(batch.columns))
     return forms.finish()
 
 
 class _Part:
-    """The files of one part while they are written, a slice at a time.
+    """The files of one part while they are written, a row group at a time.
 
-    Where a slice ends depends on the line items alone, never on the pieces they come in: the bytes of a Parquet file
-    depend on it.
+    Where a row group ends depends on the line items alone, never on the pieces they come in.
     """
 
     def __init__(self, create: Create, number: int, table: LineItemTable, renderings: Collection[Rendering]) -> None:
         self._number = number
-        self._columns = len(names_of(table))
         self.forms = _Forms(create, number, table, renderings)
         self._lake_file = create(Rendering.LAKE, number)
         self._buffer = pa.BufferedOutputStream(pa.PythonFile(self._lake_file, mode="w"), _BUFFER_SIZE_BYTES)
         # Last, because a Parquet writer must be abandoned, and of a part that was never made nobody could.
-        self.lake = LakeWriter(self._buffer, table.kind, digests=True, decimals=bulk_numbers.decimals)
-        self._pending: list[pa.RecordBatch] = []
+        self.lake = LakeWriter(
+            self._buffer, table.kind, digests=True, dictionaries=True, decimals=bulk_numbers.decimals
+        )
+        self._pending: list[Coded] = []
         self._pending_rows = self._pending_size_bytes = 0
-        self._slices = 0
         self.line_items = 0
 
-    def add(self, items: pa.RecordBatch) -> int:
+    def add(self, items: Ordered, begin: int) -> int:
         """Take some of the next line items, perhaps none; returns how many."""
-        records = items.column(RECORD)
-        rows = min(SLICE_LINE_ITEMS - self._pending_rows, PART_LINE_ITEMS - self.line_items)
-        count = within(records, rows, _SLICE_SIZE_BYTES_MAX - self._pending_size_bytes)
+        rows = min(ROW_GROUP_LINE_ITEMS - self._pending_rows, PART_LINE_ITEMS - self.line_items)
+        sizes = items.sizes(begin, begin + rows)
+        room = _ROW_GROUP_SIZE_BYTES_MAX - self._pending_size_bytes
+        count = int(np.searchsorted(np.cumsum(sizes), room, side="right"))
         if not self._pending:
             count = max(1, count)
         if count:
-            self._pending.append(items.slice(0, count))
+            self._pending.append(items.coded(begin, begin + count))
             self._pending_rows += count
-            self._pending_size_bytes += size_of(records.slice(0, count))
+            self._pending_size_bytes += int(sizes[:count].sum())
             self.line_items += count
-        if count < len(records) or count == rows:
+        if count < len(sizes) or count == rows:
             self._write()
         return count
 
     def _write(self) -> None:
-        """Write what is pending as one slice."""
+        """Write what is pending as one row group."""
         if self._pending:
-            items = ValueSpans.of_records([each.column(RECORD) for each in self._pending], self._columns)
-            hashes = np.concatenate([digests_in(each.column(KEY)) for each in self._pending])
+            items = self._pending[0] if len(self._pending) == 1 else joined(self._pending)
             self._pending, self._pending_rows, self._pending_size_bytes = [], 0, 0
-            self.lake.write(items.columns(range(self._columns)), digest_array(hashes))
-            self._slices += 1
-            if self._slices % _SLICES == 0:
-                self.lake.end_row_group()
+            self.lake.write(list(items.texts()), digest_array(items.digests))
+            self.lake.end_row_group()
             self.forms.write(items)
 
     def finish_lake(self) -> NewFile:
@@ -209,9 +205,9 @@ class _Forms:
         self._blocks = BlockWriter(v1) if (v1 := self._writers.get(Rendering.V1)) else None
         self._line_items = 0
 
-    def write(self, items: ValueSpans) -> None:
+    def write(self, items: Coded) -> None:
         """Render line items and write them."""
-        self._line_items += len(items.starts)
+        self._line_items += len(items)
         credit = self._renderer.credit(items).tobytes() if self._blocks is not None else b""
         done = 0
         for rendered in self._renderer.render(items):

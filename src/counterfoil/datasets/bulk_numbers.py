@@ -34,6 +34,9 @@ def total(texts: pa.Array) -> Decimal:
 
 def decimals(texts: pa.Array) -> tuple[pa.Array, int]:
     """Return checked number texts as the lake's decimals, and how many were rounded. Null stays null."""
+    if pa.types.is_dictionary(texts.type):
+        distinct, rounded = decimals(texts.dictionary)
+        return (distinct.take(texts.indices), 0) if not rounded else lake.decimals_of(texts)
     if not len(texts) or texts.null_count == len(texts):
         return pa.nulls(len(texts), lake.DECIMAL), 0
     values = np.empty((len(texts), 2), dtype=np.uint64)

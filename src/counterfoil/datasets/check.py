@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from counterfoil.columns import EXTRA, LineItemTable, table_of
-from counterfoil.datasets.batch import Batch
+from counterfoil.columns import LineItemTable, table_of
+from counterfoil.datasets.batch import Batch, names_of
+from counterfoil.datasets.coded import Coder
 from counterfoil.errors import InputError, UsageError
 from counterfoil.lifetimes_and_sizes import LINE_ITEM_SIZE_BYTES_MAX
 from counterfoil.line_items.reference import OnRefused
@@ -100,16 +103,108 @@ def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str
     return Identity(Dataset(table.kind, partner, scope), issuer, currency)
 
 
-def check(batch: Batch, identity: Identity, file: str, on_refused: OnRefused) -> Batch:
-    """Return the line items that are complete and not too large; raises InputError where the whole file is in doubt."""
-    table = table_of(identity.dataset.kind)
-    batch = _complete(table, batch, on_refused)
-    _all_alike(batch, "PartnerId", {identity.issuer}, file, "another partner's line item", *_PARTNER_REMEDY)
-    _all_alike(batch, table.currency, {identity.currency}, file, f"not in {identity.currency}", _CURRENCY_REMEDY)
-    invoice = identity.dataset.scope.invoice
-    reason = f"not of invoice {invoice}" if invoice else "an invoice number in unbilled data"
-    _all_alike(batch, "InvoiceNumber", {"", invoice}, file, reason, *_INVOICE_REMEDY)
-    return _not_oversized(batch, on_refused)
+class Checks:
+    """The checks of one segment's line items. Each entry of a dictionary is looked at once, whatever refers to it."""
+
+    def __init__(self, identity: Identity, coder: Coder) -> None:
+        self._coder = coder
+        table = table_of(identity.dataset.kind)
+        invoice = identity.dataset.scope.invoice
+        reason = f"not of invoice {invoice}" if invoice else "an invoice number in unbilled data"
+        self._required = [_Flagged(coder, table, column.name, _absent) for column in table.columns if column.required]
+        alike = (
+            ("PartnerId", {identity.issuer}, "another partner's line item", *_PARTNER_REMEDY),
+            (table.currency, {identity.currency}, f"not in {identity.currency}", _CURRENCY_REMEDY, ""),
+            ("InvoiceNumber", {"", invoice}, reason, *_INVOICE_REMEDY),
+        )
+        self._alike = [
+            (_Flagged(coder, table, name, partial(_other_than, allowed)), reason, remedy, parameter)
+            for name, allowed, reason, remedy, parameter in alike
+        ]
+
+    def passed(
+        self, batch: Batch, codes: np.ndarray, sizes: np.ndarray, file: str, on_refused: OnRefused
+    ) -> np.ndarray:
+        """Return which line items are complete and not too large, and tell `on_refused` of the others.
+
+        Raises InputError where the whole file is in doubt.
+        """
+        kept = np.ones(len(batch), dtype=bool)
+        for required in self._required:
+            absent = required.rows(codes)
+            for row in np.flatnonzero(absent & kept):
+                on_refused(int(batch.lines[row]), Refused("is missing", required.name))
+            kept &= ~absent
+        for flagged, reason, remedy, parameter in self._alike:
+            other = np.flatnonzero(flagged.rows(codes) & kept)
+            if len(other):
+                value = batch.column(flagged.name)[int(other[0])].as_py() or ""
+                line = int(batch.lines[other[0]])
+                raise InputError(
+                    reason,
+                    file=file,
+                    line=line,
+                    attribute=flagged.name,
+                    value=value,
+                    remedy=remedy,
+                    parameter=parameter,
+                )
+        for row in np.flatnonzero(kept & (sizes > _CERTAINLY_SMALL_BYTES)):
+            if _is_oversized(batch, int(row)):
+                kept[row] = False
+                on_refused(int(batch.lines[row]), Refused("a line item of more than 1 MiB"))
+        return kept
+
+    def unknown_attributes(self, codes: np.ndarray) -> Counter[str]:
+        """Count the attributes that only Extra could keep, by name."""
+        found: Counter[str] = Counter()
+        entries = self._coder.entries[-1]
+        used, counts = np.unique(codes[-1], return_counts=True)
+        for code, count in zip(
+            used[entries.nulls[used] == 0].tolist(), counts[entries.nulls[used] == 0].tolist(), strict=True
+        ):
+            for name in json.loads(entries.texts(code)[0], parse_int=str, parse_float=str):
+                found[f"unknown {name}"] += count
+        return found
+
+
+class _Flagged:
+    """The entries of one column that a check flags."""
+
+    def __init__(
+        self, coder: Coder, table: LineItemTable, name: str, flag: Callable[[pa.StringArray], pa.BooleanArray]
+    ) -> None:
+        self.name = name
+        self._coder, self._flag = coder, flag
+        column = names_of(table).index(name)
+        self._group = next(number for number, group in enumerate(coder.groups) if column in group.columns)
+        self._column = column - coder.groups[self._group].columns[0]
+        self._flags = np.zeros(0, dtype=bool)
+        self._times_cleared = coder.times_cleared
+
+    def rows(self, codes: np.ndarray) -> np.ndarray:
+        """Return which rows have a flagged value, after looking at the entries that are new."""
+        dictionary = self._coder.dictionaries[self._group]
+        if self._times_cleared != self._coder.times_cleared:
+            self._flags, self._times_cleared = self._flags[:0], self._coder.times_cleared
+        if len(self._flags) < len(dictionary):
+            new = dictionary.since(len(self._flags)).spans(len(dictionary.group.columns))
+            flags = self._flag(new.columns([self._column])[0]).to_numpy(zero_copy_only=False)
+            self._flags = np.concatenate([self._flags, flags])
+        rows: np.ndarray = self._flags[codes[self._group]]
+        return rows
+
+
+def _absent(texts: pa.StringArray) -> pa.BooleanArray:
+    return pc.fill_null(pc.equal(texts, _EMPTY), fill_value=True)
+
+
+def _other_than(allowed: set[str], texts: pa.StringArray) -> pa.BooleanArray:
+    """Flag the texts that are none of the allowed ones, whatever their case."""
+    encoded = pc.dictionary_encode(texts.fill_null(_EMPTY))
+    distinct = encoded.dictionary.to_pylist()
+    flags = [allowed.isdisjoint({text, text.lower(), text.upper()}) for text in distinct]
+    return pa.array(flags, pa.bool_()).take(encoded.indices)
 
 
 # Each remedy with the parameters it is about.
@@ -121,51 +216,12 @@ _CURRENCY_REMEDY = "Publish each currency by itself."
 _INVOICE_REMEDY = ("Publish each invoice by itself, and check the invoice or period.", "invoice period")
 
 
-def _not_oversized(batch: Batch, on_refused: OnRefused) -> Batch:
-    """Refuse line items that would be more than 1 MiB of JSON, and return the others."""
-    kept = batch.text_sizes <= _CERTAINLY_SMALL_BYTES
-    if kept.all():
-        return batch
-    for row in np.flatnonzero(~kept):
-        rendered = json.dumps(batch.items.slice(row, 1).to_pylist()[0], ensure_ascii=False)
-        kept[row] = len(rendered.encode()) <= LINE_ITEM_SIZE_BYTES_MAX - 1024
-        if not kept[row]:
-            on_refused(int(batch.lines[row]), Refused("a line item of more than 1 MiB"))
-    return batch.keep(kept)
-
-
-def unknown_attributes(batch: Batch) -> Counter[str]:
-    """Count the attributes that only Extra could keep, by name."""
-    found: Counter[str] = Counter()
-    for text in batch.column(EXTRA).drop_null().to_pylist():
-        found.update(f"unknown {name}" for name in json.loads(text, parse_int=str, parse_float=str))
-    return found
-
-
-def _complete(table: LineItemTable, batch: Batch, on_refused: OnRefused) -> Batch:
-    missing = np.zeros(batch.num_rows, dtype=bool)
-    for column in table.columns:
-        if column.required:
-            absent = pc.fill_null(pc.equal(batch.column(column.name), _EMPTY), fill_value=True)
-            mask = absent.combine_chunks().to_numpy(zero_copy_only=False)
-            for row in np.flatnonzero(mask & ~missing):
-                on_refused(int(batch.lines[row]), Refused("is missing", column.name))
-            missing |= mask
-    return batch.keep(~missing) if missing.any() else batch
-
-
-def _all_alike(
-    batch: Batch, name: str, allowed: set[str], file: str, reason: str, remedy: str, parameter: str = ""
-) -> None:
-    texts = batch.column(name)
-    for value in pc.unique(texts).to_pylist():
-        text = value or ""
-        if text not in allowed and text.lower() not in allowed and text.upper() not in allowed:
-            row = pc.index(texts, value).as_py()
-            line = int(batch.lines[row])
-            raise InputError(
-                reason, file=file, line=line, attribute=name, value=text, remedy=remedy, parameter=parameter
-            )
+def _is_oversized(batch: Batch, row: int) -> bool:
+    """Tell whether a line item would be more than 1 MiB of JSON."""
+    items = batch.keep(np.arange(len(batch)) == row).items
+    names = names_of(batch.table)
+    texts = {name: texts[0].as_py() for name, texts in zip(names, items.columns(range(len(names))), strict=True)}
+    return len(json.dumps(texts, ensure_ascii=False).encode()) > LINE_ITEM_SIZE_BYTES_MAX - 1024
 
 
 def first_text(batch: Batch, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The canonical forms of many line items, their SHA-256, and the keys they sort by: `line_items.canonical` in bulk."""
+"""The canonical forms of many line items and their SHA-256: `line_items.canonical` in bulk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from counterfoil.columns import LineItemTable, identity_of
 from counterfoil.datasets import kernels
@@ -20,7 +19,6 @@ from counterfoil.model import Kind
 from counterfoil.storage.catalog_rows import StoredFile
 from counterfoil.storage.files import Files, ReaderStream
 
-_NUL = pa.scalar(b"\0", pa.binary())
 _EXTRA_NAMES_MAX = 256  # of a batch; with more, its lines are hashed one by one
 
 
@@ -69,7 +67,7 @@ def _digests(names: Sequence[str], items: ValueSpans) -> np.ndarray:
         return np.empty((0, DIGEST_SIZE_BYTES), dtype=np.uint8)
     order = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int32)
     present = np.zeros((rows, -(-len(names) // 64)), dtype=np.uint64)
-    kernels.record_packing.mark_present(items.starts, items.lengths, order, present)
+    kernels.canonical_forms.mark_present(items.starts, items.lengths, order, present)
     sets, which = np.unique(present, axis=0, return_inverse=True) if present.shape[1] > 1 else _unique(present)
     in_order = [names[number] for number in order.tolist()]
     named = b"".join(_names_digest(in_order, words) for words in sets.tolist())
@@ -95,7 +93,7 @@ def _forms(items: ValueSpans, order: np.ndarray, which: np.ndarray, named: np.nd
     rows = len(items.starts)
     size = rows * (DIGEST_SIZE_BYTES + len(order)) + int(items.sizes(order).sum())
     out, offsets = np.empty(size + PADDING, dtype=np.uint8), np.empty(rows + 1, dtype=np.int32)
-    kernels.record_packing.write_canonical_forms(
+    kernels.canonical_forms.write_canonical_forms(
         items.text.words,
         items.starts,
         items.lengths,
@@ -107,24 +105,6 @@ def _forms(items: ValueSpans, order: np.ndarray, which: np.ndarray, named: np.nd
         offsets,
     )
     return out, offsets
-
-
-def sort_keys(table: LineItemTable, columns: pa.Table, rows: np.ndarray) -> pa.Array:
-    """Return CustomerId, SubscriptionId, the kind's date and the digest, joined so that bytes compare as the tuple."""
-    names = ("CustomerId", "SubscriptionId", table.date)
-    texts = [columns.column(name).combine_chunks().cast(pa.binary()) for name in names]
-    return pc.binary_join_element_wise(
-        *texts, digest_array(rows).cast(pa.binary()), _NUL, null_handling="replace", null_replacement=b""
-    )
-
-
-def digests_in(keys: pa.Array) -> np.ndarray:
-    """Return the digests that sort keys end in, as rows of 32 bytes."""
-    offsets = np.frombuffer(keys.buffers()[1], dtype=np.int32)[keys.offset : keys.offset + len(keys) + 1]
-    data = np.frombuffer(keys.buffers()[2] or b"", dtype=np.uint8)
-    places = offsets[1:, None] + np.arange(-DIGEST_SIZE_BYTES, 0)
-    rows: np.ndarray = data[places]
-    return rows
 
 
 def digest_array(rows: np.ndarray) -> pa.FixedSizeBinaryArray:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from counterfoil.columns import LineItemTable
-from counterfoil.datasets import batch
 from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.line_items.blocks import Block
@@ -62,7 +61,7 @@ class JsonLinesReader:
     ) -> Iterator[Batch]:
         for scanned in self._scanner.scan(data, separator):
             if len(scanned.lines):
-                yield batch.of_located(self._table, scanned.items, numbered(scanned.lines))
+                yield Batch(self._table, scanned.items, numbered(scanned.lines))
             if len(scanned.doubtful):
                 lines = [bytes(data[start:end]) for _, start, end in scanned.doubtful.tolist()]
                 yield self._by_line_reader(lines, numbered(scanned.doubtful[:, 0]))
@@ -77,7 +76,7 @@ class JsonLinesReader:
         read = self._line_reader.read(lines, on_refused, first_line=0)
         for place in np.flatnonzero(good)[: _LEARNED_LINES_MAX - self._learned_lines]:
             self._learn(lines[place])
-        return batch.of_located(self._table, ValueSpans.of_columns(read.columns), numbers[good])
+        return Batch(self._table, ValueSpans.of_columns(read.columns), numbers[good])
 
     def _learn(self, line: bytes) -> None:
         """Teach the scanner how a good line spells its keys; only a number of times, because that takes time too."""

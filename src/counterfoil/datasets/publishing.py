@@ -11,18 +11,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
+
+import numpy as np
 
 from counterfoil import numbers
 from counterfoil.columns import table_of
 from counterfoil.datasets import bulk_numbers, check, digest
 from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.blob_parts import SegmentWriter, inexact_in
-from counterfoil.datasets.check import Assertions, Identity
+from counterfoil.datasets.check import Assertions, Checks, Identity
 from counterfoil.datasets.csv_input import DateOrder
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.input_formats import recognise
@@ -31,6 +33,7 @@ from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.source import STANDARD_INPUT, Source, facts_of
 from counterfoil.errors import InputError, RebaseError, UsageError
 from counterfoil.line_items.line_digests import LineDigests
+from counterfoil.line_items.reference import OnRefused
 from counterfoil.line_items.values import Refused
 from counterfoil.model import WHOLE, Contents, Dataset, Rendering, etag
 from counterfoil.storage.catalog import Catalog
@@ -75,6 +78,7 @@ class _Segment:
     name: str
     base: str | None
     sorter: Sorter
+    checks: Checks
     digests: LineDigests
     totals: dict[str, Decimal] = field(default_factory=dict)
     warnings: Counter[str] = field(default_factory=Counter)
@@ -159,12 +163,12 @@ class _Gathering:
             segment: _Segment | None = None
             refused_before = self._rejects.count
             for batch in recognise(source, given.asserted.kind).batches(on_refused, self._date_order):
-                if not batch.num_rows:
+                if not len(batch):
                     continue
                 if segment is None:
                     identity = check.identify(batch.table, batch, given.asserted, source.name)
                     segment = self._segment(identity, given.segment)
-                self._take(segment, check.check(batch, segment.identity, source.name, on_refused))
+                self._take(segment, batch, source.name, on_refused)
             if segment is not None:
                 segment.warnings += Counter({"refused": self._rejects.count - refused_before})
 
@@ -185,22 +189,30 @@ class _Gathering:
             self.held += self._stack.enter_context(self._data_folder.store.hold([identity.dataset]))
             self._data_folder.at_point("locked")
         base = self._data_folder.catalog.in_force(identity.dataset)
-        sorter = Sorter(self._publication.scratch / f"sorting-{len(self.segments)}")
-        digests = self._stack.enter_context(LineDigests(self._publication.scratch, sort=digest.in_order))
-        segment = _Segment(identity, name, base.id if base else None, sorter, digests)
+        scratch = self._publication.scratch
+        sorter = self._stack.enter_context(closing(Sorter(table_of(identity.dataset.kind), scratch)))
+        digests = self._stack.enter_context(LineDigests(scratch, sort=digest.in_order))
+        checks = Checks(identity, sorter.run)
+        segment = _Segment(identity, name, base.id if base else None, sorter, checks, digests)
         self.segments[key] = segment
         return segment
 
-    def _take(self, segment: _Segment, batch: Batch) -> None:
-        if not batch.num_rows:
+    def _take(self, segment: _Segment, batch: Batch, file: str, on_refused: OnRefused) -> None:
+        """Add the line items of a batch that pass the checks."""
+        codes, sizes = segment.sorter.run.code(batch.items)
+        passed = segment.checks.passed(batch, codes, sizes, file, on_refused)
+        if not passed.all():
+            batch, codes = batch.keep(passed), np.ascontiguousarray(codes[:, passed])
+        if not len(batch):
             return
-        table = table_of(segment.identity.dataset.kind)
+        table = batch.table
         for name in table.totals:
-            numbers.add_to(segment.totals, name, bulk_numbers.total(batch.column(name).combine_chunks()))
-        segment.digests.add(digest.digest_array(batch.digests))
-        segment.warnings.update(check.unknown_attributes(batch))
-        segment.sorter.add(batch.records, digest.sort_keys(table, batch.watched, batch.digests))
-        self._read_items += batch.num_rows
+            numbers.add_to(segment.totals, name, bulk_numbers.total(batch.column(name)))
+        digests = digest.digests_of(table, batch.items)
+        segment.digests.add(digest.digest_array(digests))
+        segment.warnings.update(segment.checks.unknown_attributes(codes))
+        segment.sorter.add(codes, digests)
+        self._read_items += len(batch)
         self._data_folder.progress("reading", self._read_items)
 
 
@@ -210,7 +222,7 @@ def _seal(data_folder: DataFolder, publication: Publication, number: int, segmen
     with SegmentWriter(publication, number, dataset, segment.name, data_folder.at_point) as writer:
         for items in segment.sorter.sorted():
             writer.write(items)
-            written += items.num_rows
+            written += len(items)
             data_folder.progress("sealing", written)
         files = writer.finish()
     in_lake = sum(file.line_items for file in files if file.rendering is Rendering.LAKE)

@@ -13,17 +13,19 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from counterfoil import numbers
-from counterfoil.columns import EXTRA, Codec, Column, LineItemTable, Type
+from counterfoil.columns import Codec, Column, LineItemTable, Type
 from counterfoil.datasets import kernels
-from counterfoil.datasets.records import names_of
+from counterfoil.datasets.batch import names_of
+from counterfoil.datasets.coded import Coded
+from counterfoil.datasets.dictionary import Entries, Group
 from counterfoil.datasets.value_spans import PADDING, ValueSpans
 from counterfoil.model import Rendering
 
 _OUT_SIZE_BYTES: Final = 2 << 20
+_PIECES_SIZE_BYTES: Final = 256 << 10
 _LINE_BREAKS: Final = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 _V1_CHARGE_TYPES: Final = {"purchase": "New", "refund": "Cancel"}
 
@@ -42,101 +44,163 @@ class Renderer:
 
     def __init__(self, table: LineItemTable, renderings: Collection[Rendering]) -> None:
         self._table = table
-        self._names = names_of(table)
-        self._plans = {rendering: _Plan(table, rendering) for rendering in Rendering if rendering in renderings}
+        self._renderings = [rendering for rendering in Rendering if rendering in renderings]
+        self._groups: tuple[Group, ...] = ()
+        self._plans: dict[Rendering, list[_Plan]] = {}
         self._out = np.empty(_OUT_SIZE_BYTES, dtype=np.uint8)
 
-    def render(self, items: ValueSpans) -> Iterator[Rendered]:
+    def render(self, items: Coded) -> Iterator[Rendered]:
         """Yield the line items in order, in each form."""
-        extra = self._names.index(EXTRA)
-        if (items.starts[:, extra] >= 0).any():
-            breaking = pc.any(pc.match_substring_regex(items.columns([extra])[0], "[\u0085\u2028\u2029]"))
-            items = items.replaced({extra: _with_line_breaks_escaped} if breaking.as_py() else {})
-            # The members of the object, without its braces; where there is none, the start stays below zero.
-            items.starts[:, extra] += items.starts[:, extra] >= 0
-            items.lengths[:, extra] -= 2
-        for rendering, plan in self._plans.items():
-            its = self._as_in_v1(items) if rendering is Rendering.V1 else items
-            yield from self._follow(plan, rendering, its)
+        if items.groups != self._groups:
+            self._groups = items.groups
+            self._plans = {
+                rendering: [_Plan(self._table, rendering, group) for group in items.groups]
+                for rendering in self._renderings
+            }
+        for rendering, plans in self._plans.items():
+            pieces = _Pieces()
+            for group, plan, entries in zip(items.groups, plans, items.entries, strict=True):
+                values = (
+                    self._extra_members(entries) if group is items.groups[-1] else entries.spans(len(group.columns))
+                )
+                pieces.add(plan, self._as_in_v1(values, group) if rendering is Rendering.V1 else values)
+            yield from self._join(pieces, rendering, items)
 
-    def credit(self, items: ValueSpans) -> np.ndarray:
+    def credit(self, items: Coded) -> np.ndarray:
         """Return for each line item whether partner earned credit applies (v1 filters by it)."""
-        found = np.zeros(len(items.starts), dtype=bool)
+        found = np.zeros(len(items), dtype=bool)
+        names = names_of(self._table)
         for name, applies in (
             ("PartnerEarnedCreditPercentage", lambda text: numbers.exact(text) > 0),
             ("HasPartnerEarnedCredit", lambda text: text == "true"),
         ):
             if name in self._table.by_name:
-                codes = pc.dictionary_encode(items.columns([self._names.index(name)])[0])
-                applying = pa.array([applies(text) for text in codes.dictionary.to_pylist()], pa.bool_())
-                found |= applying.take(codes.indices).fill_null(fill_value=False).to_numpy(zero_copy_only=False)
+                column = names.index(name)
+                for group, entries, codes in zip(items.groups, items.entries, items.codes, strict=True):
+                    if column in group.columns:
+                        texts = entries.spans(len(group.columns)).columns([column - group.columns[0]])[0]
+                        applying = [bool(text) and applies(text) for text in texts.to_pylist()]
+                        found |= np.array(applying, dtype=bool)[codes]
         return found
 
-    def _as_in_v1(self, items: ValueSpans) -> ValueSpans:
+    def _extra_members(self, entries: Entries) -> ValueSpans:
+        """Return the members of the objects in Extra, without braces; where there is none, a start below zero."""
+        items = entries.spans(1)
+        if (items.starts >= 0).any():
+            breaking = pc.any(pc.match_substring_regex(items.columns([0])[0], "[\u0085\u2028\u2029]"))
+            items = items.replaced({0: _with_line_breaks_escaped} if breaking.as_py() else {})
+            items.starts += items.starts >= 0
+            items.lengths -= 2
+        return items
+
+    def _as_in_v1(self, items: ValueSpans, group: Group) -> ValueSpans:
         changes: dict[Codec, Callable[[str], str]] = {
             Codec.RATE: numbers.percent_to_rate,
             Codec.LIST: lambda text: _with_line_breaks_escaped(text_to_list(text)),
             Codec.CHARGE_TYPE: lambda text: _V1_CHARGE_TYPES.get(text.lower(), text),
         }
-        columns = enumerate(self._table.columns)
-        return items.replaced({number: changes[column.codec] for number, column in columns if column.codec in changes})
+        columns = enumerate(self._table.columns[group.columns.start : group.columns.stop])
+        its = {place: changes[column.codec] for place, column in columns if column.codec in changes}
+        return items.replaced(its) if its else items
 
-    def _follow(self, plan: _Plan, rendering: Rendering, items: ValueSpans) -> Iterator[Rendered]:
+    def _join(self, pieces: _Pieces, rendering: Rendering, items: Coded) -> Iterator[Rendered]:
+        words_of, join_pieces = kernels.compiled.words_of, kernels.coding.join_pieces
+        text, places, bases = pieces.joined()
+        begin, ends = 0, np.empty(len(items), dtype=np.int64)
+        while begin < len(items):
+            end = join_pieces(text, places, bases, items.codes, begin, words_of(self._out), ends)
+            if end == begin:  # not even one has room
+                self._out = np.empty(2 * len(self._out), dtype=np.uint8)
+                continue
+            yield Rendered(rendering, self._out.data[: ends[end - 1]], ends[begin:end])
+            begin = end
+
+
+class _Pieces:
+    """The pieces of one form: what each entry of each group becomes."""
+
+    def __init__(self) -> None:
+        self._texts: list[np.ndarray] = []
+        self._ends: list[np.ndarray] = []
+        self._counts: list[int] = []
+        self._size_bytes = 0
+
+    def add(self, plan: _Plan, values: ValueSpans) -> None:
+        """Add the pieces of the next group."""
         words_of, render_rows = kernels.compiled.words_of, kernels.rendering.render_rows
-        rows, begin = len(items.starts), 0
-        ends = np.empty(rows, dtype=np.int64)
+        begin, rows = 0, len(values.starts)
+        self._counts.append(rows)
+        out = np.empty(_PIECES_SIZE_BYTES, dtype=np.uint8)
         while begin < rows:
+            ends = np.empty(rows, dtype=np.int64)
             end, size = render_rows(
-                items.text.array,
-                items.text.words,
-                items.starts,
-                items.lengths,
+                values.text.array,
+                values.text.words,
+                values.starts,
+                values.lengths,
                 begin,
                 plan.steps,
                 plan.literals,
                 plan.fixed_size_bytes,
-                self._out,
-                words_of(self._out),
+                out,
+                words_of(out),
                 ends,
             )
             if end == begin:  # not even one has room
-                self._out = np.empty(2 * len(self._out), dtype=np.uint8)
+                out = np.empty(2 * len(out), dtype=np.uint8)
                 continue
-            yield Rendered(rendering, self._out.data[:size], ends[begin:end])
+            self._texts.append(out[:size].copy())
+            self._ends.append(ends[begin:end] + self._size_bytes)
+            self._size_bytes += size
             begin = end
+
+    def joined(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return all pieces as words, where each begins, and the number of each group's first."""
+        text = np.concatenate([*self._texts, np.zeros(PADDING, dtype=np.uint8)])
+        places = np.concatenate([np.zeros(1, dtype=np.int64), *self._ends])
+        counts = np.array(self._counts, dtype=np.int64)
+        return kernels.compiled.words_of(text), places, np.cumsum(counts) - counts
 
 
 class _Plan:
-    """How one form of a line item is written: one step after the other, as `kernels.rendering` reads it."""
+    """How one group of a line item is written in one form: one step after the other, as `kernels.rendering` reads it.
 
-    def __init__(self, table: LineItemTable, rendering: Rendering) -> None:
+    The last group, of Extra alone, also ends the line item.
+    """
+
+    def __init__(self, table: LineItemTable, rendering: Rendering, group: Group) -> None:
         rules = kernels.rendering
         self._bare, self._quoted, self._literal = rules.BARE, rules.QUOTED, rules.LITERAL
         self._not, self._as_others = rules.NOT, rules.AS_OTHERS
         self._literals = bytearray()
         self._steps: list[list[int]] = []
+        columns = enumerate(table.columns[group.columns.start : group.columns.stop])
+        is_last = group.columns.start == len(table.columns)
         if rendering is Rendering.V1:
-            for number, column in enumerate(table.columns):
+            for number, column in columns:
                 if column.v1 is not None:
                     self._add_v1(number, column)
-            self._add(len(table.columns), self._bare, ",", null=None)
-            constants = {
-                "invoiceLineItemType": table.v1_line_item_type,
-                "billingProvider": table.v1_billing_provider,
-                "attributes": {"objectType": table.v1_object_type},
-            }
-            self._add(0, self._literal, "," + json.dumps(constants, separators=(",", ":"))[1:] + ",", null="")
+            if is_last:
+                self._add(0, self._bare, ",", null=None)
+                constants = {
+                    "invoiceLineItemType": table.v1_line_item_type,
+                    "billingProvider": table.v1_billing_provider,
+                    "attributes": {"objectType": table.v1_object_type},
+                }
+                self._add(0, self._literal, "," + json.dumps(constants, separators=(",", ":"))[1:] + ",", null="")
         else:
             full = rendering is Rendering.GRAPH_FULL
-            for number, column in enumerate(table.columns):
+            for number, column in columns:
                 if column.graph and (full or column.basic):
                     self._add_graph(number, column)
-            if full:
-                self._add(len(table.columns), self._bare, ",", null=None)
-            self._add(0, self._literal, "}\n", null="")
-        # The first attribute is PartnerId, which is never absent: its comma becomes the opening brace.
-        self._literals[self._steps[0][2]] = ord("{")
-        self.steps = np.array(self._steps, dtype=np.int32)
+            if is_last and full:
+                self._add(0, self._bare, ",", null=None)
+            if is_last:
+                self._add(0, self._literal, "}\n", null="")
+        if group.columns.start == 0:
+            # The first attribute is PartnerId, which is never absent: its comma becomes the opening brace.
+            self._literals[self._steps[0][2]] = ord("{")
+        self.steps = np.array(self._steps, dtype=np.int32).reshape(-1, 8)
         self.fixed_size_bytes = len(self._literals) + 8 * len(self._steps) + PADDING
         padded = np.zeros(len(self._literals) + PADDING, dtype=np.uint8)
         padded[: len(self._literals)] = np.frombuffer(bytes(self._literals), dtype=np.uint8)

@@ -1,8 +1,8 @@
 """Values as spans: a run of bytes, and for each line item and column a start and a length in it.
 
-All kernels work on spans: lines just scanned, records read back and Arrow columns can all be seen this way. A value
-that must change (a v1 rate, say) is not changed in place: the new text is appended once for each distinct text, and its
-spans point there.
+All kernels work on spans: lines just scanned, entries of a dictionary and Arrow columns can all be seen this way. A
+value that must change (a v1 rate, say) is not changed in place: the new text is appended once for each distinct text,
+and its spans point there.
 """
 
 from __future__ import annotations
@@ -69,21 +69,6 @@ class ValueSpans:
         self.text, self.starts, self.lengths = text, starts, lengths
 
     @classmethod
-    def of_records(cls, pieces: Sequence[pa.Array], columns: int) -> ValueSpans:
-        """Look at records, which are copied."""
-        slices: list[memoryview] = []
-        ends = [np.zeros(1, dtype=np.int32)]
-        for records in pieces:
-            offsets = offsets_of(records)
-            slices.append(memoryview(records.buffers()[2] or b"")[offsets[0] : offsets[-1]])
-            ends.append(offsets[1:] - offsets[0] + ends[-1][-1])
-        text, offsets = Text.joined(slices), np.concatenate(ends)
-        shape = (len(offsets) - 1, columns)
-        starts, lengths = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int32)
-        kernels.record_packing.locate_values(text.array, text.words, offsets, columns, starts, lengths)
-        return cls(text, starts, lengths)
-
-    @classmethod
     def of_columns(cls, columns: Sequence[pa.Array]) -> ValueSpans:
         """Look at arrays of text, or of dictionaries of text, which are copied."""
         shape = (len(columns), len(columns[0]))
@@ -126,17 +111,6 @@ class ValueSpans:
             data = pa.py_buffer(out[begin:end])
             arrays.append(pa.StringArray.from_buffers(rows, pa.py_buffer(offsets[number]), data, validity, nulls))
         return arrays
-
-    def records(self, columns: int) -> tuple[pa.Array, np.ndarray]:
-        """Return a record for each line item, of the first `columns` columns, and the sizes of its texts."""
-        rows = len(self.starts)
-        size = int(self.sizes(np.arange(columns, dtype=np.int32)).sum()) + 2 * rows * columns
-        out = np.empty(size + PADDING, dtype=np.uint8)
-        offsets, sizes = np.empty(rows + 1, dtype=np.int32), np.empty(rows, dtype=np.int32)
-        words, out_words = self.text.words, kernels.compiled.words_of(out)
-        kernels.record_packing.pack_records(words, self.starts, self.lengths, columns, out, out_words, offsets, sizes)
-        data = pa.py_buffer(out[: offsets[-1]])
-        return pa.BinaryArray.from_buffers(pa.binary(), rows, [None, pa.py_buffer(offsets), data]), sizes
 
     def replaced(self, changes: Mapping[int, Callable[[str], str]], rows: np.ndarray | None = None) -> ValueSpans:
         """Return the same line items with other values in some columns (and, if given, only in the rows marked)."""

@@ -144,7 +144,7 @@ def batch_to_lake(kind: Kind, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, di
     assert given.issubset(names), f"not columns of {kind}: {sorted(given.difference(names))}"
     absent = pa.nulls(batch.num_rows, pa.string())
     texts = [batch.column(name) if name in given else absent for name in names]
-    arrays, inexact = lake_arrays(kind, texts)
+    arrays, inexact = lake_arrays(kind, [_plain_text(each) for each in texts])
     return pa.RecordBatch.from_arrays(arrays, schema=lake_schema(kind, digests=False)), inexact
 
 
@@ -153,7 +153,7 @@ def lake_arrays(
 ) -> tuple[list[pa.Array], dict[str, int]]:
     """Return the lake's columns for columns of text as `text_schema` orders them, and how many decimals were rounded.
 
-    `decimals` may be a quicker twin of `decimals_of`.
+    Dictionaries of text stay dictionaries. `decimals` may be a quicker twin of `decimals_of`.
     """
     convert = decimals or decimals_of
     arrays: list[pa.Array] = []
@@ -166,8 +166,8 @@ def lake_arrays(
                 inexact[column.name] = rounded
         elif column.type is Type.DATE:
             arrays.append(moments_of(given))
-        arrays.append(_plain_text(given))
-    arrays.append(_plain_text(texts[-1]))
+        arrays.append(given)
+    arrays.append(texts[-1])
     return arrays, inexact
 
 

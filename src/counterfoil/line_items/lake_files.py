@@ -6,6 +6,7 @@ group at a time.
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -27,6 +28,7 @@ _READ_LINE_ITEMS: Final = 25_000
 _SOUGHT_BY: Final = ("PartnerId", "CustomerId", "SubscriptionId", "InvoiceNumber")
 # Texts that hardly repeat: a dictionary of them would only be thrown away.
 _UNREPEATED: Final = ("Quantity", "Total", DIGEST)
+_DICTIONARY: Final = pa.dictionary(pa.int32(), pa.string())
 
 
 class LakeReader:
@@ -75,6 +77,9 @@ class LakeReader:
 class LakeWriter:
     """Writes one lake file to `out`, which it does not close. `decimals` may be a quicker twin of `lake.decimals_of`.
 
+    With `dictionaries` texts that repeat may be given as dictionaries, whose values Parquet need not look for again.
+    The file does not show it: whoever reads it gets plain texts.
+
     Call `finish` at the end, or `abandon`: a Parquet writer that is merely forgotten writes the end of its file.
     """
 
@@ -84,19 +89,25 @@ class LakeWriter:
         kind: Kind,
         *,
         digests: bool,
+        dictionaries: bool = False,
         decimals: Callable[[pa.Array], tuple[pa.Array, int]] | None = None,
     ) -> None:
         self._kind, self._decimals = kind, decimals
         self._schema = lake_schema(kind, digests=digests)
         names = self._schema.names
+        metadata = {"ARROW:schema": base64.b64encode(self._schema.serialize()), **self._schema.metadata}
+        if dictionaries:
+            self._schema = pa.schema([_as_dictionary(field) for field in self._schema])
         self._writer = pq.ParquetWriter(
             out,
             self._schema,
+            store_schema=False,
             compression={name: "none" if name == DIGEST else "zstd" for name in names},
             compression_level={name: 1 for name in names if name != DIGEST},
             use_dictionary=_repeated(names),
             write_statistics=[*_SOUGHT_BY, table_of(kind).date],
         )
+        self._writer.add_key_value_metadata(metadata)
         self._waiting: list[pa.RecordBatch] = []
         self.waiting_line_items = 0
         self.line_items = 0
@@ -108,7 +119,8 @@ class LakeWriter:
         self.inexact.update(inexact)
         if digests is not None:
             arrays.append(digests)
-        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        typed = [_typed(array, field.type) for array, field in zip(arrays, self._schema, strict=True)]
+        batch = pa.RecordBatch.from_arrays(typed, schema=self._schema)
         self._waiting.append(batch)
         self.waiting_line_items += batch.num_rows
         self.line_items += batch.num_rows
@@ -128,6 +140,17 @@ class LakeWriter:
         """Give up, without an error: what went wrong was reported before."""
         with suppress(Exception):
             self._writer.close()
+
+
+def _as_dictionary(field: pa.Field) -> pa.Field:
+    is_text = field.type == pa.string() and _repeated([field.name])
+    return field.with_type(_DICTIONARY) if is_text else field
+
+
+def _typed(array: pa.Array, wanted: pa.DataType) -> pa.Array:
+    if array.type == wanted:
+        return array
+    return array.dictionary_encode() if wanted == _DICTIONARY else array.cast(wanted)
 
 
 def _repeated(names: Iterable[str]) -> list[str]:

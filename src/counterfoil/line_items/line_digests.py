@@ -12,6 +12,7 @@ import hashlib
 import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
@@ -85,7 +86,8 @@ class LineDigests:
         """Let go of the temporary file and of all digests."""
         self._pending, self._pending_count, self._runs = [], 0, []
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # a full disk has no room for what is still to be written
+                self._file.close()
             self._file = None
 
     def __enter__(self) -> Self:

@@ -77,7 +77,7 @@ def _issuer(path: Path, kind: Kind) -> str:
     """Return the PartnerId of the first line items; '' where they have none."""
     with Source(str(path)) as source:
         batches = recognise(source, kind).batches(lambda *_: None, None)
-        return next((first_text(batch, "PartnerId") for batch in batches if batch.num_rows), "")
+        return next((first_text(batch, "PartnerId") for batch in batches if len(batch)), "")
 
 
 def _check_totals(receipt: Receipt, published: PublicationReceipt) -> None:
