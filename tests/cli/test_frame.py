@@ -66,8 +66,8 @@ def test_help_lists_every_command_in_the_order_of_the_contract() -> None:
     told = [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines()]
     assert done.exit_code == 0
     assert " ".join(told[:-1]) == (
-        "demo serve partners clients publish list show verify restore withdraw generate token pull pulls sweep rebuild "
-        "doctor"
+        "demo serve partners clients publish list show verify restore withdraw generate token pull pulls warm-up "
+        "sweep rebuild doctor"
     )
 
 

@@ -88,6 +88,9 @@ def publish(
     A reseller's line items, which have their distributor's PartnerId:
       counterfoil publish reseller.jsonl --period 2026-11 --partner RESELLER --issuer DISTRIBUTOR
     """
+    from counterfoil.datasets.kernels.compiled import prepare
+
+    prepare()
     from counterfoil.datasets.check import Assertions
     from counterfoil.datasets.publishing import Input
     from counterfoil.datasets.publishing import publish as publish_inputs

@@ -5,14 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 
-from counterfoil.datasets.kernels.compiled import BYTES, INTEGERS, TABLE, WORDS, copy_words, kernel, part
+from counterfoil.datasets.kernels.compiled import (
+    BYTES,
+    INTEGERS,
+    LONG,
+    NOTHING,
+    TABLE,
+    WORD_TABLE,
+    WORDS,
+    copy_words,
+    kernel,
+    part,
+)
 from counterfoil.datasets.kernels.grammar import first_of, nul_bits
 from counterfoil.datasets.kernels.lines import NULL
 
 
-@kernel(types.none, WORDS, TABLE, TABLE, types.int64, BYTES, WORDS, INTEGERS, INTEGERS)
+@kernel(NOTHING, WORDS, TABLE, TABLE, LONG, BYTES, WORDS, INTEGERS, INTEGERS)
 def pack_records(
     words: Any, starts: Any, lengths: Any, columns: Any, out: Any, out_words: Any, offsets: Any, sizes: Any
 ) -> None:
@@ -47,7 +57,7 @@ def _past_nul(words: Any, at: Any) -> Any:
         at += 8
 
 
-@kernel(types.none, BYTES, WORDS, INTEGERS, types.int64, TABLE, TABLE)
+@kernel(NOTHING, BYTES, WORDS, INTEGERS, LONG, TABLE, TABLE)
 def locate_values(text: Any, words: Any, offsets: Any, columns: Any, starts: Any, lengths: Any) -> None:
     """Note where the values are in records."""
     for row in range(len(offsets) - 1):
@@ -60,7 +70,7 @@ def locate_values(text: Any, words: Any, offsets: Any, columns: Any, starts: Any
             starts[row, text[place] - 1] = NULL  # its length is 0 already
 
 
-@kernel(types.none, TABLE, TABLE, INTEGERS, types.uint64[:, ::1])
+@kernel(NOTHING, TABLE, TABLE, INTEGERS, WORD_TABLE)
 def mark_present(starts: Any, lengths: Any, order: Any, present: Any) -> None:
     """Set one bit for each attribute that has a value, in the order of `order`; `present` holds zeros before."""
     for row in range(len(starts)):
@@ -70,7 +80,7 @@ def mark_present(starts: Any, lengths: Any, order: Any, present: Any) -> None:
                 present[row, number >> 6] |= np.uint64(1) << np.uint64(number & 63)
 
 
-@kernel(types.none, WORDS, TABLE, TABLE, INTEGERS, INTEGERS, types.uint64[:, ::1], BYTES, WORDS, INTEGERS)
+@kernel(NOTHING, WORDS, TABLE, TABLE, INTEGERS, INTEGERS, WORD_TABLE, BYTES, WORDS, INTEGERS)
 def write_canonical_forms(
     words: Any,
     starts: Any,
