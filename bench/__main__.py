@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
-from bench import client, compute, crowd, memory, serving
+from bench import client, compute, crowd, memory, serving, startup
 from bench.data import Sample, prepared
 from bench.measure import Row, os_release
 
@@ -25,6 +25,7 @@ ROWS: dict[str, Callable[[Sample, int], Iterator[Row]]] = {
     "blob": serving.blob,
     "client": client.client,
     "crowd": crowd.crowd,
+    "startup": startup.startup,
     "memory": memory.peak,
     "client-memory": client.client_memory,
 }

@@ -133,10 +133,10 @@ def duckdb_publish(file: str, scratch: str) -> None:
 
 
 def _load_kernels() -> None:
-    """Import what the product imports when it is first needed; the peer's code is in memory by now as well."""
-    from counterfoil.datasets.kernels import canonical_forms, coding, column_texts, lines, plain_numbers, rendering
+    """Load what the product loads when it is first needed; the peer's code is in memory by now as well."""
+    from counterfoil.datasets.kernels.compiled import prepare
 
-    assert all((canonical_forms, coding, column_texts, lines, plain_numbers, rendering))
+    prepare(wait=True)
 
 
 _started: list[float] = []

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from counterfoil.datasets.kernels.compiled import prepare
+
 ROOT = Path(__file__).parent.parent
 MARK = "PYTEST_RUN"  # every process a test starts inherits it, and so can be found however it was orphaned
 
@@ -43,6 +45,12 @@ def _one_authority_to_trust(tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(path))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kernels_are_compiled() -> None:
+    """Or the first tests would read without them, and what compiles them would still be at work after the last."""
+    prepare(wait=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from counterfoil.cli import demo
+from counterfoil.cli import demonstration
 from tests.cli.pulling import run
 
 
 def test_a_month_that_ends_while_the_demo_runs_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = itertools.count()
     monkeypatch.setattr(
-        demo, "utc_now", lambda: datetime(2027, 1, 31, 23, 59, 59, tzinfo=UTC) + timedelta(seconds=next(looks))
+        demonstration, "utc_now", lambda: datetime(2027, 1, 31, 23, 59, 59, tzinfo=UTC) + timedelta(seconds=next(looks))
     )
     done = run("demo", "--line-items", "64")
     assert done.exit_code == 0, done.stderr

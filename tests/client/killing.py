@@ -14,7 +14,7 @@ from pathlib import Path
 from starlette.types import Receive, Scope, Send
 
 from counterfoil.client import Api, Form
-from counterfoil.client.pull_folder.target import STAGING
+from counterfoil.client.pull_folder.contents import STAGING
 from counterfoil.testing import Server
 
 ROOT = Path(__file__).parent.parent.parent

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from counterfoil.client import Api, Client, Form, Progress, ask_unbilled
-from counterfoil.client.pull_folder.target import STAGING
+from counterfoil.client.pull_folder.contents import STAGING
 from counterfoil.model import Kind
 
 

@@ -17,7 +17,7 @@ import pytest
 import counterfoil
 from counterfoil.client import Api, AsyncClient, Client, Form, Progress, Proof, ask_billed, ask_unbilled
 from counterfoil.client.protocol.retries import Patience
-from counterfoil.client.pull_folder.target import STAGING
+from counterfoil.client.pull_folder.contents import STAGING
 from counterfoil.errors import NoAnswerError, ProofError, RefusedError
 from counterfoil.line_items.lake import lake_schema
 from counterfoil.model import Kind

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from counterfoil.client import Api, AsyncClient, Form, Progress, Proof, ask_billed
-from counterfoil.client.pull_folder.target import STAGING, lock_pulls
+from counterfoil.client.pull_folder.contents import STAGING
+from counterfoil.client.pull_folder.target import lock_pulls
 from counterfoil.errors import LockedError, SourceError
 from counterfoil.model import Kind
 from tests.client.folders import left_in

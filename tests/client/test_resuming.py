@@ -14,7 +14,7 @@ import pytest
 
 from counterfoil.client import Client, Form, Progress, Proof, ask_billed, ask_unbilled
 from counterfoil.client.protocol.retries import Patience
-from counterfoil.client.pull_folder.target import STAGING
+from counterfoil.client.pull_folder.contents import STAGING
 from counterfoil.disk.file_lock import FileLock
 from counterfoil.errors import (
     FullDiskError,

@@ -14,7 +14,7 @@ from counterfoil.client import Api, Client, Proof, ask_unbilled
 from counterfoil.client.protocol.asking import Ask
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.pull_folder import walk_journal
-from counterfoil.client.pull_folder.target import STAGING
+from counterfoil.client.pull_folder.contents import STAGING
 from counterfoil.errors import ProofError, RefusedError, UsageError
 from counterfoil.model import Kind
 from tests.client.hostile_source import Canned, HostileSource, usage_line, written

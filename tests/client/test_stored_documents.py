@@ -13,10 +13,11 @@ import msgspec
 import pytest
 
 from counterfoil.client import Api, Client, Form, Proof, Receipt, ask_unbilled
-from counterfoil.client.holdings.holding import holding_at, verify
+from counterfoil.client.holdings.holding import holding_at
+from counterfoil.client.holdings.verifying import verify
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.pull_folder import walk_journal
-from counterfoil.client.pull_folder.target import STAGING
+from counterfoil.client.pull_folder.contents import STAGING
 from counterfoil.client.pull_folder.walk_journal import FILE_NAME
 from counterfoil.client.receipt import VERSION
 from counterfoil.disk import documents

@@ -7,18 +7,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numba
 import pyarrow as pa
 import pytest
-from numba.core import caching
 
 from counterfoil.columns import table_of
 from counterfoil.datasets.json_lines import JsonLinesReader
-from counterfoil.datasets.kernels import compiled
 from counterfoil.line_items.blocks import Block
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.model import Kind
@@ -95,41 +91,3 @@ def test_no_kernel_looks_beyond_what_it_was_given() -> None:
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["checked"] is True
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """What is told by a process that has told nothing so far; every compilation counts as a long one."""
-    monkeypatch.setattr(compiled, "_LONG_S", -1)
-    compiled._tell.cache_clear()
-    yield caplog
-    compiled._tell.cache_clear()
-
-
-def compile_twice() -> int:
-    def twice(number: Any) -> Any:
-        return 2 * number
-
-    return int(compiled.kernel(numba.types.int64, numba.types.int64)(twice)(21))
-
-
-def test_kernels_compile_where_nothing_can_be_written(
-    monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(caching.CodeLibraryCacheImpl, "_locator_classes", [])
-    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
-    assert compile_twice() == 42
-    assert ["at every start" in message for message in told.messages] == [True]
-
-
-def test_a_long_compilation_is_told_once_and_the_reading_of_a_stored_kernel_never(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-    assert [compile_twice(), len(told.messages)] == [42, 1]
-    compiled._tell.cache_clear()
-    assert [compile_twice(), len(told.messages)] == [42, 1]
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "other"))
-    assert [compile_twice(), len(told.messages)] == [42, 2]
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "third"))
-    assert [compile_twice(), len(told.messages)] == [42, 2]

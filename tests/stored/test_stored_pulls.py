@@ -10,8 +10,9 @@ from click.testing import CliRunner
 
 from counterfoil import cli
 from counterfoil.client import Api, Form
-from counterfoil.client.holdings.holding import Holding, holdings_below, verify
-from counterfoil.client.pull_folder.target import STAGING
+from counterfoil.client.holdings.holding import Holding, holdings_below
+from counterfoil.client.holdings.verifying import verify
+from counterfoil.client.pull_folder.contents import STAGING
 from counterfoil.client.receipt import Proof, Receipt
 from counterfoil.model import Dataset
 from tests.stored.stored_folders import INVOICED_USAGE, LICENCES, USAGE, Served, ask_for, serving

@@ -1,8 +1,9 @@
 """The command line: parse, one call, print.
 
-Commands are listed in one table and imported only when asked for, so that `counterfoil --help` is quick and the
-plain install, which has no server libraries, still shows and runs what it can. A command neither catches errors nor
-exits: it raises, and the one place below turns what was raised into one line on stderr and an exit code: 0 good,
+Commands are listed in one table and imported only when asked for. A command's module imports at its top what its
+options and help need; what the command works with is imported in the functions that use it. So every `--help` is quick
+and works on the plain install too, which has no server libraries; a test keeps it so. A command neither catches errors
+nor exits: it raises, and the one place below turns what was raised into one line on stderr and an exit code: 0 good,
 1 failed, 2 wrong use, 3 differences found, 4 try again later.
 """
 
@@ -14,8 +15,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -52,6 +52,7 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "token": CommandEntry("token", "token", "Print a development token."),
     "pull": CommandEntry("pull", "pull", "Pull line items from a source, and prove them."),
     "pulls": CommandEntry("pulls", "pulls", "Show and verify what is held, and name what is missing or overdue."),
+    "warm-up": CommandEntry("warm_up", "warm_up", "Compile the inner loops of publishing, as when an image is built."),
     "sweep": CommandEntry("upkeep", "sweep", "Delete what can no longer be reached."),
     "rebuild": CommandEntry("upkeep", "rebuild", "Rebuild a lost catalog from the sealed files."),
     "doctor": CommandEntry("doctor", "doctor", "Say what is wrong with a set-up or a source, and how to fix it."),
@@ -62,6 +63,7 @@ SERVER_LIBRARIES: Final = frozenset(
         "cryptography",
         "httptools",
         "jwt",
+        "llvmlite",
         "numba",
         "numpy",
         "sqlalchemy",
@@ -72,25 +74,6 @@ SERVER_LIBRARIES: Final = frozenset(
 )
 
 
-@contextmanager
-def importing(command: str) -> Iterator[None]:
-    """Import what a command needs; raises UsageError that says what to install where it is not there."""
-    try:
-        yield
-    except ModuleNotFoundError as missing:
-        library = (missing.name or "").partition(".")[0]
-        if library == "fcntl":
-            raise UsageError(
-                f"`counterfoil {command}` runs on Linux and macOS only.", remedy="On Windows, use it within WSL."
-            ) from missing
-        if library not in SERVER_LIBRARIES:
-            raise
-        raise UsageError(
-            f"`counterfoil {command}` needs the server's libraries, and {library} is not installed.",
-            remedy='Install them with: pip install "counterfoil[server]"',
-        ) from missing
-
-
 class CommandLine(click.Group):
     """The group of all commands: it imports them when they are asked for, and reports what they raise."""
 
@@ -99,13 +82,11 @@ class CommandLine(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return the command; raises UsageError where its libraries are not installed."""
+        """Import and return the command."""
         listed = COMMANDS.get(cmd_name)
         if listed is None:
             return None
-        with importing(cmd_name):
-            module = importlib.import_module(f"{__name__}.{listed.module}")
-        command = getattr(module, listed.attribute)
+        command = getattr(importlib.import_module(f"{__name__}.{listed.module}"), listed.attribute)
         assert isinstance(command, click.Command)
         return command
 
@@ -193,6 +174,9 @@ def _report(error: BaseException, invocation: Invocation) -> int:
         case CounterfoilError():
             output.error(error)
             return error.exit_code
+        case ModuleNotFoundError() if told := _as_missing(error, invocation.command):
+            output.error(told)
+            return told.exit_code
         case OSError() if error.errno == errno.EPIPE:
             leave_standard_output()
         case _:
@@ -216,6 +200,21 @@ def _as_usage_error(error: click.ClickException, invocation: Invocation) -> Coun
     # A missing value is found before click has made the command's own context.
     command = error.ctx.command_path if error.ctx else f"counterfoil {invocation.command}".rstrip()
     return UsageError(error.format_message(), remedy=f"See `{command} --help`.")
+
+
+def _as_missing(error: ModuleNotFoundError, command: str) -> UsageError | None:
+    """Say what to install for a command; None where what is missing is no library of the server."""
+    library = (error.name or "").partition(".")[0]
+    if library == "fcntl":
+        return UsageError(
+            f"`counterfoil {command}` runs on Linux and macOS only.", remedy="On Windows, use it within WSL."
+        )
+    if library in SERVER_LIBRARIES:
+        return UsageError(
+            f"`counterfoil {command}` needs the server's libraries, and {library} is not installed.",
+            remedy='Install them with: pip install "counterfoil[server]"',
+        )
+    return None
 
 
 def _unexpected(error: BaseException, invocation: Invocation) -> CounterfoilError:

@@ -1,13 +1,10 @@
-"""`counterfoil list | show | verify | restore | withdraw`: what is published, and which of it is in force.
-
-The first two are asked often, and must not import what reads line items: the others import it themselves.
-"""
+"""`counterfoil list | show | verify | restore | withdraw`: what is published, and which of it is in force."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -18,7 +15,9 @@ from counterfoil.errors import DamagedError, MissingError, UsageError
 from counterfoil.model import Dataset, Kind, Scope, tenant_id
 from counterfoil.periods import BillingPeriod
 from counterfoil.settings import Settings
-from counterfoil.storage.catalog_rows import Revision, Segment
+
+if TYPE_CHECKING:
+    from counterfoil.storage.catalog_rows import Revision, Segment
 
 R = TypeVar("R")
 

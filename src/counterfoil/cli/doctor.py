@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from urllib.request import getproxies
 
 import click
 
@@ -16,7 +15,6 @@ from counterfoil.cli.options import with_output, with_settings, with_token
 from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.cli.sources import find_profile, token_source
 from counterfoil.client.diagnosis.findings import Finding, Health
-from counterfoil.client.diagnosis.source_checks import diagnose_source
 from counterfoil.errors import CounterfoilError
 from counterfoil.periods import utc_now
 from counterfoil.settings import Settings
@@ -38,6 +36,10 @@ def doctor(*, source: str | None, token: str | None, settings: Settings, output:
     if source is None:
         findings = list(_diagnose_setup(settings))
     else:
+        from urllib.request import getproxies
+
+        from counterfoil.client.diagnosis.source_checks import diagnose_source
+
         profile = find_profile(settings, source)
         credentials = token_source(profile, token, os.environ)
         as_function = credentials if callable(credentials) else lambda: str(credentials)

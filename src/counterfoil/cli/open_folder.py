@@ -1,17 +1,18 @@
-"""Opening a data folder for a command."""
+"""Opening a data folder for a command: what stores and reads is imported when one is opened, and not before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from counterfoil.cli.output import Output
-from counterfoil.datasets.data_folder import DataFolder
-from counterfoil.datasets.sweep import sweep
 from counterfoil.errors import CounterfoilError
 from counterfoil.periods import utc_now
 from counterfoil.settings import Settings
-from counterfoil.storage.engines import open_store
+
+if TYPE_CHECKING:
+    from counterfoil.datasets.data_folder import DataFolder
 
 
 @contextmanager
@@ -19,12 +20,17 @@ def open_data_folder(
     settings: Settings, *, create: bool = False, progress: Callable[[str, int], None] = lambda _what, _count: None
 ) -> Iterator[DataFolder]:
     """Open the data folder of `settings`; raises DataFolderError if there is none, unless `create`."""
+    from counterfoil.datasets.data_folder import DataFolder
+    from counterfoil.storage.engines import open_store
+
     with open_store(settings.data, settings.database_url or None, create=create) as store:
         yield DataFolder(store, utc_now, progress)
 
 
 def sweep_after_publishing(data_folder: DataFolder, output: Output) -> None:
     """Delete what a publication made unreachable. The publication is in force by now, whether this fails or not."""
+    from counterfoil.datasets.sweep import sweep
+
     try:
         sweep(data_folder.store, data_folder.now())
     except CounterfoilError as error:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from counterfoil.cli.open_folder import open_data_folder, progress_of, sweep_after_publishing
 from counterfoil.cli.options import KINDS, NamedPath, standard_input, with_output, with_settings
 from counterfoil.cli.output import Output, OutputForm, counted
-from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.csv_input import DateOrder
-from counterfoil.datasets.publishing import Input, PublicationReceipt
-from counterfoil.datasets.publishing import publish as publish_inputs
 from counterfoil.errors import UsageError
 from counterfoil.model import WHOLE, segment_name
 from counterfoil.settings import Settings
+
+if TYPE_CHECKING:
+    from counterfoil.datasets.csv_input import DateOrder
+    from counterfoil.datasets.publishing import PublicationReceipt
 
 _WARNINGS: Final = {
     "inexact": "decimal column {name} was rounded in {lines}, the text is exact",
@@ -88,6 +88,13 @@ def publish(
     A reseller's line items, which have their distributor's PartnerId:
       counterfoil publish reseller.jsonl --period 2026-11 --partner RESELLER --issuer DISTRIBUTOR
     """
+    from counterfoil.datasets.kernels.compiled import prepare
+
+    prepare()
+    from counterfoil.datasets.check import Assertions
+    from counterfoil.datasets.publishing import Input
+    from counterfoil.datasets.publishing import publish as publish_inputs
+
     assertions = Assertions.read(**{name: text for name, text in asserted.items() if text})
     inputs = [Input(name, assertions, segment_name(segment)) for name in files]
     _check_names(files)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterfoil.cli import importing
+from counterfoil.cli.options import invocation
 from counterfoil.cli.output import Output, counted
 from counterfoil.errors import UsageError
 from counterfoil.settings import Settings
@@ -69,9 +69,9 @@ class PullPublisher:
 
 def publisher_in(settings: Settings, form: str, output: Output) -> PullPublisher:
     """Return what publishes in the data folder of the settings; raises UsageError where that cannot be done."""
-    with importing("pull --publish"):
-        import counterfoil.cli.open_folder
-        import counterfoil.mirror  # noqa: F401 - whether it can be imported is what is found out
+    invocation().command = "pull --publish"
+    import counterfoil.mirror  # noqa: F401 - whether it can be imported is what is found out
+
     if form == "xlsx":
         raise UsageError("A workbook cannot be published.", remedy="Pull as blobs or parquet.", parameter="form")
     output.note(f"Data folder: {settings.data.absolute()}")

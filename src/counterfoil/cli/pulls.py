@@ -77,7 +77,7 @@ def verify(places: Sequence[str], output: Output) -> None:
     Of Excel files, size and hash are compared. Of a pull that is not finished, what it wrote down to go on from. Below
     a profile's folder, data without a receipt is a fault. Nobody is asked. Exit code 1 if anything is not as it was.
     """
-    from counterfoil.client.holdings.holding import verify as verify_holding
+    from counterfoil.client.holdings.verifying import verify as verify_holding
 
     rows: list[dict[str, object]] = []
     line_items = 0

@@ -7,27 +7,24 @@ import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from starlette.types import ASGIApp
 
 from counterfoil.cli.open_folder import open_data_folder, progress_of
 from counterfoil.cli.options import NamedPath, refuse_nan, with_output, with_settings
 from counterfoil.cli.output import Output, as_option, counted
-from counterfoil.datasets.folder import inputs_of_folder
-from counterfoil.datasets.publishing import publish
 from counterfoil.errors import InputError, UsageError
-from counterfoil.model import Dataset
 from counterfoil.periods import Clocks, business_clock, utc_now
-from counterfoil.server.app import create_app
-from counterfoil.server.identity.signing_keys import mint_development_token
-from counterfoil.server.identity.tls import DevelopmentCertificate, host_name
-from counterfoil.server.server_parts import Service
-from counterfoil.server.startup import check, endpoints, open_service
-from counterfoil.server.web_server import WebServer
 from counterfoil.settings import Settings
-from counterfoil.testing.faults.fault_plan import FaultPlan, plan_of
-from counterfoil.testing.faults.faulty_app import FaultyApp
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from counterfoil.model import Dataset
+    from counterfoil.server.identity.tls import DevelopmentCertificate
+    from counterfoil.server.server_parts import Service
+    from counterfoil.testing.faults.fault_plan import FaultPlan
 
 _YEARS = (2000, 2999)
 _LOAD_REMEDIES = {
@@ -91,6 +88,13 @@ def serve(
     For others, with a certificate of your own:
       counterfoil serve --host 0.0.0.0 --https-port 8443 --tls-cert chain.pem --tls-key key.pem
     """
+    from counterfoil.server.app import create_app
+    from counterfoil.server.identity.tls import host_name
+    from counterfoil.server.startup import check, endpoints, open_service
+    from counterfoil.server.web_server import WebServer
+    from counterfoil.testing.faults.fault_plan import plan_of
+    from counterfoil.testing.faults.faulty_app import FaultyApp
+
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     names = [host_name(name.strip()) for name in dev_open.split(",") if name.strip()]
     if not dev and (names or now is not None or operation_delay or faults is not None):
@@ -137,6 +141,8 @@ def _announce(
 
 def _invite(service: Service, output: Output, url: str) -> None:
     """Print three lines to paste: a token, an export, a page."""
+    from counterfoil.server.identity.signing_keys import mint_development_token
+
     datasets = [dataset for dataset, revision in service.catalog.datasets() if revision is not None]
     if not datasets:
         output.note("Nothing is published yet: `counterfoil publish FILE`, or `counterfoil demo --keep` for a look.")
@@ -174,6 +180,9 @@ def _page_line(service: Service, url: str, dataset: Dataset) -> str:
 
 
 def _load(settings: Settings, output: Output, folder: Path) -> None:
+    from counterfoil.datasets.folder import inputs_of_folder
+    from counterfoil.datasets.publishing import publish
+
     inputs = inputs_of_folder(folder)
     with progress_of(output) as report, open_data_folder(settings, create=True, progress=report) as data_folder:
         try:

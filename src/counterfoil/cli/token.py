@@ -9,9 +9,7 @@ from counterfoil.cli.output import Output
 from counterfoil.errors import UsageError
 from counterfoil.model import tenant_id
 from counterfoil.periods import utc_now
-from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.settings import Settings
-from counterfoil.storage.engines import open_store
 
 
 @click.command()
@@ -30,6 +28,9 @@ def token(*, partner: str, audience: str, settings: Settings, output: Output) ->
 
     It is good nowhere else: not without --dev, and not at Microsoft.
     """
+    from counterfoil.server.identity.signing_keys import mint_development_token
+    from counterfoil.storage.engines import open_store
+
     tenant = tenant_id(partner)
     with open_store(settings.data, settings.database_url or None, create=False) as store:
         if not store.catalog.has_partner(tenant):

@@ -9,14 +9,10 @@ import click
 from counterfoil.cli.open_folder import open_data_folder
 from counterfoil.cli.options import with_output, with_settings
 from counterfoil.cli.output import Headed, Output
-from counterfoil.datasets.rebuild import rebuild as rebuild_all
-from counterfoil.datasets.sweep import sweep as sweep_all
 from counterfoil.errors import DamagedError
 from counterfoil.lifetimes_and_sizes import UNBILLED_KEPT
 from counterfoil.periods import utc_now
 from counterfoil.settings import Settings
-from counterfoil.storage.engines import open_to_keep, open_to_rebuild
-from counterfoil.storage.files import Deleted
 
 _FOR_EVER = "forever"
 
@@ -44,6 +40,9 @@ def sweep(*, keep_billed: str, keep_unbilled: str, delete_unlisted: bool, settin
     Files that the catalog does not list are moved to a place of their own and kept: they may be all that is left of a
     publication that a catalog lost. Only --delete-unlisted deletes them.
     """
+    from counterfoil.datasets.sweep import sweep as sweep_all
+    from counterfoil.storage.files import Deleted
+
     with open_data_folder(settings) as data_folder:
         store = data_folder.store
         swept = sweep_all(
@@ -77,6 +76,9 @@ def rebuild(*, keep_catalog: bool, settings: Settings, output: Output) -> None:
     listings beside the files, and so do the partners of what is in force. Clients do not: register them again. An old
     catalog is kept under another name. Run `counterfoil verify` afterwards.
     """
+    from counterfoil.datasets.rebuild import rebuild as rebuild_all
+    from counterfoil.storage.engines import open_to_keep, open_to_rebuild
+
     url = settings.database_url or None
     if keep_catalog:
         with open_to_keep(settings.data, url):

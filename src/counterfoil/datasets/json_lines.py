@@ -11,6 +11,7 @@ import numpy as np
 
 from counterfoil.columns import LineItemTable
 from counterfoil.datasets.batch import Batch
+from counterfoil.datasets.scan import Scanner
 from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.line_items.blocks import Block
 from counterfoil.line_items.line_reader import LineReader
@@ -25,11 +26,9 @@ class JsonLinesReader:
     """Reads the blocks of one file; refused lines go to `on_refused`, which raises to stop everything."""
 
     def __init__(self, table: LineItemTable, on_refused: OnRefused) -> None:
-        from counterfoil.datasets.scan import Scanner  # noqa: PLC0415 - brings numba
-
         self._table = table
         self._on_refused = on_refused
-        self._scanner = Scanner(table)
+        self._scanner: Scanner | None = None
         self._line_reader = LineReader(table.kind)
         self._learned_lines = 0
 
@@ -59,6 +58,12 @@ class JsonLinesReader:
     def _scan(
         self, data: bytes | memoryview, separator: bytes, numbered: Callable[[np.ndarray], np.ndarray]
     ) -> Iterator[Batch]:
+        if self._scanner is None and Scanner.is_ready():
+            self._scanner = Scanner(self._table)
+        if self._scanner is None:  # it is being compiled, for seconds: read on without it
+            lines = bytes(data).split(separator)
+            yield self._by_line_reader(lines, numbered(np.arange(len(lines))))
+            return
         for scanned in self._scanner.scan(data, separator):
             if len(scanned.lines):
                 yield Batch(self._table, scanned.items, numbered(scanned.lines))
@@ -74,12 +79,13 @@ class JsonLinesReader:
             self._on_refused(int(numbers[place]), why)
 
         read = self._line_reader.read(lines, on_refused, first_line=0)
-        for place in np.flatnonzero(good)[: _LEARNED_LINES_MAX - self._learned_lines]:
-            self._learn(lines[place])
+        if self._scanner is not None:
+            for place in np.flatnonzero(good)[: _LEARNED_LINES_MAX - self._learned_lines]:
+                self._learn(self._scanner, lines[place])
         return Batch(self._table, ValueSpans.of_columns(read.columns), numbers[good])
 
-    def _learn(self, line: bytes) -> None:
+    def _learn(self, scanner: Scanner, line: bytes) -> None:
         """Teach the scanner how a good line spells its keys; only a number of times, because that takes time too."""
         self._learned_lines += 1
         for key, _ in parse_object(line):
-            self._scanner.learn(key)
+            scanner.learn(key)

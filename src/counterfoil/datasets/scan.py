@@ -14,6 +14,7 @@ import numpy as np
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, Codec, LineItemTable, Spelling, Type
 from counterfoil.datasets.kernels import lines as kinds
+from counterfoil.datasets.kernels.compiled import is_ready
 from counterfoil.datasets.kernels.lines import FROM_RATE, hash_of, scan_lines
 from counterfoil.datasets.value_spans import PADDING, Text, ValueSpans
 from counterfoil.line_items.blocks import is_utf8
@@ -52,6 +53,11 @@ class Scanner:
         self._lengths = np.empty((ROWS_MAX, width), dtype=np.int32)
         self._lines = np.empty(ROWS_MAX, dtype=np.int64)
         self._doubtful = np.empty((ROWS_MAX, 3), dtype=np.int32)
+
+    @staticmethod
+    def is_ready() -> bool:
+        """Whether lines can be scanned at once; if not, what scans them is being compiled."""
+        return is_ready(hash_of, scan_lines)
 
     def learn(self, name: str) -> None:
         """Know a key so spelled from now on. A name that means nothing stays unknown."""

@@ -16,7 +16,6 @@ from counterfoil.client.receipt import ReceiptFile
 from counterfoil.errors import UsageError
 from counterfoil.model import Kind
 
-DATA_SUFFIXES: Final = (".gz", ".parquet", ".csv", ".xlsx")  # of the files that hold line items
 WORKBOOK_LINE_ITEMS_MAX: Final = 1_048_575  # Excel's rows but for the headings
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from counterfoil.client.pull_folder import unfinished, walk_journal
+from counterfoil.client.pull_folder import walk_journal
+from counterfoil.client.pull_folder.contents import UNFINISHED
+from counterfoil.client.pull_folder.unfinished import UnfinishedPull
 from counterfoil.client.pull_folder.verified_blobs import VerifiedBlob
 from counterfoil.client.receipt import VERSION
 from counterfoil.disk import documents
@@ -17,9 +19,9 @@ def staged_faults(staging: Path) -> Iterator[str]:
     A last line that a crash cut off is not a fault. The next run of the pull fetches again what is damaged. Raises
     OSError for a file that cannot be read.
     """
-    pull = staging / unfinished.FILE_NAME
+    pull = staging / UNFINISHED
     for path in [*([pull] if pull.exists() else []), *sorted(staging.glob("*.gz.json"))]:
-        kind = unfinished.UnfinishedPull if path == pull else VerifiedBlob
+        kind = UnfinishedPull if path == pull else VerifiedBlob
         try:
             documents.decode(path.read_bytes(), VERSION, kind)
         except (documents.NewerDocumentError, documents.OlderDocumentError) as error:

@@ -15,8 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from counterfoil.client.output_files.output_formats import DATA_SUFFIXES, Form
+from counterfoil.client.output_files.output_formats import Form
 from counterfoil.client.protocol.graph_answers import SourceBlob
+from counterfoil.client.pull_folder.contents import DATA_SUFFIXES, STAGING
 from counterfoil.client.pull_folder.unfinished import UnfinishedPull, part_size
 from counterfoil.client.receipt import (
     FILE_NAME,
@@ -34,7 +35,6 @@ from counterfoil.disk.file_lock import NO_LOCKS, FileLock
 from counterfoil.disk.hashing import measured
 from counterfoil.errors import DataFolderError, FullDiskError, LockedError, ProofError, UsageError
 
-STAGING: Final = ".counterfoil-pull"
 _LOCK: Final = "lock"
 _ENTERED_MAX: Final = 100
 _OPEN_IN_OFFICE: Final = "~$"  # begins the name of the file that Excel keeps beside one it has open

@@ -10,17 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from counterfoil.client.protocol.graph_answers import SourceBlob
+from counterfoil.client.pull_folder.contents import UNFINISHED
 from counterfoil.client.receipt import VERSION
 from counterfoil.disk import documents
 from counterfoil.disk.durability import write_durably
 from counterfoil.errors import UsageError
-
-FILE_NAME: Final = "pull.json"
 
 
 class UnfinishedPull(msgspec.Struct, forbid_unknown_fields=True):
@@ -37,7 +35,7 @@ class UnfinishedPull(msgspec.Struct, forbid_unknown_fields=True):
 
     def keep(self, staging: Path) -> None:
         """Store it."""
-        write_durably(staging / FILE_NAME, documents.encode(self, VERSION))
+        write_durably(staging / UNFINISHED, documents.encode(self, VERSION))
 
     @classmethod
     def read(cls, staging: Path) -> UnfinishedPull | None:
@@ -45,7 +43,7 @@ class UnfinishedPull(msgspec.Struct, forbid_unknown_fields=True):
 
         Raises UsageError if a newer Counterfoil began it.
         """
-        path = staging / FILE_NAME
+        path = staging / UNFINISHED
         try:
             return documents.decode(path.read_bytes(), VERSION, cls)
         except documents.NewerDocumentError:

@@ -1,7 +1,4 @@
-"""Inner loops over bytes, compiled by numba. Their modules are imported when first asked for, as `kernels.lines`.
-
-Numba takes half a second to import, and a process that only serves never needs it.
-"""
+"""Inner loops over bytes, compiled by numba. Their modules are imported when first asked for, as `kernels.lines`."""
 
 from __future__ import annotations
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 
-from counterfoil.datasets.kernels.compiled import BYTES, INTEGERS, TABLE, WORDS, copy_words, kernel
+from counterfoil.datasets.kernels.compiled import (
+    BYTES,
+    INTEGERS,
+    NOTHING,
+    TABLE,
+    WORD_TABLE,
+    WORDS,
+    copy_words,
+    kernel,
+)
 
 
-@kernel(types.none, TABLE, TABLE, INTEGERS, types.uint64[:, ::1])
+@kernel(NOTHING, TABLE, TABLE, INTEGERS, WORD_TABLE)
 def mark_present(starts: Any, lengths: Any, order: Any, present: Any) -> None:
     """Set one bit for each attribute that has a value, in the order of `order`; `present` holds zeros before."""
     for row in range(len(starts)):
@@ -20,7 +28,7 @@ def mark_present(starts: Any, lengths: Any, order: Any, present: Any) -> None:
                 present[row, number >> 6] |= np.uint64(1) << np.uint64(number & 63)
 
 
-@kernel(types.none, WORDS, TABLE, TABLE, INTEGERS, INTEGERS, types.uint64[:, ::1], BYTES, WORDS, INTEGERS)
+@kernel(NOTHING, WORDS, TABLE, TABLE, INTEGERS, INTEGERS, WORD_TABLE, BYTES, WORDS, INTEGERS)
 def write_canonical_forms(
     words: Any,
     starts: Any,

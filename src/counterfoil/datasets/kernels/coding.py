@@ -10,13 +10,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import types
 
 from counterfoil.datasets.kernels.compiled import (
     BYTES,
     INTEGERS,
+    LONG,
     LONGS,
+    NOTHING,
     TABLE,
+    WORD,
     WORDS,
     copy_words,
     inner_part,
@@ -25,8 +27,9 @@ from counterfoil.datasets.kernels.compiled import (
     several,
 )
 from counterfoil.datasets.kernels.grammar import first_of, nul_bits
+from counterfoil.datasets.kernels.signatures import Elements
 
-HASHES = types.uint64[::1]
+HASHES = Elements(WORD)
 # Words, and where in them each row's value of each column starts, and its length.
 VALUES = several(WORDS, TABLE, TABLE)
 # The texts of all entries, the same as words, where each ends (the first number is 0), a bit for each null, the hashes,
@@ -124,7 +127,7 @@ def _put(
     return at
 
 
-@kernel(types.int64, VALUES, types.int64, types.uint64, types.uint64, types.uint64, DICTIONARY, INTEGERS, LONGS)
+@kernel(LONG, VALUES, LONG, WORD, WORD, WORD, DICTIONARY, INTEGERS, LONGS)
 def code_rows(values: Any, row: Any, first: Any, last: Any, seed: Any, dictionary: Any, codes: Any, sizes: Any) -> Any:
     """Write the code of each row's values in some columns, from `row` on, adding entries that are new.
 
@@ -167,7 +170,7 @@ def code_rows(values: Any, row: Any, first: Any, last: Any, seed: Any, dictionar
     return row
 
 
-@kernel(types.none, HASHES, INTEGERS)
+@kernel(NOTHING, HASHES, INTEGERS)
 def fill_slots(hashes: Any, slots: Any) -> None:
     """Put entries into empty slots by their hashes."""
     mask = np.uint64(len(slots) - 1)
@@ -178,7 +181,7 @@ def fill_slots(hashes: Any, slots: Any) -> None:
         slots[slot] = code + 1
 
 
-@kernel(types.int64, INTEGERS, INTEGERS, INTEGERS, INTEGERS)
+@kernel(LONG, INTEGERS, INTEGERS, INTEGERS, INTEGERS)
 def renumber(codes: Any, seen: Any, renumbered: Any, distinct: Any) -> Any:
     """Number codes by their first appearance; `distinct` gets the old codes in that order. Returns how many.
 
@@ -199,7 +202,7 @@ def renumber(codes: Any, seen: Any, renumbered: Any, distinct: Any) -> Any:
     return count
 
 
-@kernel(types.none, WORDS, INTEGERS, INTEGERS, WORDS, INTEGERS)
+@kernel(NOTHING, WORDS, INTEGERS, INTEGERS, WORDS, INTEGERS)
 def copy_entries(entries: Any, ends: Any, chosen: Any, out: Any, out_ends: Any) -> None:
     """Copy the texts of some entries."""
     at = np.int64(0)
@@ -219,7 +222,7 @@ def _past_nul(words: Any, at: Any) -> Any:
         at += 8
 
 
-@kernel(types.none, WORDS, INTEGERS, LONGS, TABLE, TABLE)
+@kernel(NOTHING, WORDS, INTEGERS, LONGS, TABLE, TABLE)
 def locate_values(entries: Any, ends: Any, nulls: Any, starts: Any, lengths: Any) -> None:
     """Note where each column's value is in the entries of a group; a null starts below zero."""
     for row in range(len(starts)):
@@ -232,7 +235,7 @@ def locate_values(entries: Any, ends: Any, nulls: Any, starts: Any, lengths: Any
             at = end + 1
 
 
-@kernel(types.int64, WORDS, LONGS, LONGS, TABLE, types.int64, WORDS, LONGS)
+@kernel(LONG, WORDS, LONGS, LONGS, TABLE, LONG, WORDS, LONGS)
 def join_pieces(pieces: Any, places: Any, bases: Any, codes: Any, row: Any, out: Any, ends: Any) -> Any:
     """Write for each row from `row` on the pieces of its codes, one of each group; returns where room ran out.
 

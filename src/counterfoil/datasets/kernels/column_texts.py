@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 
-from counterfoil.datasets.kernels.compiled import INTEGERS, LONGS, TABLE, WORDS, copy_words, kernel
+from counterfoil.datasets.kernels.compiled import BYTE_TABLE, INTEGERS, LONGS, NOTHING, TABLE, WORDS, copy_words, kernel
 
 
-@kernel(types.none, TABLE, TABLE, INTEGERS, LONGS)
+@kernel(NOTHING, TABLE, TABLE, INTEGERS, LONGS)
 def add_sizes(starts: Any, lengths: Any, columns: Any, sizes: Any) -> None:
     """Add up what the values of some columns take."""
     for row in range(len(starts)):
@@ -19,7 +18,7 @@ def add_sizes(starts: Any, lengths: Any, columns: Any, sizes: Any) -> None:
                 sizes[number] += lengths[row, columns[number]]
 
 
-@kernel(types.none, WORDS, TABLE, TABLE, INTEGERS, WORDS, TABLE, types.uint8[:, ::1], TABLE)
+@kernel(NOTHING, WORDS, TABLE, TABLE, INTEGERS, WORDS, TABLE, BYTE_TABLE, TABLE)
 def gather_columns(
     words: Any, starts: Any, lengths: Any, columns: Any, out: Any, offsets: Any, valid: Any, found: Any
 ) -> None:

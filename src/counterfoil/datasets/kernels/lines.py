@@ -10,9 +10,20 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import types
 
-from counterfoil.datasets.kernels.compiled import BYTES, INTEGERS, LONGS, TABLE, WORDS, kernel, part, several
+from counterfoil.datasets.kernels.compiled import (
+    BYTE,
+    BYTES,
+    INTEGERS,
+    LONG,
+    LONGS,
+    TABLE,
+    WORD_TABLE,
+    WORDS,
+    kernel,
+    part,
+    several,
+)
 from counterfoil.datasets.kernels.grammar import (
     COLON,
     COMMA,
@@ -34,7 +45,7 @@ from counterfoil.datasets.kernels.grammar import (
 )
 
 # The keys' spellings, their lengths, slots and kinds, the table to look them up in, and which followed which.
-KEYS = several(types.uint64[:, ::1], INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS)
+KEYS = several(WORD_TABLE, INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS)
 
 # What a key says of its value.
 TEXT, NUMBER, DATE, FLAG, RATE, DIGITS, RESELLER, LIST, CONSTANT = range(9)
@@ -102,7 +113,7 @@ def _quoted(text: Any, words: Any, at: Any, kind: Any) -> Any:
     return (end + 1 if good else doubt), start, length
 
 
-@kernel(types.int64, BYTES, types.int64, types.int64)
+@kernel(LONG, BYTES, LONG, LONG)
 def hash_of(text: Any, at: Any, end: Any) -> Any:
     """Hash some bytes, for the table of keys."""
     value = np.uint64(0xCBF29CE484222325)
@@ -181,7 +192,17 @@ def _past_item(text: Any, words: Any, at: Any, separator: Any, keys: Any, row: A
 
 
 @kernel(
-    several(*[types.int64] * 4), BYTES, WORDS, types.int64, types.int64, types.uint8, KEYS, TABLE, TABLE, LONGS, TABLE
+    several(*[LONG] * 4),
+    BYTES,
+    WORDS,
+    LONG,
+    LONG,
+    BYTE,
+    KEYS,
+    TABLE,
+    TABLE,
+    LONGS,
+    TABLE,
 )
 def scan_lines(
     text: Any,

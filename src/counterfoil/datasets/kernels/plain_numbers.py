@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import types
 
-from counterfoil.datasets.kernels.compiled import FIXED_BYTES, FIXED_INTEGERS, LONGS, kernel, part
+from counterfoil.datasets.kernels.compiled import FIXED_BYTES, FIXED_INTEGERS, LONG, LONGS, WORD_TABLE, kernel, part
 
 DIGITS: Final = 9  # of a limb; sums of 2**32 limbs fit 64 bits
 TEXTS_MAX: Final = 500_000  # so many whole parts certainly fit
@@ -46,7 +45,7 @@ def _some_decimals(text: Any, at: Any, end: Any, count: Any) -> Any:
     return value
 
 
-@kernel(types.int64, FIXED_BYTES, FIXED_INTEGERS, LONGS)
+@kernel(LONG, FIXED_BYTES, FIXED_INTEGERS, LONGS)
 def add_plain(text: Any, offsets: Any, sums: Any) -> Any:
     """Add texts of numbers; returns the most decimals that one of them has, or -1 where one is not in plain digits.
 
@@ -84,7 +83,7 @@ def _times_unit(whole: Any, decimals: Any) -> Any:
     return carried, high * _UNIT_HIGH + (middle >> _HALF) + (_ONE if carried < total else np.uint64(0))
 
 
-@kernel(types.int64, FIXED_BYTES, FIXED_INTEGERS, types.uint64[:, ::1])
+@kernel(LONG, FIXED_BYTES, FIXED_INTEGERS, WORD_TABLE)
 def plain_decimals(text: Any, offsets: Any, out: Any) -> Any:
     """Write texts of numbers as 128-bit decimals, half-even; returns how many were rounded, or -1 to give up."""
     rounded = np.int64(0)

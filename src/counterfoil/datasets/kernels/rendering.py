@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import types
 
 from counterfoil.datasets.kernels.compiled import (
     BYTES,
+    LONG,
     LONGS,
     TABLE,
     WORDS,
@@ -117,15 +117,15 @@ def _most(lengths: Any, row: Any) -> Any:
 
 
 @kernel(
-    several(types.int64, types.int64),
+    several(LONG, LONG),
     BYTES,
     WORDS,
     TABLE,
     TABLE,
-    types.int64,
+    LONG,
     TABLE,
     WORDS,
-    types.int64,
+    LONG,
     BYTES,
     WORDS,
     LONGS,

@@ -1,0 +1,57 @@
+"""The rows of small commands: nearly all they take is loading, so each is measured against what it must import.
+
+Processor time counts, not the clock: another program on the machine disturbs it least.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.data import PARTNER, Sample
+from bench.measure import Row, in_turns
+from counterfoil.generator import generate, write
+from counterfoil.model import Kind, Scope
+
+LINE_ITEMS = 200
+DATABASE, PLAIN = "import sqlalchemy, click", "import click"
+
+
+def startup(sample: Sample, rounds: int) -> Iterator[Row]:
+    """Start small commands, and processes that import the libraries which these cannot do without."""
+    folder = sample.scratch / "startup"
+    folder.mkdir(exist_ok=True)
+    file, data = folder / "invoice.jsonl", folder / "data"
+    write(generate(Kind.USAGE, LINE_ITEMS, partner=PARTNER, scope=Scope.billed("G016907411")), file)
+    publish = ["publish", str(file), "--data", str(data)]
+    _seconds(folder, "-m", "counterfoil", *publish)
+
+    def fresh() -> float:
+        shutil.rmtree(data)
+        return _seconds(folder, "-m", "counterfoil", *publish)
+
+    took, peer = in_turns(2 * rounds, fresh, lambda: _seconds(folder, "-c", DATABASE))
+    yield Row(f"publish of {LINE_ITEMS}, processor s", took, peer, "", 3.0, lower=True)
+    for words, imports, most in (
+        (["list", "--data", str(data)], DATABASE, 1.5),
+        (["pulls", "list"], PLAIN, 3.0),
+        (["serve", "--help"], PLAIN, 3.0),
+    ):
+        took, peer = in_turns(
+            2 * rounds,
+            lambda words=words: _seconds(folder, "-m", "counterfoil", *words),  # type: ignore[misc]
+            lambda imports=imports: _seconds(folder, "-c", imports),  # type: ignore[misc]
+        )
+        yield Row(f"{' '.join(words[:2]).partition(' --data')[0]}, processor s", took, peer, "", most, lower=True)
+
+
+def _seconds(folder: Path, *arguments: str) -> float:
+    """Run Python, and return the processor time that it took."""
+    before = os.times()
+    subprocess.run([sys.executable, *arguments], cwd=folder, check=True, capture_output=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
