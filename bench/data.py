@@ -14,7 +14,8 @@ from tempfile import mkdtemp
 from counterfoil.columns import USAGE, Type
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
-from counterfoil.datasets.publishing import Input, publish
+from counterfoil.datasets.gathering import Input
+from counterfoil.datasets.publishing import publish
 from counterfoil.generator import generate, write
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod, utc_now

@@ -16,8 +16,10 @@ from typing import Any
 
 def render(lake: list[str], scratch: str) -> None:
     """Ours: lake files to sealed, synced graph-full blobs."""
+    from functools import partial
+
     from counterfoil.columns import USAGE
-    from counterfoil.datasets.blob_parts import creating, render_part
+    from counterfoil.datasets.blob_parts import render_part
     from counterfoil.model import WHOLE, Dataset, Kind, Rendering, Scope
     from counterfoil.periods import utc_now
     from counterfoil.storage.engines import open_store
@@ -25,11 +27,11 @@ def render(lake: list[str], scratch: str) -> None:
 
     dataset = Dataset(Kind.USAGE, "0e195b37-4574-4539-bc42-0e539b9684c0", Scope(period="2026-11", currency="EUR"))
     publication = open_store(Path(scratch)).begin(utc_now())
-    create = creating(publication, 0, dataset, WHOLE)
     _load_kernels()
     start()
     for part, path in enumerate(lake):
         lake_file = FolderFiles(Path(path).parent).open(Path(path).name)
+        create = partial(publication.create, dataset, WHOLE, part=part)
         render_part(create, USAGE, lake_file, part, [Rendering.GRAPH_FULL])
     publication.seal([])
 
@@ -100,7 +102,7 @@ def publish_and_sweep(file: str, period: str, data: str) -> None:
     """Ours: a small publication into a folder that is there, and the sweep after it."""
     from counterfoil.datasets.check import Assertions
     from counterfoil.datasets.data_folder import DataFolder
-    from counterfoil.datasets.publishing import Input
+    from counterfoil.datasets.gathering import Input
     from counterfoil.datasets.publishing import publish as publish_inputs
     from counterfoil.datasets.sweep import sweep
     from counterfoil.periods import BillingPeriod, utc_now

@@ -42,7 +42,7 @@ under that id.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 
 class CounterfoilError(Exception):
@@ -123,6 +123,11 @@ class InputError(CounterfoilError):
         said = f" ({self.value!r})" if self.value is not None else ""
         message = f"{where}: {reason}{said}." if where else f"{reason}{said}."
         super().__init__(message, remedy=remedy, parameter=parameter)
+
+    def further(self, lines: int) -> Self:
+        """Return the same error so many lines further on: its own line was counted from within the file."""
+        facts = {name: vars(self)[name] for name in ("file", "attribute", "value", "remedy", "parameter")}
+        return type(self)(self.reason, line=None if self.line is None else self.line + lines, **facts)
 
 
 class DamagedInputError(InputError):

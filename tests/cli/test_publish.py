@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from counterfoil import cli
 from counterfoil.cli.open_folder import open_data_folder
-from counterfoil.datasets.publishing import Input, publish
+from counterfoil.datasets.gathering import Input
+from counterfoil.datasets.publishing import publish
 from counterfoil.errors import InputError
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.settings import Settings

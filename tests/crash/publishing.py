@@ -31,10 +31,12 @@ from unittest.mock import patch
 from sqlalchemy import Connection, Engine, event
 
 from counterfoil import datasets
-from counterfoil.datasets import blob_parts, restore, sweep
+from counterfoil.datasets import restore, sweep
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
-from counterfoil.datasets.publishing import Input, PublicationReceipt, publish
+from counterfoil.datasets.gathering import Input
+from counterfoil.datasets.publishing import PublicationReceipt, publish
+from counterfoil.datasets.sizes import Sizes
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.verify import verify
 from counterfoil.errors import CounterfoilError
@@ -89,7 +91,7 @@ def run(job: Job) -> Done:
 
 def data_folder_of(job: Job, store: Store, stops: Stops) -> DataFolder:
     now = datetime.fromisoformat(job["now"]) if job["now"] else None
-    return DataFolder(store, lambda: now or utc_now(), at_point=stops)
+    return DataFolder(store, lambda: now or utc_now(), at_point=stops, sizes=Sizes(part_line_items=PART_LINE_ITEMS))
 
 
 def do_publish(job: Job, stops: Stops, done: Done) -> None:
@@ -159,9 +161,7 @@ def told(receipt: PublicationReceipt) -> Done:
 
 def watch(stack: ExitStack, stops: Stops) -> None:
     """Put points around all that changes the disk."""
-    watchers = [*of_the_system(stops), *of_files(stops), *of_the_catalog(stops)]
-    watchers.append((blob_parts, "PART_LINE_ITEMS", PART_LINE_ITEMS))
-    for place, name, watcher in watchers:
+    for place, name, watcher in [*of_the_system(stops), *of_files(stops), *of_the_catalog(stops)]:
         stack.enter_context(patch.object(place, name, watcher))
 
 

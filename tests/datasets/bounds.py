@@ -10,15 +10,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from counterfoil.columns import table_of
-from counterfoil.datasets.blob_parts import SegmentWriter
 from counterfoil.datasets.json_lines import JsonLinesReader
 from counterfoil.datasets.kernels.compiled import prepare
 from counterfoil.datasets.kernels.lines import hash_of
 from counterfoil.line_items.blocks import Block
-from counterfoil.model import WHOLE, Dataset, Scope
+from counterfoil.model import Dataset, Scope
 from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.storage.engines import open_store
-from tests.datasets.line_items import PARTNER, as_they_came
+from tests.datasets.line_items import PARTNER, as_they_came, write_files
 from tests.datasets.mutations import files
 from tests.datasets.test_json_reading import by_reader, by_reference
 
@@ -39,13 +38,9 @@ def main() -> None:
         for kind, lines in files(seed=7, lines=int(sys.argv[1])):
             if by_reader(kind, lines) != by_reference(kind, lines):
                 raise SystemExit(f"not read alike: {lines}")
-            with (
-                store.begin(utc_now()) as publication,
-                SegmentWriter(publication, 0, Dataset(kind, PARTNER, scope), WHOLE) as seal,
-            ):
-                for batch in JsonLinesReader(table_of(kind), lambda *_: None).read(Block(b"\n".join(lines), 1)):
-                    seal.write(as_they_came(batch))
-                seal.finish()
+            for batch in JsonLinesReader(table_of(kind), lambda *_: None).read(Block(b"\n".join(lines), 1)):
+                with store.begin(utc_now()) as publication:
+                    write_files(store, publication, Dataset(kind, PARTNER, scope), as_they_came(batch))
     sys.stdout.write(json.dumps({"checked": _is_checked()}))
 
 

@@ -15,17 +15,21 @@ import pyarrow.parquet as pq
 from counterfoil.columns import EXTRA, LineItemTable, table_of
 from counterfoil.datasets import digest
 from counterfoil.datasets.batch import Batch, names_of
+from counterfoil.datasets.blob_parts import Part, renderings_of, write_part
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.coded import Coder
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.dictionary import groups_of
-from counterfoil.datasets.publishing import Input, PublicationReceipt, publish
-from counterfoil.datasets.sort import Ordered
+from counterfoil.datasets.gathering import Input
+from counterfoil.datasets.order import Ordered
+from counterfoil.datasets.publishing import PublicationReceipt, publish
+from counterfoil.datasets.sizes import STANDARD_SIZES, Sizes
 from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.line_items.lake import text_name
-from counterfoil.model import Kind, Rendering
+from counterfoil.model import WHOLE, Dataset, Kind, Rendering
 from counterfoil.periods import BillingPeriod
-from counterfoil.storage.catalog_rows import Revision
+from counterfoil.storage.catalog_rows import NewFile, Revision
+from counterfoil.storage.store import Publication, Store
 from counterfoil.storage.v1_blocks import BlockFile
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
@@ -74,6 +78,16 @@ def as_they_came(batch: Batch) -> Ordered:
     codes, _ = coder.code(batch.items)
     coder.add(codes, digest.digests_of(batch.table, batch.items))
     return Ordered(coder, np.arange(len(batch)))
+
+
+def write_files(
+    store: Store, publication: Publication, dataset: Dataset, items: Ordered, sizes: Sizes = STANDARD_SIZES
+) -> list[NewFile]:
+    """Write the only part of a segment."""
+    renderings = (Rendering.LAKE, *renderings_of(dataset.scope))
+    paths = {rendering: publication.place(dataset, WHOLE, rendering) for rendering in renderings}
+    part = Part(0, table_of(dataset.kind), items, store.files, paths, sizes)
+    return write_part(part, lambda _: None).files
 
 
 class Number(str):

@@ -10,7 +10,8 @@ import pytest
 
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
-from counterfoil.datasets.publishing import Input, publish
+from counterfoil.datasets.gathering import Input
+from counterfoil.datasets.publishing import publish
 from counterfoil.errors import DamagedInputError, InputError
 from counterfoil.model import Kind
 from tests.datasets.line_items import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,17 @@ from hypothesis import strategies as st
 
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, USAGE, LineItemTable, table_of
-from counterfoil.datasets import bulk_numbers, dictionary, digest, sort
+from counterfoil.datasets import bulk_numbers, dictionary, digest
 from counterfoil.datasets.batch import names_of
 from counterfoil.datasets.coded import Coded, Coder
+from counterfoil.datasets.cuts import parts_of, portions_of
 from counterfoil.datasets.dictionary import groups_of
+from counterfoil.datasets.runs import Run, RunFolder
+from counterfoil.datasets.sizes import Sizes
 from counterfoil.datasets.sort import Sorter
 from counterfoil.line_items import canonical, lake
 from counterfoil.model import Kind
+from counterfoil.storage.folder_files import FolderFiles
 from tests.datasets.exploring import examples
 from tests.datasets.line_items import as_they_came, batch_of, rows
 
@@ -126,40 +129,46 @@ def in_order(item: dict[str, str]) -> tuple[bytes, ...]:
     return *seen, canonical.digest(item), record
 
 
-@pytest.mark.parametrize("pieces_together", [1, 3, 64])
-@pytest.mark.parametrize("piece_size_bytes", [1, 5_000, 1 << 20])
-@pytest.mark.parametrize("run_size_bytes", [1, 20_000, 100_000, 1 << 24])
+def taken(sorter: Sorter, given_items: list[dict[str, str]]) -> None:
+    items_ = batch_of(USAGE, given_items).items
+    codes, _ = sorter.coder.code(items_)
+    sorter.add(codes, digest.digests_of(USAGE, items_))
+
+
+@pytest.mark.parametrize("part_line_items", [9, 50, 10_000])
+@pytest.mark.parametrize(("run_bytes", "piece_bytes"), [(1, 1), (20_000, 1), (20_000, 5_000), (100_000, 2_000)])
 def test_line_items_come_back_in_order_however_they_came(
-    tmp_path: Path, run_size_bytes: int, piece_size_bytes: int, pieces_together: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run_bytes: int, piece_bytes: int, part_line_items: int
 ) -> None:
-    monkeypatch.setattr(sort, "_PIECE_SIZE_BYTES", piece_size_bytes)
-    monkeypatch.setattr(sort, "_PIECES_TOGETHER", pieces_together)
-    chance = random.Random(run_size_bytes)
+    chance = random.Random(run_bytes)
     given_items = list[dict[str, str]]()
-    with closing(Sorter(USAGE, tmp_path, run_size_bytes=run_size_bytes)) as sorter:
-        for _ in range(12):
-            some = unordered(chance, chance.randrange(1, 40))
-            given_items += some
-            items_ = batch_of(USAGE, some).items
-            codes, _ = sorter.run.code(items_)
-            sorter.add(codes, digest.digests_of(USAGE, items_))
-        found = [item for ordered in sorter.sorted() for item in rows_of(USAGE, ordered.coded(0, len(ordered)))]
-    assert found == sorted(given_items, key=in_order)
+    folder = RunFolder(FolderFiles(tmp_path), "runs")
+    sorter = Sorter(USAGE, folder, Sizes(run_bytes=run_bytes, piece_bytes=piece_bytes))
+    for _ in range(12):
+        some = unordered(chance, chance.randrange(1, 40))
+        given_items += some
+        taken(sorter, some)
+    parts = parts_of(USAGE, sorter.runs(), part_line_items)
+    found = [
+        [item for portion in portions_of(USAGE, part, run_bytes) for item in rows_of(USAGE, portion.coded(0, 10_000))]
+        for part in parts
+    ]
+    ordered = sorted(given_items, key=in_order)
+    assert found == [ordered[at : at + part_line_items] for at in range(0, len(ordered), part_line_items)]
+    folder.delete()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_copies_in_any_number_are_passed_on_before_all_were_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sort, "_PIECES_TOGETHER", 2)
-    with closing(Sorter(USAGE, tmp_path, run_size_bytes=1)) as sorter:
-        for _ in range(20):
-            items_ = batch_of(USAGE, [{"CustomerId": "c"}] * 50).items
-            codes, _ = sorter.run.code(items_)
-            sorter.add(codes, digest.digests_of(USAGE, items_))
-        monkeypatch.setattr(sort, "_PIECES_TOGETHER", 2)
-        sorter._spilled._runs = 1
-        assert max(len(ordered) for ordered in sorter.sorted()) == 100
+def test_copies_in_any_number_are_divided_without_reading_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sorter = Sorter(USAGE, RunFolder(FolderFiles(tmp_path), "runs"), Sizes(run_bytes=1, piece_bytes=1))
+    for _ in range(20):
+        taken(sorter, [{"CustomerId": "c", EXTRA: json.dumps({"a": "b" * 400})}] * 50)
+    read: list[Run] = []
+    reads = Run.read
+    monkeypatch.setattr(Run, "read", lambda run: read.append(run) or reads(run))  # type: ignore[func-returns-value]
+    parts = parts_of(USAGE, sorter.runs(), 300)
+    assert [sum(map(len, part)) for part in parts] == [300, 300, 300, 100]
+    assert len(read) <= 3 * 2 * 20 < 1000
 
 
 def test_texts_that_do_not_repeat_are_not_looked_up_any_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.datasets import blob_parts
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.restore import restore, withdraw
+from counterfoil.datasets.sizes import Sizes
 from counterfoil.datasets.sweep import Swept, sweep
 from counterfoil.datasets.verify import verify
 from counterfoil.errors import LockedError, MissingError
@@ -44,10 +44,9 @@ FLIPS = 400
 
 
 @pytest.fixture
-def published(data_folder: DataFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataFolder:
+def published(data_folder: DataFolder, tmp_path: Path) -> DataFolder:
     """Both kinds, in several parts and segments, one of them superseded."""
-    monkeypatch.setattr(blob_parts, "PART_LINE_ITEMS", 20)
-    monkeypatch.setattr(blob_parts, "ROW_GROUP_LINE_ITEMS", 1)
+    data_folder = replace(data_folder, sizes=Sizes(part_line_items=20, row_group_line_items=1))
     lines = raw_lines(Kind.USAGE, *({"SkuName": f'"\\u00e9{n}"', "CustomerId": f'"{n}"'} for n in range(30)))
     publish_bytes(data_folder, tmp_path / "1", lines, segment="2026-11-01")
     publish_bytes(data_folder, tmp_path / "2", lines, segment="2026-11-02")
@@ -237,7 +236,7 @@ def test_a_death_at_any_point_leaves_the_old_truth_or_the_new_one(
 
     old = publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, "1"))
     before = folder_of(data)
-    for point in ("locked", "read", "lake written", "rendered", "sealed", "committed"):
+    for point in ("locked", "read", "sealed", "committed"):
 
         def die(reached: str, wanted: str = point) -> None:
             if reached == wanted:

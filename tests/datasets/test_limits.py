@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.sizes import Sizes
 from counterfoil.errors import FullDiskError
 from counterfoil.model import Kind
 from counterfoil.storage.engines import open_store
@@ -102,14 +103,11 @@ def hard_to_pack(count: int) -> bytes:
     return raw_lines(Kind.USAGE, *({"SkuName": f'"{os.urandom(300).hex()}"'} for _ in range(count)))
 
 
-@pytest.mark.parametrize("run_size_bytes", [1 << 30, 1 << 20])
-def test_a_full_disk_publishes_nothing_and_says_so(
-    small_disk: Path, tmp_path: Path, run_size_bytes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("counterfoil.datasets.sort.Sorter.__init__.__kwdefaults__", {"run_size_bytes": run_size_bytes})
+@pytest.mark.parametrize("run_bytes", [1 << 30, 1 << 20])
+def test_a_full_disk_publishes_nothing_and_says_so(small_disk: Path, tmp_path: Path, run_bytes: int) -> None:
     data = small_disk / "data"
     with open_store(data) as store:
-        data_folder = DataFolder(store, lambda: NOW)
+        data_folder = DataFolder(store, lambda: NOW, sizes=Sizes(run_bytes=run_bytes))
         first = publish_bytes(data_folder, tmp_path / "a", GOOD)
         before = folder_of(data)
         content = hard_to_pack(6000)

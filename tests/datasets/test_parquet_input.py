@@ -19,7 +19,8 @@ import pytest
 from counterfoil.client.output_files.pull_files import LakeFile
 from counterfoil.columns import EXTRA
 from counterfoil.datasets.data_folder import DataFolder
-from counterfoil.datasets.publishing import Input, publish
+from counterfoil.datasets.gathering import Input
+from counterfoil.datasets.publishing import publish
 from counterfoil.errors import DamagedInputError, InputError
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.model import Kind, Rendering

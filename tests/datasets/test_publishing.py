@@ -12,7 +12,8 @@ import pytest
 from counterfoil.columns import table_of
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
-from counterfoil.datasets.publishing import Input, PublicationReceipt, publish
+from counterfoil.datasets.gathering import Input
+from counterfoil.datasets.publishing import PublicationReceipt, publish
 from counterfoil.errors import InputError, LockedError, MovedError, UsageError
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.storage.places import publication_of
@@ -282,4 +283,4 @@ def test_nothing_is_listed_before_the_commit_and_all_after_it(data_folder: DataF
     seen: dict[str, int] = {}
     watched = replace(data_folder, at_point=lambda point: seen.__setitem__(point, len(listed(data_folder))))
     publish_bytes(watched, tmp_path / "a", amounts(Kind.USAGE, "1"))
-    assert seen == {"locked": 0, "read": 0, "lake written": 0, "rendered": 0, "sealed": 0, "committed": 4}
+    assert seen == {"locked": 0, "read": 0, "sealed": 0, "committed": 4}

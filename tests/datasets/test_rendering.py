@@ -15,15 +15,14 @@ from hypothesis import strategies as st
 
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, RECONCILIATION, USAGE, Codec, Column, LineItemTable, Type, table_of
-from counterfoil.datasets import blob_parts
-from counterfoil.datasets.blob_parts import SegmentWriter
 from counterfoil.datasets.render import text_to_list
-from counterfoil.model import WHOLE, Dataset, Kind, Rendering, Scope
+from counterfoil.datasets.sizes import STANDARD_SIZES, Sizes
+from counterfoil.model import Dataset, Kind, Rendering, Scope
 from counterfoil.periods import BillingPeriod
 from counterfoil.storage.engines import open_store
 from tests.datasets.conftest import NOW
 from tests.datasets.exploring import examples
-from tests.datasets.line_items import PARTNER, Number, as_they_came, batch_of, blocks_of, strict
+from tests.datasets.line_items import PARTNER, Number, as_they_came, batch_of, blocks_of, strict, write_files
 
 UNBILLED = Scope.unbilled(BillingPeriod(2026, 11), "EUR")
 NUMBERS = ["24.0", "0E-20", "-0", "15", "0.15", "100", "7.50", "1e3", "-12.5", "0.1999968000511991808131", "1E-30"]
@@ -153,13 +152,14 @@ class Sealed:
     credit: list[bool]
 
 
-def sealed(folder: Path, table: LineItemTable, given_items: list[dict[str, str]]) -> Sealed:
+def sealed(
+    folder: Path, table: LineItemTable, given_items: list[dict[str, str]], sizes: Sizes = STANDARD_SIZES
+) -> Sealed:
     """Seal line items and read the wire forms back."""
     dataset = Dataset(table.kind, PARTNER, UNBILLED)
     with open_store(folder) as store, store.begin(NOW) as publication:
-        with SegmentWriter(publication, 0, dataset, WHOLE) as sealer:
-            sealer.write(as_they_came(batch_of(table, given_items)))
-            paths = {file.rendering: folder / "files" / file.path for file in sealer.finish()}
+        files = write_files(store, publication, dataset, as_they_came(batch_of(table, given_items)), sizes)
+        paths = {file.rendering: folder / "files" / file.path for file in files}
         blocks = blocks_of(paths[Rendering.V1])
         [block] = blocks.blocks
         return Sealed(
@@ -211,10 +211,9 @@ def test_an_absent_line_item_has_every_graph_text_and_only_the_constants_of_v1(
     assert set(made.v1[0]) == {"partnerId"} | kept | constants
 
 
-def test_a_quote_in_a_later_row_group_is_escaped_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blob_parts, "ROW_GROUP_LINE_ITEMS", 2)
+def test_a_quote_in_a_later_row_group_is_escaped_too(tmp_path: Path) -> None:
     given_items = [{"PartnerId": "p", "SkuName": name} for name in ("a", "b", "c", 'd"', "e")]
-    made = sealed(tmp_path, USAGE, given_items)
+    made = sealed(tmp_path, USAGE, given_items, Sizes(row_group_line_items=2))
     assert [strict(line)["SkuName"] for line in made.full] == ["a", "b", "c", 'd"', "e"]
 
 

@@ -186,5 +186,5 @@ def memory_store(data: Path) -> Callable[[], Store]:
     files, locks = MemoryFiles(), Leases()
     log = ChangeLog(MemoryDatabase(), files, locks)
     log.check()
-    store = Store(Catalog(log), files, locks, data / "scratch")
+    store = Store(Catalog(log), files, locks, MemoryFiles(), data / "scratch")
     return lambda: store

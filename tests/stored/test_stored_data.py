@@ -16,7 +16,8 @@ import pytest
 from counterfoil.client import Api
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
-from counterfoil.datasets.publishing import Input, PublicationReceipt, publish
+from counterfoil.datasets.gathering import Input
+from counterfoil.datasets.publishing import PublicationReceipt, publish
 from counterfoil.datasets.rebuild import rebuild
 from counterfoil.datasets.restore import restore
 from counterfoil.datasets.sweep import sweep

@@ -18,14 +18,14 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
-from unittest.mock import patch
 
 from counterfoil.client import Api, Form
-from counterfoil.datasets import blob_parts
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
-from counterfoil.datasets.publishing import Input, publish
+from counterfoil.datasets.gathering import Input
+from counterfoil.datasets.publishing import publish
 from counterfoil.datasets.restore import withdraw
+from counterfoil.datasets.sizes import Sizes
 from counterfoil.datasets.sweep import sweep
 from counterfoil.disk.documents import canonical
 from counterfoil.errors import SourceError
@@ -50,7 +50,7 @@ from tests.stored.stored_folders import (
     texts_of,
 )
 
-PART_LINE_ITEMS: Final = 8
+SIZES: Final = Sizes(part_line_items=8)
 Line = Mapping[str, object]
 LINE_BREAKS: Final = 'next\u0085line\u2028separator\u2029paragraph \U0001f9fe "quoted" back\\slash'
 USAGE_LINE: Final = {
@@ -143,7 +143,7 @@ class Writer:
         asserted = Assertions(
             kind=dataset.kind, invoice=dataset.scope.invoice, period=BillingPeriod.parse(period) if period else None
         )
-        [receipt] = publish(DataFolder(self._store, lambda: now), [Input(str(file), asserted, segment)])
+        [receipt] = publish(DataFolder(self._store, lambda: now, sizes=SIZES), [Input(str(file), asserted, segment)])
         revision = receipt.revision
         assert revision is not None
         v1 = [] if dataset.scope.is_billed else v1_texts(self._store, revision)
@@ -261,10 +261,7 @@ def write_pulls(served: Served, pulls: Path) -> None:
 
 def write_all(folder: Path) -> None:
     """Write the archives of the data folder and of the pulls, and what they hold."""
-    with (
-        TemporaryDirectory() as scratch,
-        patch.object(blob_parts, "PART_LINE_ITEMS", PART_LINE_ITEMS),
-    ):
+    with TemporaryDirectory() as scratch:
         data, pulls = Path(scratch, "data"), Path(scratch, "pulls")
         with open_store(data) as store:
             writer = Writer(store, Path(scratch))

@@ -17,14 +17,25 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_data_folder(
-    settings: Settings, *, create: bool = False, progress: Callable[[str, int], None] = lambda _what, _count: None
+    settings: Settings,
+    *,
+    create: bool = False,
+    progress: Callable[[str, int], None] = lambda _what, _count: None,
+    jobs: int | None = 1,
 ) -> Iterator[DataFolder]:
-    """Open the data folder of `settings`; raises DataFolderError if there is none, unless `create`."""
+    """Open the data folder of `settings`; raises DataFolderError if there is none, unless `create`.
+
+    None stands for as many `jobs` as processors and memory allow.
+    """
     from counterfoil.datasets.data_folder import DataFolder
     from counterfoil.storage.engines import open_store
 
+    if jobs is None:
+        from counterfoil.datasets.jobs import jobs_by_default
+
+        jobs = jobs_by_default()
     with open_store(settings.data, settings.database_url or None, create=create) as store:
-        yield DataFolder(store, utc_now, progress)
+        yield DataFolder(store, utc_now, progress, jobs=jobs)
 
 
 def sweep_after_publishing(data_folder: DataFolder, output: Output) -> None:

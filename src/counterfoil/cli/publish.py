@@ -51,6 +51,12 @@ _WARNINGS: Final = {
     default=0,
     help="Publish without refused lines, N at most.",
 )
+@click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Use N processes for what is large.  [default: as many as processors and memory allow]",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything and print the receipt; publish nothing.")
 @with_output
 @with_settings()
@@ -61,6 +67,7 @@ def publish(
     date_order: DateOrder | None,
     rejects: Path | None,
     allow_rejects: int,
+    jobs: int | None,
     dry_run: bool,
     settings: Settings,
     output: Output,
@@ -92,14 +99,17 @@ def publish(
 
     prepare()
     from counterfoil.datasets.check import Assertions
-    from counterfoil.datasets.publishing import Input
+    from counterfoil.datasets.gathering import Input
     from counterfoil.datasets.publishing import publish as publish_inputs
 
     assertions = Assertions.read(**{name: text for name, text in asserted.items() if text})
     inputs = [Input(name, assertions, segment_name(segment)) for name in files]
     _check_names(files)
     _check_rejects(rejects, settings)
-    with progress_of(output) as report, open_data_folder(settings, create=True, progress=report) as data_folder:
+    with (
+        progress_of(output) as report,
+        open_data_folder(settings, create=True, progress=report, jobs=jobs) as data_folder,
+    ):
         known = {partner.tenant for partner in data_folder.catalog.partners()}
         receipts = publish_inputs(
             data_folder,

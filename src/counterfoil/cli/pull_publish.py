@@ -33,7 +33,7 @@ class PullPublisher:
 
         with (
             progress_of(self.output) as report,
-            open_data_folder(self.settings, create=True, progress=report) as data_folder,
+            open_data_folder(self.settings, create=True, progress=report, jobs=None) as data_folder,
         ):
             published = publish_pull(data_folder, receipt, folder)
             if published is not None and published.changed:

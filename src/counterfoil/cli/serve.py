@@ -184,7 +184,10 @@ def _load(settings: Settings, output: Output, folder: Path) -> None:
     from counterfoil.datasets.publishing import publish
 
     inputs = inputs_of_folder(folder)
-    with progress_of(output) as report, open_data_folder(settings, create=True, progress=report) as data_folder:
+    with (
+        progress_of(output) as report,
+        open_data_folder(settings, create=True, progress=report, jobs=None) as data_folder,
+    ):
         try:
             receipts = publish(data_folder, inputs)
         except InputError as error:

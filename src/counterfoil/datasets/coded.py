@@ -6,10 +6,9 @@ entries are numbered by first appearance, so that equal line items in one order 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import IO, Final, Self
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +19,7 @@ from counterfoil.datasets.value_spans import PADDING, ValueSpans
 from counterfoil.line_items.canonical import DIGEST_SIZE_BYTES
 
 _ROWS: Final = 1 << 10  # there is room for so many at first
-_LONG: Final = struct.Struct("<q")
+_ALIGNMENT: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,31 +45,40 @@ class Coded:
                 else:
                     yield texts.take(indices)
 
-    def write(self, file: IO[bytes]) -> None:
-        """Append the line items to a file, for `read`."""
-        file.write(_LONG.pack(len(self)))
+    def encoded(self) -> bytes:
+        """Return the line items as bytes, for `decoded`. Each array begins where its numbers are aligned."""
+        sizes = [len(self)] + [size for each in self.entries for size in (len(each), int(each.ends[-1]))]
+        arrays = [np.array(sizes, dtype=np.int64)]
         for entries in self.entries:
-            file.write(_LONG.pack(len(entries)))
-            file.write(entries.ends.data)
-            file.write(entries.nulls.data)
-            file.write(entries.text[: entries.ends[-1]].data)
-        file.write(self.codes.data)
-        file.write(self.digests.data)
+            arrays += [entries.nulls, entries.ends, entries.text[: entries.ends[-1] + PADDING]]
+        pieces: list[memoryview | bytes] = []
+        for array in (*arrays, self.codes, self.digests):
+            pieces += [array.data, bytes(-array.nbytes % _ALIGNMENT)]
+        return b"".join(pieces)
 
     @classmethod
-    def read(cls, file: IO[bytes], groups: tuple[Group, ...]) -> Self:
-        """Read what `write` wrote at this place of a file."""
-        [rows] = _LONG.unpack(file.read(_LONG.size))
+    def decoded(cls, data: bytes, groups: tuple[Group, ...]) -> Self:
+        """Return line items as they were before `encoded`."""
+        memory, at = np.frombuffer(bytearray(data), dtype=np.uint8), 0  # a copy, because kernels want what is writable
+
+        def take(count: int, kind: type) -> np.ndarray:
+            nonlocal at
+            begin, size_bytes = at, count * np.dtype(kind).itemsize
+            at += size_bytes + -size_bytes % _ALIGNMENT
+            return memory[begin : begin + size_bytes].view(kind)
+
+        rows, *sizes = take(1 + 2 * len(groups), np.int64).tolist()
         entries = []
-        for _ in groups:
-            [count] = _LONG.unpack(file.read(_LONG.size))
-            ends, nulls = _read(file, count + 1, np.int32), _read(file, count, np.int64)
-            text = np.zeros(int(ends[-1]) + PADDING, dtype=np.uint8)
-            file.readinto(text.data[: ends[-1]])  # type: ignore[attr-defined]
-            entries.append(Entries(text, ends, nulls))
-        codes = _read(file, len(groups) * rows, np.int32).reshape(len(groups), rows)
-        digests = _read(file, rows * DIGEST_SIZE_BYTES, np.uint8).reshape(rows, DIGEST_SIZE_BYTES)
+        for count, size_bytes in zip(sizes[::2], sizes[1::2], strict=True):
+            nulls, ends = take(count, np.int64), take(count + 1, np.int32)
+            entries.append(Entries(take(size_bytes + PADDING, np.uint8), ends, nulls))
+        codes = take(len(groups) * rows, np.int32).reshape(len(groups), rows)
+        digests = take(rows * DIGEST_SIZE_BYTES, np.uint8).reshape(rows, DIGEST_SIZE_BYTES)
         return cls(groups, tuple(entries), codes, digests)
+
+    def between(self, begin: int, end: int) -> Self:
+        """Return some of the line items, with all entries."""
+        return replace(self, codes=self.codes[:, begin:end], digests=self.digests[begin:end])
 
 
 class Coder:
@@ -182,13 +190,9 @@ def of_columns(columns: Sequence[pa.Array]) -> Coded:
 
 def joined(pieces: Sequence[Coded]) -> Coded:
     """Return line items one behind the other."""
+    if len(pieces) == 1:
+        return pieces[0]
     coder = Coder(pieces[0].groups)
     for piece in pieces:
         coder.add_coded(piece)
     return coder.take(np.arange(len(coder)))
-
-
-def _read(file: IO[bytes], count: int, kind: type) -> np.ndarray:
-    values: np.ndarray = np.empty(count, dtype=kind)
-    file.readinto(values.data.cast("B"))  # type: ignore[attr-defined]
-    return values

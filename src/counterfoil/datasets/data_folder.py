@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from counterfoil.datasets.sizes import STANDARD_SIZES, Sizes
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.store import Store
 
@@ -18,6 +19,8 @@ class DataFolder:
     now: Callable[[], datetime]
     progress: Callable[[str, int], None] = lambda _what, _count: None  # what is done, and for how many line items
     at_point: Callable[[str], None] = lambda _: None  # called at each named point; tests end the process there
+    sizes: Sizes = STANDARD_SIZES
+    jobs: int = 1  # so many processes work on what is large; what is stored is the same
 
     @property
     def catalog(self) -> Catalog:

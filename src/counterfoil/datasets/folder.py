@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.publishing import Input
+from counterfoil.datasets.gathering import Input
 from counterfoil.errors import UsageError
 from counterfoil.model import is_guid
 from counterfoil.periods import BillingPeriod

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -20,11 +21,12 @@ from counterfoil.datasets.json_lines import JsonLinesReader
 from counterfoil.datasets.source import Source, input_error
 from counterfoil.errors import InputError
 from counterfoil.line_items.blocks import LINE_SIZE_BYTES_MAX
-from counterfoil.line_items.parquet_lines import PARQUET_MAGIC, parquet_lines, parquet_names
+from counterfoil.line_items.parquet_lines import PARQUET_MAGIC, parquet_lines, parquet_names, row_groups_of
 from counterfoil.line_items.reference import OnRefused, parse_object
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind
 
+_ROW_SIZE_BYTES = 2 << 10  # of Parquet, as a line of JSON
 DOCUMENT_SIZE_BYTES_MAX = 64 << 20  # several times that is needed to read one
 # The byte order marks of UTF-16 and UTF-32, and how JSON begins in UTF-16 without one.
 _NOT_UTF_8 = {
@@ -46,6 +48,15 @@ NumberedLines = Iterator[tuple[Sequence[bytes], Sequence[int]]]
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """What can be read apart from the rest of a file: lines by their places in it, or the row groups of Parquet."""
+
+    begin: int
+    end: int
+    first_row: int = 0  # 0: lines, which are counted from 1 in each span
+
+
+@dataclass(frozen=True, slots=True)
 class InputFile:
     """An opened file whose format and kind are known.
 
@@ -56,19 +67,29 @@ class InputFile:
     source: Source
     kind: Kind
     numbered_lines: Callable[[OnRefused, DateOrder | None], NumberedLines] | None = None
+    is_parquet: bool = False
 
-    def batches(self, on_refused: OnRefused, date_order: DateOrder | None) -> Iterator[Batch]:
-        """Yield all line items; refused ones go to `on_refused`.
+    def batches(self, on_refused: OnRefused, date_order: DateOrder | None, span: Span | None = None) -> Iterator[Batch]:
+        """Yield all line items, or those of a span; refused ones go to `on_refused`.
 
         Line numbers count the line items of a document, and the rows of a Parquet file.
         """
         reader = JsonLinesReader(table_of(self.kind), on_refused)
         if self.numbered_lines is None:
-            for block in self.source.blocks():
+            for block in self.source.blocks(*((span.begin, span.end) if span else ())):
                 yield from reader.read(block)
         else:
-            for lines, numbers in self.numbered_lines(on_refused, date_order):
+            rows = partial(_parquet_rows, self.source, self.kind, span) if self.is_parquet else self.numbered_lines
+            for lines, numbers in rows(on_refused, date_order):
                 yield from reader.read_lines(lines, numbers)
+
+    def spans(self, size_bytes: int) -> list[Span] | list[None]:
+        """Divide the file into spans of about so many bytes of lines; what cannot be divided is one, None."""
+        if self.source.path is None or not (self.is_parquet or self.numbered_lines is None):
+            return [None]
+        if self.is_parquet:
+            return [Span(*span) for span in row_groups_of(self.source.path, size_bytes // _ROW_SIZE_BYTES)]
+        return [Span(begin, end) for begin, end in pairwise(self.source.line_starts(size_bytes))]
 
 
 def recognise(source: Source, asserted: Kind | None = None) -> InputFile:
@@ -110,14 +131,14 @@ def _parquet(source: Source) -> InputFile:
             remedy="Name the Parquet file itself.",
         )
     kind = _kind_of(parquet_names(source.path), source.name)
-    return InputFile(source, kind, lambda *_: _parquet_rows(source, kind))
+    return InputFile(source, kind, partial(_parquet_rows, source, kind, None), is_parquet=True)
 
 
-def _parquet_rows(source: Source, kind: Kind) -> NumberedLines:
+def _parquet_rows(source: Source, kind: Kind, span: Span | None, *_: object) -> NumberedLines:
     assert source.path is not None
-    first = 1
+    first = span.first_row if span else 1
     try:
-        for lines in parquet_lines(source.path, table_of(kind)):
+        for lines in parquet_lines(source.path, table_of(kind), range(span.begin, span.end) if span else None):
             yield lines, range(first, first + len(lines))
             first += len(lines)
     except Refused as refused:

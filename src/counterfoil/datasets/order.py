@@ -6,9 +6,9 @@ Extra is written. Those differences put them in order, so that no order depends 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
-from typing import Final
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,20 +17,40 @@ import pyarrow.compute as pc
 from counterfoil.columns import LineItemTable
 from counterfoil.datasets.coded import Coded, Coder
 
-_EXTRA_SIZE_BYTES_MAX: Final = 256  # of a key: there may be many keys
+_DIFFERENCES_SIZE_BYTES_MAX: Final = 256  # of a key: there may be many keys
 _RANK_BITS_MAX: Final = 48  # of a number to sort by; the others are the digest's
 
 
 @dataclass(frozen=True, slots=True)
-class SortKey:
-    """What a line item sorts by. One that is not `exact` is cut off, so that line items of that key may differ."""
+class Ordered:
+    """Line items in order: those of a coder at some places."""
 
-    key: bytes
-    exact: bool
+    coder: Coder
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def between(self, begin: int, end: int) -> Self:
+        """Return some of the line items."""
+        return replace(self, rows=self.rows[begin:end])
+
+    def sizes(self, begin: int, end: int) -> np.ndarray:
+        """Return how many bytes the texts of some line items take."""
+        return self.coder.sizes(self.rows[begin:end])
+
+    def coded(self, begin: int, end: int) -> Coded:
+        """Copy some line items."""
+        return self.coder.take(self.rows[begin:end])
+
+
+def in_order(table: LineItemTable, coder: Coder) -> Ordered:
+    """Return all line items of a coder in order."""
+    return Ordered(coder, SortKeys(table, coder).sorted())
 
 
 class SortKeys:
-    """The sort keys of some line items."""
+    """The sort keys of some line items. Line items of one key are copies."""
 
     def __init__(self, table: LineItemTable, items: Coder | Coded) -> None:
         self._items, self._entries = items, items.entries
@@ -38,12 +58,10 @@ class SortKeys:
         names = [column.name for column in table.columns]
         self._places = [places[names.index(name)] for name in ("CustomerId", "SubscriptionId", table.date)]
 
-    def of(self, row: int) -> SortKey:
+    def of(self, row: int) -> bytes:
         """Return the key of one line item."""
         texts = [self._entries[group].texts(self._code(group, row))[column] for group, column in self._places]
-        differences = self._differences(row)
-        key = b"\0".join([*texts, self._items.digests[row].tobytes() + differences[:_EXTRA_SIZE_BYTES_MAX]])
-        return SortKey(key, exact=len(differences) <= _EXTRA_SIZE_BYTES_MAX)
+        return b"\0".join([*texts, self._items.digests[row].tobytes() + self._differences(row)])
 
     def sorted(self) -> np.ndarray:
         """Return the places of the line items in order."""
@@ -57,11 +75,6 @@ class SortKeys:
             rows[tied] = its[np.lexsort((*words[its].T[::-1], keys[its]))]
             self._settle(rows, tied, words)
         return rows
-
-    def up_to(self, limit: SortKey, rows: np.ndarray) -> int:
-        """Return how many of the line items, in order, surely come before all that follow one of that key."""
-        below = bisect_right if limit.exact else bisect_left
-        return below(range(len(rows)), limit.key, key=lambda place: self.of(int(rows[place])).key)
 
     def _ranks(self) -> tuple[np.ndarray, int]:
         """Return numbers in the order of customer, subscription and date, and how many bits they have."""
@@ -98,7 +111,10 @@ class SortKeys:
             nulls = int(self._entries[group].nulls[self._code(group, row)])
             marks += bytes(number + 1 for place, number in enumerate(span) if nulls >> place & 1)
         [extra, _] = self._entries[-1].texts(self._code(-1, row))
-        return extra + b"\0" + marks
+        differences = extra + b"\0" + marks
+        if len(differences) > _DIFFERENCES_SIZE_BYTES_MAX:
+            return differences[:_DIFFERENCES_SIZE_BYTES_MAX] + hashlib.sha256(differences).digest()
+        return differences
 
     def _code(self, group: int, row: int) -> int:
         return int(self._items.codes[group, row])

@@ -36,6 +36,11 @@ class Rejects:
         with suppress(OSError):
             self._close()
 
+    @property
+    def most(self) -> int | None:
+        """With more refused lines than that nothing is published nor listed; None: all are listed."""
+        return self._allowed if self._path is None else None
+
     def add(self, file: str, line: int, refused: Refused) -> None:
         """Note one refused line; raises its InputError if no more are allowed and there is no file for them."""
         remedy = "Correct the line, or allow a number of refused lines."

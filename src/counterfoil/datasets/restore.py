@@ -7,9 +7,10 @@ same rules, before it is served.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 
 from counterfoil.columns import table_of
-from counterfoil.datasets.blob_parts import creating, render_part, renderings_of
+from counterfoil.datasets.blob_parts import render_part, renderings_of
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.errors import MissingError
 from counterfoil.model import Dataset, Rendering
@@ -51,7 +52,7 @@ def _render_again(
     table, made = table_of(revision.dataset.kind), []
     for file in data_folder.catalog.files(revision.id, Rendering.LAKE):
         if file.segment_id == segment.id:
-            create = creating(publication, segment.id, revision.dataset, segment.name)
+            create = partial(publication.create, revision.dataset, segment.name, number=segment.id, part=file.part)
             lake, renderings = data_folder.store.files.open(file.path), renderings_of(revision.dataset.scope)
             made += render_part(create, table, lake, file.part, renderings)
     return made

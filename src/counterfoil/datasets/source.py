@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import numpy as np
 
 from counterfoil.errors import DamagedInputError, InputError
-from counterfoil.line_items.blocks import BLOCK_SIZE_BYTES, BYTE_ORDER_MARK, DAMAGED_GZIP, Block, blocks, fill, gunzip
+from counterfoil.line_items.blocks import (
+    BLOCK_SIZE_BYTES,
+    BYTE_ORDER_MARK,
+    DAMAGED_GZIP,
+    LINE_SIZE_BYTES_MAX,
+    Block,
+    blocks,
+    fill,
+    gunzip,
+)
 from counterfoil.line_items.values import Refused
 
 if TYPE_CHECKING:
@@ -24,6 +33,8 @@ if TYPE_CHECKING:
 
 HEAD_SIZE_BYTES = 8 << 20  # a line that is too long must show in it
 _NEWLINE = ord("\n")
+_LINE_START_WITHIN_BYTES = LINE_SIZE_BYTES_MAX + (1 << 20)
+_PACKED = 12  # how much larger lines are than their gzip or Parquet
 STANDARD_INPUT = "-"
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -37,12 +48,17 @@ class Source:
         self._stack = ExitStack()
         self._stream: BinaryIO | None = None
         self._packed = False
+        self._left = sys.maxsize  # so many bytes may still be read
         self.head = b""
+        self._begin = 0
+        self.lines = 0  # that `blocks` has read to the end
 
     def __enter__(self) -> Source:
         with ExitStack() as stack:  # it closes what was opened, unless all is well
             self._stream = self._open(stack)
-            self.head = self._read(HEAD_SIZE_BYTES).removeprefix(BYTE_ORDER_MARK)
+            head = self._read(HEAD_SIZE_BYTES)
+            self.head = head.removeprefix(BYTE_ORDER_MARK)
+            self._begin = len(head) - len(self.head)
             if not self.head.strip():
                 raise InputError("the file is empty", file=self.name, remedy="Nothing was published.")
             self._stack = stack.pop_all()
@@ -86,13 +102,15 @@ class Source:
         """Fill the memory, or what the file has left of it; returns how much that was."""
         assert self._stream is not None
         try:
-            return fill(self._stream, memory)
+            count = fill(self._stream, memory[: self._left])
         except DAMAGED_GZIP as error:
             raise DamagedInputError(
                 f"the gzip data is cut or corrupt: {error}", file=self.name, remedy="Fetch the file again."
             ) from error
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror or error}", file=self.name) from error
+        self._left -= count
+        return count
 
     def whole(self, size_bytes_max: int) -> bytes | None:
         """Return everything that is left, or None if it is more than `size_bytes_max`."""
@@ -105,10 +123,40 @@ class Source:
         is_cut = len(self.head) >= HEAD_SIZE_BYTES - len(BYTE_ORDER_MARK)  # the file continues, perhaps within a line
         return lines[:-1] if is_cut and len(lines) > 1 else lines
 
-    def blocks(self) -> Iterator[Block]:
-        """Yield the lines in order, some megabytes at a time; raises InputError for a line that does not end."""
+    def line_starts(self, size_bytes: int) -> list[int]:
+        """Return where lines begin about so many bytes apart, of a file that has a `path`; the last is its end.
+
+        No blank line follows one of these places: so many blank lines that they are refused stay together.
+        """
+        assert self._stream is not None
+        here = self._stream.tell()
+        starts, end = [0], self._stream.seek(0, io.SEEK_END)
+        for place in range(size_bytes, end - size_bytes // 2, size_bytes):
+            self._stream.seek(place)
+            seen = self._stream.read(_LINE_START_WITHIN_BYTES)
+            line = seen.find(b"\n") + 1
+            item = len(seen) - len(seen[line:].lstrip())
+            start = place + seen.rfind(b"\n", 0, item) + 1
+            if 0 < line <= item < len(seen) and start > starts[-1]:
+                starts.append(start)
+        self._stream.seek(here)
+        return [*starts, end]
+
+    def blocks(self, begin: int = 0, end: int | None = None) -> Iterator[Block]:
+        """Yield the lines in order, some megabytes at a time; raises InputError for a line that does not end.
+
+        Of a file that has a `path`, those between two places may be read alone; lines are counted from there.
+        """
+        head = self.head
+        if end is not None:
+            assert self._stream is not None
+            begin = self._stream.seek(max(begin, self._begin))
+            head, self._left = b"", end - begin
+        block = Block(b"", 0)
         try:
-            yield from blocks(self._read_into, self.head, size_bytes=BLOCK_SIZE_BYTES, count_newlines=_count_newlines)
+            for block in blocks(self._read_into, head, size_bytes=BLOCK_SIZE_BYTES, count_newlines=_count_newlines):
+                yield block
+            self.lines = block.first_line + bytes(block.data).count(b"\n")
         except Refused as refused:
             raise input_error(refused, self.name, refused.line) from refused
 
@@ -158,3 +206,13 @@ def facts_of(name: str) -> dict[str, object]:
     path = Path(name)
     size_bytes = path.stat().st_size if name != STANDARD_INPUT and path.is_file() else None
     return {"name": name, "sizeBytes": size_bytes}
+
+
+def size_bytes_of(name: str) -> int:
+    """Return about how many bytes of lines a file holds; 0 for standard input."""
+    path = Path(name)
+    if name == STANDARD_INPUT or not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        packed = file.read(4)
+    return path.stat().st_size * (_PACKED if packed.startswith(_GZIP_MAGIC) or packed == b"PAR1" else 1)

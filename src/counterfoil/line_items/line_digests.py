@@ -9,10 +9,12 @@ Memory stays flat: digests are sorted in runs of 8 MiB, which spill into one unn
 from __future__ import annotations
 
 import hashlib
+import io
 import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
@@ -33,6 +35,15 @@ def in_order(digests: pa.FixedSizeBinaryArray) -> pa.FixedSizeBinaryArray:
     return digests.take(pc.sort_indices(digests))
 
 
+@dataclass(frozen=True, slots=True)
+class DigestRun:
+    """Digests in ascending order, one behind the other from some place on; `read` is given a place and a length."""
+
+    count: int
+    place: int
+    read: Callable[[int, int], bytes]
+
+
 class LineDigests:
     """Digests of line items (`DIGEST_TYPE`), given in any order; `hexdigest` names the set, `sorted` yields it.
 
@@ -50,7 +61,7 @@ class LineDigests:
         self._scratch, self._sort, self._run_digests = scratch, sort, run_digests
         self._pending: list[pa.FixedSizeBinaryArray] = []
         self._pending_count = 0
-        self._runs: list[int] = []  # how many digests each run in the file has
+        self._runs: list[DigestRun] = []
         self._file: IO[bytes] | None = None
 
     def add(self, digests: pa.FixedSizeBinaryArray) -> None:
@@ -63,8 +74,12 @@ class LineDigests:
             if self._pending_count == self._run_digests:
                 self._spill()
 
+    def add_run(self, run: DigestRun) -> None:
+        """Add digests that are in ascending order already, and are read when they are needed."""
+        self._runs.append(run)
+
     def __len__(self) -> int:
-        return sum(self._runs) + self._pending_count
+        return sum(run.count for run in self._runs) + self._pending_count
 
     def hexdigest(self) -> str:
         """Return the hash of the set as 64 hex digits."""
@@ -101,22 +116,21 @@ class LineDigests:
             return
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115 - lives as long as this object
-        self._file.seek(DIGEST_SIZE_BYTES * sum(self._runs))
+        place = self._file.seek(0, io.SEEK_END)
         self._file.write(_bytes_of(self._sort(pa.concat_arrays(self._pending))))
-        self._runs.append(self._pending_count)
+        self._runs.append(DigestRun(self._pending_count, place, self._read))
         self._pending, self._pending_count = [], 0
 
     def _merged(self) -> Iterator[pa.FixedSizeBinaryArray]:
         """Merge the runs block by block: whatever is not above the lowest last digest of a block is complete."""
         block = max(_BLOCK_DIGESTS_MIN, _MERGED_DIGESTS // len(self._runs))
-        begins = [sum(self._runs[:number]) for number in range(len(self._runs))]
-        unread = list(self._runs)
+        unread = [run.count for run in self._runs]
         blocks = [pa.array([], DIGEST_TYPE)] * len(self._runs)
         while any(unread) or any(map(len, blocks)):
-            for number, begin in enumerate(begins):
+            for number, run in enumerate(self._runs):
                 if unread[number] and not len(blocks[number]):
-                    blocks[number] = self._read(begin, min(block, unread[number]))
-                    begins[number] += len(blocks[number])
+                    place = run.place + DIGEST_SIZE_BYTES * (run.count - unread[number])
+                    blocks[number] = _digests(run.read(place, DIGEST_SIZE_BYTES * min(block, unread[number])))
                     unread[number] -= len(blocks[number])
             limit = min((blocks[number][-1].as_py() for number in range(len(blocks)) if unread[number]), default=None)
             counts = [len(each) if limit is None else _count_to(each, limit) for each in blocks]
@@ -124,11 +138,14 @@ class LineDigests:
             blocks = [each.slice(count) for each, count in zip(blocks, counts, strict=True)]
             yield self._sort(pa.concat_arrays(complete))
 
-    def _read(self, begin: int, count: int) -> pa.FixedSizeBinaryArray:
+    def _read(self, place: int, length: int) -> bytes:
         assert self._file is not None
-        self._file.seek(DIGEST_SIZE_BYTES * begin)
-        data = self._file.read(DIGEST_SIZE_BYTES * count)
-        return pa.FixedSizeBinaryArray.from_buffers(DIGEST_TYPE, count, [None, pa.py_buffer(data)])
+        self._file.seek(place)
+        return self._file.read(length)
+
+
+def _digests(data: bytes) -> pa.FixedSizeBinaryArray:
+    return pa.FixedSizeBinaryArray.from_buffers(DIGEST_TYPE, len(data) // DIGEST_SIZE_BYTES, [None, pa.py_buffer(data)])
 
 
 def _bytes_of(digests: pa.FixedSizeBinaryArray) -> memoryview:

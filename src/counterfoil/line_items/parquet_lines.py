@@ -8,7 +8,7 @@ without any value may have any type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
@@ -43,8 +43,21 @@ def parquet_names(path: Path) -> list[str]:
         return list(file.schema_arrow.names)
 
 
-def parquet_lines(path: Path, table: LineItemTable) -> Iterator[list[bytes]]:
+def row_groups_of(path: Path, rows: int) -> Iterator[tuple[int, int, int]]:
+    """Yield ranges of row groups that hold about so many rows: begin, end, and the number of the first row, from 1."""
+    with _opened(path) as file:
+        begin = first = count = 0
+        for group in range(file.num_row_groups):
+            count += file.metadata.row_group(group).num_rows
+            if count >= rows or group == file.num_row_groups - 1:
+                yield begin, group + 1, first + 1
+                begin, first, count = group + 1, first + count, 0
+
+
+def parquet_lines(path: Path, table: LineItemTable, row_groups: Iterable[int] | None = None) -> Iterator[list[bytes]]:
     """Yield the rows in order, some thousand at a time, each as one JSON object of the values that are there.
+
+    All row groups are read, or some.
 
     Raises Refused, naming the column, for values that have no exact text or do not agree with the one beside them, and
     DamagedInputError.
@@ -52,7 +65,7 @@ def parquet_lines(path: Path, table: LineItemTable) -> Iterator[list[bytes]]:
     with _opened(path) as file:
         read, pairs = _columns_read(table, file.schema_arrow)
         needed = [*read, *(pair.value for pair in pairs)]
-        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=needed):
+        for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=row_groups and list(row_groups), columns=needed):
             lines = list(_lines_of(batch, read))
             for pair in pairs:
                 _check_pair(pair, batch)

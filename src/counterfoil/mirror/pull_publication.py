@@ -12,8 +12,9 @@ from pathlib import Path
 from counterfoil.client import Form, Proof, Receipt
 from counterfoil.datasets.check import Assertions, first_text
 from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.gathering import Input
 from counterfoil.datasets.input_formats import recognise
-from counterfoil.datasets.publishing import Input, PublicationReceipt, publish
+from counterfoil.datasets.publishing import PublicationReceipt, publish
 from counterfoil.datasets.source import Source
 from counterfoil.errors import DamagedError, UsageError
 from counterfoil.model import Kind

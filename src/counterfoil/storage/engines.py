@@ -108,7 +108,7 @@ def _opened(data: Path, path: Path, checked: Callable[[ChangeLog], None]) -> Sto
         except BaseException:
             engine.dispose()
             raise
-    return Store(Catalog(log), files, locks, data / "scratch")
+    return Store(Catalog(log), files, locks, FolderFiles(data / "scratch", durable=False), data / "scratch")
 
 
 ENGINES: Final[Mapping[str, OpenStore]] = {"sqlite": _open_folder}

@@ -33,9 +33,9 @@ _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 class FolderFiles:
     """The files below one folder, which is made when it is first needed."""
 
-    def __init__(self, root: Path) -> None:
-        """Use `<data>/files`."""
-        self._root = root
+    def __init__(self, root: Path, *, durable: bool = True) -> None:
+        """Use `<data>/files`. What need not be `durable` is not synced."""
+        self._root, self._durable = root, durable
 
     def create(self, path: str) -> FileWriter:
         """Make a file; raises FileExistsError where there is one."""
@@ -43,7 +43,7 @@ class FolderFiles:
             full = self._root / checked(path)
             descriptor = in_its_folder(full, lambda: os.open(full, _NEW, 0o600))
             inherit_owner(descriptor, full.parent)
-            return _StoredFileWriter(descriptor, path)
+            return _StoredFileWriter(descriptor, path, durable=self._durable)
 
     def sync(self, paths: Iterable[str]) -> None:
         """Make the names of closed files durable, and those of all folders above them."""
@@ -133,9 +133,12 @@ class FolderFiles:
 
 
 class _StoredFileWriter(FileWriter, DiskWriter):
-    def __init__(self, descriptor: int, path: str) -> None:
+    def __init__(self, descriptor: int, path: str, *, durable: bool) -> None:
         super().__init__(path)
-        self._descriptor = descriptor
+        self._descriptor, self._durable = descriptor, durable
+
+    def _end(self, *, whole: bool) -> None:
+        super()._end(whole=whole and self._durable)
 
 
 class _DiskReader:

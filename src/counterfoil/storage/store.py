@@ -42,11 +42,15 @@ _MARK_HALF_WRITTEN: Final = f"{CATALOG_MARK}.part"
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Everything that was published. `scratch` is a folder of this machine for what a publication sorts."""
+    """Everything that was published.
+
+    `runs` are files that a publication sorts, which need not be durable, and `scratch` is a folder of this machine.
+    """
 
     catalog: Catalog
     files: Files
     locks: Locks
+    runs: Files
     scratch: Path
 
     def __enter__(self) -> Self:
@@ -91,14 +95,14 @@ class Store:
         dead, at_work = set[str](), 0
         with ExitStack() as stack:
             unfinished = set(self.catalog.unfinished_publications())
-            for publication in sorted(unfinished | set(self._scratch_folders())):
+            for publication in sorted(unfinished | self._with_scratch()):
                 try:
                     held = self.locks.take(f"publication {publication}", once=True)
                 except LockedError:
                     at_work += 1
                     continue
                 stack.callback(held.release)
-                shutil.rmtree(self.scratch / publication, ignore_errors=True)
+                self.delete_scratch(publication)
                 if publication in unfinished and self.is_dead(publication):
                     dead.add(publication)
             return self._delete_all_of(dead - self.close_committed(dead)), at_work
@@ -115,10 +119,19 @@ class Store:
                 self.catalog.end_publication(publication)
         return committed
 
-    def _scratch_folders(self) -> Iterator[str]:
+    def delete_scratch(self, publication: str) -> None:
+        """Delete what a publication sorted."""
+        with suppress(CounterfoilError):  # the next sweep deletes it
+            self.runs.delete([found.path for found in self.runs.find(f"{publication}/")])
+        shutil.rmtree(self.scratch / publication, ignore_errors=True)
+
+    def _with_scratch(self) -> set[str]:
+        """Return the publications that have something to delete."""
+        found = {found.path.partition("/")[0] for found in self.runs.find()}
         with translated_errors():
             if self.scratch.is_dir():
-                yield from (path.name for path in self.scratch.iterdir() if path.is_dir())
+                found |= {path.name for path in self.scratch.iterdir() if path.is_dir()}
+        return found
 
     def _delete_all_of(self, dead: set[str]) -> Deleted:
         if not dead:
@@ -184,12 +197,15 @@ class Publication:
         self, dataset: Dataset, segment: str, rendering: Rendering, *, number: int = 0, part: int = 0
     ) -> FileWriter:
         """Make a file of a segment; raises FileExistsError when there is one of that rendering, number and part."""
-        self._begin()
-        path = place_of(self.id, dataset, segment, rendering, number, part)
-        writer = self._store.files.create(path)
-        self._paths.append(path)
+        writer = self._store.files.create(self.place(dataset, segment, rendering, number=number, part=part))
         self._writers.add(writer)
         return writer
+
+    def place(self, dataset: Dataset, segment: str, rendering: Rendering, *, number: int = 0, part: int = 0) -> str:
+        """Return the path of a file of a segment, which is about to be made: it is deleted if nothing is committed."""
+        self._begin()
+        self._paths.append(place_of(self.id, dataset, segment, rendering, number, part))
+        return self._paths[-1]
 
     def _begin(self) -> None:
         if not self._is_recorded:
@@ -224,7 +240,7 @@ class Publication:
         for writer in self._writers:
             writer.give_up()
         try:
-            shutil.rmtree(self._store.scratch / self.id, ignore_errors=True)
+            self._store.delete_scratch(self.id)
             # What cannot be cleaned up now is left to a sweep; the error that led here is the one to report.
             with suppress(CounterfoilError):
                 self._clean()

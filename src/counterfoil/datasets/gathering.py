@@ -1,0 +1,178 @@
+"""Gathering the line items of a publication: its inputs are read into segments, here or by worker processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+
+from counterfoil.columns import LineItemTable, table_of
+from counterfoil.datasets import check
+from counterfoil.datasets.blob_parts import SortedItems
+from counterfoil.datasets.check import Assertions, Identity
+from counterfoil.datasets.csv_input import DateOrder
+from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.input_formats import recognise
+from counterfoil.datasets.intake import Intake
+from counterfoil.datasets.jobs import Workers
+from counterfoil.datasets.rejects import Rejects
+from counterfoil.datasets.runs import RunFolder
+from counterfoil.datasets.source import STANDARD_INPUT, Source, size_bytes_of
+from counterfoil.datasets.splits import Split, read_split
+from counterfoil.errors import InputError, UsageError
+from counterfoil.model import WHOLE, Contents, Dataset
+from counterfoil.storage.locks import Held
+from counterfoil.storage.store import Publication
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One file to publish ('-' is standard input), with what is known about it beforehand."""
+
+    name: str
+    asserted: Assertions = field(default_factory=Assertions)
+    segment: str = WHOLE
+
+
+@dataclass(slots=True)
+class Segment:
+    """A segment that is about to be published."""
+
+    name: str
+    base: str | None
+    intake: Intake
+    items: SortedItems = ()
+    contents: Contents = field(default_factory=Contents)  # once everything was read
+
+    @property
+    def dataset(self) -> Dataset:
+        """Its dataset."""
+        return self.intake.identity.dataset
+
+    @property
+    def table(self) -> LineItemTable:
+        """The columns of its line items."""
+        return table_of(self.dataset.kind)
+
+    def settle(self) -> None:
+        """Put in order what was read."""
+        self.contents = self.intake.contents
+        self.items = self.intake.sorter.in_memory() or self.intake.sorter.runs()
+
+    def warnings_with(self, inexact: Mapping[str, int]) -> dict[str, int]:
+        """Return what deserves a look, given how many decimals of each number were rounded."""
+        return dict(self.intake.warnings + Counter({f"inexact {name}": count for name, count in inexact.items()}))
+
+
+@dataclass(slots=True)
+class Gathering:
+    """Reads inputs into segments: here, or by splits that workers read."""
+
+    _data_folder: DataFolder
+    _publication: Publication
+    _rejects: Rejects
+    _stack: ExitStack
+    _date_order: DateOrder | None
+    _workers: Workers
+    held: list[Held] = field(default_factory=list)
+    segments: dict[tuple[Dataset, str], Segment] = field(default_factory=dict)  # in the order they were met
+    _read_items: int = 0
+
+    def read_all(self, inputs: Sequence[Input]) -> None:
+        """Read the inputs to their ends."""
+        size_bytes = sum(size_bytes_of(given.name) for given in inputs)
+        are_divided = self._workers.jobs > 1 and size_bytes > self._data_folder.sizes.divided_bytes
+        waiting: list[Split] = []
+        for given in inputs:
+            splits = self._splits(given) if are_divided else []
+            waiting += splits
+            if not splits:
+                self._read_splits(waiting)
+                waiting.clear()
+                self._read(given)
+        self._read_splits(waiting)
+
+    def _read(self, given: Input) -> None:
+        with Source(given.name) as source:
+            on_refused = partial(self._rejects.add, source.name)
+            segment: Segment | None = None
+            refused_before = self._rejects.count
+            for batch in recognise(source, given.asserted.kind).batches(on_refused, self._date_order):
+                if not len(batch):
+                    continue
+                if segment is None:
+                    identity = check.identify(batch.table, batch, given.asserted, source.name)
+                    segment = self._segment(identity, given.segment)
+                segment.intake.take(batch, source.name, on_refused)
+                self._tell(len(batch))
+            if segment is not None:
+                segment.intake.warnings += Counter({"refused": self._rejects.count - refused_before})
+
+    def _splits(self, given: Input) -> list[Split]:
+        """Divide an input; returns nothing for one that is to be read here: a pipe, or one that is refused at once."""
+        if given.name == STANDARD_INPUT:
+            return []
+        with Source(given.name) as source:
+            file = recognise(source, given.asserted.kind)
+            try:
+                batches = file.batches(lambda *_: None, self._date_order)
+                first = next((batch for batch in batches if len(batch)), None)
+                if first is None:
+                    return []
+                identity = check.identify(first.table, first, given.asserted, source.name)
+            except InputError:
+                return []
+            self._segment(identity, given.segment)
+            sizes, folder = self._data_folder.sizes, self._run_folder
+            return [
+                Split(given.name, span, identity, given.segment, self._date_order, self._rejects.most, folder, sizes)
+                for span in file.spans(sizes.split_bytes)
+            ]
+
+    def _read_splits(self, splits: Sequence[Split]) -> None:
+        line, name = 0, ""
+        for split, result in zip(splits, self._workers.map(read_split, splits, self._tell), strict=True):
+            line, name = line if split.name == name else 0, split.name
+            for number, why in result.refusals:
+                self._rejects.add(name, line + number, why)
+            self._rejects.count += result.refused - len(result.refusals)
+            if result.error is not None:
+                raise result.error.further(line)
+            intake = self.segments[split.identity.dataset, split.segment].intake
+            assert result.taken is not None
+            intake.adopt(result.taken)
+            intake.warnings += Counter({"refused": result.refused})
+            line += result.lines
+
+    @property
+    def _run_folder(self) -> RunFolder:
+        return RunFolder(self._data_folder.store.runs, self._publication.id)
+
+    def _tell(self, count: int) -> None:
+        self._read_items += count
+        self._data_folder.progress("reading", self._read_items)
+
+    def _segment(self, identity: Identity, name: str) -> Segment:
+        key = (identity.dataset, name)
+        known = self.segments.get(key)
+        for other in self.segments.values():
+            if other is not known:
+                other.intake.sorter.rest()
+        if known is not None:
+            if known.intake.identity != identity:
+                raise UsageError(f"Two inputs for {identity.dataset} have different issuers or currencies.")
+            return known
+        beside = {other for dataset, other in self.segments if dataset == identity.dataset}
+        if beside and WHOLE in beside | {name}:
+            raise UsageError(f"{identity.dataset} cannot be published whole and in segments at once.")
+        if not beside:
+            self.held += self._stack.enter_context(self._data_folder.store.hold([identity.dataset]))
+            self._data_folder.at_point("locked")
+        base = self._data_folder.catalog.in_force(identity.dataset)
+        scratch, sizes = self._publication.scratch, self._data_folder.sizes
+        intake = self._stack.enter_context(Intake(identity, self._run_folder, scratch, sizes))
+        segment = Segment(name, base.id if base else None, intake)
+        self.segments[key] = segment
+        return segment

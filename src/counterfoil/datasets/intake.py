@@ -1,0 +1,92 @@
+"""What is made of a segment's line items as they are read: checked, added up, hashed, coded and put into runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from counterfoil import numbers
+from counterfoil.columns import table_of
+from counterfoil.datasets import bulk_numbers, digest
+from counterfoil.datasets.batch import Batch
+from counterfoil.datasets.check import Checks, Identity
+from counterfoil.datasets.runs import Run, RunFolder
+from counterfoil.datasets.sizes import Sizes
+from counterfoil.datasets.sort import Sorter
+from counterfoil.line_items.line_digests import DigestRun, LineDigests
+from counterfoil.line_items.reference import OnRefused
+from counterfoil.model import Contents
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """Line items that were taken in elsewhere, as a value that travels between processes."""
+
+    runs: list[Run]
+    digests: str  # the path of a file of them, in order
+    line_items: int
+    totals: Mapping[str, Decimal]
+    warnings: Mapping[str, int]
+
+
+class Intake:
+    """Takes the line items of one segment. Close it, or use it as a context."""
+
+    def __init__(self, identity: Identity, folder: RunFolder, scratch: Path | None, sizes: Sizes) -> None:
+        self.identity = identity
+        self._folder = folder
+        table = table_of(identity.dataset.kind)
+        self.sorter = Sorter(table, folder, sizes)
+        self._checks = Checks(identity, self.sorter.coder)
+        self.digests = LineDigests(scratch, sort=digest.in_order)
+        self.totals: dict[str, Decimal] = {}
+        self.warnings: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.digests.close()
+
+    def take(self, batch: Batch, file: str, on_refused: OnRefused) -> None:
+        """Take the line items of a batch that pass the checks; raises InputError where the file is in doubt."""
+        codes, sizes = self.sorter.coder.code(batch.items)
+        passed = self._checks.passed(batch, codes, sizes, file, on_refused)
+        if not passed.all():
+            batch, codes = batch.keep(passed), np.ascontiguousarray(codes[:, passed])
+        if not len(batch):
+            return
+        for name in batch.table.totals:
+            numbers.add_to(self.totals, name, bulk_numbers.total(batch.column(name)))
+        digests = digest.digests_of(batch.table, batch.items)
+        self.digests.add(digest.digest_array(digests))
+        self.warnings.update(self._checks.unknown_attributes(codes))
+        self.sorter.add(codes, digests)
+
+    @property
+    def contents(self) -> Contents:
+        """What was taken."""
+        currency = self.identity.currency if self.digests else ""
+        return Contents(len(self.digests), self.digests.hexdigest(), currency, self.totals)
+
+    def taken_in(self) -> TakenIn:
+        """Put what was taken into files, for `adopt`."""
+        with self._folder.files.create(self._folder.path()) as file:
+            for digests in self.digests.sorted():
+                file.write(digest.digest_rows(digests).data)
+        return TakenIn(self.sorter.runs(), file.path, len(self.digests), self.totals, dict(self.warnings))
+
+    def adopt(self, taken: TakenIn) -> None:
+        """Add what was taken in elsewhere."""
+        self.sorter.adopt(taken.runs)
+        read = self._folder.files.open(taken.digests).read
+        self.digests.add_run(DigestRun(taken.line_items, 0, read))
+        for name, total in taken.totals.items():
+            numbers.add_to(self.totals, name, total)
+        self.warnings.update(taken.warnings)
