@@ -37,9 +37,9 @@ SEED: Final = int(os.environ.get("SEED", "10"))
 SIZES: Final = Sizes(
     part_line_items=97,
     row_group_line_items=30,
-    run_bytes=30_000,
-    piece_bytes=3_000,
-    split_bytes=40_000,
+    run_bytes=200_000,
+    piece_bytes=20_000,
+    split_bytes=150_000,
     divided_bytes=0,
 )
 PERIOD: Final = BillingPeriod(2026, 11)
@@ -64,9 +64,7 @@ def awkward(chance: random.Random, table: LineItemTable, line: bytes) -> Iterato
             names = {column.name: column.v1 for column in table.columns}
             yield json.dumps({names.get(name, name): value for name, value in item.items()}).encode()
         case 4:
-            yield json.dumps(
-                item | {"AdditionalInfo" if table.date == "UsageDate" else "ProductName": "x" * 20_000}
-            ).encode()
+            yield json.dumps(item | {"ProductName": "x" * 20_000}).encode()
         case 5:
             yield b"" if chance.random() < 0.5 else b"  \r"
         case 6:
@@ -77,7 +75,7 @@ def awkward(chance: random.Random, table: LineItemTable, line: bytes) -> Iterato
 
 def lines_of(chance: random.Random, kind: Kind) -> list[bytes]:
     scope = Scope.unbilled(PERIOD, "EUR")
-    whole = b"".join(generate(kind, chance.choice([1, 40, 300]), partner=PARTNER, scope=scope)).splitlines()
+    whole = b"".join(generate(kind, chance.choice([1, 30, 150]), partner=PARTNER, scope=scope)).splitlines()
     lines = [each for line in whole for each in awkward(chance, table_of(kind), line)]
     chance.shuffle(lines)
     return [whole[0], *lines]
@@ -141,10 +139,8 @@ def outcome(names: list[str], kind: Kind, data: Path, jobs: int) -> Any:
 def unpacked(path: Path, rendering: Rendering) -> Any:
     data = path.read_bytes()
     if rendering is Rendering.LAKE:
-        groups = [
-            pq.ParquetFile(path).metadata.row_group(n).num_rows for n in range(pq.ParquetFile(path).num_row_groups)
-        ]
-        return pq.read_table(path), groups
+        found = pq.ParquetFile(path)
+        return found.read(), [found.metadata.row_group(number).num_rows for number in range(found.num_row_groups)]
     if rendering is Rendering.V1:
         blocks = BlockFile(str(path), len(data), lambda offset, length: data[offset : offset + length])
         return [(blocks.json(block), bytes(blocks.item_lengths(block)), block.credit) for block in blocks.blocks]
