@@ -31,6 +31,7 @@ DAILY: Final = Dataset(Kind.USAGE, PARTNER, Scope.unbilled(NOVEMBER, "USD"))
 LAST: Final = Dataset(Kind.USAGE, PARTNER, Scope.unbilled(OCTOBER, "EUR"))
 LICENCES: Final = Dataset(Kind.RECONCILIATION, PARTNER, Scope.unbilled(NOVEMBER, "EUR"))
 INVOICE: Final = Dataset(Kind.RECONCILIATION, PARTNER, Scope.billed("G016907411"))
+BIG: Final = Dataset(Kind.USAGE, PARTNER, Scope.unbilled(OCTOBER, "USD"))
 VARIANTS: Final = ("a", "b")
 
 
@@ -52,6 +53,7 @@ class Plan:
     variants: Mapping[str, tuple[Given, ...]]
     scratch: Path
     before: tuple[Given, ...] = ()
+    jobs: int = 1
 
     def outcome(self, variant: str) -> Outcome:
         """Return what a variant comes to, undisturbed and in a folder of its own."""
@@ -60,7 +62,7 @@ class Plan:
             # Another variant first, so that the points are those of any later publication.
             for before in (self.before, *(self.variants[other] for other in VARIANTS if other != variant)):
                 assert not before or not do_here(Job(data, before)).error
-            done = do_here(Job(data, self.variants[variant]))
+            done = do_here(Job(data, self.variants[variant], jobs=self.jobs))
             assert not done.error, done.message
             self._outcomes[variant] = Outcome(done.receipts, done.points, in_force(data, self.datasets))
         return self._outcomes[variant]
@@ -82,15 +84,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """The three ways to publish."""
+    """The ways to publish, one of them by two worker processes."""
 
     whole: Plan
     segment: Plan
     several: Plan
+    divided: Plan
 
-    def all(self) -> tuple[Plan, Plan, Plan]:
+    def all(self) -> tuple[Plan, ...]:
         """Return each."""
-        return self.whole, self.segment, self.several
+        return self.whole, self.segment, self.several, self.divided
 
     def datasets(self) -> list[Dataset]:
         """Return all datasets of all plans."""
@@ -138,6 +141,7 @@ def make_plans(folder: Path) -> Plans:
             },
             folder,
         ),
+        Plan("divided", (BIG,), {"a": (made(BIG, 1_700),), "b": (made(BIG, 1_600),)}, folder, jobs=2),
     )
 
 

@@ -39,12 +39,13 @@ class Job:
     at: str = ""
     how: str = "kill"
     now: str = ""
+    jobs: int = 1
 
     def line(self) -> str:
         """The job as the driver reads it."""
         inputs = [{"file": str(each.file), "segment": each.segment, "period": each.period} for each in self.inputs]
         told = {"data": str(self.data), "inputs": inputs, "does": self.does, "revision": self.revision}
-        return json.dumps(told | {"at": self.at, "how": self.how, "now": self.now}) + "\n"
+        return json.dumps(told | {"at": self.at, "how": self.how, "now": self.now, "jobs": self.jobs}) + "\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ from counterfoil.storage.files import Deleted, FileWriter
 from counterfoil.storage.folder_files import FolderFiles
 from counterfoil.storage.store import Publication, Store
 
-PART_LINE_ITEMS: Final = 500
+SIZES: Final = Sizes(part_line_items=500, split_bytes=500_000, divided_bytes=0)
 LARGE_BYTES: Final = 4096
 Job = dict[str, Any]
 Done = dict[str, Any]
@@ -91,7 +91,7 @@ def run(job: Job) -> Done:
 
 def data_folder_of(job: Job, store: Store, stops: Stops) -> DataFolder:
     now = datetime.fromisoformat(job["now"]) if job["now"] else None
-    return DataFolder(store, lambda: now or utc_now(), at_point=stops, sizes=Sizes(part_line_items=PART_LINE_ITEMS))
+    return DataFolder(store, lambda: now or utc_now(), at_point=stops, sizes=SIZES, jobs=job["jobs"])
 
 
 def do_publish(job: Job, stops: Stops, done: Done) -> None:
