@@ -88,13 +88,14 @@ DISK = {"os", "pathlib", "shutil", "tempfile"}
 WITHOUT_DISK = {"datasets", "server"}
 MAY_TOUCH_DISK = {
     "counterfoil.datasets.folder",
+    "counterfoil.datasets.jobs",
     "counterfoil.datasets.kernels.compilation",
     "counterfoil.datasets.kernels.compiler",
     "counterfoil.datasets.kernels.machine_code",
     "counterfoil.datasets.publishing",
     "counterfoil.datasets.rejects",
-    "counterfoil.datasets.sort",
     "counterfoil.datasets.source",
+    "counterfoil.datasets.worker",
     "counterfoil.server.error_responses",
     "counterfoil.server.identity.signing_keys",
     "counterfoil.server.identity.tls",
@@ -109,7 +110,7 @@ PLAIN_ROOMS = {
     "__main__",
 }  # installed without [server], on Windows too
 IMPORT_NAMES = {"pyjwt": "jwt"}
-PROGRAMS = {"counterfoil.__main__", "counterfoil.datasets.kernels.compiler"}
+PROGRAMS = {"counterfoil.__main__", "counterfoil.datasets.kernels.compiler", "counterfoil.datasets.worker"}
 POSIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "core"}
 FILES = sorted((SOURCE / "counterfoil").rglob("*.py"))

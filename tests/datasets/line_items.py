@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from counterfoil.columns import EXTRA, LineItemTable, table_of
 from counterfoil.datasets import digest
 from counterfoil.datasets.batch import Batch, names_of
-from counterfoil.datasets.blob_parts import Part, renderings_of, write_part
+from counterfoil.datasets.blob_parts import BlobPart, renderings_of, write_part
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.coded import Coder
 from counterfoil.datasets.data_folder import DataFolder
@@ -86,7 +86,7 @@ def write_files(
     """Write the only part of a segment."""
     renderings = (Rendering.LAKE, *renderings_of(dataset.scope))
     paths = {rendering: publication.place(dataset, WHOLE, rendering) for rendering in renderings}
-    part = Part(0, table_of(dataset.kind), items, store.files, paths, sizes)
+    part = BlobPart(0, table_of(dataset.kind), items, store.files, paths, sizes)
     return write_part(part, lambda _: None).files
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -125,8 +125,12 @@ def publish(
     print_receipts(output, receipts)
     if dry_run:
         output.note("A dry run: nothing was published.")
-        return
-    for partner in sorted(new):
+    else:
+        _note_changes(output, receipts, new)
+
+
+def _note_changes(output: Output, receipts: Sequence[PublicationReceipt], new_partners: Iterable[str]) -> None:
+    for partner in sorted(new_partners):
         output.note(f"Partner {partner} is now registered and may be served.")
     for receipt in receipts:
         if not receipt.changed:

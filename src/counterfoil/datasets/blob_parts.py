@@ -49,7 +49,7 @@ SortedItems = Ordered | Sequence[Run]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BlobPart:
     """A part that is to be written: its line items, and the path of the file of each rendering."""
 
     number: int
@@ -81,7 +81,7 @@ def items_of_parts(table: LineItemTable, items: SortedItems, sizes: Sizes) -> Se
     return parts_of(table, items, sizes.part_line_items)
 
 
-def write_part(part: Part, tell: Callable[[int], None]) -> WrittenPart:
+def write_part(part: BlobPart, tell: Callable[[int], None]) -> WrittenPart:
     """Write the files of a part; `tell` is given how many more line items were written."""
     with _created(part.files, part.paths) as writers:
         lake_writer = writers.pop(Rendering.LAKE)

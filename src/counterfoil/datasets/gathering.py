@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from counterfoil.columns import LineItemTable, table_of
-from counterfoil.datasets import check
+from counterfoil.datasets import check, digest
 from counterfoil.datasets.blob_parts import SortedItems
 from counterfoil.datasets.check import Assertions, Identity
 from counterfoil.datasets.csv_input import DateOrder
@@ -22,6 +22,7 @@ from counterfoil.datasets.runs import RunFolder
 from counterfoil.datasets.source import STANDARD_INPUT, Source, size_bytes_of
 from counterfoil.datasets.splits import Split, read_split
 from counterfoil.errors import InputError, UsageError
+from counterfoil.line_items.line_digests import LineDigests
 from counterfoil.model import WHOLE, Contents, Dataset
 from counterfoil.storage.locks import Held
 from counterfoil.storage.store import Publication
@@ -37,7 +38,7 @@ class Input:
 
 
 @dataclass(slots=True)
-class Segment:
+class GatheredSegment:
     """A segment that is about to be published."""
 
     name: str
@@ -77,7 +78,7 @@ class Gathering:
     _date_order: DateOrder | None
     _workers: Workers
     held: list[Held] = field(default_factory=list)
-    segments: dict[tuple[Dataset, str], Segment] = field(default_factory=dict)  # in the order they were met
+    segments: dict[tuple[Dataset, str], GatheredSegment] = field(default_factory=dict)  # in the order they were met
     _read_items: int = 0
 
     def read_all(self, inputs: Sequence[Input]) -> None:
@@ -97,7 +98,7 @@ class Gathering:
     def _read(self, given: Input) -> None:
         with Source(given.name) as source:
             on_refused = partial(self._rejects.add, source.name)
-            segment: Segment | None = None
+            segment: GatheredSegment | None = None
             refused_before = self._rejects.count
             for batch in recognise(source, given.asserted.kind).batches(on_refused, self._date_order):
                 if not len(batch):
@@ -154,7 +155,7 @@ class Gathering:
         self._read_items += count
         self._data_folder.progress("reading", self._read_items)
 
-    def _segment(self, identity: Identity, name: str) -> Segment:
+    def _segment(self, identity: Identity, name: str) -> GatheredSegment:
         key = (identity.dataset, name)
         known = self.segments.get(key)
         for other in self.segments.values():
@@ -171,8 +172,8 @@ class Gathering:
             self.held += self._stack.enter_context(self._data_folder.store.hold([identity.dataset]))
             self._data_folder.at_point("locked")
         base = self._data_folder.catalog.in_force(identity.dataset)
-        scratch, sizes = self._publication.scratch, self._data_folder.sizes
-        intake = self._stack.enter_context(Intake(identity, self._run_folder, scratch, sizes))
-        segment = Segment(name, base.id if base else None, intake)
+        digests = self._stack.enter_context(LineDigests(self._publication.scratch, sort=digest.in_order))
+        intake = Intake(identity, self._run_folder, digests, self._data_folder.sizes)
+        segment = GatheredSegment(name, base.id if base else None, intake)
         self.segments[key] = segment
         return segment

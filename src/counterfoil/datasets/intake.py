@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -36,23 +34,17 @@ class TakenIn:
 
 
 class Intake:
-    """Takes the line items of one segment. Close it, or use it as a context."""
+    """Takes the line items of one segment."""
 
-    def __init__(self, identity: Identity, folder: RunFolder, scratch: Path | None, sizes: Sizes) -> None:
+    def __init__(self, identity: Identity, folder: RunFolder, digests: LineDigests, sizes: Sizes) -> None:
         self.identity = identity
         self._folder = folder
         table = table_of(identity.dataset.kind)
         self.sorter = Sorter(table, folder, sizes)
         self._checks = Checks(identity, self.sorter.coder)
-        self.digests = LineDigests(scratch, sort=digest.in_order)
+        self.digests = digests
         self.totals: dict[str, Decimal] = {}
         self.warnings: Counter[str] = Counter()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.digests.close()
 
     def take(self, batch: Batch, file: str, on_refused: OnRefused) -> None:
         """Take the line items of a batch that pass the checks; raises InputError where the file is in doubt."""

@@ -17,10 +17,10 @@ from functools import partial
 from pathlib import Path
 
 from counterfoil.datasets import digest
-from counterfoil.datasets.blob_parts import Part, inexact_in, items_of_parts, renderings_of, write_part
+from counterfoil.datasets.blob_parts import BlobPart, inexact_in, items_of_parts, renderings_of, write_part
 from counterfoil.datasets.csv_input import DateOrder
 from counterfoil.datasets.data_folder import DataFolder
-from counterfoil.datasets.gathering import Gathering, Input, Segment
+from counterfoil.datasets.gathering import GatheredSegment, Gathering, Input
 from counterfoil.datasets.jobs import Workers
 from counterfoil.datasets.order import Ordered
 from counterfoil.datasets.rejects import Rejects
@@ -102,7 +102,7 @@ def _same_file(path: Path, name: str) -> bool:
 
 
 def _seal(
-    data_folder: DataFolder, publication: Publication, workers: Workers, number: int, segment: Segment
+    data_folder: DataFolder, publication: Publication, workers: Workers, number: int, segment: GatheredSegment
 ) -> NewSegment:
     dataset, sizes, written = segment.dataset, data_folder.sizes, 0
 
@@ -116,7 +116,7 @@ def _seal(
     for part, items in enumerate(items_of_parts(segment.table, segment.items, sizes)):
         place = partial(publication.place, dataset, segment.name, number=number, part=part)
         paths = {rendering: place(rendering) for rendering in renderings}
-        parts.append(Part(part, segment.table, items, data_folder.store.files, paths, sizes))
+        parts.append(BlobPart(part, segment.table, items, data_folder.store.files, paths, sizes))
     if isinstance(segment.items, Ordered):  # they are in this process
         written_parts = [write_part(part, tell) for part in parts]
     else:
@@ -127,13 +127,13 @@ def _seal(
     return NewSegment(dataset, segment.name, segment.intake.identity.issuer, segment.contents, files, warnings)
 
 
-def _in_force_already(catalog: Catalog, segment: Segment) -> bool:
+def _in_force_already(catalog: Catalog, segment: GatheredSegment) -> bool:
     held = catalog.segments(segment.base) if segment.base is not None else []
     return any(known.name == segment.name and known.contents == segment.contents for known in held)
 
 
 def _commit(
-    data_folder: DataFolder, publication: Publication, sealed: Sequence[NewSegment], changed: Sequence[Segment]
+    data_folder: DataFolder, publication: Publication, sealed: Sequence[NewSegment], changed: Sequence[GatheredSegment]
 ) -> None:
     """Put the segments in force. Where other segments moved meanwhile, compute what the dataset holds once more."""
     bases = {segment.dataset: segment.base for segment in changed}
@@ -152,7 +152,11 @@ def _commit(
 
 
 def _whole(
-    data_folder: DataFolder, publication: Publication, dataset: Dataset, base: str | None, segments: Sequence[Segment]
+    data_folder: DataFolder,
+    publication: Publication,
+    dataset: Dataset,
+    base: str | None,
+    segments: Sequence[GatheredSegment],
 ) -> Contents:
     """Return what a dataset holds with these segments put in place of those of its base."""
     its = {segment.name: segment for segment in segments if segment.dataset == dataset}
@@ -180,9 +184,9 @@ def _whole(
 def _foreseen(
     data_folder: DataFolder,
     publication: Publication,
-    segment: Segment,
-    segments: Sequence[Segment],
-    changed: Sequence[Segment],
+    segment: GatheredSegment,
+    segments: Sequence[GatheredSegment],
+    changed: Sequence[GatheredSegment],
 ) -> PublicationReceipt:
     """The receipt of a publication that changes nothing here: because it is a dry run, or because nothing is new."""
     dataset = segment.dataset
@@ -199,7 +203,7 @@ def _foreseen(
     )
 
 
-def _receipt(catalog: Catalog, segment: Segment, changed: bool) -> PublicationReceipt:
+def _receipt(catalog: Catalog, segment: GatheredSegment, changed: bool) -> PublicationReceipt:
     """The receipt as the catalog has it, so that a repeated publication prints the very same."""
     dataset = segment.dataset
     revision = catalog.in_force(dataset)

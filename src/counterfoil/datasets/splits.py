@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from counterfoil.datasets import digest
 from counterfoil.datasets.check import Identity
 from counterfoil.datasets.csv_input import DateOrder
 from counterfoil.datasets.input_formats import Span, recognise
@@ -19,6 +20,7 @@ from counterfoil.datasets.runs import RunFolder
 from counterfoil.datasets.sizes import Sizes
 from counterfoil.datasets.source import Source
 from counterfoil.errors import InputError
+from counterfoil.line_items.line_digests import LineDigests
 from counterfoil.line_items.values import Refused
 
 
@@ -62,7 +64,8 @@ def read_split(split: Split, tell: Callable[[int], None]) -> SplitResult:
         if split.refused_max is not None and result.refused > split.refused_max:
             raise _TooMany
 
-    with Source(split.name) as source, Intake(split.identity, split.folder, None, split.sizes) as intake:
+    with Source(split.name) as source, LineDigests(sort=digest.in_order) as digests:
+        intake = Intake(split.identity, split.folder, digests, split.sizes)
         try:
             file = recognise(source, split.identity.dataset.kind)
             for batch in file.batches(on_refused, split.date_order, split.span):
