@@ -42,6 +42,7 @@ SIZES: Final = Sizes(
     split_bytes=150_000,
     divided_bytes=0,
 )
+FEW: Final = 3  # refused lines
 PERIOD: Final = BillingPeriod(2026, 11)
 tried = Counter[str]()
 
@@ -115,17 +116,18 @@ def write_parquet(path: Path, lines: list[bytes]) -> None:
     pq.write_table(pa.table(columns, names), path, row_group_size=40)
 
 
-def outcome(names: list[str], kind: Kind, data: Path, jobs: int) -> Any:
-    """All that a publication says and stores."""
+def outcome(names: list[str], kind: Kind, data: Path, jobs: int, allowed: int) -> Any:
+    """All that a publication says and stores. With a few refused lines allowed there is no file for them."""
     data.mkdir()
     rejects = data / "rejects.jsonl"
     inputs = [Input(name, Assertions(kind=kind, period=PERIOD, currency="EUR", partner=PARTNER)) for name in names]
     with open_store(data) as store:
         data_folder = DataFolder(store, lambda: NOW, sizes=SIZES, jobs=jobs)
         try:
-            [receipt] = publish(data_folder, inputs, rejects=rejects, allow_rejects=10_000)
+            given = rejects if allowed > FEW else None
+            [receipt] = publish(data_folder, inputs, rejects=given, allow_rejects=allowed)
         except InputError as error:
-            return str(error), rejects.read_text() if rejects.exists() else None
+            return str(error), given and rejects.exists() and rejects.read_text()
         assert receipt.revision is not None
         stored = {
             (file.rendering, file.part): unpacked(data / "files" / file.path, file.rendering)
@@ -133,7 +135,7 @@ def outcome(names: list[str], kind: Kind, data: Path, jobs: int) -> Any:
         }
         left = [path for path in (data / "scratch").rglob("*") if path.is_file()]
     assert left == []
-    return receipt.etag, receipt.contents, receipt.warnings, rejects.read_text(), stored
+    return receipt.etag, receipt.contents, receipt.warnings, given and rejects.read_text(), stored
 
 
 def unpacked(path: Path, rendering: Rendering) -> Any:
@@ -153,9 +155,12 @@ def test_any_number_of_jobs_stores_and_refuses_the_same(files: int, tmp_path: Pa
         chance = random.Random(f"{SEED} {number}")
         kind = list(Kind)[number % 2]
         names = written(chance, lines_of(chance, kind), tmp_path / f"files-{number}")
-        expected = outcome(names, kind, tmp_path / f"{number}-1", 1)
+        allowed = chance.choice([FEW, 10_000, 10_000])
+        expected = outcome(names, kind, tmp_path / f"{number}-1", 1, allowed)
         tried["published" if len(expected) > 2 else "refused"] += 1
         for jobs in (2, 3, 5) if files > 12 else ((2, 3, 5)[number % 3],):
-            assert outcome(names, kind, tmp_path / f"{number}-{jobs}", jobs) == expected, f"SEED={SEED}, file {number}"
-    assert tried["published"] > files // 2
+            assert outcome(names, kind, tmp_path / f"{number}-{jobs}", jobs, allowed) == expected, (
+                f"SEED={SEED}, file {number}"
+            )
+    assert tried["published"] >= files // 2
     print(f"seed {SEED}: {dict(tried)}")  # noqa: T201

@@ -19,7 +19,7 @@ from counterfoil.datasets.intake import Intake
 from counterfoil.datasets.jobs import Workers
 from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.runs import RunFolder
-from counterfoil.datasets.source import STANDARD_INPUT, Source, size_bytes_of
+from counterfoil.datasets.source import Source, size_bytes_of
 from counterfoil.datasets.splits import Split, read_split
 from counterfoil.errors import InputError, UsageError
 from counterfoil.line_items.line_digests import LineDigests
@@ -113,7 +113,7 @@ class Gathering:
 
     def _splits(self, given: Input) -> list[Split]:
         """Divide an input; returns nothing for one that is to be read here: a pipe, or one that is refused at once."""
-        if given.name == STANDARD_INPUT:
+        if not size_bytes_of(given.name):
             return []
         with Source(given.name) as source:
             file = recognise(source, given.asserted.kind)

@@ -209,7 +209,7 @@ def facts_of(name: str) -> dict[str, object]:
 
 
 def size_bytes_of(name: str) -> int:
-    """Return about how many bytes of lines a file holds; 0 for standard input."""
+    """Return about how many bytes of lines a file holds; 0 for a pipe, which can be read only once."""
     path = Path(name)
     if name == STANDARD_INPUT or not path.is_file():
         return 0

@@ -10,7 +10,10 @@ import pickle
 import sys
 from queue import SimpleQueue
 from threading import Thread
+from traceback import format_exc
 from typing import Any, BinaryIO
+
+from counterfoil.errors import CounterfoilError
 
 
 def _receive(tasks: BinaryIO, received: SimpleQueue[Any]) -> None:
@@ -28,7 +31,7 @@ def main() -> None:
     os.dup2(2, 1)  # what else is printed is no result
 
     def send(what: str, content: object) -> None:
-        pickle.dump((what, content), results)
+        results.write(pickle.dumps((what, content)))
         results.flush()
 
     received: SimpleQueue[Any] = SimpleQueue()
@@ -37,7 +40,10 @@ def main() -> None:
         task, value = received.get()
         try:
             result = task(value, lambda count: send("told", count))
+        except CounterfoilError as error:
+            send("raised", error)
         except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            error.add_note(format_exc())
             send("raised", error)
         else:
             send("returned", result)
