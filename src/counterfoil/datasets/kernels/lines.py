@@ -44,6 +44,16 @@ from counterfoil.datasets.kernels.grammar import (
     word,
 )
 
+from counterfoil.datasets.kernels.passages import (
+    NOT_MET,
+    PASSAGES,
+    UNKNOWN,
+    find_passage,
+    hash_of_first,
+    learn_passage,
+    take_passage,
+)
+
 # The keys' spellings, their lengths, slots and kinds, the table to look them up in, and which followed which.
 KEYS = several(WORD_TABLE, INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS)
 
@@ -157,15 +167,50 @@ def _find_key(text: Any, words: Any, at: Any, separator: Any, spelled: Any, key_
 
 
 @part
-def _past_item(text: Any, words: Any, at: Any, separator: Any, keys: Any, row: Any, starts: Any, lengths: Any) -> Any:
+def _past_item(
+    text: Any,
+    words: Any,
+    at: Any,
+    size: Any,
+    separator: Any,
+    keys: Any,
+    passages: Any,
+    row: Any,
+    starts: Any,
+    lengths: Any,
+    numbers: Any,
+) -> Any:
     """Read one line item; returns where it ends, or -1 minus the place where doubt arose."""
     spelled, key_lengths, slots, kinds, table, following = keys
+    groups, firsts, hashed, places, memory, _ = passages
     starts[row, :] = ABSENT
+    numbers[:, row] = NOT_MET
     key = np.int64(len(key_lengths))  # means "before the first"
     sign = 0x7B
+    # The passage that is being read: its group (-1: none), where it begins, and whether it can be remembered.
+    reading, begin, plain = np.int64(-1), at, False
     while sign_at(text, at) == sign:
-        at = past_space(text, at + 1, separator)
+        at += 1
+        sign = COMMA
         before, key = key, np.int64(following[np.uint64(key)])
+        group = np.int64(groups[np.uint64(slots[np.uint64(key)])]) if key >= 0 else np.int64(-1)
+        if group >= 0 and group != reading and numbers[np.uint64(group), np.uint64(row)] == NOT_MET:
+            first = np.int64(hashed[np.uint64(group)])
+            if first > 0 and at + first < size:
+                columns = firsts[np.uint64(group + 1)] - firsts[np.uint64(group)]
+                value = hash_of_first(words, at, first, group)
+                place = find_passage(words, at, value, columns, places, memory)
+                if place > 0:
+                    if plain:
+                        numbers[reading, row] = learn_passage(
+                            words, begin, at, reading, before, row, starts, lengths, passages
+                        )
+                    length, key = take_passage(
+                        place, at, np.uint64(group), np.uint64(row), starts, lengths, numbers, passages
+                    )
+                    reading, plain, at = np.int64(-1), False, at + length - 1
+                    continue
+        member, at = at, past_space(text, at, separator)
         if key >= 0 and _is_key(words, at, spelled, key, np.int64(key_lengths[np.uint64(key)])):
             at += key_lengths[np.uint64(key)]
         else:
@@ -176,19 +221,33 @@ def _past_item(text: Any, words: Any, at: Any, separator: Any, keys: Any, row: A
         slot, kind = np.uint64(slots[np.uint64(key)]), kinds[np.uint64(key)]
         if starts[np.uint64(row), slot] != ABSENT:  # given twice
             return -1 - at
-        begin = at = past_space(text, at, separator)
+        group = np.int64(groups[slot])
+        if group != reading:
+            if plain:
+                numbers[reading, row] = learn_passage(
+                    words, begin, member, reading, before, row, starts, lengths, passages
+                )
+            reading, begin, plain = group, member, False
+            if group >= 0:
+                plain = numbers[np.uint64(group), np.uint64(row)] == NOT_MET
+                numbers[np.uint64(group), np.uint64(row)] = UNKNOWN
+        value_at = at = past_space(text, at, separator)
         if sign_at(text, at) == QUOTE:
             at, start, length = _quoted(text, words, at, kind)
+            plain = plain and (at - 1 - start <= length or kind == RESELLER)  # an escape was replaced
         elif words[np.uint64(at)] & FOUR_BYTES == NULL_WORD:
             at, start, length = at + 4, np.int64(NULL), np.int64(0)
         else:
             at, start, length = _bare(text, words, at, kind, separator)
         if at < 0:
-            return -1 - begin
+            return -1 - value_at
         starts[np.uint64(row), slot], lengths[np.uint64(row), slot] = start, length
         at = past_space(text, at, separator)
-        sign = COMMA
-    return at + 1 if sign_at(text, at) == 0x7D and sign == COMMA else -1 - at
+    if sign_at(text, at) != 0x7D or sign != COMMA:
+        return -1 - at
+    if plain:
+        numbers[reading, row] = learn_passage(words, begin, at + 1, reading, key, row, starts, lengths, passages)
+    return at + 1
 
 
 @kernel(
@@ -199,6 +258,8 @@ def _past_item(text: Any, words: Any, at: Any, separator: Any, keys: Any, row: A
     LONG,
     BYTE,
     KEYS,
+    PASSAGES,
+    TABLE,
     TABLE,
     TABLE,
     LONGS,
@@ -211,14 +272,17 @@ def scan_lines(
     size: Any,
     separator: Any,
     keys: Any,
+    passages: Any,
     starts: Any,
     lengths: Any,
+    numbers: Any,
     lines: Any,
     doubtful: Any,
 ) -> Any:
     """Walk lines from `at` to `size`, or until the room for line items or doubtful lines is used up.
 
-    Notes each line item's values in `starts` and `lengths` and its line in `lines`; of a doubtful line its number,
+    Notes each line item's values in `starts` and `lengths`, for each group the number of the passage that has them all
+    in `numbers` (below zero: none), and its line in `lines`; of a doubtful line its number,
     start and end (the text between may have lost escapes). Returns how many of both, how many lines were seen, and
     where it stopped.
     """
@@ -226,7 +290,7 @@ def scan_lines(
     while at < size and count < len(starts) and doubts < len(doubtful):
         begin, at = at, past_space(text, at, separator)
         if text[at] != separator:
-            at = _past_item(text, words, at, separator, keys, count, starts, lengths)
+            at = _past_item(text, words, at, size, separator, keys, passages, count, starts, lengths, numbers)
             sure = at >= 0
             at = past_space(text, at if sure else -1 - at, separator)
             if sure and text[at] == separator:

@@ -9,11 +9,14 @@ because numba takes longer to load than a small publication takes.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from operator import index
 from typing import Any, Protocol
+
+import numpy as np
 
 
 class Argument(Protocol):
@@ -23,8 +26,8 @@ class Argument(Protocol):
     def c_types(self) -> tuple[type[Any], ...]:
         """The C types of the words that it takes."""
 
-    def words(self, value: Any) -> Iterator[int]:
-        """Yield the words for a value; raises TypeError for one of another type."""
+    def words(self, value: Any) -> Iterable[int]:
+        """Return the words for a value; raises TypeError for one of another type."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,9 @@ class Scalar:
         """One word."""
         return (getattr(ctypes, f"c_{self.name}"),)
 
-    def words(self, value: Any) -> Iterator[int]:
-        """Yield the integer."""
-        yield index(value)
+    def words(self, value: Any) -> Iterable[int]:
+        """Return the integer."""
+        return (index(value),)
 
 
 @dataclass(frozen=True)
@@ -57,17 +60,19 @@ class Elements:
         """Five words, and two for each dimension."""
         return (ctypes.c_ssize_t,) * (5 + 2 * self.dimensions)
 
-    def words(self, value: Any) -> Iterator[int]:
-        """Yield what describes the array; raises TypeError for one that the kernel was not compiled for."""
-        described = value.__array_interface__
-        address, read_only = described["data"]
-        shape, steps = described["shape"], described["strides"]
-        expected = None if self.step is None or value.size <= 1 else (self.step,)
-        if (value.dtype.name, len(shape), steps) != (self.element.name, self.dimensions, expected) or (
-            read_only and self.writable
+    @cached_property
+    def _dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.element.name)
+
+    def words(self, value: Any) -> Iterable[int]:
+        """Return what describes the array; raises TypeError for one that the kernel was not compiled for."""
+        laid_out = value.flags.c_contiguous if self.step is None else value.size <= 1 or value.strides == (self.step,)
+        if not (value.dtype == self._dtype and value.ndim == self.dimensions and laid_out) or (
+            self.writable and not value.flags.writeable
         ):
-            raise TypeError(f"an array of {value.dtype}, {shape} in steps of {steps}, where {self} is expected")
-        yield from (0, 0, value.size, value.itemsize, address, *shape, *value.strides)
+            raise TypeError(f"an array of {value.dtype}, {value.shape} in steps of {value.strides}, is not {self}")
+        address = value.__array_interface__["data"][0]
+        return 0, 0, value.size, value.itemsize, address, *value.shape, *value.strides
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,9 @@ class Several:
         """Those of all parts."""
         return tuple(chain.from_iterable(part.c_types for part in self.parts))
 
-    def words(self, value: Any) -> Iterator[int]:
-        """Yield the words of all parts."""
+    def words(self, value: Any) -> Iterable[int]:
+        """Return the words of all parts."""
+        words: list[int] = []
         for part, one in zip(self.parts, value, strict=True):
-            yield from part.words(one)
+            words += part.words(one)
+        return words
