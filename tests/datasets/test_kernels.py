@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,10 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from counterfoil.datasets.kernels import column_texts, compilation, compiled, machine_code
+from counterfoil.columns import USAGE
+from counterfoil.datasets import digest
+from counterfoil.datasets.json_lines import JsonLinesReader
+from counterfoil.datasets.kernels import column_texts, compilation, compiled, machine_code, sha256
 from counterfoil.datasets.kernels.lines import hash_of
 from counterfoil.datasets.scan import Scanner
 from counterfoil.errors import CounterfoilError
+from counterfoil.line_items.blocks import Block
 from counterfoil.model import Kind
 from tests.datasets.mutations import line_items
 from tests.datasets.test_json_reading import by_reader
@@ -110,10 +116,33 @@ def test_a_kernel_refuses_arrays_that_it_was_not_compiled_for() -> None:
         hash_of(good, 0, 1.0)
 
 
+@pytest.mark.skipif(sha256.hash_blocks is None, reason="this processor has no instructions for SHA-256")
+@pytest.mark.parametrize("count", [0, 1, 2, 301])
+def test_texts_are_hashed_two_at_a_time_as_hashlib_hashes_them(count: int) -> None:
+    chance = random.Random(count)
+    texts = [chance.randbytes(size) for size in range(count)] + [
+        chance.randbytes(chance.randrange(5000)) for _ in "abc"
+    ]
+    padded = [text + b"\x80" + bytes((55 - len(text)) % 64) + (8 * len(text)).to_bytes(8, "big") for text in texts]
+    blocks = np.cumsum([0, *(len(text) // 64 for text in padded)], dtype=np.int32)
+    found = np.zeros((len(texts), 32), dtype=np.uint8)
+    assert sha256.hash_blocks is not None
+    sha256.hash_blocks(np.frombuffer(bytearray(b"".join(padded)), dtype=np.uint8), blocks, found)
+    assert [row.tobytes() for row in found] == [hashlib.sha256(text).digest() for text in texts]
+
+
+def test_line_items_are_hashed_the_same_without_instructions_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    [batch] = JsonLinesReader(USAGE, lambda *_: None).read(Block(b"\n".join(line_items(Kind.USAGE, 99)), 1))
+    found = digest.digests_of(USAGE, batch.items)
+    monkeypatch.setattr(sha256, "hash_blocks", None)
+    assert digest.digests_of(USAGE, batch.items).tolist() == found.tolist()
+
+
 def test_every_kernel_is_compiled_by_one_program() -> None:
     folder = Path(machine_code.__file__).parent
     shared = [module for modules in compilation.SHARES for module in modules]
-    assert sorted(shared) == sorted(path.stem for path in folder.glob("*.py") if compiled.kernels_of(path.stem))
+    having = {path.stem for path in folder.glob("*.py") if compiled.kernels_of(path.stem)}
+    assert sorted(shared) == sorted(having | {"sha256"})  # which has none where the processor has no instructions
 
 
 def test_lines_are_read_the_same_before_the_scanner_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:

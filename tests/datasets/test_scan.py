@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -14,7 +15,12 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.columns import table_of
+from counterfoil.datasets import scan
+from counterfoil.datasets.coded import Coder
+from counterfoil.datasets.dictionary import groups_of
 from counterfoil.datasets.json_lines import JsonLinesReader
+from counterfoil.datasets.kernels import passages
+from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.line_items.blocks import Block
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.model import Kind
@@ -78,6 +84,38 @@ def test_the_scanner_learns_the_letter_case_of_a_file(monkeypatch: pytest.Monkey
     for line in lines:
         assert sum(len(batch) for batch in reader.read(Block(line, 1))) == 1
     assert reads == lines[:1]
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("memory", [None, 2 * passages.ENTRY_SIZE_BYTES_MAX])
+def test_what_is_nearly_as_it_was_read_before_is_not_taken_for_it(
+    kind: Kind, memory: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sign more, less or other, at the places that count, in lines that were all read before as they should be."""
+    if memory is not None:  # and is full after every step
+        monkeypatch.setattr(scan, "_PASSAGES_SIZE_BYTES", memory)
+    good = line_items(kind, 24)
+    chance, lines = random.Random(11), 3 * good
+    for line in good:
+        places = [place for place, sign in enumerate(line) if sign in b'{}",:\\']
+        for place in chance.sample(places, 20):
+            at = place + chance.choice((0, 0, 1))
+            put = chance.choice((b"", b",", b'"', b"}", b" ", b"0", b"\\n", b"null", line[at - 9 : at]))
+            lines.append(line[:at] + put + line[at + chance.choice((0, 1)) :])
+        lines.append(line)
+    assert by_reader(kind, lines) == by_reference(kind, lines)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_line_items_get_the_codes_that_they_would_get_without_passages(kind: Kind) -> None:
+    table, lines = table_of(kind), 2 * line_items(kind, 300)
+    known, unknown = Coder(groups_of(table.columns)), Coder(groups_of(table.columns))
+    found = 0
+    for batch in JsonLinesReader(table, lambda *_: None).read(Block(b"\n".join(lines), 1)):
+        bare = ValueSpans(batch.items.text, batch.items.starts, batch.items.lengths)
+        assert known.code(batch.items)[0].tolist() == unknown.code(bare)[0].tolist()
+        found += sum(int((numbers >= 0).sum()) for numbers in batch.items.passages.numbers.values())
+    assert found > 10 * len(lines)
 
 
 def test_no_kernel_looks_beyond_what_it_was_given() -> None:

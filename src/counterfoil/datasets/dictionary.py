@@ -23,6 +23,7 @@ _COLUMNS_MAX: Final = 60  # of a group: whether each is null is one bit of 64
 _ENTRIES: Final = 1 << 10  # there is room for so many at first
 _TEXT_SIZE_BYTES: Final = 1 << 14
 _LOOKED_UP_ROWS: Final = 1 << 14  # after so many it is known whether values repeat
+_NO_PASSAGES: Final = np.zeros(0, dtype=np.int32)
 _ENTRY_SIZE_BYTES: Final = 24  # what an entry takes beside its text
 
 
@@ -99,8 +100,17 @@ class Dictionary:
         self._slots = np.zeros(2 * _ENTRIES if group.repeats else 0, dtype=np.int32)
         self._counts = np.zeros(1, dtype=np.int64)
         self._seen = np.full(_ENTRIES, -1, dtype=np.int32)
+        self._known = np.zeros(0, dtype=np.int32)
+        self._numbering: object = None
         self._rows = 0
+        self._moved()
         self._update()
+
+    def _moved(self) -> None:
+        """Tell kernels where everything is."""
+        words = kernels.compiled.words_of(self._text)
+        mine = self._text, words, self._ends, self._nulls, self._hashes, self._slots, self._counts
+        self._mine = kernels.coding.DICTIONARY.packed(mine)
 
     def _update(self) -> None:
         count = int(self._counts[0])
@@ -127,11 +137,13 @@ class Dictionary:
         """Write each row's code into `codes`, and add to `sizes` what its values take; the group begins at `first`."""
         before, row = len(self), 0
         last = first + len(self.group.columns)
+        passages = items.passages.numbers.get(first, _NO_PASSAGES) if len(self._slots) else _NO_PASSAGES
+        self._know(items.passages.numbering, int(passages.max(initial=-1)))
         while True:
-            words, text_words = items.text.words, kernels.compiled.words_of(self._text)
-            values = words, items.starts, items.lengths
-            mine = self._text, text_words, self._ends, self._nulls, self._hashes, self._slots, self._counts
-            row = kernels.coding.code_rows(values, row, first, last, self._seed, mine, codes, sizes)
+            values = items.text.words, items.starts, items.lengths
+            row = kernels.coding.code_rows(
+                values, row, first, last, self._seed, self._mine, passages, self._known, codes, sizes
+            )
             if row == len(codes):
                 break
             has_value = items.starts[row, first:last] >= 0
@@ -140,13 +152,25 @@ class Dictionary:
         self._update()
         if len(self._slots) and self._rows > _LOOKED_UP_ROWS and len(self) - before > len(codes) // 8 * 7:
             self._slots = np.zeros(0, dtype=np.int32)
+            self._moved()
+
+    def _know(self, numbering: object, number: int) -> None:
+        """Make room for the code of the passage of that number."""
+        if numbering is not self._numbering:
+            self._numbering = numbering
+            self._known[:] = -1
+        if number >= len(self._known):
+            known = np.full(2 * number + _ENTRIES, -1, dtype=np.int32)
+            known[: len(self._known)] = self._known
+            self._known = known
 
     def clear(self) -> None:
         """Forget all entries, but keep the memory."""
-        self._counts[0], self._rows = 0, 0
+        self._counts[0], self._rows, self._numbering = 0, 0, None
         self._update()
         if self.group.repeats:
             self._slots = np.zeros(max(2 * _ENTRIES, len(self._slots)), dtype=np.int32)
+            self._moved()
 
     def _grow(self, wanted_bytes: int) -> None:
         """Make room for an entry of so many bytes and many more."""
@@ -162,6 +186,7 @@ class Dictionary:
         if 2 * count >= len(self._slots) > 0:
             self._slots = np.zeros(4 * len(self._slots), dtype=np.int32)
             kernels.coding.fill_slots(self._hashes[:count], self._slots)
+        self._moved()
 
 
 def _larger(array: np.ndarray, used: int, size: int) -> np.ndarray:

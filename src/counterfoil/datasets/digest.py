@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -71,11 +72,15 @@ def _digests(names: Sequence[str], items: ValueSpans) -> np.ndarray:
     sets, which = np.unique(present, axis=0, return_inverse=True) if present.shape[1] > 1 else _unique(present)
     in_order = [names[number] for number in order.tolist()]
     named = b"".join(_names_digest(in_order, words) for words in sets.tolist())
-    forms, offsets = _forms(items, order, which.reshape(-1).astype(np.int32), np.frombuffer(named, dtype=np.uint64))
-    data, sha256 = forms.data, hashlib.sha256
-    ends = offsets[1:].tolist()
-    joined = b"".join([sha256(data[begin:end]).digest() for begin, end in zip(offsets.tolist(), ends, strict=False)])
-    return np.frombuffer(joined, dtype=np.uint8).reshape(-1, DIGEST_SIZE_BYTES)
+    forms, blocks = _forms(items, order, which.reshape(-1).astype(np.int32), np.frombuffer(named, dtype=np.uint64))
+    found = np.empty((rows, DIGEST_SIZE_BYTES), dtype=np.uint8)
+    if kernels.sha256.hash_blocks is not None:
+        kernels.sha256.hash_blocks(forms, blocks, found)
+    else:
+        for number, (begin, end) in enumerate(pairwise(64 * blocks.astype(np.int64))):
+            size = int.from_bytes(forms[end - 8 : end].tobytes(), "big") // 8
+            found[number] = np.frombuffer(hashlib.sha256(forms.data[begin : begin + size]).digest(), dtype=np.uint8)
+    return found
 
 
 def _unique(present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -89,10 +94,10 @@ def _names_digest(in_order: Sequence[str], words: Sequence[int]) -> bytes:
 
 
 def _forms(items: ValueSpans, order: np.ndarray, which: np.ndarray, named: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the canonical forms one behind the other, and where each begins."""
+    """Return the canonical forms one behind the other, padded for SHA-256, and at which block each begins and ends."""
     rows = len(items.starts)
-    size = rows * (DIGEST_SIZE_BYTES + len(order)) + int(items.sizes(order).sum())
-    out, offsets = np.empty(size + PADDING, dtype=np.uint8), np.empty(rows + 1, dtype=np.int32)
+    size = rows * (DIGEST_SIZE_BYTES + len(order) + 72) + int(items.sizes(order).sum())
+    out, blocks = np.empty(size + PADDING, dtype=np.uint8), np.empty(rows + 1, dtype=np.int32)
     kernels.canonical_forms.write_canonical_forms(
         items.text.words,
         items.starts,
@@ -102,9 +107,9 @@ def _forms(items: ValueSpans, order: np.ndarray, which: np.ndarray, named: np.nd
         named.reshape(-1, DIGEST_SIZE_BYTES // 8).copy(),
         out,
         kernels.compiled.words_of(out),
-        offsets,
+        blocks,
     )
-    return out, offsets
+    return out, blocks
 
 
 def digest_array(rows: np.ndarray) -> pa.FixedSizeBinaryArray:

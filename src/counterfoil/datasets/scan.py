@@ -13,16 +13,22 @@ import numpy as np
 
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, Codec, LineItemTable, Spelling, Type
+from counterfoil.datasets import kernels
+from counterfoil.datasets.dictionary import groups_of
 from counterfoil.datasets.kernels import lines as kinds
+from counterfoil.datasets.kernels import passages
 from counterfoil.datasets.kernels.compiled import is_ready
 from counterfoil.datasets.kernels.lines import FROM_RATE, hash_of, scan_lines
-from counterfoil.datasets.value_spans import PADDING, Text, ValueSpans
+from counterfoil.datasets.value_spans import PADDING, Passages, Text, ValueSpans
 from counterfoil.line_items.blocks import is_utf8
 
 ROWS_MAX = 8192
 KEYS_MAX = 512
 _KEY_SIZE_BYTES_MAX = 64
 _TABLE_SIZE = 2048
+_PASSAGES_MAX = 1 << 16
+_PASSAGES_SIZE_BYTES = 16 << 20
+_JUDGED_ROWS = 1 << 14  # after so many it is known whether passages repeat
 _KINDS = {Type.TEXT: kinds.TEXT, Type.NUMBER: kinds.NUMBER, Type.DATE: kinds.DATE, Type.FLAG: kinds.FLAG}
 
 
@@ -51,6 +57,7 @@ class Scanner:
         width = len(self._slots)
         self._starts = np.empty((ROWS_MAX, width), dtype=np.int32)
         self._lengths = np.empty((ROWS_MAX, width), dtype=np.int32)
+        self._passages = _Passages(table, width)
         self._lines = np.empty(ROWS_MAX, dtype=np.int64)
         self._doubtful = np.empty((ROWS_MAX, 3), dtype=np.int32)
 
@@ -85,12 +92,15 @@ class Scanner:
                 size,
                 separator[0],
                 self._keys.arrays,
+                self._passages.arrays,
                 self._starts,
                 self._lengths,
+                self._passages.numbers,
                 self._lines,
                 self._doubtful,
             )
             items = self._in_percent(ValueSpans(text, self._starts[:rows], self._lengths[:rows]))
+            items.passages = self._passages.of(rows)
             yield Scanned(items, self._lines[:rows] + line, self._doubtful[:doubts] + np.array([line, 0, 0]))
             line += seen
 
@@ -103,6 +113,46 @@ class Scanner:
                 lengths[from_rate] &= ~FROM_RATE
                 items = items.replaced({column: numbers.rate_to_percent}, from_rate)
         return items
+
+
+class _Passages:
+    """The passages that the kernel has met, as it wants them."""
+
+    def __init__(self, table: LineItemTable, width: int) -> None:
+        self._groups = groups_of(table.columns)
+        groups = np.full(width, -1, dtype=np.int32)
+        for number, group in enumerate(self._groups):
+            if group.repeats:
+                groups[group.columns.start : group.columns.stop] = number
+        self._facts = np.zeros((len(self._groups), passages.LAST_KEY + 1), dtype=np.int32)
+        self._facts[:, passages.FIRST] = [group.columns.start for group in self._groups]
+        self._facts[:, passages.LAST] = [group.columns.stop for group in self._groups]
+        self._places = np.zeros(_PASSAGES_MAX * 2, dtype=np.int32)
+        self._memory = np.empty(_PASSAGES_SIZE_BYTES, dtype=np.uint8)
+        self._counts = np.zeros(2 + len(self._groups), dtype=np.int64)
+        words = kernels.compiled.words_of(self._memory)
+        self.arrays = (groups, self._facts, self._places, words, self._counts)
+        self.numbers = np.empty((len(self._groups), ROWS_MAX), dtype=np.int32)
+        self._rows = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self._places[:] = 0
+        self._counts[:2] = passages.FIRST_PLACE, 0
+        self._numbering = object()
+
+    def of(self, rows: int) -> Passages:
+        """Return which passages so many line items have, and make room for more."""
+        its = dict(zip((group.columns.start for group in self._groups), self.numbers[:, :rows], strict=True))
+        found = Passages(self._numbering, its)
+        self._rows += rows
+        if self._rows > _JUDGED_ROWS:
+            self._facts[self._counts[2:] > self._rows // 8 * 7, passages.LONGEST] = passages.UNKNOWN
+            self._rows = self._counts[2:] = 0
+        full = self._counts[0] + passages.ENTRY_SIZE_BYTES_MAX > len(self._memory) or self._counts[1] >= _PASSAGES_MAX
+        if full:
+            self._forget()
+        return found
 
 
 class _Keys:

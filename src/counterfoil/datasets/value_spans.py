@@ -8,6 +8,7 @@ and its spans point there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -60,13 +61,25 @@ class Text:
         return words
 
 
+class Passages(NamedTuple):
+    """What is known of line items to have equal values.
+
+    For each group of columns, by the first: a number for each line item, or one below zero. Where the numbers are the
+    same, so are the values, also in other line items of the same numbering.
+    """
+
+    numbering: object
+    numbers: Mapping[int, np.ndarray]
+
+
 class ValueSpans:
     """Some line items. A start below zero means that there is no value."""
 
-    __slots__ = ("lengths", "starts", "text")
+    __slots__ = ("lengths", "passages", "starts", "text")
 
     def __init__(self, text: Text, starts: np.ndarray, lengths: np.ndarray) -> None:
         self.text, self.starts, self.lengths = text, starts, lengths
+        self.passages = Passages(None, {})
 
     @classmethod
     def of_columns(cls, columns: Sequence[pa.Array]) -> ValueSpans:

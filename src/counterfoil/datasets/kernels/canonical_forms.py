@@ -38,12 +38,16 @@ def write_canonical_forms(
     names_digests: Any,
     out: Any,
     out_words: Any,
-    offsets: Any,
+    blocks: Any,
 ) -> None:
-    """Write the canonical form of each line item: a digest of its names (`names[row]` says which), then its texts."""
+    """Write the canonical form of each line item: a digest of its names (`names[row]` says which), then its texts.
+
+    Each is padded to blocks of 64 bytes as SHA-256 wants it; `blocks` gets the number of the block that each begins at.
+    """
     at = np.int64(0)
     for row in range(len(starts)):
-        offsets[row] = at
+        begin = at
+        blocks[row] = at >> 6
         for word in range(4):
             out_words[np.uint64(at)] = names_digests[names[row], word]
             at += 8
@@ -57,4 +61,14 @@ def write_canonical_forms(
                     at += 1
                 first = False
                 at = copy_words(words, start, length, out_words, at)
-    offsets[len(starts)] = at
+        bits, end = (at - begin) << 3, (at + 9 + 63) & ~63
+        out[at] = 0x80
+        at += 1
+        while at < end:
+            out_words[np.uint64(at)] = 0
+            at += 8
+        at = end
+        for place in range(1, 6):
+            out[at - place] = bits & 0xFF
+            bits >>= 8
+    blocks[len(starts)] = at >> 6

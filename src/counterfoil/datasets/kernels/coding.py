@@ -127,8 +127,19 @@ def _put(
     return at
 
 
-@kernel(LONG, VALUES, LONG, WORD, WORD, WORD, DICTIONARY, INTEGERS, LONGS)
-def code_rows(values: Any, row: Any, first: Any, last: Any, seed: Any, dictionary: Any, codes: Any, sizes: Any) -> Any:
+@kernel(LONG, VALUES, LONG, WORD, WORD, WORD, DICTIONARY, INTEGERS, INTEGERS, INTEGERS, LONGS)
+def code_rows(
+    values: Any,
+    row: Any,
+    first: Any,
+    last: Any,
+    seed: Any,
+    dictionary: Any,
+    passages: Any,
+    known_codes: Any,
+    codes: Any,
+    sizes: Any,
+) -> Any:
     """Write the code of each row's values in some columns, from `row` on, adding entries that are new.
 
     What the values take is added to `sizes`. Returns the row at which there was no more room for an entry. Without
@@ -140,6 +151,13 @@ def code_rows(values: Any, row: Any, first: Any, last: Any, seed: Any, dictionar
     looks_up, mask = len(slots) > 0, np.uint64(len(slots) - 1)
     while row < len(codes):
         here = np.uint64(row)
+        passage = np.int64(passages[here]) if len(passages) > 0 else np.int64(-1)
+        if passage >= 0 and known_codes[np.uint64(passage)] >= 0:
+            code = np.uint64(known_codes[np.uint64(passage)])
+            codes[here] = code
+            sizes[here] += ends[code + _ONE] - ends[code]
+            row += 1
+            continue
         size, null = _measure(starts, lengths, here, first, last)
         if at + size + MARGIN > len(text) or count >= len(nulls) or (looks_up and 2 * count >= len(slots)):
             break
@@ -164,6 +182,8 @@ def code_rows(values: Any, row: Any, first: Any, last: Any, seed: Any, dictionar
             ends[count] = at
             code = count
         codes[here] = code - _ONE
+        if passage >= 0:
+            known_codes[np.uint64(passage)] = code - _ONE
         sizes[here] += size
         row += 1
     counts[0] = count

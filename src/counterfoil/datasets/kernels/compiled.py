@@ -53,14 +53,13 @@ class Kernel(Part):
         self.name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
         self._loading = Lock()
         self._entry: Callable[..., int] | None = None
-        assert set(result.c_types) <= {ctypes.c_int64}
-        self._results = ctypes.c_int64 * len(result.c_types)
+        self._results = ctypes.c_int64 * (len(result.parts) if isinstance(result, Several) else 1)
 
     def __call__(self, *given: Any) -> Any:
         """Call the compiled function; the first call loads it, and compiles it where that was never done."""
         entry = self._entry or self.load()
         results, fault = self._results(), ctypes.c_void_p()
-        if entry(ctypes.byref(results), ctypes.byref(fault), *self.arguments.words(given)):
+        if entry(ctypes.byref(results), ctypes.byref(fault), self.arguments.packed(given)):
             raise IndexError(f"the kernel {self.name} looked beyond what it was given")  # if it was compiled to check
         return results[0] if isinstance(self.result, Scalar) else tuple(results) or None
 
@@ -83,8 +82,11 @@ class Kernel(Part):
 
     def _entry_at(self, address: int) -> Callable[..., int]:
         # A function made so lets other threads run while the kernel does.
-        made = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *self.arguments.c_types)
-        return made(address)
+        return ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)(address)
+
+
+class WrittenKernel(Kernel):
+    """A kernel in LLVM's language, which its function returns when it is called without arguments."""
 
 
 def several(*parts: Argument) -> Several:

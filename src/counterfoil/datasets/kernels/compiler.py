@@ -12,12 +12,13 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, Final
 
+import llvmlite.binding as llvm
 import numba
 from numba import types
 
 from counterfoil.datasets.kernels import machine_code
 from counterfoil.datasets.kernels.compilation import CAN_WAIT
-from counterfoil.datasets.kernels.compiled import Kernel, Part, kernels_of
+from counterfoil.datasets.kernels.compiled import NOTHING, Kernel, Part, WrittenKernel, kernels_of
 from counterfoil.datasets.kernels.signatures import Argument, Elements, Scalar, Several
 
 # Kernels make no arrays, so nobody need count the references to those they were given. Counting, at every call of a
@@ -34,16 +35,39 @@ _NICER: Final = 10
 
 def compile_kernel(kernel: Kernel) -> tuple[str, bytes]:
     """Return the symbol and the machine code of a kernel."""
-    result = _type_of(kernel.result) if kernel.result.c_types else types.none
+    written = kernel.function() if isinstance(kernel, WrittenKernel) else _compiled(kernel)
+    return kernel.name, _target_machine().emit_object(llvm.parse_assembly(written))
+
+
+def _compiled(kernel: Kernel) -> str:
+    """Return in LLVM's language what numba makes of a kernel."""
+    result = types.none if kernel.result == NOTHING else _type_of(kernel.result)
     arguments = tuple(map(_type_of, kernel.arguments.parts))
     function = _jitted(kernel)
     function.compile(result(*arguments))
     done = function.overloads[arguments]
-    symbol = done.fndesc.llvm_func_name
-    words = 2 + len(kernel.arguments.c_types)
-    assert len(list(done.library.get_function(symbol).arguments)) == words, f"numba calls {kernel.name} otherwise"
-    _, _, (code, _) = done.library.serialize_using_object_code()
-    return symbol, code
+    entry = done.library.get_function(done.fndesc.llvm_func_name)
+    return str(done.library.get_llvm_str()) + _caller(kernel.name, entry)
+
+
+def _caller(name: str, entry: Any) -> str:
+    """Return the function of that name, which calls another with arguments that it loads from words.
+
+    That is many times as quick as to hand over a hundred arguments from Python.
+    """
+    kinds = [str(argument.type) for argument in entry.arguments]
+    loads = []
+    for number, kind in enumerate(kinds[2:]):
+        loads.append(f"%at{number} = getelementptr i64, ptr %words, i64 {number}")
+        loads.append(f"%argument{number} = load {kind}, ptr %at{number}")
+    given = ["ptr %result", "ptr %fault", *(f"{kind} %argument{number}" for number, kind in enumerate(kinds[2:]))]
+    body = "\n".join([*loads, f'%status = call i32 @"{entry.name}"({", ".join(given)})', "ret i32 %status"])
+    return f'define i32 @"{name}"(ptr %result, ptr %fault, ptr %words) {{\n{body}\n}}\n'
+
+
+def _target_machine() -> Any:
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(cpu="generic", opt=3, reloc="default", codemodel="jitdefault", jit=True)
 
 
 @cache

@@ -20,6 +20,7 @@ from counterfoil.datasets.kernels.compiled import (
     TABLE,
     WORD_TABLE,
     WORDS,
+    inner_part,
     kernel,
     part,
     several,
@@ -40,8 +41,18 @@ from counterfoil.datasets.kernels.grammar import (
     past_space,
     past_text,
     sign_at,
-    unescape,
     word,
+)
+from counterfoil.datasets.kernels.passages import (
+    LAST_KEY,
+    LONGEST,
+    NOT_MET,
+    PASSAGES,
+    UNKNOWN,
+    WITH_ESCAPES,
+    end_passage,
+    find_passage,
+    take_passage,
 )
 
 # The keys' spellings, their lengths, slots and kinds, the table to look them up in, and which followed which.
@@ -53,6 +64,7 @@ TEXT, NUMBER, DATE, FLAG, RATE, DIGITS, RESELLER, LIST, CONSTANT = range(9)
 ABSENT: Final = -1  # starts[row, slot] of an attribute that has no value
 NULL: Final = -2  # ... and of one that is null, or an empty number, date or flag
 FROM_RATE: Final = 1 << 30  # in lengths[row, slot]: the number is a v1 rate, to be stored as a percentage
+_ALL_BITS: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
 _RATE_DIGITS_MAX: Final = WHOLE_DIGITS_MAX - 2  # its percentage has two more: numbers.why_not_a_rate
 
 
@@ -95,7 +107,7 @@ def _quoted(text: Any, words: Any, at: Any, kind: Any) -> Any:
         end = past_escapes(text, words, end)
         if end < 0 or kind in (NUMBER, RATE, DATE, FLAG, RESELLER):
             return doubt, at, at
-        return end + 1, start, unescape(text, start, end) - start
+        return end + 1, start, (end - start) | WITH_ESCAPES
     length = end - start
     if kind in (TEXT, DIGITS, LIST, CONSTANT):
         return end + 1, start, length
@@ -156,39 +168,127 @@ def _find_key(text: Any, words: Any, at: Any, separator: Any, spelled: Any, key_
     return np.int64(-1), at
 
 
+@inner_part
+def _past_key(text: Any, words: Any, at: Any, separator: Any, keys: Any, before: Any, guess: Any) -> Any:
+    """Read the key at this place; returns it and where its value begins, or -1 for one not known so spelled."""
+    spelled, key_lengths, _, _, table, following = keys
+    key = guess
+    if guess >= 0 and _is_key(words, at, spelled, guess, np.int64(key_lengths[np.uint64(guess)])):
+        at += key_lengths[np.uint64(guess)]
+    else:
+        key, at = _find_key(text, words, at, separator, spelled, key_lengths, table)
+        if key >= 0:
+            following[np.uint64(before)] = key
+    return key, at
+
+
+@inner_part
+def _past_value(text: Any, words: Any, at: Any, kind: Any, separator: Any) -> Any:
+    """Read a value: where it ends (-1 for doubt), where it starts (or NULL), and its length."""
+    if sign_at(text, at) == QUOTE:
+        end, start, length = _quoted(text, words, at, kind)
+    elif words[np.uint64(at)] & FOUR_BYTES == NULL_WORD:
+        end, start, length = at + 4, np.int64(NULL), np.int64(0)
+    else:
+        end, start, length = _bare(text, words, at, kind, separator)
+    return end, start, length
+
+
+@inner_part
+def _expected_after(key: Any, separator: Any, keys: Any) -> Any:
+    """Return the word that is expected behind the value of a group's last key, and a mask for it."""
+    spelled, key_lengths, _, _, _, following = keys
+    after, word, size = np.int64(following[np.uint64(key)]), np.uint64(separator), np.uint64(1)
+    if after >= 0:
+        word, size = spelled[np.uint64(after), np.uint64(0)], np.uint64(key_lengths[np.uint64(after)])
+    return word, _ALL_BITS >> (np.uint64(64) - (min(size, np.uint64(8)) << np.uint64(3)))
+
+
+@inner_part
+def _next_passage(
+    words: Any,
+    at: Any,
+    size: Any,
+    separator: Any,
+    key: Any,
+    reading: Any,
+    row: Any,
+    numbers: Any,
+    keys: Any,
+    passages: Any,
+) -> Any:
+    """Find a passage that probably begins with this key; returns its group, its place (0: not known), and its size."""
+    _, _, slots, _, _, _ = keys
+    groups, facts, _, _, _ = passages
+    group, place, length = np.int64(-1), np.uint64(0), np.int64(0)
+    if key >= 0:
+        group = np.int64(groups[np.uint64(slots[np.uint64(key)])])
+    known = np.uint64(group)
+    if group >= 0 and group != reading and numbers[known, row] == NOT_MET and facts[known, LONGEST] > 0:
+        word, mask = _expected_after(facts[known, LAST_KEY], separator, keys)
+        place, length = find_passage(words, at, size, known, word, mask, passages)
+    return known, place, length
+
+
 @part
-def _past_item(text: Any, words: Any, at: Any, separator: Any, keys: Any, row: Any, starts: Any, lengths: Any) -> Any:
+def _past_item(
+    text: Any,
+    words: Any,
+    at: Any,
+    size: Any,
+    separator: Any,
+    keys: Any,
+    passages: Any,
+    row: Any,
+    starts: Any,
+    lengths: Any,
+    numbers: Any,
+) -> Any:
     """Read one line item; returns where it ends, or -1 minus the place where doubt arose."""
-    spelled, key_lengths, slots, kinds, table, following = keys
+    _, key_lengths, slots, kinds, _, following = keys
+    groups, facts, _, _, _ = passages
     starts[row, :] = ABSENT
+    numbers[:, row] = NOT_MET
     key = np.int64(len(key_lengths))  # means "before the first"
+    # The passage that is being read: its group, where it begins, and whether it is the group's first in this line.
+    reading, begin, whole = np.int64(-1), at, False
     sign = 0x7B
     while sign_at(text, at) == sign:
         at = past_space(text, at + 1, separator)
-        before, key = key, np.int64(following[np.uint64(key)])
-        if key >= 0 and _is_key(words, at, spelled, key, np.int64(key_lengths[np.uint64(key)])):
-            at += key_lengths[np.uint64(key)]
-        else:
-            key, at = _find_key(text, words, at, separator, spelled, key_lengths, table)
-            if key < 0:
-                return -1 - at
-            following[np.uint64(before)] = key
-        slot, kind = np.uint64(slots[np.uint64(key)]), kinds[np.uint64(key)]
-        if starts[np.uint64(row), slot] != ABSENT:  # given twice
+        before, key, sign = key, np.int64(following[np.uint64(key)]), COMMA
+        group, place, length = _next_passage(words, at, size, separator, key, reading, row, numbers, keys, passages)
+        while place > 0:
+            end_passage(text, words, begin, at, reading, before, row, starts, lengths, numbers, whole, passages)
+            ends_line = take_passage(words, place, at, group, row, starts, lengths, numbers, passages)
+            reading, at = np.int64(-1), at + length
+            if ends_line:
+                return at
+            before = np.int64(facts[group, LAST_KEY])
+            key = np.int64(following[np.uint64(before)])
+            group, place, length = _next_passage(words, at, size, separator, key, reading, row, numbers, keys, passages)
+        member = at
+        key, at = _past_key(text, words, at, separator, keys, before, key)
+        slot = np.uint64(slots[np.uint64(max(key, 0))])
+        if key < 0 or starts[row, slot] != ABSENT:  # unknown, or given twice
             return -1 - at
-        begin = at = past_space(text, at, separator)
-        if sign_at(text, at) == QUOTE:
-            at, start, length = _quoted(text, words, at, kind)
-        elif words[np.uint64(at)] & FOUR_BYTES == NULL_WORD:
-            at, start, length = at + 4, np.int64(NULL), np.int64(0)
-        else:
-            at, start, length = _bare(text, words, at, kind, separator)
-        if at < 0:
-            return -1 - begin
-        starts[np.uint64(row), slot], lengths[np.uint64(row), slot] = start, length
+        if groups[slot] != reading:
+            end_passage(text, words, begin, member, reading, before, row, starts, lengths, numbers, whole, passages)
+            reading, begin = np.int64(groups[slot]), member
+            if reading >= 0:
+                whole = bool(numbers[np.uint64(reading), row] == NOT_MET)
+                numbers[np.uint64(reading), row] = UNKNOWN
         at = past_space(text, at, separator)
-        sign = COMMA
-    return at + 1 if sign_at(text, at) == 0x7D and sign == COMMA else -1 - at
+        end, start, length = _past_value(text, words, at, kinds[np.uint64(key)], separator)
+        if end < 0:
+            return -1 - at
+        starts[row, slot], lengths[row, slot] = start, length
+        at = past_space(text, end, separator)
+    if sign_at(text, at) != 0x7D or sign != COMMA:
+        return -1 - at
+    at = past_space(text, at + 1, separator)
+    if sign_at(text, at) == separator:
+        end_passage(text, words, begin, at, reading, key, row, starts, lengths, numbers, whole, passages)
+    return at
 
 
 @kernel(
@@ -199,6 +299,8 @@ def _past_item(text: Any, words: Any, at: Any, separator: Any, keys: Any, row: A
     LONG,
     BYTE,
     KEYS,
+    PASSAGES,
+    TABLE,
     TABLE,
     TABLE,
     LONGS,
@@ -211,14 +313,17 @@ def scan_lines(
     size: Any,
     separator: Any,
     keys: Any,
+    passages: Any,
     starts: Any,
     lengths: Any,
+    numbers: Any,
     lines: Any,
     doubtful: Any,
 ) -> Any:
     """Walk lines from `at` to `size`, or until the room for line items or doubtful lines is used up.
 
-    Notes each line item's values in `starts` and `lengths` and its line in `lines`; of a doubtful line its number,
+    Notes each line item's values in `starts` and `lengths`, for each group the number of the passage that has them all
+    in `numbers` (below zero: none), and its line in `lines`; of a doubtful line its number,
     start and end (the text between may have lost escapes). Returns how many of both, how many lines were seen, and
     where it stopped.
     """
@@ -226,7 +331,9 @@ def scan_lines(
     while at < size and count < len(starts) and doubts < len(doubtful):
         begin, at = at, past_space(text, at, separator)
         if text[at] != separator:
-            at = _past_item(text, words, at, separator, keys, count, starts, lengths)
+            at = _past_item(
+                text, words, at, size, separator, keys, passages, np.uint64(count), starts, lengths, numbers
+            )
             sure = at >= 0
             at = past_space(text, at if sure else -1 - at, separator)
             if sure and text[at] == separator:
