@@ -22,11 +22,12 @@ from counterfoil.errors import ProofError
 from counterfoil.line_items.blocks import BYTE_ORDER_MARK, DAMAGED_GZIP, Block, blocks, fill, gunzip
 from counterfoil.line_items.lake_files import LakeWriter
 from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.reference import OnRefused
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind
 
 LINES_PER_FILE_MAX: Final = 250_000
-_READ_BYTES: Final = 8 << 20
+_READ_BYTES: Final = 2 << 20
 _ROW_GROUP_LINES: Final = 50_000
 
 
@@ -54,25 +55,22 @@ def read_blocks(path: Path, name: str) -> Iterator[Block]:
 
 
 def batches_of(path: Path, name: str, reader: LineReader, *, coded: bool = False) -> Iterator[pa.RecordBatch]:
-    """Yield the line items of a gzip file as columns of text; raises ProofError."""
-    for block in read_blocks(path, name):
-        batch = read_all(reader, block, f"The blob {name}", coded=coded)
+    """Yield the line items of a gzip file as columns of text, see `LineReader`; raises ProofError."""
+    for batch in reader.read_blocks(read_blocks(path, name), _refusing(f"The blob {name}"), coded=coded):
         if batch.num_rows:
             yield batch
 
 
-def read_all(reader: LineReader, lines: Sequence[bytes] | Block, where: str, *, coded: bool = False) -> pa.RecordBatch:
-    """Return lines as columns of text, see `LineReader`; raises ProofError for the first bad one.
+def read_all(reader: LineReader, lines: Sequence[bytes], where: str) -> pa.RecordBatch:
+    """Return lines as columns of text; raises ProofError for the first bad one.
 
-    `where` names the blob or page in errors.
+    `where` names the page in errors.
     """
+    return reader.read(lines, _refusing(where))
 
-    def refuse(line: int, refused: Refused) -> None:
-        _fail(refused, f"{where}, line item {line:,}")
 
-    if isinstance(lines, Block):
-        return reader.read_block(bytes(lines.data), refuse, first_line=lines.first_line, coded=coded)
-    return reader.read(lines, refuse, coded=coded)
+def _refusing(where: str) -> OnRefused:
+    return lambda line, refused: _fail(refused, f"{where}, line item {line:,}")
 
 
 def _fail(refused: Refused, where: str) -> NoReturn:
@@ -115,7 +113,7 @@ class LakeFile(_OutputFile):
 
     def __init__(self, path: Path, kind: Kind) -> None:
         super().__init__(path)
-        self._writer = LakeWriter(pa.PythonFile(self._file, mode="w"), kind, digests=False)
+        self._writer = LakeWriter(pa.PythonFile(self._file, mode="w"), kind, digests=False, dictionaries=True)
         self.inexact = self._writer.inexact
 
     def add(self, batch: pa.RecordBatch) -> None:
