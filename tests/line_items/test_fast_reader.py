@@ -34,7 +34,7 @@ NUMBER = st.sampled_from(
 @pytest.fixture(autouse=True, scope="module")
 def any_number_of_lines_is_cut() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fast_reader, "LINES_CUT_MIN", 1)
+        patch.setattr(fast_reader, "CUT_SIZE_BYTES_MIN", 1)
         yield
 
 

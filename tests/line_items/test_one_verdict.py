@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import pyarrow as pa
 import pytest
@@ -13,6 +13,7 @@ from counterfoil.datasets.json_lines import JsonLinesReader
 from counterfoil.line_items import fast_reader
 from counterfoil.line_items.blocks import Block
 from counterfoil.line_items.fast_reader import FastReader
+from counterfoil.line_items.lake import lake_arrays
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.line_shapes import CutLines
 from counterfoil.line_items.reference import OnRefused, read_lines
@@ -41,7 +42,13 @@ def by_fast_reader(kind: Kind, lines: list[bytes], on_refused: OnRefused) -> lis
 def by_blocks(kind: Kind, lines: list[bytes], on_refused: OnRefused) -> list[tuple[int, dict[str, str]]]:
     """Read as a pull reads a blob: several blocks together, into dictionaries."""
     blocks = [Block(b"\n".join(lines[at : at + IN_A_BLOCK]), at + 1) for at in range(0, len(lines), IN_A_BLOCK)]
-    return numbered(lines, on_refused, lambda note: LineReader(kind).read_blocks(blocks, note, coded=True))
+
+    def read(note: OnRefused) -> Iterator[pa.RecordBatch]:
+        for batch in LineReader(kind).read_blocks(blocks, note, coded=True):
+            lake_arrays(kind, batch.columns)  # a dictionary has nothing that no line has: not each text is a number
+            yield batch
+
+    return numbered(lines, on_refused, read)
 
 
 def numbered(
@@ -88,7 +95,7 @@ def test_every_reader_gives_every_line_the_same_verdict_and_the_same_texts(
         return cuts, others
 
     monkeypatch.setattr(FastReader, "take", counted)
-    monkeypatch.setattr(fast_reader, "LINES_CUT_MIN", 10)
+    monkeypatch.setattr(fast_reader, "CUT_SIZE_BYTES_MIN", 20_000)
     monkeypatch.setattr(fast_reader, "LINES_HELD_MAX", 2 * IN_A_BLOCK)
     accepted = refused = 0
     for kind in Kind:
@@ -110,7 +117,7 @@ def test_every_reader_gives_every_line_the_same_verdict_and_the_same_texts(
 
 @pytest.mark.parametrize("v1", [False, True])
 def test_a_line_that_is_alone_gets_the_same_verdict_as_among_others(v1: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast_reader, "LINES_CUT_MIN", 1)
+    monkeypatch.setattr(fast_reader, "CUT_SIZE_BYTES_MIN", 1)
     kind = Kind.RECONCILIATION if v1 else Kind.USAGE
     for line in Mutator(kind, SEED + 1).lines(150):
         expected = verdicts(by_reference, kind, [line])

@@ -15,14 +15,15 @@ from typing import Final
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from counterfoil.columns import LineItemTable
 from counterfoil.line_items.blocks import is_utf8
 from counterfoil.line_items.line_shapes import CutLines, HeldLines, LineShape
 
 LINES_HELD_MAX: Final = 50_000
-_HELD_SIZE_BYTES_MAX: Final = 32 << 20
-LINES_CUT_MIN: Final = 100  # fewer of a shape are read sooner one by one
+_HELD_SIZE_BYTES_MAX: Final = 24 << 20
+CUT_SIZE_BYTES_MIN: Final = 128 << 10  # less of one shape is read sooner line by line
 _SHAPES_KEPT_MAX: Final = 64
 
 
@@ -41,7 +42,8 @@ class FastReader:
     def clear(self) -> None:
         """Forget the lines that were added."""
         self._held: dict[LineShape, HeldLines] = {}
-        self._others: dict[int, bytes] = {}
+        self._others: dict[int, bytes] = {}  # not of the usual shape
+        self._refused: dict[int, bytes] = {}  # not UTF-8
         self._lines = self._others_size_bytes = 0
 
     @property
@@ -54,25 +56,24 @@ class FastReader:
         """Hold lines, numbered from `first_line`; `ends` are where each line ends in the data, behind its newline."""
         self._lines += len(ends)
         numbers: Sequence[int] = range(first_line, first_line + len(ends))
-        if len(ends) >= LINES_CUT_MIN:
+        is_clean = is_utf8(data)
+        if is_clean and len(data) >= CUT_SIZE_BYTES_MIN:
             shape = self._usual or self._shape_of(data[: ends[0]])
-            odd = None
-            if shape is not None and is_utf8(data):
+            if shape is not None:
                 bounds = pa.array([0, *ends], pa.int32()).buffers()[1]
                 lines = pa.StringArray.from_buffers(len(ends), bounds, pa.py_buffer(data))
                 odd = self._held.setdefault(shape, HeldLines(shape)).add(lines, numbers)
-                numbers = (
-                    [number for number, is_odd in zip(numbers, odd.to_pylist(), strict=True) if is_odd] if odd else []
-                )
+                numbers = [numbers[at] for at in pc.indices_nonzero(odd).to_pylist()]
             self._usual = shape if len(numbers) < len(ends) / 2 else None
         for number in numbers:
             at = number - first_line
-            self._others[number] = data[ends[at - 1] if at else 0 : ends[at] - 1]
-            self._others_size_bytes += len(self._others[number])
+            line = data[ends[at - 1] if at else 0 : ends[at] - 1]
+            (self._others if is_clean or is_utf8(line) else self._refused)[number] = line
+            self._others_size_bytes += len(line)
 
     def take(self) -> tuple[list[CutLines], dict[int, bytes]]:
         """Return the lines that are certain, and the others by number, in order; none is held afterwards."""
-        held, others = [*self._held.values()], self._others
+        held, others, refused = [*self._held.values()], self._others, self._refused
         self.clear()
         cuts: list[CutLines] = []
         for lines in held:
@@ -82,19 +83,17 @@ class FastReader:
         found = defaultdict[LineShape, dict[int, bytes]](dict)
         for number, line in others.items():
             compacted = _compacted(line)
-            shape = self._shape_of(compacted) if is_utf8(compacted) else None
+            shape = self._shape_of(compacted)
             if shape is not None:
                 found[shape][number] = compacted
         for shape, alike in found.items():
-            if len(alike) >= LINES_CUT_MIN:
+            if sum(map(len, alike.values())) >= CUT_SIZE_BYTES_MIN:
                 lines = HeldLines(shape)
                 lines.add(pa.array([line + b"\n" for line in alike.values()], pa.string()), [*alike])
                 cuts.append(lines.cut()[0])
         cuts = [cut for cut in cuts if cut.numbers]
-        for cut in cuts:
-            for number in others.keys() & cut.numbers:
-                del others[number]
-        return cuts, dict(sorted(others.items()))
+        doubtful = (others.keys() | refused).difference(*(cut.numbers for cut in cuts))
+        return cuts, {number: others[number] if number in others else refused[number] for number in sorted(doubtful)}
 
     def _shape_of(self, line: bytes) -> LineShape | None:
         try:

@@ -31,6 +31,7 @@ _PLAIN_DATE: Final = (
 )
 _FEW_DISTINCT: Final = 300
 _MANY_DISTINCT: Final = 0.4
+_NOTHING: Final = pa.scalar(None, pa.string())
 _NOT_ACCEPTED: Final = (Refused, ValueError, msgspec.MsgspecError, RecursionError)
 
 
@@ -114,14 +115,13 @@ class HeldLines:
         self._alone: list[list[pa.StringArray]] = [[] for _ in shape.groups]  # of groups that are not coded
         self.size_bytes = 0
 
-    def add(self, lines: pa.StringArray, numbers: Sequence[int]) -> pa.BooleanArray | None:
-        """Hold lines, each with its newline; returns a mask of those that part otherwise and are not held, or None."""
+    def add(self, lines: pa.StringArray, numbers: Sequence[int]) -> pa.BooleanArray:
+        """Hold lines, each with its newline; returns a mask of those that part otherwise, and are not held."""
         pieces = pc.split_pattern(lines, _SEPARATOR)
         odd = pc.not_equal(pc.list_value_length(pieces), _int(self._shape.width))
         if not odd.true_count:
             self._hold(lines, pieces.values, numbers)
-            return None
-        if odd.true_count < len(odd):
+        elif odd.true_count < len(odd):
             fits = pc.invert(odd)
             fitting = [number for number, fit in zip(numbers, fits.to_pylist(), strict=True) if fit]
             self._hold(lines.filter(fits), pieces.filter(fits).values, fitting)
@@ -206,7 +206,8 @@ class _Member:
 
         `codes` are the places of the lines' pieces, None where each line has its own.
         """
-        if codes is None or len(pieces) > max(_FEW_DISTINCT, _MANY_DISTINCT * len(codes)):
+        head = pieces.slice(0, 4 * _FEW_DISTINCT)
+        if codes is None or (_hardly_repeat(len(pieces), len(codes)) and _hardly_repeat(len(head.unique()), len(head))):
             values, unsure = self._values(pieces)
             return _picked(values, codes), _picked(unsure, codes)
         distinct = pieces.dictionary_encode()
@@ -227,10 +228,15 @@ class _Member:
             if _all(pc.and_(fitting, plain)):
                 return kept, None
             odd = pc.and_not(fitting, plain)
-        read = [self._odd(text) for text in raw.filter(odd).to_pylist()]
-        kept = pc.replace_with_mask(kept, odd, pa.array([text for text, _ in read], pa.string()))
-        unsure = pc.replace_with_mask(pc.invert(fitting), odd, pa.array([doubt for _, doubt in read], pa.bool_()))
-        return kept, unsure if pc.any(unsure).as_py() else None
+        distinct = raw.filter(odd).dictionary_encode()
+        read = [self._odd(text) for text in distinct.dictionary.to_pylist()]
+        values = pa.array([value for value, _ in read], pa.string()).take(distinct.indices)
+        doubts = pa.array([doubt for _, doubt in read], pa.bool_()).take(distinct.indices)
+        kept = pc.replace_with_mask(kept, odd, values)
+        unsure = pc.replace_with_mask(pc.invert(fitting), odd, doubts)
+        if not unsure.true_count:
+            return kept, None
+        return pc.if_else(unsure, _NOTHING, kept), unsure  # or a dictionary would have it, though no line does
 
     def _odd(self, text: str) -> tuple[str | None, bool]:
         """Return what the rules make of one value, and whether it is in doubt."""
@@ -251,6 +257,10 @@ def _plain_pattern(spelling: Spelling | None) -> str:
     return {Type.TEXT: _PLAIN_TEXT, Type.NUMBER: PLAIN_NUMBER, Type.DATE: _PLAIN_DATE, Type.FLAG: ""}[
         spelling.column.type
     ]
+
+
+def _hardly_repeat(distinct: int, count: int) -> bool:
+    return distinct > max(_FEW_DISTINCT, _MANY_DISTINCT * count)
 
 
 def _picked(array: pa.Array | None, places: pa.Array | None) -> pa.Array | None:
