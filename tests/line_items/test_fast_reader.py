@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from counterfoil.columns import Type, table_of
 from counterfoil.generator import generate
-from counterfoil.line_items import line_reader
+from counterfoil.line_items import fast_reader, line_reader
 from counterfoil.line_items.lake import text_schema
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.reference import read_lines
@@ -28,6 +29,13 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 NUMBER = st.sampled_from(
     ["0", "-0", "24.0", "1E-7", "1e400", "007", "1_0", "", "null", "NaN", '"1.50"', '""', "1 "]
 ) | (st.decimals(allow_nan=False, allow_infinity=False, places=6).map(str))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def any_number_of_lines_is_cut() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fast_reader, "CUT_SIZE_BYTES_MIN", 1)
+        yield
 
 
 def value_of(column: Any) -> st.SearchStrategy[str]:
@@ -58,8 +66,8 @@ def refuse(line: int, refused: Refused) -> None:
 def read(block: bytes, *, quick: bool) -> list[dict[str, str | None]] | None:
     try:
         if quick:
-            rows: list[dict[str, str | None]] = LineReader(Kind.USAGE).read_block(block, refuse, coded=True).to_pylist()
-            return rows
+            batch = LineReader(Kind.USAGE).read(block.split(b"\n"), refuse, coded=True)
+            return [*batch.to_pylist()]
         lines = enumerate(block.split(b"\n"), 1)
         names = text_schema(Kind.USAGE).names
         return [{name: item.get(name) for name in names} for _, item in read_lines(table_of(Kind.USAGE), lines, refuse)]
@@ -140,7 +148,7 @@ def test_generated_lines_are_cut_and_not_read_one_by_one(kind: Kind, monkeypatch
     monkeypatch.setattr(line_reader, "read_lines", None)
     totals = []
     for coded in (False, True):
-        batch = LineReader(kind).read_block(full, refuse, coded=coded)
+        batch = LineReader(kind).read(full.splitlines(), refuse, coded=coded)
         rows = [{name: text for name, text in row.items() if text is not None} for row in batch.to_pylist()]
         assert rows == [item for _, item in expected]
         totals.append(Totals())

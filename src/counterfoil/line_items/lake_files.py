@@ -128,7 +128,8 @@ class LakeWriter:
     def end_row_group(self) -> None:
         """Write what is waiting as one row group."""
         if self._waiting:
-            self._writer.write_table(pa.Table.from_batches(self._waiting), row_group_size=self.waiting_line_items)
+            table = pa.Table.from_batches(self._waiting).unify_dictionaries()
+            self._writer.write_table(table, row_group_size=self.waiting_line_items)
         self._waiting, self.waiting_line_items = [], 0
 
     def finish(self) -> None:

@@ -5,14 +5,16 @@ This is how a pull reads, and how publishing reads the lines that its compiled s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
-import msgspec
 import pyarrow as pa
 
 from counterfoil.columns import table_of
-from counterfoil.line_items.fast_reader import CutLines, FastReader
+from counterfoil.line_items.blocks import Block
+from counterfoil.line_items.fast_reader import FastReader
 from counterfoil.line_items.lake import text_schema
+from counterfoil.line_items.line_shapes import CutLines
 from counterfoil.line_items.reference import OnRefused, read_lines
 from counterfoil.model import Kind
 
@@ -33,66 +35,56 @@ class LineReader:
         The others go to `on_refused` with their numbers, counted from `first_line`. With `coded`, a column may come
         as a dictionary of its distinct texts.
         """
-        cuts, doubtful = self._fast_reader.cut(lines)
-        return self._judged(cuts, doubtful, lines, on_refused, first_line, coded=coded)
+        self._fast_reader.clear()
+        data = b"".join([line + b"\n" for line in lines])
+        self._fast_reader.add(data, [*accumulate(len(line) + 1 for line in lines)], first_line)
+        return self._taken(on_refused, coded=coded)
 
-    def read_block(
-        self, block: bytes, on_refused: OnRefused, *, first_line: int = 1, coded: bool = False
-    ) -> pa.RecordBatch:
-        """Return the same as `read` for the lines of a block, somewhat quicker."""
-        block = block.removesuffix(b"\n")
-        cuts, doubtful = self._fast_reader.cut_block(block)
-        lines = block.split(b"\n") if doubtful else []
-        return self._judged(cuts, doubtful, lines, on_refused, first_line, coded=coded)
+    def read_blocks(self, blocks: Iterable[Block], on_refused: OnRefused, *, coded: bool) -> Iterator[pa.RecordBatch]:
+        """Yield the same as `read` for the lines of blocks; with `coded`, of several blocks together."""
+        self._fast_reader.clear()
+        for block in blocks:
+            data = b"".join((block.data, b"\n"))
+            self._fast_reader.add(data, _ends(data), block.first_line)
+            if not coded or self._fast_reader.is_full:
+                yield self._taken(on_refused, coded=coded)
+        yield self._taken(on_refused, coded=coded)
 
-    def _judged(
-        self,
-        cuts: list[CutLines],
-        doubtful: list[int],
-        lines: Sequence[bytes],
-        on_refused: OnRefused,
-        first_line: int,
-        *,
-        coded: bool,
-    ) -> pa.RecordBatch:
-        read = []
-        if doubtful:
-            more, doubtful = self._cut_compacted(lines, doubtful)
-            cuts = cuts + more
-            numbered = ((first_line + at, lines[at]) for at in doubtful)
-            read = list(read_lines(self._table, numbered, on_refused))
-        if len(cuts) == 1 and not read:
-            return self._batch(cuts[0], coded=coded)
-        batches = [self._batch(cut, coded=False) for cut in cuts]
+    def _taken(self, on_refused: OnRefused, *, coded: bool) -> pa.RecordBatch:
+        cuts, doubtful = self._fast_reader.take()
+        read = list(read_lines(self._table, doubtful.items(), on_refused)) if doubtful else []
+        batches = [self._batch(cut, coded=coded) for cut in cuts]
+        if len(batches) == 1 and not read:
+            return batches[0]
         batches.append(pa.RecordBatch.from_pylist([item for _, item in read], schema=self._schema))
-        places = [at for cut in cuts for at in cut.places] + [number - first_line for number, _ in read]
-        order = pa.array(sorted(range(len(places)), key=places.__getitem__), pa.int64())
-        return _one(pa.Table.from_batches(batches, schema=self._schema).take(order))
-
-    def _cut_compacted(self, lines: Sequence[bytes], doubtful: Sequence[int]) -> tuple[list[CutLines], list[int]]:
-        """Cut the lines that only have white space between their parts; returns them and, in order, the rest."""
-        spaced: list[int] = []
-        compacted: list[bytes] = []
-        for at in sorted(doubtful):
-            try:
-                line = msgspec.json.format(lines[at], indent=-1)
-            except (msgspec.MsgspecError, RecursionError):
-                continue
-            if line != lines[at]:
-                spaced.append(at)
-                compacted.append(line)
-        cuts, _ = self._fast_reader.cut(compacted)
-        cuts = [CutLines([spaced[at] for at in cut.places], cut.columns) for cut in cuts]
-        return cuts, sorted({*doubtful}.difference(*(cut.places for cut in cuts)))
+        if coded:  # in all batches alike, so that they can be joined
+            batches = [
+                pa.RecordBatch.from_arrays([_encoded(column) for column in batch.columns], self._schema.names)
+                for batch in batches
+            ]
+        numbers = [number for cut in cuts for number in cut.numbers] + [number for number, _ in read]
+        order = pa.array(sorted(range(len(numbers)), key=numbers.__getitem__), pa.int64())
+        return _one(pa.Table.from_batches(batches).take(order))
 
     def _batch(self, cut: CutLines, *, coded: bool) -> pa.RecordBatch:
         arrays = []
         for name in self._schema.names:
             array = cut.columns.get(name)
             if array is None:
-                array = pa.nulls(len(cut.places), pa.string())
+                array = pa.nulls(len(cut.numbers), pa.string())
             arrays.append(array if coded else array.cast(pa.string()))
         return pa.RecordBatch.from_arrays(arrays, self._schema.names)
+
+
+def _ends(data: bytes) -> list[int]:
+    ends, end = [], 0
+    while end := data.find(b"\n", end) + 1:
+        ends.append(end)
+    return ends
+
+
+def _encoded(array: pa.Array) -> pa.Array:
+    return array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
 
 
 def _one(table: pa.Table) -> pa.RecordBatch:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from counterfoil import numbers
 from counterfoil.columns import table_of
-from counterfoil.line_items.fast_reader import PLAIN_NUMBER
+from counterfoil.line_items.line_shapes import PLAIN_NUMBER
 from counterfoil.model import Kind
 
 _SUMMED: Final = pa.decimal256(76, 40)  # 13 digits before the point, 40 after, and room for 10**23 of them
@@ -44,7 +44,8 @@ class Totals:
         """Add line items, given at least as their `summed_names` in checked texts, which may be dictionaries."""
         currency, *columns = summed_names(kind)
         currencies = pc.unique(batch[currency])
-        if len(currencies) == 1 and (sums := _sums({name: batch[name] for name in columns})) is not None:
+        if len(currencies) == 1:
+            sums = {name: _sum(batch[name].cast(pa.string())) for name in columns}
             self.merge(Totals(batch.num_rows, {currencies.cast(pa.string())[0].as_py() or "": sums}))
         else:
             self.add(batch[currency].to_pylist(), {name: batch[name].to_pylist() for name in columns})
@@ -79,19 +80,14 @@ class Totals:
         }
 
 
-def _sums(columns: Mapping[str, pa.Array]) -> dict[str, Decimal] | None:
-    """Return exact sums, or None where a number is not in plain digits that 256 bits can add."""
-    sums: dict[str, Decimal] = {}
-    for name, array in columns.items():
-        texts = array.cast(pa.string())
-        if not pc.all(pc.match_substring_regex(texts, PLAIN_NUMBER), min_count=0).as_py():
-            return None
-        total = pc.sum(texts.cast(_SUMMED)).as_py() or Decimal(0)
-        # As many decimals as the longest addend has: that is how adding the texts one by one would write it.
-        point = pc.find_substring(texts, ".")
-        decimals = pc.if_else(pc.less(point, 0), 0, pc.subtract(pc.subtract(pc.utf8_length(texts), point), 1))
-        places = pc.max(decimals).as_py() or 0
-        sign, digits, _ = total.as_tuple()
-        whole = int("".join(map(str, digits))) // 10 ** (_SUMMED.scale - places) if total else 0
-        sums[name] = Decimal((sign if whole else 0, tuple(map(int, str(whole))), -places))
-    return sums
+def _sum(texts: pa.StringArray) -> Decimal:
+    """Return the exact sum, with as many decimals as the longest addend has: as adding one by one would write it."""
+    plain = pc.match_substring_regex(texts, PLAIN_NUMBER)  # digits that 256 bits can add
+    odd = numbers.total(text for text in texts.filter(pc.invert(plain)).to_pylist() if text)
+    texts = texts.filter(plain)
+    point = pc.find_substring(texts, ".")
+    decimals = pc.if_else(pc.less(point, 0), 0, pc.subtract(pc.subtract(pc.utf8_length(texts), point), 1))
+    places = pc.max(decimals).as_py() or 0
+    sign, digits, _ = (pc.sum(texts.cast(_SUMMED)).as_py() or Decimal(0)).as_tuple()
+    whole = int("".join(map(str, digits))) // 10 ** (_SUMMED.scale - places) if any(digits) else 0
+    return numbers.add(odd, Decimal((sign if whole else 0, tuple(map(int, str(whole))), -places)))

@@ -5,7 +5,8 @@ A gzip file shows only at its very end whether it is whole, so a blob counts as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -22,12 +23,14 @@ from counterfoil.errors import ProofError
 from counterfoil.line_items.blocks import BYTE_ORDER_MARK, DAMAGED_GZIP, Block, blocks, fill, gunzip
 from counterfoil.line_items.lake_files import LakeWriter
 from counterfoil.line_items.line_reader import LineReader
+from counterfoil.line_items.reference import OnRefused
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind
 
 LINES_PER_FILE_MAX: Final = 250_000
-_READ_BYTES: Final = 8 << 20
+_READ_BYTES: Final = 2 << 20
 _ROW_GROUP_LINES: Final = 50_000
+_ROW_GROUP_SIZE_BYTES: Final = 24 << 20
 
 
 def read_blocks(path: Path, name: str) -> Iterator[Block]:
@@ -54,25 +57,31 @@ def read_blocks(path: Path, name: str) -> Iterator[Block]:
 
 
 def batches_of(path: Path, name: str, reader: LineReader, *, coded: bool = False) -> Iterator[pa.RecordBatch]:
-    """Yield the line items of a gzip file as columns of text; raises ProofError."""
-    for block in read_blocks(path, name):
-        batch = read_all(reader, block, f"The blob {name}", coded=coded)
+    """Yield the line items of a gzip file as columns of text, see `LineReader`; raises ProofError."""
+    for batch in reader.read_blocks(read_blocks(path, name), _refusing(f"The blob {name}"), coded=coded):
         if batch.num_rows:
             yield batch
 
 
-def read_all(reader: LineReader, lines: Sequence[bytes] | Block, where: str, *, coded: bool = False) -> pa.RecordBatch:
-    """Return lines as columns of text, see `LineReader`; raises ProofError for the first bad one.
+def made_ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
+    """Yield batches, each of them made by a thread while the one before is in use. Close it."""
+    with ThreadPoolExecutor(1, "counterfoil-ahead") as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch
 
-    `where` names the blob or page in errors.
+
+def read_all(reader: LineReader, lines: Sequence[bytes], where: str) -> pa.RecordBatch:
+    """Return lines as columns of text; raises ProofError for the first bad one.
+
+    `where` names the page in errors.
     """
+    return reader.read(lines, _refusing(where))
 
-    def refuse(line: int, refused: Refused) -> None:
-        _fail(refused, f"{where}, line item {line:,}")
 
-    if isinstance(lines, Block):
-        return reader.read_block(bytes(lines.data), refuse, first_line=lines.first_line, coded=coded)
-    return reader.read(lines, refuse, coded=coded)
+def _refusing(where: str) -> OnRefused:
+    return lambda line, refused: _fail(refused, f"{where}, line item {line:,}")
 
 
 def _fail(refused: Refused, where: str) -> NoReturn:
@@ -115,13 +124,16 @@ class LakeFile(_OutputFile):
 
     def __init__(self, path: Path, kind: Kind) -> None:
         super().__init__(path)
-        self._writer = LakeWriter(pa.PythonFile(self._file, mode="w"), kind, digests=False)
+        self._writer = LakeWriter(pa.PythonFile(self._file, mode="w"), kind, digests=False, dictionaries=True)
         self.inexact = self._writer.inexact
+        self._waiting_size_bytes = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Add some line items, as the columns of `lake.text_schema`."""
         self._writer.write(batch.columns)
-        if self._writer.waiting_line_items >= _ROW_GROUP_LINES:
+        self._waiting_size_bytes += batch.nbytes
+        if self._writer.waiting_line_items >= _ROW_GROUP_LINES or self._waiting_size_bytes >= _ROW_GROUP_SIZE_BYTES:
+            self._waiting_size_bytes = 0
             self._writer.end_row_group()
 
     def finish(self) -> ReceiptFile:

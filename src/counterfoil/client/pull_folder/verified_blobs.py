@@ -7,12 +7,12 @@ crash a blob either has facts, and is never fetched again, or has none.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import msgspec
 
-from counterfoil.client.output_files.pull_files import LakeFile, batches_of
+from counterfoil.client.output_files.pull_files import LakeFile, batches_of, made_ahead
 from counterfoil.client.protocol.graph_answers import SourceBlob
 from counterfoil.client.protocol.promised_totals import TRY_AGAIN
 from counterfoil.client.pull_folder.unfinished import forget
@@ -65,8 +65,9 @@ def prove(
     tally = Totals()
     target = part.with_name(parquet_name(blob.name))
     target.unlink(missing_ok=True)
-    with LakeFile(target, kind) if as_parquet else nullcontext() as lake:
-        for batch in batches_of(part, blob.name, LineReader(kind), coded=True):
+    batches = made_ahead(batches_of(part, blob.name, LineReader(kind), coded=True))
+    with LakeFile(target, kind) if as_parquet else nullcontext() as lake, closing(batches):
+        for batch in batches:
             tally.add_batch(kind, batch)
             if lake is not None:
                 lake.add(batch)
