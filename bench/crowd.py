@@ -1,4 +1,4 @@
-"""The row of a small publication beside many: what it costs must not depend on how much was published before."""
+"""The rows of small publications: one beside many that are there, which must not matter, and many in a row."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from counterfoil.storage.store import Store
 
 LINE_ITEMS = 200
 MANY, FEW = 5_000, 5
+SMALL_ONES, SMALL_MS = 1_000, 20
 
 
 def crowd(sample: Sample, rounds: int) -> Iterator[Row]:
@@ -33,11 +34,34 @@ def crowd(sample: Sample, rounds: int) -> Iterator[Row]:
             seed = next(seeds)
             file = sample.scratch / f"crowd-{seed}.jsonl"
             write(generate(Kind.USAGE, LINE_ITEMS, seed=seed, partner=PARTNER, scope=scope), file)
-            return work("publish_and_sweep", file=str(file), period=str(sample.period), data=str(data))["seconds"]
+            return work("publish_and_sweep", file=str(file), period=str(sample.period), data=str(data))
 
         seconds(many), seconds(few)
         ours, peer = in_turns(2 * rounds, lambda: seconds(many), lambda: seconds(few))
     yield Row(f"publish of {LINE_ITEMS} beside {MANY:,} publications, s", ours, peer, "", 1.3, lower=True)
+
+
+def small(sample: Sample, rounds: int) -> Iterator[Row]:
+    """Publish a thousand datasets of 200 line items, each by itself, of two sorts in turn.
+
+    Half of them name their partner as PartnerId; the others are of a distributor's resellers.
+    """
+    scope, files = Scope.unbilled(sample.period, "EUR"), sample.scratch / "small"
+    files.mkdir()
+    for number in range(SMALL_ONES):
+        partner = f"{number:08x}-0000-4000-8000-000000000000"
+        whose, issuer = ("own", partner) if number % 2 else ("issuer", PARTNER)
+        chunks = generate(Kind.USAGE, LINE_ITEMS, seed=number, partner=issuer, scope=scope)
+        write(chunks, files / f"{partner}.{whose}.jsonl")
+
+    def each_ms() -> float:
+        data = sample.scratch / "small-data"
+        seconds = work("publish_each", folder=str(files), issuer=PARTNER, period=str(sample.period), data=str(data))
+        shutil.rmtree(data)
+        return seconds / SMALL_ONES * 1000
+
+    [ours] = in_turns(rounds, each_ms)
+    yield Row.within(f"{SMALL_ONES:,} publications of {LINE_ITEMS}, ms each", ours, SMALL_MS)
 
 
 @contextmanager

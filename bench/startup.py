@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.data import PARTNER, Sample
-from bench.measure import Row, in_turns
+from bench.measure import Row, in_turns, work
 from counterfoil.generator import generate, write
 from counterfoil.model import Kind, Scope
 
 LINE_ITEMS = 200
+KERNELS_S = 0.3
 DATABASE, PLAIN = "import sqlalchemy, click", "import click"
 
 
@@ -47,6 +48,13 @@ def startup(sample: Sample, rounds: int) -> Iterator[Row]:
             lambda imports=imports: _seconds(folder, "-c", imports),  # type: ignore[misc]
         )
         yield Row(f"{' '.join(words[:2]).partition(' --data')[0]}, processor s", took, peer, "", most, lower=True)
+
+
+def kernels(sample: Sample, rounds: int) -> Iterator[Row]:
+    """Load all compiled kernels, which is what a process spends on them where they are ready."""
+    del sample
+    [ours] = in_turns(2 * rounds, lambda: work("load_kernels"))
+    yield Row.within("loading of all kernels, s", ours, KERNELS_S)
 
 
 def _seconds(folder: Path, *arguments: str) -> float:

@@ -1,13 +1,12 @@
 """The tasks that are timed in a process of their own: `python -m bench.work TASK '{"argument": ...}'`.
 
-Each prints its seconds (imports not counted) and its peak memory as JSON.
+Each prints its seconds as JSON; imports do not count.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
 from pathlib import Path
@@ -55,7 +54,7 @@ def duckdb_render(lake: list[str], scratch: str) -> None:
         )
 
 
-def publish(file: str, period: str, scratch: str) -> None:
+def publish(file: str, period: str, scratch: str, jobs: int = 1) -> None:
     """Ours: check, keep exact, sort, lake, all renderings, commit."""
     import counterfoil.datasets.publishing
     from bench.data import publish_into
@@ -64,10 +63,10 @@ def publish(file: str, period: str, scratch: str) -> None:
     assert counterfoil.datasets.publishing
     _load_kernels()
     start()
-    publish_into(Path(scratch) / "data", Path(file), BillingPeriod.parse(period))
+    publish_into(Path(scratch) / "data", Path(file), BillingPeriod.parse(period), jobs)
 
 
-def hash_line_items(lake: list[str]) -> None:
+def hash_line_items(lake: list[str], scratch: str) -> None:
     """Ours: the digest of every line item, and the hash of them all that the eTag is made of."""
     from counterfoil.columns import USAGE
     from counterfoil.datasets.digest import digest_array, digests_of, in_order
@@ -76,6 +75,7 @@ def hash_line_items(lake: list[str]) -> None:
     from counterfoil.line_items.line_digests import LineDigests
     from counterfoil.model import Kind
 
+    del scratch
     _load_kernels()
     # Columns are read beforehand, because publishing already has them.
     spans = []
@@ -89,10 +89,11 @@ def hash_line_items(lake: list[str]) -> None:
         assert digests.hexdigest()
 
 
-def hashlib_lines(file: str) -> None:
+def hashlib_lines(file: str, scratch: str) -> None:
     """The peer: hashlib over each line of JSON as it came, and over the sorted digests."""
     import hashlib
 
+    del scratch
     lines = Path(file).read_bytes().splitlines()
     start()
     assert hashlib.sha256(b"".join(sorted(hashlib.sha256(line).digest() for line in lines))).hexdigest()
@@ -118,20 +119,55 @@ def publish_and_sweep(file: str, period: str, data: str) -> None:
         sweep(store, utc_now())
 
 
-def duckdb_publish(file: str, scratch: str) -> None:
+def publish_each(folder: str, issuer: str, period: str, data: str) -> None:
+    """Ours: each file of a folder by itself, into one open store.
+
+    A file is named by its partner, and is the issuer's where it says so.
+    """
+    from counterfoil.datasets.check import Assertions
+    from counterfoil.datasets.data_folder import DataFolder
+    from counterfoil.datasets.gathering import Input
+    from counterfoil.datasets.publishing import publish as publish_inputs
+    from counterfoil.periods import BillingPeriod, utc_now
+    from counterfoil.storage.engines import open_store
+
+    month, inputs = BillingPeriod.parse(period), []
+    for file in sorted(Path(folder).iterdir()):
+        partner, _, whose = file.stem.partition(".")
+        asserted = Assertions(partner, issuer, period=month) if whose == "issuer" else Assertions(period=month)
+        inputs.append(Input(str(file), asserted))
+    _load_kernels()
+    start()
+    with open_store(Path(data)) as store:
+        for given in inputs:
+            [receipt] = publish_inputs(DataFolder(store, utc_now), [given])
+            assert receipt.changed
+
+
+def duckdb_publish(file: str, scratch: str, columns: str, date: str) -> None:
     """The peer: read_json to sorted Parquet; inexact, unchecked, and with nothing rendered."""
     import duckdb
 
-    from bench.data import columns_for_duckdb
-
     connection = duckdb.connect(config={"threads": 1, "temp_directory": scratch})
     target = Path(scratch) / "peer.parquet"
-    source = f"read_json('{file}', format = 'newline_delimited', columns = {columns_for_duckdb()})"
+    source = f"read_json('{file}', format = 'newline_delimited', columns = {columns})"
     start()
     connection.execute(
-        f"COPY (SELECT * FROM {source} ORDER BY CustomerId, SubscriptionId, UsageDate) "
+        f"COPY (SELECT * FROM {source} ORDER BY CustomerId, SubscriptionId, {date}) "
         f"TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
     )
+
+
+def load_kernels() -> None:
+    """Ours: all that is compiled, once what it works on is in memory."""
+    import numpy as np
+    import pyarrow as pa
+
+    assert all((np, pa))
+    start()
+    from counterfoil.datasets.kernels.compiled import prepare
+
+    assert prepare() == 0
 
 
 def _load_kernels() -> None:
@@ -154,9 +190,7 @@ def main() -> None:
     task: Any = globals()[sys.argv[1]]
     task(**json.loads(sys.argv[2]))
     seconds = time.perf_counter() - _started[-1]
-    # What getrusage gives instead begins with the peak of the process that started this one.
-    [peak] = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    print(json.dumps({"seconds": seconds, "peak_bytes": int(peak) * 1024}))
+    print(json.dumps({"seconds": seconds}))
     sys.stdout.flush()
     os._exit(0)
 
