@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from counterfoil import numbers
 from counterfoil.columns import USAGE, Type
-from counterfoil.line_items.lake import DECIMAL, batch_to_lake, decimals_of, lake_schema, text_schema
+from counterfoil.line_items.lake import DECIMAL, batch_to_lake, decimals_of, lake_schema, moments_of, text_schema
 from counterfoil.model import Kind
 
 HARD = [
@@ -91,6 +91,14 @@ def test_a_batch_counts_its_rounded_decimals_by_column_and_leaves_out_those_with
     assert lake["UnitPrice"].to_pylist() == [1, None, Decimal("0.5")]
     numbers = [column for column in USAGE.columns if column.type is Type.NUMBER]
     assert lake.num_columns == len(USAGE.columns) + len(numbers) + 4 + 1  # four dates, and Extra
+
+
+@pytest.mark.parametrize("other", ["2026-02-30T00:00:00Z", "2026-11-20T24:00:00Z", "2026-11-20T23:59:60Z", "", None])
+def test_dates_are_the_same_moments_whatever_stands_among_them(other: str | None) -> None:
+    texts = ["2026-11-20T01:02:03Z", "1000-01-01T00:00:00Z", "9999-12-31T23:59:59Z", other]
+    moments = [datetime.fromisoformat(text) for text in texts[:3] if text]
+    for more, expected in (([], []), (["0999-01-01T00:00:00Z"], [datetime(999, 1, 1, tzinfo=UTC)])):
+        assert moments_of(pa.array(texts + more, pa.string())).to_pylist() == [*moments, None, *expected]
 
 
 def test_a_date_is_a_moment_beside_its_text() -> None:

@@ -28,7 +28,7 @@ _KEY_SIZE_BYTES_MAX = 64
 _TABLE_SIZE = 2048
 _PASSAGES_MAX = 1 << 16
 _PASSAGES_SIZE_BYTES = 16 << 20
-_JUDGED_ROWS = 1 << 14  # after so many it is known whether passages repeat
+_JUDGED_ROWS = 1 << 15  # after so many it is known whether passages repeat
 _KINDS = {Type.TEXT: kinds.TEXT, Type.NUMBER: kinds.NUMBER, Type.DATE: kinds.DATE, Type.FLAG: kinds.FLAG}
 
 
@@ -129,29 +129,29 @@ class _Passages:
         self._facts[:, passages.LAST] = [group.columns.stop for group in self._groups]
         self._places = np.zeros(_PASSAGES_MAX * 2, dtype=np.int32)
         self._memory = np.empty(_PASSAGES_SIZE_BYTES, dtype=np.uint8)
-        self._counts = np.zeros(2 + len(self._groups), dtype=np.int64)
+        self._counts = np.zeros(1 + len(self._groups), dtype=np.int64)
         words = kernels.compiled.words_of(self._memory)
         self.arrays = (groups, self._facts, self._places, words, self._counts)
         self.numbers = np.empty((len(self._groups), ROWS_MAX), dtype=np.int32)
-        self._rows = 0
+        self._judged, self._rows = self._counts[1:].copy(), 0  # how many there were, and line items since then
         self._forget()
 
     def _forget(self) -> None:
         self._places[:] = 0
-        self._counts[:2] = passages.FIRST_PLACE, 0
+        self._counts[0], self._counts[1:] = passages.FIRST_PLACE, 0
         self._numbering = object()
 
     def of(self, rows: int) -> Passages:
         """Return which passages so many line items have, and make room for more."""
         its = dict(zip((group.columns.start for group in self._groups), self.numbers[:, :rows], strict=True))
-        found = Passages(self._numbering, its)
+        found, its_counts = Passages(self._numbering, its), self._counts[1:]
         self._rows += rows
-        if self._rows > _JUDGED_ROWS:
-            self._facts[self._counts[2:] > self._rows // 8 * 7, passages.LONGEST] = passages.UNKNOWN
-            self._rows = self._counts[2:] = 0
-        full = self._counts[0] + passages.ENTRY_SIZE_BYTES_MAX > len(self._memory) or self._counts[1] >= _PASSAGES_MAX
-        if full:
-            self._forget()
+        full = self._counts[0] + passages.ENTRY_SIZE_BYTES_MAX > len(self._memory) or its_counts.sum() >= _PASSAGES_MAX
+        if full or self._rows > _JUDGED_ROWS:
+            self._facts[2 * (its_counts - self._judged) > self._rows, passages.LONGEST] = passages.UNKNOWN
+            if full:
+                self._forget()
+            self._judged[:], self._rows = its_counts, 0
         return found
 
 

@@ -19,7 +19,7 @@ from counterfoil.datasets.kernels.compiled import INTEGERS, LONGS, TABLE, WORDS,
 from counterfoil.datasets.kernels.grammar import QUOTE, first_of, unescape
 
 # The group of each column, or -1; what is known of the passages of each group (see SHORTEST); the table to look places
-# in the memory up in; the memory; and how much of it is used, how many passages there are, and how many of each group.
+# in the memory up in; the memory; and how much of it is used, and how many passages of each group there are.
 PASSAGES = several(INTEGERS, TABLE, INTEGERS, WORDS, LONGS)
 
 # The first column of the group and the one behind it, the sizes of the shortest and the longest passage (0: none yet;
@@ -221,10 +221,9 @@ def _end(
         if kind & _ESCAPED:
             copy_words(words, begin, end - begin, memory, bytes_at)
             bytes_at += _padded(size)
-        memory[place + _EIGHT] = size | kind | np.uint64(key) << _SIXTEEN | np.uint64(counts[1]) << _HALF
+        memory[place + _EIGHT] = size | kind | np.uint64(key) << _SIXTEEN | np.uint64(counts[1 + group]) << _HALF
         counts[0] = bytes_at
-        counts[1] += 1
-        counts[2 + group] += 1
+        counts[1 + group] += 1
     if place > 0:
         numbers[group, row] = memory[place + _EIGHT] >> _HALF
 
