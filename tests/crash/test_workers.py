@@ -93,7 +93,8 @@ def test_workers_do_not_outlive_a_killed_publication(
 
 def test_ctrl_c_ends_workers_too(plans: Plans, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path;"
+        "import signal, sys; from pathlib import Path;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"  # a shell's background commands ignore it
         "from tests.crash.processes import Job, Given; from tests.crash.plans import do_here;"
         "do_here(Job(Path(sys.argv[1]), [Given(Path(sys.argv[2]), period='2026-10')], jobs=2))"
     )
