@@ -127,7 +127,8 @@ def outcome(names: list[str], kind: Kind, data: Path, jobs: int, allowed: int) -
             given = rejects if allowed > FEW else None
             [receipt] = publish(data_folder, inputs, rejects=given, allow_rejects=allowed)
         except InputError as error:
-            return str(error), given and rejects.exists() and rejects.read_text()
+            # What was refused before an error that ends the reading depends on how much is read at once.
+            return (str(error),)
         assert receipt.revision is not None
         stored = {
             (file.rendering, file.part): unpacked(data / "files" / file.path, file.rendering)
