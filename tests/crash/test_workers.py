@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -48,6 +49,17 @@ def started(process: int) -> list[int]:
     return found
 
 
+@contextmanager
+def at_work(trial: Trial, workers: Workers, dice: Random) -> Iterator[tuple[Worker, list[int]]]:
+    """A publication at work, and its workers: what is done to it must end them."""
+    with workers.take() as publisher:
+        publisher.begin(trial.job())
+        found = started(publisher.id)
+        time.sleep(dice.uniform(0, 2))
+        yield publisher, found
+        assert are_gone(found)
+
+
 @pytest.mark.parametrize("runs", [1, pytest.param(30, marks=pytest.mark.chaos)])
 def test_a_killed_worker_refuses_the_publication(
     runs: int, plans: Plans, workers: Workers, worker: Worker, tmp_path: Path, dice: Random
@@ -57,16 +69,12 @@ def test_a_killed_worker_refuses_the_publication(
     trial.plan.prepare(trial.data)
     for _ in range(runs):
         trial = trial.turned()
-        with workers.take() as publisher:
-            publisher.begin(trial.job())
-            found = started(publisher.id)
-            time.sleep(dice.uniform(0, 2))
+        with at_work(trial, workers, dice) as (publisher, found):
             with suppress(ProcessLookupError):
                 os.kill(dice.choice(found), signal.SIGKILL)
             done = publisher.end()
             assert done is not None
             assert not done.error or "A worker process ended before its work was done" in done.message
-            assert are_gone(found)
         assert trial.died(worker) == (trial.old if done.error else trial.new)
         trial.again(worker)
         trial.tidied(worker)
@@ -80,12 +88,8 @@ def test_workers_do_not_outlive_a_killed_publication(
     trial.plan.prepare(trial.data)
     for _ in range(runs):
         trial = trial.turned()
-        with workers.take() as publisher:
-            publisher.begin(trial.job())
-            found = started(publisher.id)
-            time.sleep(dice.uniform(0, 2))
+        with at_work(trial, workers, dice) as (publisher, _):
             publisher.kill()
-            assert are_gone(found)
         trial.died(worker)
         trial.again(worker)
         trial.tidied(worker)

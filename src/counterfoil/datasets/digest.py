@@ -137,12 +137,16 @@ def in_order(digests: pa.FixedSizeBinaryArray) -> pa.FixedSizeBinaryArray:
     words = np.ascontiguousarray(rows).view(">u8")
     first = words[:, 0].astype(np.uint64)
     order = np.argsort(first)
-    first = first[order]
     # Sixty-four bits settle nearly everything; copies and chosen lines take the whole digest.
-    tied = np.zeros(len(first) + 1, dtype=bool)
-    tied[1:-1] = first[1:] == first[:-1]
-    tied = tied[1:] | tied[:-1]
+    tied = are_tied(first[order])
     if tied.any():
         places = order[tied]
         order[tied] = places[np.lexsort(words[places].astype(np.uint64).T[::-1])]
     return digest_array(rows[order])
+
+
+def are_tied(keys: np.ndarray) -> np.ndarray:
+    """Tell which of some keys in order are like a neighbour."""
+    alike = np.zeros(len(keys) + 1, dtype=bool)
+    alike[1:-1] = keys[1:] == keys[:-1]
+    return alike[1:] | alike[:-1]

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from counterfoil.columns import LineItemTable
 from counterfoil.datasets.coded import Coded, Coder
+from counterfoil.datasets.digest import are_tied
 
 _DIFFERENCES_SIZE_BYTES_MAX: Final = 256  # of a key: there may be many keys
 _RANK_BITS_MAX: Final = 48  # of a number to sort by; the others are the digest's
@@ -69,7 +70,7 @@ class SortKeys:
         ranks, bits = self._ranks()
         keys = (ranks << np.uint64(64 - bits)) | (words[:, 0] >> np.uint64(bits))
         rows = np.argsort(keys)
-        tied = np.flatnonzero(_tied(keys[rows]))
+        tied = np.flatnonzero(are_tied(keys[rows]))
         if len(tied):
             its = rows[tied]
             rows[tied] = its[np.lexsort((*words[its].T[::-1], keys[its]))]
@@ -132,10 +133,3 @@ def _ranks(texts: pa.StringArray) -> np.ndarray:
     ranks[order] = np.arange(len(order), dtype=np.uint64)
     found: np.ndarray = ranks[encoded.indices.to_numpy()]
     return found
-
-
-def _tied(keys: np.ndarray) -> np.ndarray:
-    """Tell which of some keys in order are like a neighbour."""
-    alike = np.zeros(len(keys) + 1, dtype=bool)
-    alike[1:-1] = keys[1:] == keys[:-1]
-    return alike[1:] | alike[:-1]

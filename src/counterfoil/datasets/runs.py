@@ -32,10 +32,6 @@ class RunFolder:
         """Return a path that nobody has used."""
         return f"{self.name}/{secrets.token_hex(8)}"
 
-    def delete(self) -> None:
-        """Delete all runs."""
-        self.files.delete([found.path for found in self.files.find(f"{self.name}/")])
-
 
 @dataclass(frozen=True, slots=True)
 class Piece:
