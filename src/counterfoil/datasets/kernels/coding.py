@@ -26,7 +26,7 @@ from counterfoil.datasets.kernels.compiled import (
     part,
     several,
 )
-from counterfoil.datasets.kernels.grammar import first_of, nul_bits
+from counterfoil.datasets.kernels.grammar import end_mask, first_of, nul_bits
 from counterfoil.datasets.kernels.signatures import Elements
 
 HASHES = Elements(WORD)
@@ -40,16 +40,9 @@ _STEP: Final = np.uint64(0x9E3779B97F4A7C15)
 _EIGHT: Final = np.uint64(8)
 _SEVEN: Final = np.uint64(7)
 _ONE: Final = np.uint64(1)
-_THREE: Final = np.uint64(3)
 _FOLD: Final = np.uint64(31)
 _HALF: Final = np.uint64(32)
 _LAST_BYTE: Final = np.uint64(0xFF)
-
-
-@inner_part
-def _end_mask(length: Any) -> Any:
-    """Return what keeps those bytes of a text's last word that belong to it; none where its words are full."""
-    return (_ONE << ((length & _SEVEN) << _THREE)) - _ONE
 
 
 @inner_part
@@ -71,7 +64,7 @@ def _hash(words: Any, starts: Any, lengths: Any, row: Any, first: Any, last: Any
             factor += _STEP
             total += (word ^ (word >> _FOLD)) * factor
             place += _EIGHT
-        word = words[place] & _end_mask(length)
+        word = words[place] & end_mask(length)
         factor += _STEP
         total += (word ^ (word >> _FOLD)) * factor
     total = (total ^ (total >> _HALF)) * _STEP
@@ -92,7 +85,7 @@ def _is_entry(words: Any, starts: Any, lengths: Any, row: Any, first: Any, last:
             source += _EIGHT
             place += _EIGHT
         # The U+0000 behind the text is compared too.
-        mask = _end_mask(length)
+        mask = end_mask(length)
         alike = place == end and (words[source] & mask) == (entries[place] & ((mask << _EIGHT) | _LAST_BYTE))
         place += (length & _SEVEN) + _ONE
     return alike

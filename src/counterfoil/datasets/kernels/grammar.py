@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from counterfoil.datasets.kernels.compiled import part
+from counterfoil.datasets.kernels.compiled import inner_part, part
 
 QUOTE, BACKSLASH, COLON, COMMA = 0x22, 0x5C, 0x3A, 0x2C
 _ONES: Final = np.uint64(0x0101010101010101)
@@ -19,6 +19,8 @@ _BACKSLASHES: Final = np.uint64(0x5C5C5C5C5C5C5C5C)
 _SPACES: Final = np.uint64(0x2020202020202020)
 _TOP_BYTE: Final = np.uint64(56)
 _ONE: Final = np.uint64(1)
+_THREE: Final = np.uint64(3)
+_SEVEN: Final = np.uint64(7)
 FOUR_BYTES: Final = np.uint64(0xFFFFFFFF)
 NULL_WORD, _TRUE, _ALSE = (np.uint64(int.from_bytes(word, "little")) for word in (b"null", b"true", b"alse"))
 WHOLE_DIGITS_MAX: Final = 13  # below 1e13; with the limits below, at most 60 characters: numbers.why_not_a_number
@@ -29,6 +31,12 @@ _DECIMALS_MAX: Final = 40
 def sign_at(text: Any, at: Any) -> Any:
     """Return one byte. An unsigned index lets numba skip the check for a negative index."""
     return text[np.uint64(at)]
+
+
+@inner_part
+def end_mask(length: Any) -> Any:
+    """Return what keeps those bytes of a text's last word that belong to it; none where its words are full."""
+    return (_ONE << ((length & _SEVEN) << _THREE)) - _ONE
 
 
 @part

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from counterfoil.datasets.kernels.compiled import INTEGERS, LONGS, TABLE, WORDS, copy_words, inner_part, part, several
-from counterfoil.datasets.kernels.grammar import QUOTE, first_of, unescape
+from counterfoil.datasets.kernels.grammar import QUOTE, end_mask, first_of, unescape
 
 # The group of each column, or -1; what is known of the passages of each group (see SHORTEST); the table to look places
 # in the memory up in; the memory; and how much of it is used, and how many passages of each group there are.
@@ -34,7 +34,6 @@ ENTRY_SIZE_BYTES_MAX: Final = 1 << 14
 _SIZE_BYTES_MAX: Final = 1 << 12  # of a passage
 _PROBES: Final = np.uint64(8)
 _ONE: Final = np.uint64(1)
-_THREE: Final = np.uint64(3)
 _SEVEN: Final = np.uint64(7)
 _EIGHT: Final = np.uint64(8)
 _SIXTEEN: Final = np.uint64(16)
@@ -46,12 +45,6 @@ _ENDS_LINE: Final = np.uint64(0x4000)
 _ESCAPED: Final = np.uint64(0x8000)
 _SIZE_AND_KEY: Final = np.uint64(0xFFFF1FFF)
 _STEP: Final = np.uint64(0x9E3779B97F4A7C15)
-
-
-@inner_part
-def _mask(size: Any) -> Any:
-    """Return what keeps those bytes of the last word that belong to so many bytes; none where all words are full."""
-    return (_ONE << ((size & _SEVEN) << _THREE)) - _ONE
 
 
 @inner_part
@@ -68,7 +61,7 @@ def _hash(words: Any, at: Any, size: Any, group: Any) -> Any:
         total += (word ^ (word >> _FOLD)) * factor
         factor += _STEP
         place += _EIGHT
-    word = words[place] & _mask(size)
+    word = words[place] & end_mask(size)
     total += (word ^ (word >> _FOLD)) * factor
     total = (total ^ (total >> _HALF)) * _STEP
     return total ^ (total >> _HALF)
@@ -87,7 +80,7 @@ def _find(words: Any, at: Any, size: Any, key: Any, value: Any, columns: Any, ta
             mine, done, full = place + _SIXTEEN + _EIGHT * columns, np.uint64(0), size & ~_SEVEN
             while done < full and words[at + done] == memory[mine + done]:
                 done += _EIGHT
-            if done == full and ((words[at + done] ^ memory[mine + done]) & _mask(size)) == 0:
+            if done == full and ((words[at + done] ^ memory[mine + done]) & end_mask(size)) == 0:
                 found = place
     return found
 
@@ -147,7 +140,7 @@ def take_passage(
         span += _EIGHT
         column += _ONE
     if facts & _ESCAPED:
-        line, done, mask = np.uint64(at), np.uint64(0), _mask(facts)
+        line, done, mask = np.uint64(at), np.uint64(0), end_mask(facts)
         replaced = span + _padded(facts & _SIZE)
         while done + _EIGHT <= facts & _SIZE:
             words[line + done] = memory[replaced + done]
