@@ -153,6 +153,8 @@ def test_line_items_come_back_in_order_however_they_came(
         [item for portion in portions_of(USAGE, part, run_bytes) for item in rows_of(USAGE, portion.coded(0, 10_000))]
         for part in parts
     ]
+    whole = sum(run.size_bytes for run in sorter.runs())
+    assert sum(run.size_bytes for part in parts for run in part) <= whole
     ordered = sorted(given_items, key=in_order)
     assert found == [ordered[at : at + part_line_items] for at in range(0, len(ordered), part_line_items)]
     folder.files.delete([found.path for found in folder.files.find("runs/")])

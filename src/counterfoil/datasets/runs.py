@@ -40,6 +40,7 @@ class Piece:
     first: bytes  # the sort key of the first line item there
     place: int
     size_bytes: int
+    line_items: int  # that are there
     begin: int
     end: int
 
@@ -62,7 +63,7 @@ class Run:
     @property
     def size_bytes(self) -> int:
         """How many bytes the line items take, about."""
-        return sum(piece.size_bytes * len(piece) // piece.end for piece in self.pieces)
+        return sum(piece.size_bytes * len(piece) // piece.line_items for piece in self.pieces)
 
     def between(self, begin: int, end: int) -> Self:
         """Return some of the line items."""
@@ -99,7 +100,7 @@ def write_run(folder: RunFolder, table: LineItemTable, items: Ordered, piece_byt
             end = int(np.searchsorted(texts, before + _PIECE_TEXT_BYTES_MAX))
             end = min(max(end, begin + 1), begin + most, len(rows))
             data = coder.take(rows[begin:end]).encoded()
-            pieces.append(Piece(keys.of(int(rows[begin])), file.size_bytes, len(data), 0, end - begin))
+            pieces.append(Piece(keys.of(int(rows[begin])), file.size_bytes, len(data), end - begin, 0, end - begin))
             file.write(data)
             begin, before = end, int(texts[end - 1])
     return Run(folder.files, file.path, coder.groups, tuple(pieces))
