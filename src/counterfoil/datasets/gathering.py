@@ -144,7 +144,7 @@ class Gathering:
                 raise result.error.further(line)
             intake = self.segments[split.identity.dataset, split.segment].intake
             assert result.taken is not None
-            intake.adopt(result.taken)
+            intake.adopt(result.taken, split.name)
             intake.warnings += Counter({"refused": result.refused})
             line += result.lines
 
