@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import parse_qsl, unquote_plus
 
-from counterfoil.errors import BadRequestError, RequestError, UnauthenticatedError
+from counterfoil.errors import BadRequestError, NotFoundError, RequestError, UnauthenticatedError
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 NO_STORE: Final[Mapping[str, str]] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -33,7 +33,19 @@ CODES: Final[Mapping[str, int]] = {
     "invalid_client": 7000215,
     "invalid_tenant": 90002,
     "temporarily_unavailable": 90055,
+    "unsupported_response_type": 70005,
 }
+# What is refused before anybody looks at OAuth in it: the code and the number by status.
+_CODES_BY_STATUS: Final[Mapping[int, tuple[str, int]]] = {
+    404: ("invalid_request", 90023),
+    405: ("invalid_request", 900561),
+    413: ("invalid_request", 90023),
+    429: ("temporarily_unavailable", 90055),
+    500: ("server_error", 50000),
+    503: ("temporarily_unavailable", 90033),
+}
+_OTHERWISE: Final = ("invalid_request", 90023)
+_ENDPOINTS: Final = frozenset(("oauth2", "discovery", "v2.0", ".well-known"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +95,24 @@ def token_answer(
     }
 
 
-def error_body(code: str, why: str, *, now: datetime, trace_id: str, correlation_id: str) -> dict[str, object]:
-    """Return the body of a refusal."""
-    number = CODES[code]
+def is_authority_path(path: str) -> bool:
+    """Whether a path is below a tenant's authority: its clients read OAuth's errors and no others."""
+    _, _, *behind = path.split("/", 3)
+    return bool(behind) and behind[0].lower() in _ENDPOINTS
+
+
+def error_body(refused: RequestError, *, now: datetime, trace_id: str, correlation_id: str) -> dict[str, object]:
+    """Return the body of a refusal, whether or not it has a code of `CODES`."""
+    code, why = refused.code, str(refused)
+    if code in CODES:
+        number = CODES[code]
+    else:
+        code, number = _CODES_BY_STATUS.get(refused.status, _OTHERWISE)
+    if isinstance(refused, NotFoundError):
+        why = (
+            "This authority has no such endpoint. It gives tokens for client credentials at oauth2/v2.0/token; "
+            "there is no sign-in by browser, device code or refresh token."
+        )
     stamp = now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     return {
         # Microsoft has no code of its own for a tenant, and says it with the number.
@@ -104,6 +131,7 @@ def discovery_document(authority: str, *, older: bool = False) -> dict[str, obje
     """Return what describes an authority; `authority` is `<base URL>/<tenant>`.
 
     msal accepts an issuer that equals the authority it was given, so the document names the address it came from.
+    Microsoft's libraries cannot read a document without an authorization endpoint: there is one, which refuses.
     """
     endpoints = f"{authority}/oauth2" if older else f"{authority}/oauth2/v2.0"
     return {
@@ -111,14 +139,11 @@ def discovery_document(authority: str, *, older: bool = False) -> dict[str, obje
         "token_endpoint": f"{endpoints}/token",
         "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
         "authorization_endpoint": f"{endpoints}/authorize",
-        "device_authorization_endpoint": f"{endpoints}/devicecode",
         "jwks_uri": f"{authority}/discovery/keys" if older else f"{authority}/discovery/v2.0/keys",
         "grant_types_supported": ["client_credentials"],
-        "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_types_supported": ["none"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
-        "scopes_supported": ["openid"],
     }
 
 

@@ -97,7 +97,7 @@ class Authority:
 
 
 def authority_routes(authority: Authority, base_url: Callable[[Scope], str]) -> list[Route]:
-    """Return the routes: two token endpoints, their discovery documents and the keys.
+    """Return the routes: two token endpoints, their discovery documents, the keys, and where browsers are refused.
 
     `base_url` returns the URL that callers use, without a slash at the end. Refusals are raised: their code tells the
     entry point that they are OAuth's.
@@ -118,6 +118,13 @@ def authority_routes(authority: Authority, base_url: Callable[[Scope], str]) -> 
         address = f"{base_url(request.scope)}/{_tenant(request)}"
         return JSONResponse(oauth.discovery_document(address, older=older))
 
+    async def authorize(request: Request) -> Response:
+        _tenant(request)
+        raise oauth.refused(
+            "unsupported_response_type",
+            "Nobody signs in here by browser: ask the token endpoint by client credentials.",
+        )
+
     async def keys(request: Request) -> Response:
         _tenant(request)
         found = await run_in_threadpool(authority.keys.honoured)
@@ -126,6 +133,8 @@ def authority_routes(authority: Authority, base_url: Callable[[Scope], str]) -> 
     return [
         Route("/{tenant}/oauth2/v2.0/token", partial(token, resource=False), methods=["POST"]),
         Route("/{tenant}/oauth2/token", partial(token, resource=True), methods=["POST"]),
+        Route("/{tenant}/oauth2/v2.0/authorize", authorize),
+        Route("/{tenant}/oauth2/authorize", authorize),
         Route("/{tenant}/v2.0/.well-known/openid-configuration", partial(discovery, older=False)),
         Route("/{tenant}/.well-known/openid-configuration", partial(discovery, older=True)),
         Route("/{tenant}/discovery/v2.0/keys", keys),
