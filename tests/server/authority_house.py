@@ -89,7 +89,7 @@ class House:
         return self.http.post(f"/{tenant}/{path}", data=fields)
 
 
-def house(data: Path, *, development: bool, clocks: Clocks) -> Iterator[House]:
+def house(data: Path, *, development: bool, clocks: Clocks, public_url: str = BASE) -> Iterator[House]:
     with open_store(data) as store:
         catalog = store.catalog
         for partner in (PARTNER, OTHER):
@@ -98,7 +98,7 @@ def house(data: Path, *, development: bool, clocks: Clocks) -> Iterator[House]:
         audiences = Audiences.from_setting(OWN, development=development)
         keyring = Keyring.from_text(Keyring.fresh_text())
         service = Service(
-            settings=Settings(data=data, public_url="" if development else BASE),
+            settings=Settings(data=data, public_url="" if development else public_url),
             store=store,
             keyring=keyring,
             clocks=clocks,
