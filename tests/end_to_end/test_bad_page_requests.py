@@ -14,7 +14,8 @@ import pytest
 
 from counterfoil.periods import utc_now
 from counterfoil.testing import PARTNER
-from counterfoil.wire.tokens import decode_continuation, encode_continuation, sign_directory
+from counterfoil.wire.blob_links import sign_directory
+from counterfoil.wire.tokens import decode_continuation, encode_continuation
 from counterfoil.wire.v1 import read_path, read_query
 from tests.end_to_end.asking import QUERY, USAGE, Place, prepared
 from tests.end_to_end.fetching import LINE_ITEMS
@@ -155,7 +156,7 @@ def test_a_link_that_is_not_good(place: Place) -> None:
             keyring, path.rpartition("/")[0] + "/x", now=now, expires_at=now + hour
         ),
         "for the blob as a directory": sign_directory(keyring, place.blob, now=now, expires_at=now + hour),
-        "with more permissions": good.replace("sp=r", "sp=racwdl"),
+        "with more permissions": good.replace("sp=rl", "sp=racwdl"),
         "with a later end": re.sub(r"se=\d{4}", "se=2099", good),
         "with another depth": good.replace("sdd=3", "sdd=2"),
         "with an endless depth": good.replace("sdd=3", "sdd=99999999999"),
@@ -163,8 +164,8 @@ def test_a_link_that_is_not_good(place: Place) -> None:
         "with its signature cut": good[:-1],
         "without its signature": re.sub(r"&sig=.*", "", good),
         "with a parameter twice": good + "&sp=r",
-        "with another parameter": good + "&comp=list",
-        "with a version": good + "&versionid=1",
+        "with another parameter": good + "&rscd=inline",
+        "with a version beside a cut signature": good[:-1] + "&versionid=1",
         "with a parameter in capitals": good.replace("sp=r", "SP=r"),
         "a continuation token as its signature": re.sub(r"sig=.*", f"sig={place.token}", good),
         "a bearer token": f"sig={place.server.token()}",
@@ -185,7 +186,9 @@ def test_a_blob_name_that_leads_elsewhere(place: Place) -> None:
         f"{root}/../full/{name}",
         f"{root}/%2e%2e/full/{name}",
         f"{root}/..%2Ffull%2F{name}",
-        f"{root}%2F{name}",
+        f"{root}%252F{name}",
+        f"{root}%2F%2F{name}",
+        f"{root}/%2F{name}",
         f"{root}/x%2F..%2F{name}",
         f"{root}/%252e%252e%252f{name}",
         f"{root}/..%5C{name}",
@@ -193,7 +196,6 @@ def test_a_blob_name_that_leads_elsewhere(place: Place) -> None:
         f"{root}/{name}%0A",
         f"{root}/.{name}",
         f"{root}/..",
-        f"{root}/",
         f"{root}/{name}/",
         f"{root}/{name}/{name}",
         f"{root}/{name}%",
@@ -205,7 +207,6 @@ def test_a_blob_name_that_leads_elsewhere(place: Place) -> None:
         "/blobs/..%2F..%2Fsecret",
         "/blobs/%2e%2e/%2e%2e/etc/passwd",
         "/blobs//etc/passwd",
-        "/blobs",
     ):
         with closing(HTTPConnection(urlsplit(place.server.url).netloc, timeout=60)) as connection:
             connection.request("GET", f"{path}?{place.link}")  # which tidies nothing, other than httpx

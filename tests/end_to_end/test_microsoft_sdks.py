@@ -38,7 +38,7 @@ from counterfoil.generator import generate
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.testing import PARTNER, Server
-from counterfoil.wire.tokens import sign_directory
+from counterfoil.wire.blob_links import sign_directory
 from tests.end_to_end.fetching import BILLING
 
 pytestmark = [
@@ -251,7 +251,7 @@ def test_the_storage_client_is_told_of_expired_and_tampered_tokens(server: Serve
     elsewhere = sign_directory(keyring, directory.replace("full", "basic"), now=utc_now(), expires_at=utc_now())
     longer = token.replace("se=2026", "se=2027").replace("se=2025", "se=2027")
     assert longer != token
-    for bad in (expired, longer, token.replace("sp=r", "sp=rw"), token[:-1], elsewhere, f"{token}&snapshot=1"):
+    for bad in (expired, longer, token.replace("sp=rl", "sp=rw"), token[:-1], elsewhere, f"{token}&rsct=a"):
         for client in (
             BlobClient.from_blob_url(f"{root}/{name}?{bad}", **SMALL),
             BlobClient.from_blob_url(f"{root}/{name}", AzureSasCredential(bad), **SMALL),

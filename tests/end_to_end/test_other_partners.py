@@ -24,7 +24,7 @@ from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
 from counterfoil.testing import PARTNER as A
 from counterfoil.testing import Server
-from counterfoil.wire.tokens import sign_directory
+from counterfoil.wire.blob_links import sign_directory
 from tests.end_to_end.fetching import BILLING, LINE_ITEMS, V1_TYPES
 from tests.end_to_end.two_partners import (
     GUID,

@@ -120,6 +120,8 @@ def test_every_answer_is_one_that_is_documented(
     document = json.loads(urlopen(f"{server.url}/openapi.json").read())
     for path, item in document["paths"].items():
         pattern = re.compile("[^/]+".join(map(re.escape, re.split(r"\{\w+\}", path))))
-        for method in item:
+        for method, operation in item.items():
+            if not any(status.startswith("2") for status in operation["responses"]):
+                continue  # it grants nothing, and says so
             called = (line.removeprefix(f"{method.upper()} ") for line in granted)
             assert any(pattern.fullmatch(each) for each in called), f"{method} {path} was never granted"

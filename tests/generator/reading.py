@@ -20,8 +20,17 @@ UNBILLED = Scope.unbilled(BillingPeriod(2026, 10), "EUR")
 Line = dict[str, str | None]
 
 
-def generated(kind: Kind, line_items: int, *, seed: int = 0, scope: Scope = UNBILLED, resellers: int = 8) -> bytes:
-    return b"".join(generate(kind, line_items, seed=seed, partner=PARTNER, scope=scope, resellers=resellers))
+def generated(
+    kind: Kind,
+    line_items: int,
+    *,
+    seed: int = 0,
+    scope: Scope = UNBILLED,
+    resellers: int = 8,
+    hostile: bool = False,
+) -> bytes:
+    chunks = generate(kind, line_items, seed=seed, partner=PARTNER, scope=scope, resellers=resellers, hostile=hostile)
+    return b"".join(chunks)
 
 
 def parse(kind: Kind, spelled: bytes) -> Iterator[Line]:

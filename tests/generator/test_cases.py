@@ -197,15 +197,25 @@ def test_every_case_has_one_name_and_fits_into_the_first_64(kind: Kind) -> None:
 @pytest.mark.parametrize(("kind", "number"), [(kind, n) for kind in Kind for n in range(len(OF_KIND[kind][0]))])
 def test_each_case_stands_at_its_place_in_any_file(kind: Kind, number: int, scope: Scope) -> None:
     cases, seen = OF_KIND[kind]
-    lines = list(parse(kind, generated(kind, 64, scope=scope, seed=number)))
+    lines = list(parse(kind, generated(kind, 64, scope=scope, seed=number, hostile=True)))
     assert seen[cases[number].name](lines[number], lines[number - 1]), lines[number]
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_without_hostile_ones_ordinary_line_items_stand_in_their_places_and_no_other_changes(kind: Kind) -> None:
+    cases, seen = OF_KIND[kind]
+    hostile, tame = (list(parse(kind, generated(kind, 5_000, hostile=asked))) for asked in (True, False))
+    differ = {number for number, (one, other) in enumerate(zip(hostile, tame, strict=True)) if one != other}
+    assert differ == {number for number, case in enumerate(cases) if case.hostile} != set()
+    for number in differ:
+        assert not seen[cases[number].name](tame[number], tame[number - 1])
 
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_the_cases_do_not_depend_on_the_size_of_the_file(kind: Kind) -> None:
     cases, seen = OF_KIND[kind]
     for line_items in (64, 65, 70, 5000):
-        lines = list(parse(kind, generated(kind, line_items, scope=UNBILLED)))
+        lines = list(parse(kind, generated(kind, line_items, scope=UNBILLED, hostile=True)))
         for number, case in enumerate(cases):
             assert seen[case.name](lines[number], lines[number - 1]), case.name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -88,7 +89,7 @@ class House:
         return self.http.post(f"/{tenant}/{path}", data=fields)
 
 
-def house(data: Path, *, development: bool, clocks: Clocks) -> Iterator[House]:
+def house(data: Path, *, development: bool, clocks: Clocks, public_url: str = BASE) -> Iterator[House]:
     with open_store(data) as store:
         catalog = store.catalog
         for partner in (PARTNER, OTHER):
@@ -97,7 +98,7 @@ def house(data: Path, *, development: bool, clocks: Clocks) -> Iterator[House]:
         audiences = Audiences.from_setting(OWN, development=development)
         keyring = Keyring.from_text(Keyring.fresh_text())
         service = Service(
-            settings=Settings(data=data, public_url="" if development else BASE),
+            settings=Settings(data=data, public_url="" if development else public_url),
             store=store,
             keyring=keyring,
             clocks=clocks,
@@ -108,3 +109,15 @@ def house(data: Path, *, development: bool, clocks: Clocks) -> Iterator[House]:
             open_to=frozenset({BASE.removeprefix("https://")}),
         )
         yield House(data, catalog, keys, clocks, create_app(service))
+
+
+def refusal(answer: httpx.Response, status: int, error: str, number: int) -> str:
+    """Check that an answer is a refusal in OAuth's words; return its text."""
+    body = answer.json()
+    assert (answer.status_code, body["error"], body["error_codes"]) == (status, error, [number]), body
+    assert body["error_description"].startswith(f"AADSTS{number}: ")
+    assert uuid.UUID(body["trace_id"])
+    assert uuid.UUID(body["correlation_id"])
+    assert body["timestamp"] == "2026-11-21 12:00:00Z"
+    assert answer.headers["cache-control"] == "no-store"
+    return str(body["error_description"].partition(" Trace ID: ")[0])

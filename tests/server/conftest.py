@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from counterfoil.model import Dataset, Kind, Scope
-from counterfoil.periods import BillingPeriod
+from counterfoil.periods import BillingPeriod, Clocks
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.storage.engines import open_store
-from tests.server import tokens
+from tests.server import authority_house, tokens
+from tests.server.authority_house import House, house
 from tests.server.graph_answers import LINES
+from tests.server.linked_blob import SIZE, Link
 from tests.server.serving import BILLED, NOW, OTHER, UNBILLED, Place, serving
 from tests.server.v1_walks import items, publish_v1
 
@@ -49,6 +52,21 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield place
 
 
+@pytest.fixture(scope="module")
+def served_blob(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Link]:
+    with serving(tmp_path_factory.mktemp("blobs")) as place:
+        noise = random.Random(1).randbytes(SIZE)  # does not get smaller
+        place.publish(BILLED, [b'{"Total":1}\n'], seal=lambda _: noise)
+        manifest = place.get(place.export().headers["location"]).json()["resourceLocation"]
+        yield Link(place, manifest["rootDirectory"], manifest["blobs"][0]["name"], manifest["sasToken"], noise)
+
+
+@pytest.fixture
+def link(served_blob: Link) -> Link:
+    served_blob.place.wall = NOW
+    return served_blob
+
+
 @pytest.fixture(scope="session")
 def signing_keys(tmp_path_factory: pytest.TempPathFactory) -> Mapping[bool, AuthorityKeys]:
     """Made once, and never changed: making and reading keys takes longer than all that is tested with them."""
@@ -62,3 +80,14 @@ def door(tmp_path: Path, signing_keys: Mapping[bool, AuthorityKeys]) -> Iterator
     with open_store(tmp_path).catalog as catalog:
         catalog.add_partner(tokens.PARTNER, tokens.NOW)
         yield tokens.Place(catalog, signing_keys)
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[House]:
+    yield from house(tmp_path, development=True, clocks=Clocks(wall=lambda: authority_house.NOW))
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[House]:
+    """Not in development: only registered clients."""
+    yield from house(tmp_path, development=False, clocks=Clocks(wall=lambda: authority_house.NOW))

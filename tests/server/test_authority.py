@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import base64
-import json
-import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
-import jwt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from counterfoil.periods import Clocks
 from counterfoil.server.identity import authority
 from counterfoil.server.identity.authority import WRONG_SECRETS_A_MINUTE
-from counterfoil.server.identity.signing_keys import AuthorityKeys
 from tests.server.authority_house import (
-    BASE,
     GRAPH,
     NOW,
     OTHER,
@@ -31,30 +23,8 @@ from tests.server.authority_house import (
     STRANGER,
     House,
     Http,
-    house,
+    refusal,
 )
-
-
-@pytest.fixture
-def dev(tmp_path: Path) -> Iterator[House]:
-    yield from house(tmp_path, development=True, clocks=Clocks(wall=lambda: NOW))
-
-
-@pytest.fixture
-def real(tmp_path: Path) -> Iterator[House]:
-    """Not in development: only registered clients."""
-    yield from house(tmp_path, development=False, clocks=Clocks(wall=lambda: NOW))
-
-
-def refusal(answer: httpx.Response, status: int, error: str, number: int) -> str:
-    body = answer.json()
-    assert (answer.status_code, body["error"], body["error_codes"]) == (status, error, [number]), body
-    assert body["error_description"].startswith(f"AADSTS{number}: ")
-    assert uuid.UUID(body["trace_id"])
-    assert uuid.UUID(body["correlation_id"])
-    assert body["timestamp"] == "2026-11-21 12:00:00Z"
-    assert answer.headers["cache-control"] == "no-store"
-    return str(body["error_description"].partition(" Trace ID: ")[0])
 
 
 def test_a_form_post_gets_a_token(dev: House) -> None:
@@ -278,51 +248,3 @@ def test_any_bytes_are_refused_and_nothing_breaks(dev: House, body: bytes, autho
     headers["Authorization"] = b"Basic " + base64.b64encode(authorization)
     answer = dev.http.post(f"/{PARTNER}/oauth2/token", content=body, headers=headers)
     assert answer.status_code == 400
-
-
-@pytest.mark.parametrize("tenant", ["common", "organizations", "contoso.onmicrosoft.com", "x", PARTNER + "0"])
-def test_the_tenant_is_a_guid(dev: House, tenant: str) -> None:
-    refusal(dev.post(tenant), 400, "invalid_request", 90002)
-    for path in ("v2.0/.well-known/openid-configuration", ".well-known/openid-configuration", "discovery/v2.0/keys"):
-        refusal(dev.http.get(f"/{tenant}/{path}"), 400, "invalid_request", 90002)
-
-
-def test_the_callers_correlation_id_comes_back(dev: House) -> None:
-    sent = str(uuid.uuid4())
-    url = f"/{PARTNER}/oauth2/v2.0/token"
-    assert dev.http.post(url, headers={"client-request-id": sent}).json()["correlation_id"] == sent
-    assert dev.http.post(url, headers={"client-request-id": "<script>"}).json()["correlation_id"] != "<script>"
-
-
-def test_the_documents_lead_to_each_other(dev: House) -> None:
-    document = dev.http.get(f"/{PARTNER}/v2.0/.well-known/openid-configuration").json()
-    assert document["issuer"] == f"{BASE}/{PARTNER}/v2.0"
-    assert document["token_endpoint"] == f"{BASE}/{PARTNER}/oauth2/v2.0/token"
-    form = {"grant_type": "client_credentials", "client_id": "a", "client_secret": "b", "scope": f"{OWN}/.default"}
-    token = dev.http.post(document["token_endpoint"], data=form).json()["access_token"]
-    keys = jwt.PyJWKSet.from_dict(dev.http.get(document["jwks_uri"]).json())
-    key = keys[jwt.get_unverified_header(token)["kid"]]
-    claims = jwt.decode(
-        token, key, audience=OWN, options={"verify_exp": False, "verify_iat": False, "verify_nbf": False}
-    )
-    assert (claims["tid"], claims["roles"]) == (PARTNER, ["PartnerBilling.Read.All"])
-    older = dev.http.get(f"/{PARTNER}/.well-known/openid-configuration").json()
-    assert older["token_endpoint"] == f"{BASE}/{PARTNER}/oauth2/token"
-    assert dev.http.get(older["jwks_uri"]).json()["keys"]
-    assert "d" not in json.dumps(dev.http.get(older["jwks_uri"]).json()["keys"][0]).split('"')
-
-
-def test_outside_development_the_development_key_is_not_shown(real: House) -> None:
-    AuthorityKeys(real.data, development=True).signing()
-    assert real.http.get(f"/{PARTNER}/discovery/v2.0/keys").json() == {"keys": []}
-    client_id, secret = real.client_of()
-    real.post(client_id=client_id, client_secret=secret)
-    assert len(real.http.get(f"/{PARTNER}/discovery/v2.0/keys").json()["keys"]) == 1
-
-
-def test_other_methods_and_paths_are_refused_as_json(dev: House) -> None:
-    assert dev.http.get(f"/{PARTNER}/oauth2/v2.0/token").status_code == 405
-    for path in ("oauth2/v2.0/authorize", "oauth2/v2.0/devicecode", "v2.0/other"):
-        answer = dev.http.get(f"/{PARTNER}/{path}")
-        assert answer.status_code == 404
-        assert answer.json()

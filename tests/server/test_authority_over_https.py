@@ -6,19 +6,23 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import msal  # type: ignore[import-untyped]
 import pytest
 import uvicorn
 from azure.core.exceptions import ClientAuthenticationError
-from azure.identity import ClientSecretCredential
+from azure.identity import CertificateCredential, ClientSecretCredential, WorkloadIdentityCredential
+from cryptography.hazmat.primitives import hashes
 
 from counterfoil.periods import Clocks
 from counterfoil.server.identity.tls import DevelopmentCertificate, development_certificate
-from tests.server.authority_house import GRAPH, PARTNER, PARTNER_CENTER, STRANGER, House, house
+from tests.server.asserting import Certified, asserted
+from tests.server.authority_house import GRAPH, OWN, PARTNER, PARTNER_CENTER, STRANGER, House, house
 
 
 class Announcing(uvicorn.Server):
@@ -42,29 +46,42 @@ class Served:
     certificate: DevelopmentCertificate
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    data = tmp_path_factory.mktemp("served")
+@contextmanager
+def serving_over_https(data: Path, *, development: bool) -> Iterator[Served]:
     certificate = development_certificate(data, datetime.now(UTC))
-    for made in house(data, development=True, clocks=Clocks()):
-        config = uvicorn.Config(
-            made.app,
-            log_level="warning",
-            ssl_certfile=certificate.cert,
-            ssl_keyfile=certificate.key,
-            lifespan="off",
-            # msal keeps its connections, and asyncio would wait 30 s for each to say goodbye.
-            headers=[("Connection", "close")],
-        )
-        server = Announcing(config)
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+        for made in house(data, development=development, clocks=Clocks(), public_url="" if development else url):
+            config = uvicorn.Config(
+                made.app,
+                log_level="warning",
+                ssl_certfile=certificate.cert,
+                ssl_keyfile=certificate.key,
+                lifespan="off",
+                # msal keeps its connections, and asyncio would wait 30 s for each to say goodbye.
+                headers=[("Connection", "close")],
+            )
+            server = Announcing(config)
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
             thread.start()
             assert server.ready.wait(30)
             yield Served(made, url, certificate)
             server.should_exit = True
             thread.join()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving_over_https(tmp_path_factory.mktemp("served"), development=True) as served:
+        yield served
+
+
+@pytest.fixture
+def real_over_https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """The same outside development: only registered clients."""
+    with serving_over_https(tmp_path / "real", development=False) as served:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(served.certificate.ca))
+        yield served
 
 
 @pytest.fixture
@@ -111,6 +128,55 @@ def test_azure_identity_sees_a_refusal_as_such(trusting: Served) -> None:
         pytest.raises(ClientAuthenticationError, match="AADSTS90002"),
     ):
         credential.get_token(f"{GRAPH}/.default")
+
+
+def test_certificates_sign_in_outside_development_too(real_over_https: Served, tmp_path: Path) -> None:
+    """azure-identity sends RS256 and `x5t`, msal PS256 and `x5t#S256`."""
+    house, url = real_over_https.house, real_over_https.url
+    certified = Certified.made("robot", begins=datetime.now(UTC) - timedelta(days=1))
+    file = tmp_path / "robot.pem"
+    file.write_bytes(certified.with_key)
+    client, _ = house.catalog.add_client(PARTNER, "robot", datetime.now(UTC), with_secret=False)
+    house.catalog.trust_client(PARTNER, client.id, [certified.stored], datetime.now(UTC))
+    with CertificateCredential(
+        PARTNER, client.id, str(file), authority=url, disable_instance_discovery=True
+    ) as credential:
+        assert house.partner_of(credential.get_token(f"{OWN}/.default").token) == PARTNER
+        with pytest.raises(ClientAuthenticationError, match="AADSTS70011"):
+            credential.get_token("api://another/.default")
+    pem = certified.with_key.decode()
+    for named in ({"thumbprint": certified.certificate.fingerprint(hashes.SHA1()).hex()}, {"public_certificate": pem}):
+        app = msal.ConfidentialClientApplication(
+            client.id,
+            {"private_key": pem, **named},
+            authority=f"{url}/{PARTNER}",
+            instance_discovery=False,
+        )
+        for _ in range(2):
+            app.remove_tokens_for_client()
+            answer = app.acquire_token_for_client([f"{OWN}/.default"])
+            assert house.partner_of(answer["access_token"]) == PARTNER
+    house.catalog.revoke_client(PARTNER, client.id, datetime.now(UTC))
+    with (
+        CertificateCredential(
+            PARTNER, client.id, str(file), authority=url, disable_instance_discovery=True
+        ) as credential,
+        pytest.raises(ClientAuthenticationError, match="AADSTS700027"),
+    ):
+        credential.get_token(f"{OWN}/.default")
+
+
+def test_a_workload_identity_signs_in_by_its_file(trusting: Served, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(asserted(Certified.made("robot"), "tool"))
+    with WorkloadIdentityCredential(
+        tenant_id=PARTNER,
+        client_id="tool",
+        token_file_path=str(file),
+        authority=trusting.url,
+        disable_instance_discovery=True,
+    ) as credential:
+        assert trusting.house.partner_of(credential.get_token(f"{GRAPH}/.default").token) == PARTNER
 
 
 def test_a_plain_form_post_over_https_gets_a_token(served: Served) -> None:

@@ -17,8 +17,9 @@ from counterfoil.server.export_operations import Exports
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision
 from counterfoil.storage.engines import open_store
+from counterfoil.wire.blob_links import LinkQuery, open_directory
 from counterfoil.wire.graph import ExportRequest, OperationStatus, Period
-from counterfoil.wire.tokens import Keyring, check_directory
+from counterfoil.wire.tokens import Keyring
 from tests.committing import commit
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
@@ -98,9 +99,8 @@ def test_an_operation_lives_a_day_and_its_links_half_of_one(desk: Desk) -> None:
     manifest = desk.exports.manifest(desk.exports.operation(PARTNER, operation.id), "https://host")
     assert manifest.root_directory == f"https://host/blobs/{PARTNER}/{revision.id}/full"
     path = manifest.root_directory.removeprefix("https://host") + "/x"
-    check_directory(
-        desk.keyring, path, manifest.sas_token, now=desk.wall + lifetimes_and_sizes.LINK - timedelta(seconds=1)
-    )
+    moment = desk.wall + lifetimes_and_sizes.LINK - timedelta(seconds=1)
+    open_directory(desk.keyring, LinkQuery.parse(manifest.sas_token), path, now=moment)
     desk.wall += timedelta(seconds=1)
     with pytest.raises(GoneError):
         desk.exports.operation(PARTNER, operation.id)

@@ -240,7 +240,11 @@ def test_collections_list_only_ones_own_and_count_them(tmp_path: Path) -> None:
         assert "@odata.context" not in listed["value"][0]
         first = place.get(f"{BILLING}/operations?$top=3").json()
         assert [each["id"] for each in first["value"]] == ids[:3]
-        assert "@odata.nextLink" not in first
+        second = place.get(first["@odata.nextLink"]).json()
+        assert [each["id"] for each in second["value"]] == ids[3:]
+        assert "@odata.nextLink" not in second
+        for whole in ("$top=5", "$top=6", "$skip=2&$top=3", "$skip=7&$top=1", "$top=0"):
+            assert "@odata.nextLink" not in place.get(f"{BILLING}/operations?{whole}").json()
         assert [each["id"] for each in place.get(f"{BILLING}/operations?$skip=3").json()["value"]] == ids[3:]
         assert len(place.get(f"{BILLING}/manifests").json()["value"]) == 4
         for path, count in (("operations", "5"), ("manifests", "4")):
@@ -256,15 +260,15 @@ def test_a_long_collection_goes_on_behind_its_next_link(tmp_path: Path) -> None:
         for _ in range(103):
             place.export("G9")
         seen: list[str] = []
-        link = f"{place.url}{BILLING}/operations"
-        while link:
-            page = place.get(link).json()
-            assert len(page["value"]) <= 100
-            seen += [each["id"] for each in page["value"]]
-            link = page.get("@odata.nextLink", "")
-        assert len(set(seen)) == len(seen) == 103
-        link = place.get(f"{BILLING}/operations?$top=102").json()["@odata.nextLink"]
-        assert len(place.get(link).json()["value"]) == 2
+        for option, size in (("", 100), ("?$top=102", 100), ("?$top=100", 100), ("?$top=7", 7), ("?$top=1", 1)):
+            seen.clear()
+            link = f"{place.url}{BILLING}/operations{option}"
+            while link:
+                page = place.get(link).json()
+                assert 0 < len(page["value"]) <= size
+                seen += [each["id"] for each in page["value"]]
+                link = page.get("@odata.nextLink", "")
+            assert len(set(seen)) == len(seen) == 103
 
 
 def test_every_answer_bears_both_ids(graph: Place) -> None:

@@ -193,7 +193,7 @@ def test_the_storage_client_downloads_in_small_parallel_ranges(manifest: dict[st
 def test_the_storage_client_is_told_of_bad_links(place: Place, manifest: dict[str, Any]) -> None:
 
     root, token, name = manifest["rootDirectory"], manifest["sasToken"], manifest["blobs"][0]["name"]
-    tampered = token.replace("sp=r", "sp=rl")
+    tampered = token.replace("sp=rl", "sp=rwl")
     for url, error, code in (
         (f"{root}/{name}?{tampered}", ClientAuthenticationError, "AuthenticationFailed"),
         (f"{root}/{name.replace('part-', 'trap-')}?{token}", ResourceNotFoundError, "BlobNotFound"),

@@ -18,7 +18,8 @@ from counterfoil.server import health
 from counterfoil.server.app import routed
 from counterfoil.server.openapi import document, resolved
 from counterfoil.testing import Server
-from counterfoil.wire import blob_storage, graph, oauth, tokens, v1
+from counterfoil.wire import blob_links, blob_storage, graph, oauth, tokens, v1
+from counterfoil.wire.blob_listing import BlobDirectory
 from counterfoil.wire.blob_storage import BlobPath
 from counterfoil.wire.graph_paths import EXPORT_ACTIONS
 from tests.server.serving import PARTNER, Place
@@ -58,8 +59,12 @@ def test_documented_paths_of_plain_applications_are_such_that_they_read() -> Non
     paths = [path for path in document()["paths"] if path.startswith(("/v1/", "/blobs/"))]
     for path in paths:
         filled = path.format(**EXAMPLES)
-        assert BlobPath.parse(filled.encode()).text if path.startswith("/blobs/") else v1.read_path(filled)
-    assert len(paths) == 3
+        if path.startswith("/v1/"):
+            assert v1.read_path(filled)
+        else:
+            reads = BlobPath.parse if path.endswith("/{name}") else BlobDirectory.may_be
+            assert reads(filled.encode())
+    assert len(paths) == 4
 
 
 def test_every_reference_leads_somewhere_and_every_operation_has_one_id() -> None:
@@ -106,10 +111,15 @@ def test_what_the_document_says_of_limits_and_words_is_what_the_code_enforces() 
     for path, item in described["paths"].items():
         if path.startswith("/v1/"):
             headers = set(item["get"]["responses"]["200"]["headers"])
-            assert headers == {v1.ETAG_HEADER, v1.LINE_ITEM_COUNT_HEADER, v1.TOTALS_HEADER}
+            assert headers == {v1.ETAG_HEADER, v1.LINE_ITEM_COUNT_HEADER, v1.TOTALS_HEADER, "Vary"}
         if path.startswith("/blobs/"):
             taken = {resolved(described, each)["name"] for each in item["get"]["parameters"]}
-            assert taken.issuperset(tokens.LINK_PARAMETERS)
+            assert taken.issuperset(blob_links.LINK_PARAMETERS)
+            assert {name for name in taken if name.islower()} - {"x-ms-range"} <= {
+                *EXAMPLES,
+                *blob_links.LINK_PARAMETERS,
+                *blob_links.OWN_PARAMETERS,
+            }
         if path.endswith("/token"):
             assert [*item["post"]["requestBody"]["content"]] == [oauth.FORM_TYPE]
     for name, media_type in {

@@ -61,6 +61,20 @@ def test_both_forms_give_the_same_page_and_either_goes_on_with_the_others_token(
     assert onwards.content == page(served_v1, NEXT, token).content
 
 
+def test_every_page_says_that_its_form_depends_on_the_callers_encodings(served_v1: Place) -> None:
+    token = first_token(served_v1)
+    for encoding in ("gzip", "identity", "br", "gzip;q=0"):
+        sent = {"Accept-Encoding": encoding}
+        nothing = f"{LINE_ITEMS}?{USAGE}".replace("period=current", "period=previous")
+        for answer in (
+            served_v1.get(f"{LINE_ITEMS}?{USAGE}&size=1", **sent),
+            served_v1.get(f"{LINE_ITEMS}?{NEXT}", **sent, **{"MS-ContinuationToken": token}),
+            served_v1.get(f"{LINE_ITEMS}?{USAGE}&hasPartnerEarnedCredit=true", **sent),
+            served_v1.get(nothing, **sent),
+        ):
+            assert (answer.status_code, answer.headers["vary"]) == (200, "Accept-Encoding")
+
+
 def test_a_next_link_with_a_second_question_mark_works(served_v1: Place) -> None:
     token = first_token(served_v1)
     assert page(served_v1, USAGE + "?seekOperation=Next", token).content == page(served_v1, NEXT, token).content

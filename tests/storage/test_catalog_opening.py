@@ -98,7 +98,7 @@ def test_a_database_we_do_not_know_is_refused_without_repeating_its_password(tmp
 
 def test_a_newer_catalog_is_left_as_it_is(tmp_path: Path) -> None:
     open_store(tmp_path).catalog.close()
-    on_disk(tmp_path / "catalog.sqlite", "UPDATE meta SET value = '3' WHERE key IN ('schema_version', 'usable_from')")
+    on_disk(tmp_path / "catalog.sqlite", "UPDATE meta SET value = '4' WHERE key IN ('schema_version', 'usable_from')")
     before = (tmp_path / "catalog.sqlite").read_bytes()
     with pytest.raises(NewerDataError, match="Upgrade"):
         open_store(tmp_path)
@@ -109,10 +109,10 @@ def test_a_newer_catalog_that_says_it_is_usable_is_used_and_not_changed_back(tmp
     """So that nodes can be upgraded one after another."""
     open_store(tmp_path).catalog.close()
     path = tmp_path / "catalog.sqlite"
-    on_disk(path, "UPDATE meta SET value = '3' WHERE key = 'schema_version'")
+    on_disk(path, "UPDATE meta SET value = '4' WHERE key = 'schema_version'")
     with open_store(tmp_path) as store:
         store.catalog.add_partner(PARTNER, NOW)
-    assert on_disk(path, "SELECT value FROM meta WHERE key = 'schema_version'") == [("3",)]
+    assert on_disk(path, "SELECT value FROM meta WHERE key = 'schema_version'") == [("4",)]
 
 
 def test_a_catalog_of_before_the_first_release_is_left_as_it_is(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_migrations_run_in_order_and_only_once(tmp_path: Path) -> None:
     for _ in range(2):
         schema.prepare(engine, path, more)
     engine.dispose()
-    assert on_disk(path, "SELECT value FROM meta WHERE key = 'schema_version'") == [("4",)]
+    assert on_disk(path, "SELECT value FROM meta WHERE key = 'schema_version'") == [("5",)]
     assert len(on_disk(path, "SELECT name FROM sqlite_master WHERE name IN ('second', 'third')")) == 2
 
 

@@ -1,4 +1,4 @@
-"""Signed links: one directory, reading only, until an end; every parameter signed, and none beside them."""
+"""Signed links: one directory, reading only, until an end; every parameter of the link signed, and no unknown one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil.errors import ForbiddenError
-from counterfoil.wire.tokens import Keyring, check_directory, sign_directory
+from counterfoil.wire.blob_links import OWN_PARAMETERS, LinkQuery, open_directory, sign_directory
+from counterfoil.wire.tokens import Keyring
 
 KEYRING = Keyring({"k1": b"k" * 32})
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -23,7 +24,7 @@ LINK = sign_directory(KEYRING, DIRECTORY, now=NOW, expires_at=END)
 
 def opens(path: str = BLOB, query: str = LINK, *, keyring: Keyring = KEYRING, now: datetime = NOW) -> bool:
     try:
-        check_directory(keyring, path, query, now=now)
+        open_directory(keyring, LinkQuery.parse(query), path, now=now)
     except ForbiddenError as error:
         told = error
     else:
@@ -36,7 +37,7 @@ def opens(path: str = BLOB, query: str = LINK, *, keyring: Keyring = KEYRING, no
 def test_a_link_looks_like_a_directory_sas() -> None:
     names = [pair.partition("=")[0] for pair in LINK.split("&")]
     assert names == ["sv", "st", "se", "sr", "sp", "sdd", "si", "sig"]
-    assert "&se=2026-11-22T00%3A00%3A00Z&sr=d&sp=r&sdd=3&si=k1&sig=" in LINK
+    assert "&se=2026-11-22T00%3A00%3A00Z&sr=d&sp=rl&sdd=3&si=k1&sig=" in LINK
 
 
 def test_a_link_opens_every_blob_of_its_directory_and_nothing_beside_it() -> None:
@@ -66,9 +67,9 @@ def test_a_link_is_good_from_its_start_to_its_end_with_skew_for_the_start_only()
 
 def test_an_expired_link_says_so_and_a_forged_one_does_not() -> None:
     with pytest.raises(ForbiddenError, match="expired"):
-        check_directory(KEYRING, BLOB, LINK, now=END)
+        open_directory(KEYRING, LinkQuery.parse(LINK), BLOB, now=END)
     with pytest.raises(ForbiddenError, match="signature"):
-        check_directory(KEYRING, BLOB, LINK[:-1], now=END)
+        open_directory(KEYRING, LinkQuery.parse(LINK[:-1]), BLOB, now=END)
 
 
 def test_every_parameter_is_needed_once_and_no_other_is_taken() -> None:
@@ -78,12 +79,14 @@ def test_every_parameter_is_needed_once_and_no_other_is_taken() -> None:
         assert not opens(query=f"{LINK}&{pair}")
     for more in (
         "",
-        "comp=blocklist",
-        "restype=container",
-        "timeout=30",
-        "snapshot=x",
-        "versionid=x",
         "x",
+        "x=1",
+        "timeout",
+        "rsct=text/html",
+        "rscd=attachment",
+        "resource=filesystem",
+        "saoid=x",
+        "SV=2021-08-06",
         "&",
         "#",
     ):
@@ -91,7 +94,45 @@ def test_every_parameter_is_needed_once_and_no_other_is_taken() -> None:
         assert not opens(query=f"{more}&{LINK}")
     assert not opens(query=f"?{LINK}")
     assert not opens(query="")
+    assert not opens(query=f"{LINK}&timeout=1&timeout=1")
+    assert not opens(query=f"{LINK}&timeout=1&TIMEOUT=1")
     assert opens(query="&".join(reversed(pairs)))
+
+
+def test_what_a_storage_client_adds_has_no_say_in_what_a_link_opens() -> None:
+    """Azure signs none of these in a SAS: they travel beside the link and are checked after it."""
+    for name in OWN_PARAMETERS:
+        for pair in (f"{name}=30", f"{name.upper()}=%2Fa%26sp%3Drw", f"{name}=", f"{name}=%FF"):
+            assert opens(query=f"{LINK}&{pair}")
+            assert opens(query=f"{pair}&{LINK}")
+            assert not opens(query=f"{LINK[:-1]}&{pair}")
+            assert not opens(DIRECTORY.replace("full", "basic") + "/part.json.gz", f"{LINK}&{pair}")
+    query = LinkQuery.parse(f"Timeout=30&{LINK}&prefix=a%2Fb&snapshot=")
+    assert query.own == {"timeout": "30", "prefix": "a/b"}
+
+
+def test_a_link_names_the_client_that_got_it_and_is_good_for_no_other() -> None:
+    client, other = "6f1c5b0e-4a57-4c6e-9a1d-0c1b2a3d4e5f", "7f1c5b0e-4a57-4c6e-9a1d-0c1b2a3d4e5f"
+    link = sign_directory(KEYRING, DIRECTORY, now=NOW, expires_at=END, client_id=client)
+    assert f"&si=k1.{client}&" in link
+    assert open_directory(KEYRING, LinkQuery.parse(link), BLOB, now=NOW).client_id == client
+    assert open_directory(KEYRING, LinkQuery.parse(LINK), BLOB, now=NOW).client_id == ""
+    for changed in (
+        link.replace(client, other),
+        link.replace(f".{client}", ""),
+        LINK.replace("si=k1", f"si=k1.{client}"),
+    ):
+        assert changed not in (link, LINK)
+        assert not opens(query=changed)
+
+
+def test_the_directory_itself_is_opened_only_to_list_it() -> None:
+    query = LinkQuery.parse(LINK)
+    for path in (DIRECTORY, f"{DIRECTORY}/", BLOB, f"{DIRECTORY}/part-0"):
+        assert open_directory(KEYRING, query, path, now=NOW, or_itself=True).path == DIRECTORY
+    for path in (DIRECTORY[:-1], f"{DIRECTORY}//", f"{DIRECTORY}/..", DIRECTORY.rpartition("/")[0], "/blobs", "/", ""):
+        with pytest.raises(ForbiddenError):
+            open_directory(KEYRING, query, path, now=NOW, or_itself=True)
 
 
 def test_every_parameter_is_signed() -> None:
@@ -100,7 +141,7 @@ def test_every_parameter_is_signed() -> None:
         "st": "2026-11-20T12:00:00Z",
         "se": "2026-11-23T00:00:00Z",
         "sr": "b",
-        "sp": "rl",
+        "sp": "r",
     }
     changes |= {"sdd": "2", "si": "k2", "sig": "A" * 43}
     fields = dict(pair.split("=") for pair in LINK.split("&"))

@@ -29,12 +29,25 @@ def test_a_path_is_read_decoded_and_kept_as_the_text_that_was_signed() -> None:
     assert BlobPath.parse(PATH.replace("-", "%2D").replace("basic", "%62asic").encode()) == expected
 
 
+@pytest.mark.parametrize("slash", ["%2F", "%2f"])
+@pytest.mark.parametrize("behind", ["/blobs", f"/{PARTNER}", f"/{REVISION}", "/basic"])
+def test_a_slash_written_as_an_escape_is_a_slash(slash: str, behind: str) -> None:
+    """Storage clients write so what they take for a blob's name, and each takes another part of the path for it."""
+    container, name = PATH.partition(behind)[0] + behind, PATH.partition(behind)[2]
+    assert BlobPath.parse(f"{container}/{quote(name[1:], safe='')}".replace("%2F", slash).encode()).text == PATH
+    assert BlobPath.parse(f"{container}{name.replace('/', slash)}".encode()).text == PATH
+
+
 @pytest.mark.parametrize(
     "path",
     [
         PATH + "/",
         PATH + "%00",
-        PATH.replace("/basic/", "/basic%2f"),
+        PATH.replace("/basic/", "/basic%252f"),
+        PATH.replace("/basic/", "/basic%2f%2f"),
+        PATH.replace("/basic/", "/basic/%2f"),
+        PATH.replace("/basic/part", "/basic%2f..%2fbasic%2fpart"),
+        PATH.replace("/blobs", "/%2Fblobs", 1),
         PATH.replace("/basic/", "/basic%5c"),
         PATH.replace("basic/part", "basic/../basic/part"),
         PATH.replace("basic/part", "basic/.part"),

@@ -13,13 +13,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from counterfoil.errors import BadRequestError
+from counterfoil.wire.blob_links import sign_directory
 from counterfoil.wire.tokens import (
     Continuation,
     Keyring,
     Position,
     decode_continuation,
     encode_continuation,
-    sign_directory,
 )
 
 KEYRING = Keyring({"k1": b"k" * 32})

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from counterfoil.cli.open_folder import open_data_folder
 from counterfoil.cli.options import with_output, with_settings
 from counterfoil.cli.output import Output
+from counterfoil.errors import UsageError
 from counterfoil.model import tenant_id
 from counterfoil.periods import utc_now
 from counterfoil.settings import Settings
+
+if TYPE_CHECKING:
+    from counterfoil.storage.catalog_rows import ClientCredential
 
 
 @click.group()
@@ -64,15 +71,78 @@ def clients() -> None:
 @clients.command("add")
 @click.option("--partner", required=True, metavar="TENANT", help="The partner whose data it may read.")
 @click.option("--name", default="unnamed", show_default=True, metavar="TEXT", help="What it is, for the list.")
+@click.option(
+    "--certificate",
+    "certificates",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A certificate (PEM or DER) whose key it signs in with, instead of a secret; may be given again.",
+)
+@click.option(
+    "--federated",
+    multiple=True,
+    nargs=3,
+    metavar="ISSUER SUBJECT AUDIENCE",
+    help="A workload that signs in with tokens of another issuer, instead of a secret; may be given again.",
+)
+@click.option("--client", "client_id", metavar="CLIENT_ID", help="Add these to a client that is there already.")
 @with_output
 @with_settings()
-def add_client(*, partner: str, name: str, settings: Settings, output: Output) -> None:
-    """Make a client id and secret. The secret is shown this once: only its hash is kept."""
+def add_client(
+    *,
+    partner: str,
+    name: str,
+    certificates: tuple[Path, ...],
+    federated: tuple[tuple[str, str, str], ...],
+    client_id: str | None,
+    settings: Settings,
+    output: Output,
+) -> None:
+    """Make a client id and secret. The secret is shown this once: only its hash is kept.
+
+    With certificates or federated identities there is no secret: the client signs in by assertion.
+    """
     tenant = tenant_id(partner)
+    credentials = _credentials(certificates, federated)
+    if client_id is not None and not credentials:
+        raise UsageError(
+            "There is nothing to add to the client.", remedy="Name a certificate.", parameter="certificate federated"
+        )
     with open_data_folder(settings) as data_folder:
-        client, secret = data_folder.catalog.add_client(tenant, name, utc_now())
-    output.facts({"tenant": tenant, "clientId": client.id, "clientSecret": secret})
-    output.note("Keep the secret now: it is stored nowhere.")
+        catalog, secret = data_folder.catalog, ""
+        if client_id is None:
+            client, secret = catalog.add_client(tenant, name, utc_now(), with_secret=not credentials)
+            client_id = client.id
+        if credentials:
+            catalog.trust_client(tenant, client_id, credentials, utc_now())
+    output.facts({"tenant": tenant, "clientId": client_id} | ({"clientSecret": secret} if secret else {}))
+    for credential in credentials:
+        output.note(f"It may sign in with {_described(credential)}.")
+    if secret:
+        output.note("Keep the secret now: it is stored nowhere.")
+
+
+def _credentials(certificates: tuple[Path, ...], federated: tuple[tuple[str, str, str], ...]) -> list[ClientCredential]:
+    from counterfoil.server.identity.client_assertions import check_federated
+    from counterfoil.server.identity.client_certificates import read_client_certificate
+    from counterfoil.storage.catalog_rows import FederatedIdentity
+
+    found: list[ClientCredential] = [
+        read_client_certificate(path.read_bytes(), str(path), utc_now()) for path in certificates
+    ]
+    for issuer, subject, audience in federated:
+        identity = FederatedIdentity(issuer, subject, audience)
+        check_federated(identity)
+        found.append(identity)
+    return found
+
+
+def _described(credential: ClientCredential) -> str:
+    from counterfoil.storage.catalog_rows import FederatedIdentity
+
+    if isinstance(credential, FederatedIdentity):
+        return f"tokens of {credential.issuer} for {credential.subject}"
+    return f"certificate {credential.id[:16]} until {credential.expires_at:%Y-%m-%d}"
 
 
 @clients.command("list")
@@ -82,10 +152,17 @@ def add_client(*, partner: str, name: str, settings: Settings, output: Output) -
 def list_clients(*, partner: str, settings: Settings, output: Output) -> None:
     """List a partner's clients, revoked ones too."""
     with open_data_folder(settings) as data_folder:
-        found = data_folder.catalog.clients(tenant_id(partner))
+        catalog = data_folder.catalog
+        found = [(each, catalog.credentials(each.id)) for each in catalog.clients(tenant_id(partner))]
     rows = [
-        {"clientId": each.id, "name": each.name, "created": each.created_at, "revoked": each.revoked_at}
-        for each in found
+        {
+            "clientId": each.id,
+            "name": each.name,
+            "created": each.created_at,
+            "revoked": each.revoked_at,
+            "signsInBy": "; ".join(map(_described, credentials)) or "secret",
+        }
+        for each, credentials in found
     ]
     output.rows(rows, none="This partner has no clients.")
 

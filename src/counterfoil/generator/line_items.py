@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,18 +43,20 @@ def generate(
     scope: Scope,
     currency: str | None = None,
     resellers: int = DEFAULT_RESELLERS,
+    hostile: bool = False,
 ) -> Iterator[bytes]:
     """Return the line items as JSON lines in Graph's spelling, in chunks of whole lines.
 
     `currency` is what an invoice is billed in; an unbilled scope says it itself. The first 64 line items hold every
-    special case. Raises UsageError, before the first chunk, for arguments that cannot be right.
+    special case that each of Microsoft's SDKs can read, and with `hostile` those that some cannot. Raises UsageError,
+    before the first chunk, for arguments that cannot be right.
     """
     partner = tenant_id(partner)
     if not 1 <= line_items <= LINE_ITEMS_MAX:
         raise UsageError(f"{line_items} line items cannot be generated.", remedy=f"Ask for 1 to {LINE_ITEMS_MAX:,}.")
     if not 0 <= resellers <= RESELLERS_MAX:
         raise UsageError(f"{resellers} resellers cannot be generated.", remedy=f"Ask for 0 to {RESELLERS_MAX:,}.")
-    return _chunks(kind, line_items, seed, partner, scope, _billing_currency(scope, currency), resellers)
+    return _chunks(kind, line_items, seed, partner, scope, _billing_currency(scope, currency), resellers, hostile)
 
 
 def write(chunks: Iterable[bytes], target: Path | BinaryIO, progress: Callable[[int], None] = lambda _: None) -> None:
@@ -76,7 +79,14 @@ def write(chunks: Iterable[bytes], target: Path | BinaryIO, progress: Callable[[
 
 
 def _chunks(
-    kind: Kind, line_items: int, seed: int, partner: str, scope: Scope, currency: str, resellers: int
+    kind: Kind,
+    line_items: int,
+    seed: int,
+    partner: str,
+    scope: Scope,
+    currency: str,
+    resellers: int,
+    hostile: bool,
 ) -> Iterator[bytes]:
     month = Month.of(scope)
     population = populate(partner, seed, line_items, resellers)
@@ -87,10 +97,15 @@ def _chunks(
     made = maker(population, key, month, scope.invoice, currency, ordinary)
     sold = (subscription.customer.reseller for subscription in population.subscriptions)
     setting = Setting(month, currency, next(filter(None, sold), ""))
-    first = list(covering(table_of(kind), cases, lambda n: made.block(ordinary + n, ordinary + n + 1), setting))
+    one = partial(_one, made, ordinary)
+    first = list(covering(table_of(kind), cases, one, setting, hostile=hostile))
     yield b"".join(first[:line_items])
     for start in range(0, ordinary, _CHUNK_LINE_ITEMS):
         yield made.block(start, min(start + _CHUNK_LINE_ITEMS, ordinary))
+
+
+def _one(made: UsageLineItems | ReconciliationLineItems, ordinary: int, number: int) -> bytes:
+    return made.block(ordinary + number, ordinary + number + 1)
 
 
 def _billing_currency(scope: Scope, currency: str | None) -> str:

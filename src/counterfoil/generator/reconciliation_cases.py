@@ -120,7 +120,7 @@ CASES: tuple[Case, ...] = (
     Case("late charge", _late),
     Case("number not there", setting(UnitPrice=None, Quantity=None)),
     Case("date not there", setting(SubscriptionEndDate=None, PCToBCExchangeRateDate=None)),
-    Case("date empty", setting(SubscriptionStartDate="", SubscriptionEndDate="")),
+    Case("date empty", setting(SubscriptionStartDate="", SubscriptionEndDate=""), hostile=True),
     Case("date with seven decimals", setting(OrderDate="2021-05-20T18:30:06.6045692Z")),
     Case("tax without a subtotal", lambda line, before, file: _seats("1", "0", "0")(line, before, file) | {
         "TaxTotal": "1.61", "Total": "1.61",

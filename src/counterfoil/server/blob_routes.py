@@ -17,14 +17,15 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from counterfoil.errors import DamagedError, MethodNotAllowedError, MissingError, NotFoundError
+from counterfoil.errors import DamagedError, ForbiddenError, MethodNotAllowedError, MissingError, NotFoundError
 from counterfoil.server.error_responses import RequestIds
 from counterfoil.server.server_parts import Service
 from counterfoil.storage.catalog_rows import StoredFile
 from counterfoil.storage.files import Reader
 from counterfoil.wire import blob_storage
+from counterfoil.wire.blob_links import LinkQuery, may_list, open_directory
+from counterfoil.wire.blob_listing import BlobDirectory, BlobListing, ListedBlob, listing_body
 from counterfoil.wire.blob_storage import BlobPath
-from counterfoil.wire.tokens import check_directory
 
 LOG = logging.getLogger("counterfoil.server")
 PIECE_BYTES: Final = 1024 * 1024
@@ -32,7 +33,7 @@ STALLED_S: Final = 120  # a caller that takes no piece for so long is cut off
 
 
 class BlobsApp:
-    """Serves GET and HEAD of /blobs/{partner}/{revision}/{full|basic}/{name}."""
+    """Serves GET and HEAD of /blobs/{partner}/{revision}/{full|basic}/{name}, and lists what is in such a directory."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -41,9 +42,14 @@ class BlobsApp:
         """Answer one request; whatever is refused is raised."""
         if scope["method"] not in {"GET", "HEAD"}:
             raise MethodNotAllowedError("The resource doesn't support the specified HTTP verb.", allow="GET, HEAD")
-        path = BlobPath.parse(scope["raw_path"])
-        now = self._service.clocks.wall()
-        check_directory(self._service.keyring, path.text, scope["query_string"].decode("latin-1"), now=now)
+        raw_path, query_string = scope["raw_path"], scope["query_string"].decode("latin-1")
+        if BlobDirectory.may_be(raw_path):
+            await self._answer_directory(scope, LinkQuery.parse(query_string), send)
+            return
+        path = BlobPath.parse(raw_path)
+        query = LinkQuery.parse(query_string)
+        open_directory(self._service.keyring, query, path.text, now=self._service.clocks.wall())
+        blob_storage.check_own_parameters(query.own)
         reader, file, published_at = await self._open(path)
         head = blob_head(scope, file.sha256, file.size_bytes, published_at)
         await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
@@ -51,6 +57,46 @@ class BlobsApp:
             await send({"type": "http.response.body", "body": b""})
         else:
             await _send_bytes(reader, head.start, head.length, receive, send)
+
+    async def _answer_directory(self, scope: Scope, query: LinkQuery, send: Send) -> None:
+        """List a directory; any other question about one is answered as about a blob that is not there."""
+        now = self._service.clocks.wall()
+        if not BlobListing.is_wanted(query.own):
+            path = blob_storage.decoded_path(scope["raw_path"])
+            open_directory(self._service.keyring, query, path, now=now, or_itself=True)
+            blob_storage.check_own_parameters(query.own)
+            raise NotFoundError("The specified blob does not exist.")
+        asked = BlobListing.parse(scope["raw_path"], query.own)
+        opened = open_directory(self._service.keyring, query, asked.path, now=now, or_itself=True)
+        if not may_list(query):
+            raise ForbiddenError("The link was not given for listing.", code="AuthorizationPermissionMismatch")
+        asked.check()
+        directory = BlobDirectory.of(opened.path)
+        try:
+            blob_set = await asyncio.to_thread(
+                self._service.exports.blob_set, directory.partner, directory.revision_id, directory.attributes
+            )
+        except MissingError:
+            raise NotFoundError("The specified container does not exist.", code="ContainerNotFound") from None
+        blobs = (ListedBlob(name, file.size_bytes, file.sha256) for name, file in blob_set.files.items())
+        entries, next_marker = asked.entries(directory, blobs)
+        body = listing_body(
+            asked,
+            entries,
+            next_marker,
+            base_url=self._service.base_url(scope),
+            modified_at=blob_set.revision.published_at,
+        )
+        sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {
+            "content-type": blob_storage.XML_CONTENT_TYPE,
+            "content-length": str(len(body)),
+            "cache-control": "private, no-transform",
+            **blob_storage.identity_headers(sent, RequestIds.of(scope).request_id),
+        }
+        pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": pairs})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     async def _open(self, path: BlobPath) -> tuple[Reader, StoredFile, datetime]:
         for attempt in (1, 2):
@@ -97,6 +143,7 @@ def blob_head(scope: Scope, sha256: str, size_bytes: int, published_at: datetime
     if blob_storage.is_unmodified(asked, etag, published_at):
         status, length = HTTPStatus.NOT_MODIFIED, 0
         del headers["content-type"]
+        headers["x-ms-error-code"] = "ConditionNotMet"
     else:
         wanted = blob_storage.byte_range(asked, size_bytes, etag) if scope["method"] == "GET" else None
         if wanted is not None:

@@ -44,6 +44,7 @@ class ApiDialect(Enum):
     GRAPH = "graph"
     PARTNER_CENTER = "partner-center"
     STORAGE = "storage"
+    OAUTH = "oauth"
     PLAIN = "plain"
 
 
@@ -97,7 +98,8 @@ def header(scope: Scope, name: bytes) -> str:
 
 def dialect_of(path: str) -> ApiDialect:
     """Return the API that a path belongs to."""
-    return _DIALECTS.get(path[1:].partition("/")[0].lower(), ApiDialect.PLAIN)
+    found = _DIALECTS.get(path[1:].partition("/")[0].lower())
+    return found or (ApiDialect.OAUTH if oauth.is_authority_path(path) else ApiDialect.PLAIN)
 
 
 def as_refusal(error: Exception) -> RequestError:
@@ -124,6 +126,7 @@ def refusal(
         ApiDialect.GRAPH: _graph,
         ApiDialect.PARTNER_CENTER: _partner_center,
         ApiDialect.STORAGE: _storage,
+        ApiDialect.OAUTH: _oauth,
         ApiDialect.PLAIN: _plain,
     }[dialect]
     status, headers, body = write(error, ids, scope, now)
@@ -230,18 +233,16 @@ def _storage(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) 
 
 
 def _plain(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Answer:  # noqa: ARG001
-    if error.code in oauth.CODES:
-        return _oauth(error, ids, now)
     body = {"error": {"message": str(error), "requestId": ids.request_id}}
     return error.status, {"content-type": "application/json", "request-id": ids.request_id}, json.dumps(body).encode()
 
 
-def _oauth(error: RequestError, ids: RequestIds, now: datetime) -> _Answer:
+def _oauth(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Answer:  # noqa: ARG001
     try:
         correlation_id = str(uuid.UUID(ids.client_request_id))
     except ValueError:
         correlation_id = ids.request_id
-    body = oauth.error_body(error.code, error.message, now=now, trace_id=ids.request_id, correlation_id=correlation_id)
+    body = oauth.error_body(error, now=now, trace_id=ids.request_id, correlation_id=correlation_id)
     headers = {"content-type": "application/json", **oauth.NO_STORE}
     if isinstance(error, UnauthenticatedError):
         headers["www-authenticate"] = 'Basic realm="counterfoil"'

@@ -23,6 +23,7 @@ from counterfoil.model import AttributeSet, Dataset, Rendering, Scope
 from counterfoil.periods import BillingPeriod, Clocks
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.catalog_rows import Operation, Revision, StoredFile
+from counterfoil.wire.blob_links import sign_directory
 from counterfoil.wire.graph import (
     NO_DATA_CODE,
     NO_DATA_MESSAGE,
@@ -33,7 +34,7 @@ from counterfoil.wire.graph import (
     Period,
     blob_body,
 )
-from counterfoil.wire.tokens import Keyring, sign_directory
+from counterfoil.wire.tokens import Keyring
 
 LISTED_MAX: Final = 10_000
 _BLOB_SETS_KEPT: Final = 128

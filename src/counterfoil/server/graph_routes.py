@@ -105,12 +105,12 @@ class GraphRoutes:
         return _json(request, self._manifest_body(request, operation))
 
     def list_collection(self, collection: str, request: Request, partner: str) -> Response:
-        """List the caller's operations, or their manifests."""
+        """List the caller's operations, or their manifests. `$top` is the size of a page, not the end of the walk."""
         top, skip = _whole(request, "$top"), _whole(request, "$skip") or 0
         size = PAGE_SIZE if top is None else min(top, PAGE_SIZE)
         operations = self._operations(collection, partner)
-        more = skip + size < len(operations) and (top is None or top > size)
-        next_top = "" if top is None else f"$top={top - size}&"
+        more = 0 < size < len(operations) - skip
+        next_top = "" if top is None else f"$top={top}&"
         path = f"{BILLING}/{collection}"
         element = self._operation_body if collection == "operations" else self._manifest_body
         body = graph.collection_body(

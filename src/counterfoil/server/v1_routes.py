@@ -39,6 +39,7 @@ _EXPIRY_STEP_S: Final = 60
 _REMEMBERED: Final = 1_024  # distinct queries, paths and Accept headers whose parsed form is kept
 _PREPARED: Final = 2_048  # envelopes, about 3 KB each
 _GZIP: Final = (b"content-encoding", b"gzip")
+_VARY: Final = (b"vary", b"Accept-Encoding")  # of every page, whichever form this caller took
 
 Headers = tuple[tuple[bytes, bytes], ...]
 Pieces = tuple[bytes | memoryview, ...]
@@ -75,7 +76,7 @@ class V1App:
         """Answer one request; whatever is refused is raised."""
         own, pieces = await self._line_items(scope, _headers(scope))
         length = (b"content-length", b"%d" % sum(map(len, pieces)))
-        answer_headers = [length, *own, *v1_headers(scope)]
+        answer_headers = [length, _VARY, *own, *v1_headers(scope)]
         await send({"type": "http.response.start", "status": 200, "headers": answer_headers})
         for piece in pieces[:-1]:
             await send({"type": "http.response.body", "body": piece, "more_body": True})

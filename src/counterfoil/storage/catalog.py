@@ -23,6 +23,7 @@ from counterfoil.errors import CounterfoilError
 from counterfoil.model import Contents, Dataset
 from counterfoil.storage import (
     changes,
+    client_credentials,
     commits,
     operations,
     partner_registry,
@@ -30,6 +31,7 @@ from counterfoil.storage import (
     retention,
     revisions,
     version_2,
+    version_3,
 )
 from counterfoil.storage.catalog_rows import NewSegment, Revision, StoredFile
 from counterfoil.storage.change_log import ChangeLog
@@ -99,6 +101,10 @@ class Catalog:
     clients = _method(_reading, partner_registry.clients_of)
     revoke_client = _method(_changing, partner_registry.revoke)
     check_client = _method(_reading, partner_registry.check)
+    trust_client = _method(_writing, client_credentials.trust)
+    credentials = _method(_reading, client_credentials.credentials_of)
+    active_client = _method(_reading, client_credentials.active_client)
+    use_assertion = _method(_writing, client_credentials.use_assertion)
 
     # Datasets
     in_force = _method(_reading, revisions.in_force)
@@ -195,7 +201,7 @@ class Catalog:
     def faults(self) -> list[str]:
         """Return what the engine finds wrong with the catalog itself; raises what reading one of its rows raises."""
         with self.log.database.reading() as connection:
-            for table in version_2.metadata.sorted_tables:
+            for table in (*version_2.metadata.sorted_tables, *version_3.metadata.sorted_tables):
                 for _ in connection.execute(select(table)):
                     pass
             return self.log.database.faults(connection)

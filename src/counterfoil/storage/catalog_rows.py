@@ -6,6 +6,7 @@ the catalog keeps only its hash, and shows the secret once, when it makes it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +33,32 @@ class RegisteredClient:
     name: str
     created_at: datetime
     revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """A certificate whose key a client signs its assertions with: `id` is its SHA-256 in hex, `pem` has no key."""
+
+    id: str
+    pem: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FederatedIdentity:
+    """A workload that an outside issuer vouches for: whoever has a token with these three is the client."""
+
+    issuer: str
+    subject: str
+    audience: str
+
+    @property
+    def id(self) -> str:
+        """What names it among the credentials of a client."""
+        return hashlib.sha256("\0".join((self.issuer, self.subject, self.audience)).encode()).hexdigest()
+
+
+ClientCredential = ClientCertificate | FederatedIdentity
 
 
 class NewFile(msgspec.Struct, frozen=True):

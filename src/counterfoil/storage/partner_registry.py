@@ -20,6 +20,7 @@ from counterfoil.storage import changes
 from counterfoil.storage import version_2 as tables
 from counterfoil.storage.catalog_rows import Partner, RegisteredClient
 from counterfoil.storage.sealed_records import ClientRevoked, PartnerRemoved
+from counterfoil.storage.version_3 import client_credentials
 
 CLIENT_NAME_LENGTH_MAX: Final = 100
 _SECRET_BYTES: Final = 32
@@ -72,24 +73,36 @@ def remove(connection: Connection, tenant: str) -> None:
             remedy="Withdraw them first: `counterfoil list` names them, `counterfoil withdraw` ends them.",
         )
     connection.execute(delete(tables.operations).where(tables.operations.c.partner == tenant))
+    its_clients = select(tables.clients.c.id).where(tables.clients.c.partner == tenant)
+    connection.execute(delete(client_credentials).where(client_credentials.c.client.in_(its_clients)))
     connection.execute(delete(tables.clients).where(tables.clients.c.partner == tenant))
     connection.execute(delete(tables.partners).where(tables.partners.c.tenant == tenant))
     changes.count(connection, PartnerRemoved(tenant))
 
 
-def add_client(connection: Connection, tenant: str, name: str, now: datetime) -> tuple[RegisteredClient, str]:
-    """Register a program of a partner; return it with its secret, which nobody can ask for again."""
+def add_client(
+    connection: Connection, tenant: str, name: str, now: datetime, *, with_secret: bool = True
+) -> tuple[RegisteredClient, str]:
+    """Register a program of a partner; return it with its secret, which nobody can ask for again.
+
+    Without one (an empty text) it signs in by what it is trusted with later, see `client_credentials`.
+    """
     tenant = tenant_id(tenant)
     if not 1 <= len(name) <= CLIENT_NAME_LENGTH_MAX or not name.isprintable():
         raise UsageError(
             f"{name!r} is not a client name.", remedy=f"Use 1 to {CLIENT_NAME_LENGTH_MAX} printable characters."
         )
     require(connection, tenant)
-    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    secret = secrets.token_urlsafe(_SECRET_BYTES) if with_secret else ""
     client = RegisteredClient(str(uuid.uuid4()), tenant, name, now, None)
     connection.execute(
         insert(tables.clients).values(
-            id=client.id, partner=tenant, name=name, secret_sha256=_hash(secret), created_at=now, revoked_at=None
+            id=client.id,
+            partner=tenant,
+            name=name,
+            secret_sha256=_hash(secret) if secret else _NO_HASH,
+            created_at=now,
+            revoked_at=None,
         )
     )
     return client, secret

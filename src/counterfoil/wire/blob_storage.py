@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 from xml.sax.saxutils import escape
 
-from counterfoil.errors import BadRequestError
+from counterfoil.errors import BadRequestError, NotFoundError
 from counterfoil.model import GUID_PATTERN, AttributeSet
 
 CONTENT_TYPE: Final = "application/octet-stream"
@@ -31,6 +31,8 @@ _PATH: Final = re.compile(
 )
 _RANGE: Final = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))", re.ASCII | re.IGNORECASE)
 _VERSION_TEXT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_WHOLE: Final = re.compile(r"\d{1,9}", re.ASCII)
+_OF_NO_EFFECT: Final = frozenset(("timeout", "api-version"))
 _ID_TEXT: Final = re.compile(r"[!-~]{1,1024}", re.ASCII)
 
 
@@ -48,17 +50,52 @@ class BlobPath:
     def parse(cls, raw_path: bytes) -> BlobPath:
         """Read a percent-encoded path; raises BadRequestError.
 
-        A slash, backslash or NUL that was written as an escape is refused like any character that no blob of ours
-        has in its name; so is `..`. The answer depends on the spelling alone and betrays nothing about what exists.
+        It is decoded once, and then matched: some storage clients write the slashes of a blob's name as `%2F`, and
+        Azure takes both spellings for the same blob. No other character is let through by an escape, nor is `..`.
+        The answer depends on the spelling alone and betrays nothing about what exists.
         """
-        match = None
-        if len(raw_path) <= PATH_LENGTH_MAX:
-            segments = [unquote_to_bytes(part) for part in raw_path.split(b"/")]
-            if not any(b"/" in segment for segment in segments):
-                match = _PATH.fullmatch(b"/".join(segments).decode("latin-1"))
+        match = _PATH.fullmatch(decoded_path(raw_path))
         if match is None:
-            raise BadRequestError("The requested URI does not represent any resource on the server.", code="InvalidUri")
+            raise invalid_uri()
         return cls(match[0], match["partner"], match["revision"], AttributeSet(match["attributes"]), match["name"])
+
+
+def decoded_path(raw_path: bytes) -> str:
+    """Decode a path's escapes, once; raises BadRequestError if it is longer than any of ours."""
+    if len(raw_path) > PATH_LENGTH_MAX:
+        raise invalid_uri()
+    return unquote_to_bytes(raw_path).decode("latin-1")
+
+
+def invalid_uri() -> BadRequestError:
+    """Return the error for a path that nothing here can have."""
+    return BadRequestError("The requested URI does not represent any resource on the server.", code="InvalidUri")
+
+
+def check_own_parameters(own: Mapping[str, str]) -> None:
+    """Check what a client says of its own about a blob, beside the link: what changes nothing is taken.
+
+    `timeout` bounds the server's work in Azure Storage; there is none here that could be bounded. Raises
+    BadRequestError for values that no such parameter has and for operations that we do not have, and NotFoundError
+    for snapshots and versions, of which no blob here has any.
+    """
+    for name in ("snapshot", "versionid"):
+        if name in own:
+            raise NotFoundError("The specified blob does not exist.")
+    for name, pattern in (("timeout", _WHOLE), ("api-version", _VERSION_TEXT)):
+        if name in own and pattern.fullmatch(own[name]) is None:
+            raise bad_parameter(name)
+    for name in own.keys() - _OF_NO_EFFECT:
+        raise bad_parameter(name)
+
+
+def bad_parameter(name: str) -> BadRequestError:
+    """Return the error for a query parameter that cannot have its value here."""
+    return BadRequestError(
+        f"Value for one of the query parameters specified in the request URI is invalid: {name}.",
+        code="InvalidQueryParameterValue",
+        parameter=name,
+    )
 
 
 @dataclass(frozen=True, slots=True)

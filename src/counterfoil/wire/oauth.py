@@ -14,34 +14,56 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import parse_qsl, unquote_plus
 
-from counterfoil.errors import BadRequestError, RequestError, UnauthenticatedError
+from counterfoil.errors import BadRequestError, NotFoundError, RequestError, UnauthenticatedError
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 NO_STORE: Final[Mapping[str, str]] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _FIELDS_MAX = 50
-_CLIENT_ID_LENGTH_MAX = 128
+CLIENT_ID_LENGTH_MAX: Final = 128
 _SECRET_LENGTH_MAX = 1024
+_ASSERTION_LENGTH_MAX = 16 * 1024
 _AUDIENCE_LENGTH_MAX = 256
 _DEFAULT_SCOPE = "/.default"
 
-# OAuth's codes, and the numbers beside them that tools written for Microsoft look at.
-CODES: Final[Mapping[str, int]] = {
-    "invalid_request": 900144,
-    "unsupported_grant_type": 70003,
-    "invalid_scope": 70011,
-    "invalid_resource": 500011,
-    "invalid_client": 7000215,
-    "invalid_tenant": 90002,
-    "temporarily_unavailable": 90055,
+ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+# What we call each refusal: OAuth's code, and the number beside it that tools written for Microsoft look at.
+CODES: Final[Mapping[str, tuple[str, int]]] = {
+    "invalid_request": ("invalid_request", 900144),
+    "unsupported_grant_type": ("unsupported_grant_type", 70003),
+    "invalid_scope": ("invalid_scope", 70011),
+    "invalid_resource": ("invalid_resource", 500011),
+    "invalid_client": ("invalid_client", 7000215),
+    "unknown_assertion": ("invalid_client", 700027),
+    "assertion_not_now": ("invalid_client", 700024),
+    "assertion_misplaced": ("invalid_client", 700023),
+    "invalid_tenant": ("invalid_request", 90002),  # Microsoft has no code of its own for it
+    "temporarily_unavailable": ("temporarily_unavailable", 90055),
+    "unsupported_response_type": ("unsupported_response_type", 70005),
 }
+# What is refused before anybody looks at OAuth in it: the code and the number by status.
+_CODES_BY_STATUS: Final[Mapping[int, tuple[str, int]]] = {
+    404: ("invalid_request", 90023),
+    405: ("invalid_request", 900561),
+    413: ("invalid_request", 90023),
+    429: ("temporarily_unavailable", 90055),
+    500: ("server_error", 50000),
+    503: ("temporarily_unavailable", 90033),
+}
+_OTHERWISE: Final = ("invalid_request", 90023)
+_ENDPOINTS: Final = frozenset(("oauth2", "discovery", "v2.0", ".well-known"))
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """A well-formed request for a token: who asks, and for which audience."""
+    """A well-formed request for a token: who asks, and for which audience.
+
+    Either the secret or the assertion is empty. With an assertion the client id may be, for the assertion names it.
+    """
 
     client_id: str
     secret: str
+    assertion: str
     audience: str
 
 
@@ -53,13 +75,13 @@ def parse_token_request(body: bytes, *, content_type: str, authorization: str, r
     grant = _needed(form, "grant_type")
     if grant != "client_credentials":
         raise refused("unsupported_grant_type", "The grant type must be 'client_credentials'.")
-    client_id, secret = _credentials(form, authorization)
-    return TokenRequest(client_id, secret, _audience(form, resource=resource))
+    client_id, secret, assertion = _credentials(form, authorization)
+    return TokenRequest(client_id, secret, assertion, _audience(form, resource=resource))
 
 
 def refused(code: str, why: str) -> RequestError:
     """Return the error for an OAuth code; only a client that is not known is a 401."""
-    kind = UnauthenticatedError if code == "invalid_client" else BadRequestError
+    kind = UnauthenticatedError if CODES[code][0] == "invalid_client" else BadRequestError
     return kind(why, code=code)
 
 
@@ -83,13 +105,24 @@ def token_answer(
     }
 
 
-def error_body(code: str, why: str, *, now: datetime, trace_id: str, correlation_id: str) -> dict[str, object]:
-    """Return the body of a refusal."""
-    number = CODES[code]
+def is_authority_path(path: str) -> bool:
+    """Whether a path is below a tenant's authority: its clients read OAuth's errors and no others."""
+    _, _, *behind = path.split("/", 3)
+    return bool(behind) and behind[0].lower() in _ENDPOINTS
+
+
+def error_body(refused: RequestError, *, now: datetime, trace_id: str, correlation_id: str) -> dict[str, object]:
+    """Return the body of a refusal, whether or not it has a code of `CODES`."""
+    code, why = refused.code, str(refused)
+    code, number = CODES.get(code) or _CODES_BY_STATUS.get(refused.status, _OTHERWISE)
+    if isinstance(refused, NotFoundError):
+        why = (
+            "This authority has no such endpoint. It gives tokens for client credentials at oauth2/v2.0/token; "
+            "there is no sign-in by browser, device code or refresh token."
+        )
     stamp = now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     return {
-        # Microsoft has no code of its own for a tenant, and says it with the number.
-        "error": "invalid_request" if code == "invalid_tenant" else code,
+        "error": code,
         "error_description": (
             f"AADSTS{number}: {why} Trace ID: {trace_id} Correlation ID: {correlation_id} Timestamp: {stamp}"
         ),
@@ -104,21 +137,20 @@ def discovery_document(authority: str, *, older: bool = False) -> dict[str, obje
     """Return what describes an authority; `authority` is `<base URL>/<tenant>`.
 
     msal accepts an issuer that equals the authority it was given, so the document names the address it came from.
+    Microsoft's libraries cannot read a document without an authorization endpoint: there is one, which refuses.
     """
     endpoints = f"{authority}/oauth2" if older else f"{authority}/oauth2/v2.0"
     return {
         "issuer": f"{authority}/" if older else f"{authority}/v2.0",
         "token_endpoint": f"{endpoints}/token",
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic", "private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": ["PS256", "RS256"],
         "authorization_endpoint": f"{endpoints}/authorize",
-        "device_authorization_endpoint": f"{endpoints}/devicecode",
         "jwks_uri": f"{authority}/discovery/keys" if older else f"{authority}/discovery/v2.0/keys",
         "grant_types_supported": ["client_credentials"],
-        "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_types_supported": ["none"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
-        "scopes_supported": ["openid"],
     }
 
 
@@ -140,8 +172,10 @@ def _needed(form: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _credentials(form: Mapping[str, str], authorization: str) -> tuple[str, str]:
-    """Return id and secret, from the form or from a Basic header, never from both."""
+def _credentials(form: Mapping[str, str], authorization: str) -> tuple[str, str, str]:
+    """Return client id, secret and assertion: a secret from the form or from a Basic header, or an assertion."""
+    if "client_assertion" in form or "client_assertion_type" in form:
+        return _asserted(form, authorization)
     if authorization:
         if "client_secret" in form:
             raise refused("invalid_request", "The client secret was sent in two places.")
@@ -150,9 +184,20 @@ def _credentials(form: Mapping[str, str], authorization: str) -> tuple[str, str]
             raise refused("invalid_request", "Two client ids were sent.")
     else:
         client_id, secret = _needed(form, "client_id"), _needed(form, "client_secret")
-    if len(client_id) > _CLIENT_ID_LENGTH_MAX or len(secret) > _SECRET_LENGTH_MAX:
+    if len(client_id) > CLIENT_ID_LENGTH_MAX or len(secret) > _SECRET_LENGTH_MAX:
         raise refused("invalid_request", "The client id or secret is too long.")
-    return client_id, secret
+    return client_id, secret, ""
+
+
+def _asserted(form: Mapping[str, str], authorization: str) -> tuple[str, str, str]:
+    assertion, client_id = _needed(form, "client_assertion"), form.get("client_id", "")
+    if _needed(form, "client_assertion_type") != ASSERTION_TYPE:
+        raise refused("invalid_request", f"The client_assertion_type must be '{ASSERTION_TYPE}'.")
+    if authorization or "client_secret" in form:
+        raise refused("invalid_request", "A client secret was sent beside the client assertion.")
+    if len(client_id) > CLIENT_ID_LENGTH_MAX or len(assertion) > _ASSERTION_LENGTH_MAX:
+        raise refused("invalid_request", "The client id or assertion is too long.")
+    return client_id, "", assertion
 
 
 def _basic(authorization: str) -> tuple[str, str]:

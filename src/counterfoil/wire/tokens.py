@@ -1,4 +1,4 @@
-"""Everything we sign without a certificate: continuation tokens, and the links of a blob directory.
+"""The keys that sign without a certificate, and the continuation tokens that they sign; `blob_links` has the links.
 
 A token states what it grants in plain sight and carries a MAC; nothing about it is stored, so it is valid on any node
 and after any restart. The partner of a continuation token is *not* in its bytes, only under its MAC: another partner's
@@ -15,12 +15,11 @@ import secrets
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import Final, Self
 
-from counterfoil.errors import BadRequestError, ForbiddenError, UsageError
-from counterfoil.periods import timestamp
+from counterfoil.errors import BadRequestError, UsageError
 
 SECRET_BYTES_MIN = 32
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,16}", re.ASCII)
@@ -61,7 +60,7 @@ class Keyring:
                     "A line of the keyring is not a key id and a secret.",
                     remedy="Write `<key id> <base64url secret>`; an id has 1 to 16 of A-Z a-z 0-9 _ -.",
                 )
-            name, secret = words[0], _unbase64url(words[1].rstrip("="))
+            name, secret = words[0], unbase64url(words[1].rstrip("="))
             if secret is None or len(secret) < SECRET_BYTES_MIN:
                 raise UsageError(
                     f"The secret of key {name} is not base64url of at least {SECRET_BYTES_MIN} bytes.",
@@ -77,7 +76,7 @@ class Keyring:
     @staticmethod
     def fresh_text() -> str:
         """Return the text of a keyring with one new random key."""
-        return f"{secrets.token_hex(4)} {_base64url(secrets.token_bytes(SECRET_BYTES_MIN))}\n"
+        return f"{secrets.token_hex(4)} {base64url(secrets.token_bytes(SECRET_BYTES_MIN))}\n"
 
     def sign(self, purpose: str, message: bytes) -> tuple[str, bytes]:
         """Return the id of the key that signs today, and the 32-byte MAC of the message."""
@@ -99,11 +98,12 @@ class Keyring:
         return hmac.digest(self._extracted[key_id], purpose.encode() + b"\x01", "sha256")
 
 
-def _base64url(data: bytes) -> str:
+def base64url(data: bytes) -> str:
+    """Encode as base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
-def _unbase64url(text: str) -> bytes | None:
+def unbase64url(text: str) -> bytes | None:
     """Decode unpadded base64url, or None; one text for one value, so no bit of a token is free to change."""
     if _BASE64URL.fullmatch(text) is None:
         return None
@@ -111,7 +111,7 @@ def _unbase64url(text: str) -> bytes | None:
         data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except binascii.Error:
         return None
-    return data if _base64url(data) == text else None
+    return data if base64url(data) == text else None
 
 
 CONTINUATION_HEADER = "MS-ContinuationToken"
@@ -156,12 +156,12 @@ def encode_continuation(keyring: Keyring, continuation: Continuation) -> str:
     plain = bytes((_CONTINUATION_VERSION, len(key_id))) + key_id
     plain += _BODY.pack(continuation.query, revision, at.file, at.block, at.item, continuation.expires_at)
     _, mac = keyring.sign(_CONTINUATION, plain + continuation.partner.encode())
-    return _base64url(plain + mac)
+    return base64url(plain + mac)
 
 
 def decode_continuation(keyring: Keyring, text: str, *, partner: str, query: bytes, now: datetime) -> Continuation:
     """Return what the token says once its MAC, query and age are good; raises BadRequestError and nothing else."""
-    data = _unbase64url(text) if len(text) <= CONTINUATION_LENGTH_MAX else None
+    data = unbase64url(text) if len(text) <= CONTINUATION_LENGTH_MAX else None
     if data is None or len(data) < 2 or data[0] != _CONTINUATION_VERSION:
         raise _not_ours()
     body_at = 2 + data[1]
@@ -188,98 +188,3 @@ def _continuation_error(what: str) -> BadRequestError:
     return BadRequestError(
         f"The {CONTINUATION_HEADER} {what}. {_START_OVER}", code="3000", parameter=CONTINUATION_HEADER
     )
-
-
-_DIRECTORY = "blob directory 1"
-# The version whose directory tokens have this shape. We speak our own MAC under it, so only this one is good.
-_SIGNED_VERSION = "2021-08-06"
-# `si`, the signed identifier, holds our key id: storage clients drop every parameter that Azure does not know.
-LINK_PARAMETERS: Final = ("sv", "st", "se", "sr", "sp", "sdd", "si", "sig")
-_QUERY_LENGTH_MAX = 1024
-_START_SKEW = timedelta(minutes=5)  # between two nodes that sign and check; an end is never stretched
-_PERCENT = re.compile(r"%([0-9A-Fa-f]{2})", re.ASCII)
-_VALUE = re.compile(r"(?:[A-Za-z0-9._~:-]|%[0-9A-Fa-f]{2})*", re.ASCII)
-_BAD_LINK = "The signature of the link is missing or not good for this blob. Ask for the manifest again to get another."
-_NOT_SIGNED = "The link has a parameter that was not signed with it. Use the link exactly as the manifest gives it."
-_NOT_NOW = "The link has expired or is not valid yet. Ask for the manifest again to get another."
-
-
-def sign_directory(keyring: Keyring, path: str, *, now: datetime, expires_at: datetime) -> str:
-    """Return a query string that opens every blob below `path` for reading until `expires_at`.
-
-    `path` is decoded and begins with a slash, such as `/blobs/<partner>/<revision>/full`.
-    """
-    segments = _segments(path)
-    assert segments is not None, path
-    fields = {
-        "sv": _SIGNED_VERSION,
-        "st": timestamp(now),
-        "se": timestamp(expires_at),
-        "sr": "d",
-        "sp": "r",
-        "sdd": str(len(segments) - 1),  # the first segment is the container, at depth 0
-        "si": keyring.signing_key_id,
-    }
-    _, mac = keyring.sign(_DIRECTORY, _signed_text(path, fields))
-    pairs = [f"{name}={value.replace(':', '%3A')}" for name, value in fields.items()]
-    return "&".join([*pairs, f"sig={_base64url(mac)}"])
-
-
-def check_directory(keyring: Keyring, path: str, query: str, *, now: datetime) -> None:
-    """Return if the query opens the blob at `path` (decoded); raises ForbiddenError and looks nothing up."""
-    fields = _link_fields(query)
-    segments = _segments(path)
-    mac = _unbase64url(fields.pop("sig", ""))
-    depth = fields.get("sdd", "")
-    if segments is None or mac is None or len(depth) > 2 or not (depth.isascii() and depth.isdigit()):
-        raise _link_error(_BAD_LINK)
-    directory = segments[: int(depth) + 1]
-    if len(directory) == len(segments):  # the directory itself is not a blob
-        raise _link_error(_BAD_LINK)
-    message = _signed_text("/" + "/".join(directory), fields)
-    granted = (fields["sv"], fields["sr"], fields["sp"])
-    if granted != (_SIGNED_VERSION, "d", "r") or not keyring.verify(_DIRECTORY, fields["si"], message, mac):
-        raise _link_error(_BAD_LINK)
-    if not _moment(fields["st"]) - _START_SKEW <= now < _moment(fields["se"]):
-        raise _link_error(_NOT_NOW)
-
-
-def _link_fields(query: str) -> dict[str, str]:
-    """Split a raw query string; every parameter of ours exactly once and no other."""
-    if len(query) > _QUERY_LENGTH_MAX:
-        raise _link_error(_BAD_LINK)
-    fields: dict[str, str] = {}
-    for pair in query.split("&"):
-        name, equals, value = pair.partition("=")
-        # Storage clients can ask for a snapshot, a version or a server timeout by parameters of their own. They
-        # would change what the link was signed for, so they are refused like any other that we did not sign.
-        if pair and (name not in LINK_PARAMETERS or name in fields):
-            raise _link_error(_NOT_SIGNED)
-        if not equals or _VALUE.fullmatch(value) is None:
-            raise _link_error(_BAD_LINK)
-        # Clients may escape what needs no escape (`:` as `%3A`); what counts, and is signed, is the decoded text.
-        fields[name] = _PERCENT.sub(lambda match: chr(int(match[1], 16)), value)
-    if len(fields) != len(LINK_PARAMETERS):
-        raise _link_error(_BAD_LINK)
-    return fields
-
-
-def _segments(path: str) -> list[str] | None:
-    first, *segments = path.split("/")
-    if first or not segments or any(segment in {"", ".", ".."} for segment in segments):
-        return None
-    return segments
-
-
-def _signed_text(path: str, fields: Mapping[str, str]) -> bytes:
-    """The text under the MAC: lengths precede values, so no two sets of fields give the same text."""
-    parts = [path, *(fields[name] for name in LINK_PARAMETERS if name != "sig")]
-    return "".join(f"{len(part)}:{part}" for part in parts).encode("utf-8", "surrogatepass")
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)  # cannot fail: it is only called on what we signed
-
-
-def _link_error(message: str) -> ForbiddenError:
-    return ForbiddenError(message, code="AuthenticationFailed")

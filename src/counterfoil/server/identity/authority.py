@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -20,11 +20,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Scope
 
-from counterfoil.errors import TooOftenError, UsageError
+from counterfoil.errors import TooOftenError, UnauthenticatedError, UsageError
 from counterfoil.lifetimes_and_sizes import BEARER_TOKEN
 from counterfoil.model import tenant_id
 from counterfoil.periods import Clocks
 from counterfoil.server.identity.audiences import Audiences
+from counterfoil.server.identity.client_assertions import ClientAssertions, asserted_client_id
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.storage.catalog import Catalog
@@ -66,10 +67,21 @@ class Authority:
     keys: AuthorityKeys
     audiences: Audiences
     _wrong_secrets: _WrongSecrets = field(default_factory=_WrongSecrets, init=False)
+    _assertions: ClientAssertions = field(init=False)
 
-    def issue(self, tenant: str, asked: oauth.TokenRequest, peer: str, *, resource: bool) -> dict[str, object]:
-        """Return the body with the token for a caller at the address `peer`; raises RequestError with an OAuth code."""
-        self._admit(tenant, asked, peer)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_assertions", ClientAssertions(self.catalog, self.clocks))
+
+    def issue(
+        self, tenant: str, asked: oauth.TokenRequest, peer: str, address: str, *, resource: bool
+    ) -> dict[str, object]:
+        """Return the body with the token for a caller at the address `peer`; raises RequestError with an OAuth code.
+
+        `address` is that of this authority, `<base URL>/<tenant>`, as callers know it.
+        """
+        if not asked.client_id:
+            asked = replace(asked, client_id=_named(asked))
+        self._admit(tenant, asked, peer, address)
         if not self.audiences.may_be_asked_for(asked.audience):
             good = ", ".join(self.audiences.own)
             code = "invalid_resource" if resource else "invalid_scope"
@@ -78,7 +90,7 @@ class Authority:
         token = self.keys.signing().mint(partner=tenant, audience=asked.audience, client_id=asked.client_id, now=now)
         return oauth.token_answer(token, asked, now=now, lifetime=BEARER_TOKEN, resource=resource)
 
-    def _admit(self, tenant: str, asked: oauth.TokenRequest, peer: str) -> None:
+    def _admit(self, tenant: str, asked: oauth.TokenRequest, peer: str, address: str) -> None:
         if self.keys.development:
             if not self.catalog.has_partner(tenant):
                 raise oauth.refused(
@@ -86,18 +98,36 @@ class Authority:
                     f"Tenant '{tenant}' not found. Register it with: counterfoil partners add {tenant}.",
                 )
             return
-        # The secret is checked first, however often it was wrong: the right one always works.
-        client = self.catalog.check_client(asked.client_id, asked.secret)
-        if client is None or client.partner != tenant or client.revoked_at is not None:
+        # What was sent is checked first, however often it was wrong: the right secret always works.
+        try:
+            self._check(tenant, asked, peer, address)
+        except UnauthenticatedError:
             wait_s = self._wrong_secrets.count(asked.client_id, peer)
             if wait_s:
-                why = "The secret of this client was wrong too often; wait before you try again."
-                raise TooOftenError(why, code="temporarily_unavailable", retry_after_s=wait_s)
+                why = "The secret or assertion of this client was wrong too often; wait before you try again."
+                raise TooOftenError(why, code="temporarily_unavailable", retry_after_s=wait_s) from None
+            raise
+
+    def _check(self, tenant: str, asked: oauth.TokenRequest, peer: str, address: str) -> None:
+        if asked.assertion:
+            audiences = [f"{address}{path}" for path in ("/oauth2/v2.0/token", "/oauth2/token", "/v2.0", "")]
+            self._assertions.prove(tenant, asked.client_id, asked.assertion, audiences=audiences, peer=peer)
+            return
+        client = self.catalog.check_client(asked.client_id, asked.secret)
+        if client is None or client.partner != tenant or client.revoked_at is not None:
             raise oauth.refused("invalid_client", _WRONG_CLIENT)
 
 
+def _named(asked: oauth.TokenRequest) -> str:
+    """Return the client that an assertion names, where the form does not."""
+    client_id = asserted_client_id(asked.assertion)
+    if not client_id or len(client_id) > oauth.CLIENT_ID_LENGTH_MAX:
+        raise oauth.refused("invalid_request", "The request body must contain the following parameter: 'client_id'.")
+    return client_id
+
+
 def authority_routes(authority: Authority, base_url: Callable[[Scope], str]) -> list[Route]:
-    """Return the routes: two token endpoints, their discovery documents and the keys.
+    """Return the routes: two token endpoints, their discovery documents, the keys, and where browsers are refused.
 
     `base_url` returns the URL that callers use, without a slash at the end. Refusals are raised: their code tells the
     entry point that they are OAuth's.
@@ -111,12 +141,21 @@ def authority_routes(authority: Authority, base_url: Callable[[Scope], str]) -> 
             resource=resource,
         )
         peer = request.client.host if request.client is not None else ""
-        answer = await run_in_threadpool(authority.issue, _tenant(request), asked, peer, resource=resource)
+        tenant = _tenant(request)
+        address = f"{base_url(request.scope)}/{tenant}"
+        answer = await run_in_threadpool(authority.issue, tenant, asked, peer, address, resource=resource)
         return JSONResponse(answer, headers=oauth.NO_STORE)
 
     async def discovery(request: Request, *, older: bool) -> Response:
         address = f"{base_url(request.scope)}/{_tenant(request)}"
         return JSONResponse(oauth.discovery_document(address, older=older))
+
+    async def authorize(request: Request) -> Response:
+        _tenant(request)
+        raise oauth.refused(
+            "unsupported_response_type",
+            "Nobody signs in here by browser: ask the token endpoint by client credentials.",
+        )
 
     async def keys(request: Request) -> Response:
         _tenant(request)
@@ -126,6 +165,8 @@ def authority_routes(authority: Authority, base_url: Callable[[Scope], str]) -> 
     return [
         Route("/{tenant}/oauth2/v2.0/token", partial(token, resource=False), methods=["POST"]),
         Route("/{tenant}/oauth2/token", partial(token, resource=True), methods=["POST"]),
+        Route("/{tenant}/oauth2/v2.0/authorize", authorize),
+        Route("/{tenant}/oauth2/authorize", authorize),
         Route("/{tenant}/v2.0/.well-known/openid-configuration", partial(discovery, older=False)),
         Route("/{tenant}/.well-known/openid-configuration", partial(discovery, older=True)),
         Route("/{tenant}/discovery/v2.0/keys", keys),

@@ -24,7 +24,7 @@ from counterfoil.testing.faults.fault import (
 from counterfoil.testing.faults.reply import Reply, reply_of, reply_to
 
 _JSON: Final = {"content-type": "application/json; charset=utf-8"}
-_BUSY_CODES: Final = {ApiDialect.STORAGE: "ServerBusy", ApiDialect.PLAIN: "temporarily_unavailable"}
+_BUSY_CODES: Final = {ApiDialect.STORAGE: "ServerBusy", ApiDialect.OAUTH: "temporarily_unavailable"}
 _HTML: Final = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center><hr></body></html>"
 _CHALLENGE: Final = {"www-authenticate": 'Bearer realm="", error="invalid_token"'}
 

@@ -52,8 +52,10 @@ def route_of(scope: Scope) -> Route | None:
         return Route.BLOB
     if dialect is ApiDialect.PARTNER_CENTER:
         return Route.PAGE if "/lineitems" in path.lower() else None
-    if dialect is ApiDialect.PLAIN:
+    if dialect is ApiDialect.OAUTH:
         return Route.TOKEN if method == "POST" and "/oauth2/" in path else None
+    if dialect is ApiDialect.PLAIN:
+        return None
     try:
         parts = canonical_path(scope["raw_path"].decode("ascii")).split("/")
     except NotFoundError:

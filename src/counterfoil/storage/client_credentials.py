@@ -1,0 +1,85 @@
+"""The certificates and federated identities by which a client may sign in, and the assertions that it has used.
+
+Nothing here proves anything: what is stored is public, and whoever checks a signature asks here what it has to be
+checked against. A used assertion is remembered in the catalog, so that every node knows of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, delete, func, insert, select
+
+from counterfoil.errors import MissingError, UsageError
+from counterfoil.model import tenant_id
+from counterfoil.storage import version_2, version_3
+from counterfoil.storage.catalog_rows import ClientCertificate, ClientCredential, FederatedIdentity, RegisteredClient
+
+CREDENTIALS_MAX: Final = 20
+
+
+def trust(
+    connection: Connection, tenant: str, client_id: str, credentials: Sequence[ClientCredential], now: datetime
+) -> None:
+    """Let a client sign in by these too; one that it had already is not added again.
+
+    Raises MissingError for a client that is not there or was revoked, and UsageError for too many.
+    """
+    client = active_client(connection, client_id)
+    if client is None or client.partner != tenant_id(tenant):
+        raise MissingError(
+            f"{tenant} has no client {client_id} that could sign in.",
+            remedy="See: counterfoil clients list.",
+            parameter=f"partner={tenant}",
+        )
+    table = version_3.client_credentials
+    for credential in credentials:
+        its = (table.c.client == client_id, table.c.id == credential.id)
+        if connection.execute(select(table.c.id).where(*its)).first() is not None:
+            continue
+        fields = {name: getattr(credential, name, None) for name in ("issuer", "subject", "audience", "expires_at")}
+        pem = credential.pem if isinstance(credential, ClientCertificate) else None
+        row = {"client": client_id, "id": credential.id, "certificate": pem, "added_at": now}
+        connection.execute(insert(table).values(**row, **fields))
+    counted = select(func.count()).select_from(table).where(table.c.client == client_id)
+    if connection.execute(counted).scalar_one() > CREDENTIALS_MAX:
+        raise UsageError(
+            f"A client may have {CREDENTIALS_MAX} certificates and federated identities.",
+            remedy="Make another client, and revoke this one when it is used no more.",
+        )
+
+
+def credentials_of(connection: Connection, client_id: str) -> list[ClientCredential]:
+    """Return by what a client may sign in besides its secret, in the order of when it was added."""
+    table = version_3.client_credentials
+    rows = connection.execute(select(table).where(table.c.client == client_id).order_by(table.c.added_at, table.c.id))
+    return [_credential(row) for row in rows]
+
+
+def active_client(connection: Connection, client_id: str) -> RegisteredClient | None:
+    """Return the client of an id unless it was revoked."""
+    table = version_2.clients
+    row = connection.execute(select(table).where(table.c.id == client_id, table.c.revoked_at.is_(None))).first()
+    return None if row is None else RegisteredClient(row.id, row.partner, row.name, row.created_at, None)
+
+
+def use_assertion(
+    connection: Connection, client_id: str, assertion_id: str, peer: str, *, expires_at: datetime, now: datetime
+) -> bool:
+    """Remember an assertion until it ends; return whether the address may use it: it was the first one to."""
+    table = version_3.assertions
+    key = hashlib.sha256(f"{client_id}\0{assertion_id}".encode("utf-8", "surrogatepass")).hexdigest()
+    connection.execute(delete(table).where(table.c.expires_at < now))
+    row = connection.execute(select(table.c.peer).where(table.c.id == key)).first()
+    if row is None:
+        connection.execute(insert(table).values(id=key, peer=peer, expires_at=expires_at))
+    return row is None or row.peer == peer
+
+
+def _credential(row: Row[Any]) -> ClientCredential:
+    if row.certificate is not None:
+        return ClientCertificate(row.id, row.certificate, row.expires_at)
+    return FederatedIdentity(row.issuer, row.subject, row.audience)

@@ -1,0 +1,77 @@
+"""`counterfoil clients`: secrets, certificates and federated identities, and what the list says of them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from counterfoil import cli
+from tests.server.asserting import Certified
+
+PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
+
+
+@pytest.fixture(autouse=True)
+def _with_a_partner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("partners", "add", PARTNER).exit_code == 0
+
+
+def run(*arguments: str) -> Result:
+    done = CliRunner().invoke(cli.main, arguments, prog_name="counterfoil")
+    assert "Traceback" not in done.stderr
+    assert "unexpected" not in done.stderr
+    return done
+
+
+def certificate(name: str, lives: timedelta = timedelta(days=30)) -> str:
+    """Write a certificate with its key, as tools that sign in keep it."""
+    made = Certified.made(name, begins=datetime.now(UTC) - timedelta(days=1), lives=lives)
+    Path(f"{name}.pem").write_bytes(made.with_key)
+    return f"{name}.pem"
+
+
+def test_a_client_with_certificates_has_no_secret_and_the_list_says_until_when() -> None:
+    added = run("clients", "add", "--partner", PARTNER, "--output", "json", "--certificate", certificate("first"))
+    told = json.loads(added.stdout)
+    assert (added.exit_code, sorted(told)) == (0, ["clientId", "tenant"])
+    assert "certificate" in added.stderr
+    client = told["clientId"]
+    federated = ("--federated", "https://issuer.example", "system:serviceaccount:a:b", "api://AzureADTokenExchange")
+    more = ("--certificate", certificate("second"), *federated)
+    again = run("clients", "add", "--partner", PARTNER, "--client", client, "--output", "json", *more)
+    assert json.loads(again.stdout) == told
+    [listed] = json.loads(run("clients", "list", "--partner", PARTNER, "--output", "json").stdout)
+    until = (datetime.now(UTC) + timedelta(days=29)).date()
+    assert listed["clientId"] == client
+    assert listed["signsInBy"].count(f"until {until}") == 2
+    assert "tokens of https://issuer.example for system:serviceaccount:a:b" in listed["signsInBy"]
+    run("clients", "add", "--partner", PARTNER)
+    secret = json.loads(run("clients", "list", "--partner", PARTNER, "--output", "json").stdout)[1]
+    assert secret["signsInBy"] == "secret"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--client", "x"), 2, "--certificate"),
+        (("--certificate", "absent.pem"), 2, "absent.pem"),
+        (("--certificate", "empty.pem"), 2, "empty.pem holds no certificate"),
+        (("--certificate", "old.pem"), 2, "expired"),
+        (("--federated", "http://issuer.example", "s", "a"), 2, "https"),
+        (("--client", "nobody", "--federated", "https://issuer.example", "s", "a"), 1, "has no client nobody"),
+    ],
+)
+def test_what_cannot_be_trusted_is_refused_and_no_client_is_made(
+    options: tuple[str, ...], code: int, said: str
+) -> None:
+    Path("empty.pem").touch()
+    certificate("old", timedelta(hours=1))
+    refused = run("clients", "add", "--partner", PARTNER, *options)
+    assert refused.exit_code == code, refused.stderr
+    assert said in refused.stderr
+    assert json.loads(run("clients", "list", "--partner", PARTNER, "--output", "json").stdout) == []
