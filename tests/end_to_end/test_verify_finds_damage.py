@@ -1,4 +1,4 @@
-"""`verify` finds any byte that changed, in any stored file and in the catalog.
+"""`verify` finds any byte that changed, in any stored file and in the catalog, whose rows have digests.
 
 `make test` flips 100 bytes of each, `make soak` a thousand; always the same ones.
 """
@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
+from sqlalchemy import select
 
 from counterfoil.datasets.verify import Fault, verify
 from counterfoil.errors import DataFolderError
 from counterfoil.generator import generate
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod, utc_now
+from counterfoil.storage import tables
 from counterfoil.storage.catalog import Catalog
+from counterfoil.storage.catalog_rows import FederatedIdentity
 from counterfoil.storage.engines import open_store
 from counterfoil.testing import PARTNER, Server
 from tests.end_to_end.fetching import BILLING
@@ -54,6 +60,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             registered, _ = catalog.add_client(PARTNER, name, utc_now())
             if name == "one":
                 catalog.revoke_client(PARTNER, registered.id, utc_now())
+            else:
+                catalog.trust_client(PARTNER, registered.id, [FederatedIdentity("i", "s", "a")], utc_now())
+                catalog.use_assertion(registered.id, "a", "127.0.0.1", expires_at=utc_now(), now=utc_now())
     assert checked(data) == []
     return data
 
@@ -120,12 +129,39 @@ def test_a_flipped_byte_of_the_catalog_is_found_unless_no_answer_follows_from_it
     assert harmless < flips * 3 / 4, "then this test shows nothing"
 
 
-def answers(data: Path) -> Any:
-    """All that answers follow from; None where it cannot be read.
+def test_a_changed_column_of_any_row_is_found(data: Path, tmp_path: Path) -> None:
+    """As a flipped bit, or a hand, may change it: another number, another text, null."""
+    path, changed = tmp_path / "data" / "catalog.sqlite", dict.fromkeys(map(str, tables.metadata.sorted_tables), 0)
+    path.parent.mkdir()
+    (path.parent / "files").symlink_to(data / "files")
+    for table, name in _columns():
+        text = f"substr({name}, 1, length({name}) - 1) || 'x'"
+        for value in (f"CASE typeof({name}) WHEN 'integer' THEN {name} - 1 ELSE {text} END", text, "NULL"):
+            shutil.copy(data / "catalog.sqlite", path)
+            with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+                its = f"rowid = (SELECT max(rowid) FROM {table})"
+                before = connection.execute(f"SELECT {name} FROM {table} WHERE {its}").fetchone()
+                with suppress(sqlite3.IntegrityError):
+                    connection.execute(f"UPDATE {table} SET {name} = {value} WHERE {its}")
+                if connection.execute(f"SELECT {name} FROM {table} WHERE {its}").fetchone() == before:
+                    continue
+            changed[table] += 1
+            # What cannot even be read, `verify` makes a fault of.
+            with open_store(path.parent).catalog as catalog, suppress(ValueError, TypeError):
+                assert catalog.faults(), f"{table}.{name}, {value}: it was {before}"
+    assert {table for table, count in changed.items() if not count} == {"meta", "deletions"}
 
-    Left out are times and names, the warnings on a receipt, and two hashes whose change can only refuse somebody:
-    that of a client's secret, and that of a request under an Idempotency-Key.
-    """
+
+def _columns() -> Iterator[tuple[str, str]]:
+    """Every column but the number of a file, which nothing refers to, and those of `meta`, which has no digests."""
+    for table in tables.metadata.sorted_tables:
+        for column in table.columns:
+            if table is not tables.meta and column is not tables.files.c.id:
+                yield str(table.name), f'"{column.name}"'
+
+
+def answers(data: Path) -> Any:
+    """All that the catalog holds, and what follows from it; None where it cannot be read."""
     try:
         with open_store(data).catalog as catalog:
             return list(_answers(catalog))
@@ -134,19 +170,14 @@ def answers(data: Path) -> Any:
 
 
 def _answers(catalog: Catalog) -> Iterator[Any]:
+    with catalog.log.database.reading() as connection:
+        for table in tables.metadata.sorted_tables:
+            columns = [column for column in table.columns if column is not tables.files.c.id]
+            yield [tuple(row) for row in connection.execute(select(*columns))]
     for partner in catalog.partners():
-        yield partner.tenant
-        for client in catalog.clients(partner.tenant):
-            yield client.id, client.partner, client.revoked_at is None
-            yield catalog.check_client(client.id, "wrong")
-        for operation in catalog.operations(partner.tenant, 1_000):
-            yield operation.id, operation.manifest_id, operation.dataset
-            yield operation.attributes, operation.revision_id, operation.expires_at
+        yield partner, catalog.clients(partner.tenant), catalog.operations(partner.tenant, 1_000)
     for dataset, current in catalog.datasets():
-        yield dataset, current and current.id
+        yield dataset, current
         for revision in catalog.revisions(dataset):
-            yield revision.id, revision.etag, revision.contents, revision.contents.plain_totals(), revision.in_force
-            for segment in catalog.segments(revision.id):
-                yield segment.id, segment.name, segment.publication, segment.issuer, segment.contents, segment.rendered
-            yield catalog.files(revision.id)
-    yield list(catalog.all_files())
+            yield revision, catalog.segments(revision.id)
+            yield [replace(file, id=0) for file in catalog.files(revision.id)]

@@ -36,6 +36,7 @@ from tests.committing import commit
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 USAGE = Dataset(Kind.USAGE, PARTNER, Scope(period="2026-11", currency="EUR"))
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+NEXT_VERSION = schema.FIRST_VERSION + len(schema.MIGRATIONS)
 
 
 def on_disk(path: Path, statement: str) -> list[tuple[object, ...]]:
@@ -98,7 +99,8 @@ def test_a_database_we_do_not_know_is_refused_without_repeating_its_password(tmp
 
 def test_a_newer_catalog_is_left_as_it_is(tmp_path: Path) -> None:
     open_store(tmp_path).catalog.close()
-    on_disk(tmp_path / "catalog.sqlite", "UPDATE meta SET value = '4' WHERE key IN ('schema_version', 'usable_from')")
+    newer = f"UPDATE meta SET value = '{NEXT_VERSION}' WHERE key IN ('schema_version', 'usable_from')"
+    on_disk(tmp_path / "catalog.sqlite", newer)
     before = (tmp_path / "catalog.sqlite").read_bytes()
     with pytest.raises(NewerDataError, match="Upgrade"):
         open_store(tmp_path)
@@ -109,10 +111,10 @@ def test_a_newer_catalog_that_says_it_is_usable_is_used_and_not_changed_back(tmp
     """So that nodes can be upgraded one after another."""
     open_store(tmp_path).catalog.close()
     path = tmp_path / "catalog.sqlite"
-    on_disk(path, "UPDATE meta SET value = '4' WHERE key = 'schema_version'")
+    on_disk(path, f"UPDATE meta SET value = '{NEXT_VERSION}' WHERE key = 'schema_version'")
     with open_store(tmp_path) as store:
         store.catalog.add_partner(PARTNER, NOW)
-    assert on_disk(path, "SELECT value FROM meta WHERE key = 'schema_version'") == [("4",)]
+    assert on_disk(path, "SELECT value FROM meta WHERE key = 'schema_version'") == [(str(NEXT_VERSION),)]
 
 
 def test_a_catalog_of_before_the_first_release_is_left_as_it_is(tmp_path: Path) -> None:
@@ -184,7 +186,7 @@ def test_migrations_run_in_order_and_only_once(tmp_path: Path) -> None:
     for _ in range(2):
         schema.prepare(engine, path, more)
     engine.dispose()
-    assert on_disk(path, "SELECT value FROM meta WHERE key = 'schema_version'") == [("5",)]
+    assert on_disk(path, "SELECT value FROM meta WHERE key = 'schema_version'") == [(str(NEXT_VERSION + 1),)]
     assert len(on_disk(path, "SELECT name FROM sqlite_master WHERE name IN ('second', 'third')")) == 2
 
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import wraps
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from counterfoil import lifetimes_and_sizes
 from counterfoil.errors import CounterfoilError
@@ -30,8 +30,8 @@ from counterfoil.storage import (
     publications,
     retention,
     revisions,
-    version_2,
-    version_3,
+    rows,
+    tables,
 )
 from counterfoil.storage.catalog_rows import NewSegment, Revision, StoredFile
 from counterfoil.storage.change_log import ChangeLog
@@ -201,7 +201,5 @@ class Catalog:
     def faults(self) -> list[str]:
         """Return what the engine finds wrong with the catalog itself; raises what reading one of its rows raises."""
         with self.log.database.reading() as connection:
-            for table in (*version_2.metadata.sorted_tables, *version_3.metadata.sorted_tables):
-                for _ in connection.execute(select(table)):
-                    pass
-            return self.log.database.faults(connection)
+            changed = [each for table in tables.metadata.sorted_tables for each in rows.faults(connection, table)]
+            return [*self.log.database.faults(connection), *changed]

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, select, update
 
 from counterfoil.errors import DamagedError
-from counterfoil.storage import version_2 as tables
+from counterfoil.storage import rows, tables
 from counterfoil.storage.places import change_path
 from counterfoil.storage.sealed_records import Change, Event, Mark
 
@@ -21,8 +21,8 @@ _CHANGES = tables.changes.c
 
 def mark(connection: Connection) -> Mark:
     """Return the catalog's id, how many changes it has made, and how many of them it remembers."""
-    rows = connection.execute(select(tables.meta).where(_META.key.in_(("id", "counter", "remembered"))))
-    found = {row.key: row.value for row in rows}
+    chosen = select(tables.meta).where(_META.key.in_(("id", "counter", "remembered")))
+    found = {row.key: row.value for row in connection.execute(chosen)}
     try:
         return msgspec.convert(
             {"catalog": found["id"], "counter": int(found["counter"]), "remembered": int(found["remembered"])}, Mark
@@ -38,7 +38,7 @@ def count(connection: Connection, what: Event) -> int:
     now = mark(connection)
     counter = now.counter + 1
     _set(connection, "counter", counter)
-    connection.execute(insert(tables.changes).values(counter=counter, document=Change(now.catalog, counter, what)))
+    rows.insert(connection, tables.changes, {"counter": counter, "document": Change(now.catalog, counter, what)})
     _set(connection, "remembered", now.remembered + 1)
     return counter
 
@@ -47,7 +47,7 @@ def take_over(connection: Connection, numbers: Sequence[int]) -> None:
     """Remember changes that are beside the files, in a catalog that has made none."""
     if numbers:
         raise_to(connection, max(numbers))
-        connection.execute(insert(tables.changes), [{"counter": number, "document": {}} for number in numbers])
+        rows.insert(connection, tables.changes, *({"counter": number, "document": {}} for number in numbers))
         _set(connection, "remembered", len(numbers))
 
 
@@ -59,13 +59,13 @@ def raise_to(connection: Connection, counter: int) -> None:
 
 def unwritten(connection: Connection) -> list[Change]:
     """Return the changes that may not be beside the files yet, in order."""
-    rows = connection.execute(select(tables.changes).where(tables.UNWRITTEN).order_by(_CHANGES.counter))
-    return [msgspec.convert(row.document, Change) for row in rows]
+    found = connection.execute(select(tables.changes).where(tables.UNWRITTEN).order_by(_CHANGES.counter))
+    return [msgspec.convert(row.document, Change) for row in found]
 
 
 def written(connection: Connection, counter: int) -> None:
     """Empty the documents of the changes up to a counter: they are beside the files."""
-    connection.execute(update(tables.changes).where(tables.UNWRITTEN, _CHANGES.counter <= counter).values(document={}))
+    rows.update(connection, tables.changes, and_(tables.UNWRITTEN, _CHANGES.counter <= counter), {"document": {}})
 
 
 def remembered(connection: Connection) -> set[int]:

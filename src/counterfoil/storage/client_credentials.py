@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, select
 
 from counterfoil.errors import MissingError, UsageError
 from counterfoil.model import tenant_id
-from counterfoil.storage import version_2, version_3
+from counterfoil.storage import rows, tables
 from counterfoil.storage.catalog_rows import ClientCertificate, ClientCredential, FederatedIdentity, RegisteredClient
 
 CREDENTIALS_MAX: Final = 20
@@ -35,7 +35,7 @@ def trust(
             remedy="See: counterfoil clients list.",
             parameter=f"partner={tenant}",
         )
-    table = version_3.client_credentials
+    table = tables.client_credentials
     for credential in credentials:
         its = (table.c.client == client_id, table.c.id == credential.id)
         if connection.execute(select(table.c.id).where(*its)).first() is not None:
@@ -43,7 +43,7 @@ def trust(
         fields = {name: getattr(credential, name, None) for name in ("issuer", "subject", "audience", "expires_at")}
         pem = credential.pem if isinstance(credential, ClientCertificate) else None
         row = {"client": client_id, "id": credential.id, "certificate": pem, "added_at": now}
-        connection.execute(insert(table).values(**row, **fields))
+        rows.insert(connection, table, {**row, **fields})
     counted = select(func.count()).select_from(table).where(table.c.client == client_id)
     if connection.execute(counted).scalar_one() > CREDENTIALS_MAX:
         raise UsageError(
@@ -54,14 +54,14 @@ def trust(
 
 def credentials_of(connection: Connection, client_id: str) -> list[ClientCredential]:
     """Return by what a client may sign in besides its secret, in the order of when it was added."""
-    table = version_3.client_credentials
-    rows = connection.execute(select(table).where(table.c.client == client_id).order_by(table.c.added_at, table.c.id))
-    return [_credential(row) for row in rows]
+    table = tables.client_credentials
+    found = select(table).where(table.c.client == client_id).order_by(table.c.added_at, table.c.id)
+    return [_credential(row) for row in connection.execute(found)]
 
 
 def active_client(connection: Connection, client_id: str) -> RegisteredClient | None:
     """Return the client of an id unless it was revoked."""
-    table = version_2.clients
+    table = tables.clients
     row = connection.execute(select(table).where(table.c.id == client_id, table.c.revoked_at.is_(None))).first()
     return None if row is None else RegisteredClient(row.id, row.partner, row.name, row.created_at, None)
 
@@ -70,12 +70,12 @@ def use_assertion(
     connection: Connection, client_id: str, assertion_id: str, peer: str, *, expires_at: datetime, now: datetime
 ) -> bool:
     """Remember an assertion until it ends; return whether the address may use it: it was the first one to."""
-    table = version_3.assertions
+    table = tables.assertions
     key = hashlib.sha256(f"{client_id}\0{assertion_id}".encode("utf-8", "surrogatepass")).hexdigest()
     connection.execute(delete(table).where(table.c.expires_at < now))
     row = connection.execute(select(table.c.peer).where(table.c.id == key)).first()
     if row is None:
-        connection.execute(insert(table).values(id=key, peer=peer, expires_at=expires_at))
+        rows.insert(connection, table, {"id": key, "peer": peer, "expires_at": expires_at})
     return row is None or row.peer == peer
 
 

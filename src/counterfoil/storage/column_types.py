@@ -14,6 +14,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+def microseconds(value: datetime) -> int:
+    """Return an aware time as microseconds since 1970."""
+    return (value - _EPOCH) // _MICROSECOND
+
+
 class Moment(TypeDecorator[datetime]):
     """An aware time, kept as microseconds since 1970 in UTC."""
 
@@ -22,7 +27,7 @@ class Moment(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         """A naive time has no place here: subtracting it raises TypeError."""
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         """Integers only, so that what comes back is what went in, to the microsecond."""

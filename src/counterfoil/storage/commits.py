@@ -14,12 +14,11 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Table, case, insert, literal, select, update
+from sqlalchemy import Connection, select
 
 from counterfoil.errors import MissingError, MovedError, RebaseError, UsageError
 from counterfoil.model import WHOLE, Contents, Dataset, etag
-from counterfoil.storage import changes, partner_registry, publications, revisions
-from counterfoil.storage import version_2 as tables
+from counterfoil.storage import changes, partner_registry, publications, revisions, rows, tables
 from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision, Segment
 from counterfoil.storage.places import publication_of
 from counterfoil.storage.sealed_records import Committed, CommittedRevision, PutInForce
@@ -171,22 +170,16 @@ def record_segment(
         "warnings": dict(segment.warnings),
         "rendered": rendered,
     }
-    segment_id = record(connection, tables.segments, values)
+    segment_id = rows.insert(connection, tables.segments, values)
+    assert segment_id is not None
     record_files(connection, publication, segment_id, files)
     return segment_id
-
-
-def record(connection: Connection, table: Table, values: Mapping[str, object]) -> int:
-    """Insert a row into a table that numbers its rows, and return its number."""
-    made = connection.execute(insert(table).values(**values)).inserted_primary_key
-    assert made is not None
-    return int(made[0])
 
 
 def record_files(connection: Connection, publication: str, segment_id: int, files: Sequence[NewFile]) -> None:
     """List sealed files of a publication under a segment."""
     assert all(publication_of(file.path) == publication for file in files), "a file of another publication"
-    rows = [
+    values = (
         {
             "segment_id": segment_id,
             "publication": publication,
@@ -199,41 +192,45 @@ def record_files(connection: Connection, publication: str, segment_id: int, file
             "line_items": file.line_items,
         }
         for file in files
-    ]
-    if rows:
-        connection.execute(insert(tables.files), rows)
+    )
+    rows.insert(connection, tables.files, *values)
 
 
 def record_revision(
     connection: Connection, revision: Revision, dataset_id: int, change: int, segment_ids: Iterable[int]
 ) -> None:
     """Insert a revision and its segments; `change` is the number of the change that made it."""
-    connection.execute(
-        insert(tables.revisions).values(
-            id=revision.id,
-            dataset_id=dataset_id,
-            number=revision.number,
-            etag=revision.etag,
-            contents=revision.contents,
-            published_at=revision.published_at,
-            base_id=revision.base_id,
-            superseded_at=revision.superseded_at,
-            billed=revision.dataset.scope.is_billed,
-            swept=False,
-            change=change,
-        )
-    )
-    rows = [{"revision_id": revision.id, "segment_id": segment_id} for segment_id in segment_ids]
-    connection.execute(insert(tables.revision_segments), rows)
+    values = {
+        "id": revision.id,
+        "dataset_id": dataset_id,
+        "number": revision.number,
+        "etag": revision.etag,
+        "contents": revision.contents,
+        "published_at": revision.published_at,
+        "base_id": revision.base_id,
+        "superseded_at": revision.superseded_at,
+        "billed": revision.dataset.scope.is_billed,
+        "swept": False,
+        "change": change,
+    }
+    rows.insert(connection, tables.revisions, values)
+    held = ({"revision_id": revision.id, "segment_id": segment_id} for segment_id in segment_ids)
+    rows.insert(connection, tables.revision_segments, *held)
 
 
 def _next_number(connection: Connection, dataset: Dataset) -> tuple[int, int]:
-    columns = tables.datasets.c
-    row = connection.execute(select(columns.id, columns.last_number).where(revisions.is_dataset(dataset))).first()
-    if row is not None:
-        connection.execute(update(tables.datasets).where(columns.id == row.id).values(last_number=row.last_number + 1))
+    its = revisions.is_dataset(dataset)
+    if (row := connection.execute(select(tables.datasets).where(its)).first()) is not None:
+        rows.update(connection, tables.datasets, its, {"last_number": row.last_number + 1})
         return row.id, row.last_number + 1
-    return record(connection, tables.datasets, {**revisions.dataset_values(dataset), "last_number": 1}), 1
+    return record_dataset(connection, dataset, 1), 1
+
+
+def record_dataset(connection: Connection, dataset: Dataset, last_number: int) -> int:
+    """Insert a dataset, whose last revision had this number; return the number of its row."""
+    made = rows.insert(connection, tables.datasets, {**revisions.dataset_values(dataset), "last_number": last_number})
+    assert made is not None
+    return made
 
 
 def set_in_force(
@@ -257,7 +254,7 @@ def set_in_force(
         _supersede(connection, current_id, now)
     if revision_id is not None:
         chosen = tables.revisions.c.id == revision_id
-        connection.execute(update(tables.revisions).where(chosen).values(superseded_at=None, swept=False))
+        rows.update(connection, tables.revisions, chosen, {"superseded_at": None, "swept": False})
     changes.count(connection, PutInForce(dataset, revision_id, now))
 
 
@@ -277,7 +274,5 @@ def _require_servable(connection: Connection, dataset: Dataset, revision_id: str
 
 def _supersede(connection: Connection, revision_id: str, now: datetime) -> None:
     # Never before it was published, whatever a clock that was set back says.
-    published_at = tables.revisions.c.published_at
-    superseded_at = case((published_at > now, published_at), else_=literal(now, published_at.type))
     chosen = tables.revisions.c.id == revision_id
-    connection.execute(update(tables.revisions).where(chosen).values(superseded_at=superseded_at))
+    rows.update(connection, tables.revisions, chosen, lambda row: {"superseded_at": max(now, row["published_at"])})

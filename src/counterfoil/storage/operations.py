@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select
 
 from counterfoil.errors import BadRequestError
 from counterfoil.model import AttributeSet
-from counterfoil.storage import version_2 as tables
+from counterfoil.storage import rows, tables
 from counterfoil.storage.catalog_rows import Operation
 from counterfoil.storage.revisions import dataset_of, dataset_values
 
@@ -29,21 +29,20 @@ def add(connection: Connection, operation: Operation, idempotency_key: str | Non
                 raise BadRequestError("This Idempotency-Key was used for another request.", parameter="Idempotency-Key")
             return _operation(row)
         if row is not None:
-            connection.execute(update(tables.operations).where(_COLUMNS.id == row.id).values(idempotency_key=None))
-    connection.execute(
-        insert(tables.operations).values(
-            id=operation.id,
-            manifest_id=operation.manifest_id,
-            **dataset_values(operation.dataset),
-            attributes=operation.attributes.value,
-            revision_id=operation.revision_id,
-            created_at=operation.created_at,
-            ready_at=operation.ready_at,
-            expires_at=operation.expires_at,
-            idempotency_key=idempotency_key,
-            request_digest=request_digest,
-        )
-    )
+            rows.update(connection, tables.operations, _COLUMNS.id == row.id, {"idempotency_key": None})
+    values = {
+        "id": operation.id,
+        "manifest_id": operation.manifest_id,
+        **dataset_values(operation.dataset),
+        "attributes": operation.attributes.value,
+        "revision_id": operation.revision_id,
+        "created_at": operation.created_at,
+        "ready_at": operation.ready_at,
+        "expires_at": operation.expires_at,
+        "idempotency_key": idempotency_key,
+        "request_digest": request_digest,
+    }
+    rows.insert(connection, tables.operations, values)
     return operation
 
 
@@ -65,8 +64,8 @@ def _one(connection: Connection, partner: str, its: ColumnElement[bool]) -> Oper
 def newest(connection: Connection, partner: str, limit: int) -> list[Operation]:
     """Return a partner's last operations, the newest first, expired ones too until they are forgotten."""
     found = select(tables.operations).where(_COLUMNS.partner == partner)
-    rows = connection.execute(found.order_by(_COLUMNS.created_at.desc(), _COLUMNS.id.desc()).limit(limit))
-    return [_operation(row) for row in rows]
+    found = found.order_by(_COLUMNS.created_at.desc(), _COLUMNS.id.desc()).limit(limit)
+    return [_operation(row) for row in connection.execute(found)]
 
 
 def forget(connection: Connection, before: datetime) -> int:

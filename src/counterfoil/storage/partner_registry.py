@@ -12,15 +12,13 @@ import uuid
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, select
 
 from counterfoil.errors import MissingError, UsageError
 from counterfoil.model import tenant_id
-from counterfoil.storage import changes
-from counterfoil.storage import version_2 as tables
+from counterfoil.storage import changes, rows, tables
 from counterfoil.storage.catalog_rows import Partner, RegisteredClient
 from counterfoil.storage.sealed_records import ClientRevoked, PartnerRemoved
-from counterfoil.storage.version_3 import client_credentials
 
 CLIENT_NAME_LENGTH_MAX: Final = 100
 _SECRET_BYTES: Final = 32
@@ -32,7 +30,7 @@ def register(connection: Connection, tenant: str, now: datetime) -> bool:
     tenant = tenant_id(tenant)
     if registered(connection, tenant):
         return False
-    connection.execute(insert(tables.partners).values(tenant=tenant, added_at=now))
+    rows.insert(connection, tables.partners, {"tenant": tenant, "added_at": now})
     return True
 
 
@@ -53,8 +51,8 @@ def require(connection: Connection, tenant: str) -> None:
 
 def all_partners(connection: Connection) -> list[Partner]:
     """Return all registered partners, in order of tenant id."""
-    rows = connection.execute(select(tables.partners).order_by(tables.partners.c.tenant))
-    return [Partner(row.tenant, row.added_at) for row in rows]
+    found = connection.execute(select(tables.partners).order_by(tables.partners.c.tenant))
+    return [Partner(row.tenant, row.added_at) for row in found]
 
 
 def remove(connection: Connection, tenant: str) -> None:
@@ -74,7 +72,8 @@ def remove(connection: Connection, tenant: str) -> None:
         )
     connection.execute(delete(tables.operations).where(tables.operations.c.partner == tenant))
     its_clients = select(tables.clients.c.id).where(tables.clients.c.partner == tenant)
-    connection.execute(delete(client_credentials).where(client_credentials.c.client.in_(its_clients)))
+    trusted = tables.client_credentials
+    connection.execute(delete(trusted).where(trusted.c.client.in_(its_clients)))
     connection.execute(delete(tables.clients).where(tables.clients.c.partner == tenant))
     connection.execute(delete(tables.partners).where(tables.partners.c.tenant == tenant))
     changes.count(connection, PartnerRemoved(tenant))
@@ -95,16 +94,15 @@ def add_client(
     require(connection, tenant)
     secret = secrets.token_urlsafe(_SECRET_BYTES) if with_secret else ""
     client = RegisteredClient(str(uuid.uuid4()), tenant, name, now, None)
-    connection.execute(
-        insert(tables.clients).values(
-            id=client.id,
-            partner=tenant,
-            name=name,
-            secret_sha256=_hash(secret) if secret else _NO_HASH,
-            created_at=now,
-            revoked_at=None,
-        )
-    )
+    values = {
+        "id": client.id,
+        "partner": tenant,
+        "name": name,
+        "secret_sha256": _hash(secret) if secret else _NO_HASH,
+        "created_at": now,
+        "revoked_at": None,
+    }
+    rows.insert(connection, tables.clients, values)
     return client, secret
 
 
@@ -113,21 +111,21 @@ def clients_of(connection: Connection, tenant: str) -> list[RegisteredClient]:
     tenant = tenant_id(tenant)
     require(connection, tenant)
     found = select(tables.clients).where(tables.clients.c.partner == tenant)
-    rows = connection.execute(found.order_by(tables.clients.c.created_at, tables.clients.c.id))
-    return [_client(row) for row in rows]
+    found = found.order_by(tables.clients.c.created_at, tables.clients.c.id)
+    return [_client(row) for row in connection.execute(found)]
 
 
 def revoke(connection: Connection, tenant: str, client_id: str, now: datetime) -> None:
     """End a client; one that was revoked before stays as it is."""
     tenant = tenant_id(tenant)
-    its = (tables.clients.c.partner == tenant, tables.clients.c.id == client_id)
-    if connection.execute(select(tables.clients.c.id).where(*its)).first() is None:
+    its = and_(tables.clients.c.partner == tenant, tables.clients.c.id == client_id)
+    if connection.execute(select(tables.clients.c.id).where(its)).first() is None:
         raise MissingError(
             f"{tenant} has no client {client_id}.",
             remedy="See: counterfoil clients list.",
             parameter=f"partner={tenant}",
         )
-    connection.execute(update(tables.clients).where(*its, tables.clients.c.revoked_at.is_(None)).values(revoked_at=now))
+    rows.update(connection, tables.clients, and_(its, tables.clients.c.revoked_at.is_(None)), {"revoked_at": now})
     changes.count(connection, ClientRevoked(client_id))
 
 

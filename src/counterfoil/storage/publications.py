@@ -13,10 +13,10 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, select
 
 from counterfoil.errors import MovedError
-from counterfoil.storage import version_2 as tables
+from counterfoil.storage import rows, tables
 from counterfoil.storage.places import listing_of
 
 NO_SOURCES: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -28,15 +28,13 @@ _COLUMNS: Final = tables.publications.c
 
 def begin(connection: Connection, publication: str, now: datetime, sources: Mapping[str, Any] = NO_SOURCES) -> None:
     """Record that a publication is about to write files. `sources`: a JSON object about where its lines came from."""
-    connection.execute(
-        insert(tables.publications).values(id=publication, state=_OPEN, began_at=now, files=0, sources=dict(sources))
-    )
+    values = {"id": publication, "state": _OPEN, "began_at": now, "files": 0, "sources": dict(sources)}
+    rows.insert(connection, tables.publications, values)
 
 
 def commit(connection: Connection, publication: str, files: int) -> None:
     """Turn an open publication into a committed one; the first statement of its transaction. Raises MovedError."""
-    its = update(tables.publications).where(_COLUMNS.id == publication, _COLUMNS.state == _OPEN)
-    if connection.execute(its.values(state=_COMMITTED, files=files)).rowcount != 1:
+    if not rows.update(connection, tables.publications, _open(publication), {"state": _COMMITTED, "files": files}):
         raise MovedError(
             "This publication was taken for dead and swept while it was at work; nothing was published.",
             remedy="Publish it again.",
@@ -45,11 +43,14 @@ def commit(connection: Connection, publication: str, files: int) -> None:
 
 def condemn(connection: Connection, publication: str) -> bool:
     """Make sure that a publication never commits. False: it has."""
-    its = update(tables.publications).where(_COLUMNS.id == publication, _COLUMNS.state == _OPEN)
-    if connection.execute(its.values(state=_CONDEMNED)).rowcount:
+    if rows.update(connection, tables.publications, _open(publication), {"state": _CONDEMNED}):
         return True
     found = connection.execute(select(_COLUMNS.state).where(_COLUMNS.id == publication)).scalar()
     return found in (None, _CONDEMNED)
+
+
+def _open(publication: str) -> ColumnElement[bool]:
+    return and_(_COLUMNS.id == publication, _COLUMNS.state == _OPEN)
 
 
 def end(connection: Connection, publication: str) -> None:
@@ -91,9 +92,7 @@ def forget_empty(connection: Connection, publications: Collection[str]) -> list[
 
 def to_delete(connection: Connection, paths: Iterable[str]) -> None:
     """Note files that are to be deleted once this transaction is committed."""
-    rows = [{"path": path} for path in paths]
-    if rows:
-        connection.execute(insert(tables.deletions), rows)
+    rows.insert(connection, tables.deletions, *({"path": path} for path in paths))
 
 
 def deletions(connection: Connection) -> list[str]:

@@ -18,11 +18,10 @@ from sqlalchemy import Connection
 
 from counterfoil.errors import DamagedError, LostCatalogError
 from counterfoil.model import Dataset, Rendering
-from counterfoil.storage import changes, partner_registry, publications, revisions, sealed_records
-from counterfoil.storage import version_2 as tables
+from counterfoil.storage import changes, partner_registry, publications, sealed_records
 from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision
 from counterfoil.storage.change_log import ChangeLog, mark_of
-from counterfoil.storage.commits import record, record_files, record_revision, record_segment
+from counterfoil.storage.commits import record_dataset, record_files, record_revision, record_segment
 from counterfoil.storage.files import Files
 from counterfoil.storage.places import CHANGES, LISTINGS
 from counterfoil.storage.sealed_records import CatalogRebuilt, Change, Committed, Mark, PutInForce, SealedPublication
@@ -157,8 +156,7 @@ class _Rebuilding:
                 incomplete += [revision.id] if is_chosen else []
                 continue
             if dataset not in ids:
-                values = {**revisions.dataset_values(dataset), "last_number": numbers[dataset]}
-                ids[dataset] = record(self._connection, tables.datasets, values)
+                ids[dataset] = record_dataset(self._connection, dataset, numbers[dataset])
             segments = [self._segment(key) for key in keys]
             rendered = all(is_rendered for _, is_rendered in segments)
             ended = None if is_chosen and rendered else self._superseded.get(revision.id, self._now)

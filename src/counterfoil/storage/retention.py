@@ -17,12 +17,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select
 
 from counterfoil import lifetimes_and_sizes
 from counterfoil.model import Rendering
-from counterfoil.storage import changes, commits, publications, revisions
-from counterfoil.storage import version_2 as tables
+from counterfoil.storage import changes, commits, publications, revisions, rows, tables
 from counterfoil.storage.catalog_rows import NewFile, Revision
 
 _Id = TypeVar("_Id", int, str)
@@ -49,8 +48,8 @@ def drop_renderings(connection: Connection, now: datetime) -> list[str]:
             paths += _forget_files(
                 connection, and_(tables.files.c.segment_id.in_(ids), tables.files.c.rendering != Rendering.LAKE.value)
             )
-            connection.execute(update(tables.segments).where(tables.segments.c.id.in_(ids)).values(rendered=False))
-        connection.execute(update(tables.revisions).where(tables.revisions.c.id.in_(revision_ids)).values(swept=True))
+            rows.update(connection, tables.segments, tables.segments.c.id.in_(ids), {"rendered": False})
+        rows.update(connection, tables.revisions, tables.revisions.c.id.in_(revision_ids), {"swept": True})
     return paths
 
 
@@ -63,12 +62,12 @@ def record_renderings(connection: Connection, publication: str, made: Mapping[in
     for segment_id, new in made.items():
         assert all(file.rendering is not Rendering.LAKE for file in new), "the lake is written once, with its segment"
         bare = and_(tables.segments.c.id == segment_id, ~tables.segments.c.rendered)
-        if connection.execute(update(tables.segments).where(bare).values(rendered=True)).rowcount:
+        if rows.update(connection, tables.segments, bare, {"rendered": True}):
             commits.record_files(connection, publication, segment_id, new)
             holding = select(tables.revision_segments.c.revision_id).where(
                 tables.revision_segments.c.segment_id == segment_id
             )
-            connection.execute(update(tables.revisions).where(tables.revisions.c.id.in_(holding)).values(swept=False))
+            rows.update(connection, tables.revisions, tables.revisions.c.id.in_(holding), {"swept": False})
         else:
             publications.to_delete(connection, [file.path for file in new])
     publications.to_delete(connection, publications.forget_empty(connection, [publication]))
@@ -116,11 +115,11 @@ def _forget(connection: Connection, ids: Sequence[str]) -> None:
 
 def _forget_files(connection: Connection, its: ColumnElement[bool]) -> list[str]:
     """Forget files and note that they are to be deleted, with the listings of publications that hold no more."""
-    rows = connection.execute(select(tables.files.c.path, tables.files.c.publication).where(its)).all()
+    gone = connection.execute(select(tables.files.c.path, tables.files.c.publication).where(its)).all()
     connection.execute(delete(tables.files).where(its))
-    paths = [row.path for row in rows]
+    paths = [row.path for row in gone]
     publications.to_delete(connection, paths)
-    publications.to_delete(connection, publications.forget_empty(connection, {row.publication for row in rows}))
+    publications.to_delete(connection, publications.forget_empty(connection, {row.publication for row in gone}))
     return paths
 
 

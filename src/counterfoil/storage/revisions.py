@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, 
 
 from counterfoil.errors import MissingError, UsageError
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
-from counterfoil.storage import version_2 as tables
+from counterfoil.storage import tables
 from counterfoil.storage.catalog_rows import Revision, Segment, StoredFile
 
 _PREFIX: Final = re.compile(r"[0-9a-f]{6,32}", re.ASCII)
