@@ -129,8 +129,11 @@ class Exports:
             return OperationProgress(OperationStatus.FAILED, operation.ready_at, error=error)
         return OperationProgress(OperationStatus.SUCCEEDED, operation.ready_at)
 
-    def manifest(self, operation: Operation, base_url: str) -> Manifest:
-        """Return the manifest of a succeeded operation with a fresh link to always the same data."""
+    def manifest(self, operation: Operation, base_url: str, client_id: str = "") -> Manifest:
+        """Return the manifest of a succeeded operation with a fresh link to always the same data.
+
+        The link ends when the registered client `client_id`, which it is given to, is revoked.
+        """
         assert operation.revision_id is not None
         sealed = self._sealed(operation.revision_id, operation.attributes)
         contents = sealed.revision.contents
@@ -142,7 +145,9 @@ class Exports:
             etag=sealed.revision.etag,
             partner=operation.dataset.partner,
             root_directory=base_url + directory,
-            sas_token=sign_directory(self._keyring, directory, now=now, expires_at=now + lifetimes_and_sizes.LINK),
+            sas_token=sign_directory(
+                self._keyring, directory, now=now, expires_at=now + lifetimes_and_sizes.LINK, client_id=client_id
+            ),
             blobs=[
                 blob_body(name, file.line_items, file.size_bytes, file.sha256) for name, file in sealed.files.items()
             ],
