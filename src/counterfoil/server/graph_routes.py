@@ -7,7 +7,8 @@ once per version. Asking for a failed export is a success: GET on an operation a
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from counterfoil.errors import BadRequestError, NotFoundError, NotServedError
+from counterfoil.errors import BadRequestError, GoneError, NotFoundError, NotServedError
 from counterfoil.model import Kind, is_guid
 from counterfoil.server.error_responses import RequestIds, graph_headers
 from counterfoil.server.identity.authenticator import TokenBearer
@@ -117,7 +118,7 @@ class GraphRoutes:
         body = graph.collection_body(
             self._root(request),
             path,
-            [element(request, caller, each) for each in operations[skip : skip + size]],
+            _kept(partial(element, request, caller), operations[skip : skip + size]),
             count=len(operations) if request.query_params.get("$count", "").lower() == "true" else None,
             next_link=f"{self._root(request)}/{path}?{next_top}$skip={skip + size}" if more else "",
         )
@@ -170,6 +171,17 @@ class GraphRoutes:
     def _manifest_body(self, request: Request, caller: TokenBearer, operation: Operation) -> dict[str, object]:
         manifest = self._manifest(request, caller, operation)
         return graph.manifest_body(self._root(request), manifest)
+
+
+def _kept(
+    element: Callable[[Operation], dict[str, object]], operations: Iterable[Operation]
+) -> list[dict[str, object]]:
+    """Return the elements of a collection, without those whose data went away since it was listed."""
+    found = []
+    for operation in operations:
+        with suppress(GoneError):
+            found.append(element(operation))
+    return found
 
 
 def _json(request: Request, body: dict[str, object], more: dict[str, str] | None = None) -> Response:
