@@ -15,12 +15,14 @@ from typing import Final
 
 # What a caller can hold.
 BEARER_TOKEN: Final = timedelta(hours=1)  # one that the built-in authority issued
+ASSERTION_MAX: Final = timedelta(hours=24)  # one by which a client signs in; Microsoft's libraries make ten minutes
 LINK: Final = timedelta(hours=12)  # to the blobs of a manifest; asking for the manifest again gives another
 OPERATION: Final = timedelta(hours=24)  # an export and its manifest
 WALK: Final = timedelta(hours=24)  # through v1 pages, from the first page on
 
 # What is kept on disk.
 RENDERINGS_KEPT: Final = timedelta(hours=48)  # of a superseded revision; the lake stays with the revision
+CLOCK_ERROR_MAX: Final = timedelta(hours=12)  # by which a sweep may be ahead of time and take nothing that is in use
 OPERATIONS_REMEMBERED: Final = timedelta(days=30)  # an expired operation answers 410 for so long, and 404 after
 UNBILLED_KEPT: Final = timedelta(days=90)  # superseded revisions of unbilled datasets; billed ones are kept for ever
 

@@ -136,7 +136,7 @@ def test_restore_puts_an_older_revision_in_force_with_equal_contents_after_a_swe
     old = in_force(publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, "1", "0E-20")))
     forms = {f.rendering: unpacked(data / "files" / f.path) for f in data_folder.catalog.files(old.id)}
     new = in_force(publish_bytes(data_folder, tmp_path / "b", amounts(Kind.USAGE, "2")))
-    assert sweep(data_folder.store, LATER).files == 3
+    assert sweep(data_folder.store, LATER, trust_clock=True).files == 3
     assert [file.rendering for file in data_folder.catalog.files(old.id)] == [Rendering.LAKE]
     assert verify(data_folder.store)[1] == []
 
@@ -156,7 +156,7 @@ def test_restore_puts_an_older_revision_in_force_with_equal_contents_after_a_swe
 def test_a_failed_restore_leaves_no_orphan(data_folder: DataFolder, tmp_path: Path, data: Path) -> None:
     old = in_force(publish_bytes(data_folder, tmp_path / "a", amounts(Kind.USAGE, "1")))
     publish_bytes(data_folder, tmp_path / "b", amounts(Kind.USAGE, "2"))
-    sweep(data_folder.store, LATER)
+    sweep(data_folder.store, LATER, trust_clock=True)
     [lake] = [file.path for file in data_folder.catalog.files(old.id)]
     (data / "files" / lake).unlink()
     before = folder_of(data)
@@ -193,7 +193,7 @@ def test_sweep_leaves_alone_what_is_in_force_shared_or_young(published: DataFold
     before = folder_of(data)
     assert sweep(published.store, NOW + timedelta(hours=47)) == Swept(0, 0, 0, 0, 0)
     assert folder_of(data) == before
-    swept = sweep(published.store, LATER)
+    swept = sweep(published.store, LATER, trust_clock=True)
     gone = before.keys() - folder_of(data).keys()
     assert swept == Swept(0, 0, len(gone), sum(len(before[name]) for name in gone), 0)
     assert len(gone) == 2 * 3, "two parts of the superseded segment, in three forms"
@@ -202,7 +202,7 @@ def test_sweep_leaves_alone_what_is_in_force_shared_or_young(published: DataFold
 
 
 def test_sweep_forgets_revisions_by_retention_and_never_one_in_force(published: DataFolder, data: Path) -> None:
-    swept = sweep(published.store, NOW + timedelta(days=91))
+    swept = sweep(published.store, NOW + timedelta(days=91), trust_clock=True)
     assert swept.revisions == 2
     assert len(published.catalog.revisions(USAGE)) == 1
     assert listed(published) == set(folder_of(data))

@@ -40,7 +40,7 @@ def folder_to_lose(tmp_path: Path) -> Path:
         withdraw(data_folder, withdrawn.dataset)
         old = in_force(publish_bytes(data_folder, tmp_path / "5", billed(Kind.RECONCILIATION, "5", invoice="G5"), told))
         publish_bytes(data_folder, tmp_path / "6", billed(Kind.RECONCILIATION, "6", invoice="G5"), told)
-        sweep(store, utc_now() + LATER)
+        sweep(store, utc_now() + LATER, trust_clock=True)
         restore(data_folder, old)
         client, _ = catalog.add_client(PARTNER, "tool", utc_now())
         catalog.revoke_client(PARTNER, client.id, utc_now())

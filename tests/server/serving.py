@@ -48,7 +48,7 @@ def zipped(lines: bytes) -> bytes:
 
 
 class StubAuthenticator(Authenticator):
-    """Believes every token: it is the partner's tenant id, or `no-permission`."""
+    """Believes every token: a tenant id, with a registered client's id behind a colon; or `no-permission`."""
 
     def __init__(self) -> None:
         pass
@@ -61,7 +61,8 @@ class StubAuthenticator(Authenticator):
         token = authorization.removeprefix("Bearer ")
         if token == "no-permission":
             raise ForbiddenError("Insufficient privileges to complete the operation.")
-        return TokenBearer(token, "")
+        partner, _, client_id = token.partition(":")
+        return TokenBearer(partner, client_id, client_id)
 
 
 @dataclass

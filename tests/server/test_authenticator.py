@@ -121,7 +121,7 @@ def test_an_operators_own_audience_can_be_set(audience: str) -> None:
 def test_a_registered_client_is_let_in_until_it_is_revoked(door: Place) -> None:
     authenticator = door.authenticator(development=False)
     token, client_id = authority_token(door)
-    assert ask(authenticator, token) == TokenBearer(PARTNER, client_id)
+    assert ask(authenticator, token) == TokenBearer(PARTNER, client_id, client_id)
     door.catalog.revoke_client(PARTNER, client_id, NOW)
     assert ask(authenticator, token).client_id == client_id  # two seconds are allowed
     door.now += timedelta(seconds=2)

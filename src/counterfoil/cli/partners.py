@@ -52,7 +52,7 @@ def list_partners(*, settings: Settings, output: Output) -> None:
 @with_output
 @with_settings()
 def remove_partner(*, tenant: str, settings: Settings, output: Output) -> None:
-    """Serve TENANT no more, and end its clients. Its datasets must have been withdrawn before."""
+    """Serve TENANT no more, and end its clients, tokens and links. Its datasets must have been withdrawn before."""
     partner = tenant_id(tenant)
     with open_data_folder(settings) as data_folder:
         data_folder.catalog.remove_partner(partner)
@@ -173,7 +173,7 @@ def list_clients(*, partner: str, settings: Settings, output: Output) -> None:
 @with_output
 @with_settings()
 def revoke_client(*, partner: str, client_id: str, settings: Settings, output: Output) -> None:
-    """End a client: tokens it has already got stop working within seconds."""
+    """End a client: tokens and links to blobs that it has already got stop working within seconds."""
     with open_data_folder(settings) as data_folder:
         data_folder.catalog.revoke_client(tenant_id(partner), client_id, utc_now())
     output.note(f"Client {client_id} is revoked.")

@@ -61,6 +61,7 @@ _LOAD_REMEDIES = {
     metavar="FILE|SEED",
     help="With --dev: answer wrongly, as a JSON plan says or as drawn from a number. See docs/testing-your-client.md.",
 )
+@click.option("--access-log", is_flag=True, help="Log a line for each request; query strings are never in it.")
 @with_output
 @with_settings("host", "port", "https_port", "tls_cert", "tls_key")
 def serve(
@@ -73,6 +74,7 @@ def serve(
     now: str | None,
     operation_delay: float,
     faults: str | None,
+    access_log: bool,
 ) -> None:
     """Serve what is published, in the APIs that everyone's tools already speak.
 
@@ -88,14 +90,20 @@ def serve(
     For others, with a certificate of your own:
       counterfoil serve --host 0.0.0.0 --https-port 8443 --tls-cert chain.pem --tls-key key.pem
     """
+    from counterfoil.server.access_log import ACCESS_LOG
     from counterfoil.server.app import create_app
     from counterfoil.server.identity.tls import host_name
+    from counterfoil.server.security_log import SECURITY_LOG, MalformedRequests
     from counterfoil.server.startup import check, endpoints, open_service
     from counterfoil.server.web_server import WebServer
     from counterfoil.testing.faults.fault_plan import plan_of
     from counterfoil.testing.faults.faulty_app import FaultyApp
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    SECURITY_LOG.setLevel(logging.INFO)
+    if access_log:
+        ACCESS_LOG.setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").addFilter(MalformedRequests())
     names = [host_name(name.strip()) for name in dev_open.split(",") if name.strip()]
     if not dev and (names or now is not None or operation_delay or faults is not None):
         raise UsageError(

@@ -29,13 +29,25 @@ _FOR_EVER = "forever"
     help="Keep superseded unbilled revisions.",
 )
 @click.option("--delete-unlisted", is_flag=True, help="Delete the files that no catalog lists, for good.")
+@click.option("--trust-clock", is_flag=True, help="Believe a clock that is far ahead of all that happened here.")
 @with_output
 @with_settings()
-def sweep(*, keep_billed: str, keep_unbilled: str, delete_unlisted: bool, settings: Settings, output: Output) -> None:
+def sweep(
+    *,
+    keep_billed: str,
+    keep_unbilled: str,
+    delete_unlisted: bool,
+    trust_clock: bool,
+    settings: Settings,
+    output: Output,
+) -> None:
     """Remove leftovers of publications that died, wire forms of old revisions, and revisions past their time.
 
     Never removes a revision in force, nor what a live link, export or continuation token leads to. Each publication
     sweeps too, with the default times: run this where you keep other times, or publish seldom.
+
+    A clock may be wrong for a moment. So where nothing was published, exported or registered for 12 hours, time stands
+    still for a sweep: what is superseded then waits for the next thing to happen, or for --trust-clock.
 
     Files that the catalog does not list are moved to a place of their own and kept: they may be all that is left of a
     publication that a catalog lost. Only --delete-unlisted deletes them.
@@ -50,6 +62,7 @@ def sweep(*, keep_billed: str, keep_unbilled: str, delete_unlisted: bool, settin
             utc_now(),
             keep_billed=_days(keep_billed, "--keep-billed"),
             keep_unbilled=_days(keep_unbilled, "--keep-unbilled"),
+            trust_clock=trust_clock,
         )
         kept = store.set_aside()
         deleted = store.delete_unlisted() if delete_unlisted else Deleted()

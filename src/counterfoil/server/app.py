@@ -6,7 +6,7 @@ writes no error itself: a request without a route raises, and the entry point an
 
 from __future__ import annotations
 
-from starlette.routing import Router
+from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from counterfoil.server.blob_routes import BlobsApp
@@ -16,6 +16,7 @@ from counterfoil.server.health import health_routes
 from counterfoil.server.identity.authority import authority_routes
 from counterfoil.server.server_parts import Service
 from counterfoil.server.v1_routes import V1App
+from counterfoil.wire.oauth import TokenRequest
 
 
 def create_app(service: Service) -> EntryPoint:
@@ -29,9 +30,17 @@ def create_app(service: Service) -> EntryPoint:
     return EntryPoint(service, v1=V1App(service), blobs=BlobsApp(service), rest=rest)
 
 
+def _signing_in(service: Service) -> list[Route]:
+    def told(scope: Scope, asked: TokenRequest, tenant: str) -> None:
+        by = "assertion" if asked.assertion else "secret"
+        service.security_log.signed_in(scope, client_id=asked.client_id, tenant=tenant, by=by)
+
+    return authority_routes(service.authority, service.base_url, told)
+
+
 def routed(service: Service) -> Router:
     """Return the router of everything but /v1 and /blobs."""
-    routes = [*graph_routes(service), *authority_routes(service.authority, service.base_url), *health_routes(service)]
+    routes = [*graph_routes(service), *_signing_in(service), *health_routes(service)]
     for route in routes:
         assert route.methods is not None
         route.methods.discard("HEAD")  # Starlette adds it to each GET

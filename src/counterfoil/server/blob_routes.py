@@ -19,11 +19,12 @@ from starlette.types import Receive, Scope, Send
 
 from counterfoil.errors import DamagedError, ForbiddenError, MethodNotAllowedError, MissingError, NotFoundError
 from counterfoil.server.error_responses import RequestIds
+from counterfoil.server.identity.registrations import Registrations
 from counterfoil.server.server_parts import Service
 from counterfoil.storage.catalog_rows import StoredFile
 from counterfoil.storage.files import Reader
 from counterfoil.wire import blob_storage
-from counterfoil.wire.blob_links import LinkQuery, may_list, open_directory
+from counterfoil.wire.blob_links import LinkQuery, OpenedDirectory, link_error, may_list, open_directory
 from counterfoil.wire.blob_listing import BlobDirectory, BlobListing, ListedBlob, listing_body
 from counterfoil.wire.blob_storage import BlobPath
 
@@ -37,6 +38,7 @@ class BlobsApp:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._registrations = Registrations(service.catalog, service.clocks.wall)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever is refused is raised."""
@@ -48,7 +50,8 @@ class BlobsApp:
             return
         path = BlobPath.parse(raw_path)
         query = LinkQuery.parse(query_string)
-        open_directory(self._service.keyring, query, path.text, now=self._service.clocks.wall())
+        opened = open_directory(self._service.keyring, query, path.text, now=self._service.clocks.wall())
+        await self._check_registered(path.partner, opened)
         blob_storage.check_own_parameters(query.own)
         reader, file, published_at = await self._open(path)
         head = blob_head(scope, file.sha256, file.size_bytes, published_at)
@@ -70,8 +73,9 @@ class BlobsApp:
         opened = open_directory(self._service.keyring, query, asked.path, now=now, or_itself=True)
         if not may_list(query):
             raise ForbiddenError("The link was not given for listing.", code="AuthorizationPermissionMismatch")
-        asked.check()
         directory = BlobDirectory.of(opened.path)
+        await self._check_registered(directory.partner, opened)
+        asked.check()
         try:
             blob_set = await asyncio.to_thread(
                 self._service.exports.blob_set, directory.partner, directory.revision_id, directory.attributes
@@ -97,6 +101,13 @@ class BlobsApp:
         pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": pairs})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _check_registered(self, partner: str, opened: OpenedDirectory) -> None:
+        """Raise ForbiddenError if the partner was removed, or the client that got the link was revoked."""
+        if self._registrations.found_lately(partner, opened.client_id):
+            return
+        if not await asyncio.to_thread(self._registrations.find, partner, opened.client_id):
+            raise link_error("The link has ended: the partner or the client that it was given to is served no more.")
 
     async def _open(self, path: BlobPath) -> tuple[Reader, StoredFile, datetime]:
         for attempt in (1, 2):

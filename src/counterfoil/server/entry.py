@@ -45,6 +45,7 @@ class EntryPoint:
         self._blobs = blobs
         self._rest = rest
         self._wall = service.clocks.wall
+        self._security_log = service.security_log
         self._is_local = _hosts(service.open_to).fullmatch if service.development else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,6 +102,7 @@ class EntryPoint:
         if refused.status == 500:
             request_id = request_id_of(dialect, scope)
             LOG.error("request %s: %s %s failed", request_id, scope["method"], ascii(scope["path"]), exc_info=error)
+        self._security_log.refused(scope, refused)
         status, headers, body = refusal(dialect, refused, scope, self._wall())
         try:
             await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -111,9 +111,11 @@ class Exports:
         return self._alive(operation, "manifest")
 
     def operations(self, partner: str) -> list[Operation]:
-        """Return a partner's operations that have not expired, newest first, up to a bound."""
+        """Return a partner's operations that have not expired and whose data are kept, newest first, up to a bound."""
         now = self._clocks.wall()
-        return [each for each in self._catalog.operations(partner, LISTED_MAX) if now < each.expires_at]
+        alive = [each for each in self._catalog.operations(partner, LISTED_MAX) if now < each.expires_at]
+        gone = self._catalog.no_longer_kept({each.revision_id for each in alive if each.revision_id is not None})
+        return [each for each in alive if each.revision_id not in gone]
 
     def succeeded_operations(self, partner: str) -> list[Operation]:
         """Return those operations that have a manifest."""
@@ -129,10 +131,17 @@ class Exports:
             return OperationProgress(OperationStatus.FAILED, operation.ready_at, error=error)
         return OperationProgress(OperationStatus.SUCCEEDED, operation.ready_at)
 
-    def manifest(self, operation: Operation, base_url: str) -> Manifest:
-        """Return the manifest of a succeeded operation with a fresh link to always the same data."""
+    def manifest(self, operation: Operation, base_url: str, client_id: str = "") -> Manifest:
+        """Return the manifest of a succeeded operation with a fresh link to always the same data.
+
+        The link ends when the registered client `client_id`, which it is given to, is revoked. Raises GoneError where
+        the data are not kept any more, though the operation has not expired: a clock was wrong, or a backup restored.
+        """
         assert operation.revision_id is not None
-        sealed = self._sealed(operation.revision_id, operation.attributes)
+        try:
+            sealed = self._sealed(operation.revision_id, operation.attributes)
+        except MissingError:
+            raise _no_longer_kept() from None
         contents = sealed.revision.contents
         directory = f"/blobs/{operation.dataset.partner}/{operation.revision_id}/{operation.attributes}"
         now = self._clocks.wall()
@@ -142,7 +151,9 @@ class Exports:
             etag=sealed.revision.etag,
             partner=operation.dataset.partner,
             root_directory=base_url + directory,
-            sas_token=sign_directory(self._keyring, directory, now=now, expires_at=now + lifetimes_and_sizes.LINK),
+            sas_token=sign_directory(
+                self._keyring, directory, now=now, expires_at=now + lifetimes_and_sizes.LINK, client_id=client_id
+            ),
             blobs=[
                 blob_body(name, file.line_items, file.size_bytes, file.sha256) for name, file in sealed.files.items()
             ],
@@ -167,7 +178,7 @@ class Exports:
         if revision is None:
             raise MissingError("No such revision.")
         files = self._catalog.files(revision_id, Rendering.of(attributes))
-        if not files:  # swept, long after the last link to them ended
+        if revision_id in self._catalog.no_longer_kept({revision_id}):  # swept, wholly or but for what is shared
             raise MissingError("The revision's blobs are not kept any more.")
         if sum(file.line_items for file in files) != revision.contents.line_items:
             raise DamagedError(f"The {Rendering.of(attributes)} blobs of revision {revision_id} are not all there.")
@@ -177,7 +188,13 @@ class Exports:
         if self._clocks.wall() >= operation.expires_at:
             hours = int(lifetimes_and_sizes.OPERATION.total_seconds()) // 3600
             raise GoneError(f"The {what} has expired; it was kept for {hours} hours. Start a new export.")
+        if operation.revision_id is not None and self._catalog.no_longer_kept({operation.revision_id}):
+            raise _no_longer_kept()
         return operation
+
+
+def _no_longer_kept() -> GoneError:
+    return GoneError("The data of this export are not kept any more. Start a new export.")
 
 
 def _blob_name(number: int, file: StoredFile) -> str:

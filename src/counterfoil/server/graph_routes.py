@@ -7,7 +7,8 @@ once per version. Asking for a failed export is a success: GET on an operation a
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -16,9 +17,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from counterfoil.errors import BadRequestError, NotFoundError, NotServedError
+from counterfoil.errors import BadRequestError, GoneError, NotFoundError, NotServedError
 from counterfoil.model import Kind, is_guid
 from counterfoil.server.error_responses import RequestIds, graph_headers
+from counterfoil.server.identity.authenticator import TokenBearer
 from counterfoil.server.server_parts import Service
 from counterfoil.storage.catalog_rows import Operation
 from counterfoil.wire import graph
@@ -26,7 +28,7 @@ from counterfoil.wire.graph import BILLING, VERSIONS
 
 PAGE_SIZE: Final = 100  # elements of a collection; each may be a manifest of thousands of blobs
 Handler = Callable[[Request], Awaitable[Response]]
-Answer = Callable[[Request, str], Response]  # of a request and the partner who makes it
+Answer = Callable[[Request, TokenBearer], Response]  # of a request and who makes it
 
 
 def graph_routes(service: Service) -> list[Route]:
@@ -69,11 +71,11 @@ class GraphRoutes:
 
     async def answer(self, answer: Answer, request: Request) -> Response:
         """Find out who makes the request, and have it answered in a thread, for that may take the catalog."""
-        return await run_in_threadpool(answer, request, await self._partner(request))
+        return await run_in_threadpool(answer, request, await self._caller(request))
 
     async def export(self, kind: Kind, request: Request, *, billed: bool) -> Response:
         """Submit an export."""
-        partner = await self._partner(request)
+        caller = await self._caller(request)
         body = graph.decode_body(
             await request.body(),
             content_type=request.headers.get("content-type", ""),
@@ -83,7 +85,7 @@ class GraphRoutes:
         key = request.headers.get("idempotency-key")
         if key is not None:
             graph.check_idempotency_key(key)
-        operation = await run_in_threadpool(self._exports.submit, partner, asked, key)
+        operation = await run_in_threadpool(self._exports.submit, caller.partner, asked, key)
         headers = graph_headers(RequestIds.of(request.scope))
         del headers["content-type"]
         headers["location"] = graph.operation_url(self._root(request), operation.id)
@@ -91,24 +93,24 @@ class GraphRoutes:
         headers["content-length"] = "0"
         return Response(status_code=202, headers=headers)
 
-    def get_operation(self, request: Request, partner: str) -> Response:
+    def get_operation(self, request: Request, caller: TokenBearer) -> Response:
         """Return the state of an export."""
-        operation = self._exports.operation(partner, _guid(request, "operation"))
-        body = self._operation_body(request, operation)
+        operation = self._exports.operation(caller.partner, _guid(request, "operation"))
+        body = self._operation_body(request, caller, operation)
         retry_after = {"retry-after": str(self._exports.progress(operation).retry_after_s)}
         # Microsoft's sample client takes Retry-After for granted until the end, and must not see it after.
         return _json(request, body, retry_after if body["status"] == "running" else None)
 
-    def get_manifest(self, request: Request, partner: str) -> Response:
+    def get_manifest(self, request: Request, caller: TokenBearer) -> Response:
         """Answer a manifest with a fresh link to its blobs."""
-        operation = self._exports.operation_of_manifest(partner, _guid(request, "manifest"))
-        return _json(request, self._manifest_body(request, operation))
+        operation = self._exports.operation_of_manifest(caller.partner, _guid(request, "manifest"))
+        return _json(request, self._manifest_body(request, caller, operation))
 
-    def list_collection(self, collection: str, request: Request, partner: str) -> Response:
+    def list_collection(self, collection: str, request: Request, caller: TokenBearer) -> Response:
         """List the caller's operations, or their manifests. `$top` is the size of a page, not the end of the walk."""
         top, skip = _whole(request, "$top"), _whole(request, "$skip") or 0
         size = PAGE_SIZE if top is None else min(top, PAGE_SIZE)
-        operations = self._operations(collection, partner)
+        operations = self._operations(collection, caller.partner)
         more = 0 < size < len(operations) - skip
         next_top = "" if top is None else f"$top={top}&"
         path = f"{BILLING}/{collection}"
@@ -116,30 +118,29 @@ class GraphRoutes:
         body = graph.collection_body(
             self._root(request),
             path,
-            [element(request, each) for each in operations[skip : skip + size]],
+            _kept(partial(element, request, caller), operations[skip : skip + size]),
             count=len(operations) if request.query_params.get("$count", "").lower() == "true" else None,
             next_link=f"{self._root(request)}/{path}?{next_top}$skip={skip + size}" if more else "",
         )
         return _json(request, body)
 
-    def count_collection(self, collection: str, request: Request, partner: str) -> Response:
+    def count_collection(self, collection: str, request: Request, caller: TokenBearer) -> Response:
         """Count the caller's operations, or their manifests."""
         headers = graph_headers(RequestIds.of(request.scope)) | {"content-type": "text/plain"}
-        return Response(str(len(self._operations(collection, partner))), headers=headers)
+        return Response(str(len(self._operations(collection, caller.partner))), headers=headers)
 
     def entity_at(self, path: str) -> Answer:
         """Return what answers with one of the entities on the way to the actions."""
-        return lambda request, _partner: _json(request, graph.entity_body(self._root(request), path))
+        return lambda request, _caller: _json(request, graph.entity_body(self._root(request), path))
 
-    def not_served(self, request: Request, partner: str) -> Response:
+    def not_served(self, request: Request, caller: TokenBearer) -> Response:
         """Refuse what Microsoft serves and we do not."""
         raise NotServedError("Counterfoil does not serve the aggregated usage export.")
 
-    async def _partner(self, request: Request) -> str:
+    async def _caller(self, request: Request) -> TokenBearer:
         # Two such headers are one with a comma in it, and no token: nobody is to choose between them.
         authorization = ", ".join(request.headers.getlist("authorization"))
-        caller = await self._service.authenticator.authenticate(authorization, api="graph")
-        return caller.partner
+        return await self._service.authenticator.authenticate(authorization, api="graph")
 
     def _root(self, request: Request) -> str:
         return f"{self._service.base_url(request.scope)}/{self.version}"
@@ -148,11 +149,11 @@ class GraphRoutes:
         exports = self._exports
         return exports.operations(partner) if collection == "operations" else exports.succeeded_operations(partner)
 
-    def _operation_body(self, request: Request, operation: Operation) -> dict[str, object]:
+    def _operation_body(self, request: Request, caller: TokenBearer, operation: Operation) -> dict[str, object]:
         progress = self._exports.progress(operation)
         manifest = None
         if progress.status is graph.OperationStatus.SUCCEEDED:
-            manifest = self._exports.manifest(operation, self._service.base_url(request.scope))
+            manifest = self._manifest(request, caller, operation)
         return graph.operation_body(
             self._root(request),
             operation.id,
@@ -163,9 +164,24 @@ class GraphRoutes:
             error=progress.error,
         )
 
-    def _manifest_body(self, request: Request, operation: Operation) -> dict[str, object]:
-        manifest = self._exports.manifest(operation, self._service.base_url(request.scope))
+    def _manifest(self, request: Request, caller: TokenBearer, operation: Operation) -> graph.Manifest:
+        base_url = self._service.base_url(request.scope)
+        return self._exports.manifest(operation, base_url, caller.registered_client)
+
+    def _manifest_body(self, request: Request, caller: TokenBearer, operation: Operation) -> dict[str, object]:
+        manifest = self._manifest(request, caller, operation)
         return graph.manifest_body(self._root(request), manifest)
+
+
+def _kept(
+    element: Callable[[Operation], dict[str, object]], operations: Iterable[Operation]
+) -> list[dict[str, object]]:
+    """Return the elements of a collection, without those whose data went away since it was listed."""
+    found = []
+    for operation in operations:
+        with suppress(GoneError):
+            found.append(element(operation))
+    return found
 
 
 def _json(request: Request, body: dict[str, object], more: dict[str, str] | None = None) -> Response:

@@ -86,6 +86,8 @@ class Pages:
         if revision is None:
             raise BadRequestError(_GONE, code="3000", parameter=CONTINUATION_HEADER)
         stored = self._catalog.files(revision_id, Rendering.V1)
+        if revision_id in self._catalog.no_longer_kept({revision_id}):  # swept, by a clock that was ahead for a moment
+            raise BadRequestError(_GONE, code="3000", parameter=CONTINUATION_HEADER)
         if sum(file.line_items for file in stored) != revision.contents.line_items:
             # An incomplete walk must not look like a complete one.
             raise DamagedError(f"Revision {revision_id}: its v1 files do not hold all of its line items.")

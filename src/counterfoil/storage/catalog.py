@@ -113,6 +113,7 @@ class Catalog:
     datasets = _method(_reading, revisions.datasets)
     segments = _method(_reading, revisions.segments)
     files = _method(_reading, revisions.files)
+    no_longer_kept = _method(_reading, revisions.no_longer_kept)
     revisions = _method(_reading, revisions.of_dataset)
     set_in_force = _method(_changing, commits.set_in_force)
 
@@ -128,6 +129,7 @@ class Catalog:
     # Sweep: the catalog forgets, and notes what is to be deleted; the caller then deletes it.
     drop_renderings = _method(_writing, retention.drop_renderings)
     record_renderings = _method(_writing, retention.record_renderings)
+    newest_moment = _method(_reading, retention.newest_moment)
     files_to_delete = _method(_reading, publications.deletions)
 
     # Operations

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select
 
 from counterfoil import lifetimes_and_sizes
 from counterfoil.model import Rendering
@@ -89,6 +89,22 @@ def forget_revisions(
     for dataset in {revision.dataset for revision in gone}:
         connection.execute(delete(tables.datasets).where(revisions.is_dataset(dataset), ~holds_any))
     return gone
+
+
+def newest_moment(connection: Connection) -> datetime | None:
+    """Return when the newest thing in the catalog happened; None if nothing ever did."""
+    last_export = connection.execute(select(func.max(tables.operations.c.expires_at))).scalar_one()
+    found = [] if last_export is None else [last_export - lifetimes_and_sizes.OPERATION]
+    columns = (
+        tables.publications.c.began_at,
+        tables.revisions.c.published_at,
+        tables.revisions.c.superseded_at,
+        tables.clients.c.created_at,
+        tables.clients.c.revoked_at,
+        tables.partners.c.added_at,
+    )
+    found += [connection.execute(select(func.max(column))).scalar_one() for column in columns]
+    return max((moment for moment in found if moment is not None), default=None)
 
 
 def _forget(connection: Connection, ids: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +14,7 @@ from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
 from counterfoil.storage import tables
 from counterfoil.storage.catalog_rows import Revision, Segment, StoredFile
 
+_IDS_PER_STATEMENT: Final = 500  # engines limit how many values one statement may hold
 _PREFIX: Final = re.compile(r"[0-9a-f]{6,32}", re.ASCII)
 _NAMED: Final = (
     tables.datasets.c.partner,
@@ -111,6 +113,19 @@ def files(connection: Connection, revision_id: str, rendering: Rendering | None 
         found = found.where(tables.files.c.rendering == rendering.value)
     rows = sorted(connection.execute(found), key=lambda row: (row.name, row.part, row.rendering))
     return [stored_file(row) for row in rows]
+
+
+def no_longer_kept(connection: Connection, revision_ids: Collection[str]) -> set[str]:
+    """Return which of these were forgotten, or lack the wire forms of a segment because those were swept."""
+    ids, gone = sorted(revision_ids), set[str]()
+    held = tables.revision_segments
+    for start in range(0, len(ids), _IDS_PER_STATEMENT):
+        portion = ids[start : start + _IDS_PER_STATEMENT]
+        there = connection.execute(select(tables.revisions.c.id).where(tables.revisions.c.id.in_(portion))).scalars()
+        swept = select(held.c.revision_id).join(tables.segments).where(held.c.revision_id.in_(portion))
+        gone |= set(portion).difference(there)
+        gone |= set(connection.execute(swept.where(~tables.segments.c.rendered)).scalars())
+    return gone
 
 
 def files_after(connection: Connection, file_id: int, limit: int) -> list[StoredFile]:

@@ -23,6 +23,7 @@ from counterfoil.model import is_guid
 from counterfoil.periods import Clocks
 from counterfoil.server.identity.audiences import Audiences
 from counterfoil.server.identity.jwks import ALGORITHMS, IssuerKeys
+from counterfoil.server.identity.registrations import Registrations
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.settings import Settings
@@ -32,7 +33,6 @@ from counterfoil.wire.microsoft_ids import PERMISSION
 TOKEN_LENGTH_MAX: Final = 16 * 1024
 LEEWAY_S: Final = 60
 REMEMBERED_S: Final = 300
-REGISTERED_S: Final = 2
 _REMEMBERED_MAX = 4096
 _CLIENT_CLAIMS = ("azp", "appid", "client_id", "sub")
 _CLIENT_LENGTH_MAX = 128
@@ -46,19 +46,23 @@ _SIGNATURE_ONLY: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class TokenBearer:
-    """The partner whose data may be read, and the program that asks."""
+    """The partner whose data may be read, and the program that asks.
+
+    `registered_client` is that program again where our own authority knows it, and its revocation ends what it got;
+    else it is empty.
+    """
 
     partner: str
     client_id: str
+    registered_client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """What a token was found to say. `registered_client` is empty unless that client has to exist still."""
+    """What a token was found to say, and until when that is remembered."""
 
     caller: TokenBearer
     apis: frozenset[str]
-    registered_client: str
     until: float
 
 
@@ -80,8 +84,7 @@ class Authenticator:
         self._outside = outside
         # By the hash of the token: the token itself is never kept.
         self._proofs: LruCache[bytes, _Proof] = LruCache(_REMEMBERED_MAX)
-        # When a partner and client were last found to be registered, in Unix seconds.
-        self._registered_at: LruCache[tuple[str, str], float] = LruCache(_REMEMBERED_MAX)
+        self._registrations = Registrations(catalog, clocks.wall)
 
     @classmethod
     def from_settings(cls, settings: Settings, catalog: Catalog, clocks: Clocks, keys: AuthorityKeys) -> Self:
@@ -102,7 +105,7 @@ class Authenticator:
         proof = self._proofs.get(digest)
         if proof is not None and now >= proof.until:
             proof = None
-        if proof is None or not self._was_registered_lately(proof, now):
+        if proof is None or not self._registrations.found_lately(proof.caller.partner, proof.caller.registered_client):
             proof = await run_in_threadpool(self._check, token, digest, proof, now)
         if api not in proof.apis:
             raise _invalid("Invalid audience.")
@@ -112,8 +115,9 @@ class Authenticator:
         if proof is None:
             proof = self._prove(token, now)
             self._proofs.put(digest, proof)
-        if not self._is_registered(proof, now):
-            if proof.registered_client and self._catalog.has_partner(proof.caller.partner):
+        partner, client = proof.caller.partner, proof.caller.registered_client
+        if not self._registrations.find(partner, client):
+            if client and self._catalog.has_partner(partner):
                 raise UnauthenticatedError("The client that this token was issued to is no longer registered.")
             # Said of the caller's own tenant only, and in the same words whichever others there are.
             raise _denied("The token's tenant is not served here.")
@@ -145,22 +149,8 @@ class Authenticator:
             raise _denied(f"The token does not carry the permission {PERMISSION}.")
         client_id = _client_id(claims)
         until = min(until, now + REMEMBERED_S)
-        return _Proof(TokenBearer(partner, client_id), frozenset(apis), client_id if bound else "", until)
-
-    def _was_registered_lately(self, proof: _Proof, now: float) -> bool:
-        at = self._registered_at.get((proof.caller.partner, proof.registered_client))
-        return at is not None and 0 <= now - at < REGISTERED_S
-
-    def _is_registered(self, proof: _Proof, now: float) -> bool:
-        partner, client = proof.caller.partner, proof.registered_client
-        good = self._catalog.has_partner(partner)
-        if good and client:
-            good = any(each.id == client and each.revoked_at is None for each in self._catalog.clients(partner))
-        if good:
-            self._registered_at.put((partner, client), now)
-        else:
-            self._registered_at.drop((partner, client))
-        return good
+        caller = TokenBearer(partner, client_id, client_id if bound else "")
+        return _Proof(caller, frozenset(apis), until)
 
 
 def _outside_issuer(settings: Settings, clocks: Clocks) -> IssuerKeys | None:

@@ -79,8 +79,6 @@ class Authority:
 
         `address` is that of this authority, `<base URL>/<tenant>`, as callers know it.
         """
-        if not asked.client_id:
-            asked = replace(asked, client_id=_named(asked))
         self._admit(tenant, asked, peer, address)
         if not self.audiences.may_be_asked_for(asked.audience):
             good = ", ".join(self.audiences.own)
@@ -126,11 +124,15 @@ def _named(asked: oauth.TokenRequest) -> str:
     return client_id
 
 
-def authority_routes(authority: Authority, base_url: Callable[[Scope], str]) -> list[Route]:
+def authority_routes(
+    authority: Authority,
+    base_url: Callable[[Scope], str],
+    signed_in: Callable[[Scope, oauth.TokenRequest, str], None],
+) -> list[Route]:
     """Return the routes: two token endpoints, their discovery documents, the keys, and where browsers are refused.
 
-    `base_url` returns the URL that callers use, without a slash at the end. Refusals are raised: their code tells the
-    entry point that they are OAuth's.
+    `base_url` returns the URL that callers use, without a slash at the end; `signed_in` is told who got a token.
+    Refusals are raised: the path tells the entry point that they are OAuth's.
     """
 
     async def token(request: Request, *, resource: bool) -> Response:
@@ -142,8 +144,12 @@ def authority_routes(authority: Authority, base_url: Callable[[Scope], str]) -> 
         )
         peer = request.client.host if request.client is not None else ""
         tenant = _tenant(request)
+        if not asked.client_id:
+            asked = replace(asked, client_id=_named(asked))
+        request.scope["counterfoil.client"] = asked.client_id  # for whoever tells of a refusal
         address = f"{base_url(request.scope)}/{tenant}"
         answer = await run_in_threadpool(authority.issue, tenant, asked, peer, address, resource=resource)
+        signed_in(request.scope, asked, tenant)
         return JSONResponse(answer, headers=oauth.NO_STORE)
 
     async def discovery(request: Request, *, older: bool) -> Response:

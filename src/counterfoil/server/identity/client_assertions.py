@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import jwt
 
 from counterfoil.errors import RequestError, UsageError
+from counterfoil.lifetimes_and_sizes import ASSERTION_MAX
 from counterfoil.periods import Clocks
 from counterfoil.server.identity.client_certificates import RegisteredCertificate
 from counterfoil.server.identity.jwks import ALGORITHMS, IssuerKeys
@@ -26,7 +27,6 @@ from counterfoil.wire import oauth
 
 CERTIFICATE_ALGORITHMS: Final = ("PS256", "RS256")
 LEEWAY: Final = timedelta(minutes=5)
-LIFETIME_MAX: Final = timedelta(hours=24)
 _ISSUERS_KEPT: Final = 100
 _CERTIFICATES_KEPT: Final = 1_000
 _ID_LENGTH_MAX: Final = 512
@@ -134,7 +134,7 @@ class ClientAssertions:
             raise oauth.refused("assertion_not_now", "The assertion does not say when it expires.")
         begins = [_moment(claims, name) for name in ("nbf", "iat")]
         begun = all(each is None or each - LEEWAY <= now for each in begins)
-        if not begun or not now < expires_at + LEEWAY or expires_at > now + LIFETIME_MAX + LEEWAY:
+        if not begun or not now < expires_at + LEEWAY or expires_at > now + ASSERTION_MAX + LEEWAY:
             raise oauth.refused(
                 "assertion_not_now",
                 "The assertion is not within its time: it has expired, has not begun, or lives longer than a day. "
