@@ -134,15 +134,22 @@ class PullFolder:
     def find(self, file: ReceiptFile) -> Path | None:
         """Return where a verified file is: staged, or moved into place by a run that was killed then.
 
-        The file is hashed: an earlier run verified it, and the disk may have damaged it since. A staged file that is
-        damaged is deleted, so that it is fetched again. Raises OSError.
+        The file is hashed whenever it is to be used: what was proven may have been damaged since. A staged file that
+        is damaged is deleted, so that it is fetched again. Raises OSError.
         """
         path = self._find(file)
-        if path is None or measured(path) == (file.size_bytes, file.sha256):
+        if path is None or measured(path) == file.measured:
             return path
         if path.parent == self.staging:
             path.unlink()
         return None
+
+    def proven(self, file: ReceiptFile) -> Path:
+        """Return where a verified file is, as `find` does; raises ProofError for one that is damaged or gone."""
+        path = self.find(file)
+        if path is None:
+            raise ProofError(f"{file.name} is no longer as it was written.", remedy="Trying again fetches it again.")
+        return path
 
     def _find(self, file: ReceiptFile) -> Path | None:
         if file.is_in(self.staging):
@@ -182,8 +189,8 @@ class PullFolder:
         assert all(_SAFE_NAME.fullmatch(name) for name in names)
         if len(names) != len(receipt.files):
             raise ProofError("Two files of this pull would have the same name.", remedy="Nothing was replaced.")
-        if lost := [file.name for file in receipt.files if self._find(file) is None]:
-            raise ProofError(f"{lost[0]} is no longer as it was written.", remedy="Trying again is safe.")
+        for file in receipt.files:
+            self.proven(file)
         for name in (FILE_NAME, *self._former):
             with _error_if_in_use(self.path / name), suppress(FileNotFoundError):
                 (self.path / name).replace(self.path / name)  # to itself: it fails where a program has the file open

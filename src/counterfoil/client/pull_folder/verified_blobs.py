@@ -47,9 +47,18 @@ class VerifiedBlob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def read(cls, path: Path) -> VerifiedBlob | None:
         """Return the facts in the file beside a blob, or None if it is not verified."""
         try:
-            return documents.decode(path.read_bytes(), VERSION, cls)
+            return cls.decoded(path)
         except (OSError, ValueError):
             return None
+
+    @classmethod
+    def decoded(cls, path: Path) -> VerifiedBlob:
+        """Return the facts in the file beside a blob; raises OSError, and ValueError for what is not about it."""
+        facts = documents.decode(path.read_bytes(), VERSION, cls)
+        name = facts.blob.name
+        if path.name != f"{name}.json" or facts.file.name not in (name, parquet_name(name)):
+            raise documents.DocumentError(f"it is about {name}")  # its names are of files that are moved and deleted
+        return facts
 
 
 def parquet_name(blob_name: str) -> str:
