@@ -17,6 +17,22 @@ _ID_HEADERS: Final = ("request-id", *_OWN_ID_HEADERS, "x-ms-request-id")
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerSize:
+    """How large an answer may be, packed and unpacked, and how many values its JSON may have.
+
+    Both are needed: two bytes of JSON can be a value, and a value in memory takes up to 200 bytes.
+    """
+
+    bytes_max: int
+    values_max: int
+
+
+SHORT: Final = AnswerSize(2 << 20, 200_000)  # of a sign-in, or a submit
+MANIFEST: Final = AnswerSize(16 << 20, 1_000_000)  # of an operation too, which can hold its manifest
+PAGE: Final = AnswerSize(64 << 20, 2_000_000)
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One call. It may be repeated as it is: every call of these APIs only reads."""
 
@@ -24,6 +40,7 @@ class Request:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    answer: AnswerSize = SHORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +96,24 @@ def own_ids(request: Request) -> list[str]:
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
     """Read Retry-After: whole seconds, a fraction (Graph sends `2.128`) or a date; None where it says nothing.
 
-    The result is never negative, and always finite.
+    A date is of the source's clock, so it is held against the answer's own `Date`, and against `now` only where that
+    is missing. The result is never negative, and always finite.
     """
     text = headers.get("retry-after", "").strip()
     if not text:
         return None
     if text.replace(".", "", 1).isdecimal() and text.isascii():
         return float(text[:12])
+    until = http_date(text)
+    return None if until is None else max(0.0, (until - (http_date(headers.get("date", "")) or now)).total_seconds())
+
+
+def http_date(text: str) -> datetime | None:
+    """Read a date of HTTP in any of its three forms; None for anything else."""
     try:
         moment = parsedate_to_datetime(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return max(0.0, (moment - now).total_seconds())
-    except (ValueError, OverflowError):  # the latter for a zone of many digits
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):  # the last for a zone of many digits, or a time before year 1
         return None
 
 

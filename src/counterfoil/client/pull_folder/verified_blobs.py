@@ -15,6 +15,7 @@ import msgspec
 from counterfoil.client.output_files.pull_files import LakeFile, batches_of, made_ahead
 from counterfoil.client.protocol.graph_answers import SourceBlob
 from counterfoil.client.protocol.promised_totals import TRY_AGAIN
+from counterfoil.client.pull_folder.room import check_spare
 from counterfoil.client.pull_folder.unfinished import forget
 from counterfoil.client.receipt import VERSION, Count, ReceiptFile, TotalTexts
 from counterfoil.disk import documents
@@ -78,7 +79,10 @@ def prove(
     with LakeFile(target, kind) if as_parquet else nullcontext() as lake, closing(batches):
         for batch in batches:
             tally.add_batch(kind, batch)
+            if blob.line_items is not None and tally.line_items > blob.line_items:
+                break  # `check_count` says so, and what is still to come may be endless
             if lake is not None:
+                check_spare(part.parent)
                 lake.add(batch)
             on_line_items(batch.num_rows)
         its_own = ReceiptFile(blob.name, size, sha256, tally.line_items)

@@ -19,6 +19,7 @@ from counterfoil.client.protocol.addresses import check_blob_url, redirected
 from counterfoil.client.protocol.error_answers import RETRIED
 from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest, blob_url, check_same_data
 from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, whole_number
+from counterfoil.client.pull_folder.room import SPARE_BYTES, check_spare
 from counterfoil.client.pull_folder.unfinished import forget, part_size, remember, resume_point
 from counterfoil.client.transfer.graph_exports import Export, Exporter
 from counterfoil.client.transfer.source_calls import REDIRECTS, REDIRECTS_MAX, Attempts, SourceCalls, until_right
@@ -127,9 +128,19 @@ class BlobDownloads:
     def _follow(
         self, blob: SourceBlob, request: Request, part: Path, offset: int
     ) -> Fetched | SourceAnswer | Unanswered:
+        unlooked = 0
+
+        def received(size_bytes: int) -> None:
+            nonlocal unlooked
+            self._on_bytes(size_bytes)
+            unlooked += size_bytes
+            if unlooked >= SPARE_BYTES:
+                unlooked = 0
+                check_spare(part.parent)
+
         for _ in range(REDIRECTS_MAX + 1):
             answer = self._calls.session.fetch(
-                BlobRequest(request, part, offset, blob.size_bytes, self._on_bytes, partial(remember, part))
+                BlobRequest(request, part, offset, blob.size_bytes, received, partial(remember, part))
             )
             if not isinstance(answer, SourceAnswer) or answer.status not in REDIRECTS:
                 return answer

@@ -12,7 +12,7 @@ from functools import partial
 from counterfoil.client.output_files.output_formats import check_rows
 from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest
 from counterfoil.client.protocol.promised_totals import ChangedError, GarbledError
-from counterfoil.client.pull_folder.target import check_space
+from counterfoil.client.pull_folder.room import check_space
 from counterfoil.client.pull_folder.unfinished import UnfinishedPull
 from counterfoil.client.pull_folder.verified_blobs import VerifiedBlob, prove
 from counterfoil.client.receipt import Receipt

@@ -21,7 +21,8 @@ from counterfoil.client.transfer.source_calls import SourceCalls
 from counterfoil.errors import ProofError, RefusedError
 from counterfoil.wire.graph import ExportRequest
 
-PAGES_MAX: Final = 10_000_000
+PAGES_MAX: Final = 1_000_000
+EMPTY_PAGES_MAX: Final = 100  # in a row
 _NO_LONGER_GOOD: Final = frozenset({400, 404, 410})
 
 
@@ -55,6 +56,18 @@ class PageWalk:
         if link.fingerprint in walk.taken or number > PAGES_MAX:
             raise ProofError(
                 f"Page {number} leads back to a page that came before (MS-CorrelationId {self._correlation_id}).",
+                remedy="Trying again is safe; if it stays so, the source's paging is broken.",
+            )
+        count = walk.annotations.promise.line_items
+        if count is not None and walk.tally.line_items > count:
+            raise ProofError(
+                f"{walk.tally.line_items:,} line items came, more are to come, and {count:,} were promised.",
+                remedy=TRY_AGAIN,
+            )
+        if walk.empty >= EMPTY_PAGES_MAX:
+            raise ProofError(
+                f"The source sends one empty page after another, {walk.empty} so far, and each names a next one "
+                f"(MS-CorrelationId {self._correlation_id}).",
                 remedy="Trying again is safe; if it stays so, the source's paging is broken.",
             )
         try:
