@@ -12,6 +12,7 @@ from counterfoil.client import Client, Form, ask_billed
 from counterfoil.client.holdings.holding import holding_at
 from counterfoil.client.holdings.verifying import verify
 from counterfoil.errors import ProofError
+from counterfoil.line_items import line_reader
 from counterfoil.model import Kind
 from tests.client.folders import left_in
 from tests.client.hostile_source import HostileSource, usage_line, written
@@ -106,6 +107,31 @@ def test_every_form_looks_at_every_value_of_every_line(
     with pytest.raises(ProofError, match=f"The blob part-.*, line item 2(, {told}|: {told})"):
         client.pull(ASK, tmp_path, form=form)
     assert left_in(tmp_path) == []
+
+
+def test_the_shortest_lines_are_read_a_few_at_a_time_and_counted_right(
+    source: HostileSource, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_reader, "LINES_HELD_MAX", 100)
+    source.annotated = False
+    for bad in (0, 99, 100, 101, 249):
+        lines = [b"{}"] * 250
+        lines[bad] = b"[]"
+        source.parts = [lines]
+        with pytest.raises(ProofError, match=f"line item {bad + 1}: not a JSON object"):
+            client.pull(ASK, tmp_path)
+    source.parts = [[b"{}"] * 250 + [GOOD]]
+    assert client.pull(ASK, tmp_path).line_items == 251
+    assert [row["CustomerId"] for row in client.line_items(ASK)] == [None] * 250 + ["customer-0"]
+
+
+def test_a_line_of_very_many_attributes_is_read_and_breaks_nothing(
+    source: HostileSource, client: Client, tmp_path: Path
+) -> None:
+    source.annotated = False
+    wide = b"{" + b",".join(b'"a%d":%d' % (number, number) for number in range(1_500)) + b"}"
+    source.parts = [[GOOD] * 700 + [wide] * 10]
+    assert client.pull(ASK, tmp_path, form=Form.PARQUET).line_items == 710
 
 
 def test_an_object_without_attributes_is_read_and_does_not_break_anything(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import httpx
 
@@ -17,12 +17,10 @@ from counterfoil.client.network.answer_bodies import beginning, whole_body
 from counterfoil.client.network.call_watch import CallWatch, StoppedError
 from counterfoil.client.protocol.addresses import Base, Origin, host_of, shown
 from counterfoil.client.protocol.certificates import certificate_flaw
-from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, whole_number
+from counterfoil.client.protocol.messages import PROXY_SIGN_IN, Fetched, Request, SourceAnswer, Unanswered, whole_number
 from counterfoil.errors import ProofError
 
 Got = TypeVar("Got")
-
-PROXY_SIGN_IN: Final = "The proxy requires a sign-in: write it as HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT."
 
 
 @dataclass(frozen=True, slots=True)

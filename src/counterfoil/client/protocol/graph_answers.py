@@ -222,7 +222,7 @@ def _read_blob(listed: object) -> SourceBlob:
     if not isinstance(name, str) or not is_blob_name(name):
         raise ProofError(
             f"The manifest lists a blob named {shown(str(name))!r}, which is not a safe file name.",
-            remedy="Names are of A-Z a-z 0-9 . _ -, do not begin with a dot, end in .gz and are not a Windows device.",
+            remedy="Names are of A-Z a-z 0-9 . _ -, do not begin with . or -, end in .gz and are not a Windows device.",
         )
     sha256 = listed.get(wire.SHA256)
     if sha256 is not None and (not isinstance(sha256, str) or _SHA256.fullmatch(sha256.lower()) is None):

@@ -6,14 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from enum import Enum, auto
 from typing import Final
 
 NOT_THE_SOURCE: Final = (
     "A sign-in or a proxy answers in the source's name: have the address let through. Trying again is safe."
 )
+PROXY_SIGN_IN: Final = "The proxy requires a sign-in: write it as HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT."
 DIGITS_MAX: Final = 18
 _OWN_ID_HEADERS: Final = ("client-request-id", "ms-requestid", "ms-correlationid", "x-ms-client-request-id")
 _ID_HEADERS: Final = ("request-id", *_OWN_ID_HEADERS, "x-ms-request-id")
+
+
+class Answerer(Enum):
+    """Who is asked, and so answers, unless something between here and there does."""
+
+    API = auto()
+    SIGN_IN = auto()
+    STORAGE = auto()
+    BETWEEN = auto()  # a proxy, a gateway, the page of a network that wants a sign-in
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     answer: AnswerSize = SHORT
+    asked: Answerer = Answerer.API
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from counterfoil.client.output_files.pull_files import LakeFile, batches_of, made_ahead
+from counterfoil.client.protocol.blob_bytes import BEGINNING_BYTES, not_gzip
 from counterfoil.client.protocol.graph_answers import SourceBlob
 from counterfoil.client.protocol.promised_totals import TRY_AGAIN
 from counterfoil.client.pull_folder.room import check_spare
@@ -99,6 +100,11 @@ def prove(
 
 def check_blob(part: Path, blob: SourceBlob) -> Measured:
     """Compare a fetched blob with what the manifest says of it; raises ProofError."""
+    with part.open("rb") as file:
+        flaw = not_gzip(file.read(BEGINNING_BYTES))
+    if flaw is not None:  # which is also why its size or hash is another
+        what, remedy = flaw
+        raise ProofError(f"The blob {blob.name} {what}.", remedy=remedy)
     size_bytes, sha256 = found = measured(part)
     if blob.size_bytes is not None and size_bytes != blob.size_bytes:
         more = "more than" if size_bytes > blob.size_bytes else f"{size_bytes:,} of"

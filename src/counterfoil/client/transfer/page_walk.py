@@ -37,7 +37,6 @@ class PageWalk:
         self._calls, self._ask, self._walk = calls, ask, walk
         self._asked = asked_now(ask, calls.session)
         self._first = v1.first_link(calls.base, self._asked, page_size_items)
-        self._resumed_after = walk.pages
         self._correlation_id = str(uuid.uuid4())
 
     @property
@@ -73,9 +72,12 @@ class PageWalk:
         try:
             page = self._calls.read(partial(self._request, link), self._read)
         except RefusedError as error:
-            if not self._resumed_after or error.status not in _NO_LONGER_GOOD:
+            if not walk.pages or error.status not in _NO_LONGER_GOOD:
                 raise
-            raise ChangedError(f"The walk cannot go on from page {self._resumed_after}: {error.message}") from error
+            raise ChangedError(
+                f"The source no longer accepts where the walk was after page {walk.pages}: {error.message}",
+                remedy="Its pages have to be asked for from the first one again; the next run does that by itself.",
+            ) from error
         if walk.pages and page.annotations != walk.annotations:
             raise ChangedError(
                 f"Page {number} is of other data than the pages before: its eTag is "

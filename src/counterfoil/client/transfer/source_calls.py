@@ -108,7 +108,8 @@ class SourceCalls:
                     f"only ({answer.request_ids}).",
                     status=answer.status,
                     request_ids=answer.request_ids,
-                    remedy="Nothing was sent there. If that host is the source's own, use it as the base URL.",
+                    remedy="Nothing was sent there. If that host is the source's own, use it as the base URL; if it is "
+                    "the sign-in of a network, sign in there first.",
                 )
             if request.method != "GET":
                 raise refused(answer)
