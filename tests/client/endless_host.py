@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -41,6 +42,18 @@ ENDLESS: Final[dict[str, Callable[[], Iterator[bytes]]]] = {
 }
 
 
+def _read_request(connection: socket.socket) -> None:
+    """Read a request to its end: its body may come in a packet of its own."""
+    data = b""
+    while b"\r\n\r\n" not in data and (piece := connection.recv(65536)):
+        data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head)
+    left = int(length[1]) - len(body) if length else 0
+    while left > 0 and (piece := connection.recv(left)):
+        left -= len(piece)
+
+
 class EndlessHost:
     """Lets everybody in, reads what they ask, and answers without end until they hang up."""
 
@@ -65,10 +78,10 @@ class EndlessHost:
 
     def _answer(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):
-            connection.recv(65536)
+            _read_request(connection)
             for piece in self._pieces():
                 if piece is NEXT_REQUEST:
-                    connection.recv(65536)
+                    _read_request(connection)
                     continue
                 connection.sendall(piece)
                 if self._over.wait(self._dice.uniform(0.001, 0.02)):

@@ -169,7 +169,7 @@ def test_what_makes_the_whole_file_doubtful_is_refused_whatever_is_allowed(
         (b"PK\x03\x04\xff\xfe", "is neither JSON nor UTF-8 text"),
         (b'{"totalCount":0,"items":[]}\n', "holds pages without line items"),
         (b"[]", "holds no line items"),
-        (b"[1", "not a JSON array of line items"),
+        (b"[1", "not a JSON object"),
         (GOOD.decode().encode("utf-16"), "the file is UTF-16, and must be UTF-8"),
         (gzip.compress(GOOD.decode().encode("utf-16-be"), mtime=0), "the file is UTF-16, and must be UTF-8"),
         (GOOD.decode().encode("utf-16-le"), "the file is UTF-16, and must be UTF-8"),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +29,8 @@ from counterfoil.model import Dataset, Kind, Scope, tenant_id
 from counterfoil.periods import BillingPeriod
 
 _EMPTY = pa.scalar("", pa.string())  # made of a plain "", every time, Arrow would look for date libraries to import
+UNKNOWN_ATTRIBUTES_MAX = 200  # different ones in all line items of a segment
+_UNKNOWN = "unknown "  # of a warning: the name of the attribute follows
 _CERTAINLY_SMALL_BYTES = 128 << 10  # escapes make a text six times longer at most
 
 
@@ -155,17 +158,28 @@ class Checks:
                 on_refused(int(batch.lines[row]), Refused("a line item of more than 1 MiB"))
         return kept
 
-    def unknown_attributes(self, codes: np.ndarray) -> Counter[str]:
-        """Count the attributes that only Extra could keep, by name."""
+    def unknown_attributes(self, batch: Batch, codes: np.ndarray, file: str) -> Counter[str]:
+        """Count the attributes that only Extra could keep, by name; raises InputError if there are too many."""
         found: Counter[str] = Counter()
         entries = self._coder.entries[-1]
-        used, counts = np.unique(codes[-1], return_counts=True)
-        for code, count in zip(
-            used[entries.nulls[used] == 0].tolist(), counts[entries.nulls[used] == 0].tolist(), strict=True
-        ):
+        used, rows, counts = np.unique(codes[-1], return_index=True, return_counts=True)
+        there = entries.nulls[used] == 0
+        for code, row, count in zip(used[there].tolist(), rows[there].tolist(), counts[there].tolist(), strict=True):
             for name in json.loads(entries.texts(code)[0], parse_int=str, parse_float=str):
-                found[f"unknown {name}"] += count
+                found[_UNKNOWN + name] += count
+            refuse_many_unknown(found, file, int(batch.lines[row]))
         return found
+
+
+def refuse_many_unknown(warnings: Mapping[str, int], file: str, line: int | None = None) -> None:
+    """Raise InputError if more attributes are unknown than anybody would look at."""
+    if sum(name.startswith(_UNKNOWN) for name in warnings) > UNKNOWN_ATTRIBUTES_MAX:
+        raise InputError(
+            f"more than {UNKNOWN_ATTRIBUTES_MAX} attributes are none that Microsoft has documented",
+            file=file,
+            line=line,
+            remedy="Are names and values mixed up? Leave out what is no attribute of a line item.",
+        )
 
 
 class _Flagged:
@@ -221,7 +235,8 @@ def _is_oversized(batch: Batch, row: int) -> bool:
     items = batch.keep(np.arange(len(batch)) == row).items
     names = names_of(batch.table)
     texts = {name: texts[0].as_py() for name, texts in zip(names, items.columns(range(len(names))), strict=True)}
-    return len(json.dumps(texts, ensure_ascii=False).encode()) > LINE_ITEM_SIZE_BYTES_MAX - 1024
+    spaces = 2 * len(texts)  # behind signs
+    return len(msgspec.json.encode(texts)) + spaces > LINE_ITEM_SIZE_BYTES_MAX - 1024
 
 
 def first_text(batch: Batch, name: str) -> str:

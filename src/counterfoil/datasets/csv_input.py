@@ -24,10 +24,11 @@ from counterfoil.datasets.source import Source
 from counterfoil.errors import InputError
 from counterfoil.line_items.blocks import LINE_SIZE_BYTES_MAX
 from counterfoil.line_items.reference import OnRefused
-from counterfoil.line_items.values import Refused
+from counterfoil.line_items.values import ATTRIBUTES_MAX, Refused
 
 DateOrder = Literal["mdy", "dmy"]
 ROWS_AT_ONCE = 5_000
+_AT_ONCE_SIZE_BYTES = 4 << 20  # where rows are wide
 _LOCAL_DATE = re.compile(
     r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2}))?(?: ?([AaPp])[Mm])?)?", re.ASCII
 )
@@ -66,6 +67,7 @@ def csv_lines(
     encode = msgspec.json.Encoder().encode
     lines: list[bytes] = []
     numbers: list[int] = []
+    size_bytes = 0
     try:
         next(reader)
         for row in reader:
@@ -79,16 +81,19 @@ def csv_lines(
                 row[at] = _iso_date(row[at], date_order, names[at], source.name, reader.line_num)
             lines.append(encode(dict(zip(names, row, strict=True))))
             numbers.append(reader.line_num)
-            if len(lines) == ROWS_AT_ONCE:
+            size_bytes += len(lines[-1])
+            if len(lines) == ROWS_AT_ONCE or size_bytes > _AT_ONCE_SIZE_BYTES:
                 yield lines, numbers
-                lines, numbers = [], []
+                lines, numbers, size_bytes = [], [], 0
     except csv.Error as error:
         raise InputError(f"not CSV: {error}", file=source.name, line=reader.line_num) from error
     yield lines, numbers
 
 
 def _columns_of_dates(table: LineItemTable, names: list[str], file: str) -> list[int]:
-    """Return which columns hold dates; raises InputError for an attribute that the header gives twice."""
+    """Return which columns hold dates; raises InputError for too many, or for an attribute that is there twice."""
+    if len(names) > ATTRIBUTES_MAX:
+        raise InputError(f"the header has more than {ATTRIBUTES_MAX:,} columns", file=file, line=1)
     dates: list[int] = []
     seen: dict[str, str] = {}
     for at, name in enumerate(names):

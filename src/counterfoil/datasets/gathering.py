@@ -80,6 +80,7 @@ class Gathering:
     held: list[Held] = field(default_factory=list)
     segments: dict[tuple[Dataset, str], GatheredSegment] = field(default_factory=dict)  # in the order they were met
     _read_items: int = 0
+    _last: GatheredSegment | None = None  # the only one that may hold line items in memory
 
     def read_all(self, inputs: Sequence[Input]) -> None:
         """Read the inputs to their ends."""
@@ -143,7 +144,7 @@ class Gathering:
                 raise result.error.further(line)
             intake = self.segments[split.identity.dataset, split.segment].intake
             assert result.taken is not None
-            intake.adopt(result.taken)
+            intake.adopt(result.taken, split.name)
             intake.warnings += Counter({"refused": result.refused})
             line += result.lines
 
@@ -158,10 +159,10 @@ class Gathering:
     def _segment(self, identity: Identity, name: str) -> GatheredSegment:
         key = (identity.dataset, name)
         known = self.segments.get(key)
-        for other in self.segments.values():
-            if other is not known:
-                other.intake.sorter.rest()
+        if self._last is not None and self._last is not known:
+            self._last.intake.sorter.rest()
         if known is not None:
+            self._last = known
             if known.intake.identity != identity:
                 raise UsageError(f"Two inputs for {identity.dataset} have different issuers or currencies.")
             return known
@@ -175,5 +176,5 @@ class Gathering:
         digests = self._stack.enter_context(LineDigests(self._publication.scratch, sort=digest.in_order))
         intake = Intake(identity, self._run_folder, digests, self._data_folder.sizes)
         segment = GatheredSegment(name, base.id if base else None, intake)
-        self.segments[key] = segment
+        self._last = self.segments[key] = segment
         return segment

@@ -7,16 +7,16 @@ document, or one a line), a JSON array of line items, CSV, and Parquet. All but 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-import msgspec
-
 from counterfoil.columns import RECONCILIATION, USAGE, table_of
 from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.csv_input import DateOrder, csv_lines, header_of
+from counterfoil.datasets.json_documents import in_lists, items_of
 from counterfoil.datasets.json_lines import JsonLinesReader
 from counterfoil.datasets.source import Source, input_error
 from counterfoil.errors import InputError
@@ -136,13 +136,13 @@ def _parquet(source: Source) -> InputFile:
 
 def _parquet_rows(source: Source, kind: Kind, span: Span | None, *_: object) -> NumberedLines:
     assert source.path is not None
-    first = span.first_row if span else 1
+    first = first_row = span.first_row if span else 1
     try:
         for lines in parquet_lines(source.path, table_of(kind), range(span.begin, span.end) if span else None):
             yield lines, range(first, first + len(lines))
             first += len(lines)
     except Refused as refused:
-        raise input_error(refused, source.name) from refused
+        raise input_error(refused, source.name, refused.line and first_row + refused.line - 1) from refused
 
 
 def _refuse_other_encodings(source: Source) -> None:
@@ -163,8 +163,9 @@ def _json(source: Source) -> InputFile:
             return InputFile(source, _kind_of_pairs(pairs, source.name))
     except Refused as refused:
         whole = source.whole(DOCUMENT_SIZE_BYTES_MAX)
-        if whole is not None and (items := _items(whole)) is not None:
-            return _of_items(source, items)
+        if whole is not None:
+            with suppress(Refused):
+                return _of_items(source, whole)
         return _mixed(source, _first_refused(source, len(first), refused))
     except InputError as error:
         return _mixed(source, error)
@@ -205,33 +206,28 @@ def _document(source: Source) -> InputFile:
             file=source.name,
             remedy="Write one line item a line instead.",
         )
-    items = _items(whole)
-    if items is None:
-        raise InputError(
-            "not a JSON array of line items", file=source.name, line=1, remedy="Write one line item a line instead."
-        )
-    return _of_items(source, items)
-
-
-def _of_items(source: Source, items: list[bytes]) -> InputFile:
-    if not items:
-        raise InputError("holds no line items", file=source.name, remedy="Nothing was published.")
-    numbered = (items, range(1, len(items) + 1))
-    return InputFile(source, _kind_of_object(items[0], source.name), lambda *_: iter([numbered]))
-
-
-def _items(document: bytes) -> list[bytes] | None:
-    """Return the raw line items of an envelope or array, or None if it is neither."""
     try:
-        if document.lstrip().startswith(b"["):
-            return [bytes(raw) for raw in msgspec.json.decode(document, type=list[msgspec.Raw])]
-        members: dict[str, Any] = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
-        raw_items = next((raw for key, raw in members.items() if key.lower() == "items"), None)
-        if raw_items is None:
-            return None
-        return [bytes(raw) for raw in msgspec.json.decode(raw_items, type=list[msgspec.Raw])]
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+        return _of_items(source, whole)
+    except Refused as refused:
+        raise input_error(refused, source.name, refused.line) from refused
+
+
+def _of_items(source: Source, document: bytes) -> InputFile:
+    """Return a document as a file; raises Refused if it is none."""
+    first = next(items_of(document), None)
+    if first is None:
+        raise InputError("holds no line items", file=source.name, remedy="Nothing was published.")
+    return InputFile(source, _kind_of_object(first, source.name), lambda *_: _numbered_items(document, source.name))
+
+
+def _numbered_items(document: bytes, file: str) -> NumberedLines:
+    count = 0
+    try:
+        for items in in_lists(items_of(document)):
+            yield items, range(count + 1, count + 1 + len(items))
+            count += len(items)
+    except Refused as refused:
+        raise input_error(refused, file, refused.line) from refused
 
 
 def _pages(source: Source) -> NumberedLines:
@@ -244,10 +240,11 @@ def _page_items(lines: list[bytes], first: int, file: str) -> NumberedLines:
     for number, line in enumerate(lines, first):
         if not line.strip():
             continue
-        items = _items(line)
-        if items is None:
-            raise InputError("not a page of line items", file=file, line=number, remedy="Each line is one page, whole.")
-        yield items, [number] * len(items)
+        try:
+            for items in in_lists(items_of(line)):
+                yield items, [number] * len(items)
+        except Refused as refused:
+            raise input_error(refused, file, number, remedy="Each line is one page, whole.") from refused
 
 
 def _kind_of_object(line: bytes, file: str) -> Kind:

@@ -13,7 +13,7 @@ from counterfoil import numbers
 from counterfoil.columns import table_of
 from counterfoil.datasets import bulk_numbers, digest
 from counterfoil.datasets.batch import Batch
-from counterfoil.datasets.check import Checks, Identity
+from counterfoil.datasets.check import Checks, Identity, refuse_many_unknown
 from counterfoil.datasets.runs import Run, RunFolder
 from counterfoil.datasets.sizes import Sizes
 from counterfoil.datasets.sort import Sorter
@@ -58,7 +58,8 @@ class Intake:
             numbers.add_to(self.totals, name, bulk_numbers.total(batch.column(name)))
         digests = digest.digests_of(batch.table, batch.items)
         self.digests.add(digest.digest_array(digests))
-        self.warnings.update(self._checks.unknown_attributes(codes))
+        self.warnings.update(self._checks.unknown_attributes(batch, codes, file))
+        refuse_many_unknown(self.warnings, file, int(batch.lines[0]))
         self.sorter.add(codes, digests)
 
     @property
@@ -74,7 +75,7 @@ class Intake:
                 file.write(digest.digest_rows(digests).data)
         return TakenIn(self.sorter.runs(), file.path, len(self.digests), self.totals, dict(self.warnings))
 
-    def adopt(self, taken: TakenIn) -> None:
+    def adopt(self, taken: TakenIn, file: str) -> None:
         """Add what was taken in elsewhere."""
         self.sorter.adopt(taken.runs)
         read = self._folder.files.open(taken.digests).read
@@ -82,3 +83,4 @@ class Intake:
         for name, total in taken.totals.items():
             numbers.add_to(self.totals, name, total)
         self.warnings.update(taken.warnings)
+        refuse_many_unknown(self.warnings, file)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -45,20 +46,13 @@ class Renderer:
     def __init__(self, table: LineItemTable, renderings: Collection[Rendering]) -> None:
         self._table = table
         self._renderings = [rendering for rendering in Rendering if rendering in renderings]
-        self._groups: tuple[Group, ...] = ()
-        self._plans: dict[Rendering, list[_Plan]] = {}
         self._out = np.empty(_OUT_SIZE_BYTES, dtype=np.uint8)
 
     def render(self, items: Coded) -> Iterator[Rendered]:
         """Yield the line items in order, in each form."""
-        if items.groups != self._groups:
-            self._groups = items.groups
-            self._plans = {
-                rendering: [_Plan(self._table, rendering, group) for group in items.groups]
-                for rendering in self._renderings
-            }
-        for rendering, plans in self._plans.items():
+        for rendering in self._renderings:
             pieces = _Pieces()
+            plans = _plans_of(self._table, rendering, items.groups)
             for group, plan, entries in zip(items.groups, plans, items.entries, strict=True):
                 values = (
                     self._extra_members(entries) if group is items.groups[-1] else entries.spans(len(group.columns))
@@ -232,6 +226,11 @@ class _Plan:
         start = len(self._literals)
         self._literals += text.encode()
         return start, len(self._literals) - start
+
+
+@lru_cache(maxsize=16)  # to make them takes as long as to render some thousand line items
+def _plans_of(table: LineItemTable, rendering: Rendering, groups: tuple[Group, ...]) -> tuple[_Plan, ...]:
+    return tuple(_Plan(table, rendering, group) for group in groups)
 
 
 def _with_line_breaks_escaped(text: str) -> str:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from counterfoil.columns import EXTRA, Codec, LineItemTable, Spelling, Type
 from counterfoil.line_items.reference import extra_member, read_json_value
-from counterfoil.line_items.values import Refused
+from counterfoil.line_items.values import ATTRIBUTES_MAX, Refused
 
 PLAIN_NUMBER: Final = r"^-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,40})?$"  # inside numbers.why_not_a_number on every count
 _SEPARATOR: Final = ',"'
@@ -29,7 +29,6 @@ _PLAIN_DATE: Final = (
     r'^"[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])'
     r'(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?Z?)?"$'
 )
-_MEMBERS_MAX: Final = 1_000  # of a line; what is kept of a shape takes so many times the memory of a line's ends
 _FEW_DISTINCT: Final = 300
 _MANY_DISTINCT: Final = 0.4
 _NOTHING: Final = pa.scalar(None, pa.string())
@@ -62,7 +61,7 @@ class LineShape:
         """Return the shape, or None where the reference has to judge the keys."""
         spellings = [table.spellings.get(key.lower()) for key in keys]
         names = {found.column.name if found else key.lower() for key, found in zip(keys, spellings, strict=True)}
-        if not keys or len(names) != len(keys) or len(keys) > _MEMBERS_MAX:
+        if not keys or len(names) != len(keys) or len(keys) > ATTRIBUTES_MAX:
             return None
         last = len(keys) - 1
         members = [

@@ -8,7 +8,7 @@ without any value may have any type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
@@ -23,11 +23,14 @@ import pyarrow.parquet as pq
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, Column, LineItemTable, Type
 from counterfoil.errors import DamagedInputError
+from counterfoil.line_items.blocks import LINE_SIZE_BYTES_MAX
 from counterfoil.line_items.lake import DIGEST, columns_of, decimals_of, is_described, moments_of, text_name
-from counterfoil.line_items.values import Refused
+from counterfoil.line_items.values import ATTRIBUTES_MAX, Refused
 
 PARQUET_MAGIC: Final = b"PAR1"
 _ROWS_AT_ONCE: Final = 5_000
+_AT_ONCE_SIZE_BYTES: Final = 4 << 20  # of texts, where rows are wide
+_COLUMN_SIZE_BYTES_MAX: Final = 512 << 20  # in one row group, unpacked
 _ENCODER: Final = msgspec.json.Encoder()
 _PLAIN_NUMBER: Final = r"^-?[0-9]{1,12}(\.[0-9]{1,25})?$"  # what Arrow converts, and rounds, exactly
 _ROUNDINGS: Final = (ROUND_HALF_EVEN, ROUND_HALF_UP)
@@ -63,19 +66,61 @@ def parquet_lines(path: Path, table: LineItemTable, row_groups: Iterable[int] | 
     DamagedInputError.
     """
     with _opened(path) as file:
-        read, pairs = _columns_read(table, file.schema_arrow)
-        needed = [*read, *(pair.value for pair in pairs)]
+        schema = file.schema_arrow
+        _check_sizes(file.metadata)
+        read, pairs = _columns_read(table, schema)
+    needed = [*read, *(pair.value for pair in pairs)]
+    # As dictionaries: a text that a small file has once may be in every row.
+    texts = [name for name in needed if _is_text(schema.field(name).type) or _is_bytes(schema.field(name).type)]
+    rows = 0
+    with _opened(path, read_dictionary=texts) as file:
         for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=row_groups and list(row_groups), columns=needed):
-            lines = list(_lines_of(batch, read))
-            for pair in pairs:
-                _check_pair(pair, batch)
-            yield lines
+            for some in _portions(batch, rows):
+                lines = list(_lines_of(some, read))
+                for pair in pairs:
+                    _check_pair(pair, some)
+                rows += len(lines)
+                yield lines
+
+
+def _check_sizes(metadata: pq.FileMetaData) -> None:
+    """Raise Refused for what would not fit into memory."""
+    if metadata.num_columns > ATTRIBUTES_MAX:
+        raise Refused(f"a Parquet file of more than {ATTRIBUTES_MAX:,} columns")
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for column in map(group.column, range(group.num_columns)):
+            if column.total_uncompressed_size > _COLUMN_SIZE_BYTES_MAX:
+                raise Refused(
+                    f"a row group with more than {_COLUMN_SIZE_BYTES_MAX >> 20} MiB of one column",
+                    column.path_in_schema,
+                    remedy="Write the file with smaller row groups.",
+                )
+
+
+def _portions(batch: pa.RecordBatch, rows_before: int) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a batch, some megabytes at a time; raises Refused for a row larger than a line may be."""
+    sizes = pa.repeat(pa.scalar(0, pa.int64()), batch.num_rows)
+    for array in map(_storage, batch.columns):
+        if _is_text(array.type) or _is_bytes(array.type):
+            coded = pa.types.is_dictionary(array.type)
+            lengths = pc.binary_length(array.dictionary).take(array.indices) if coded else pc.binary_length(array)
+            sizes = pc.add(sizes, lengths.cast(pa.int64()).fill_null(0))
+    begin = size_bytes = 0
+    for row, size in enumerate(sizes.to_pylist()):
+        if size > LINE_SIZE_BYTES_MAX:
+            raise Refused(f"a row of more than {LINE_SIZE_BYTES_MAX >> 20} MiB", line=rows_before + row + 1)
+        if size_bytes + size > _AT_ONCE_SIZE_BYTES and row > begin:
+            yield batch.slice(begin, row - begin)
+            begin, size_bytes = row, 0
+        size_bytes += size
+    yield batch.slice(begin)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+def _opened(path: Path, read_dictionary: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, read_dictionary=list(read_dictionary)) as file:
             yield file
     except (OSError, ValueError, pa.ArrowException) as error:
         why = str(error).partition("\n")[0].rstrip(". ")
@@ -227,20 +272,27 @@ def _values_of(name: str, array: pa.Array) -> Values:
     raise Refused("values that are not text, numbers, flags or dates", name, str(array.type), _AS_TEXT)
 
 
+def _storage(array: pa.Array) -> pa.Array:
+    return array.storage if isinstance(array.type, pa.BaseExtensionType) else array
+
+
 def _decoded(array: pa.Array) -> pa.Array:
-    if isinstance(array.type, pa.BaseExtensionType):
-        array = array.storage
+    array = _storage(array)
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
 def _is_text(type_: pa.DataType) -> bool:
-    if pa.types.is_dictionary(type_):
-        type_ = type_.value_type
+    type_ = _value_type(type_)
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
 def _is_bytes(type_: pa.DataType) -> bool:
+    type_ = _value_type(type_)
     return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_))
+
+
+def _value_type(type_: pa.DataType) -> pa.DataType:
+    return type_.value_type if pa.types.is_dictionary(type_) else type_
 
 
 def _texts(name: str, array: pa.Array) -> Values:

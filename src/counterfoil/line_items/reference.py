@@ -14,6 +14,7 @@ import msgspec
 
 from counterfoil.columns import EXTRA, LineItemTable, Spelling
 from counterfoil.line_items.values import (
+    ATTRIBUTES_MAX,
     NESTING_MAX,
     NumberText,
     Refused,
@@ -53,6 +54,8 @@ def parse_object(line: bytes | str) -> list[tuple[str, Any]]:
     # An object is a list of pairs here, an array a list of anything: the first character distinguishes them.
     if not isinstance(parsed, list) or not text.lstrip().startswith("{"):
         raise Refused("not a JSON object", remedy="Each line is one line item, {...}.")
+    if len(parsed) > ATTRIBUTES_MAX:
+        raise Refused(f"more than {ATTRIBUTES_MAX:,} attributes")
     return parsed
 
 

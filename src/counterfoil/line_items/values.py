@@ -17,6 +17,7 @@ from counterfoil import numbers
 from counterfoil.columns import Codec, Column, Spelling, Type
 
 NESTING_MAX = 64
+ATTRIBUTES_MAX = 2_000  # of a line item, known or not; columns of a CSV or Parquet file
 _ISO_DATE = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?(?:[Zz]|[+-]([0-9]{2}):([0-9]{2}))?)?",

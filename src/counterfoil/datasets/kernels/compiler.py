@@ -30,7 +30,7 @@ _OPTIONS: Final[dict[str, Any]] = {
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }
-_NICER: Final = 10
+_NICER: Final = 19
 
 
 def compile_kernel(kernel: Kernel) -> tuple[str, bytes]:
@@ -82,7 +82,7 @@ def _jitted(part: Part) -> Any:
         if name in names
     }
     rebuilt = FunctionType(function.__code__, known, function.__name__)
-    return numba.njit(**_OPTIONS, inline="always" if part.inlined else "never")(rebuilt)
+    return numba.njit(**_OPTIONS, forceinline=part.inlined)(rebuilt)
 
 
 def _type_of(form: Argument) -> Any:
