@@ -30,7 +30,7 @@
         |-- NoAnswerError             it could not be reached, or stopped answering
         |-- RefusedError              it said no: status, code, request ids
         |-- OperationFailedError      the export ran and failed
-        |-- OperationTimeoutError     the export did not end within the bound
+        |-- OperationTimeoutError     the export or pull did not end within the bound
         |-- LinkExpiredError          a signed link is no longer good; ask for the manifest again
         `-- ProofError                what arrived is not what was promised
 
@@ -303,7 +303,7 @@ class OperationFailedError(SourceError):
 
 
 class OperationTimeoutError(SourceError):
-    """The export did not end within the bound that was set; it may still end later."""
+    """The export or the pull did not end within the bound that was set; it may still end later."""
 
     exit_code = 4
 

@@ -255,6 +255,33 @@ def test_printable_leaves_other_scripts_alone() -> None:
     assert printable("Łódź 東京 \u202e\n") == "Łódź 東京 \\u202e\\n"
 
 
+STEERING = [
+    chr(code) for code in (*range(0x20), *range(0x7F, 0xA0), 0xAD, 0x200B, 0x2028, 0x202E, 0x2066, 0xFEFF, 0xE0001)
+]
+
+
+@pytest.mark.parametrize("form", OutputForm)
+@pytest.mark.parametrize("char", STEERING, ids=lambda char: f"U+{ord(char):04X}")
+def test_nothing_that_steers_a_terminal_is_ever_printed(char: str, form: OutputForm) -> None:
+    said = f"Łódź {char}[31m"
+    output, stdout, stderr = printed(form)
+    output.rows([{"eTag": said}])
+    output.facts({"eTag": said, f"name {char}": [said, {"deep": said}]})
+    output.text("eTag", said)
+    output.note(said)
+    output.warning(said)
+    output.error(UsageError(said, remedy=said))
+    output.conclude(said, remedy=said, exit_code=4)
+    for stream in (stdout, stderr):
+        assert char not in stream.getvalue().replace("\n", "")
+        assert "Łódź" in stream.getvalue()
+    if form is OutputForm.JSON:
+        decoder, text = json.JSONDecoder(), stdout.getvalue()
+        rows, end = decoder.raw_decode(text)
+        facts, _ = decoder.raw_decode(text[end:].lstrip())
+        assert (rows, facts["eTag"]) == ([{"eTag": said}], said), "what is escaped means the same"
+
+
 BLOCKED = """
 import sys
 class Blocked:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.client.diagnosis.source_checks import _SIGN_IN_REMEDIES
 from counterfoil.client.holdings.status import State
+from counterfoil.client.protocol.advice import BY_CODE
+from counterfoil.client.protocol.messages import Answerer
 from counterfoil.model import Kind
 from tests.cli.pulling import House, run, this_month
 
@@ -38,4 +39,4 @@ def test_whoever_follows_the_page_gets_to_its_end(house: House, monkeypatch: pyt
 def test_every_state_and_every_code_of_a_failed_sign_in_that_the_page_names_is_one() -> None:
     states = set(re.findall(r"^\| ([a-z, ]+) \| ", PAGE.partition("| State |")[2].partition("\n\n")[0], re.MULTILINE))
     assert states == set(State)
-    assert set(re.findall(r"AADSTS(\d+)", PAGE)) <= set(_SIGN_IN_REMEDIES)
+    assert set(re.findall(r"AADSTS(\d+)", PAGE)) <= set(BY_CODE[Answerer.SIGN_IN])

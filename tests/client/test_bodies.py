@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from counterfoil.client import AsyncClient, Client, Patience, ask_billed
-from counterfoil.client.network import answer_bodies
+from counterfoil.client.protocol import graph_answers
+from counterfoil.client.protocol.messages import AnswerSize
 from counterfoil.client.transfer.graph_exports import Export
 from counterfoil.errors import CounterfoilError, NoAnswerError, ProofError, RefusedError
 from counterfoil.model import Kind
@@ -60,11 +61,11 @@ def test_an_answer_may_come_as_gzip_in_one_member_or_several(source: HostileSour
 def test_what_a_few_bytes_would_become_is_not_made(
     source: HostileSource, export: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answer_bodies, "ANSWER_BYTES_MAX", 1 << 20)
+    monkeypatch.setattr(graph_answers, "MANIFEST", AnswerSize(1 << 20, 1_000))
     _answering(source, gzip.compress(bytes(64 << 20)))
     tracemalloc.start()
     try:
-        with pytest.raises(ProofError, match="more than 1 MiB"):
+        with pytest.raises(ProofError, match="more than 1,048,576 bytes"):
             export(source)
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:

@@ -93,7 +93,7 @@ def test_a_disk_that_fills_up_gives_one_error_and_leaves_no_file_open(
 def test_a_pull_onto_a_full_disk_is_told_in_one_sentence_and_goes_on_with_more_room(
     source: HostileSource, client: Client, disk: Disk, monkeypatch: pytest.MonkeyPatch, form: Form
 ) -> None:
-    monkeypatch.setattr("counterfoil.client.pull_folder.target._SPARE_BYTES", 0)
+    monkeypatch.setattr("counterfoil.client.pull_folder.room.SPARE_BYTES", 0)
     ask = ask_billed(Kind.USAGE, "G016907411")
     refused = 0
     for free_kib in range(8, 60, 8):

@@ -98,7 +98,7 @@ def test_a_connection_that_was_being_made_when_its_pull_was_given_up_is_ended(st
             stop.set()
             sockets.cut()
         made = SimpleNamespace(get_extra_info=lambda _: ours)
-        sockets.traced(stop.is_set, "connection.connect_tcp.complete", {"return_value": made})
+        sockets.traced(None, stop.is_set, "connection.connect_tcp.complete", {"return_value": made})
         theirs.settimeout(0)
         if stopped:
             assert theirs.recv(1) == b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -151,6 +152,7 @@ def receipt_of(*files: ReceiptFile) -> Receipt:
     )
 
 
+TWELVE = hashlib.sha256(b"12").hexdigest()
 SUBJECT = identity("https://source.example", "graph", REQUEST)
 
 
@@ -160,7 +162,7 @@ def test_no_receipt_names_a_file_twice_or_one_that_is_not_there(tmp_path: Path, 
     folder.enter()
     (folder.staging / "a.gz").write_bytes(b"12")
     with pytest.raises(ProofError):
-        folder.keep(receipt_of(ReceiptFile("a.gz", 2, "0" * 64, 0), ReceiptFile(second, 2, "", 0)))
+        folder.keep(receipt_of(ReceiptFile("a.gz", 2, TWELVE, 0), ReceiptFile(second, 2, TWELVE, 0)))
     folder.leave()
     assert not (tmp_path / "to").exists()
 
@@ -170,7 +172,7 @@ def test_a_new_name_in_other_letters_takes_the_place_of_the_former_one(tmp_path:
         folder = PullFolder(tmp_path, SUBJECT)
         folder.enter()
         (folder.staging / name).write_bytes(b"12")
-        folder.keep(receipt_of(ReceiptFile(name, 2, "0" * 64, 0)))
+        folder.keep(receipt_of(ReceiptFile(name, 2, TWELVE, 0)))
         folder.leave()
         assert left_in(tmp_path) == [name, "receipt.json"]
 
@@ -260,6 +262,6 @@ def test_a_file_that_was_moved_is_not_removed_under_its_former_name(tmp_path: Pa
     seal(tmp_path, {"version": 2, **note, "files": [{"name": "A.gz"}, {"name": "a.gz"}]})
     folder = PullFolder(tmp_path, SUBJECT)
     folder.enter()
-    folder.keep(receipt_of(ReceiptFile("a.gz", 2, "0" * 64, 0)))
+    folder.keep(receipt_of(ReceiptFile("a.gz", 2, TWELVE, 0)))
     folder.leave()
     assert left_in(tmp_path) == ["A.gz", "a.gz", "receipt.json"]

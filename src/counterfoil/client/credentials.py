@@ -19,7 +19,7 @@ import httpx
 from counterfoil.client.network.bearer_tokens import MICROSOFT_HOSTS, scope_for
 from counterfoil.client.network.session import open_session
 from counterfoil.client.protocol.addresses import Base
-from counterfoil.client.protocol.messages import Request
+from counterfoil.client.protocol.messages import NOT_THE_SOURCE, Answerer, Request
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.errors import ProofError, UsageError
@@ -90,6 +90,7 @@ class ClientCredentials:
             self._url,
             {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"},
             urlencode(self._form).encode(),
+            asked=Answerer.SIGN_IN,
         )
         with open_session(patience=self._patience, verify=self._verify, transport=self._transport) as session:
             answer = SourceCalls(session, self._authority, CallLog()).call(request)
@@ -98,6 +99,9 @@ class ClientCredentials:
             token, lasts_s = body["access_token"], float(body.get("expires_in", 0))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             token, lasts_s = "", 0.0
+        if answer.is_for_people:
+            where = self._authority.origin
+            raise ProofError(f"{where} answered the sign-in with a page for people.", remedy=NOT_THE_SOURCE)
         if not isinstance(token, str) or not token:
             raise ProofError(f"{self._authority.origin} answered the sign-in with no token that makes sense.")
         self._token = token

@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from counterfoil.client.protocol.asking import Api, month_of
 from counterfoil.disk import documents
-from counterfoil.disk.hashing import measured
+from counterfoil.disk.hashing import Measured, measured
 from counterfoil.errors import UsageError
 from counterfoil.model import Kind
 from counterfoil.profiles import FORMS
@@ -51,6 +51,11 @@ class ReceiptFile(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
     size_bytes: Count
     sha256: Sha256
     line_items: Count
+
+    @property
+    def measured(self) -> Measured:
+        """Its size and SHA-256."""
+        return Measured(self.size_bytes, self.sha256)
 
     def is_in(self, folder: Path) -> bool:
         """Whether there is a file of this name and size; raises OSError."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from counterfoil.columns import table_of
 from counterfoil.line_items.blocks import Block
-from counterfoil.line_items.fast_reader import FastReader
+from counterfoil.line_items.fast_reader import LINES_HELD_MAX, FastReader
 from counterfoil.line_items.lake import text_schema
 from counterfoil.line_items.line_shapes import CutLines
 from counterfoil.line_items.reference import OnRefused, read_lines
@@ -44,10 +44,10 @@ class LineReader:
         """Yield the same as `read` for the lines of blocks; with `coded`, of several blocks together."""
         self._fast_reader.clear()
         for block in blocks:
-            data = b"".join((block.data, b"\n"))
-            self._fast_reader.add(data, _ends(data), block.first_line)
-            if not coded or self._fast_reader.is_full:
-                yield self._taken(on_refused, coded=coded)
+            for data, ends, first_line in _pieces(block):
+                self._fast_reader.add(data, ends, first_line)
+                if not coded or self._fast_reader.is_full:
+                    yield self._taken(on_refused, coded=coded)
         yield self._taken(on_refused, coded=coded)
 
     def _taken(self, on_refused: OnRefused, *, coded: bool) -> pa.RecordBatch:
@@ -76,11 +76,20 @@ class LineReader:
         return pa.RecordBatch.from_arrays(arrays, self._schema.names)
 
 
-def _ends(data: bytes) -> list[int]:
-    ends, end = [], 0
+def _pieces(block: Block) -> Iterator[tuple[bytes, list[int], int]]:
+    """Yield the lines of a block, where each ends, and the first one's number; no more than may be held at once.
+
+    The shortest line has three bytes, and takes hundreds of them as an object.
+    """
+    data, ends, end = b"".join((block.data, b"\n")), [], 0
     while end := data.find(b"\n", end) + 1:
         ends.append(end)
-    return ends
+    if len(ends) <= LINES_HELD_MAX:
+        yield data, ends, block.first_line
+        return
+    for at in range(0, len(ends), LINES_HELD_MAX):
+        begin, some = ends[at - 1] if at else 0, ends[at : at + LINES_HELD_MAX]
+        yield data[begin : some[-1]], [end - begin for end in some], block.first_line + at
 
 
 def _encoded(array: pa.Array) -> pa.Array:

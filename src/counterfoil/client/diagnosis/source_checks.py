@@ -8,44 +8,27 @@ request ids, and an HTML page comes from something else.
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
 from counterfoil.client.diagnosis.findings import Finding, Health
 from counterfoil.client.diagnosis.token_claims import CLOCK_SKEW_S_MAX, diagnose_token
 from counterfoil.client.network.bearer_tokens import TokenSource, checked_token
-from counterfoil.client.network.http_calls import PROXY_SIGN_IN
 from counterfoil.client.network.session import open_session
 from counterfoil.client.protocol.addresses import Base, host_of, shown
-from counterfoil.client.protocol.error_answers import MFA_CODE, RETRIED, read_error, refused
+from counterfoil.client.protocol.advice import advice_by_status
+from counterfoil.client.protocol.error_answers import RETRIED, error_of, refused
 from counterfoil.client.protocol.graph_answers import get_request
-from counterfoil.client.protocol.messages import Request, SourceAnswer, Unanswered
+from counterfoil.client.protocol.messages import PROXY_SIGN_IN, Answerer, Request, SourceAnswer, Unanswered, http_date
 from counterfoil.client.transfer.source_calls import REDIRECTS
 from counterfoil.errors import CounterfoilError, NoAnswerError
 from counterfoil.wire.graph import BILLING
 from counterfoil.wire.microsoft_ids import PARTNER_CENTER_HOST, PERMISSION
 
 _NOBODYS: Final = str(uuid.UUID(int=0))
-_ENTRA_CODE: Final = re.compile(r"AADSTS(\d+)")
-_SIGN_IN_REMEDIES: Final[Mapping[str, str]] = {
-    "50076": "The person must sign in with multi-factor authentication; an application's own token needs none.",
-    "50079": "The person must set up multi-factor authentication first; an application's own token needs none.",
-    "53003": "A Conditional Access policy keeps this sign-in out: ask the administrator of the tenant.",
-    "65001": "Nobody consented: an administrator has to press Grant admin consent on the application's permissions.",
-    "70002": "The secret is wrong: take the secret's value (not its id) and put it where the profile says.",
-    "90002": "There is no such tenant: `tenant` of the profile is the partner's tenant id, a GUID.",
-    "500011": "The tenant does not know this scope: check `url` and `scope` of the profile, and the admin consent.",
-    "700016": "The tenant does not know this application: check `client_id` and `tenant`, and the admin consent.",
-    "900023": "`tenant` of the profile is not a tenant id: that is a GUID.",
-    "7000215": "The secret is wrong: take the secret's value (not its id) and put it where the profile says.",
-    "7000218": "The application is registered as a public client: it needs a client secret.",
-    "7000222": "The secret has expired: make a new one under Certificates & secrets.",
-}
 _NO_LINE: Final = "Check the address, the network and the proxy (HTTPS_PROXY, NO_PROXY)."
 
 
@@ -83,10 +66,7 @@ def _is_exempt(host: str, listed: str) -> bool:
 
 
 def _sign_in_remedy(error: CounterfoilError) -> str:
-    code = _ENTRA_CODE.search(error.message)
-    if isinstance(error, NoAnswerError):
-        return error.remedy if error.hopeless else _NO_LINE
-    return _SIGN_IN_REMEDIES.get(code[1], error.remedy) if code else error.remedy
+    return _NO_LINE if isinstance(error, NoAnswerError) and not error.hopeless else error.remedy
 
 
 def _call(base: Base, api: str, token: str, now: datetime) -> Iterator[Finding]:
@@ -113,7 +93,7 @@ def _harmless(base: Base, api: str) -> Request:
 
 def _judged(base: Base, answer: SourceAnswer) -> Finding:
     status = answer.status
-    code, _ = read_error(answer.body)
+    code, _ = error_of(answer)
     if status in REDIRECTS:
         text = f"{base.origin} redirects to {host_of(answer.headers.get('location', ''))}."
         return Finding(
@@ -127,12 +107,12 @@ def _judged(base: Base, answer: SourceAnswer) -> Finding:
     error = refused(answer)
     if status in RETRIED:
         return Finding("source", Health.WARNING, error.message, "It is busy or ill. Try again later; that is safe.")
-    return Finding("source", Health.BAD, error.message, _remedy_for(base, status, code, error.remedy))
+    says_no_more = error.remedy == advice_by_status(Answerer.API, status, is_passing=False)
+    remedy = _remedy_for(base, status, error.remedy) if says_no_more else error.remedy
+    return Finding("source", Health.BAD, error.message, remedy)
 
 
-def _remedy_for(base: Base, status: int, code: str, otherwise: str) -> str:
-    if code == MFA_CODE:
-        return otherwise
+def _remedy_for(base: Base, status: int, otherwise: str) -> str:
     match status:
         case 401:
             return "The token is not good here: look at its audience and lifetime above."
@@ -150,12 +130,10 @@ def _remedy_for(base: Base, status: int, code: str, otherwise: str) -> str:
 
 
 def _clock(answer: SourceAnswer, now: datetime) -> Finding:
-    try:
-        theirs = parsedate_to_datetime(answer.headers.get("date", ""))
-        theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
-        skew_s = (theirs - now).total_seconds()
-    except (TypeError, ValueError, OverflowError):
+    theirs = http_date(answer.headers.get("date", ""))
+    if theirs is None:
         return Finding("clock", Health.WARNING, "The source does not say what time it has.")
+    skew_s = (theirs - now).total_seconds()
     if abs(skew_s) <= CLOCK_SKEW_S_MAX:
         return Finding("clock", Health.GOOD, "The source and this machine have the same time.")
     way = "behind" if skew_s > 0 else "ahead"

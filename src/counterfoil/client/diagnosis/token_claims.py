@@ -15,7 +15,7 @@ from typing import Any, Final
 from counterfoil.client.diagnosis.findings import Finding, Health
 from counterfoil.client.network.bearer_tokens import scope_for
 from counterfoil.client.protocol.addresses import shown
-from counterfoil.client.protocol.error_answers import NO_MFA
+from counterfoil.client.protocol.advice import NO_MFA
 from counterfoil.client.protocol.jwt_claims import read_claims
 from counterfoil.periods import timestamp
 from counterfoil.wire.microsoft_ids import (

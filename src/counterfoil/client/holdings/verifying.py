@@ -13,8 +13,10 @@ import pyarrow as pa
 
 from counterfoil.client.holdings.counting import COUNTED, summed_columns
 from counterfoil.client.holdings.holding import Holding, partner_flaw
+from counterfoil.client.output_files.output_formats import Form
 from counterfoil.client.pull_folder.contents import DATA_SUFFIXES, STAGING
 from counterfoil.client.pull_folder.inspection import staged_faults
+from counterfoil.client.pull_folder.verified_blobs import parquet_name
 from counterfoil.client.receipt import Receipt, ReceiptFile
 from counterfoil.errors import ProofError
 from counterfoil.line_items.totals import Totals
@@ -88,6 +90,14 @@ def _own_faults(receipt: Receipt) -> Iterator[str]:
         walked = what == "blobs" and not parts  # pages are not blobs
         if added != receipt.line_items and not walked:
             yield f"the receipt says {receipt.line_items:,} line items, and {added:,} of its {what} together"
+    if receipt.blobs and not Form(receipt.format).is_one_file:
+        files = {file.name: file for file in receipt.files}
+        is_parquet = Form(receipt.format).is_parquet
+        for blob in receipt.blobs:
+            file = files.pop(parquet_name(blob.name) if is_parquet else blob.name, None)
+            if file is None or file.line_items != blob.line_items or not (is_parquet or file == blob):
+                yield f"the receipt has the blob {blob.name}, and none of its files is that"
+        yield from (f"the receipt has the file {name}, and none of its blobs became that" for name in files)
 
 
 def _sum_faults(receipt: Receipt, tally: Totals) -> Iterator[str]:

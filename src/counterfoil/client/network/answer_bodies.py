@@ -18,7 +18,6 @@ from counterfoil.client.protocol.messages import Request
 from counterfoil.errors import ProofError
 from counterfoil.line_items.blocks import DAMAGED_GZIP, gunzip
 
-ANSWER_BYTES_MAX: Final = 256 << 20
 ERROR_BYTES_MAX: Final = 65536
 ACCEPTED: Final = "gzip"
 _GZIP_NAMES: Final = (["gzip"], ["x-gzip"])
@@ -27,8 +26,10 @@ _GZIP_NAMES: Final = (["gzip"], ["x-gzip"])
 def whole_body(request: Request, response: httpx.Response) -> bytes:
     """Read the body of an answer to its end.
 
-    Raises ProofError where it is too much or in a coding that was not asked for, DecodingError for gzip that is not.
+    Raises ProofError where it is more than the request allows or in a coding that was not asked for, DecodingError for
+    gzip that is not.
     """
+    size = request.answer
     where, codings = without_query(request.url), _codings(response.headers)
     is_gzip = codings in _GZIP_NAMES
     if codings and not is_gzip and response.is_success:
@@ -39,14 +40,19 @@ def whole_body(request: Request, response: httpx.Response) -> bytes:
     body = bytearray()
     for piece in response.iter_raw():
         body += piece
-        _check_size(body, where)
+        _check(len(body), size.bytes_max, "bytes", where)
+    whole = bytes(body)
     if is_gzip:
         try:
-            body = bytearray(gunzip(io.BytesIO(body)).read(ANSWER_BYTES_MAX + 1))
+            whole = gunzip(io.BytesIO(body)).read(size.bytes_max + 1)
         except DAMAGED_GZIP as error:
             raise httpx.DecodingError(f"the body is not whole gzip: {error}") from None
-        _check_size(body, where)
-    return b"" if codings and not is_gzip else bytes(body)  # the status of an error says enough
+        _check(len(whole), size.bytes_max, "bytes", where)
+    if codings and not is_gzip:
+        return b""  # the status of an error says enough
+    # Every value of JSON stands behind one of these; whoever reads it makes an object of each.
+    _check(sum(map(whole.count, (b",", b"[", b"{"))), size.values_max, "values", where)
+    return whole
 
 
 def beginning(response: httpx.Response) -> bytes:
@@ -63,9 +69,12 @@ def beginning(response: httpx.Response) -> bytes:
         return b""
 
 
-def _check_size(body: bytearray, where: str) -> None:
-    if len(body) > ANSWER_BYTES_MAX:
-        raise ProofError(f"{where} answers with more than {ANSWER_BYTES_MAX >> 20} MiB.")
+def _check(count: int, count_max: int, of_what: str, where: str) -> None:
+    if count > count_max:
+        raise ProofError(
+            f"{where} answers with more than {count_max:,} {of_what}.",
+            remedy="No source needs as much: check the address. Pages of v1 can be smaller (`page_size_items`).",
+        )
 
 
 def _codings(headers: Mapping[str, str]) -> list[str]:

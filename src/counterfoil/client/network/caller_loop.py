@@ -12,13 +12,16 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent import futures
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import httpx
 
 from counterfoil.client.network.bearer_tokens import BearerTokens
+from counterfoil.client.network.call_watch import CallWatch, StoppedError
 from counterfoil.client.network.http_client import open_client
-from counterfoil.client.network.session import Limits, Session, StoppedError
+from counterfoil.client.network.session import Limits, Session
 from counterfoil.client.protocol.retries import Patience
 
 Result = TypeVar("Result")
@@ -47,7 +50,7 @@ class LoopSession(Session):
         self._loop = asyncio.get_running_loop()
         self._given_up = False
         self._guard = threading.Lock()
-        self._awaited: set[Future[Any]] = set()
+        self._awaited: dict[Future[Any], int] = {}  # by the thread that waits
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Run blocking work in a thread. Where the task is cancelled, this gives up, and ends when the thread does."""
@@ -73,12 +76,12 @@ class LoopSession(Session):
         with self._guard:
             self.check()  # under the guard: a later `_cut` finds the future
             future = self._begun(make)
-            self._awaited.add(future)
+            self._awaited[future] = threading.get_ident()
         try:
             return self._result(future)
         finally:
             with self._guard:
-                self._awaited.discard(future)
+                del self._awaited[future]
 
     def clean_up(self, make: Callable[[], Awaitable[object]]) -> None:
         """Await in the caller's loop what cleans up, although the work was given up."""
@@ -120,13 +123,16 @@ class LoopSession(Session):
         """Let time pass in the caller's loop."""
         self.awaited(lambda: self.patience.async_sleep(seconds))
 
-    def _cut(self) -> None:
+    def _cut(self, thread_id: int | None = None) -> None:
         with self._guard:
-            for each in self._awaited:
-                each.cancel()
+            for each, waiting in self._awaited.items():
+                if thread_id in (None, waiting):
+                    each.cancel()
 
-    def _extensions(self) -> dict[str, Any]:
-        return {}
+    @contextmanager
+    def _watched(self, watch: CallWatch) -> Iterator[CallWatch]:
+        watch.cut = partial(self._cut, watch.thread_id)
+        yield watch
 
 
 def _over(http: httpx.AsyncClient, session: LoopSession) -> httpx.Client:

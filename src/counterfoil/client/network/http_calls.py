@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TypeVar
 
 import httpx
 
 from counterfoil.client.network.answer_bodies import beginning, whole_body
+from counterfoil.client.network.call_watch import CallWatch, StoppedError
 from counterfoil.client.protocol.addresses import Base, Origin, host_of, shown
 from counterfoil.client.protocol.certificates import certificate_flaw
-from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, whole_number
+from counterfoil.client.protocol.messages import PROXY_SIGN_IN, Fetched, Request, SourceAnswer, Unanswered, whole_number
 from counterfoil.errors import ProofError
 
-PROXY_SIGN_IN: Final = "The proxy requires a sign-in: write it as HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT."
+Got = TypeVar("Got")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,8 @@ class BlobRequest:
         return self.offset if right else None
 
 
-def send(
-    http: httpx.Client, request: Request, base: Base, token: str, extensions: dict[str, Any]
-) -> SourceAnswer | Unanswered:
-    """Make one call and take the whole answer.
+def send(http: httpx.Client, request: Request, base: Base, token: str, watch: CallWatch) -> SourceAnswer | Unanswered:
+    """Make one call and take the whole answer, if it comes before the watch is over.
 
     Raises ProofError, before anything is sent, for an address that is not at `base`, and for an answer that is too
     large. Both readings of the URL must agree: the standard library's, and that of the library that sends.
@@ -70,21 +69,27 @@ def send(
     if token:
         headers["Authorization"] = f"Bearer {token}"
     content = request.body or None
-    try:
-        with http.stream(request.method, url, headers=headers, content=content, extensions=extensions) as response:
+
+    def ask() -> SourceAnswer:
+        with http.stream(
+            request.method, url, headers=headers, content=content, extensions=watch.extensions
+        ) as response:
+            watch.answering(response)
             body = whole_body(request, response)
             return SourceAnswer(request, response.status_code, _lower(response.headers), body)
-    except httpx.RequestError as error:
-        return _unanswered(error)
+
+    return _before_it_is_over(watch, ask)
 
 
 def fetch(
-    http: httpx.Client, blob: BlobRequest, extensions: dict[str, Any], check: Callable[[], None]
+    http: httpx.Client, blob: BlobRequest, watch: CallWatch, check: Callable[[], None]
 ) -> Fetched | SourceAnswer | Unanswered:
     """Bring a blob's bytes into its part file. `check` is called before each piece, and may raise to end it."""
     request, part = blob.request, blob.part
-    try:
-        with http.stream("GET", request.url, headers=dict(request.headers), extensions=extensions) as response:
+
+    def ask() -> Fetched | SourceAnswer:
+        with http.stream("GET", request.url, headers=dict(request.headers), extensions=watch.extensions) as response:
+            watch.answering(response)
             status, headers = response.status_code, _lower(response.headers)
             size = blob.offset_of(status, headers)
             if size is None:
@@ -96,15 +101,31 @@ def fetch(
                 file.seek(size)
                 for piece in response.iter_raw():
                     check()
+                    watch.received(len(piece))
                     size += file.write(piece)
                     blob.on_bytes(len(piece))
                     if blob.size_max is not None and size > blob.size_max:
                         break
             return Fetched(status, headers, size)
+
+    try:
+        return _before_it_is_over(watch, ask)
     except httpx.InvalidURL:
         raise ProofError("A blob's link is not an address that can be asked.") from None
+
+
+def _before_it_is_over(watch: CallWatch, ask: Callable[[], Got]) -> Got | Unanswered:
+    """Return what a call gives, or why it gave nothing; a call that was cut off may look like one that ended well."""
+    got: Got | Unanswered
+    try:
+        with watch:
+            got = ask()
     except httpx.RequestError as error:
-        return _unanswered(error)
+        got = _unanswered(error)
+    except StoppedError:
+        if not watch.is_over:
+            raise
+    return Unanswered(watch.reason) if watch.is_over else got
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

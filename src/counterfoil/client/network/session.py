@@ -6,6 +6,7 @@ separate limits: one blob is converted while the next one arrives, even when onl
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import ssl
@@ -16,25 +17,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import httpx
 
 from counterfoil.client.network.bearer_tokens import BearerTokens
+from counterfoil.client.network.call_watch import STALL_BYTES_MIN, CallWatch, StoppedError
 from counterfoil.client.network.http_calls import BlobRequest, fetch, send
 from counterfoil.client.network.http_client import open_client
 from counterfoil.client.protocol.addresses import Base, Origin
 from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered
 from counterfoil.client.protocol.retries import Patience
+from counterfoil.errors import OperationTimeoutError
 
 Result = TypeVar("Result")
 
 _NAP_S: Final = 1.0
 _LOOK_S: Final = 0.1
-
-
-class StoppedError(Exception):
-    """The work was given up: another part of the same pull failed, or the caller's task was cancelled."""
 
 
 class Limits:
@@ -54,26 +53,46 @@ class Limits:
 
 
 class OpenSockets:
-    """The connections of one client, to be shut down when a pull is given up."""
+    """The connections of one client, to be shut down when a pull is given up, or a call takes too long."""
 
     def __init__(self) -> None:
-        self._sockets: WeakSet[socket.socket] = WeakSet()
+        self._sockets: WeakKeyDictionary[socket.socket, object] = WeakKeyDictionary()  # who uses each; None: unknown
         self._lock = threading.Lock()
 
-    def traced(self, is_stopped: Callable[[], bool], event: str, info: Mapping[str, Any]) -> None:
+    def traced(self, user: object, is_stopped: Callable[[], bool], event: str, info: Mapping[str, Any]) -> None:
         """Note a new connection, and shut it down if it comes too late; httpcore calls this at each step."""
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
             made = info["return_value"].get_extra_info("socket")
             with self._lock:
-                self._sockets.add(made)
+                self._sockets[made] = user
                 if is_stopped():  # otherwise `cut` comes later, and finds it
                     _end(made)
 
-    def cut(self) -> None:
-        """Shut all of them down. Other pulls over these connections lose nothing: each resumes on a new one."""
+    def used(self, user: object, response: httpx.Response) -> None:
+        """Note who uses a connection. It is known when an answer begins, and not before, where it was there already."""
+        stream = response.extensions.get("network_stream")
+        made = None if stream is None else stream.get_extra_info("socket")
         with self._lock:
-            for each in self._sockets:
-                _end(each)
+            if made is not None:
+                self._sockets[made] = user
+
+    def free(self, user: object) -> None:
+        """Forget what somebody used: it may be used by others from now on."""
+        with self._lock:
+            for each in [each for each, found in self._sockets.items() if found is user]:
+                self._sockets[each] = None
+
+    def cut(self, user: object = None) -> None:
+        """Shut all of them down, or those of one user, or where they are not known all that are nobody's.
+
+        Others over these connections lose nothing: each resumes on a new one.
+        """
+        with self._lock:
+            users = self._sockets.values()
+            wanted = user if any(found is user for found in users) else None
+            for each, found in self._sockets.items():
+                if user is None or found is wanted:
+                    _end(each)
 
 
 def _end(made: socket.socket) -> None:
@@ -105,21 +124,32 @@ class Session:
         self._limits = limits or Limits()
         self._sockets = sockets or OpenSockets()
         self._group: threading.Event | None = None  # set when one of the threads side by side fails
+        self._ends_at_s = math.inf
 
     @property
     def is_stopped(self) -> bool:
         """Whether the work that is under way was given up."""
         return self._group is not None and self._group.is_set()
 
+    def end_in_time(self) -> None:
+        """Begin to count `Patience.pull_s_max`: from then on `check` raises OperationTimeoutError."""
+        self._ends_at_s = self.patience.monotonic() + self.patience.pull_s_max
+
     def check(self) -> None:
-        """Raise StoppedError if the work was given up."""
+        """Raise StoppedError if the work was given up, OperationTimeoutError if it took too long."""
         if self.is_stopped:
             raise StoppedError
+        if self.patience.monotonic() > self._ends_at_s:
+            raise OperationTimeoutError(
+                f"The pull did not end within {self.patience.pull_s_max:,.0f} s.",
+                remedy="Trying again is safe: the source may be quicker then.",
+            )
 
     def send(self, request: Request, base: Base, token: str = "") -> SourceAnswer | Unanswered:
         """Make one call to `base` and return its whole answer; raises ProofError, and sends nothing, to elsewhere."""
         self.check()
-        return send(self._way_to(request.url), request, base, token, self._extensions())
+        with self._watched(CallWatch(self.patience.answer_s_max)) as watch:
+            return send(self._way_to(request.url), request, base, token, watch)
 
     def fetch(self, blob: BlobRequest) -> Fetched | SourceAnswer | Unanswered:
         """Bring a blob's bytes into its part file, as soon as another download may run."""
@@ -127,7 +157,8 @@ class Session:
             self.check()
         try:
             self.check()
-            return fetch(self._way_to(blob.request.url), blob, self._extensions(), self.check)
+            with self._watched(CallWatch(self.patience.stall_s_max, STALL_BYTES_MIN)) as watch:
+                return fetch(self._way_to(blob.request.url), blob, watch, self.check)
         finally:
             self._limits.downloads.release()
 
@@ -186,9 +217,17 @@ class Session:
     def _cut(self) -> None:
         self._sockets.cut()
 
-    def _extensions(self) -> dict[str, Any]:
-        """Return what httpx is to pass on with a call."""
-        return {"trace": partial(self._sockets.traced, lambda: self.is_stopped)}
+    @contextmanager
+    def _watched(self, watch: CallWatch) -> Iterator[CallWatch]:
+        """Let a watch know its call's connection."""
+        sockets = self._sockets
+        watch.extensions = {"trace": partial(sockets.traced, watch, lambda: self.is_stopped or watch.is_over)}
+        watch.answering = partial(sockets.used, watch)
+        watch.cut = partial(sockets.cut, watch)
+        try:
+            yield watch
+        finally:
+            sockets.free(watch)
 
 
 @contextmanager

@@ -32,6 +32,11 @@ class Form(StrEnum):
     XLSX = "xlsx"
 
     @property
+    def is_one_file(self) -> bool:
+        """Whether all line items become one file, and not each blob another."""
+        return self in (Form.CSV, Form.XLSX)
+
+    @property
     def is_parquet(self) -> bool:
         """Whether each blob becomes a Parquet file, and is not kept as it came."""
         return self is Form.PARQUET

@@ -24,6 +24,7 @@ _SECRET: Final = re.compile(
     r"(?i)\b(bearer|basic)\s+[^\s\"'<>]+|\b(sig|sig%3d|client_secret|access_token)=[^\s&\"'<>]+|\beyJ[\w-]{8,}[\w.-]*"
 )
 _TEXT_LENGTH_MAX: Final = 300
+_TEXT_READ_MAX: Final = 20_000  # of which that is made
 _HOST: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.ASCII)
 _NUMERIC: Final = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # an IPv4 address follows
@@ -167,7 +168,7 @@ def without_query(url: str) -> str:
 
 def shown(text: str) -> str:
     """Return foreign text in a form that is safe in an error: without queries or tokens, printable and short."""
-    clean = _SECRET.sub("...", QUERY.sub("", text))
+    clean = _SECRET.sub("...", QUERY.sub("", text[:_TEXT_READ_MAX]))
     clean = "".join(char if char.isprintable() else " " for char in clean).strip()
     return shortened(clean, _TEXT_LENGTH_MAX)
 

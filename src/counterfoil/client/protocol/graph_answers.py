@@ -18,6 +18,7 @@ from counterfoil.client.protocol.blob_names import is_blob_name, stem_of
 from counterfoil.client.protocol.jwt_claims import as_tenant
 from counterfoil.client.protocol.messages import (
     DIGITS_MAX,
+    MANIFEST,
     NOT_THE_SOURCE,
     Request,
     SourceAnswer,
@@ -97,7 +98,8 @@ def submit_request(root: str, ask: ExportRequest, *, client_request_id: str, ide
 
 def get_request(url: str, *, client_request_id: str) -> Request:
     """Return the call that asks for an operation or a manifest."""
-    return Request("GET", url, {"Accept": "application/json", "client-request-id": client_request_id})
+    headers = {"Accept": "application/json", "client-request-id": client_request_id}
+    return Request("GET", url, headers, answer=MANIFEST)
 
 
 def read_location(base: Base, answer: SourceAnswer) -> str:
@@ -220,7 +222,7 @@ def _read_blob(listed: object) -> SourceBlob:
     if not isinstance(name, str) or not is_blob_name(name):
         raise ProofError(
             f"The manifest lists a blob named {shown(str(name))!r}, which is not a safe file name.",
-            remedy="Names are of A-Z a-z 0-9 . _ -, do not begin with a dot, end in .gz and are not a Windows device.",
+            remedy="Names are of A-Z a-z 0-9 . _ -, do not begin with . or -, end in .gz and are not a Windows device.",
         )
     sha256 = listed.get(wire.SHA256)
     if sha256 is not None and (not isinstance(sha256, str) or _SHA256.fullmatch(sha256.lower()) is None):

@@ -6,14 +6,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from enum import Enum, auto
 from typing import Final
 
 NOT_THE_SOURCE: Final = (
     "A sign-in or a proxy answers in the source's name: have the address let through. Trying again is safe."
 )
+PROXY_SIGN_IN: Final = "The proxy requires a sign-in: write it as HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT."
 DIGITS_MAX: Final = 18
 _OWN_ID_HEADERS: Final = ("client-request-id", "ms-requestid", "ms-correlationid", "x-ms-client-request-id")
 _ID_HEADERS: Final = ("request-id", *_OWN_ID_HEADERS, "x-ms-request-id")
+
+
+class Answerer(Enum):
+    """Who is asked, and so answers, unless something between here and there does."""
+
+    API = auto()
+    SIGN_IN = auto()
+    STORAGE = auto()
+    BETWEEN = auto()  # a proxy, a gateway, the page of a network that wants a sign-in
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSize:
+    """How large an answer may be, packed and unpacked, and how many values its JSON may have.
+
+    Both are needed: two bytes of JSON can be a value, and a value in memory takes up to 200 bytes.
+    """
+
+    bytes_max: int
+    values_max: int
+
+
+SHORT: Final = AnswerSize(2 << 20, 200_000)  # of a sign-in, or a submit
+MANIFEST: Final = AnswerSize(16 << 20, 1_000_000)  # of an operation too, which can hold its manifest
+PAGE: Final = AnswerSize(64 << 20, 2_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +51,8 @@ class Request:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    answer: AnswerSize = SHORT
+    asked: Answerer = Answerer.API
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +108,24 @@ def own_ids(request: Request) -> list[str]:
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
     """Read Retry-After: whole seconds, a fraction (Graph sends `2.128`) or a date; None where it says nothing.
 
-    The result is never negative, and always finite.
+    A date is of the source's clock, so it is held against the answer's own `Date`, and against `now` only where that
+    is missing. The result is never negative, and always finite.
     """
     text = headers.get("retry-after", "").strip()
     if not text:
         return None
     if text.replace(".", "", 1).isdecimal() and text.isascii():
         return float(text[:12])
+    until = http_date(text)
+    return None if until is None else max(0.0, (until - (http_date(headers.get("date", "")) or now)).total_seconds())
+
+
+def http_date(text: str) -> datetime | None:
+    """Read a date of HTTP in any of its three forms; None for anything else."""
     try:
         moment = parsedate_to_datetime(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return max(0.0, (moment - now).total_seconds())
-    except (ValueError, OverflowError):  # the latter for a zone of many digits
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):  # the last for a zone of many digits, or a time before year 1
         return None
 
 

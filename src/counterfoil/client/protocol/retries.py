@@ -1,4 +1,4 @@
-"""Retries: how often, and how long to wait in between - bounded, jittered, and never less than the source asks for.
+"""Retries: how often, and how long to wait - bounded, jittered, and never less than the source asks for.
 
 Every call of these APIs only reads, the submit of an export too (it has an Idempotency-Key), so each may be repeated.
 A source that asks for a longer wait than `wait_s_max` is not asked again early: its refusal is passed on.
@@ -21,12 +21,18 @@ class Patience:
     """How often a call is made and how many seconds are waited in between; tests may give clocks and random numbers.
 
     - `attempts_max`: calls in all, the first included. `first_wait_s` doubles with each, up to `wait_s_max`.
+    - `answer_s_max`: how long an answer may take, until its last byte is there; then it is cut off.
+    - `stall_s_max`: a download of which hardly anything comes for so long is cut off, and goes on from there.
+    - `pull_s_max`: how long a pull may take; what it fetched is kept, and the next one goes on from there.
     - `sleep` waits in `Client`, `async_sleep` in `AsyncClient`. `draw` gives a number from 0 to 1.
     """
 
     attempts_max: int = 6
     first_wait_s: float = 0.5
     wait_s_max: float = 120.0
+    answer_s_max: float = 180.0
+    stall_s_max: float = 25.0
+    pull_s_max: float = 72_000.0
     sleep: Callable[[float], None] = field(default=time.sleep)
     async_sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep)
     draw: Callable[[], float] = field(default=random.random)

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from counterfoil.client.protocol.addresses import Base, shown
-from counterfoil.client.protocol.messages import Request, SourceAnswer, whole_number
+from counterfoil.client.protocol.messages import PAGE, Request, SourceAnswer, whole_number
 from counterfoil.client.protocol.promised_totals import Promise, garbled, read_totals
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.lifetimes_and_sizes import PAGE_LINE_ITEMS_MAX
@@ -28,6 +28,7 @@ from counterfoil.wire.tokens import CONTINUATION_HEADER
 LINE_ITEMS_HEADER: Final = v1.LINE_ITEM_COUNT_HEADER.lower()
 TOTALS_HEADER: Final = v1.TOTALS_HEADER.lower()
 ETAG_HEADER: Final = v1.ETAG_HEADER.lower()
+ITEMS_MAX: Final = 10 * PAGE_LINE_ITEMS_MAX  # of one page: a source may ignore the size that is asked for
 _LINK_HEADERS_MAX: Final = 20
 # A link may set headers of the next call, but none of these.
 _NOT_BY_LINK: Final = frozenset(
@@ -123,6 +124,7 @@ def page_request(link: PageLink, *, correlation_id: str, request_id: str) -> Req
             "MS-CorrelationId": correlation_id,
             "MS-RequestId": request_id,
         },
+        answer=PAGE,
     )
 
 
@@ -133,6 +135,8 @@ def read_page(base: Base, first: PageLink, answer: SourceAnswer) -> SourcePage:
         envelope = msgspec.json.decode(body, type=_Envelope)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise garbled(answer, "a page of line items", f": {shown(str(error))}") from error
+    if len(envelope.items) > ITEMS_MAX:
+        raise garbled(answer, "a page of line items", f": it has {len(envelope.items):,} items")
     items = tuple(bytes(item) for item in envelope.items)
     return SourcePage(items, _following(base, first, envelope), _annotations(answer))
 

@@ -16,6 +16,7 @@ class WalkState:
     """The position of a walk after its last page."""
 
     pages: int = 0
+    empty: int = 0  # the pages since the last line item
     following: PageLink | None = None
     annotations: Annotations = field(default_factory=Annotations)  # of every page
     tally: Totals = field(default_factory=Totals)
@@ -27,6 +28,7 @@ class WalkState:
     ) -> None:
         """Go on to the next page: `fingerprint` is of the link that led to this one, `sha256` of its items."""
         self.pages += 1
+        self.empty = 0 if tally.line_items else self.empty + 1
         self.following, self.annotations = following, annotations
         self.tally.merge(tally)
         self.taken.add(fingerprint)

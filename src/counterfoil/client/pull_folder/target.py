@@ -15,10 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from counterfoil.client.output_files.output_formats import Form
-from counterfoil.client.protocol.graph_answers import SourceBlob
 from counterfoil.client.pull_folder.contents import DATA_SUFFIXES, STAGING
-from counterfoil.client.pull_folder.unfinished import UnfinishedPull, part_size
+from counterfoil.client.pull_folder.unfinished import UnfinishedPull
 from counterfoil.client.receipt import (
     FILE_NAME,
     VERSION,
@@ -33,16 +31,12 @@ from counterfoil.disk import documents
 from counterfoil.disk.durability import sync_folder, write_durably
 from counterfoil.disk.file_lock import NO_LOCKS, FileLock
 from counterfoil.disk.hashing import measured
-from counterfoil.errors import DataFolderError, FullDiskError, LockedError, ProofError, UsageError
+from counterfoil.errors import DataFolderError, LockedError, ProofError, UsageError
 
 _LOCK: Final = "lock"
 _ENTERED_MAX: Final = 100
 _OPEN_IN_OFFICE: Final = "~$"  # begins the name of the file that Excel keeps beside one it has open
 _NOBODYS: Final = frozenset({"desktop.ini", "thumbs.db"})  # put there by Windows, and by no person
-# What is written beside the blobs, measured against their gzip: Parquet is about as large and replaces them one by
-# one; a CSV file is inflated text, a workbook is not much smaller than Parquet.
-_BESIDE: Final = {Form.BLOBS: 0.0, Form.PARQUET: 0.25, Form.CSV: 12.0, Form.XLSX: 2.0}
-_SPARE_BYTES: Final = 16 << 20
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,250}", re.ASCII)
 
 
@@ -134,15 +128,22 @@ class PullFolder:
     def find(self, file: ReceiptFile) -> Path | None:
         """Return where a verified file is: staged, or moved into place by a run that was killed then.
 
-        The file is hashed: an earlier run verified it, and the disk may have damaged it since. A staged file that is
-        damaged is deleted, so that it is fetched again. Raises OSError.
+        The file is hashed whenever it is to be used: what was proven may have been damaged since. A staged file that
+        is damaged is deleted, so that it is fetched again. Raises OSError.
         """
         path = self._find(file)
-        if path is None or measured(path) == (file.size_bytes, file.sha256):
+        if path is None or measured(path) == file.measured:
             return path
         if path.parent == self.staging:
             path.unlink()
         return None
+
+    def proven(self, file: ReceiptFile) -> Path:
+        """Return where a verified file is, as `find` does; raises ProofError for one that is damaged or gone."""
+        path = self.find(file)
+        if path is None:
+            raise ProofError(f"{file.name} is no longer as it was written.", remedy="Trying again fetches it again.")
+        return path
 
     def _find(self, file: ReceiptFile) -> Path | None:
         if file.is_in(self.staging):
@@ -182,8 +183,8 @@ class PullFolder:
         assert all(_SAFE_NAME.fullmatch(name) for name in names)
         if len(names) != len(receipt.files):
             raise ProofError("Two files of this pull would have the same name.", remedy="Nothing was replaced.")
-        if lost := [file.name for file in receipt.files if self._find(file) is None]:
-            raise ProofError(f"{lost[0]} is no longer as it was written.", remedy="Trying again is safe.")
+        for file in receipt.files:
+            self.proven(file)
         for name in (FILE_NAME, *self._former):
             with _error_if_in_use(self.path / name), suppress(FileNotFoundError):
                 (self.path / name).replace(self.path / name)  # to itself: it fails where a program has the file open
@@ -300,20 +301,3 @@ def _error_if_in_use(path: Path) -> Iterator[None]:
 
 def _listed(subject: Mapping[str, str]) -> str:
     return ", ".join(subject.values())
-
-
-def check_space(folder: Path, blobs: Sequence[SourceBlob], form: Form) -> None:
-    """Raise FullDiskError if the blobs that are still to come will not fit; unknown sizes count as nothing."""
-    size = sum(max(0, (blob.size_bytes or 0) - part_size(folder / f"{blob.name}.part")) for blob in blobs)
-    check_room(folder, int(size * (1 + _BESIDE[form])))
-
-
-def check_room(folder: Path, needed: int) -> None:
-    """Raise FullDiskError if so many bytes will not fit."""
-    free = shutil.disk_usage(folder).free
-    if needed and needed + _SPARE_BYTES > free:
-        raise FullDiskError(
-            f"About {needed / 1e6:,.0f} MB are to come, and {folder.parent} has room for {free / 1e6:,.0f} MB.",
-            remedy="Trying again is safe: make room, or name another folder.",
-            parameter="to",
-        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -36,6 +37,11 @@ class UnfinishedPull(msgspec.Struct, forbid_unknown_fields=True):
     def keep(self, staging: Path) -> None:
         """Store it."""
         write_durably(staging / UNFINISHED, documents.encode(self, VERSION))
+
+    def __post_init__(self) -> None:
+        """Refuse what the receipt could not say; raises ValueError."""
+        if datetime.fromisoformat(self.started_at).utcoffset() is None:
+            raise ValueError(self.started_at)
 
     @classmethod
     def read(cls, staging: Path) -> UnfinishedPull | None:

@@ -13,8 +13,10 @@ from pathlib import Path
 import msgspec
 
 from counterfoil.client.output_files.pull_files import LakeFile, batches_of, made_ahead
+from counterfoil.client.protocol.blob_bytes import BEGINNING_BYTES, not_gzip
 from counterfoil.client.protocol.graph_answers import SourceBlob
 from counterfoil.client.protocol.promised_totals import TRY_AGAIN
+from counterfoil.client.pull_folder.room import check_spare
 from counterfoil.client.pull_folder.unfinished import forget
 from counterfoil.client.receipt import VERSION, Count, ReceiptFile, TotalTexts
 from counterfoil.disk import documents
@@ -47,9 +49,18 @@ class VerifiedBlob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def read(cls, path: Path) -> VerifiedBlob | None:
         """Return the facts in the file beside a blob, or None if it is not verified."""
         try:
-            return documents.decode(path.read_bytes(), VERSION, cls)
+            return cls.decoded(path)
         except (OSError, ValueError):
             return None
+
+    @classmethod
+    def decoded(cls, path: Path) -> VerifiedBlob:
+        """Return the facts in the file beside a blob; raises OSError, and ValueError for what is not about it."""
+        facts = documents.decode(path.read_bytes(), VERSION, cls)
+        name = facts.blob.name
+        if path.name != f"{name}.json" or facts.file.name not in (name, parquet_name(name)):
+            raise documents.DocumentError(f"it is about {name}")  # its names are of files that are moved and deleted
+        return facts
 
 
 def parquet_name(blob_name: str) -> str:
@@ -69,7 +80,10 @@ def prove(
     with LakeFile(target, kind) if as_parquet else nullcontext() as lake, closing(batches):
         for batch in batches:
             tally.add_batch(kind, batch)
+            if blob.line_items is not None and tally.line_items > blob.line_items:
+                break  # `check_count` says so, and what is still to come may be endless
             if lake is not None:
+                check_spare(part.parent)
                 lake.add(batch)
             on_line_items(batch.num_rows)
         its_own = ReceiptFile(blob.name, size, sha256, tally.line_items)
@@ -86,6 +100,11 @@ def prove(
 
 def check_blob(part: Path, blob: SourceBlob) -> Measured:
     """Compare a fetched blob with what the manifest says of it; raises ProofError."""
+    with part.open("rb") as file:
+        flaw = not_gzip(file.read(BEGINNING_BYTES))
+    if flaw is not None:  # which is also why its size or hash is another
+        what, remedy = flaw
+        raise ProofError(f"The blob {blob.name} {what}.", remedy=remedy)
     size_bytes, sha256 = found = measured(part)
     if blob.size_bytes is not None and size_bytes != blob.size_bytes:
         more = "more than" if size_bytes > blob.size_bytes else f"{size_bytes:,} of"

@@ -49,6 +49,17 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     annotations: Annotations
     request_ids: tuple[str, ...]
 
+    def follows(self, before: JournalLine | None) -> bool:
+        """Whether this can be the page after that one: parts are numbered, and a page begins where the last ended."""
+        is_first = before is None or before.part != self.part
+        part = 0 if before is None else before.part + is_first
+        items, size_bytes = (0, 0) if is_first or before is None else (before.part_items, before.part_bytes)
+        return (self.part, self.part_items, self.part_bytes) == (
+            part,
+            items + self.line_items,
+            size_bytes + self.size_bytes,
+        )
+
 
 class WalkJournal:
     """The `walk` in a folder. Read it, then `add` page after page and close the full parts."""
@@ -67,14 +78,14 @@ class WalkJournal:
 
         Raises ChangedError if what the journal covers is not as it was stored: then the walk cannot go on.
         """
-        good = 0
+        good, before = 0, None
         with suppress(FileNotFoundError), self._path.open("r+b") as file:
             for line in file:
                 try:
-                    entry = read_line(line)
+                    before = read_line(line, before)
                 except ValueError:
                     break  # cut off by a crash, or damaged: this page and those after it are fetched again
-                self._replay(entry)
+                self._replay(before)
                 good += len(line)
             file.truncate(good)
         self._check_stored()
@@ -85,8 +96,7 @@ class WalkJournal:
             if closed is not None:
                 # Staged, or moved into place by a run that was killed then.
                 places = [folder / closed.file.name for folder in (self._folder, self._folder.parent)]
-                wanted = (closed.file.size_bytes, closed.file.sha256)
-                if all(measured(path) != wanted for path in places if path.is_file()):
+                if all(measured(path) != closed.file.measured for path in places if path.is_file()):
                     raise ChangedError(f"{closed.file.name} of the unfinished pull is not as it was written.")
                 if part not in self._full_parts():
                     raise ChangedError("The journal of the unfinished pull is no longer complete.")
@@ -157,7 +167,7 @@ class WalkJournal:
         exactly.
         """
         tally = Totals()
-        name = f"part-{part:05}.json.gz"
+        name = part_name(part)
         path = self._folder / (parquet_name(name) if as_parquet else name)
         path.unlink(missing_ok=True)
         with LakeFile(path, self._kind) if as_parquet else LinesFile(path) as written:
@@ -179,16 +189,12 @@ class WalkJournal:
         """Yield the items of a part, which have to be those of its pages."""
         lines: list[bytes] = []
         size_bytes = 0
-        with self._items(part).open("rb") as file:
-            for page in self._pages[part]:
-                data = file.read(page.size_bytes)
-                if hashlib.sha256(data).hexdigest() != page.sha256:
-                    raise ChangedError(f"The items of part {part} of the unfinished pull are not as they were stored.")
-                lines += data.split(b"\n")[:-1]
-                size_bytes += len(data)
-                if size_bytes >= _READ_BYTES:
-                    yield lines
-                    lines, size_bytes = [], 0
+        for data in page_data(self._folder, part, self._pages[part]):
+            lines += data.split(b"\n")[:-1]
+            size_bytes += len(data)
+            if size_bytes >= _READ_BYTES:
+                yield lines
+                lines, size_bytes = [], 0
         if lines:
             yield lines
 
@@ -204,14 +210,41 @@ class WalkJournal:
         return max(self._pages)
 
     def _closed(self, part: int) -> VerifiedBlob | None:
-        return VerifiedBlob.read(self._folder / f"part-{part:05}.json.gz.json")
+        return VerifiedBlob.read(self._folder / f"{part_name(part)}.json")
 
     def _items(self, part: int) -> Path:
-        return self._folder / f"items-{part:05}"
+        return items_path(self._folder, part)
 
 
-def read_line(line: bytes) -> JournalLine:
-    """Return a line of a journal; raises ValueError for one that is cut off or damaged."""
+def part_name(part: int) -> str:
+    """Return the name of a part of a walk, as if it were a blob."""
+    return f"part-{part:05}.json.gz"
+
+
+def items_path(folder: Path, part: int) -> Path:
+    """Return where the items of a part are until it is full."""
+    return folder / f"items-{part:05}"
+
+
+def page_data(folder: Path, part: int, pages: Sequence[JournalLine]) -> Iterator[bytes]:
+    """Yield the stored items of the pages of a part, page by page; raises ChangedError where they are others."""
+    path = items_path(folder, part)
+    changed = ChangedError(f"The items of part {part} of the unfinished pull are not as they were stored.")
+    if path.stat().st_size < sum(page.size_bytes for page in pages):
+        raise changed  # before memory is asked for a size that nobody vouches for
+    with path.open("rb") as file:
+        for page in pages:
+            data = file.read(page.size_bytes)
+            if hashlib.sha256(data).hexdigest() != page.sha256:
+                raise changed
+            yield data
+
+
+def read_line(line: bytes, before: JournalLine | None) -> JournalLine:
+    """Return a line of a journal, which comes after another; raises ValueError for one that is cut off or damaged."""
     if not line.endswith(b"\n"):
         raise ValueError(line)  # the next line would be glued to it
-    return documents.decode(line, VERSION, JournalLine)
+    entry = documents.decode(line, VERSION, JournalLine)
+    if not entry.follows(before):
+        raise documents.DocumentError("it is not the page after the one before")
+    return entry

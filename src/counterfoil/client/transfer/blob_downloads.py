@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -18,7 +19,8 @@ from counterfoil.client.network.http_calls import BlobRequest
 from counterfoil.client.protocol.addresses import check_blob_url, redirected
 from counterfoil.client.protocol.error_answers import RETRIED
 from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest, blob_url, check_same_data
-from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, whole_number
+from counterfoil.client.protocol.messages import Answerer, Fetched, Request, SourceAnswer, Unanswered, whole_number
+from counterfoil.client.pull_folder.room import SPARE_BYTES, check_spare
 from counterfoil.client.pull_folder.unfinished import forget, part_size, remember, resume_point
 from counterfoil.client.transfer.graph_exports import Export, Exporter
 from counterfoil.client.transfer.source_calls import REDIRECTS, REDIRECTS_MAX, Attempts, SourceCalls, until_right
@@ -102,7 +104,7 @@ class BlobDownloads:
             headers["Range"] = f"bytes={offset}-"
             if etag:
                 headers["If-Match"] = etag
-        request = Request("GET", link, headers)
+        request = Request("GET", link, headers, asked=Answerer.STORAGE)
         self._calls.log.note(request)
         return request
 
@@ -127,15 +129,25 @@ class BlobDownloads:
     def _follow(
         self, blob: SourceBlob, request: Request, part: Path, offset: int
     ) -> Fetched | SourceAnswer | Unanswered:
+        unlooked = 0
+
+        def received(size_bytes: int) -> None:
+            nonlocal unlooked
+            self._on_bytes(size_bytes)
+            unlooked += size_bytes
+            if unlooked >= SPARE_BYTES:
+                unlooked = 0
+                check_spare(part.parent)
+
         for _ in range(REDIRECTS_MAX + 1):
             answer = self._calls.session.fetch(
-                BlobRequest(request, part, offset, blob.size_bytes, self._on_bytes, partial(remember, part))
+                BlobRequest(request, part, offset, blob.size_bytes, received, partial(remember, part))
             )
             if not isinstance(answer, SourceAnswer) or answer.status not in REDIRECTS:
                 return answer
             # Object stores answer with a link of their own.
             location = redirected(request.url, answer.headers.get("location", ""))
-            request = Request("GET", check_blob_url(self._calls.base, location), request.headers)
+            request = replace(request, url=check_blob_url(self._calls.base, location))
         raise ProofError(f"The link of {blob.name} redirects in a circle.")
 
 

@@ -11,8 +11,8 @@ from functools import partial
 
 from counterfoil.client.output_files.output_formats import check_rows
 from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest
-from counterfoil.client.protocol.promised_totals import ChangedError
-from counterfoil.client.pull_folder.target import check_space
+from counterfoil.client.protocol.promised_totals import ChangedError, GarbledError
+from counterfoil.client.pull_folder.room import check_space
 from counterfoil.client.pull_folder.unfinished import UnfinishedPull
 from counterfoil.client.pull_folder.verified_blobs import VerifiedBlob, prove
 from counterfoil.client.receipt import Receipt
@@ -85,7 +85,12 @@ class ExportPull:
             progress.remark(f"Waiting for the export{so_far}.")
 
         begun_url = ticket.operation_url
-        export = self.exporter.export(self.task.ask, waiting, url=begun_url, accepted=accepted)
+        try:
+            export = self.exporter.export(self.task.ask, waiting, url=begun_url, accepted=accepted)
+        except ProofError as error:
+            if not begun_url or isinstance(error, GarbledError):  # another sign-in page, perhaps
+                raise
+            raise ChangedError(f"The operation of the unfinished pull is of no use: {error.message}") from error
         manifest = export.manifest
         if ticket.etag is not None and not _goes_on(ticket, manifest, begun_url, export.operation_url):
             raise ChangedError(_difference(ticket.etag, manifest.etag))

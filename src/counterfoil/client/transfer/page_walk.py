@@ -21,7 +21,8 @@ from counterfoil.client.transfer.source_calls import SourceCalls
 from counterfoil.errors import ProofError, RefusedError
 from counterfoil.wire.graph import ExportRequest
 
-PAGES_MAX: Final = 10_000_000
+PAGES_MAX: Final = 1_000_000
+EMPTY_PAGES_MAX: Final = 100  # in a row
 _NO_LONGER_GOOD: Final = frozenset({400, 404, 410})
 
 
@@ -36,7 +37,6 @@ class PageWalk:
         self._calls, self._ask, self._walk = calls, ask, walk
         self._asked = asked_now(ask, calls.session)
         self._first = v1.first_link(calls.base, self._asked, page_size_items)
-        self._resumed_after = walk.pages
         self._correlation_id = str(uuid.uuid4())
 
     @property
@@ -57,12 +57,27 @@ class PageWalk:
                 f"Page {number} leads back to a page that came before (MS-CorrelationId {self._correlation_id}).",
                 remedy="Trying again is safe; if it stays so, the source's paging is broken.",
             )
+        count = walk.annotations.promise.line_items
+        if count is not None and walk.tally.line_items > count:
+            raise ProofError(
+                f"{walk.tally.line_items:,} line items came, more are to come, and {count:,} were promised.",
+                remedy=TRY_AGAIN,
+            )
+        if walk.empty >= EMPTY_PAGES_MAX:
+            raise ProofError(
+                f"The source sends one empty page after another, {walk.empty} so far, and each names a next one "
+                f"(MS-CorrelationId {self._correlation_id}).",
+                remedy="Trying again is safe; if it stays so, the source's paging is broken.",
+            )
         try:
             page = self._calls.read(partial(self._request, link), self._read)
         except RefusedError as error:
-            if not self._resumed_after or error.status not in _NO_LONGER_GOOD:
+            if not walk.pages or error.status not in _NO_LONGER_GOOD:
                 raise
-            raise ChangedError(f"The walk cannot go on from page {self._resumed_after}: {error.message}") from error
+            raise ChangedError(
+                f"The source no longer accepts where the walk was after page {walk.pages}: {error.message}",
+                remedy="Its pages have to be asked for from the first one again; the next run does that by itself.",
+            ) from error
         if walk.pages and page.annotations != walk.annotations:
             raise ChangedError(
                 f"Page {number} is of other data than the pages before: its eTag is "

@@ -13,6 +13,7 @@ from counterfoil.client.output_files.output_formats import Form, write_form
 from counterfoil.client.output_files.pull_files import batches_of
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.protocol.promised_totals import Promise
+from counterfoil.client.pull_folder.room import within_room
 from counterfoil.client.pull_folder.target import PullFolder
 from counterfoil.client.pull_folder.unfinished import UnfinishedPull
 from counterfoil.client.pull_folder.verified_blobs import VerifiedBlob
@@ -107,14 +108,20 @@ class PullTask:
 
     def _written(self, facts: Sequence[VerifiedBlob], line_items: int) -> list[ReceiptFile]:
         """Return the staged files; a form that is one file of everything is written now."""
-        if self.form not in (Form.CSV, Form.XLSX):
+        if not self.form.is_one_file:
             return [each.file for each in facts]
         self.progress.expect("writing", line_items=line_items)
         folder, kind = self.folder.staging, self.ask.kind
         reader = LineReader(kind)
-        batches = (batch for each in facts for batch in batches_of(folder / each.file.name, each.file.name, reader))
-        write = partial(write_form, self.form, folder, kind, batches, line_items, self.progress.note)
-        return [self.calls.session.work(write)]
+        staged = (self.folder.proven(each.file) for each in facts)
+        batches = (batch for path in staged for batch in batches_of(path, path.name, reader))
+        write = partial(
+            write_form, self.form, folder, kind, within_room(folder, batches), line_items, self.progress.note
+        )
+        file = self.calls.session.work(write)
+        if file.line_items != line_items:
+            raise ProofError(f"{line_items:,} line items were proven, and {file.line_items:,} were written.")
+        return [file]
 
 
 def tally_of(facts: Sequence[VerifiedBlob]) -> Totals:

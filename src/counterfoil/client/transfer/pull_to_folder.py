@@ -57,6 +57,7 @@ def pull_to_folder(
     folder = PullFolder(to, identity(str(settings.base), api.value, facts))
     calls = SourceCalls(session, settings.base, CallLog())
     task = PullTask(calls, settings, ask, facts, api, form, folder, ProgressReport(watcher))
+    session.end_in_time()
     try:
         folder.enter()
         receipt = _pulled(task)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from counterfoil.client.network.session import Session
@@ -97,7 +97,7 @@ class SourceCalls:
     def _follow(self, request: Request, token: str) -> SourceAnswer | Unanswered:
         url = request.url
         for _ in range(REDIRECTS_MAX + 1):
-            asked = Request(request.method, url, request.headers, request.body)
+            asked = replace(request, url=url)
             answer = self.session.send(asked, self.base, token)
             if isinstance(answer, Unanswered) or answer.status not in REDIRECTS:
                 return answer
@@ -108,7 +108,8 @@ class SourceCalls:
                     f"only ({answer.request_ids}).",
                     status=answer.status,
                     request_ids=answer.request_ids,
-                    remedy="Nothing was sent there. If that host is the source's own, use it as the base URL.",
+                    remedy="Nothing was sent there. If that host is the source's own, use it as the base URL; if it is "
+                    "the sign-in of a network, sign in there first.",
                 )
             if request.method != "GET":
                 raise refused(answer)

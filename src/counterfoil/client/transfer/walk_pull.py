@@ -11,7 +11,7 @@ from functools import partial
 from counterfoil.client.output_files.output_formats import check_rows
 from counterfoil.client.protocol.promised_totals import ChangedError, GarbledError
 from counterfoil.client.protocol.v1_answers import SourcePage
-from counterfoil.client.pull_folder.target import check_room
+from counterfoil.client.pull_folder.room import check_room, check_spare
 from counterfoil.client.pull_folder.unfinished import UnfinishedPull
 from counterfoil.client.pull_folder.walk_journal import WalkJournal
 from counterfoil.client.receipt import Receipt
@@ -65,6 +65,7 @@ class WalkPull:
                     return held
                 ticket.period = pages.period
                 self._begin(ticket, page)
+            check_spare(task.folder.staging)
             session.work(partial(journal.add, link, page, log.ids[len(journal.request_ids) :]))
             progress.finished_blob()
             progress.advance(len(page.items))
