@@ -17,6 +17,7 @@ from counterfoil.errors import ForbiddenError, UnauthenticatedError
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
 from counterfoil.periods import BillingPeriod, Clocks
 from counterfoil.server.app import create_app
+from counterfoil.server.connection_bounds import ConnectionBounds
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.audiences import Audiences
 from counterfoil.server.identity.authenticator import Authenticator, TokenBearer
@@ -154,6 +155,7 @@ def serving(
     open_to: frozenset[str] = frozenset(),
     public_url: str = "",
     host: str = "127.0.0.1",
+    bounds: ConnectionBounds | None = None,
 ) -> Iterator[Place]:
     """Serve a data folder for as long as the context lasts."""
     with open_store(data) as store, httpx.Client(timeout=30) as client:
@@ -174,6 +176,6 @@ def serving(
         )
         for partner in (PARTNER, OTHER):
             catalog.add_partner(partner, NOW)
-        with running(create_app(service), [Endpoint(host, 0)], grace_s=1) as [url]:
+        with running(create_app(service), [Endpoint(host, 0)], grace_s=1, bounds=bounds) as [url]:
             place.url = url
             yield place
