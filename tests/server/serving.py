@@ -23,6 +23,7 @@ from counterfoil.server.identity.audiences import Audiences
 from counterfoil.server.identity.authenticator import Authenticator, TokenBearer
 from counterfoil.server.identity.authority import Authority
 from counterfoil.server.identity.signing_keys import AuthorityKeys
+from counterfoil.server.partner_limits import PartnerLimits
 from counterfoil.server.server_parts import Service
 from counterfoil.server.web_server import Endpoint, running
 from counterfoil.settings import Settings
@@ -156,6 +157,7 @@ def serving(
     public_url: str = "",
     host: str = "127.0.0.1",
     bounds: ConnectionBounds | None = None,
+    limits: PartnerLimits | None = None,
 ) -> Iterator[Place]:
     """Serve a data folder for as long as the context lasts."""
     with open_store(data) as store, httpx.Client(timeout=30) as client:
@@ -171,6 +173,7 @@ def serving(
             exports=Exports(catalog, place.keyring, clocks, operation_delay_s),
             authenticator=StubAuthenticator(),
             authority=Authority(catalog, clocks, AuthorityKeys(data, development=development), audiences),
+            limits=limits or PartnerLimits(),
             development=development,
             open_to=open_to,
         )

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.periods import BillingPeriod, Clocks
 from counterfoil.server.lru_cache import LruCache
+from counterfoil.server.partner_limits import PartnerLimits
 from counterfoil.server.v1_routes import V1App
 from counterfoil.server.web_server import Endpoint, running
 from tests.server.serving import OTHER, PARTNER, Place, StubAuthenticator, serving
@@ -182,6 +183,7 @@ def _another_node(place: Place) -> V1App:
 
     class Node:
         authenticator = StubAuthenticator()
+        limits = PartnerLimits()
         catalog, files, keyring = place.catalog, place.files, place.keyring
         clocks = Clocks(business=lambda: place.business, wall=lambda: place.wall)
 

@@ -41,6 +41,14 @@ class BlobsApp:
         path = BlobPath.parse(scope["raw_path"])
         now = self._service.clocks.wall()
         check_directory(self._service.keyring, path.text, scope["query_string"].decode("latin-1"), now=now)
+        turns = self._service.limits.blobs
+        await turns.take(path.partner)
+        try:
+            await self._send(path, scope, send)
+        finally:
+            turns.give_back(path.partner)
+
+    async def _send(self, path: BlobPath, scope: Scope, send: Send) -> None:
         reader, file, published_at = await self._open(path)
         head = blob_head(scope, file.sha256, file.size_bytes, published_at)
         await send({"type": "http.response.start", "status": head.status, "headers": head.headers})

@@ -153,7 +153,7 @@ _GRAPH_CODES: Final = {
     410: "Gone",
     413: "RequestEntityTooLarge",
     415: "UnsupportedMediaType",
-    429: "TooManyRequests",
+    429: graph.THROTTLED_CODE,
     500: "InternalServerError",
     501: "NotImplemented",
     503: "ServiceUnavailable",
@@ -212,10 +212,11 @@ _STORAGE_CODES: Final = {
     403: "AuthenticationFailed",
     404: "BlobNotFound",
     405: "UnsupportedHttpVerb",
+    429: "ServerBusy",  # storage knows no 429: its clients slow down at 503
     500: "InternalError",
     503: "ServerBusy",
 }
-_STORAGE_STATUS: Final = {"InvalidRange": 416, "ConditionNotMet": 412}
+_STORAGE_STATUS: Final = {"InvalidRange": 416, "ConditionNotMet": 412, "ServerBusy": 503}
 
 
 def _storage(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Answer:

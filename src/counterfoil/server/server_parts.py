@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
@@ -11,6 +11,7 @@ from counterfoil.server.error_responses import header
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.authenticator import Authenticator
 from counterfoil.server.identity.authority import Authority
+from counterfoil.server.partner_limits import PartnerLimits
 from counterfoil.server.web_server import url_of
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
@@ -33,6 +34,7 @@ class Service:
     exports: Exports
     authenticator: Authenticator
     authority: Authority
+    limits: PartnerLimits = field(default_factory=PartnerLimits)
     development: bool = False
     open_to: frozenset[str] = frozenset()
 

@@ -14,6 +14,7 @@ from counterfoil.server.identity.authenticator import Authenticator
 from counterfoil.server.identity.authority import Authority
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.identity.tls import DevelopmentCertificate, check_certificate, development_certificate
+from counterfoil.server.partner_limits import PartnerLimits
 from counterfoil.server.server_parts import Service
 from counterfoil.server.web_server import Endpoint, check_free
 from counterfoil.settings import Settings
@@ -50,6 +51,7 @@ def open_service(
             exports=Exports(catalog, keyring, clocks, operation_delay_s),
             authenticator=authenticator,
             authority=Authority(catalog, clocks, keys, authenticator.audiences),
+            limits=PartnerLimits.from_settings(settings, development=development),
             development=development,
             open_to=frozenset(open_to),
         )
