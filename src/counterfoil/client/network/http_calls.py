@@ -17,6 +17,7 @@ from counterfoil.client.network.answer_bodies import beginning, whole_body
 from counterfoil.client.protocol.addresses import Base, Origin, host_of, shown
 from counterfoil.client.protocol.certificates import certificate_flaw
 from counterfoil.client.protocol.messages import Fetched, Request, SourceAnswer, Unanswered, whole_number
+from counterfoil.disk.durability import private
 from counterfoil.errors import ProofError
 
 PROXY_SIGN_IN: Final = "The proxy requires a sign-in: write it as HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT."
@@ -91,7 +92,7 @@ def fetch(
                 return SourceAnswer(request, status, headers, beginning(response))
             if not size:
                 blob.on_begin(headers)
-            with part.open("r+b" if part.exists() else "xb") as file:
+            with open(part, "r+b" if part.exists() else "xb", opener=private) as file:
                 file.truncate(size)
                 file.seek(size)
                 for piece in response.iter_raw():
