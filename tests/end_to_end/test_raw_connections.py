@@ -19,7 +19,8 @@ import pytest
 
 from counterfoil.server.app import create_app
 from counterfoil.server.connection_bounds import ConnectionBounds
-from counterfoil.server.web_server import Endpoint, running
+from counterfoil.server.listening import Endpoint
+from counterfoil.server.web_server import running
 from counterfoil.testing import PARTNER, Server
 
 HOST = b"Host: localhost\r\n"

@@ -23,9 +23,10 @@ from counterfoil.server.identity.audiences import Audiences
 from counterfoil.server.identity.authenticator import Authenticator, TokenBearer
 from counterfoil.server.identity.authority import Authority
 from counterfoil.server.identity.signing_keys import AuthorityKeys
+from counterfoil.server.listening import Endpoint
 from counterfoil.server.partner_limits import PartnerLimits
 from counterfoil.server.server_parts import Service
-from counterfoil.server.web_server import Endpoint, running
+from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision

@@ -10,7 +10,8 @@ from itertools import product
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from counterfoil.server.web_server import Endpoint, running
+from counterfoil.server.listening import Endpoint
+from counterfoil.server.web_server import running
 from counterfoil.testing import Server
 from tests.server.raw_callers import answers, connected, send_in_pieces
 

@@ -23,7 +23,8 @@ from counterfoil.errors import FullDiskError
 from counterfoil.server.connection_bounds import ConnectionBounds
 from counterfoil.server.error_responses import as_refusal
 from counterfoil.server.export_operations import Exports
-from counterfoil.server.web_server import Endpoint, running
+from counterfoil.server.listening import Endpoint
+from counterfoil.server.web_server import running
 from counterfoil.storage import folder_files
 from tests.server.raw_callers import PATIENCE_S, answers, connected, read_to_the_end
 from tests.server.serving import BILLED, BILLING, PARTNER, Place, serving
@@ -33,7 +34,8 @@ HASTY = ConnectionBounds(stalled_s=0.4)
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost:a\r\n\r\n"
 PROGRAM = """
 import sys
-from counterfoil.server.web_server import Endpoint, WebServer
+from counterfoil.server.listening import Endpoint
+from counterfoil.server.web_server import WebServer
 async def app(scope, receive, send):
     body = bytes(int(scope["path"][1:]))
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})

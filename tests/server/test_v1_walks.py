@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.periods import BillingPeriod, Clocks
+from counterfoil.server.listening import Endpoint
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.server.partner_limits import PartnerLimits
 from counterfoil.server.v1_routes import V1App
-from counterfoil.server.web_server import Endpoint, running
+from counterfoil.server.web_server import running
 from tests.server.serving import OTHER, PARTNER, Place, StubAuthenticator, serving
 from tests.server.v1_walks import LINE_ITEMS, USAGE, items, joined, page, publish_v1, texts, walk
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -90,6 +91,7 @@ def serve(
     """
     from counterfoil.server.app import create_app
     from counterfoil.server.identity.tls import host_name
+    from counterfoil.server.listening import passed_sockets
     from counterfoil.server.startup import check, endpoints, open_service
     from counterfoil.server.web_server import WebServer
     from counterfoil.testing.faults.fault_plan import plan_of
@@ -103,7 +105,8 @@ def serve(
         )
     plan = plan_of(faults) if faults is not None else None
     clocks = Clocks(business=business_clock(_time(now), utc_now)) if now is not None else Clocks()
-    check(settings, clocks, development=dev, open_to=names)
+    passed = passed_sockets(os.environ)
+    check(settings, clocks, development=dev, open_to=names, passed=passed)
     if load is not None:
         _load(settings, output, load)
     with open_service(settings, clocks, development=dev, operation_delay_s=operation_delay, open_to=names) as service:
@@ -116,7 +119,7 @@ def serve(
         if plan is not None:
             app = FaultyApp(app, clocks.wall, plan)
             _warn_of_faults(output, plan)
-        WebServer(app, listening, lambda urls: _announce(service, output, urls, certificate)).run()
+        WebServer(app, listening, lambda urls: _announce(service, output, urls, certificate), passed=passed).run()
     output.note("Stopped.")
 
 

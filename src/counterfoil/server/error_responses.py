@@ -212,11 +212,10 @@ _STORAGE_CODES: Final = {
     403: "AuthenticationFailed",
     404: "BlobNotFound",
     405: "UnsupportedHttpVerb",
-    429: "ServerBusy",  # storage knows no 429: its clients slow down at 503
     500: "InternalError",
     503: "ServerBusy",
 }
-_STORAGE_STATUS: Final = {"InvalidRange": 416, "ConditionNotMet": 412, "ServerBusy": 503}
+_STORAGE_STATUS: Final = {"InvalidRange": 416, "ConditionNotMet": 412}
 
 
 def _storage(error: RequestError, ids: RequestIds, scope: Scope, now: datetime) -> _Answer:

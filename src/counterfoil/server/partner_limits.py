@@ -35,18 +35,20 @@ _RETRY_S: Final = 5
 _PARTNERS_COUNTED_MAX: Final = 10_000
 
 
-def _too_many() -> RequestError:
+def too_many() -> RequestError:
+    """Return the refusal of a partner that has too many requests at once."""
     return TooOftenError("There are too many requests at once; wait before you try again.", retry_after_s=_RETRY_S)
 
 
-def _busy() -> RequestError:
-    return UnavailableError("The service cannot store anything now; try again.", retry_after_s=_RETRY_S)
+def busy() -> RequestError:
+    """Return the refusal that storage words as `ServerBusy`: it knows no 429, and its clients slow down at this."""
+    return UnavailableError("The service is busy; try again.", retry_after_s=_RETRY_S)
 
 
 class Turns:
     """So many at once for each key. Take a turn, wait for it if you do not get it, and give it back in any case."""
 
-    def __init__(self, at_once: int, wait_s: float = WAIT_S, refused: Callable[[], RequestError] = _too_many) -> None:
+    def __init__(self, at_once: int, wait_s: float = WAIT_S, refused: Callable[[], RequestError] = too_many) -> None:
         self._at_once, self._wait_s, self._refused = at_once, wait_s, refused
         self._taken: dict[str, int] = {}
         self._lines: dict[str, deque[asyncio.Future[None]]] = {}
@@ -112,10 +114,10 @@ class PartnerLimits:
     requests: Allowance = field(default_factory=lambda: Allowance(0, 0))
     exports: Allowance = field(default_factory=lambda: Allowance(0, 0))
     pages: Turns = field(default_factory=lambda: Turns(PAGES_AT_ONCE))
-    blobs: Turns = field(default_factory=lambda: Turns(BLOBS_AT_ONCE))
+    blobs: Turns = field(default_factory=lambda: Turns(BLOBS_AT_ONCE, refused=busy))
     reads: Turns = field(default_factory=lambda: Turns(READS_AT_ONCE))
     writes: Turns = field(default_factory=lambda: Turns(WRITES_AT_ONCE))
-    all_writes: Turns = field(default_factory=lambda: Turns(ALL_WRITES_AT_ONCE, refused=_busy))
+    all_writes: Turns = field(default_factory=lambda: Turns(ALL_WRITES_AT_ONCE, refused=busy))
 
     @classmethod
     def from_settings(cls, settings: Settings, *, development: bool) -> PartnerLimits:

@@ -11,8 +11,8 @@ from counterfoil.server.error_responses import header
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.authenticator import Authenticator
 from counterfoil.server.identity.authority import Authority
+from counterfoil.server.listening import url_of
 from counterfoil.server.partner_limits import PartnerLimits
-from counterfoil.server.web_server import url_of
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files

@@ -15,9 +15,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -26,30 +24,11 @@ from starlette.types import ASGIApp
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.server.connection_bounds import ConnectionBounds, Connections, raise_file_limit
 from counterfoil.server.http_connection import HttpConnection
+from counterfoil.server.listening import BACKLOG, Endpoint, Listener, listeners
 
 GRACE_S: Final = 10
 _START_S_MAX: Final = 30
 _CUTS_MAX: Final = 100
-_BACKLOG: Final = 2048
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An address to listen at. Port 0 picks a free one; with certificate and key it is https."""
-
-    host: str
-    port: int
-    certificate: Path | None = None
-    key: Path | None = None
-
-    def url(self, port: int) -> str:
-        """Return the base URL for callers on this machine, with the port that was picked."""
-        return url_of("https" if self.certificate else "http", self.host, port)
-
-
-def url_of(scheme: str, host: str, port: int) -> str:
-    """Return a base URL; an address of version 6 is in brackets there."""
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 OnReady = Callable[[Sequence[str]], None]  # is given the base URLs for callers on this machine
@@ -96,7 +75,10 @@ class _Server(uvicorn.Server):
 
 
 class WebServer:
-    """Serves one application at one or more endpoints until `stop` or a signal."""
+    """Serves one application at one or more endpoints until `stop` or a signal.
+
+    With `passed`, sockets that listen already, it listens at these: one for each endpoint, in the same order.
+    """
 
     def __init__(
         self,
@@ -106,15 +88,16 @@ class WebServer:
         *,
         grace_s: int = GRACE_S,
         bounds: ConnectionBounds | None = None,
+        passed: Sequence[socket.socket] = (),
     ) -> None:
-        self._endpoints = endpoints
+        self._endpoints, self._passed = endpoints, passed
         self._on_ready = on_ready
         bounds = bounds or ConnectionBounds()
         connections = Connections(min(bounds.connections, raise_file_limit()))
         self._servers = [
             _Server(_config(app, endpoint, grace_s), connections, bounds, self._on_started) for endpoint in endpoints
         ]
-        self._sockets: list[socket.socket] = []
+        self._listeners: list[Listener] = []
         self._signalled = False
 
     def run(self, *, signals: bool = True) -> None:
@@ -134,14 +117,15 @@ class WebServer:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._on_signal)
         with contextlib.ExitStack() as stack:
-            self._sockets = [stack.enter_context(_bind(endpoint)) for endpoint in self._endpoints]
-            pairs = zip(self._servers, self._sockets, strict=True)
-            await asyncio.gather(*(server.serve(sockets=[bound]) for server, bound in pairs))
+            self._listeners = listeners(self._endpoints, self._passed)
+            for each in self._listeners:
+                stack.enter_context(each.socket)
+            pairs = zip(self._servers, self._listeners, strict=True)
+            await asyncio.gather(*(server.serve(sockets=[each.socket]) for server, each in pairs))
 
     def _on_started(self) -> None:
         if all(server.started for server in self._servers):
-            ports = (bound.getsockname()[1] for bound in self._sockets)
-            self._on_ready([each.url(port) for each, port in zip(self._endpoints, ports, strict=True)])
+            self._on_ready([each.url for each in self._listeners])
 
     def _on_signal(self) -> None:
         if self._signalled:  # asked twice: do not wait for anybody
@@ -162,7 +146,7 @@ def _config(app: ASGIApp, endpoint: Endpoint, grace_s: int) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=grace_s,
-        backlog=_BACKLOG,
+        backlog=BACKLOG,
         ssl_certfile=endpoint.certificate,
         ssl_keyfile=endpoint.key,
     )
@@ -173,33 +157,6 @@ def _config(app: ASGIApp, endpoint: Endpoint, grace_s: int) -> uvicorn.Config:
     # uvicorn logs every start and stop; our caller reports what matters.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     return config
-
-
-def _bind(endpoint: Endpoint) -> socket.socket:
-    try:
-        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        bound = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise UsageError(f"{endpoint.host!r} is not an address to listen on: {error.strerror}.") from None
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-        bound.listen(_BACKLOG)
-    except OSError as error:
-        bound.close()
-        raise UsageError(
-            f"Port {endpoint.port} of {endpoint.host} cannot be used: {error.strerror}.",
-            remedy="Name another port; 0 picks a free one.",
-            parameter="https_port" if endpoint.certificate else "port",
-        ) from None
-    return bound
-
-
-def check_free(endpoints: Sequence[Endpoint]) -> None:
-    """Raise UsageError for what cannot be listened on now, before there is anything that listens."""
-    for endpoint in endpoints:
-        _bind(endpoint).close()
 
 
 @contextlib.contextmanager
