@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from counterfoil.server.server_parts import Service
     from counterfoil.testing.faults.fault_plan import FaultPlan
 
+_SWITCH_S = 0.0005
 _YEARS = (2000, 2999)
 _LOAD_REMEDIES = {
     "invoice period": "Put the month into the file's name, such as usage-2026-11.jsonl.",
@@ -97,6 +99,9 @@ def serve(
     from counterfoil.testing.faults.fault_plan import plan_of
     from counterfoil.testing.faults.faulty_app import FaultyApp
 
+    # A thread that reads the catalog asks for the interpreter anew at each statement. When the event loop has much to
+    # do, each time costs a whole interval: with the usual 5 ms, a page of a few milliseconds took a tenth of a second.
+    sys.setswitchinterval(_SWITCH_S)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     names = [host_name(name.strip()) for name in dev_open.split(",") if name.strip()]
     if not dev and (names or now is not None or operation_delay or faults is not None):

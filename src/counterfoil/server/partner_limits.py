@@ -27,8 +27,8 @@ from counterfoil.settings import Settings
 WAIT_S: Final = 10
 PAGES_AT_ONCE: Final = 8  # of up to 8 MB each
 BLOBS_AT_ONCE: Final = 64  # of which one piece of a megabyte is in memory
-READS_AT_ONCE: Final = 8  # threads
-WRITES_AT_ONCE: Final = 4  # threads
+READS_AT_ONCE: Final = 4  # threads, which share one interpreter: more of them are no quicker
+WRITES_AT_ONCE: Final = 2  # threads
 ALL_WRITES_AT_ONCE: Final = 8  # threads: while another process holds the catalog's lock, they all wait for it
 EXPORTS_IN_A_ROW: Final = 600
 _RETRY_S: Final = 5
