@@ -99,7 +99,7 @@ MAY_TOUCH_DISK = {
     "counterfoil.server.error_responses",
     "counterfoil.server.identity.signing_keys",
     "counterfoil.server.identity.tls",
-    "counterfoil.server.web_server",
+    "counterfoil.server.listening",
 }
 PLAIN_ROOMS = {
     *GROUND,

@@ -18,6 +18,7 @@ BEARER_TOKEN: Final = timedelta(hours=1)  # one that the built-in authority issu
 ASSERTION_MAX: Final = timedelta(hours=24)  # one by which a client signs in; Microsoft's libraries make ten minutes
 LINK: Final = timedelta(hours=12)  # to the blobs of a manifest; asking for the manifest again gives another
 OPERATION: Final = timedelta(hours=24)  # an export and its manifest
+EXPORT_SHARED: Final = timedelta(minutes=3)  # the same export over the same revision is the same operation
 WALK: Final = timedelta(hours=24)  # through v1 pages, from the first page on
 
 # What is kept on disk.

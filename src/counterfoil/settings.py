@@ -31,6 +31,7 @@ from counterfoil.setting_values import (
     refuse_unknown,
     remedy_for,
     setting,
+    whole_number,
 )
 
 __all__ = ["FILE_NAME", "OTHER_VARIABLES", "PREFIX", "Profile", "Settings", "did_you_mean"]
@@ -69,6 +70,14 @@ class Settings:
         "", "The audience a token must be made for: your own, never Microsoft's. Separate several with commas."
     )
     jwks_url: str = setting("", "Where the issuer's public keys are. Empty: its discovery document says.", read_url)
+    requests_a_minute: int = setting(
+        6_000, "How many requests a partner may make a minute. 0: any number.", whole_number(0, 99_999)
+    )
+    exports_a_minute: int = setting(
+        60,
+        "How many new exports a partner may make a minute, after 600 in a row. 0: any number.",
+        whole_number(0, 99_999),
+    )
     secret: str = setting(
         "", "The keys that sign links and continuation tokens. Empty: a file in the data folder.", secret=True
     )

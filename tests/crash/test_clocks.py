@@ -17,9 +17,10 @@ from counterfoil.lifetimes_and_sizes import OPERATIONS_REMEMBERED
 from counterfoil.periods import Clocks, utc_now
 from counterfoil.server.app import create_app
 from counterfoil.server.identity.signing_keys import mint_development_token
+from counterfoil.server.listening import Endpoint
 from counterfoil.server.server_parts import Service
 from counterfoil.server.startup import open_service
-from counterfoil.server.web_server import Endpoint, running
+from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
 from tests.crash.plans import PARTNER, Plans, now
 

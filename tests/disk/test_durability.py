@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.disk.durability import inherit_owner, sync_file, sync_folder, write_durably
+from counterfoil.disk.durability import create_durably, inherit_owner, sync_file, sync_folder, write_durably
 
 
 def test_a_file_is_replaced_and_its_bytes_and_name_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,16 +45,17 @@ def test_what_cannot_be_written_leaves_the_old_content_and_nothing_beside_it(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_a_mode_is_kept_whatever_the_umask_says_and_else_the_umask_decides(tmp_path: Path) -> None:
-    old = os.umask(0o027)
+@pytest.mark.parametrize("umask", [0, 0o027, 0o077])
+def test_a_file_is_private_or_has_the_mode_it_was_given_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    old = os.umask(umask)
     try:
-        write_durably(tmp_path / "private", b"", mode=0o600)
         write_durably(tmp_path / "told", b"", mode=0o644)
         write_durably(tmp_path / "untold", b"")
+        create_durably(tmp_path / "created", b"")
     finally:
         os.umask(old)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    assert modes == {"private": 0o600, "told": 0o644, "untold": 0o640}
+    assert modes == {"told": 0o644, "untold": 0o600, "created": 0o600}
 
 
 def test_a_new_file_that_is_gone_before_it_could_be_given_to_its_owner_is_no_error(tmp_path: Path) -> None:

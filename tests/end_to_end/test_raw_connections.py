@@ -11,13 +11,16 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from counterfoil.server import web_server
+from counterfoil.server.app import create_app
+from counterfoil.server.connection_bounds import ConnectionBounds
+from counterfoil.server.listening import Endpoint
+from counterfoil.server.web_server import running
 from counterfoil.testing import PARTNER, Server
 
 HOST = b"Host: localhost\r\n"
@@ -30,28 +33,27 @@ PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Server]:
+def at_work() -> Iterator[Server]:
     with Server() as server:
         yield server
 
 
 @pytest.fixture
-def server(running: Server, caplog: pytest.LogCaptureFixture) -> Iterator[Server]:
+def server(at_work: Server, caplog: pytest.LogCaptureFixture) -> Iterator[Server]:
     """The server; afterwards it still answers, and has logged no failure."""
-    yield running
-    assert httpx.get(f"{running.url}/healthz", timeout=PATIENCE_S).json() == {"status": "ok"}
+    yield at_work
+    assert httpx.get(f"{at_work.url}/healthz", timeout=PATIENCE_S).json() == {"status": "ok"}
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-def connected(server: Server) -> socket.socket:
-    address = urlsplit(server.url)
-    assert address.port is not None
-    return socket.create_connection(("127.0.0.1", address.port), timeout=PATIENCE_S)
+def connected(to: Server | int) -> socket.socket:
+    port = to if isinstance(to, int) else urlsplit(to.url).port
+    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
 
 
-def told(server: Server, sent: bytes, *, shut: bool = True) -> bytes:
+def told(to: Server | int, sent: bytes, *, shut: bool = True) -> bytes:
     """Send bytes and return all that comes back until the server closes."""
-    with closing(connected(server)) as caller:
+    with closing(connected(to)) as caller:
         answer = b""
         try:
             caller.sendall(sent)
@@ -171,31 +173,41 @@ def test_a_request_in_single_bytes_is_a_request(server: Server) -> None:
         assert caller.recv(1_000).startswith(b"HTTP/1.1 200")
 
 
+@contextmanager
+def hurried(server: Server) -> Iterator[int]:
+    """The port of the same application, whose callers have half a second for anything."""
+    bounds = ConnectionBounds(first_byte_s=0.5, head_s=0.5, request_s=0.5, keep_alive_s=0.5)
+    with running(create_app(server.service), [Endpoint("127.0.0.1", 0)], bounds=bounds) as [url]:
+        port = urlsplit(url).port
+        assert port is not None
+        yield port
+
+
 @pytest.mark.parametrize(
     "begun",
     [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: local", CHUNKED + b"10\r\nabc", HEALTH + b"GET /he"],
 )
-def test_a_caller_that_never_comes_to_the_end_is_cut_off(
-    server: Server, monkeypatch: pytest.MonkeyPatch, begun: bytes
-) -> None:
+def test_a_caller_that_never_comes_to_the_end_is_cut_off(server: Server, begun: bytes) -> None:
     """Slow headers and slow bodies would otherwise hold connections for ever, and be cheap to send."""
-    monkeypatch.setattr(web_server, "REQUEST_S_MAX", 0.5)
-    began = time.monotonic()
-    answer = told(server, begun, shut=False)
+    with hurried(server) as port:
+        began = time.monotonic()
+        answer = told(port, begun, shut=False)
     assert time.monotonic() - began < PATIENCE_S / 2
     assert statuses(answer) == ([200] if begun.startswith(HEALTH) else [])
 
 
-def test_a_caller_that_dawdles_is_cut_off_for_all_its_bytes(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\nX: ", CHUNKED, HEALTH])
+@pytest.mark.parametrize("more", [b"\r\n", b"1\r\nx\r\n"])
+def test_a_caller_that_dawdles_is_cut_off_for_all_its_bytes(server: Server, begun: bytes, more: bytes) -> None:
     """A byte now and then does not begin the time anew."""
-    monkeypatch.setattr(web_server, "REQUEST_S_MAX", 0.5)
-    with closing(connected(server)) as caller:
+    with hurried(server) as port, closing(connected(port)) as caller:
         caller.settimeout(0.05)
+        caller.sendall(begun)
         began, ended = time.monotonic(), False
         while not ended and time.monotonic() - began < PATIENCE_S / 2:
             try:
-                caller.sendall(b"GET /healthz HTTP/1.1\r\n"[:1])
-                ended = caller.recv(100) == b""
+                caller.sendall(more)
+                ended = caller.recv(1_000) == b""
             except TimeoutError:
                 continue
             except OSError:

@@ -17,13 +17,16 @@ from counterfoil.errors import ForbiddenError, UnauthenticatedError
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
 from counterfoil.periods import BillingPeriod, Clocks
 from counterfoil.server.app import create_app
+from counterfoil.server.connection_bounds import ConnectionBounds
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.audiences import Audiences
 from counterfoil.server.identity.authenticator import Authenticator, TokenBearer
 from counterfoil.server.identity.authority import Authority
 from counterfoil.server.identity.signing_keys import AuthorityKeys
+from counterfoil.server.listening import Endpoint
+from counterfoil.server.partner_limits import PartnerLimits
 from counterfoil.server.server_parts import Service
-from counterfoil.server.web_server import Endpoint, running
+from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.catalog_rows import NewFile, NewSegment, Revision
@@ -155,6 +158,8 @@ def serving(
     open_to: frozenset[str] = frozenset(),
     public_url: str = "",
     host: str = "127.0.0.1",
+    bounds: ConnectionBounds | None = None,
+    limits: PartnerLimits | None = None,
 ) -> Iterator[Place]:
     """Serve a data folder for as long as the context lasts."""
     with open_store(data) as store, httpx.Client(timeout=30) as client:
@@ -170,11 +175,12 @@ def serving(
             exports=Exports(catalog, place.keyring, clocks, operation_delay_s),
             authenticator=StubAuthenticator(),
             authority=Authority(catalog, clocks, AuthorityKeys(data, development=development), audiences),
+            limits=limits or PartnerLimits(),
             development=development,
             open_to=open_to,
         )
         for partner in (PARTNER, OTHER):
             catalog.add_partner(partner, NOW)
-        with running(create_app(service), [Endpoint(host, 0)], grace_s=1) as [url]:
+        with running(create_app(service), [Endpoint(host, 0)], grace_s=1, bounds=bounds) as [url]:
             place.url = url
             yield place

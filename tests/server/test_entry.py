@@ -15,10 +15,10 @@ import httpx
 import pytest
 
 from counterfoil.errors import FullDiskError
+from counterfoil.server.connection_bounds import ConnectionBounds
 from counterfoil.server.entry import HEADER_BYTES_MAX, URL_BYTES_MAX
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.openapi import resolved
-from counterfoil.server.web_server import HEAD_BYTES_MAX
 from tests.server.serving import BILLED, BILLING, PARTNER, Place, serving
 
 V1 = "/v1/invoices/unbilled/lineitems"
@@ -77,10 +77,10 @@ def test_long_heads_are_refused_in_the_dialect_of_the_path(place: Place, path: s
 
 
 def test_an_endless_head_is_cut_off(place: Place) -> None:
-    line = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
-    for endless in (b"X-Long: " + b"x" * HEAD_BYTES_MAX * 4, b"X: y\r\n" * HEAD_BYTES_MAX):
+    line, most = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n", ConnectionBounds().head_bytes
+    for endless in (b"X-Long: " + b"x" * most * 4, b"X: y\r\n" * most):
         assert raw(place, line + endless)[:12] in {b"HTTP/1.1 400", b""}
-    assert raw(place, b"GET /" + b"x" * HEAD_BYTES_MAX * 4)[:12] in {b"HTTP/1.1 400", b""}
+    assert raw(place, b"GET /" + b"x" * most * 4)[:12] in {b"HTTP/1.1 400", b""}
 
 
 @pytest.mark.parametrize("path", PATHS)

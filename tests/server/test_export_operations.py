@@ -106,7 +106,7 @@ def test_an_operation_lives_a_day_and_its_links_half_of_one(desk: Desk) -> None:
         desk.exports.operation(PARTNER, operation.id)
     with pytest.raises(GoneError):
         desk.exports.operation_of_manifest(PARTNER, operation.manifest_id)
-    assert desk.exports.operations(PARTNER) == []
+    assert desk.exports.operations(PARTNER, succeeded=False, limit=10) == []
 
 
 def test_only_succeeded_operations_have_a_manifest(desk: Desk) -> None:
@@ -116,7 +116,9 @@ def test_only_succeeded_operations_have_a_manifest(desk: Desk) -> None:
         desk.exports.operation_of_manifest(PARTNER, running.manifest_id)
     desk.wall += timedelta(seconds=3)
     assert desk.exports.operation_of_manifest(PARTNER, running.manifest_id) == running
-    assert desk.exports.succeeded_operations(PARTNER) == [running]
+    assert desk.exports.operations(PARTNER, succeeded=True, limit=10) == [running]
+    assert desk.exports.count(PARTNER, succeeded=True) == 1
+    assert desk.exports.count(PARTNER, succeeded=False) == 2
     for partner, manifest_id in ((PARTNER, failed.manifest_id), (OTHER, running.manifest_id), (PARTNER, running.id)):
         with pytest.raises(NotFoundError):
             desk.exports.operation_of_manifest(partner, manifest_id)

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.periods import BillingPeriod, Clocks
+from counterfoil.server.listening import Endpoint
 from counterfoil.server.lru_cache import LruCache
+from counterfoil.server.partner_limits import PartnerLimits
 from counterfoil.server.v1_routes import V1App
-from counterfoil.server.web_server import Endpoint, running
+from counterfoil.server.web_server import running
 from tests.server.serving import OTHER, PARTNER, Place, StubAuthenticator, serving
 from tests.server.v1_walks import LINE_ITEMS, USAGE, items, joined, page, publish_v1, texts, walk
 
@@ -182,6 +184,7 @@ def _another_node(place: Place) -> V1App:
 
     class Node:
         authenticator = StubAuthenticator()
+        limits = PartnerLimits()
         catalog, files, keyring = place.catalog, place.files, place.keyring
         clocks = Clocks(business=lambda: place.business, wall=lambda: place.wall)
 

@@ -19,7 +19,8 @@ import trustme
 from starlette.types import Receive, Scope, Send
 
 from counterfoil.errors import UsageError
-from counterfoil.server.web_server import Endpoint, running
+from counterfoil.server.listening import Endpoint
+from counterfoil.server.web_server import running
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,7 +99,8 @@ def test_stopping_lets_a_running_answer_end() -> None:
 
 
 PROGRAM = """
-from counterfoil.server.web_server import Endpoint, WebServer
+from counterfoil.server.listening import Endpoint
+from counterfoil.server.web_server import WebServer
 async def app(scope, receive, send): ...
 WebServer(app, [Endpoint("127.0.0.1", 0), Endpoint("127.0.0.1", 0)], lambda urls: print(*urls, flush=True)).run()
 print("ended")

@@ -8,11 +8,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import Connection
 
 from counterfoil.errors import BadRequestError
-from counterfoil.model import AttributeSet, Dataset, Kind, Scope
+from counterfoil.model import AttributeSet, Contents, Dataset, Kind, Scope
+from counterfoil.storage import catalog as catalog_module
+from counterfoil.storage import commits, operations
 from counterfoil.storage.catalog import Catalog
-from counterfoil.storage.catalog_rows import Operation
+from counterfoil.storage.catalog_rows import Operation, Revision
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 OTHER = "1e195b37-4574-4539-bc42-0e539b9684c1"
@@ -93,6 +96,43 @@ def test_only_operations_expired_before_a_time_are_forgotten(catalog: Catalog) -
     assert catalog.forget_operations(first.expires_at) == 0
     assert catalog.forget_operations(second.expires_at) == 1
     assert catalog.operations(PARTNER, 10) == [second]
+
+
+def test_they_are_forgotten_in_portions(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog_module, "_OPERATIONS_AT_A_TIME", 10)
+    for _ in range(35):
+        catalog.add_operation(operation_at(NOW), None, "digest")
+    kept = catalog.add_operation(operation_at(NOW + DAY), None, "digest")
+    portions: list[int] = []
+    forget = operations.forget
+
+    def counted(connection: Connection, before: datetime, limit: int) -> int:
+        portions.append(forget(connection, before, limit))
+        return portions[-1]
+
+    monkeypatch.setattr(Catalog, "_forget_some_operations", catalog_module._method(catalog_module._writing, counted))
+    assert catalog.forget_operations(NOW + DAY + timedelta(seconds=1)) == 35
+    assert portions == [10, 10, 10, 5]
+    assert catalog.operations(PARTNER, 10) == [kept]
+
+
+def test_live_ones_are_counted_and_paged_in_the_database(catalog: Catalog) -> None:
+    rows = [operation_at(NOW + timedelta(milliseconds=n)) for n in range(20)]
+    with catalog.log.database.writing() as connection:
+        revision = Revision(rows[0].revision_id or "", 1, rows[0].dataset, "", Contents(), NOW, None)
+        commits.record_revision(connection, revision, commits.record_dataset(connection, revision.dataset, 1), 1, [])
+    for number, operation in enumerate(rows):
+        has_data = None if number % 4 == 0 else operation.revision_id
+        catalog.add_operation(replace(operation, revision_id=has_data), None, "digest")
+    catalog.add_operation(operation_at(NOW - DAY), None, "digest")  # expired
+    catalog.add_operation(replace(operation_at(NOW), revision_id="forgotten"), None, "digest")
+    catalog.add_operation(operation_at(NOW, OTHER), None, "digest")
+    soon, ready = NOW + timedelta(seconds=1), NOW + timedelta(seconds=6)
+    assert [catalog.count_operations(PARTNER, soon, succeeded=each) for each in (False, True)] == [20, 0]
+    assert [catalog.count_operations(PARTNER, ready, succeeded=each) for each in (False, True)] == [20, 15]
+    page = catalog.live_operations(PARTNER, ready, succeeded=False, limit=3, offset=5)
+    assert [each.id for each in page] == [each.id for each in rows[::-1][5:8]]
+    assert len(catalog.live_operations(PARTNER, ready, succeeded=True, limit=100, offset=10)) == 5
 
 
 def test_threads_with_one_key_get_one_operation(catalog: Catalog) -> None:

@@ -23,9 +23,10 @@ from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.periods import BillingPeriod, Clocks
 from counterfoil.server.app import create_app
 from counterfoil.server.identity.signing_keys import mint_development_token
+from counterfoil.server.listening import Endpoint
 from counterfoil.server.server_parts import Service
 from counterfoil.server.startup import open_service
-from counterfoil.server.web_server import Endpoint, running
+from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
 from counterfoil.wire.graph import ExportRequest
 

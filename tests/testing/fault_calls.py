@@ -58,8 +58,8 @@ class Calls:
         self.location = self.submit().headers["location"]
         self.root = self.operation().json()["resourceLocation"]
 
-    def submit(self) -> httpx.Response:
-        body = {"currencyCode": "EUR", "billingPeriod": "current"}
+    def submit(self, currency: str = "EUR") -> httpx.Response:
+        body = {"currencyCode": currency, "billingPeriod": "current"}
         return self.client.post(f"{self.server.url}{BILLING}/usage/unbilled/export", json=body, headers=self.graph)
 
     def operation(self) -> httpx.Response:

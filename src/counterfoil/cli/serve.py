@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from counterfoil.server.server_parts import Service
     from counterfoil.testing.faults.fault_plan import FaultPlan
 
+_SWITCH_S = 0.0005
 _YEARS = (2000, 2999)
 _LOAD_REMEDIES = {
     "invoice period": "Put the month into the file's name, such as usage-2026-11.jsonl.",
@@ -93,12 +96,16 @@ def serve(
     from counterfoil.server.access_log import ACCESS_LOG
     from counterfoil.server.app import create_app
     from counterfoil.server.identity.tls import host_name
+    from counterfoil.server.listening import passed_sockets
     from counterfoil.server.security_log import SECURITY_LOG, MalformedRequests
     from counterfoil.server.startup import check, endpoints, open_service
     from counterfoil.server.web_server import WebServer
     from counterfoil.testing.faults.fault_plan import plan_of
     from counterfoil.testing.faults.faulty_app import FaultyApp
 
+    # A thread that reads the catalog asks for the interpreter anew at each statement. When the event loop has much to
+    # do, each time costs a whole interval: with the usual 5 ms, a page of a few milliseconds took a tenth of a second.
+    sys.setswitchinterval(_SWITCH_S)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     SECURITY_LOG.setLevel(logging.INFO)
     if access_log:
@@ -111,7 +118,8 @@ def serve(
         )
     plan = plan_of(faults) if faults is not None else None
     clocks = Clocks(business=business_clock(_time(now), utc_now)) if now is not None else Clocks()
-    check(settings, clocks, development=dev, open_to=names)
+    passed = passed_sockets(os.environ)
+    check(settings, clocks, development=dev, open_to=names, passed=passed)
     if load is not None:
         _load(settings, output, load)
     with open_service(settings, clocks, development=dev, operation_delay_s=operation_delay, open_to=names) as service:
@@ -124,7 +132,7 @@ def serve(
         if plan is not None:
             app = FaultyApp(app, clocks.wall, plan)
             _warn_of_faults(output, plan)
-        WebServer(app, listening, lambda urls: _announce(service, output, urls, certificate)).run()
+        WebServer(app, listening, lambda urls: _announce(service, output, urls, certificate), passed=passed).run()
     output.note("Stopped.")
 
 

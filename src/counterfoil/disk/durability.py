@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+_PRIVATE: Final = 0o600
 _WRITE_BYTES_MAX: Final = 1 << 30  # systems write at most 2 GiB at once
 # Windows alone has O_BINARY, and lacks O_NOFOLLOW.
 _NEW: Final = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -43,6 +44,11 @@ def close_file(descriptor: int, *, sync: bool) -> None:
         os.close(descriptor)
 
 
+def private(path: str, flags: int) -> int:
+    """Open a file; one that this makes is its owner's alone. An `opener` for `open`."""
+    return os.open(path, flags, _PRIVATE)
+
+
 def inherit_owner(made: int | Path, folder: Path) -> None:
     """Give what was just made in a folder to the folder's owner, if root made it: a service must be able to use it."""
     if getattr(os, "geteuid", lambda: -1)() != 0:  # Windows has no root
@@ -53,10 +59,10 @@ def inherit_owner(made: int | Path, folder: Path) -> None:
             os.chown(made, owner.st_uid, owner.st_gid)
 
 
-def write_durably(path: Path, data: bytes, *, mode: int | None = None, unfinished: str | None = None) -> None:
+def write_durably(path: Path, data: bytes, *, mode: int = _PRIVATE, unfinished: str | None = None) -> None:
     """Replace a file: a reader, or a power cut, finds the old content or the new one, never a part.
 
-    `mode` is the mode of the file, which is private until it gets it; None leaves the mode to the process's umask.
+    `mode` is the mode of the file, whatever the umask; it is private until it gets it.
     `unfinished` is the file's name until it is complete, by default one that is used once; a file that a killed process
     left under a given name is overwritten. Raises OSError, and then the old content is still there.
     """
@@ -64,26 +70,25 @@ def write_durably(path: Path, data: bytes, *, mode: int | None = None, unfinishe
         fresh.replace(path)
 
 
-def create_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
-    """Write a file as `write_durably` does, unless there is one: of several processes, the first one writes it."""
-    with _complete(path, data, mode, None) as fresh, suppress(FileExistsError):
+def create_durably(path: Path, data: bytes) -> None:
+    """Write a private file as `write_durably` does, unless there is one: of several processes, the first one does."""
+    with _complete(path, data, _PRIVATE, None) as fresh, suppress(FileExistsError):
         path.hardlink_to(fresh)
 
 
 @contextmanager
-def _complete(path: Path, data: bytes, mode: int | None, unfinished: str | None) -> Iterator[Path]:
+def _complete(path: Path, data: bytes, mode: int, unfinished: str | None) -> Iterator[Path]:
     """Write the content beside `path` and sync it; the caller gives it the name `path`, which is synced as well."""
     fresh = path.with_name(unfinished or f".{path.name}-{secrets.token_hex(8)}")
     only_new = os.O_TRUNC if unfinished else os.O_EXCL
     try:
-        descriptor = os.open(fresh, _NEW | only_new, 0o666 if mode is None else 0o600)
+        descriptor = os.open(fresh, _NEW | only_new, _PRIVATE)
         with os.fdopen(descriptor, "wb") as file:
             inherit_owner(descriptor, path.parent)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        if mode is not None:
-            fresh.chmod(mode)
+        fresh.chmod(mode)
         yield fresh
     finally:
         with suppress(OSError):

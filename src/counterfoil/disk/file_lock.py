@@ -45,7 +45,7 @@ class FileLock:
         """
         end = time.monotonic() + (PATIENCE_S if wait else 0)
         while True:
-            descriptor = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o644)
+            descriptor = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o600)
             try:
                 inherit_owner(descriptor, path.parent)
                 _lock(descriptor)

@@ -122,8 +122,8 @@ class HashedFile(DiskWriter):
     """A `DiskWriter` to a path."""
 
     def __init__(self, path: Path) -> None:
-        """Create the file; raises FileExistsError if there is one of that name."""
+        """Create the file, for its owner alone; raises FileExistsError if there is one of that name."""
         super().__init__()
         self.path = path
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # Windows alone has O_BINARY
-        self._descriptor = os.open(path, flags, 0o666)
+        self._descriptor = os.open(path, flags, 0o600)

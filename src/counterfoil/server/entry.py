@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from counterfoil.errors import BadRequestError, TooLargeError
+from counterfoil.errors import BadRequestError, TooLargeError, UnavailableError
 from counterfoil.server.access_log import logged
 from counterfoil.server.error_responses import (
     LOG,
@@ -27,6 +27,8 @@ from counterfoil.server.error_responses import (
     refusal,
     request_id_of,
 )
+from counterfoil.server.http_connection import CROWDED
+from counterfoil.server.http_exchange import CallerLeftError
 from counterfoil.server.server_parts import Service
 from counterfoil.wire.graph import BODY_BYTES_MAX
 from counterfoil.wire.graph_paths import canonical_path
@@ -34,6 +36,7 @@ from counterfoil.wire.graph_paths import canonical_path
 URL_BYTES_MAX: Final = 8 * 1024
 HEADER_BYTES_MAX: Final = 32 * 1024
 HEADERS_MAX: Final = 100
+CROWDED_RETRY_S: Final = 5
 _SLASHES: Final = re.compile(b"/{2,}")
 
 
@@ -62,14 +65,14 @@ class EntryPoint:
                 await self._v1(scope, receive, send)
             else:
                 await self._elsewhere(scope, receive, send)
-        except ClientDisconnect:
-            LOG.debug(
-                "request %s: the caller left before the whole request had arrived", RequestIds.of(scope).request_id
-            )
+        except (ClientDisconnect, CallerLeftError):
+            LOG.debug("request %s: the caller left", RequestIds.of(scope).request_id)
         except Exception as error:  # noqa: BLE001 - this is the one place where it must end
             await self._refuse(error, scope, send)
 
     def _admit(self, scope: Scope, raw_path: bytes) -> None:
+        if CROWDED in scope:
+            raise UnavailableError("The service has too many callers now; try again.", retry_after_s=CROWDED_RETRY_S)
         if len(raw_path) + len(scope["query_string"]) > URL_BYTES_MAX:
             raise TooLargeError(f"The address may have {URL_BYTES_MAX} bytes.")
         headers = scope["headers"]
@@ -107,6 +110,8 @@ class EntryPoint:
         try:
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
+        except CallerLeftError:
+            LOG.debug("request %s: the caller left", RequestIds.of(scope).request_id)
         except RuntimeError:
             # The answer had begun. The server now cuts the connection, which is how the caller notices.
             LOG.debug("request %s: the answer had begun", RequestIds.of(scope).request_id)

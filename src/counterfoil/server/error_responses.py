@@ -6,6 +6,7 @@ request id, and logged under that id by the entry point.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -35,6 +36,7 @@ from counterfoil.wire import blob_storage, graph, oauth, v1
 
 LOG = logging.getLogger("counterfoil.server")
 RETRY_AFTER_S: Final = 30
+_SHORTAGES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 _CLIENT_ID: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
 
 
@@ -114,6 +116,10 @@ def as_refusal(error: Exception) -> RequestError:
     if isinstance(error, DataFolderError):  # no room left, or locked: it may work later, and nothing was done
         LOG.warning("%s", error)
         return UnavailableError("The service cannot store anything now; try again.", retry_after_s=RETRY_AFTER_S)
+    short = isinstance(error, OSError) and error.errno in _SHORTAGES
+    if short or isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "new thread" in str(error)):
+        LOG.warning("the machine is short of something: %s", error or "memory")
+        return UnavailableError("The service is short of resources now; try again.", retry_after_s=RETRY_AFTER_S)
     return InternalError("The service failed to answer. The request id leads its operator to the cause.")
 
 
@@ -150,7 +156,7 @@ _GRAPH_CODES: Final = {
     410: "Gone",
     413: "RequestEntityTooLarge",
     415: "UnsupportedMediaType",
-    429: "TooManyRequests",
+    429: graph.THROTTLED_CODE,
     500: "InternalServerError",
     501: "NotImplemented",
     503: "ServiceUnavailable",

@@ -36,7 +36,6 @@ from counterfoil.wire.graph import (
 )
 from counterfoil.wire.tokens import Keyring
 
-LISTED_MAX: Final = 10_000
 _BLOB_SETS_KEPT: Final = 128
 
 
@@ -71,13 +70,25 @@ class Exports:
     def submit(self, partner: str, request: ExportRequest, idempotency_key: str | None = None) -> Operation:
         """Record an export and return it; the same key and request again return the first one.
 
-        Raises BadRequestError when the key was used for another request.
+        Without a key, the same request over the same revision returns the same operation for some minutes. Raises
+        BadRequestError when the key was used for another request.
         """
+        wanted = self._wanted(partner, request)
+        since = wanted.created_at - lifetimes_and_sizes.EXPORT_SHARED
+        return self._catalog.add_operation(wanted, idempotency_key, _digest(request), shared_since=since)
+
+    def shared(self, partner: str, request: ExportRequest) -> Operation | None:
+        """Return the operation that `submit` would return without recording one, if there is one. Only reads."""
+        wanted = self._wanted(partner, request)
+        since = wanted.created_at - lifetimes_and_sizes.EXPORT_SHARED
+        return self._catalog.same_operation(wanted, _digest(request), since)
+
+    def _wanted(self, partner: str, request: ExportRequest) -> Operation:
         dataset = Dataset(request.kind, partner, self._scope(request))
         revision = self._catalog.in_force(dataset)
         now = self._clocks.wall()
         has_data = revision is not None and revision.contents.line_items > 0
-        operation = Operation(
+        return Operation(
             id=str(uuid.uuid4()),
             manifest_id=str(uuid.uuid4()),
             dataset=dataset,
@@ -87,7 +98,6 @@ class Exports:
             ready_at=now + self._delay,
             expires_at=now + lifetimes_and_sizes.OPERATION,
         )
-        return self._catalog.add_operation(operation, idempotency_key, _digest(request))
 
     def _scope(self, request: ExportRequest) -> Scope:
         if request.period is None:
@@ -110,16 +120,14 @@ class Exports:
             raise NotFoundError("There is no manifest with this id.")
         return self._alive(operation, "manifest")
 
-    def operations(self, partner: str) -> list[Operation]:
-        """Return a partner's operations that have not expired and whose data are kept, newest first, up to a bound."""
+    def operations(self, partner: str, *, succeeded: bool, limit: int, offset: int = 0) -> list[Operation]:
+        """Return some of a partner's operations that have not expired, newest first; `succeeded`: with a manifest."""
         now = self._clocks.wall()
-        alive = [each for each in self._catalog.operations(partner, LISTED_MAX) if now < each.expires_at]
-        gone = self._catalog.no_longer_kept({each.revision_id for each in alive if each.revision_id is not None})
-        return [each for each in alive if each.revision_id not in gone]
+        return self._catalog.live_operations(partner, now, succeeded=succeeded, limit=limit, offset=offset)
 
-    def succeeded_operations(self, partner: str) -> list[Operation]:
-        """Return those operations that have a manifest."""
-        return [each for each in self.operations(partner) if self.progress(each).status is OperationStatus.SUCCEEDED]
+    def count(self, partner: str, *, succeeded: bool) -> int:
+        """Count a partner's operations that have not expired."""
+        return self._catalog.count_operations(partner, self._clocks.wall(), succeeded=succeeded)
 
     def progress(self, operation: Operation) -> OperationProgress:
         """Return the state of the operation at this moment."""

@@ -10,7 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -27,6 +27,8 @@ from counterfoil.wire import graph
 from counterfoil.wire.graph import BILLING, VERSIONS
 
 PAGE_SIZE: Final = 100  # elements of a collection; each may be a manifest of thousands of blobs
+P = ParamSpec("P")
+R = TypeVar("R")
 Handler = Callable[[Request], Awaitable[Response]]
 Answer = Callable[[Request, TokenBearer], Response]  # of a request and who makes it
 
@@ -67,11 +69,13 @@ class GraphRoutes:
     def __init__(self, service: Service, version: str) -> None:
         self._service = service
         self._exports = service.exports
+        self._limits = service.limits
         self.version = version
 
     async def answer(self, answer: Answer, request: Request) -> Response:
         """Find out who makes the request, and have it answered in a thread, for that may take the catalog."""
-        return await run_in_threadpool(answer, request, await self._caller(request))
+        caller = await self._caller(request)
+        return await self._reading(caller.partner, answer, request, caller)
 
     async def export(self, kind: Kind, request: Request, *, billed: bool) -> Response:
         """Submit an export."""
@@ -85,7 +89,12 @@ class GraphRoutes:
         key = request.headers.get("idempotency-key")
         if key is not None:
             graph.check_idempotency_key(key)
-        operation = await run_in_threadpool(self._exports.submit, caller.partner, asked, key)
+        # Most exports were made before, and take no turn to write: while the catalog is locked they go on.
+        partner = caller.partner
+        operation = None if key is not None else await self._reading(partner, self._exports.shared, partner, asked)
+        if operation is None:
+            self._limits.exports.spend(partner)
+            operation = await self._writing(partner, self._exports.submit, partner, asked, key)
         headers = graph_headers(RequestIds.of(request.scope))
         del headers["content-type"]
         headers["location"] = graph.operation_url(self._root(request), operation.id)
@@ -110,16 +119,18 @@ class GraphRoutes:
         """List the caller's operations, or their manifests. `$top` is the size of a page, not the end of the walk."""
         top, skip = _whole(request, "$top"), _whole(request, "$skip") or 0
         size = PAGE_SIZE if top is None else min(top, PAGE_SIZE)
-        operations = self._operations(collection, caller.partner)
-        more = 0 < size < len(operations) - skip
+        succeeded = collection == "manifests"
+        operations = self._exports.operations(caller.partner, succeeded=succeeded, limit=size + 1, offset=skip)
+        more = 0 < size < len(operations)
+        counted = request.query_params.get("$count", "").lower() == "true"
         next_top = "" if top is None else f"$top={top}&"
         path = f"{BILLING}/{collection}"
         element = self._operation_body if collection == "operations" else self._manifest_body
         body = graph.collection_body(
             self._root(request),
             path,
-            _kept(partial(element, request, caller), operations[skip : skip + size]),
-            count=len(operations) if request.query_params.get("$count", "").lower() == "true" else None,
+            _kept(partial(element, request, caller), operations[:size]),
+            count=self._exports.count(caller.partner, succeeded=succeeded) if counted else None,
             next_link=f"{self._root(request)}/{path}?{next_top}$skip={skip + size}" if more else "",
         )
         return _json(request, body)
@@ -127,7 +138,7 @@ class GraphRoutes:
     def count_collection(self, collection: str, request: Request, caller: TokenBearer) -> Response:
         """Count the caller's operations, or their manifests."""
         headers = graph_headers(RequestIds.of(request.scope)) | {"content-type": "text/plain"}
-        return Response(str(len(self._operations(collection, caller.partner))), headers=headers)
+        return Response(str(self._exports.count(caller.partner, succeeded=collection == "manifests")), headers=headers)
 
     def entity_at(self, path: str) -> Answer:
         """Return what answers with one of the entities on the way to the actions."""
@@ -140,14 +151,32 @@ class GraphRoutes:
     async def _caller(self, request: Request) -> TokenBearer:
         # Two such headers are one with a comma in it, and no token: nobody is to choose between them.
         authorization = ", ".join(request.headers.getlist("authorization"))
-        return await self._service.authenticator.authenticate(authorization, api="graph")
+        caller = await self._service.authenticator.authenticate(authorization, api="graph")
+        self._limits.requests.spend(caller.partner)
+        return caller
+
+    async def _reading(self, partner: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a function that only reads, in a thread of the partner's share."""
+        await self._limits.reads.take(partner)
+        try:
+            return await run_in_threadpool(function, *args, **kwargs)
+        finally:
+            self._limits.reads.give_back(partner)
+
+    async def _writing(self, partner: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a function that writes, in a thread of the partner's share and of all writers' share."""
+        await self._limits.writes.take(partner)
+        try:
+            await self._limits.all_writes.take("")
+            try:
+                return await run_in_threadpool(function, *args, **kwargs)
+            finally:
+                self._limits.all_writes.give_back("")
+        finally:
+            self._limits.writes.give_back(partner)
 
     def _root(self, request: Request) -> str:
         return f"{self._service.base_url(request.scope)}/{self.version}"
-
-    def _operations(self, collection: str, partner: str) -> list[Operation]:
-        exports = self._exports
-        return exports.operations(partner) if collection == "operations" else exports.succeeded_operations(partner)
 
     def _operation_body(self, request: Request, caller: TokenBearer, operation: Operation) -> dict[str, object]:
         progress = self._exports.progress(operation)

@@ -11,8 +11,9 @@ from counterfoil.server.error_responses import header
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.authenticator import Authenticator
 from counterfoil.server.identity.authority import Authority
+from counterfoil.server.listening import url_of
+from counterfoil.server.partner_limits import PartnerLimits
 from counterfoil.server.security_log import SecurityLog
-from counterfoil.server.web_server import url_of
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.files import Files
@@ -34,6 +35,7 @@ class Service:
     exports: Exports
     authenticator: Authenticator
     authority: Authority
+    limits: PartnerLimits = field(default_factory=PartnerLimits)
     security_log: SecurityLog = field(default_factory=SecurityLog)
     development: bool = False
     open_to: frozenset[str] = frozenset()

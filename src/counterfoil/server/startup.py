@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import socket
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -14,8 +15,9 @@ from counterfoil.server.identity.authenticator import Authenticator
 from counterfoil.server.identity.authority import Authority
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.identity.tls import DevelopmentCertificate, check_certificate, development_certificate
+from counterfoil.server.listening import Endpoint, check_free
+from counterfoil.server.partner_limits import PartnerLimits
 from counterfoil.server.server_parts import Service
-from counterfoil.server.web_server import Endpoint, check_free
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.engines import open_store
@@ -50,14 +52,22 @@ def open_service(
             exports=Exports(catalog, keyring, clocks, operation_delay_s),
             authenticator=authenticator,
             authority=Authority(catalog, clocks, keys, authenticator.audiences),
+            limits=PartnerLimits.from_settings(settings, development=development),
             development=development,
             open_to=frozenset(open_to),
         )
 
 
-def check(settings: Settings, clocks: Clocks, *, development: bool, open_to: Collection[str] = ()) -> None:
+def check(
+    settings: Settings,
+    clocks: Clocks,
+    *,
+    development: bool,
+    open_to: Collection[str] = (),
+    passed: Sequence[socket.socket] = (),
+) -> None:
     """Raise UsageError for what could not be served so, before anything is made or published."""
-    check_free(_wanted(settings, development=development, open_to=open_to))
+    check_free(_wanted(settings, development=development, open_to=open_to), passed)
     _refuse_without_callers(settings, development=development)
     if settings.data.exists() or settings.database_url:
         with open_store(settings.data, settings.database_url or None) as store:

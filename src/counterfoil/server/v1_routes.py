@@ -43,6 +43,7 @@ _VARY: Final = (b"vary", b"Accept-Encoding")  # of every page, whichever form th
 
 Headers = tuple[tuple[bytes, bytes], ...]
 Pieces = tuple[bytes | memoryview, ...]
+Key = tuple[str, bytes, v1.Path, bytes, bool]  # partner, token, path, query, whether gzip is wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,21 @@ class _Prepared:
     gzip: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that was not refused. `key` is all that its answer depends on, but for the time."""
+
+    partner: str
+    query: v1.Query
+    key: Key
+
+
 class V1App:
     """Answers requests under /v1."""
 
     def __init__(self, service: Service) -> None:
         self._authenticate = service.authenticator.authenticate
+        self._limits = service.limits
         self._catalog = service.catalog
         self._keyring = service.keyring
         self._clocks = service.clocks
@@ -74,15 +85,23 @@ class V1App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever is refused is raised."""
-        own, pieces = await self._line_items(scope, _headers(scope))
-        length = (b"content-length", b"%d" % sum(map(len, pieces)))
-        answer_headers = [length, _VARY, *own, *v1_headers(scope)]
-        await send({"type": "http.response.start", "status": 200, "headers": answer_headers})
-        for piece in pieces[:-1]:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": pieces[-1]})
+        asked = await self._asked(scope, _headers(scope))
+        self._limits.requests.spend(asked.partner)
+        # The turn is given back when the caller has read the page: until then it is in memory.
+        await self._limits.pages.take(asked.partner)
+        try:
+            own, pieces = await self._line_items(asked)
+            length = (b"content-length", b"%d" % sum(map(len, pieces)))
+            answer_headers = [length, _VARY, *own, *v1_headers(scope)]
+            await send({"type": "http.response.start", "status": 200, "headers": answer_headers})
+            for piece in pieces[:-1]:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": pieces[-1]})
+        finally:
+            self._limits.pages.give_back(asked.partner)
 
-    async def _line_items(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[Headers, Pieces]:
+    async def _asked(self, scope: Scope, headers: dict[bytes, bytes]) -> _Asked:
+        """Return what is asked for, and by whom; whatever is refused is raised."""
         path = self._read_path(scope["path"])
         v1.check_method(scope["method"])
         authorization = headers.get(b"authorization")
@@ -98,13 +117,17 @@ class V1App:
         if query.seek and not token:
             raise v1.token_missing()
         # The partner is part of the key: nobody gets what was prepared for somebody else.
-        key = (caller.partner, token, path, scope["query_string"], gzip)
+        return _Asked(caller.partner, query, (caller.partner, token, path, scope["query_string"], gzip))
+
+    async def _line_items(self, asked: _Asked) -> tuple[Headers, Pieces]:
+        query, key = asked.query, asked.key
+        token = key[1]
         now = self._clocks.wall()
         prepared = self._prepared.get(key) if token else None
         if prepared is not None and now.timestamp() < prepared.expires_at:
             with suppress(DamagedError):  # checked again below, and raised if it persists
                 return prepared.headers, self._pieces(prepared)
-        at = await self._where(caller.partner, token, query, now)
+        at = await self._where(asked.partner, token, query, now)
         if at is None:
             return v1.proof_headers("", 0, None), (v1.page_head(0, "") + v1.page_tail(query, ""),)
         listing = self._pages.kept(at.revision_id)
@@ -135,9 +158,7 @@ class V1App:
         )
         return Continuation(partner, query.digest, revision.id, BEGINNING, expires_at)
 
-    def _answer(
-        self, query: v1.Query, listing: Listing, at: Continuation, key: tuple[str, bytes, v1.Path, bytes, bool]
-    ) -> tuple[Headers, Pieces]:
+    def _answer(self, query: v1.Query, listing: Listing, at: Continuation, key: Key) -> tuple[Headers, Pieces]:
         proof = self._pages.proof(listing, query.credit)
         position: Position | None = at.position
         if position == BEGINNING:  # which no token holds

@@ -41,6 +41,7 @@ R = TypeVar("R")
 
 _FILES_AT_A_TIME: Final = 1000
 _PATHS_AT_A_TIME: Final = 500
+_OPERATIONS_AT_A_TIME: Final = 1000
 
 
 def _reading(catalog: Catalog) -> AbstractContextManager[Connection]:
@@ -136,7 +137,10 @@ class Catalog:
     add_operation = _method(_writing, operations.add)
     operation = _method(_reading, operations.by_id)
     operation_by_manifest = _method(_reading, operations.by_manifest)
-    forget_operations = _method(_writing, operations.forget)
+    same_operation = _method(_reading, operations.same)
+    live_operations = _method(_reading, operations.live)
+    count_operations = _method(_reading, operations.count_live)
+    _forget_some_operations = _method(_writing, operations.forget)
     operations = _method(_reading, operations.newest)
 
     def commit(
@@ -179,6 +183,14 @@ class Catalog:
             if len(found) < _FILES_AT_A_TIME:
                 return
             last = found[-1].id
+
+    def forget_operations(self, before: datetime) -> int:
+        """Forget the operations that expired before a time; return how many. Others may write between portions."""
+        count = portion = self._forget_some_operations(before, _OPERATIONS_AT_A_TIME)
+        while portion == _OPERATIONS_AT_A_TIME:
+            portion = self._forget_some_operations(before, _OPERATIONS_AT_A_TIME)
+            count += portion
+        return count
 
     def files_deleted(self, paths: Sequence[str]) -> None:
         """Note that forgotten files are gone."""

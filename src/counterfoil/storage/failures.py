@@ -67,6 +67,7 @@ _SYSTEM: Final[dict[int, tuple[type[CounterfoilError], tuple[str, str]]]] = {
     errno.EISDIR: (DataFolderError, _CLOSED),
     errno.EIO: (DataFolderError, _BROKEN),
     errno.EMFILE: (DataFolderError, _MANY),
+    errno.ENFILE: (DataFolderError, _MANY),
     **dict.fromkeys((errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS), (DataFolderError, _NO_LOCKS)),
 }
 

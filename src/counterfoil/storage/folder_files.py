@@ -69,7 +69,7 @@ class FolderFiles:
         # The same name each time: what a killed process left is written over when the same is put again.
         unfinished = target.name + _UNFINISHED
         with translated_errors():
-            in_its_folder(target, lambda: write_durably(target, content, mode=0o600, unfinished=unfinished))
+            in_its_folder(target, lambda: write_durably(target, content, unfinished=unfinished))
 
     def get(self, path: str) -> bytes | None:
         """Return a small file's content, None where there is none."""

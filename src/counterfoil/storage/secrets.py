@@ -45,7 +45,7 @@ def load_or_create_private(path: Path, make: Callable[[], bytes]) -> bytes:
         kept = read_private(path)
         if kept is None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            create_durably(path, make(), mode=0o600)
+            create_durably(path, make())
             kept = read_private(path)
     except OSError as error:
         raise _folder_error(path, error) from error

@@ -24,6 +24,7 @@ IDEMPOTENCY_KEY_LENGTH_MAX: Final = 255
 CONTENT_TYPE: Final = (
     "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
 )
+THROTTLED_CODE: Final = "TooManyRequests"
 VERSIONS: Final = ("v1.0", "beta")
 BILLING: Final = "reports/partners/billing"
 NAMESPACE: Final = "microsoft.graph.partners.billing"
@@ -308,10 +309,15 @@ def entity_body(root: str, path: str) -> dict[str, object]:
 
 
 def error_body(code: str, message: str, *, now: datetime, request_id: str, client_request_id: str) -> dict[str, object]:
-    """Write a refusal. Like Graph's, the date has no zone."""
+    """Write a refusal. Like Graph's, the date has no zone; one for asking too often is worded as Graph words it."""
     inner = {
         "date": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         "request-id": request_id,
         "client-request-id": client_request_id,
     }
+    if code == THROTTLED_CODE:
+        message, inner = (
+            "Please retry again later.",
+            {"code": "429", "message": "Please retry after", "status": "429"} | inner,
+        )
     return {"error": {"code": code, "message": message, "innerError": inner}}

@@ -145,7 +145,7 @@ def one_at_a_time(root: Path, name: str, now: datetime) -> Iterator[None]:
     can read a locked one.
     """
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
             f"The folder {root} cannot be made: {error.strerror}.", remedy="Give the profile another folder, `to`."

@@ -18,6 +18,7 @@ from counterfoil.client.network.call_watch import CallWatch, StoppedError
 from counterfoil.client.protocol.addresses import Base, Origin, host_of, shown
 from counterfoil.client.protocol.certificates import certificate_flaw
 from counterfoil.client.protocol.messages import PROXY_SIGN_IN, Fetched, Request, SourceAnswer, Unanswered, whole_number
+from counterfoil.disk.durability import private
 from counterfoil.errors import ProofError
 
 Got = TypeVar("Got")
@@ -96,7 +97,7 @@ def fetch(
                 return SourceAnswer(request, status, headers, beginning(response))
             if not size:
                 blob.on_begin(headers)
-            with part.open("r+b" if part.exists() else "xb") as file:
+            with open(part, "r+b" if part.exists() else "xb", opener=private) as file:
                 file.truncate(size)
                 file.seek(size)
                 for piece in response.iter_raw():

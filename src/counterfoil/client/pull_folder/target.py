@@ -71,7 +71,7 @@ class PullFolder:
             with suppress(FileNotFoundError):  # another pull that leaves takes its folders away
                 for each in (*reversed(self.path.parents), self.path, self.staging):
                     if not each.exists():
-                        each.mkdir(exist_ok=True)
+                        each.mkdir(mode=0o700, exist_ok=True)
                         sync_folder(each.parent)
                         self._made = [*(made for made in self._made if made != each), each]
                 self._lock = lock_pulls(self.staging / _LOCK, str(self.path))

@@ -24,7 +24,7 @@ from counterfoil.client.protocol.walk_state import WalkState, digest_of, joined,
 from counterfoil.client.pull_folder.verified_blobs import VerifiedBlob, parquet_name
 from counterfoil.client.receipt import VERSION, Count, ReceiptFile, Sha256, TotalTexts
 from counterfoil.disk import documents
-from counterfoil.disk.durability import sync_folder
+from counterfoil.disk.durability import private, sync_folder
 from counterfoil.disk.hashing import measured
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.totals import Totals
@@ -140,7 +140,7 @@ class WalkJournal:
     def _append(self, path: Path, data: bytes, size: int | None = None) -> None:
         """Write to the end of a file, or behind its first `size` bytes; and bring it to the disk, with its name."""
         is_new = not path.exists()
-        with path.open("ab") as file:
+        with open(path, "ab", opener=private) as file:
             file.truncate(size)
             file.write(data)
             file.flush()

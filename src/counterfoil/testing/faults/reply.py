@@ -18,7 +18,6 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from counterfoil.errors import RequestError
-from counterfoil.server.blob_routes import until_gone
 from counterfoil.server.error_responses import ApiDialect, refusal
 
 SLOW_PIECES: Final = 16
@@ -149,7 +148,7 @@ async def _gone(receive: Receive, wait_s: float) -> bool:
     """Wait, and return whether the caller left meanwhile."""
     try:
         async with asyncio.timeout(wait_s):
-            await until_gone(receive)
+            await _until_gone(receive)
     except TimeoutError:
         return False
     return True
@@ -162,4 +161,10 @@ async def _hang_up(receive: Receive, *, politely: bool) -> None:
         transport.close()  # once all that was written is on its way
     else:
         transport.abort()
-    await until_gone(receive)
+    await _until_gone(receive)
+
+
+async def _until_gone(receive: Receive) -> None:
+    """Wait until the caller has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
