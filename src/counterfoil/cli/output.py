@@ -118,7 +118,7 @@ class Output:
         message, remedy = _shortened(printable(error.message)), _shortened(printable(error.advice(as_option)))
         if self.form is OutputForm.JSON:
             body = {"type": type(error).__name__, "message": message, "remedy": remedy, "exitCode": error.exit_code}
-            click.echo(json.dumps({"error": body}, ensure_ascii=False), file=self.stderr)
+            click.echo(_json({"error": body}), file=self.stderr)
             return
         click.echo(click.style("Error: ", fg="red", bold=True) + f"{message} {remedy}".rstrip(), file=self.stderr)
 
@@ -126,7 +126,7 @@ class Output:
         """Say on stderr how a command ended that did its work and found something; returns the exit code for it."""
         if self.form is OutputForm.JSON:
             body = {"message": printable(message), "remedy": printable(remedy), "exitCode": exit_code}
-            click.echo(json.dumps({"conclusion": body}, ensure_ascii=False), file=self.stderr)
+            click.echo(_json({"conclusion": body}), file=self.stderr)
         else:
             self.note(f"{message} {remedy}".rstrip())
         return exit_code
@@ -167,7 +167,7 @@ class Output:
         click.echo(printable(line), file=self.stdout)
 
     def _print_json(self, value: object) -> None:
-        click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_for_json), file=self.stdout)
+        click.echo(_json(value, indent=2), file=self.stdout)
 
     def _print_table(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         right = [all(isinstance(row[at], int | Decimal) for row in rows) for at in range(len(headings))]
@@ -273,3 +273,12 @@ def _for_json(value: object) -> object:
             return dict(value)
         case _:
             return str(value)
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    """Write JSON that a terminal can show: what does not print, such as U+009B, becomes an escape of JSON's own."""
+    written = json.dumps(value, ensure_ascii=False, indent=indent, default=_for_json)
+    if written.isprintable():
+        return written
+    # json.dumps leaves line breaks only between values.
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in written)
