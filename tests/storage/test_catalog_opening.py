@@ -52,37 +52,6 @@ def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
         assert catalog.has_partner(PARTNER)
 
 
-def test_the_names_of_new_folders_are_synced_before_anything_is_in_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced: list[Path] = []
-    real = os.fsync
-
-    def noted(descriptor: int) -> None:
-        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
-        real(descriptor)
-
-    monkeypatch.setattr(os, "fsync", noted)
-    open_store(tmp_path / "a" / "b" / "data").catalog.close()
-    assert {tmp_path, tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "data"} <= set(synced)
-
-
-def test_an_older_catalog_in_a_folder_that_cannot_be_written_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    open_store(tmp_path).catalog.close()
-    on_disk(tmp_path / "catalog.sqlite", "DROP TABLE client_credentials")
-    on_disk(tmp_path / "catalog.sqlite", "DROP TABLE assertions")
-    on_disk(tmp_path / "catalog.sqlite", "UPDATE meta SET value = '2' WHERE key = 'schema_version'")
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "access", lambda *_, **__: False)
-        with pytest.raises(DataFolderError, match="older Counterfoil") as refused:
-            open_store(tmp_path, create=False)
-        assert "counterfoil list" in refused.value.remedy
-    with open_store(tmp_path).catalog as catalog:
-        assert catalog.credentials("nobody") == []
-
-
 def test_without_create_nothing_is_made(tmp_path: Path) -> None:
     with pytest.raises(DataFolderError, match="`data`"):
         open_store(tmp_path / "data", create=False)
