@@ -6,6 +6,7 @@ import gzip
 import random
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -209,6 +210,19 @@ def test_sweep_forgets_revisions_by_retention_and_never_one_in_force(published: 
     assert verify(published.store)[1] == []
     folders = {path.parent for path in (data / "files").rglob("*") if path.is_file() and "-" in path.name}
     assert folders == {(data / "files" / path).parent for path in listed(published)}
+
+
+def test_two_sweeps_at_once_delete_everything_once_and_neither_fails(published: DataFolder, data: Path) -> None:
+    for round_ in range(5):
+        dead = published.store.begin(NOW)
+        for part in range(30):
+            with dead.create(USAGE, "whole", Rendering.LAKE, part=part) as left:
+                left.write(b"left behind")
+        dead._held.release()
+        with ThreadPoolExecutor(4) as pool:
+            swept = list(pool.map(lambda _: sweep(published.store, NOW), range(4)))
+        assert sum(each.files for each in swept) >= 30, round_
+        assert listed(published) == set(folder_of(data))
 
 
 def test_sweep_deletes_the_leftovers_of_the_dead_and_not_of_the_living(published: DataFolder, data: Path) -> None:

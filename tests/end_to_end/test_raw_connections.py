@@ -116,7 +116,8 @@ def test_what_is_no_request_is_refused_or_cut_off(server: Server, what: str) -> 
 def test_what_is_a_request_is_refused_in_words(server: Server, what: bytes, status: int) -> None:
     answer = told(server, what, shut=False) if b"close" in what else told(server, what)
     assert statuses(answer) == [status]
-    assert b'{"error": {"message": "' in answer
+    oauth = what.startswith(POST)
+    assert (b'{"error": "invalid_request", "error_description": "' if oauth else b'{"error": {"message": "') in answer
 
 
 BAD_CHUNKS = {

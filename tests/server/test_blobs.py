@@ -196,6 +196,21 @@ def test_a_file_that_is_not_whole_is_never_sent(tmp_path: Path, caplog: pytest.L
         assert manifest["sasToken"] not in caplog.text
 
 
+def test_a_file_that_the_catalog_lists_and_that_is_gone_is_our_fault_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(tmp_path) as place:
+        place.publish(BILLED, [b'{"Total":1}\n'])
+        manifest = place.get(place.export().headers["location"]).json()["resourceLocation"]
+        [path] = tmp_path.glob("files/graph/*/*.full.json.gz")
+        path.unlink()
+        for method in ("GET", "HEAD"):
+            url = f"{manifest['rootDirectory']}/{manifest['blobs'][0]['name']}?{manifest['sasToken']}"
+            answer = place.client.request(method, url)
+            code_of(answer, 500, "InternalError")
+            assert answer.headers["x-ms-request-id"] in caplog.text
+
+
 def test_a_caller_that_goes_away_leaves_no_file_open(link: Link) -> None:
     def open_files() -> int:
         count = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,7 +21,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 def names_of(path: Path) -> tuple[list[str], list[str]]:
     leaf = x509.load_pem_x509_certificates(path.read_bytes())[0]
-    assert leaf.not_valid_after_utc == NOW + timedelta(days=397)
+    assert leaf.not_valid_after_utc == NOW + timedelta(days=365)
     alternatives = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     addresses = [str(each) for each in alternatives.get_values_for_type(x509.IPAddress)]
     return alternatives.get_values_for_type(x509.DNSName), addresses
@@ -46,6 +47,70 @@ def test_the_authority_survives_restarts_and_the_leaf_does_not(tmp_path: Path) -
     assert (second.ca.read_bytes() == authority, second.cert.read_bytes() == leaf) == (True, False)
     made = x509.load_pem_x509_certificates(second.cert.read_bytes())[0]
     made.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+
+
+def test_the_authority_speaks_for_the_servers_own_names_alone_and_ends_in_a_year(tmp_path: Path) -> None:
+    made = development_certificate(tmp_path, NOW, ["billing.test", "10.0.0.7"])
+    authority = x509.load_pem_x509_certificate(made.ca.read_bytes())
+    constraints = authority.extensions.get_extension_for_class(x509.NameConstraints)
+    assert constraints.critical
+    permitted = constraints.value.permitted_subtrees or []
+    names = [str(each.value) for each in permitted]
+    assert names == ["localhost", "127.0.0.1/32", "::1/128", "billing.test", "10.0.0.7/32"]
+    basic = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
+    assert (basic.ca, basic.path_length) == (True, 0)
+    assert authority.not_valid_after_utc == NOW + timedelta(days=365)
+
+
+def test_the_authority_is_made_anew_for_other_names_and_before_it_ends(tmp_path: Path) -> None:
+    first = development_certificate(tmp_path, NOW, ["billing.test"]).ca.read_bytes()
+    assert development_certificate(tmp_path, NOW).ca.read_bytes() == first  # fewer names need no other
+    assert development_certificate(tmp_path, NOW + timedelta(days=335)).ca.read_bytes() == first
+    later = development_certificate(tmp_path, NOW + timedelta(days=336)).ca.read_bytes()
+    assert later != first
+    assert development_certificate(tmp_path, NOW, ["other.test"]).ca.read_bytes() not in (first, later)
+
+
+def test_an_authority_without_bounds_as_older_versions_made_it_is_replaced(tmp_path: Path) -> None:
+    old = trustme.CA()
+    path = tmp_path / "development-ca-key.pem"
+    path.write_bytes(old.private_key_pem.bytes() + old.cert_pem.bytes())
+    path.chmod(0o600)
+    made = development_certificate(tmp_path, NOW)
+    assert made.ca.read_bytes() != old.cert_pem.bytes()
+    assert x509.load_pem_x509_certificate(made.ca.read_bytes()).not_valid_after_utc.year == 2027
+
+
+@pytest.mark.parametrize(
+    ("host", "good"), [("localhost", True), ("127.0.0.1", True), ("login.microsoftonline.com", False)]
+)
+def test_whoever_trusts_the_authority_believes_it_for_these_names_only(tmp_path: Path, host: str, good: bool) -> None:
+    """Even whoever steals its key can pretend to be nobody but this machine."""
+    now = datetime.now(UTC)
+    made = development_certificate(tmp_path, now)
+    key = (tmp_path / "development-ca-key.pem").read_bytes()
+    stolen = trustme.CA.from_pem(made.ca.read_bytes(), key.partition(b"-----BEGIN CERT")[0])
+    leaf = stolen.issue_cert(host, not_after=now + timedelta(days=1))
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=made.ca)
+    leaf.configure_cert(server)
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(to_client, to_server, server_hostname=host),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+
+    def shake() -> None:
+        for _ in range(4):
+            for end in ends:
+                with suppress(ssl.SSLWantReadError):
+                    end.do_handshake()
+
+    if good:
+        shake()
+        assert ends[0].version() == "TLSv1.3"
+    else:
+        with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree"):
+            shake()
 
 
 def test_keys_are_private_and_the_authoritys_certificate_is_not(tmp_path: Path) -> None:

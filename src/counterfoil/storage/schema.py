@@ -12,6 +12,7 @@ always damage. Making and upgrading happen under a file lock, and an upgrade in 
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,6 +41,11 @@ def prepare(engine: Engine, path: Path, migrations: Sequence[Migration] = MIGRAT
     newest = FIRST_VERSION + len(migrations) - 1
     if path.exists() and _version(engine, path, newest) >= newest:
         return
+    if path.exists() and not os.access(path.parent, os.W_OK, effective_ids=True):
+        raise DataFolderError(
+            f"{path} was written by an older Counterfoil, and {path.parent} cannot be written.",
+            remedy="Run `counterfoil list` once as a user who may write there: that brings it up to date.",
+        )
     with FileLock.take(path.with_name(path.name + ".lock"), wait=True):
         if not path.exists():
             _make(path, migrations)

@@ -2,8 +2,9 @@
 
 msal and azure-identity accept https only. Our certificate is issued by a local authority that stays the same, so that
 trust survives restarts: clients that trust the authority's certificate (`REQUESTS_CA_BUNDLE`, `SSL_CERT_FILE`) can use
-them here. The authority's key is private to the data folder; the server's own certificate is made again at each start,
-because the names that it must hold may have changed.
+them here. People are told to trust it, so it can speak for this machine's names and those that `serve` was opened to,
+and for nobody else, and ends within a year; it is made anew for other names. Its key is private to the data folder; the
+server's own certificate is made again at each start.
 """
 
 from __future__ import annotations
@@ -20,8 +21,17 @@ from typing import Final
 import trustme
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
 
 from counterfoil.errors import DataFolderError, UsageError
 from counterfoil.storage.secrets import load_or_create_private, replace_private
@@ -30,9 +40,21 @@ CA_FILE: Final = "development-ca.pem"
 _CA_KEY_FILE = "development-ca-key.pem"
 _SERVER_FILE = "development-tls.pem"
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
-_LIFETIME = timedelta(days=397)  # the longest that every client still accepts
+_LIFETIME = timedelta(days=365)
+_LEFT_MIN = timedelta(days=30)  # an authority that ends sooner is made anew, at a start and not amid a day's work
 _NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?", re.ASCII)
 _KEY_END = b"-----END EC PRIVATE KEY-----\n"
+_USAGES: Final = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +68,9 @@ class DevelopmentCertificate:
 
 def development_certificate(data: Path, now: datetime, names: Iterable[str] = ()) -> DevelopmentCertificate:
     """Return a certificate for this machine's loopback names and `names`; raises UsageError and DataFolderError."""
-    names = [host_name(name).strip("[]") for name in names]
-    authority = _authority(data / _CA_KEY_FILE)
-    leaf = authority.issue_cert(*dict.fromkeys((*_LOCAL_NAMES, *names)), not_after=now + _LIFETIME)
+    named = tuple(dict.fromkeys((*_LOCAL_NAMES, *(host_name(name).strip("[]") for name in names))))
+    authority, ends_at = _authority(data / _CA_KEY_FILE, named, now)
+    leaf = authority.issue_cert(*named, not_after=ends_at)
     chain = b"".join(each.bytes() for each in leaf.cert_chain_pems)
     # Key and chain in one file: two servers that start at once can then not leave a pair that does not fit.
     server = data / _SERVER_FILE
@@ -132,12 +154,16 @@ def _written(key: PublicKeyTypes) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _authority(path: Path) -> trustme.CA:
-    secret = load_or_create_private(path, _new_authority)
-    key, end, certificate = secret.partition(_KEY_END)
+def _authority(path: Path, names: Iterable[str], now: datetime) -> tuple[trustme.CA, datetime]:
+    """Return the authority that may speak for `names`, and when it ends."""
+    secret = load_or_create_private(path, lambda: _new_authority(names, now))
     try:
-        x509.load_pem_x509_certificate(certificate)
-        return trustme.CA.from_pem(certificate, key + end)
+        key, certificate = _parted(secret)
+        if not _speaks_for(certificate, names) or not _is_valid(certificate, now):
+            secret = _new_authority(names, now)
+            replace_private(path, secret)
+            key, certificate = _parted(secret)
+        return trustme.CA.from_pem(certificate.public_bytes(Encoding.PEM), key), certificate.not_valid_after_utc
     except (ValueError, TypeError) as error:
         raise DataFolderError(
             f"The development authority {path} is damaged.",
@@ -145,6 +171,48 @@ def _authority(path: Path) -> trustme.CA:
         ) from error
 
 
-def _new_authority() -> bytes:
-    made = trustme.CA(organization_name="Counterfoil development")
-    return bytes(made.private_key_pem.bytes() + made.cert_pem.bytes())
+def _parted(secret: bytes) -> tuple[bytes, x509.Certificate]:
+    key, end, certificate = secret.partition(_KEY_END)
+    load_pem_private_key(key + end, password=None)
+    return key + end, x509.load_pem_x509_certificate(certificate)
+
+
+def _is_valid(certificate: x509.Certificate, now: datetime) -> bool:
+    # What lives longer than ours do was made before authorities had an end.
+    ends_at = certificate.not_valid_after_utc
+    return certificate.not_valid_before_utc <= now and _LEFT_MIN <= ends_at - now <= _LIFETIME
+
+
+def _speaks_for(certificate: x509.Certificate, names: Iterable[str]) -> bool:
+    """Whether an authority may speak for all these names, and is bound to some at all."""
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
+    except x509.ExtensionNotFound:
+        return False
+    permitted = constraints.permitted_subtrees or []
+    return all(_subtree(name) in permitted for name in names)
+
+
+def _subtree(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_network(name))
+    except ValueError:
+        return x509.DNSName(name.encode("idna").decode().lower())
+
+
+def _new_authority(names: Iterable[str], now: datetime) -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Counterfoil development")])
+    usage = {name: name in {"key_cert_sign", "crl_sign", "digital_signature"} for name in _USAGES}
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+    certificate = (
+        builder.not_valid_before(now - timedelta(days=1))  # a client's clock may be behind
+        .not_valid_after(now + _LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.NameConstraints([_subtree(name) for name in names], None), critical=True)
+        .add_extension(x509.KeyUsage(**usage), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    written = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    return written + certificate.public_bytes(Encoding.PEM)

@@ -49,7 +49,7 @@ def route_of(scope: Scope) -> Route | None:
     path, method = scope["path"], scope["method"]
     dialect = dialect_of("/" + path.lstrip("/"))
     if dialect is ApiDialect.STORAGE:
-        return Route.BLOB
+        return None if b"comp=list" in scope["query_string"] else Route.BLOB
     if dialect is ApiDialect.PARTNER_CENTER:
         return Route.PAGE if "/lineitems" in path.lower() else None
     if dialect is ApiDialect.OAUTH:
