@@ -1,12 +1,13 @@
-"""Both our clients against every fault alone, and against a thousand mixtures: never success with wrong data.
+"""Both our clients against every fault alone, and against thousands of mixtures: never success with wrong data.
 
-`make chaos` runs the mixtures and prints what came of them; a seed that fails is printed as a plan, which
-`counterfoil serve --dev --faults` takes.
+`make chaos` runs a thousand mixtures and `make soak` ten thousand, and prints what came of them; a seed that fails is
+printed as a plan, which `counterfoil serve --dev --faults` takes.
 """
 
 from __future__ import annotations
 
 import logging
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,6 @@ from tests.client.fault_matrix import Puller, Rows, judge, pull, pull_async, row
 from tests.client.fault_outcomes import UNPROVEN, VARYING, outcome_of
 from tests.testing.fault_calls import LINE_ITEMS, recoverable
 
-MIXTURES: Final = 1_000
 FIRST_SEED: Final = 20_261_121
 ASKED: Final = {
     Api.GRAPH: (Route.TOKEN, Route.SUBMIT, Route.OPERATION, Route.MANIFEST, Route.BLOB),
@@ -117,22 +117,25 @@ def check_alone(
         assert verdict.what not in list(Proof), "nobody can have the data"
 
 
-@pytest.mark.chaos
-def test_a_thousand_mixtures(
-    server: Server, right: dict[Api, Rows], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "mixtures", [pytest.param(1_000, marks=pytest.mark.chaos), pytest.param(10_000, marks=pytest.mark.soak)]
+)
+def test_thousands_of_mixtures(
+    server: Server, right: dict[Api, Rows], tmp_path: Path, capsys: pytest.CaptureFixture[str], mixtures: int
 ) -> None:
     counts: Counter[tuple[str, str, str]] = Counter()
     wrong = []
-    for seed in range(FIRST_SEED, FIRST_SEED + MIXTURES):
+    for seed in range(FIRST_SEED, FIRST_SEED + mixtures):
         plan = drawn(seed)
         api = list(Api)[seed % 2]
         puller = (pull, pull_async)[seed // 2 % 2]
         verdict = judge(server, plan.rules, right[api], tmp_path / str(seed), api, puller)
         counts[api, "recoverable" if all(map(recoverable, plan.rules)) else "not", verdict.what] += 1
+        shutil.rmtree(tmp_path / str(seed), ignore_errors=True)
         if verdict.wrong:
             wrong.append(f"seed {seed}, {api}: {verdict.wrong}\n{plan.text()}")
     with capsys.disabled():
-        print(f"\n{MIXTURES} mixtures from seed {FIRST_SEED} on:")  # noqa: T201 - this is what it is run for
+        print(f"\n{mixtures} mixtures from seed {FIRST_SEED} on:")  # noqa: T201 - this is what it is run for
         for (api_name, kind, what), count in sorted(counts.items()):
             print(f"  {count:5}  {api_name:6} {kind:12} {what}")  # noqa: T201
-    assert not wrong, "\n".join([f"{len(wrong)} of {MIXTURES} went wrong", *wrong[:10]])
+    assert not wrong, "\n".join([f"{len(wrong)} of {mixtures} went wrong", *wrong[:10]])
