@@ -23,6 +23,7 @@ from tests.client.fault_matrix import Puller, Rows, judge, pull, pull_async, row
 from tests.client.fault_outcomes import UNPROVEN, VARYING, outcome_of
 from tests.testing.fault_calls import LINE_ITEMS, recoverable
 
+MIXTURES: Final = 1_000
 FIRST_SEED: Final = 20_261_121
 ASKED: Final = {
     Api.GRAPH: (Route.TOKEN, Route.SUBMIT, Route.OPERATION, Route.MANIFEST, Route.BLOB),
@@ -118,14 +119,18 @@ def check_alone(
 
 
 @pytest.mark.parametrize(
-    "mixtures", [pytest.param(1_000, marks=pytest.mark.chaos), pytest.param(10_000, marks=pytest.mark.soak)]
+    "first_seed",
+    [
+        pytest.param(FIRST_SEED, marks=pytest.mark.chaos, id="the first thousand"),
+        *(pytest.param(FIRST_SEED + number * MIXTURES, marks=pytest.mark.soak) for number in range(10)),
+    ],
 )
-def test_thousands_of_mixtures(
-    server: Server, right: dict[Api, Rows], tmp_path: Path, capsys: pytest.CaptureFixture[str], mixtures: int
+def test_a_thousand_mixtures(
+    server: Server, right: dict[Api, Rows], tmp_path: Path, capsys: pytest.CaptureFixture[str], first_seed: int
 ) -> None:
     counts: Counter[tuple[str, str, str]] = Counter()
     wrong = []
-    for seed in range(FIRST_SEED, FIRST_SEED + mixtures):
+    for seed in range(first_seed, first_seed + MIXTURES):
         plan = drawn(seed)
         api = list(Api)[seed % 2]
         puller = (pull, pull_async)[seed // 2 % 2]
@@ -135,7 +140,7 @@ def test_thousands_of_mixtures(
         if verdict.wrong:
             wrong.append(f"seed {seed}, {api}: {verdict.wrong}\n{plan.text()}")
     with capsys.disabled():
-        print(f"\n{mixtures} mixtures from seed {FIRST_SEED} on:")  # noqa: T201 - this is what it is run for
+        print(f"\n{MIXTURES} mixtures from seed {first_seed} on:")  # noqa: T201 - this is what it is run for
         for (api_name, kind, what), count in sorted(counts.items()):
             print(f"  {count:5}  {api_name:6} {kind:12} {what}")  # noqa: T201
-    assert not wrong, "\n".join([f"{len(wrong)} of {mixtures} went wrong", *wrong[:10]])
+    assert not wrong, "\n".join([f"{len(wrong)} of {MIXTURES} went wrong", *wrong[:10]])
