@@ -42,7 +42,7 @@ bench: setup ## measure against the floors in docs/performance.md
 chaos: setup ## kill, stop and starve publications and servers, many times over (long)
 	$(PY) -m pytest -m chaos --timeout=3600 $(ARGS)
 
-soak: setup ## 200,000 line items of each kind, a thousand flipped bytes, and more strange requests (long)
+soak: setup ## 200,000 line items of each kind, thousands of flipped bits, mixtures of faults, and strange requests (long)
 	$(PY) -m pytest -m soak --timeout=3600 $(ARGS)
 
 load: setup ## hundreds of hostile callers for five minutes beside another partner (FOR=60 for one minute)

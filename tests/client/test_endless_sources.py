@@ -121,9 +121,7 @@ def test_a_sign_in_without_end_is_cut_off(way: str) -> None:
 
 
 def test_one_download_that_stalls_stops_no_other(source: HostileSource, tmp_path: Path, pull: Pull) -> None:
-    """Nor does a call that is cut off while it uses a connection that was there before."""
     source.parts = [[written(usage_line(n))] for n in range(6)]
-    source.canned["blob"].clear()
     with answering(ENDLESS["a body byte by byte"], SEED) as host:
         name = source.blob(2)[0]
         original = source._blob_answer
