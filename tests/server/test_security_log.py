@@ -13,10 +13,13 @@ import jwt
 import pytest
 
 from counterfoil.server import security_log
+from counterfoil.server.listening import Endpoint
 from counterfoil.server.security_log import LINES_OF_ONE_ADDRESS_MAX, SECURITY_LOG, MalformedRequests
+from counterfoil.server.web_server import running
 from tests.server.asserting import Certified, asserted, post, registered
 from tests.server.authority_house import OTHER, OWN, PARTNER, STRANGER, House, Http
 from tests.server.linked_blob import Link
+from tests.server.raw_callers import connected
 
 FORM = {"grant_type": "client_credentials", "scope": f"{OWN}/.default"}
 FACTS = re.compile(r"(\w+)=('.*'$|\S+)")
@@ -182,14 +185,19 @@ def test_no_secret_token_or_signature_is_ever_in_a_log(
 def test_malformed_requests_are_counted_once_a_minute_and_not_written(caplog: pytest.LogCaptureFixture) -> None:
     now = 0.0
     counting = MalformedRequests(lambda: now)
-
-    def record(message: str) -> logging.LogRecord:
-        return logging.LogRecord("uvicorn.error", logging.WARNING, __file__, 1, message, None, None)
-
-    assert not any(counting.filter(record("Invalid HTTP request received.")) for _ in range(1_000))
-    assert counting.filter(record("Something else."))
+    for _ in range(1_000):
+        counting.count()
     assert [what for what, _ in told(caplog)] == ["malformed requests"]
     now = 61.0
-    assert not counting.filter(record("Invalid HTTP request received."))
+    counting.count()
     [line] = [each.getMessage() for each in caplog.records]
     assert line == "malformed requests: 1000 more were refused"
+
+
+def test_a_request_that_is_no_http_is_counted(real: House, caplog: pytest.LogCaptureFixture) -> None:
+    with running(real.app, [Endpoint("127.0.0.1", 0)]) as [url], connected(url) as connection:
+        connection.sendall(b"hello\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+    assert [record.getMessage() for record in caplog.records if record.name == SECURITY_LOG.name] == [
+        "malformed requests: 1 more were refused"
+    ]

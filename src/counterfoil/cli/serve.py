@@ -97,7 +97,7 @@ def serve(
     from counterfoil.server.app import create_app
     from counterfoil.server.identity.tls import host_name
     from counterfoil.server.listening import passed_sockets
-    from counterfoil.server.security_log import SECURITY_LOG, MalformedRequests
+    from counterfoil.server.security_log import SECURITY_LOG
     from counterfoil.server.startup import check, endpoints, open_service
     from counterfoil.server.web_server import WebServer
     from counterfoil.testing.faults.fault_plan import plan_of
@@ -110,7 +110,6 @@ def serve(
     SECURITY_LOG.setLevel(logging.INFO)
     if access_log:
         ACCESS_LOG.setLevel(logging.INFO)
-    logging.getLogger("uvicorn.error").addFilter(MalformedRequests())
     names = [host_name(name.strip()) for name in dev_open.split(",") if name.strip()]
     if not dev and (names or now is not None or operation_delay or faults is not None):
         raise UsageError(

@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from counterfoil.server.security_log import MalformedRequests
+
 _FILES_WANTED_MAX: Final = 1 << 20  # some systems call their limit infinite and refuse to be taken at their word
 _FILES_RESERVED: Final = 512  # the catalog's connections, open pages, listening sockets, newcomers without room
 _FILES_PER_CONNECTION: Final = 2
@@ -56,6 +58,7 @@ class Connections:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._all: set[CountedConnection] = set()
+        self.malformed = MalformedRequests()
         self._waited_for: dict[CountedConnection, None] = {}  # the longest waited for first
 
     def __len__(self) -> int:

@@ -228,6 +228,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _say_broken(self) -> None:
         if self._broken and not self._exchanges and self._stage is not _Stage.END:
+            self._connections.malformed.count()
             self._say(400, _BAD)
             self.close()
 

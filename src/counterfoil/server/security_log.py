@@ -62,27 +62,23 @@ class SecurityLog:
         SECURITY_LOG.info("%s: %s", what, " ".join(f"{name}={value}" for name, value in told.items()))
 
 
-class MalformedRequests(logging.Filter):
-    """Counts what the web server would write for each request that is no HTTP, and writes the count once a minute."""
+class MalformedRequests:
+    """Counts requests that are no HTTP, and writes the count once a minute: anybody can send them."""
 
     EVERY_S: Final = 60.0
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
         self._clock = clock
         self._count = 0
         self._told_at = -self.EVERY_S
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let everything through but these; anybody can send them, and the line says nothing of who did."""
-        if not record.getMessage().startswith("Invalid HTTP request"):
-            return True
+    def count(self) -> None:
+        """Count one more."""
         self._count += 1
         now = self._clock()
         if now - self._told_at >= self.EVERY_S:
             SECURITY_LOG.info("malformed requests: %d more were refused", self._count)
             self._count, self._told_at = 0, now
-        return False
 
 
 class _BoundedLines:
