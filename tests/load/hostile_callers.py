@@ -80,7 +80,8 @@ async def exporter(given: Any) -> None:
             answer = await loop.sock_recv(caller, 1 << 16)
             if not answer:
                 return
-            told[f"export {answer[9:12].decode()}"] += 1
+            if answer.startswith(b"HTTP/1.1 "):  # else the rest of one
+                told[f"export {answer[9:12].decode()}"] += 1
 
 
 async def slow_body(given: Any) -> None:

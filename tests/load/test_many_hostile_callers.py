@@ -134,7 +134,7 @@ def call(url: str, bearer: str, process: int, until: float, usages: list[Usage])
 
 
 def warm_up(url: str, bearer: str) -> None:
-    """Use a server as a busy one is used: it starts the threads, and opens the files, that it needs at once."""
+    """Use a server as a busy one is used, over 200 connections: it starts the threads and takes the memory for that."""
     headers = {"Authorization": f"Bearer {bearer}"}
 
     def export(number: int) -> int:
@@ -144,8 +144,8 @@ def warm_up(url: str, bearer: str) -> None:
             client.get(url + PAGE)
             return client.post(url + EXPORT, json=body).status_code
 
-    with ThreadPoolExecutor(24) as threads:
-        assert set(threads.map(export, range(200))) == {202}
+    with ThreadPoolExecutor(200) as threads:
+        assert set(threads.map(export, range(300))) == {202}
 
 
 @contextmanager

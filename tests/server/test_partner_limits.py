@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
@@ -20,7 +21,7 @@ from counterfoil.server.connection_bounds import ConnectionBounds
 from counterfoil.server.partner_limits import PAGES_AT_ONCE, Allowance, PartnerLimits, Turns, busy
 from counterfoil.settings import Settings
 from counterfoil.storage import version_2 as tables
-from tests.server.raw_callers import connected, read_to_the_end
+from tests.server.raw_callers import PATIENCE_S, connected, read_to_the_end
 from tests.server.serving import BILLED, BILLING, OTHER, PARTNER, UNBILLED, Place, serving
 from tests.server.v1_walks import LINE_ITEMS, USAGE, Item, publish_v1
 
@@ -132,7 +133,9 @@ class WideItem(Item):
 
 
 @contextmanager
-def unread(data: Path, what: str, callers: int, *, stalled_s: float) -> Iterator[tuple[Place, str, list[Any]]]:
+def unread(
+    data: Path, what: str, callers: int, *, stalled_s: float
+) -> Iterator[tuple[Place, str, list[Any], PartnerLimits]]:
     """A server, a long answer's path at it, and callers who asked for it and do not read."""
     limits = PartnerLimits(pages=Turns(PAGES_AT_ONCE, wait_s=0.3), blobs=Turns(PAGES_AT_ONCE, wait_s=0.3, refused=busy))
     bounds = ConnectionBounds(stalled_s=stalled_s)
@@ -154,25 +157,31 @@ def unread(data: Path, what: str, callers: int, *, stalled_s: float) -> Iterator
                 f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {PARTNER}\r\n\r\n".encode()
             )
             waiting.append(caller)
-        yield place, path, waiting
+        yield place, path, waiting, limits
 
 
 def begun(callers: list[Any]) -> int:
-    """How many have got the beginning of a good answer."""
+    """How many have got the beginning of a good answer, which stays unread."""
     count = 0
     for caller in callers:
-        caller.settimeout(0.01)
-        with suppress(TimeoutError):
-            count += caller.recv(15).startswith(b"HTTP/1.1 200")
-        caller.settimeout(30)
+        caller.settimeout(0)
+        with suppress(BlockingIOError):
+            count += caller.recv(15, socket.MSG_PEEK).startswith(b"HTTP/1.1 200")
+        caller.settimeout(PATIENCE_S)
     return count
+
+
+def wait_until(so: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("what", ["page", "blob"])
 def test_unread_answers_cost_a_partner_its_own_turns_only(tmp_path: Path, what: str) -> None:
-    with unread(tmp_path, what, PAGES_AT_ONCE + 4, stalled_s=60) as (place, path, callers):
-        time.sleep(0.5)
-        assert begun(callers) == PAGES_AT_ONCE
+    with unread(tmp_path, what, PAGES_AT_ONCE + 4, stalled_s=60) as (place, path, callers, _):
+        wait_until(lambda: begun(callers) == PAGES_AT_ONCE)
         refused = place.get(path)
         assert int(refused.headers["retry-after"]) > 0
         if what == "page":
@@ -186,11 +195,10 @@ def test_unread_answers_cost_a_partner_its_own_turns_only(tmp_path: Path, what: 
 
 @pytest.mark.parametrize("what", ["page", "blob"])
 def test_unread_answers_are_cut_off_and_their_turns_come_back(tmp_path: Path, what: str) -> None:
-    with unread(tmp_path, what, PAGES_AT_ONCE, stalled_s=0.4) as (place, path, callers):
+    with unread(tmp_path, what, PAGES_AT_ONCE, stalled_s=0.4) as (place, path, callers, limits):
         whole = 8 << 20 if what == "page" else 24 << 20
-        time.sleep(0.3)
-        assert begun(callers) == PAGES_AT_ONCE
-        time.sleep(1)
+        wait_until(lambda: begun(callers) == PAGES_AT_ONCE)
+        wait_until(lambda: not limits.pages._taken and not limits.blobs._taken)
         assert all(read_to_the_end(caller) < whole - 100_000 for caller in callers)
         assert place.get(path).status_code == 200
 

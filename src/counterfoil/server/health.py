@@ -46,19 +46,21 @@ def health_routes(service: Service) -> list[Route]:
 
     # Anybody may ask for these two, as often as they like: each is made once.
     @cache
+    def plain_document() -> bytes:
+        return json.dumps(document()).encode()
+
+    @cache
     def packed_document() -> bytes:
-        return gzip.compress(json.dumps(document()).encode(), mtime=0)
+        return gzip.compress(plain_document(), mtime=0)
 
     @cache
     def listed() -> str:
         return _listed(document())
 
     async def openapi(request: Request) -> Response:
-        body, headers = packed_document(), {"vary": "accept-encoding"}
+        body, headers = plain_document(), {"vary": "accept-encoding"}
         if accepts_gzip(request.headers.get("accept-encoding", "").encode("latin-1")):
-            headers["content-encoding"] = "gzip"
-        else:
-            body = gzip.decompress(body)
+            body, headers["content-encoding"] = packed_document(), "gzip"
         return Response(body, media_type="application/json", headers=headers)
 
     async def docs(request: Request) -> Response:

@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Message, Scope
 from counterfoil.wire.header_names import spelled
 
 _LOG: Final = logging.getLogger("counterfoil.server")
-_STATUS_LINES: Final = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
+_PHRASES: Final = {each.value: each.phrase for each in HTTPStatus}
+_STATUS_LINES: Final = {code: f"HTTP/1.1 {code} {_PHRASES.get(code, '')}\r\n".encode() for code in range(100, 600)}
 
 Bytes = bytes | bytearray | memoryview
 Headers = list[tuple[bytes, bytes]]
