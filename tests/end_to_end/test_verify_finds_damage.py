@@ -160,6 +160,29 @@ def _columns() -> Iterator[tuple[str, str]]:
                 yield str(table.name), f'"{column.name}"'
 
 
+def test_a_flipped_byte_of_the_catalogs_log_takes_nothing_back(data: Path, tmp_path: Path) -> None:
+    """What SQLite takes from the log goes before what the file has, so an old log must be worth nothing."""
+    folder, copy = tmp_path / "data", tmp_path / "copy"
+    shutil.copytree(data, folder)
+    copy.mkdir()
+    (copy / "files").symlink_to(folder / "files")
+    with open_store(folder).catalog as catalog:
+        for number in range(5):
+            registered, _ = catalog.add_client(OTHER, f"client {number}", utc_now())
+        catalog.revoke_client(OTHER, registered.id, utc_now())
+        content = {name: (folder / name).read_bytes() for name in ("catalog.sqlite", "catalog.sqlite-wal")}
+        sound = answers(folder)
+    log, chosen = content["catalog.sqlite-wal"], random.Random(20261128)
+    assert sound is not None
+    assert len(log) > 20_000
+    for _ in range(100):
+        at, change = chosen.randrange(len(log)), chosen.randrange(1, 256)
+        (copy / "catalog.sqlite").write_bytes(content["catalog.sqlite"])
+        (copy / "catalog.sqlite-wal").write_bytes(log[:at] + bytes([log[at] ^ change]) + log[at + 1 :])
+        (copy / "catalog.sqlite-shm").unlink(missing_ok=True)
+        assert answers(copy) == sound, f"byte {at} ^ {change}"
+
+
 def answers(data: Path) -> Any:
     """All that the catalog holds, and what follows from it; None where it cannot be read."""
     try:

@@ -61,7 +61,9 @@ class SqliteDatabase:
     def settle(self) -> None:
         """Move what was committed from the write-ahead log into the file: one damaged bit would end the whole log.
 
-        The log keeps its room, so that a full disk still lets a sweep write. A busy reader only delays this.
+        And begin the log anew, by changing a number that nobody reads: of a log that was only copied, SQLite would take
+        what is before a damaged bit for newer than the file. The log keeps its room, so that a full disk still lets a
+        sweep write. A busy reader only delays this.
         """
         with suppress(exc.DBAPIError), self._engine.connect() as connection:
             raw = connection.connection.driver_connection
@@ -69,7 +71,10 @@ class SqliteDatabase:
             try:
                 raw.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_TIMEOUT_MS}")
                 with suppress(Exception):
-                    raw.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+                    [(is_busy, *_)] = raw.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+                    if not is_busy:
+                        [(number,)] = raw.execute("PRAGMA user_version").fetchall()
+                        raw.execute(f"PRAGMA user_version = {1 - number}")
             finally:
                 raw.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1_000}")
 
