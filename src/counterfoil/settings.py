@@ -71,7 +71,10 @@ class Settings:
     )
     jwks_url: str = setting("", "Where the issuer's public keys are. Empty: its discovery document says.", read_url)
     requests_a_minute: int = setting(
-        6_000, "How many requests a partner may make a minute. 0: any number.", whole_number(0, 99_999)
+        6_000,
+        "How many requests a minute a partner may make to the two APIs; blobs and sign-ins are not counted. "
+        "0: any number.",
+        whole_number(0, 99_999),
     )
     exports_a_minute: int = setting(
         60,

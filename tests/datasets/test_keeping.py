@@ -192,11 +192,11 @@ def test_restore_and_withdraw_wait_for_no_publication(data_folder: DataFolder, t
 
 def test_sweep_leaves_alone_what_is_in_force_shared_or_young(published: DataFolder, data: Path) -> None:
     before = folder_of(data)
-    assert sweep(published.store, NOW + timedelta(hours=47)) == Swept(0, 0, 0, 0, 0)
+    assert sweep(published.store, NOW + timedelta(hours=47)) == Swept(0, 0, 0, 0, 0, NOW + timedelta(hours=12))
     assert folder_of(data) == before
     swept = sweep(published.store, LATER, trust_clock=True)
     gone = before.keys() - folder_of(data).keys()
-    assert swept == Swept(0, 0, len(gone), sum(len(before[name]) for name in gone), 0)
+    assert swept == Swept(0, 0, len(gone), sum(len(before[name]) for name in gone), 0, LATER)
     assert len(gone) == 2 * 3, "two parts of the superseded segment, in three forms"
     assert listed(published) == set(folder_of(data))
     assert verify(published.store)[1] == []

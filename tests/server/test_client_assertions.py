@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 from datetime import timedelta
 from itertools import product
 from typing import Any, Final
@@ -128,6 +130,24 @@ def test_an_assertion_of_the_clients_own_that_is_not_right_is_told_why(
     client_id = registered(real, FIRST)
     answer = post(real, asserted(FIRST, client_id, **claims), client_id=client_id)
     refusal(answer, 401, "invalid_client", number)
+
+
+@pytest.mark.parametrize("algorithm", [["RS256"], {"RS256": 1}, 256, None, "none", "HS256"])
+@pytest.mark.parametrize("named", [True, False])
+def test_an_assertion_whose_head_is_nonsense_proves_nothing(real: House, algorithm: object, named: bool) -> None:
+    client_id = registered(real, FIRST)
+    _, claims, signature = asserted(FIRST, client_id).split(".")
+    head = base64.urlsafe_b64encode(json.dumps({"alg": algorithm, "typ": "JWT"}).encode()).decode().rstrip("=")
+    form = {"client_id": client_id} if named else {}
+    assert post(real, f"{head}.{claims}.{signature}", **form).status_code in {400, 401}
+
+
+@pytest.mark.parametrize("moment", [-9e10, -62_135_596_800, -1, 9e10, 1e300, True, "1", [1]])
+@pytest.mark.parametrize("name", ["nbf", "exp", "iat"])
+def test_a_time_that_no_clock_shows_is_refused(real: House, name: str, moment: object) -> None:
+    client_id = registered(real, FIRST)
+    claims: dict[str, Any] = {name: moment}
+    assert post(real, asserted(FIRST, client_id, **claims), client_id=client_id).status_code in {200, 400, 401}
 
 
 def test_an_assertion_is_good_once_but_for_the_address_that_used_it_first(real: House) -> None:

@@ -23,13 +23,20 @@ def test_every_export_is_accepted_under_each_of_its_names(
 ) -> None:
     body = {"invoiceId": INVOICE} if scope == "billed" else {"currencyCode": "USD", "billingPeriod": "current"}
     answer = graph.post(f"/{version}/reports/partners/billing/{kind}/{scope}/{action}", body)
-    assert (answer.status_code, answer.content) == (202, b"")
-    assert answer.headers["content-length"] == "0"
-    assert "content-type" not in answer.headers
+    assert answer.status_code == 202
+    assert answer.headers["content-type"].startswith("application/json;odata.metadata=minimal;")
     assert int(answer.headers["retry-after"]) >= 0
     stem = f"{graph.url}/{version}/reports/partners/billing/operations/"
     assert answer.headers["location"].startswith(stem)
     assert GUID.fullmatch(answer.headers["location"].removeprefix(stem))
+    assert answer.json() == {
+        "@odata.context": f"{graph.url}/{version}/$metadata#reports/partners/billing/operations/$entity",
+        "@odata.type": "#microsoft.graph.partners.billing.runningOperation",
+        "id": answer.headers["location"].removeprefix(stem),
+        "createdDateTime": timestamp(NOW),
+        "lastActionDateTime": timestamp(NOW),
+        "status": "running",
+    }
     operation = graph.get(answer.headers["location"]).json()
     has_data = (kind, scope) in {("reconciliation", "billed"), ("usage", "unbilled")}
     assert operation["status"] == ("succeeded" if has_data else "failed")

@@ -96,14 +96,15 @@ def test_trailers_are_no_headers_and_do_not_go_on_for_ever(url: str) -> None:
                 pass
 
 
-def test_a_body_that_nobody_wanted_is_passed_over(url: str) -> None:
-    whole = post("/refuse", b"x" * 50_000)
+@pytest.mark.parametrize(("size", "early"), [(50_000, 5_000), (95_000, 80_000)])
+def test_a_body_that_nobody_wanted_is_passed_over(url: str, size: int, early: int) -> None:
+    whole = post("/refuse", b"x" * size)
     with connected(url) as caller:
-        caller.sendall(whole[:5_000])
+        caller.sendall(whole[:early])
         assert answers(caller, 1) == [(200, b"/refuse ")]
-        caller.sendall(whole[5_000:] + get("/b"))
+        caller.sendall(whole[early:] + get("/b"))
         assert answers(caller, 1) == [(200, b"/b ")]
-        caller.sendall(post("/refuse", b"x" * 50_000, b"Connection: close\r\n")[:5_000])
+        caller.sendall(post("/refuse", b"x" * size, b"Connection: close\r\n")[:early])
         assert told(caller).endswith(b"/refuse ")  # and not a reset
 
 

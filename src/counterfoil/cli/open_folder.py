@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from counterfoil.cli.output import Output
@@ -38,12 +39,19 @@ def open_data_folder(
         yield DataFolder(store, utc_now, progress, jobs=jobs)
 
 
-def sweep_after_publishing(data_folder: DataFolder, output: Output) -> None:
+def believed_now(data_folder: DataFolder) -> datetime:
+    """Return the time up to which a sweep may believe the clock. Ask before a publication writes that time itself."""
+    from counterfoil.datasets.sweep import credible
+
+    return credible(data_folder.catalog, data_folder.now())
+
+
+def sweep_after_publishing(data_folder: DataFolder, now: datetime, output: Output) -> None:
     """Delete what a publication made unreachable. The publication is in force by now, whether this fails or not."""
     from counterfoil.datasets.sweep import sweep
 
     try:
-        sweep(data_folder.store, data_folder.now())
+        sweep(data_folder.store, now, trust_clock=True)
     except CounterfoilError as error:
         output.warning(f"Old files were not swept: {error} `counterfoil sweep` does it later.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,6 +17,9 @@ from counterfoil.settings import Settings
 
 if TYPE_CHECKING:
     from counterfoil.storage.catalog_rows import ClientCredential
+
+
+_UNNAMED: Final = "unnamed"
 
 
 @click.group()
@@ -70,7 +73,7 @@ def clients() -> None:
 
 @clients.command("add")
 @click.option("--partner", required=True, metavar="TENANT", help="The partner whose data it may read.")
-@click.option("--name", default="unnamed", show_default=True, metavar="TEXT", help="What it is, for the list.")
+@click.option("--name", default=_UNNAMED, show_default=True, metavar="TEXT", help="What it is, for the list.")
 @click.option(
     "--certificate",
     "certificates",
@@ -108,13 +111,19 @@ def add_client(
         raise UsageError(
             "There is nothing to add to the client.", remedy="Name a certificate.", parameter="certificate federated"
         )
+    if client_id is not None and name != _UNNAMED:
+        raise UsageError(
+            "A client that is there already keeps its name.", remedy="Leave one out.", parameter="name client"
+        )
     with open_data_folder(settings) as data_folder:
         catalog, secret = data_folder.catalog, ""
-        if client_id is None:
-            client, secret = catalog.add_client(tenant, name, utc_now(), with_secret=not credentials)
-            client_id = client.id
-        if credentials:
+        if client_id is not None:
             catalog.trust_client(tenant, client_id, credentials, utc_now())
+        elif credentials:
+            client_id = catalog.add_trusted_client(tenant, name, credentials, utc_now()).id
+        else:
+            client, secret = catalog.add_client(tenant, name, utc_now())
+            client_id = client.id
     output.facts({"tenant": tenant, "clientId": client_id} | ({"clientSecret": secret} if secret else {}))
     for credential in credentials:
         output.note(f"It may sign in with {_described(credential)}.")
@@ -160,7 +169,7 @@ def list_clients(*, partner: str, settings: Settings, output: Output) -> None:
             "name": each.name,
             "created": each.created_at,
             "revoked": each.revoked_at,
-            "signsInBy": "; ".join(map(_described, credentials)) or "secret",
+            "signsInBy": "; ".join([*(["secret"] if each.has_secret else []), *map(_described, credentials)]),
         }
         for each, credentials in found
     ]

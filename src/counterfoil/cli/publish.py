@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from counterfoil.cli.open_folder import open_data_folder, progress_of, sweep_after_publishing
+from counterfoil.cli.open_folder import believed_now, open_data_folder, progress_of, sweep_after_publishing
 from counterfoil.cli.options import KINDS, NamedPath, standard_input, with_output, with_settings
 from counterfoil.cli.output import Output, OutputForm, counted
 from counterfoil.errors import UsageError
@@ -110,6 +110,7 @@ def publish(
         progress_of(output) as report,
         open_data_folder(settings, create=True, progress=report, jobs=jobs) as data_folder,
     ):
+        now = believed_now(data_folder)
         known = {partner.tenant for partner in data_folder.catalog.partners()}
         receipts = publish_inputs(
             data_folder,
@@ -121,7 +122,7 @@ def publish(
         )
         new = {receipt.dataset.partner for receipt in receipts} - known
         if not dry_run:
-            sweep_after_publishing(data_folder, output)
+            sweep_after_publishing(data_folder, now, output)
     print_receipts(output, receipts)
     if dry_run:
         output.note("A dry run: nothing was published.")

@@ -28,16 +28,17 @@ class PullPublisher:
 
     def publish(self, receipt: Receipt, folder: Path) -> None:
         """Make what was pulled a revision; doing so again changes nothing."""
-        from counterfoil.cli.open_folder import open_data_folder, progress_of, sweep_after_publishing
+        from counterfoil.cli.open_folder import believed_now, open_data_folder, progress_of, sweep_after_publishing
         from counterfoil.mirror import note_published, publish_pull
 
         with (
             progress_of(self.output) as report,
             open_data_folder(self.settings, create=True, progress=report, jobs=None) as data_folder,
         ):
+            now = believed_now(data_folder)
             published = publish_pull(data_folder, receipt, folder)
             if published is not None and published.changed:
-                sweep_after_publishing(data_folder, self.output)
+                sweep_after_publishing(data_folder, now, self.output)
         if published is None:
             self.output.note("The source has no such line items, so there is nothing to publish.")
         else:

@@ -11,7 +11,7 @@ from counterfoil.cli.options import with_output, with_settings
 from counterfoil.cli.output import Headed, Output
 from counterfoil.errors import DamagedError
 from counterfoil.lifetimes_and_sizes import UNBILLED_KEPT
-from counterfoil.periods import utc_now
+from counterfoil.periods import timestamp, utc_now
 from counterfoil.settings import Settings
 
 _FOR_EVER = "forever"
@@ -56,10 +56,10 @@ def sweep(
     from counterfoil.storage.files import Deleted
 
     with open_data_folder(settings) as data_folder:
-        store = data_folder.store
+        store, asked = data_folder.store, utc_now()
         swept = sweep_all(
             store,
-            utc_now(),
+            asked,
             keep_billed=_days(keep_billed, "--keep-billed"),
             keep_unbilled=_days(keep_unbilled, "--keep-unbilled"),
             trust_clock=trust_clock,
@@ -76,6 +76,8 @@ def sweep(
             "unlisted": Headed("Files that no catalog lists, kept", len(kept) - deleted.files),
         }
     )
+    if swept.believed < asked:
+        output.note(f"The clock was believed up to {timestamp(swept.believed)} only; --trust-clock believes all of it.")
 
 
 @click.command()

@@ -70,6 +70,8 @@ def _items_of_page(document: bytes, begin: int) -> _ItemsOfValue:
     if document[begin : begin + 1] != b"{":
         raise _not_json("it is neither an array nor an object")
     at, found = _past_space(document, begin + 1), False
+    if document[at : at + 1] == b"}":
+        raise _no_items()
     for _ in range(_MEMBERS_MAX):
         key = _KEY.match(document, at)
         if key is None:
@@ -87,8 +89,10 @@ def _items_of_page(document: bytes, begin: int) -> _ItemsOfValue:
         if is_last and found:
             return at
         if is_last:
-            raise _not_json("it has no items")
-    raise Refused(f"a page with more than {_MEMBERS_MAX:,} members beside its items", remedy=_REMEDY)
+            break
+    else:
+        raise Refused(f"a page with more than {_MEMBERS_MAX:,} members beside its items", remedy=_REMEDY)
+    raise _no_items()
 
 
 def _items_of_array(document: bytes, begin: int) -> _ItemsOfValue:
@@ -145,6 +149,10 @@ def _decoded(raw: bytes) -> object:
         return msgspec.json.decode(raw, type=str if raw.startswith(b'"') else msgspec.Raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _not_json(str(error)) from error
+
+
+def _no_items() -> Refused:
+    return Refused("a JSON object without items", remedy=_REMEDY)
 
 
 def _not_json(why: str) -> Refused:

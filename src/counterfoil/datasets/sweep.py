@@ -27,6 +27,7 @@ class Swept:
     files: int
     size_bytes: int
     publications_at_work: int
+    believed: datetime  # the time up to which the clock was believed
 
 
 def sweep(
@@ -58,7 +59,7 @@ def sweep(
     deleted += store.delete_forgotten()
     if refused is not None:
         raise refused
-    return Swept(len(forgotten), operations, deleted.files, deleted.size_bytes, at_work)
+    return Swept(len(forgotten), operations, deleted.files, deleted.size_bytes, at_work, now)
 
 
 def credible(catalog: Catalog, now: datetime) -> datetime:

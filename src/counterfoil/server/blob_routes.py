@@ -50,12 +50,8 @@ class BlobsApp:
         opened = open_directory(self._service.keyring, query, path.text, now=self._service.clocks.wall())
         await self._check_registered(path.partner, opened)
         blob_storage.check_own_parameters(query.own)
-        turns = self._service.limits.blobs
-        await turns.take(path.partner)
-        try:
+        async with self._service.limits.blobs.turn(path.partner):
             await self._send(path, scope, send)
-        finally:
-            turns.give_back(path.partner)
 
     async def _send(self, path: BlobPath, scope: Scope, send: Send) -> None:
         reader, file, published_at = await self._open(path)
@@ -81,6 +77,12 @@ class BlobsApp:
         directory = BlobDirectory.of(opened.path)
         await self._check_registered(directory.partner, opened)
         asked.check()
+        # As for a blob: what is listed is in memory until the caller has read it.
+        async with self._service.limits.blobs.turn(directory.partner):
+            body = await self._listing(scope, asked, directory)
+            await self._send_listing(scope, body, send)
+
+    async def _listing(self, scope: Scope, asked: BlobListing, directory: BlobDirectory) -> bytes:
         try:
             blob_set = await asyncio.to_thread(
                 self._service.exports.blob_set, directory.partner, directory.revision_id, directory.attributes
@@ -89,13 +91,10 @@ class BlobsApp:
             raise NotFoundError("The specified container does not exist.", code="ContainerNotFound") from None
         blobs = (ListedBlob(name, file.size_bytes, file.sha256) for name, file in blob_set.files.items())
         entries, next_marker = asked.entries(directory, blobs)
-        body = listing_body(
-            asked,
-            entries,
-            next_marker,
-            base_url=self._service.base_url(scope),
-            modified_at=blob_set.revision.published_at,
-        )
+        base_url, modified_at = self._service.base_url(scope), blob_set.revision.published_at
+        return listing_body(asked, entries, next_marker, base_url=base_url, modified_at=modified_at)
+
+    async def _send_listing(self, scope: Scope, body: bytes, send: Send) -> None:
         sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         headers = {
             "content-type": blob_storage.XML_CONTENT_TYPE,

@@ -4,7 +4,7 @@ A connection costs up to two open files: its socket, and the blob that is sent o
 are files for, with a reserve for the catalog and the stored pages.
 
 When there is no room, the connection goes that has kept the server waiting longest: whoever only holds connections,
-sends slowly or does not read gives way to whoever has a request. Nobody has to give way while the server works for him;
+sends slowly or does not read gives way to whoever has a request. Nobody has to give way while the server works for it;
 when it works for all, a newcomer is told to come back.
 """
 

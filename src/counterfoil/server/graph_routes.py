@@ -95,12 +95,15 @@ class GraphRoutes:
         if operation is None:
             self._limits.exports.spend(partner)
             operation = await self._writing(partner, self._exports.submit, partner, asked, key)
-        headers = graph_headers(RequestIds.of(request.scope))
-        del headers["content-type"]
-        headers["location"] = graph.operation_url(self._root(request), operation.id)
-        headers["retry-after"] = str(self._exports.progress(operation).retry_after_s)
-        headers["content-length"] = "0"
-        return Response(status_code=202, headers=headers)
+        headers = {
+            "location": graph.operation_url(self._root(request), operation.id),
+            "retry-after": str(self._exports.progress(operation).retry_after_s),
+        }
+        # Microsoft sends no body here, and Kiota's runtimes for TypeScript and Ruby cannot read an answer without one
+        # (microsoft/kiota-typescript#1485). The action declares this type, and clients that want a body want this.
+        status, at = graph.OperationStatus.RUNNING, operation.created_at
+        told = graph.operation_body(self._root(request), operation.id, status=status, created_at=at, last_action_at=at)
+        return _json(request, told, headers, status=202)
 
     def get_operation(self, request: Request, caller: TokenBearer) -> Response:
         """Return the state of an export."""
@@ -157,23 +160,13 @@ class GraphRoutes:
 
     async def _reading(self, partner: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function that only reads, in a thread of the partner's share."""
-        await self._limits.reads.take(partner)
-        try:
+        async with self._limits.reads.turn(partner):
             return await run_in_threadpool(function, *args, **kwargs)
-        finally:
-            self._limits.reads.give_back(partner)
 
     async def _writing(self, partner: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function that writes, in a thread of the partner's share and of all writers' share."""
-        await self._limits.writes.take(partner)
-        try:
-            await self._limits.all_writes.take("")
-            try:
-                return await run_in_threadpool(function, *args, **kwargs)
-            finally:
-                self._limits.all_writes.give_back("")
-        finally:
-            self._limits.writes.give_back(partner)
+        async with self._limits.writes.turn(partner), self._limits.all_writes.turn(""):
+            return await run_in_threadpool(function, *args, **kwargs)
 
     def _root(self, request: Request) -> str:
         return f"{self._service.base_url(request.scope)}/{self.version}"
@@ -213,9 +206,11 @@ def _kept(
     return found
 
 
-def _json(request: Request, body: dict[str, object], more: dict[str, str] | None = None) -> Response:
+def _json(
+    request: Request, body: dict[str, object], more: dict[str, str] | None = None, *, status: int = 200
+) -> Response:
     headers = graph_headers(RequestIds.of(request.scope)) | (more or {})
-    return Response(json.dumps(body, ensure_ascii=False).encode(), headers=headers)
+    return Response(json.dumps(body, ensure_ascii=False).encode(), status, headers)
 
 
 def _guid(request: Request, what: str) -> str:

@@ -11,7 +11,7 @@ thing, and every wait has a bound (`ConnectionBounds`):
 | the application | its own bounds |
 | the caller, who is to take the answer | as long as `progress_bytes` leave in every `stalled_s` |
 
-Whoever is over a bound is cut off with `abort`: `close` would wait for him to read what was written.
+Whoever is over a bound is cut off with `abort`: `close` would wait for it to read what was written.
 
 What else was read stays unparsed, and the socket is not read meanwhile, so requests sent in a row cost one read at
 most. For that the parser is given one head at a time, because it goes on to the end of whatever it is given.
@@ -70,9 +70,8 @@ class HttpConnection(asyncio.Protocol):
         self._began = 0.0
         self._crowded = self._in_head = self._upgrade = self._broken = False
         self._ended = self._stopping = self._used = False
-        self._reading, self._writable = True, asyncio.Event()
+        self._reading, self._writable, self._url, self._headers = True, asyncio.Event(), b"", Headers()
         self._written = self._left = self._request_bytes = 0
-        self._url, self._headers = b"", Headers()
 
     # --- the transport's calls ------------------------------------------------------------------------------------
 
@@ -98,7 +97,7 @@ class HttpConnection(asyncio.Protocol):
         self._writable.set()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, as far as it is the next one's turn."""
+        """Parse what came, up to the end of the request that is next."""
         self._unread = self._unread[self._at :] + data if self._unread else data
         self._at = 0
         self._parse()
@@ -329,7 +328,7 @@ class HttpConnection(asyncio.Protocol):
             self.close()
             return
         if not exchange.whole and not exchange.keep_alive:
-            # To close now would reset the connection, and the answer with it, while the caller is still sending.
+            self._read_on(wanted=True)  # to close while the caller sends would reset the connection
             self._deadline.set(FAREWELL_S)
             if not self._is_https:
                 self.transport.write_eof()

@@ -118,9 +118,10 @@ class Exchange:
 
     def take(self, body: bytes) -> int:
         """Keep a piece of the body; return how much waits for the application."""
-        if not self.answered:
-            self._body += body
-            self._changed.set()
+        if self.answered:
+            return 0  # nobody wants it
+        self._body += body
+        self._changed.set()
         return len(self._body)
 
     def end(self) -> None:

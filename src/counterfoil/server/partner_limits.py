@@ -1,4 +1,4 @@
-"""What one partner may have at once, and how often: whoever asks without end slows down nobody but himself.
+"""What one partner may have at once, and how often: whoever asks without end slows down nobody else.
 
 A partner has so many *turns* for each sort of work. Who finds them all taken waits in line, first come first served,
 and is refused only if that takes too long: a client with more connections than turns never notices, while one that
@@ -16,7 +16,8 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -72,6 +73,15 @@ class Turns:
             if isinstance(error, TimeoutError):
                 raise self._refused() from None
             raise
+
+    @asynccontextmanager
+    async def turn(self, key: str) -> AsyncIterator[None]:
+        """Take a turn for as long as the context lasts; raises as `take` does."""
+        await self.take(key)
+        try:
+            yield
+        finally:
+            self.give_back(key)
 
     def give_back(self, key: str) -> None:
         """Give a turn back; the first in line has it."""

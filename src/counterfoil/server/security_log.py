@@ -14,7 +14,7 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.types import Scope
@@ -22,6 +22,7 @@ from starlette.types import Scope
 from counterfoil.errors import RequestError
 from counterfoil.model import is_guid
 from counterfoil.server.error_responses import ApiDialect, dialect_of, header, request_id_of
+from counterfoil.server.identity.authority import CLAIMED_CLIENT
 
 SECURITY_LOG: Final = logging.getLogger("counterfoil.security")
 TOLD_STATUSES: Final = frozenset({401, 403, 429})
@@ -63,22 +64,21 @@ class SecurityLog:
 
 
 class MalformedRequests:
-    """Counts requests that are no HTTP, and writes the count once a minute: anybody can send them."""
+    """Counts requests that are no HTTP, and writes how many came in a minute: anybody can send them."""
 
-    EVERY_S: Final = 60.0
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, every_s: float = WINDOW_S) -> None:
+        self._every_s = every_s
         self._count = 0
-        self._told_at = -self.EVERY_S
 
     def count(self) -> None:
-        """Count one more."""
+        """Count one more, which is written within a minute."""
+        if not self._count:
+            asyncio.get_running_loop().call_later(self._every_s, self._tell)
         self._count += 1
-        now = self._clock()
-        if now - self._told_at >= self.EVERY_S:
-            SECURITY_LOG.info("malformed requests: %d more were refused", self._count)
-            self._count, self._told_at = 0, now
+
+    def _tell(self) -> None:
+        SECURITY_LOG.info("malformed requests: %d were refused", self._count)
+        self._count = 0
 
 
 class _BoundedLines:
@@ -119,7 +119,7 @@ def _claimed(scope: Scope) -> tuple[str, str]:
     """Return the client and the tenant that a refused request claims to be of."""
     match dialect_of(scope["path"]):
         case ApiDialect.OAUTH:
-            return str(scope.get("counterfoil.client", "")), scope["path"].split("/", 2)[1]
+            return str(scope.get(CLAIMED_CLIENT, "")), scope["path"].split("/", 2)[1]
         case ApiDialect.STORAGE:
             named = _LINK.search(scope["query_string"].decode("latin-1"))
             return named[1] if named else "", "".join(scope["path"].split("/")[2:3])

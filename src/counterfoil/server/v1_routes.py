@@ -88,8 +88,7 @@ class V1App:
         asked = await self._asked(scope, _headers(scope))
         self._limits.requests.spend(asked.partner)
         # The turn is given back when the caller has read the page: until then it is in memory.
-        await self._limits.pages.take(asked.partner)
-        try:
+        async with self._limits.pages.turn(asked.partner):
             own, pieces = await self._line_items(asked)
             length = (b"content-length", b"%d" % sum(map(len, pieces)))
             answer_headers = [length, _VARY, *own, *v1_headers(scope)]
@@ -97,8 +96,6 @@ class V1App:
             for piece in pieces[:-1]:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": pieces[-1]})
-        finally:
-            self._limits.pages.give_back(asked.partner)
 
     async def _asked(self, scope: Scope, headers: dict[bytes, bytes]) -> _Asked:
         """Return what is asked for, and by whom; whatever is refused is raised."""

@@ -102,6 +102,7 @@ class Catalog:
     clients = _method(_reading, partner_registry.clients_of)
     revoke_client = _method(_changing, partner_registry.revoke)
     check_client = _method(_reading, partner_registry.check)
+    add_trusted_client = _method(_writing, client_credentials.add_client)
     trust_client = _method(_writing, client_credentials.trust)
     credentials = _method(_reading, client_credentials.credentials_of)
     active_client = _method(_reading, client_credentials.active_client)

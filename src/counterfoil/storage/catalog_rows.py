@@ -33,6 +33,7 @@ class RegisteredClient:
     name: str
     created_at: datetime
     revoked_at: datetime | None
+    has_secret: bool = True
 
 
 @dataclass(frozen=True, slots=True)

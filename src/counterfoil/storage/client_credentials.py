@@ -15,10 +15,19 @@ from sqlalchemy import Connection, Row, delete, func, select
 
 from counterfoil.errors import MissingError, UsageError
 from counterfoil.model import tenant_id
-from counterfoil.storage import rows, tables
+from counterfoil.storage import partner_registry, rows, tables
 from counterfoil.storage.catalog_rows import ClientCertificate, ClientCredential, FederatedIdentity, RegisteredClient
 
 CREDENTIALS_MAX: Final = 20
+
+
+def add_client(
+    connection: Connection, tenant: str, name: str, credentials: Sequence[ClientCredential], now: datetime
+) -> RegisteredClient:
+    """Register a client that signs in by these alone; raises as `trust` does, and then registers nothing."""
+    client, _ = partner_registry.add_client(connection, tenant, name, now, with_secret=False)
+    trust(connection, tenant, client.id, credentials, now)
+    return client
 
 
 def trust(
@@ -63,7 +72,7 @@ def active_client(connection: Connection, client_id: str) -> RegisteredClient | 
     """Return the client of an id unless it was revoked."""
     table = tables.clients
     row = connection.execute(select(table).where(table.c.id == client_id, table.c.revoked_at.is_(None))).first()
-    return None if row is None else RegisteredClient(row.id, row.partner, row.name, row.created_at, None)
+    return None if row is None else partner_registry.client_of(row)
 
 
 def use_assertion(

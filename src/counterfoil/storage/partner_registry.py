@@ -93,7 +93,7 @@ def add_client(
         )
     require(connection, tenant)
     secret = secrets.token_urlsafe(_SECRET_BYTES) if with_secret else ""
-    client = RegisteredClient(str(uuid.uuid4()), tenant, name, now, None)
+    client = RegisteredClient(str(uuid.uuid4()), tenant, name, now, None, with_secret)
     values = {
         "id": client.id,
         "partner": tenant,
@@ -112,7 +112,7 @@ def clients_of(connection: Connection, tenant: str) -> list[RegisteredClient]:
     require(connection, tenant)
     found = select(tables.clients).where(tables.clients.c.partner == tenant)
     found = found.order_by(tables.clients.c.created_at, tables.clients.c.id)
-    return [_client(row) for row in connection.execute(found)]
+    return [client_of(row) for row in connection.execute(found)]
 
 
 def revoke(connection: Connection, tenant: str, client_id: str, now: datetime) -> None:
@@ -134,12 +134,14 @@ def check(connection: Connection, client_id: str, secret: str) -> RegisteredClie
     row = connection.execute(select(tables.clients).where(tables.clients.c.id == client_id)).first()
     # An unknown id is compared as well, with a hash that no text is known to have.
     right = secrets.compare_digest(_NO_HASH if row is None else row.secret_sha256, _hash(secret))
-    return _client(row) if row is not None and right and row.revoked_at is None else None
+    return client_of(row) if row is not None and right and row.revoked_at is None else None
 
 
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _client(row: Row[Any]) -> RegisteredClient:
-    return RegisteredClient(row.id, row.partner, row.name, row.created_at, row.revoked_at)
+def client_of(row: Row[Any]) -> RegisteredClient:
+    """Make a client of a row of `clients`."""
+    has_secret = row.secret_sha256 != _NO_HASH
+    return RegisteredClient(row.id, row.partner, row.name, row.created_at, row.revoked_at, has_secret)

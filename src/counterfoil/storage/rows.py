@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Boolean, ColumnElement, Connection, Integer, Table, and_, bindparam, select, type_coerce
 from sqlalchemy import insert as insert_into
@@ -16,7 +16,8 @@ from sqlalchemy import update as update_of
 
 from counterfoil.disk import documents
 from counterfoil.storage.column_types import microseconds
-from counterfoil.storage.tables import DIGEST
+
+DIGEST: Final = "digest"
 
 Values = Mapping[str, Any]
 

@@ -6,7 +6,7 @@ unique index allows one per dataset. Operations and clients name their partner, 
 revisions, without a foreign key: what they point at may be removed or swept before they are.
 
 Never edit this module: a catalog is made as version 2 and then migrated, so that a new one and an upgraded one cannot
-differ. The first migration brings a module of today's tables; until then, these are what the program uses.
+differ. What the program uses are the tables of `tables`.
 """
 
 from __future__ import annotations

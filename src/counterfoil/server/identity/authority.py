@@ -31,6 +31,7 @@ from counterfoil.server.lru_cache import LruCache
 from counterfoil.storage.catalog import Catalog
 from counterfoil.wire import oauth
 
+CLAIMED_CLIENT: Final = "counterfoil.client"  # in the scope of a sign-in: who it says it is
 WRONG_SECRETS_A_MINUTE: Final = 10
 _MINUTE_S: Final = 60
 _COUNTED_MAX: Final = 10_000  # clients and addresses whose wrong secrets are counted at once
@@ -146,7 +147,7 @@ def authority_routes(
         tenant = _tenant(request)
         if not asked.client_id:
             asked = replace(asked, client_id=_named(asked))
-        request.scope["counterfoil.client"] = asked.client_id  # for whoever tells of a refusal
+        request.scope[CLAIMED_CLIENT] = asked.client_id
         address = f"{base_url(request.scope)}/{tenant}"
         answer = await run_in_threadpool(authority.issue, tenant, asked, peer, address, resource=resource)
         signed_in(request.scope, asked, tenant)

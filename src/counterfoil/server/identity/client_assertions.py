@@ -7,7 +7,6 @@ first, and from no other. Tokens of outside issuers are meant to be used again, 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -164,7 +163,9 @@ def _read(assertion: str) -> _Asserted | None:
     except (jwt.PyJWTError, ValueError, RecursionError):
         return None
     header = whole["header"]
-    return _Asserted(header, whole["payload"]) if header.get("alg") in ALGORITHMS else None
+    algorithm = header.get("alg")  # anything that JSON can be
+    is_known = isinstance(algorithm, str) and algorithm in ALGORITHMS
+    return _Asserted(header, whole["payload"]) if is_known else None
 
 
 def _proven(assertion: str, key: Any, algorithms: Collection[str]) -> bool:
@@ -184,6 +185,6 @@ def _moment(claims: Mapping[str, Any], name: str) -> datetime | None:
     value = claims.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e11 or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e11:  # NaN is not, either
         raise oauth.refused("assertion_not_now", f"The assertion's {name} is not a time.")
     return datetime.fromtimestamp(value, UTC)
