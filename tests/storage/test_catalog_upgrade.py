@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from counterfoil.errors import DataFolderError
+from counterfoil.storage import schema, sqlite
 from counterfoil.storage.engines import open_store
 
 
@@ -31,12 +30,10 @@ def test_the_names_of_new_folders_are_synced_before_anything_is_in_them(
 def test_an_older_catalog_in_a_folder_that_cannot_be_written_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_store(tmp_path).catalog.close()
-    with closing(sqlite3.connect(tmp_path / "catalog.sqlite", isolation_level=None)) as connection:
-        connection.executescript(
-            "DROP TABLE client_credentials; DROP TABLE assertions;"
-            "UPDATE meta SET value = '2' WHERE key = 'schema_version'"
-        )
+    path = tmp_path / "catalog.sqlite"
+    engine = sqlite.engine_for(path)
+    schema.prepare(engine, path, schema.MIGRATIONS[:1])
+    engine.dispose()
     with monkeypatch.context() as patch:
         patch.setattr(os, "access", lambda *_, **__: False)
         with pytest.raises(DataFolderError, match="older Counterfoil") as refused:

@@ -41,7 +41,7 @@ _CA_KEY_FILE = "development-ca-key.pem"
 _SERVER_FILE = "development-tls.pem"
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 _LIFETIME = timedelta(days=365)
-_LEFT_MIN = timedelta(days=30)  # an authority that ends sooner is made anew, at a start and not amid a day's work
+_LEFT_MIN = timedelta(days=28)  # an authority that ends sooner is made anew, at a start and not amid a day's work
 _NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?", re.ASCII)
 _KEY_END = b"-----END EC PRIVATE KEY-----\n"
 _USAGES: Final = (
