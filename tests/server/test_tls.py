@@ -65,8 +65,8 @@ def test_the_authority_speaks_for_the_servers_own_names_alone_and_ends_in_a_year
 def test_the_authority_is_made_anew_for_other_names_and_before_it_ends(tmp_path: Path) -> None:
     first = development_certificate(tmp_path, NOW, ["billing.test"]).ca.read_bytes()
     assert development_certificate(tmp_path, NOW).ca.read_bytes() == first  # fewer names need no other
-    assert development_certificate(tmp_path, NOW + timedelta(days=335)).ca.read_bytes() == first
-    later = development_certificate(tmp_path, NOW + timedelta(days=336)).ca.read_bytes()
+    assert development_certificate(tmp_path, NOW + timedelta(days=337)).ca.read_bytes() == first
+    later = development_certificate(tmp_path, NOW + timedelta(days=338)).ca.read_bytes()
     assert later != first
     assert development_certificate(tmp_path, NOW, ["other.test"]).ca.read_bytes() not in (first, later)
 
