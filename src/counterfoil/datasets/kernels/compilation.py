@@ -23,7 +23,7 @@ from counterfoil.errors import CounterfoilError
 
 # The modules that each program compiles, in this order. What reads lines takes as long as all the others together, and
 # a publication can begin without it.
-SHARES: Final = (("column_texts", "plain_numbers", "lines"), ("coding", "canonical_forms", "sha256", "rendering"))
+SHARES: Final = (("column_texts", "plain_numbers", "rendering", "lines"), ("coding", "canonical_forms", "sha256"))
 CAN_WAIT: Final = frozenset({"lines"})
 _LOOK_EVERY_S: Final = 0.01
 _log = logging.getLogger(__name__)
