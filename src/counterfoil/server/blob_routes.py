@@ -99,7 +99,7 @@ class BlobsApp:
         headers = {
             "content-type": blob_storage.XML_CONTENT_TYPE,
             "content-length": str(len(body)),
-            "cache-control": "private, no-transform",
+            "cache-control": blob_storage.CACHE_CONTROL,
             **blob_storage.identity_headers(sent, RequestIds.of(scope).request_id),
         }
         pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]

@@ -23,15 +23,14 @@ from counterfoil.errors import RequestError
 from counterfoil.model import is_guid
 from counterfoil.server.error_responses import ApiDialect, dialect_of, header, request_id_of
 from counterfoil.server.identity.authority import CLAIMED_CLIENT
+from counterfoil.server.identity.claims import TOKEN_LENGTH_MAX, client_in
 
 SECURITY_LOG: Final = logging.getLogger("counterfoil.security")
 TOLD_STATUSES: Final = frozenset({401, 403, 429})
 WINDOW_S: Final = 10.0
 LINES_MAX: Final = 200  # in a window
 LINES_OF_ONE_ADDRESS_MAX: Final = 20
-_TOKEN_LENGTH_MAX: Final = 16 * 1024
 _REASON_LENGTH_MAX: Final = 200
-_CLIENT_CLAIMS: Final = ("azp", "appid", "client_id", "sub")
 _LINK: Final = re.compile(r"(?:^|&)si=[A-Za-z0-9_-]{1,16}\.([0-9a-f-]{36})(?:&|$)", re.ASCII)
 
 
@@ -124,15 +123,14 @@ def _claimed(scope: Scope) -> tuple[str, str]:
             named = _LINK.search(scope["query_string"].decode("latin-1"))
             return named[1] if named else "", "".join(scope["path"].split("/")[2:3])
     claims = _claims(header(scope, b"authorization"))
-    client = next((text for text in map(claims.get, _CLIENT_CLAIMS) if isinstance(text, str)), "")
     tenant = claims.get("tid")
-    return client, tenant if isinstance(tenant, str) else ""
+    return client_in(claims), tenant if isinstance(tenant, str) else ""
 
 
 def _claims(authorization: str) -> Mapping[str, Any]:
     """Return the claims of a bearer token, unproven; none if they cannot be read."""
     parts = authorization.rpartition(" ")[2].split(".")
-    if len(parts) != 3 or len(authorization) > _TOKEN_LENGTH_MAX:
+    if len(parts) != 3 or len(authorization) > TOKEN_LENGTH_MAX:
         return {}
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))

@@ -20,6 +20,7 @@ from xml.sax.saxutils import escape, quoteattr
 from counterfoil.errors import BadRequestError
 from counterfoil.model import GUID_PATTERN, AttributeSet
 from counterfoil.wire.blob_storage import (
+    CACHE_CONTROL,
     CONTENT_TYPE,
     bad_parameter,
     check_own_parameters,
@@ -169,7 +170,7 @@ def listing_body(
             f"<Etag>{entry.sha256}</Etag><ResourceType>file</ResourceType>"
             f"<Content-Length>{entry.size_bytes}</Content-Length><Content-Type>{CONTENT_TYPE}</Content-Type>"
             "<Content-Encoding /><Content-Language /><Content-MD5 /><Content-Disposition />"
-            "<Cache-Control>private, no-transform</Cache-Control><BlobType>BlockBlob</BlobType>"
+            f"<Cache-Control>{CACHE_CONTROL}</Cache-Control><BlobType>BlockBlob</BlobType>"
             "<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
             "<ServerEncrypted>false</ServerEncrypted></Properties></Blob>"
         )

@@ -20,6 +20,7 @@ from counterfoil.errors import BadRequestError, NotFoundError
 from counterfoil.model import GUID_PATTERN, AttributeSet
 
 CONTENT_TYPE: Final = "application/octet-stream"
+CACHE_CONTROL: Final = "private, no-transform"
 XML_CONTENT_TYPE: Final = "application/xml"
 VERSION: Final = "2021-08-06"  # answered to a caller that names none; a caller's own is echoed
 PATH_LENGTH_MAX: Final = 512
@@ -212,7 +213,7 @@ def blob_headers(sha256: str, modified_at: datetime) -> dict[str, str]:
         "last-modified": format_datetime(modified_at.astimezone(UTC), usegmt=True),
         "accept-ranges": "bytes",
         "x-ms-blob-type": "BlockBlob",
-        "cache-control": "private, no-transform",
+        "cache-control": CACHE_CONTROL,
     }
 
 

@@ -19,6 +19,7 @@ from counterfoil.client.pull_folder.unfinished import part_size
 from counterfoil.errors import FullDiskError
 
 SPARE_BYTES: Final = 16 << 20
+_MAKE_ROOM: Final = "Trying again is safe: make room, or name another folder."
 # What is written beside the blobs, measured against their gzip: Parquet is about as large and replaces them one by
 # one; a CSV file is inflated text, a workbook is not much smaller than Parquet.
 _BESIDE: Final = {Form.BLOBS: 0.0, Form.PARQUET: 0.25, Form.CSV: 12.0, Form.XLSX: 2.0}
@@ -36,7 +37,7 @@ def check_room(folder: Path, needed: int) -> None:
     if needed and needed + SPARE_BYTES > free:
         raise FullDiskError(
             f"About {needed / 1e6:,.0f} MB are to come, and {folder.parent} has room for {free / 1e6:,.0f} MB.",
-            remedy="Trying again is safe: make room, or name another folder.",
+            remedy=_MAKE_ROOM,
             parameter="to",
         )
 
@@ -47,7 +48,7 @@ def check_spare(folder: Path) -> None:
     if free < SPARE_BYTES:
         raise FullDiskError(
             f"More is to come, and {folder.parent} has room for {free / 1e6:,.0f} MB, which is left to others.",
-            remedy="Trying again is safe: make room, or name another folder.",
+            remedy=_MAKE_ROOM,
             parameter="to",
         )
 

@@ -22,6 +22,7 @@ from counterfoil.errors import ForbiddenError, UnauthenticatedError, UsageError
 from counterfoil.model import is_guid
 from counterfoil.periods import Clocks
 from counterfoil.server.identity.audiences import Audiences
+from counterfoil.server.identity.claims import SIGNATURE_ONLY, TOKEN_LENGTH_MAX, client_in
 from counterfoil.server.identity.jwks import ALGORITHMS, IssuerKeys
 from counterfoil.server.identity.registrations import Registrations
 from counterfoil.server.identity.signing_keys import AuthorityKeys
@@ -30,18 +31,10 @@ from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 from counterfoil.wire.microsoft_ids import PERMISSION
 
-TOKEN_LENGTH_MAX: Final = 16 * 1024
 LEEWAY_S: Final = 60
 REMEMBERED_S: Final = 300
 _REMEMBERED_MAX = 4096
-_CLIENT_CLAIMS = ("azp", "appid", "client_id", "sub")
 _CLIENT_LENGTH_MAX = 128
-# PyJWT proves the signature and reads the claims. Their meaning is checked here, with our own clock.
-_SIGNATURE_ONLY: Final[dict[str, Any]] = {
-    "verify_signature": True,
-    **dict.fromkeys(("verify_exp", "verify_nbf", "verify_iat", "verify_aud", "verify_iss", "verify_sub"), False),
-    "verify_jti": False,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +188,7 @@ def _claims(
     token: str, key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey, algorithms: Sequence[str]
 ) -> Mapping[str, Any]:
     try:
-        return jwt.decode(token, key, algorithms=list(algorithms), options=_SIGNATURE_ONLY)  # type: ignore[arg-type]
+        return jwt.decode(token, key, algorithms=list(algorithms), options=SIGNATURE_ONLY)
     except jwt.InvalidSignatureError:
         raise _invalid("Invalid signature.") from None
     except jwt.InvalidAlgorithmError:
@@ -245,8 +238,7 @@ def _is_permitted(claims: Mapping[str, Any]) -> bool:
 
 
 def _client_id(claims: Mapping[str, Any]) -> str:
-    named = (claims.get(name) for name in _CLIENT_CLAIMS)
-    return next((text for text in named if isinstance(text, str) and text), "")[:_CLIENT_LENGTH_MAX]
+    return client_in(claims)[:_CLIENT_LENGTH_MAX]
 
 
 def _invalid(why: str) -> UnauthenticatedError:

@@ -17,6 +17,7 @@ import jwt
 from counterfoil.errors import RequestError, UsageError
 from counterfoil.lifetimes_and_sizes import ASSERTION_MAX
 from counterfoil.periods import Clocks
+from counterfoil.server.identity.claims import SIGNATURE_ONLY
 from counterfoil.server.identity.client_certificates import RegisteredCertificate
 from counterfoil.server.identity.jwks import ALGORITHMS, IssuerKeys
 from counterfoil.server.lru_cache import LruCache
@@ -33,11 +34,6 @@ _UNKNOWN: Final = (
     "The client is not registered for this tenant, or the assertion is not signed by a certificate or an issuer "
     "that is registered for it."
 )
-_SIGNATURE_ONLY: Final[Any] = {
-    "verify_signature": True,
-    **dict.fromkeys(("verify_exp", "verify_nbf", "verify_iat", "verify_aud", "verify_iss"), False),
-    **dict.fromkeys(("verify_sub", "verify_jti"), False),
-}
 
 
 class _Asserted(NamedTuple):
@@ -170,7 +166,7 @@ def _read(assertion: str) -> _Asserted | None:
 
 def _proven(assertion: str, key: Any, algorithms: Collection[str]) -> bool:
     try:
-        jwt.decode(assertion, key, algorithms=list(algorithms), options=_SIGNATURE_ONLY)
+        jwt.decode(assertion, key, algorithms=list(algorithms), options=SIGNATURE_ONLY)
     except (jwt.PyJWTError, ValueError, RecursionError):
         return False
     return True
