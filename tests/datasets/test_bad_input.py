@@ -68,7 +68,7 @@ def refusal(data_folder: DataFolder, path: Path, content: bytes, asserted: Asser
         ("PartnerId", None, "is missing"),
         ("UsageDate", '"2026-02-30"', "not a date of the calendar"),
         ("UsageDate", '"2026-11-20T24:00:00Z"', "not a date of the calendar"),
-        ("UsageDate", '"20/11/2026"', "not an ISO 8601 date"),
+        ("UsageDate", '"10/11/2026"', "a date that two readers read differently"),
         ("ChargeEndDate", "20261120", "not a date"),
         ("SkuName", "1", "a number where a text belongs"),
         ("SkuName", "true", "not a text"),

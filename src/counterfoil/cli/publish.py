@@ -17,7 +17,7 @@ from counterfoil.model import WHOLE, segment_name
 from counterfoil.settings import Settings
 
 if TYPE_CHECKING:
-    from counterfoil.datasets.csv_input import DateOrder
+    from counterfoil.datasets.csv_values import DateOrder, DecimalSign
     from counterfoil.datasets.publishing import PublicationReceipt
 
 _WARNINGS: Final = {
@@ -37,6 +37,9 @@ _WARNINGS: Final = {
 @click.option("--segment", metavar="NAME", default=WHOLE, show_default=True, help="The part to replace, such as a day.")
 @click.option(
     "--date-order", type=click.Choice(["mdy", "dmy"]), help="How a CSV writes 11/10/2026: month or day first."
+)
+@click.option(
+    "--decimal", type=click.Choice(["point", "comma"]), help="Which sign is before the decimals in a CSV: 1.50 or 1,50."
 )
 @click.option(
     "--rejects",
@@ -65,6 +68,7 @@ def publish(
     files: Sequence[str],
     segment: str,
     date_order: DateOrder | None,
+    decimal: DecimalSign | None,
     rejects: Path | None,
     allow_rejects: int,
     jobs: int | None,
@@ -118,6 +122,7 @@ def publish(
             rejects=rejects,
             allow_rejects=allow_rejects,
             date_order=date_order,
+            decimal=decimal,
             dry_run=dry_run,
         )
         new = {receipt.dataset.partner for receipt in receipts} - known
@@ -212,6 +217,8 @@ def _warnings_in_words(warnings: Mapping[str, Any]) -> list[str]:
         for sort, text in _WARNINGS.items()
         for name, count in warnings.get(sort, {}).items()
     ]
+    for name, count in warnings.get("skipped", {}).items():
+        lines.append(f"{counted(count, name)} {'was' if count == 1 else 'were'} left out")
     if refused := warnings.get("refused"):
         lines.append(f"{counted(refused, 'line')} {'was' if refused == 1 else 'were'} refused and left out")
     return lines

@@ -13,9 +13,11 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from counterfoil.columns import RECONCILIATION, USAGE, table_of
+from counterfoil.columns import RECONCILIATION, USAGE, folded, table_of
 from counterfoil.datasets.batch import Batch
-from counterfoil.datasets.csv_input import DateOrder, csv_lines, header_of
+from counterfoil.datasets.csv_header import header_of
+from counterfoil.datasets.csv_input import CsvRows
+from counterfoil.datasets.csv_values import NOTHING_SAID, LocalForms
 from counterfoil.datasets.json_documents import in_lists, items_of
 from counterfoil.datasets.json_lines import JsonLinesReader
 from counterfoil.datasets.source import Source, input_error
@@ -60,32 +62,39 @@ class Span:
 class InputFile:
     """An opened file whose format and kind are known.
 
-    `numbered_lines` turns it into JSON lines, given where refused lines go and the order of local dates; a file of JSON
-    lines has none.
+    `numbered_lines` turns it into JSON lines, given where refused lines go; a file of JSON lines has none. A CSV has
+    `csv_rows` instead, given how its local dates and numbers are written.
     """
 
     source: Source
     kind: Kind
-    numbered_lines: Callable[[OnRefused, DateOrder | None], NumberedLines] | None = None
+    numbered_lines: Callable[[OnRefused], NumberedLines] | None = None
+    csv_rows: Callable[[LocalForms], CsvRows] | None = None
     is_parquet: bool = False
 
-    def batches(self, on_refused: OnRefused, date_order: DateOrder | None, span: Span | None = None) -> Iterator[Batch]:
+    def batches(
+        self, on_refused: OnRefused, forms: LocalForms = NOTHING_SAID, span: Span | None = None
+    ) -> Iterator[Batch]:
         """Yield all line items, or those of a span; refused ones go to `on_refused`.
 
         Line numbers count the line items of a document, and the rows of a Parquet file.
         """
+        rows = partial(_parquet_rows, self.source, self.kind, span) if self.is_parquet else self.numbered_lines
+        if self.csv_rows is not None:
+            csv = self.csv_rows(forms)
+            on_refused, rows = csv.asking(on_refused), csv.lines
         reader = JsonLinesReader(table_of(self.kind), on_refused)
-        if self.numbered_lines is None:
+        if rows is None:
             for block in self.source.blocks(*((span.begin, span.end) if span else ())):
                 yield from reader.read(block)
-        else:
-            rows = partial(_parquet_rows, self.source, self.kind, span) if self.is_parquet else self.numbered_lines
-            for lines, numbers in rows(on_refused, date_order):
-                yield from reader.read_lines(lines, numbers)
+            return
+        for lines, numbers in rows(on_refused):
+            yield from reader.read_lines(lines, numbers)
 
     def spans(self, size_bytes: int) -> list[Span] | list[None]:
         """Divide the file into spans of about so many bytes of lines; what cannot be divided is one, None."""
-        if self.source.path is None or not (self.is_parquet or self.numbered_lines is None):
+        has_lines = self.is_parquet or (self.numbered_lines is None and self.csv_rows is None)
+        if self.source.path is None or not has_lines:
             return [None]
         if self.is_parquet:
             return [Span(*span) for span in row_groups_of(self.source.path, size_bytes // _ROW_SIZE_BYTES)]
@@ -103,16 +112,7 @@ def recognise(source: Source, asserted: Kind | None = None) -> InputFile:
     elif start == b"[":
         found = _document(source)
     else:
-        header = header_of(source.head, source.name)
-        if header is None:
-            raise InputError(
-                "is neither JSON lines nor a CSV with a PartnerId column",
-                file=source.name,
-                line=1,
-                remedy="Give Graph or Partner Center line items, or Parquet.",
-            )
-        kind = _kind_of(header[0], source.name)
-        found = InputFile(source, kind, partial(csv_lines, source, header, table_of(kind)))
+        found = _csv(source)
     if asserted is not None and found.kind is not asserted:
         raise InputError(
             f"holds {found.kind} line items, and {asserted} was expected",
@@ -121,6 +121,20 @@ def recognise(source: Source, asserted: Kind | None = None) -> InputFile:
             parameter="kind",
         )
     return found
+
+
+def _csv(source: Source) -> InputFile:
+    header = header_of(source.head, source.name)
+    if header is None:
+        raise InputError(
+            "is neither JSON lines nor a CSV with a PartnerId column",
+            file=source.name,
+            line=1,
+            remedy="Give Graph or Partner Center line items, or Parquet. A CSV needs a header of attributes' names.",
+        )
+    source.left_out += header.above
+    kind = _kind_of(header.names, source.name, header.first_line)
+    return InputFile(source, kind, csv_rows=lambda forms: CsvRows(source, header, table_of(kind), forms))
 
 
 def _parquet(source: Source) -> InputFile:
@@ -263,14 +277,14 @@ def _kind_of_pairs(pairs: list[tuple[str, Any]], file: str) -> Kind:
     return _kind_of([key for key, _ in pairs], file)
 
 
-def _kind_of(names: Iterable[str], file: str) -> Kind:
-    lowered = {name.lower() for name in names}
-    usage, reconciliation = len(lowered & _USAGE_MARKS), len(lowered & _RECONCILIATION_MARKS)
+def _kind_of(names: Iterable[str], file: str, line: int = 1) -> Kind:
+    known = {folded(name) for name in names}
+    usage, reconciliation = len(known & _USAGE_MARKS), len(known & _RECONCILIATION_MARKS)
     if usage == reconciliation:
         raise InputError(
             "the first line is not a recognisable line item",
             file=file,
-            line=1,
+            line=line,
             remedy="Usage has UsageDate and BillingPreTaxTotal, reconciliation Subtotal and TaxTotal.",
         )
     return Kind.USAGE if usage > reconciliation else Kind.RECONCILIATION
