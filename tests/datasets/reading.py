@@ -58,7 +58,7 @@ def rows(*each: Mapping[str, str], delimiter: str = ",", **more: str) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=delimiter)
     items = [{**item, **more} for item in each]
-    writer.writerows([list(items[0]), *(list(item.values()) for item in items)])
+    writer.writerows([list(items[0]), *([item[name] for name in items[0]] for item in items)])
     return text.getvalue()
 
 

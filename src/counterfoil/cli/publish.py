@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _WARNINGS: Final = {
     "inexact": "decimal column {name} was rounded in {lines}, the text is exact",
     "unknown": "unknown attribute {name} was kept unchanged in {lines}",
+    "notInGraph": "attribute {name} is not in Graph's exports, and {lines} had it",
+    "notInV1": "attribute {name} is not in the answers of Partner Center v1, and {lines} had it",
+    "lost": "a spreadsheet or script destroyed {name} in {lines}: what is left was kept, take the file it was given",
+    "shortened": "{name} has fewer than four digits in {lines}: a spreadsheet takes the zeros of 0007 away",
 }
 
 

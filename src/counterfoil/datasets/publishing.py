@@ -38,9 +38,11 @@ from counterfoil.storage.store import Publication
 class PublicationReceipt:
     """What is in force for one dataset after a publication (or would be, for a dry run: then `revision` is None).
 
-    `contents` are the whole dataset's. `warnings` count, for the segment, what deserves a look: line items with an
-    `unknown NAME` attribute, those of which the lake's DECIMAL column is `inexact NAME` (never its text), and the
-    lines `refused` under an allowance.
+    `contents` are the whole dataset's. `warnings` count, for the segment, what deserves a look. The first word of each
+    is its sort: line items with an `unknown NAME` attribute, with one that is `notInGraph NAME` or `notInV1 NAME`, with
+    a value that a spreadsheet or shell destroyed (`lost NAME`, `shortened NAME`), or of which the lake's DECIMAL column
+    is `inexact NAME` (never its text); rows that are no line items, `skipped SORT`; and the lines `refused` under an
+    allowance.
     """
 
     dataset: Dataset
