@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from counterfoil.datasets import digest
 from counterfoil.datasets.check import Identity
 from counterfoil.datasets.csv_values import LocalForms
-from counterfoil.datasets.input_formats import Span, recognise
+from counterfoil.datasets.input_file import Span
+from counterfoil.datasets.input_formats import recognise
 from counterfoil.datasets.intake import Intake, TakenIn
 from counterfoil.datasets.rejects import WRITTEN_MAX
 from counterfoil.datasets.runs import RunFolder
