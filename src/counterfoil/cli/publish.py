@@ -83,9 +83,9 @@ def publish(
 ) -> None:
     """Publish line items: check them, keep every digit, and put them in force all at once.
 
-    FILE is JSON lines (in Graph's or Partner Center v1's spelling), v1 pages, or Partner Center's CSV, plain or gzip;
-    or Parquet, such as a pull writes. `-` is standard input. Files may belong to several datasets; either all are
-    published or none.
+    FILE is JSON (in Graph's or Partner Center v1's spelling; lines, pages or one document), Partner Center's CSV, or
+    Parquet, such as a pull writes; plain or, but for Parquet, gzip. `-` is standard input. Files may belong to several
+    datasets; either all are published or none.
 
     What the line items say need not be given, and what is given is checked: --partner, --kind, --invoice and
     --currency are assertions. Unbilled line items do not say their month, so --period must.
@@ -98,6 +98,8 @@ def publish(
       counterfoil publish invoice.jsonl.gz
     This month's usage so far, again every day:
       counterfoil publish usage.csv --period 2026-11 --date-order mdy
+    A CSV that a German Excel saved:
+      counterfoil publish usage.csv --period 2026-11 --date-order dmy --decimal comma
     Or day by day, where each day replaces itself alone:
       counterfoil publish day20.jsonl --period 2026-11 --segment 2026-11-20
     A reseller's line items, which have their distributor's PartnerId:

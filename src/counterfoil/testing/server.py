@@ -21,6 +21,7 @@ from typing import Any, Self
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.csv_values import DateOrder, DecimalSign
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
 from counterfoil.datasets.publishing import PublicationReceipt, publish
@@ -119,12 +120,15 @@ class Server:
         period: str = "",
         currency: str = "",
         segment: str = WHOLE,
+        date_order: DateOrder | None = None,
+        decimal: DecimalSign | None = None,
     ) -> list[PublicationReceipt]:
         """Publish files (paths), contents of files (bytes, gzip or not) or line items, as `counterfoil publish` does.
 
         Line items are mappings, or pieces of JSON lines such as `counterfoil.generator.generate` yields. Amounts may
         be Decimal, and keep their digits; a float has the digits that `repr` shows. Each argument is one file, and
-        all are published together or not at all. Raises what publishing raises: InputError names the line and
+        all are published together or not at all. `date_order` (mdy, dmy) and `decimal` (point, comma) say how a CSV
+        writes local dates and numbers. Raises what publishing raises: InputError names the line and
         attribute that cannot be right.
         """
         asserted = Assertions.read(
@@ -137,7 +141,7 @@ class Server:
                 Input(_as_file(given, folder / f"argument-{number}"), asserted, segment)
                 for number, given in enumerate(line_items, 1)
             ]
-            return publish(data_folder, inputs)
+            return publish(data_folder, inputs, date_order=date_order, decimal=decimal)
 
     def token(self, audience: str = "graph", *, partner: str = "", issued_at: datetime | None = None) -> str:
         """Return a bearer token for `graph`, `partner-center` or an audience of your own; registers the partner.
