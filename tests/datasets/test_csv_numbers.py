@@ -9,7 +9,7 @@ import pytest
 
 from counterfoil.datasets.csv_values import DecimalSign, LocalForms
 from counterfoil.datasets.data_folder import DataFolder
-from counterfoil.errors import InputError
+from counterfoil.errors import InputError, UsageError
 from tests.datasets.line_items import UNBILLED, publish_bytes
 from tests.datasets.reading import RECONCILIATION_ITEM, USAGE_ITEM, everywhere, read, rows
 
@@ -155,3 +155,20 @@ def test_dates_of_two_orders_in_one_file_are_refused(tmp_path: Path) -> None:
     assert "that of line 2" in caught.value.reason
     found = read(tmp_path / "a", rows(*({**ITEM, "UsageDate": date} for date in dates[:2])))
     assert [item["UsageDate"] for item in found.items] == ["2026-10-31T00:00:00Z", "2026-10-10T00:00:00Z"]
+
+
+def test_what_a_pull_wrote_is_read_letter_for_letter(tmp_path: Path) -> None:
+    """White space around an id of the source belongs to the id: what is mirrored has the source's eTag."""
+    item = {**ITEM, "SubscriptionId": " s1 ", "ProductId": "'p", "CustomerName": '="x"', "MeterId": "m\u00a0"}
+    assert read(tmp_path / "a", rows(item), LocalForms(as_written=True)).items == [item]
+    plain = {**item, "SubscriptionId": "s1", "ProductId": "p", "CustomerName": "x", "MeterId": "m"}
+    assert read(tmp_path / "a", rows(item)).items == [plain]
+
+
+def test_how_a_file_is_written_is_told_in_the_words_of_the_options() -> None:
+    assert LocalForms.read(date_order="dmy", decimal="comma") == LocalForms("dmy", "comma")
+    assert LocalForms.read() == LocalForms()
+    for wrong in ({"decimal": ","}, {"date_order": "ymd"}, {"decimal": "Comma"}):
+        with pytest.raises(UsageError) as caught:
+            LocalForms.read(**wrong)
+        assert (caught.value.parameter, bool(caught.value.remedy)) == (*wrong, True)

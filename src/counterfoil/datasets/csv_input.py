@@ -51,9 +51,10 @@ class CsvRows:
         self._unnamed = [at for at, name in enumerate(self._keys) if not name]
         self._partner = [folded(name) for name in header.names].index(PARTNER)
         self._partners: set[str] = set()  # of rows that were looked at
-        self._dressed = header.is_padded  # once it was so, each row is looked at
         self._has_escaped_quotes = False
         self._values = CsvValues(table, self._keys, header.delimiter, forms, source.name)
+        if header.is_padded:
+            self._values.expect_dress()
 
     def asking(self, on_refused: OnRefused) -> OnRefused:
         """Return what takes refused lines of this file, see `CsvValues.asking`."""
@@ -82,7 +83,7 @@ class CsvRows:
                     row, line, on_refused
                 ):
                     continue
-                if not settle(row, line, on_refused, dressed=self._dressed):
+                if not settle(row, line, on_refused):
                     continue
                 if self._unnamed:
                     row = self._without_unnamed(row)  # noqa: PLW2901
@@ -115,7 +116,7 @@ class CsvRows:
             return False
         value = row[self._partner]
         if value != value.strip(UNSEEN + "'"):
-            self._dressed = True
+            self._values.expect_dress()
         elif value and len(self._partners) < _PARTNERS_KEPT:
             self._partners.add(value)
         return True
@@ -172,7 +173,7 @@ class CsvRows:
                 marks = text.count("\n" + _MARK) + text.startswith(_MARK)
                 text = text.removeprefix(_MARK).replace("\n" + _MARK, "\n")
                 self._source.left_out["byte order mark"] += marks
-            self._dressed = self._dressed or self._values.are_dressed(text)
+            self._values.look(text)
             self._has_escaped_quotes = '\\"' in text
             yield from io.StringIO(text, newline="")
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal, Self, get_args
 
 from counterfoil.columns import LineItemTable, Spelling, Type
 from counterfoil.datasets.source import input_error
-from counterfoil.errors import InputError
+from counterfoil.errors import InputError, UsageError
 from counterfoil.line_items.dates import LOCAL_DATE, local_reading
 from counterfoil.line_items.reference import OnRefused
 from counterfoil.line_items.values import UNSEEN, Refused, undressed
@@ -33,16 +33,8 @@ _NUMBERS: Final = {
 _LOCAL_NUMBER: Final = re.compile(rf"[+-]?[0-9]+(?:(?:[.,]|{_GROUP})[0-9]+)+", re.ASCII)
 _THOUSANDS_OR_DECIMALS: Final = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+", re.ASCII)
 _NOT_A_DIGIT: Final = re.compile(r"[^0-9]")
-# What surrounds a value that has to be undressed: found in a block of lines faster than in each value.
-# What surrounds a value that has to be undressed, with what is beside it in a file: quicker to find in a block of lines
-# than in each value. A space before a value is not among them, because ", " is in every other description.
-_ENDS: Final = (",", ";", "\t", "|", "\r", "\n")
-_DRESSES: Final = (
-    *(space + end for space in (" ", ' "') for end in _ENDS),
-    *(begin + "'" for begin in (",", ";", "\t", "|", '"', "\n")),
-    '="',
-    *"\u00a0\u2007\u202f\u200b\u200e\u200f\u2060",
-)
+_SPACES: Final = "\u00a0\u2007\u202f\u200b\u200e\u200f\u2060"
+_FORMULA: Final = '="'
 _EDGES: Final = frozenset(UNSEEN + "'=")
 
 
@@ -56,6 +48,21 @@ class LocalForms:
     date_order: DateOrder | None = None
     decimal: DecimalSign | None = None
     as_written: bool = False
+
+    @classmethod
+    def read(cls, *, date_order: str = "", decimal: str = "") -> Self:
+        """Return what texts say; empty ones say nothing. Raises UsageError."""
+        return cls(
+            _one_of(get_args(DateOrder), date_order, "date_order"), _one_of(get_args(DecimalSign), decimal, "decimal")
+        )
+
+
+def _one_of(allowed: tuple[Any, ...], text: str, parameter: str) -> Any:
+    if text and text not in allowed:
+        raise UsageError(
+            f"{text!r} is neither {allowed[0]} nor {allowed[1]}.", remedy="Give one of them.", parameter=parameter
+        )
+    return text or None
 
 
 NOTHING_SAID: Final = LocalForms()
@@ -74,21 +81,33 @@ class CsvValues:
         # In names and descriptions white space and apostrophes may belong to the text.
         self._undressed = [at for at, each in enumerate(spellings) if each and _has_dress(each)]
         self._texts = [at for at in range(len(names)) if at not in self._undressed]
+        # What surrounds a value that has to be undressed, with what is beside it in a file: quicker to find in a block
+        # of lines than in each value. A space before a value is not among them, since ", " is in every other text.
+        self._dresses = (
+            *(space + end for space in (" ", ' "') for end in (delimiter, "\r", "\n")),
+            *(begin + "'" for begin in (delimiter, '"', "\n")),
+            *_SPACES,
+        )
+        self._is_dressed = self._has_formulas = False  # once it was so, each row is looked at
         self._asks_of_points = delimiter == ";" and forms.decimal is None
         self._reads_numbers = forms.decimal is not None or self._asks_of_points
         self._seen: dict[str, int] = {}  # which orders of dates only one reading of which is possible, and where
 
-    @staticmethod
-    def are_dressed(block: str) -> bool:
-        """Whether a block of lines may hold values that have to be undressed."""
-        return any(dress in block for dress in _DRESSES)
+    def look(self, block: str) -> None:
+        """Look for values that have to be undressed in a block of lines that is about to be read."""
+        self._has_formulas = self._has_formulas or _FORMULA in block
+        self._is_dressed = self._is_dressed or self._has_formulas or any(dress in block for dress in self._dresses)
 
-    def settle(self, row: list[str], line: int, on_refused: OnRefused, *, dressed: bool) -> bool:
+    def expect_dress(self) -> None:
+        """Look at each row from now on, since one had a value that has to be undressed."""
+        self._is_dressed = True
+
+    def settle(self, row: list[str], line: int, on_refused: OnRefused) -> bool:
         """Make the values of a row those of a line item; False if the row was refused.
 
         Raises InputError for what has two readings.
         """
-        if dressed and not self._forms.as_written:
+        if self._is_dressed and not self._forms.as_written:
             self._undress(row)
         try:
             for at in self._dates:
@@ -108,9 +127,10 @@ class CsvValues:
         for at in self._undressed:
             if (text := row[at]) and (text[0] in _EDGES or text[-1] in _EDGES):
                 row[at] = undressed(text)
-        for at in self._texts:
-            if row[at].startswith('="'):
-                row[at] = undressed(row[at])
+        if self._has_formulas:
+            for at in self._texts:
+                if row[at].startswith(_FORMULA):
+                    row[at] = undressed(row[at])
 
     def asking(self, on_refused: OnRefused) -> OnRefused:
         """Return what takes refused lines, and asks for the decimal sign where a number shows that it is in doubt.

@@ -21,7 +21,7 @@ from typing import Any, Self
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.csv_values import DateOrder, DecimalSign
+from counterfoil.datasets.csv_values import LocalForms
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
 from counterfoil.datasets.publishing import PublicationReceipt, publish
@@ -120,8 +120,8 @@ class Server:
         period: str = "",
         currency: str = "",
         segment: str = WHOLE,
-        date_order: DateOrder | None = None,
-        decimal: DecimalSign | None = None,
+        date_order: str = "",
+        decimal: str = "",
     ) -> list[PublicationReceipt]:
         """Publish files (paths), contents of files (bytes, gzip or not) or line items, as `counterfoil publish` does.
 
@@ -134,6 +134,7 @@ class Server:
         asserted = Assertions.read(
             partner=partner, issuer=issuer, kind=kind, invoice=invoice, period=period, currency=currency
         )
+        forms = LocalForms.read(date_order=date_order, decimal=decimal)
         service = self.service
         data_folder = DataFolder(service.store, utc_now)
         with scratch_folder() as folder:
@@ -141,7 +142,7 @@ class Server:
                 Input(_as_file(given, folder / f"argument-{number}"), asserted, segment)
                 for number, given in enumerate(line_items, 1)
             ]
-            return publish(data_folder, inputs, date_order=date_order, decimal=decimal)
+            return publish(data_folder, inputs, date_order=forms.date_order, decimal=forms.decimal)
 
     def token(self, audience: str = "graph", *, partner: str = "", issued_at: datetime | None = None) -> str:
         """Return a bearer token for `graph`, `partner-center` or an audience of your own; registers the partner.
