@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 from counterfoil.columns import LineItemTable, table_of
 from counterfoil.datasets.batch import Batch, names_of
 from counterfoil.datasets.coded import Coder
-from counterfoil.datasets.findings import Findings
 from counterfoil.datasets.flagged import Flagged
+from counterfoil.datasets.line_item_findings import Findings
 from counterfoil.errors import InputError, UsageError
 from counterfoil.lifetimes_and_sizes import LINE_ITEM_SIZE_BYTES_MAX
 from counterfoil.line_items.reference import OnRefused
