@@ -98,8 +98,6 @@ def publish(
       counterfoil publish invoice.jsonl.gz
     This month's usage so far, again every day:
       counterfoil publish usage.csv --period 2026-11 --date-order mdy
-    A CSV that a German Excel saved:
-      counterfoil publish usage.csv --period 2026-11 --date-order dmy --decimal comma
     Or day by day, where each day replaces itself alone:
       counterfoil publish day20.jsonl --period 2026-11 --segment 2026-11-20
     A reseller's line items, which have their distributor's PartnerId:
