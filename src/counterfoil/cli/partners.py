@@ -195,16 +195,19 @@ def list_clients(*, partner: str, settings: Settings, output: Output) -> None:
     """
     with open_data_folder(settings) as data_folder:
         catalog = data_folder.catalog
-        found = [(each, catalog.credentials(each.id)) for each in catalog.clients(tenant_id(partner))]
+        found = [
+            (each, catalog.client_secrets(each.id), catalog.credentials(each.id))
+            for each in catalog.clients(tenant_id(partner))
+        ]
     rows = [
         {
             "clientId": each.id,
             "name": each.name,
             "created": each.created_at,
             "revoked": each.revoked_at,
-            "signsInBy": "; ".join([*(["secret"] if each.has_secret else []), *map(_described, credentials)]),
+            "signsInBy": "; ".join([*(["secret"] if secrets else []), *map(_described, credentials)]),
         }
-        for each, credentials in found
+        for each, secrets, credentials in found
     ]
     output.rows(rows, none="This partner has no clients.")
 
