@@ -31,7 +31,8 @@ from counterfoil.setting_values import (
     whole_number,
 )
 
-FORMS: Final = ("blobs", "parquet", "csv", "xlsx")
+FORMATS: Final = ("blobs", "parquet", "csv", "xlsx")
+STATES_KEPT: Final = 30
 PERIODS: Final = ("current", "last")
 
 
@@ -69,6 +70,14 @@ def _checked(read: Callable[[str], str], given: str) -> str:
 def _kind(given: str) -> str:
     if given not in set(Kind):
         raise WrongValueError(f"must list {' or '.join(repr(kind.value) for kind in Kind)}")
+    return given
+
+
+def _format(given: str) -> str:
+    if given not in FORMATS:
+        raise UsageError(
+            f"{given!r} is not a format.{did_you_mean(given, FORMATS)}", remedy=f"Write {', '.join(FORMATS)}."
+        )
     return given
 
 
@@ -150,7 +159,14 @@ class Profile:
         "which the command is started, wherever this file is.",
         optional(read_path),
     )
-    form: str = setting("blobs", "What a pull leaves there: `blobs`, `parquet`, `csv` or `xlsx`.", one_of(*FORMS))
+    format: tuple[str, ...] = setting(
+        ("blobs",),
+        'What a pull leaves there: `blobs`, `parquet`, `csv` or `xlsx`, or several: `["csv", "xlsx"]`.',
+        _list_of(_format),
+    )
+    keep: int = setting(
+        STATES_KEPT, "How many former states of each pull are kept, beside the folder `to`.", whole_number(0, 100_000)
+    )
     billed_due_days: int = setting(
         10, "How many days after its month an invoice that is not there is called overdue.", whole_number(0, 366)
     )
@@ -206,6 +222,10 @@ def read_profiles(tables: object, file: Path, environ: Mapping[str, str]) -> Pro
 def _profile(name: str, table: Mapping[str, object], file: Path, environ: Mapping[str, str]) -> Profile:
     known = {each.name: each for each in fields(Profile) if each.name != "name"}
     where = f"{file.name}: profiles.{name}: "
+    if "form" in table:
+        raise UsageError(
+            f"{where}form is now called format.", remedy='Write format = "csv", or several: format = ["csv", "xlsx"].'
+        )
     refuse_unknown(table, known, where)
     values = {key: read_value(known[key], value, where + key) for key, value in table.items()}
     if not values.get("url"):

@@ -20,7 +20,6 @@ from tests.cli.pulling import INVOICE, House, receipt_in, rows, run, this_month
 
 ALL = ("pull", "contoso", "--all")
 OTHER_PARTNER = "11111111-2222-3333-4444-555555555555"
-OTHER_PARTNER = "11111111-2222-3333-4444-555555555555"
 ROOT = Path("counterfoil-pulls/contoso")
 
 
@@ -78,16 +77,39 @@ def test_an_invoice_whose_files_are_not_as_they_were_is_pulled_again(house: Hous
     whole = blob.read_bytes()
     for damage in (b"", whole[:-1] + bytes([whole[-1] ^ 1])):
         blob.write_bytes(damage)
-        assert states() == (0, {f"usage {INVOICE}": "pulled"})
+        assert states() == (3, {f"usage {INVOICE}": "pulled"})
         assert blob.read_bytes() == whole
+        assert states() == (0, {f"usage {INVOICE}": "held"})
 
 
-def test_another_form_in_the_profile_is_pulled_anew(house: House) -> None:
-    for form in ("blobs", "parquet"):
-        house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]', f'form = "{form}"')
+def test_an_edited_workbook_is_moved_aside_and_said_once(house: House) -> None:
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]', 'format = ["csv", "xlsx"]')
+    house.invoice()
+    assert states()[0] == 0
+    folder = ROOT / "usage" / INVOICE
+    (folder / "usage.xlsx").write_bytes(b"CHECKED, by hand")
+    done = run(*ALL)
+    assert (done.exit_code, done.stderr.count("usage.edited-")) == (3, 3)  # as it happens, in its row, in the end
+    [kept] = Path("counterfoil-pulls/contoso~former/usage").glob("*/usage.edited-*.xlsx")
+    assert kept.read_bytes() == b"CHECKED, by hand"
+    assert run(*ALL).exit_code == 0
+    assert sorted(path.name for path in folder.glob("usage.*")) == ["usage.csv", "usage.xlsx"]
+    (folder / "usage.csv").write_bytes(b"again")
+    code, [row] = rows(*ALL)
+    assert (code, [Path(each).read_bytes() for each in row["setAside"]]) == (3, [b"again"])
+    listed = run("pulls", "list", "contoso", "--output", "json")
+    assert len(json.loads(listed.stdout)) == 1, "what is kept beside is no holding"
+
+
+def test_another_format_in_the_profile_is_added_and_removes_none(house: House) -> None:
+    for formats in ("blobs", "parquet", ["csv", "xlsx"]):
+        house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]', f"format = {json.dumps(formats)}")
         house.invoice()
         assert states() == (0, {f"usage {INVOICE}": "pulled"})
-    assert [path.suffix for path in (ROOT / "usage" / INVOICE).iterdir() if path.suffix != ".json"] == [".parquet"]
+        assert states() == (0, {f"usage {INVOICE}": "held"})
+    found = {path.suffix for path in (ROOT / "usage" / INVOICE).iterdir() if path.suffix != ".json"}
+    assert found == {".gz", ".parquet", ".csv", ".xlsx"}
+    assert run("pulls", "verify", "contoso").exit_code == 0
 
 
 def test_what_is_not_there_yet_exits_with_4_and_does_not_keep_the_rest_from_being_pulled(house: House) -> None:

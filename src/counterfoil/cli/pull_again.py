@@ -55,9 +55,11 @@ def options_for(ask: Ask, single: Mapping[str, Any]) -> list[str]:
     """Return the options that pull one thing. They name the month, which `last` will not mean for ever."""
     words = ["--kind", ask.kind.value]
     words += ["--invoice", ask.invoice] if ask.invoice else ["--period", ask.month, "--currency", ask.currency]
-    for name in ("api", "attribute_set", "to", "form"):
+    for name in ("api", "attribute_set", "to", "keep"):
         if single[name] is not None:
             words += [as_option(name), str(single[name])]
+    if single["format"] is not None:
+        words += [as_option("format"), ",".join(single["format"])]
     return words
 
 

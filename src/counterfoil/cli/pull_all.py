@@ -12,6 +12,7 @@ from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.cli.pull_again import PullCommand, advise_for_profile
 from counterfoil.cli.pull_display import displayed
 from counterfoil.cli.pull_publish import PullPublisher
+from counterfoil.cli.receipts import conclude_set_aside
 from counterfoil.errors import CounterfoilError
 from counterfoil.profiles import Profile
 
@@ -34,17 +35,20 @@ def pull_all(
     )
     results: list[ExpectedPullResult] = []
     rows: list[dict[str, object]] = []
+    aside: list[str] = []
     try:
         for each in pulls.run():
             results.append(each)
             rows.append(_row(each))
+            aside += each.set_aside
             more = f", {counted(each.line_items, 'line item')}" if each.state == "pulled" and each.line_items else ""
             output.note(f"{each.expected}: {each.state}{more}. {rows[-1]['told']}".rstrip())
     except KeyboardInterrupt:
         output.note(again.sentence("To go on"))
         raise
-    output.rows(rows, headings={"told": "Remark"}, only_json=["folder"])
-    return _conclude(results, output, again)
+    output.rows(rows, headings={"told": "Remark"}, only_json=["folder", "setAside"])
+    exit_code = _conclude(results, output, again)
+    return conclude_set_aside(aside, output) or exit_code
 
 
 def _row(each: ExpectedPullResult) -> dict[str, object]:
@@ -58,6 +62,7 @@ def _row(each: ExpectedPullResult) -> dict[str, object]:
         "state": each.state.value,
         "lineItems": each.line_items,
         "folder": each.folder,
+        "setAside": list(each.set_aside),
         "told": told,
     }
 

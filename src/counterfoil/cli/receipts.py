@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterfoil.cli.output import Output, OutputForm
+from counterfoil.cli.output import Output, OutputForm, counted
 
 if TYPE_CHECKING:
     from counterfoil.client import Receipt
@@ -30,11 +31,24 @@ def show_receipt(output: Output, receipt: Receipt, folder: Path, *, in_full: boo
         ("Checked", list(receipt.checked), in_full),
         ("Not checkable", list(receipt.unchecked), True),
         ("Notes", list(receipt.notes), True),
+        ("Set aside", list(receipt.set_aside), True),
         ("Folder", folder, True),
         ("Files", [file.name for file in receipt.files], True),
         ("Request ids", list(receipt.request_ids), in_full),
     ]
     output.facts({heading: value for heading, value, wanted in facts if wanted and value not in ("", [])})
+
+
+def conclude_set_aside(paths: Sequence[str], output: Output) -> int:
+    """Say that files which somebody had edited were set aside, and return exit code 3; 0 if there are none."""
+    if not paths:
+        return 0
+    more = f", and {counted(len(paths) - 1, 'more')}" if len(paths) > 1 else ""
+    return output.conclude(
+        f"A file that was edited or damaged is kept as {paths[0]}{more}.",
+        remedy="The pull itself is complete. Keep notes in a copy outside the folder of the pulls.",
+        exit_code=3,
+    )
 
 
 def _totals(receipt: Receipt) -> list[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from counterfoil.client.async_api import AsyncClient
     from counterfoil.client.client_options import Options
     from counterfoil.client.credentials import ClientCredentials
-    from counterfoil.client.output_files.output_formats import Form
+    from counterfoil.client.output_files.output_formats import Format
     from counterfoil.client.protocol.asking import Api, Ask, ask_billed, ask_unbilled
     from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest
     from counterfoil.client.protocol.retries import Patience
@@ -31,7 +31,7 @@ __all__ = [
     "Client",
     "ClientCredentials",
     "Export",
-    "Form",
+    "Format",
     "Kind",
     "Options",
     "Patience",
@@ -50,7 +50,7 @@ _MODULES: Final = {
     "async_api": ("AsyncClient",),
     "client_options": ("Options",),
     "credentials": ("ClientCredentials",),
-    "output_files.output_formats": ("Form",),
+    "output_files.output_formats": ("Format",),
     "protocol.asking": ("Api", "Ask", "AttributeSet", "Kind", "ask_billed", "ask_unbilled"),
     "protocol.graph_answers": ("SourceBlob", "SourceManifest"),
     "protocol.retries": ("Patience",),

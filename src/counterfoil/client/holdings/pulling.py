@@ -21,9 +21,9 @@ from counterfoil.client.api import Client
 from counterfoil.client.holdings.expected import ExpectedPull, expected_of, root_of
 from counterfoil.client.holdings.holding import partner_flaw
 from counterfoil.client.holdings.status import NEVER_REMARK, State, absent_state, held_of, shuts_out
-from counterfoil.client.output_files.output_formats import Form
-from counterfoil.client.protocol.addresses import Base
+from counterfoil.client.output_files.output_formats import formats_of
 from counterfoil.client.protocol.asking import Api
+from counterfoil.client.pull_folder.former_states import former_beside
 from counterfoil.client.pull_folder.target import lock_pulls
 from counterfoil.client.receipt import Receipt
 from counterfoil.client.transfer.progress import Watcher
@@ -37,7 +37,10 @@ _TAKE_OUT: Final = "Take it out of the profile."
 
 @dataclass(frozen=True, slots=True)
 class ExpectedPullResult:
-    """What became of one expected pull. `error` is what it failed with, `remark` what else there is to say."""
+    """What became of one expected pull. `error` is what it failed with, `remark` what else there is to say.
+
+    `set_aside` is where files went that somebody had edited.
+    """
 
     expected: ExpectedPull
     folder: Path
@@ -45,6 +48,7 @@ class ExpectedPullResult:
     line_items: int | None = None
     remark: str = ""
     error: CounterfoilError | None = None
+    set_aside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,9 @@ class ProfilePulls:
                 state, remark, receipt = self._pull(each, folder, watch, self.now())
                 if receipt is not None:
                     self.on_held(receipt, folder)
-                yield ExpectedPullResult(each, folder, state, receipt.line_items if receipt else None, remark)
+                aside = receipt.set_aside if receipt and state is State.PULLED else ()
+                line_items = receipt.line_items if receipt else None
+                yield ExpectedPullResult(each, folder, state, line_items, remark, set_aside=aside)
             except CounterfoilError as error:
                 is_shut = shuts_out(error)
                 may_help = error.exit_code == LockedError.exit_code
@@ -106,8 +112,8 @@ class ProfilePulls:
     ) -> tuple[State, str, Receipt | None]:
         """Return the state of an expected pull, a remark, and the receipt of what is held in the end."""
         profile = self.profile
-        api, form = Api(profile.api), Form(profile.form)
-        holding = held_of(each, folder, Base.parse(profile.url), api, now, profile.tenant, read=True)
+        api, formats = Api(profile.api), formats_of(profile.format)
+        holding = held_of(each, folder, api, now, profile.tenant, read=True)
         flaw = holding.flaw
         if holding.receipt and partner_flaw(holding.receipt, profile.tenant):
             return State.FAILED, f"{folder}: {flaw}. Move the folder away, or correct the tenant.", None
@@ -118,11 +124,14 @@ class ProfilePulls:
             if receipt is not None:
                 return State.HELD, "", receipt
             return State.DAMAGED if flaw else State.NEVER, f"{flaw or error.remedy} {_TAKE_OUT}", None
-        if receipt is not None and each.invoice and receipt.format == form.value:
+        if receipt is not None and each.invoice and {*formats} <= {*receipt.formats}:
             return State.HELD, "", receipt
         try:
             with watch as watcher:
-                pulled = self.client.pull(ask, folder, api=api, form=form, watcher=watcher)
+                former = former_beside(root_of(profile)) / each.place
+                pulled = self.client.pull(
+                    ask, folder, api=api, format=formats, keep=profile.keep, former=former, watcher=watcher
+                )
         except OperationFailedError as error:
             if error.code != NO_DATA_CODE:
                 raise
@@ -134,7 +143,10 @@ class ProfilePulls:
             return state, NEVER_REMARK if state is State.NEVER else "The source has nothing for it.", None
         if flaw := partner_flaw(pulled, profile.tenant):
             return State.FAILED, f"{folder}: {flaw}.", None
-        return State.HELD if pulled.already_held else State.PULLED, "", pulled
+        told = (
+            f"A file that was edited or damaged is kept as {', '.join(pulled.set_aside)}." if pulled.set_aside else ""
+        )
+        return State.HELD if pulled.already_held else State.PULLED, told, pulled
 
 
 @contextmanager

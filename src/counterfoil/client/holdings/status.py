@@ -120,7 +120,7 @@ def statuses(
     """Yield the state of each expected pull. A source that refuses the token or does not answer is not asked again."""
     shut = "the source was not asked" if offline else ""
     for each in expected:
-        holding = held_of(each, root / each.place, source.base, source.api, now, tenant)
+        holding = held_of(each, root / each.place, source.api, now, tenant)
         status = partial(HoldingStatus, each, holding)
         if holding.flaw:
             yield status(State.DAMAGED, holding.flaw)
@@ -151,7 +151,7 @@ def shuts_out(error: CounterfoilError) -> bool:
 
 
 def held_of(
-    expected: ExpectedPull, folder: Path, base: Base, api: Api, now: datetime, tenant: str = "", *, read: bool = False
+    expected: ExpectedPull, folder: Path, api: Api, now: datetime, tenant: str = "", *, read: bool = False
 ) -> Holding:
     """Return what is held of an expected thing; its flaw is '' if it can be counted as held.
 
@@ -161,9 +161,9 @@ def held_of(
     receipt = holding.receipt
     if receipt is None:
         return holding
-    mine = identity(receipt.source, receipt.api, receipt.request)
+    mine = identity(receipt.api, receipt.request)
     try:
-        wanted = identity(str(base), api.value, request_facts(expected.ask(now), api.value, now))
+        wanted = identity(api.value, request_facts(expected.ask(now), api.value, now))
     except UsageError:  # a month that is no longer offered: by its folder it is the right one
         wanted = mine
     if mine != wanted:
