@@ -21,8 +21,8 @@ def profile(folder: Path, text: str = "", begin: str = BEGIN) -> Profile:
 
 def test_a_profile_that_lists_nothing_expects_both_kinds_of_both_months_in_no_currency(tmp_path: Path) -> None:
     found = profile(tmp_path)
-    assert (found.kinds, found.periods) == (("reconciliation", "usage"), ("current", "last"))
-    assert (found.invoices, found.currencies, found.to) == ((), (), None)
+    assert (found.kinds, found.periods) == (("reconciliation", "usage"), ())
+    assert (list(found.invoices), found.currencies, found.to) == ([], (), None)
 
 
 def test_what_is_listed_is_read_as_it_will_be_asked_for(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_what_is_listed_is_read_as_it_will_be_asked_for(tmp_path: Path) -> None:
     assert found.kinds == ("usage",)
     assert found.currencies == ("EUR", "USD")
     assert found.periods == ("last", "2026-10")
-    assert found.invoices == (ListedInvoice("G016907411"),)
+    assert list(found.invoices) == [ListedInvoice("G016907411")]
     assert (found.format, found.attribute_set, found.to) == (("csv",), "basic", tmp_path / "kept")
     assert (found.billed_due_days, found.unbilled_due_days) == (12, 3)
 
@@ -42,7 +42,11 @@ def test_what_is_listed_is_read_as_it_will_be_asked_for(tmp_path: Path) -> None:
 def test_invoices_may_bear_their_month(tmp_path: Path) -> None:
     found = profile(tmp_path, "invoices = { '2026-10' = ['G1', 'G2'], '2026-11' = 'G3' }")
     october, november = BillingPeriod(2026, 10), BillingPeriod(2026, 11)
-    assert found.invoices == (ListedInvoice("G1", october), ListedInvoice("G2", october), ListedInvoice("G3", november))
+    assert list(found.invoices) == [
+        ListedInvoice("G1", october),
+        ListedInvoice("G2", october),
+        ListedInvoice("G3", november),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ hear that an invoice is overdue writes the month beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from counterfoil.errors import UsageError
 from counterfoil.model import AttributeSet, Kind, Scope
@@ -33,6 +33,7 @@ from counterfoil.setting_values import (
 
 FORMATS: Final = ("blobs", "parquet", "csv", "xlsx")
 STATES_KEPT: Final = 30
+NONE: Final = "none"
 PERIODS: Final = ("current", "last")
 
 
@@ -45,6 +46,27 @@ class ListedInvoice:
 
     def __str__(self) -> str:
         return f"{self.month}: {self.id}" if self.month else self.id
+
+
+@dataclass(frozen=True, slots=True)
+class ListedInvoices(Sequence[ListedInvoice]):
+    """The invoices that a profile lists, and what it says of there being none.
+
+    `months` are those of which it says all there is to say: an invoice is listed, or the word `none`.
+    """
+
+    listed: tuple[ListedInvoice, ...] = ()
+    months: frozenset[BillingPeriod] = frozenset()
+    none_wanted: bool = False
+
+    def __getitem__(self, at: Any) -> Any:
+        return self.listed[at]
+
+    def __len__(self) -> int:
+        return len(self.listed)
+
+    def __str__(self) -> str:
+        return NONE if self.none_wanted else ", ".join(map(str, self.listed))
 
 
 def _texts(value: object) -> list[str]:
@@ -97,20 +119,24 @@ def _period(given: str) -> str:
     return str(BillingPeriod.parse(given))
 
 
-def _invoices(value: object) -> tuple[ListedInvoice, ...]:
-    """Read a list of invoice ids, or a table from month to such a list."""
+def _invoices(value: object) -> ListedInvoices:
+    """Read a list of invoice ids, or a table from month to such a list; `none` says that there is no invoice."""
+    if value == NONE:
+        return ListedInvoices(none_wanted=True)
     by_month: Iterable[tuple[BillingPeriod | None, object]] = [(None, value)]
     if isinstance(value, Mapping):
         by_month = [(BillingPeriod.parse(_checked(_month, str(month))), ids) for month, ids in value.items()]
     listed = [
         ListedInvoice(_checked(lambda given: Scope.billed(given).invoice, each), month)
         for month, ids in by_month
+        if ids != NONE
         for each in _texts(ids)
     ]
     ids = [each.id for each in listed]
     if twice := next((each for each in ids if ids.count(each) > 1), ""):
         raise WrongValueError(f"must list each invoice once, and {twice} is there twice")
-    return tuple(listed)
+    without = {month for month, ids in by_month if month and ids == NONE}
+    return ListedInvoices(tuple(listed), frozenset(without | {each.month for each in listed if each.month}))
 
 
 def _month(given: str) -> str:
@@ -135,17 +161,20 @@ class Profile:
     kinds: tuple[str, ...] = setting(
         tuple(kind.value for kind in Kind), "The kinds of line items that are expected.", _list_of(_kind)
     )
-    invoices: tuple[ListedInvoice, ...] = setting(
-        (),
-        'The invoices that are expected: a list, or a table by month such as `{ "2026-10" = ["G016907411"] }`.',
+    invoices: ListedInvoices = setting(
+        ListedInvoices(),
+        'The invoices that are expected: a list, or a table by month such as `{ "2026-10" = ["G016907411"] }`. A month '
+        'that is over and has none is reported, unless it says `"none"`; so is a profile without any, unless it says '
+        '`invoices = "none"`.',
         _invoices,
     )
     currencies: tuple[str, ...] = setting(
         (), "The currencies in which unbilled line items are expected.", _list_of(_currency)
     )
     periods: tuple[str, ...] = setting(
-        PERIODS,
-        "The months whose unbilled line items are expected: `current`, `last`, or as `YYYY-MM`.",
+        (),
+        "The months whose unbilled line items are expected: `current`, `last`, or as `YYYY-MM`. Empty: `current` and "
+        "`last`. Without `currencies`, they are reported.",
         _list_of(_period),
     )
     attribute_set: str = setting(

@@ -124,13 +124,63 @@ def test_what_is_not_there_yet_exits_with_4_and_does_not_keep_the_rest_from_bein
 
 
 def test_an_invoice_of_a_month_long_past_is_overdue(house: House) -> None:
-    house.profile('kinds = ["usage"]', f'invoices = {{ "2025-01" = ["{INVOICE}"] }}')
-    assert states() == (4, {f"usage {INVOICE}": "overdue"})
+    house.profile('kinds = ["usage"]', f'invoices = {{ "{this_month().last.last.last}" = ["{INVOICE}"] }}')
+    gap = f"None invoice of {this_month().last.last} to {this_month().last}"
+    assert states() == (4, {f"usage {INVOICE}": "overdue", gap: "not listed"})
+
+
+@pytest.mark.parametrize(
+    ("lines", "unlisted"),
+    [
+        (['invoices = {{ "{last}" = [] }}'], ["invoice of {last}"]),
+        (['invoices = {{ "{last}" = "none" }}'], []),
+        (['invoices = {{ "{before}" = "none" }}'], ["invoice of {last}"]),
+        (['invoices = {{ "{first}" = "none", "{last}" = "none" }}'], ["invoice of {before}"]),
+        (['invoices = {{ "{first}" = "none" }}'], ["invoice of {before} to {last}"]),
+        (['invoices = {{ "{now}" = "none" }}'], ["invoice of {last}"]),
+        (["invoices = []"], ["invoice of {last}"]),
+        (['invoices = "none"'], []),
+    ],
+)
+def test_a_month_that_is_over_and_has_no_invoice_in_the_profile_is_never_green(
+    house: House, lines: list[str], unlisted: list[str]
+) -> None:
+    now = this_month()
+    months = {"now": now, "last": now.last, "before": now.last.last, "first": now.last.last.last}
+    house.month()
+    profile = [line.format(**months) for line in lines]
+    house.profile('kinds = ["usage"]', 'currencies = ["EUR"]', 'periods = ["current"]', *profile)
+    wanted = {f"None {what.format(**months)}": "not listed" for what in unlisted}
+    held = f"usage {now} EUR"
+    assert states() == (3 if wanted else 0, {held: "pulled", **wanted})
+    code, found = rows("pulls", "status", "contoso")
+    assert (code, {f"{row['kind']} {row['what']}": row["state"] for row in found}) == (
+        3 if wanted else 0,
+        {held: "held", **wanted},
+    )
+
+
+def test_periods_without_currencies_are_never_green(house: House) -> None:
+    house.profile('kinds = ["usage"]', 'periods = ["current"]', f'invoices = ["{INVOICE}"]')
+    house.invoice()
+    assert states() == (3, {f"usage {INVOICE}": "pulled", "None unbilled line items": "not listed"})
+    assert 'currencies = ["EUR"]' in run("pulls", "status", "contoso", "--output", "json").stdout.replace("\\", "")
+
+
+def test_a_changed_address_changes_nothing(house: House) -> None:
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]', 'currencies = ["EUR"]', 'periods = ["current"]')
+    house.invoice()
+    house.month()
+    assert states()[0] == 0
+    written = Path("counterfoil.toml").read_text(encoding="utf-8")
+    Path("counterfoil.toml").write_text(written.replace("127.0.0.1", "localhost"), encoding="utf-8")
+    assert states() == (0, {f"usage {INVOICE}": "held", f"usage {this_month()} EUR": "held"})
+    assert run("pulls", "status", "contoso").exit_code == 0
 
 
 def test_a_month_that_is_no_longer_offered_and_was_never_held_fails_and_says_what_to_do(house: House) -> None:
     house.profile('kinds = ["usage"]', 'currencies = ["EUR"]', 'periods = ["2024-01"]')
-    assert states() == (1, {"usage 2024-01 EUR": "never held"})
+    assert states() == (1, {"usage 2024-01 EUR": "never available"})
     assert "Take it out of the profile." in run(*ALL).stderr
 
 
@@ -145,7 +195,7 @@ def test_a_currency_of_which_nothing_is_there_and_nothing_held_is_no_success(hou
     house.profile('kinds = ["usage"]', 'currencies = ["EUR", "EUX"]', 'periods = ["last"]', "billed_due_days = 0")
     house.month(last=True)
     month = this_month().last
-    assert states() == (1, {f"usage {month} EUR": "pulled", f"usage {month} EUX": "never held"})
+    assert states() == (1, {f"usage {month} EUR": "pulled", f"usage {month} EUX": "never available"})
     assert "Check the currency, or take it out of the profile." in run(*ALL).stderr
 
 

@@ -57,7 +57,7 @@ def _row(each: ExpectedPullResult) -> dict[str, object]:
         advise_for_profile(each.error, each.folder)
         told = f"{each.error.message} {each.error.advice(as_option)}".rstrip()
     return {
-        "kind": each.expected.kind.value,
+        "kind": each.expected.kind.value if each.expected.kind else None,
         "what": each.expected.what,
         "state": each.state.value,
         "lineItems": each.line_items,
@@ -74,9 +74,16 @@ def _conclude(results: Sequence[ExpectedPullResult], output: Output, again: Pull
             f"{failed} of {counted(len(results), 'expected pull')} failed.",
             remedy=f"Each says why. {again.sentence('When that is fixed')}",
         )
-    open_states = [each.state for each in results if not each.state.is_done]
-    if not open_states:
+    unlisted = [each for each in results if each.state == "not listed"]
+    open_states = [each.state for each in results if not each.state.is_done and each not in unlisted]
+    if not open_states and not unlisted:
         return 0
+    if not open_states:
+        return output.conclude(
+            f"The profile does not list all that is expected: {', '.join(each.expected.what for each in unlisted)}.",
+            remedy="Add it to the profile; its line above says how.",
+            exit_code=3,
+        )
     overdue = sum(state == "overdue" for state in open_states)
     return output.conclude(
         f"{len(open_states)} of {counted(len(results), 'expected pull')} are not here yet"

@@ -98,7 +98,7 @@ def verify(places: Sequence[str], output: Output) -> None:
     if rows:
         raise CounterfoilError(
             f"{counted(len(rows), 'fault')} found in {seen}.",
-            remedy="Move the folder of what is damaged away, and pull it again.",
+            remedy="Pull it again: what was edited is moved aside, and nothing is lost.",
         )
     if not held:
         raise UsageError("There is nothing to verify there.", remedy="`counterfoil pulls list` shows what is held.")
@@ -112,14 +112,15 @@ def verify(places: Sequence[str], output: Output) -> None:
 @with_wait(600.0)
 @with_output
 def status(profile_name: str, offline: bool, token: str | None, wait_s: float, output: Output) -> int:
-    """Show for each invoice, kind and currency that a profile expects: held, newer there, not there yet, overdue.
+    """Show for each invoice, kind and currency that a profile expects: held, newer, not there yet, overdue.
 
     The source is asked one harmless question for each: for an export, of which nothing is downloaded. Exit code 3 if
-    something is there that is not held, or is overdue, damaged or was never held; 4 if the source could not be asked;
-    else 0.
+    something is not pulled yet, overdue, damaged, never available or not listed in the profile; 4 if the source could
+    not be asked; else 0.
     """
-    from counterfoil.client.holdings.expected import expected_of, root_of
-    from counterfoil.client.holdings.status import ProbedSource, statuses
+    from counterfoil.client.holdings.expected import expected_of, root_of, unlisted_of
+    from counterfoil.client.holdings.holding import Holding
+    from counterfoil.client.holdings.status import HoldingStatus, ProbedSource, State, statuses
     from counterfoil.client.protocol.asking import Api
 
     profile = load_settings().profile(profile_name)
@@ -132,12 +133,13 @@ def status(profile_name: str, offline: bool, token: str | None, wait_s: float, o
         for each in statuses(listed, root_of(profile), source, now, tenant=profile.tenant, offline=offline):
             found.append(each)
             advance(1)
+    nothing = Holding(root_of(profile))
+    found += [HoldingStatus(each, nothing, State.UNLISTED, each.remark) for each in unlisted_of(profile, now)]
     rows = [_standing_row(each) for each in found]
     output.rows(
         rows,
         headings={"lineItems": "Line items held", "dueAt": "Due", "told": "Remark"},
         only_json=["eTag", "folder"],
-        none="The profile lists neither invoices nor currencies, so nothing is expected.",
     )
     return _conclude(profile, found, output, offline=offline)
 
@@ -147,10 +149,11 @@ def _conclude(profile: Profile, found: Sequence[HoldingStatus], output: Output, 
 
     states = Counter(each.state for each in found)
     if wanting := [state for state in WANTING if states[state]]:
-        damaged = " (move the folder of what is damaged away first)." if states[State.DAMAGED] else ""
+        told = [*wanting, *([State.UNKNOWN] if states[State.UNKNOWN] else [])]
+        more = " What is not listed has to be added to the profile." if states[State.UNLISTED] else ""
         return output.conclude(
-            f"Of {len(found)} expected: {', '.join(f'{states[state]} {state}' for state in wanting)}.",
-            remedy=f"To pull what is there: counterfoil pull {profile.name} --all{damaged}",
+            f"Of {len(found)} expected: {', '.join(f'{states[state]} {state}' for state in told)}.{more}",
+            remedy=f"To pull what is there: counterfoil pull {profile.name} --all",
             exit_code=3,
         )
     if states[State.UNKNOWN] and not offline:
@@ -165,7 +168,7 @@ def _conclude(profile: Profile, found: Sequence[HoldingStatus], output: Output, 
 def _standing_row(each: HoldingStatus) -> dict[str, object]:
     receipt = each.holding.receipt
     return {
-        "kind": each.expected.kind.value,
+        "kind": each.expected.kind.value if each.expected.kind else None,
         "what": each.expected.what,
         "state": each.state.value,
         "lineItems": receipt.line_items if receipt else None,

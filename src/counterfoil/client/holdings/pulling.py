@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from counterfoil.client.api import Client
-from counterfoil.client.holdings.expected import ExpectedPull, expected_of, root_of
+from counterfoil.client.holdings.expected import ExpectedPull, UnlistedPull, expected_of, root_of, unlisted_of
 from counterfoil.client.holdings.holding import partner_flaw
 from counterfoil.client.holdings.status import NEVER_REMARK, State, absent_state, held_of, shuts_out
 from counterfoil.client.output_files.output_formats import formats_of
@@ -27,7 +27,7 @@ from counterfoil.client.pull_folder.former_states import former_beside
 from counterfoil.client.pull_folder.target import lock_pulls
 from counterfoil.client.receipt import Receipt
 from counterfoil.client.transfer.progress import Watcher
-from counterfoil.errors import CounterfoilError, LockedError, OperationFailedError, UsageError
+from counterfoil.errors import CounterfoilError, LockedError, NoAnswerError, OperationFailedError, UsageError
 from counterfoil.periods import timestamp, utc_now
 from counterfoil.profiles import Profile
 from counterfoil.wire.graph import NO_DATA_CODE
@@ -37,12 +37,14 @@ _TAKE_OUT: Final = "Take it out of the profile."
 
 @dataclass(frozen=True, slots=True)
 class ExpectedPullResult:
-    """What became of one expected pull. `error` is what it failed with, `remark` what else there is to say.
+    """What became of one expected pull, or of what the profile should list and does not.
+
+    `error` is what it failed with, `remark` what else there is to say.
 
     `set_aside` is where files went that somebody had edited.
     """
 
-    expected: ExpectedPull
+    expected: ExpectedPull | UnlistedPull
     folder: Path
     state: State
     line_items: int | None = None
@@ -84,13 +86,15 @@ class ProfilePulls:
         root = root_of(self.profile)
         with one_at_a_time(root, self.profile.name, now):
             yield from self._results(expected, root)
+        for each in unlisted_of(self.profile, now):
+            yield ExpectedPullResult(each, root, State.UNLISTED, remark=each.remark)
 
     def _results(self, expected: list[ExpectedPull], root: Path) -> Iterator[ExpectedPullResult]:
-        is_shut = False
+        shut = ""
         for number, each in enumerate(expected, 1):
             folder = root / each.place
-            if is_shut:
-                yield ExpectedPullResult(each, folder, State.NOT_TRIED, remark="the source did not let us in")
+            if shut:
+                yield ExpectedPullResult(each, folder, State.NOT_TRIED, remark=shut)
                 continue
             try:
                 # The time by now: the pulls before may have taken hours, and a month may have ended meanwhile.
@@ -102,7 +106,8 @@ class ProfilePulls:
                 line_items = receipt.line_items if receipt else None
                 yield ExpectedPullResult(each, folder, state, line_items, remark, set_aside=aside)
             except CounterfoilError as error:
-                is_shut = shuts_out(error)
+                if shuts_out(error):
+                    shut = "The source did not answer." if isinstance(error, NoAnswerError) else "Access was refused."
                 may_help = error.exit_code == LockedError.exit_code
                 state = State.UNFINISHED if may_help else State.FAILED
                 yield ExpectedPullResult(each, folder, state, error=error)
