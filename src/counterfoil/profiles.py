@@ -26,6 +26,7 @@ from counterfoil.setting_values import (
     read_path,
     read_url,
     read_value,
+    read_variable_name,
     refuse_unknown,
     setting,
     whole_number,
@@ -153,9 +154,11 @@ class Profile:
     tenant: str = setting("", "The partner's tenant id.")
     client_id: str = setting("", "The application that signs in.")
     client_secret: str = setting("", "Its secret. Better kept out of the file: see `client_secret_env`.", secret=True)
-    client_secret_env: str = setting("", "The environment variable that holds the secret.")
+    client_secret_env: str = setting("", "The environment variable that holds the secret.", read_variable_name)
     token: str = setting("", "A ready bearer token. Better kept out of the file: see `token_env`.", secret=True)
-    token_env: str = setting("", "The environment variable that holds a ready bearer token, instead of signing in.")
+    token_env: str = setting(
+        "", "The environment variable that holds a ready bearer token, instead of signing in.", read_variable_name
+    )
     authority: str = setting("", "Where to sign in, when it is neither Microsoft nor the source itself.", read_url)
     scope: str = setting("", "The scope to ask for, when it is not the API's own.")
     kinds: tuple[str, ...] = setting(

@@ -50,6 +50,7 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "withdraw": CommandEntry("datasets", "withdraw", "Take a dataset out of force."),
     "generate": CommandEntry("generate", "generate", "Write realistic line items, the same for the same seed."),
     "token": CommandEntry("token", "token", "Print a development token."),
+    "init": CommandEntry("init", "init", "Write the profile of a source to pull from, and check it."),
     "pull": CommandEntry("pull", "pull", "Pull line items from a source, and prove them."),
     "pulls": CommandEntry("pulls", "pulls", "Show and verify what is held, and name what is missing or overdue."),
     "warm-up": CommandEntry("warm_up", "warm_up", "Compile the inner loops of publishing, as when an image is built."),
