@@ -19,7 +19,7 @@ import click
 
 from counterfoil.cli.doctor import report_source
 from counterfoil.cli.options import invocation, load_settings, with_output
-from counterfoil.cli.output import Output
+from counterfoil.cli.output import Output, OutputForm
 from counterfoil.disk.durability import write_durably
 from counterfoil.errors import UsageError
 from counterfoil.profiles import FORMATS, read_profiles
@@ -47,9 +47,8 @@ def init(*, name: str | None, output: Output, **given: Any) -> None:
     """Write the profile of a source to counterfoil.toml, and check it.
 
     \b
-    It asks for what is not given, if there is a terminal:
+    Examples:
       counterfoil init
-    Without one, the options say it all:
       counterfoil init contoso --tenant TENANT --client-id ID --currency EUR --format csv --format xlsx
 
     The secret is never asked for and never written: put it into the environment variable that the profile names.
@@ -73,7 +72,8 @@ def init(*, name: str | None, output: Output, **given: Any) -> None:
         output.note(f"Put the secret into the environment variable {profile.client_secret_env}; then: {_next(name)}")
         return
     output.note(f"To pull: {_next(name)}")
-    report_source(profile, None, output)
+    if output.form is OutputForm.TABLE:  # JSON has one value, and `counterfoil doctor` has its own
+        report_source(profile, None, output)
 
 
 def can_ask() -> bool:
