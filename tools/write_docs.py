@@ -30,6 +30,7 @@ from counterfoil.client import (
     Progress,
     Proof,
     Receipt,
+    SigningCertificate,
     SourceBlob,
     SourceManifest,
     Watcher,
@@ -52,6 +53,7 @@ REFERENCE: tuple[Callable[..., object], ...] = (
     ask_billed,
     ask_unbilled,
     ClientCredentials,
+    SigningCertificate,
     Kind,
     AttributeSet,
     Api,
@@ -65,7 +67,7 @@ REFERENCE: tuple[Callable[..., object], ...] = (
     Watcher,
     Progress,
 )
-MADE_BY_USERS = {Client, AsyncClient, ClientCredentials, Patience}
+MADE_BY_USERS = {Client, AsyncClient, ClientCredentials, SigningCertificate, Patience}
 TICK, BOX = "✓", "☐"
 CODECS = {
     Codec.SAME: "as it is",

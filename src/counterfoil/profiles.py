@@ -155,6 +155,15 @@ class Profile:
     client_id: str = setting("", "The application that signs in.")
     client_secret: str = setting("", "Its secret. Better kept out of the file: see `client_secret_env`.", secret=True)
     client_secret_env: str = setting("", "The environment variable that holds the secret.", read_variable_name)
+    client_certificate: Path | None = setting(
+        None,
+        "A PEM file, beside this one, with the certificate and private key that the application signs in with, "
+        "in place of a secret.",
+        optional(read_path),
+    )
+    client_certificate_password_env: str = setting(
+        "", "The environment variable that holds the password of its private key, if it has one.", read_variable_name
+    )
     token: str = setting("", "A ready bearer token. Better kept out of the file: see `token_env`.", secret=True)
     token_env: str = setting(
         "", "The environment variable that holds a ready bearer token, instead of signing in.", read_variable_name
@@ -267,8 +276,11 @@ def _profile(name: str, table: Mapping[str, object], file: Path, environ: Mappin
             if values.get(key):
                 raise UsageError(f"{where}{key} and {key}_env are both given; keep one.")
             values[key] = environ.get(variable, "")
-    if values.get("to"):
-        values["to"] = file.parent / values["to"]
+    for key in ("to", "client_certificate"):
+        if values.get(key):
+            values[key] = file.parent / values[key]
+    if values.get("client_certificate") and (values.get("client_secret") or values.get("client_secret_env")):
+        raise UsageError(f"{where}client_certificate and a client secret are both given; keep one.")
     profile = Profile(name, **values)
     if profile.api == "v1" and (profile.invoices or profile.attribute_set != AttributeSet.FULL):
         what = "invoices are listed" if profile.invoices else f"attribute_set is {profile.attribute_set!r}"

@@ -58,6 +58,7 @@ def test_every_help_has_an_example(command: str) -> None:
 
 def _scenario(house: House, folder: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield every command and arguments with which it does something."""
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]')
     house.invoice()
     scope = ["--partner", PARTNER, "--kind", "usage", "--invoice", INVOICE]
     made = ["--kind", "usage", "--line-items", "70", "--partner", PARTNER, "--invoice", INVOICE, "-o", "made.jsonl"]

@@ -23,7 +23,7 @@ def test_a_profile_a_kind_a_period_and_a_currency_are_a_whole_command_line(house
     done = run(*USAGE, "--period", "last", "--currency", "EUR")
     folder = Path("counterfoil-pulls/contoso/usage") / f"{this_month().last}-EUR"
     assert (done.exit_code, "proven" in done.stdout, str(folder) in done.stdout) == (0, True, True), done.output
-    assert "BillingPreTaxTotal 0.5999904001535975424393 EUR" in done.stdout
+    assert "BillingPreTaxTotal: 0.60 EUR" in done.stdout
     assert receipt_in(folder)["request"]["month"] == str(this_month().last)
 
 

@@ -200,7 +200,7 @@ def test_what_the_columns_cannot_hold_is_said(tmp_path: Path, form: str) -> None
     assert "no column for HasPartnerEarnedCredit, which 1 line item had" in said
     assert "unknown attributes, which 1 line item had" in said
     assert ("1 value of UnitPrice has more than the 15 digits" in said) == (form == "xlsx")
-    assert ("1 value begins as a formula" in said) == (form == "csv")
+    assert ("1 value begins like a formula" in said) == (form == "csv")
 
 
 @each_form()

@@ -80,6 +80,10 @@ SERVER_LIBRARIES: Final = frozenset(
 )
 
 
+# What somebody who only pulls may have meant by a command of the server.
+_PULLED: Final = {name: f"For what you pulled: counterfoil pulls {name}. " for name in ("list", "show", "verify")}
+
+
 class CommandLine(click.Group):
     """The group of all commands: it imports them when they are asked for, and reports what they raise."""
 
@@ -223,7 +227,8 @@ def _as_missing(error: ModuleNotFoundError, command: str) -> UsageError | None:
     if library in SERVER_LIBRARIES:
         return UsageError(
             f"`counterfoil {command}` needs the server's libraries, and {library} is not installed.",
-            remedy='Install them with: pip install "counterfoil[server]"',
+            remedy=f"{_PULLED.get(command, '')}Install them from the folder or wheel that Counterfoil came from: "
+            'pip install "./counterfoil[server]"',
         )
     return None
 

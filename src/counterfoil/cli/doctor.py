@@ -77,7 +77,7 @@ def _diagnose_setup(settings: Settings) -> Iterator[Finding]:
     missing = [name for name in sorted(SERVER_LIBRARIES) if not _importable(name)]
     if missing:
         told = f"The client is installed; the server is not ({', '.join(missing)} missing)."
-        yield Finding("installation", Health.WARNING, told, 'To publish and serve: pip install "counterfoil[server]"')
+        yield Finding("installation", Health.WARNING, told, 'To publish and serve: pip install "./counterfoil[server]"')
         return
     if not _importable("fcntl"):
         told = "The client is installed; what publishes and serves runs on Linux and macOS only."

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from counterfoil.cli.options import KINDS, NamedPath, load_settings, with_output, with_token, with_wait
+from counterfoil.cli.options import KINDS, NamedPath, load_settings, with_amounts, with_output, with_token, with_wait
 from counterfoil.cli.output import Output, as_option
-from counterfoil.cli.pull_again import PullCommand, advise_for_profile, options_for, resuming
+from counterfoil.cli.pull_again import PullCommand, advise_for_profile, advise_on_invoice, options_for, resuming
 from counterfoil.cli.pull_all import pull_all
 from counterfoil.cli.pull_display import displayed
 from counterfoil.cli.pull_publish import PullPublisher, publisher_in
@@ -95,6 +95,7 @@ def _read_formats(_: click.Context, __: click.Parameter, given: Sequence[str]) -
     help="How many blobs are fetched side by side.",
 )
 @with_wait(3600.0)
+@with_amounts
 @with_output
 def pull(
     source: str,
@@ -177,6 +178,7 @@ def _pull_one(
     except CounterfoilError as error:
         if single["to"] is None:
             advise_for_profile(error, to)
+        advise_on_invoice(error, ask.invoice)
         again.advise(error)
         raise
     more = {} if publisher is None else {"published": publisher.publish(receipt, to)}

@@ -76,6 +76,14 @@ def resuming(
     return PullCommand(tuple(words), token is not None)
 
 
+def advise_on_invoice(error: CounterfoilError, invoice: str) -> None:
+    """Say what invoice ids look like, where a source has nothing for one that is all digits."""
+    from counterfoil.wire.graph import NO_DATA_CODE
+
+    if isinstance(error, OperationFailedError) and error.code == NO_DATA_CODE and invoice.isdigit():
+        error.remedy = f"Invoice ids begin with a letter, mostly G: did you mean G{invoice}?"
+
+
 def advise_for_profile(error: CounterfoilError, folder: Path) -> None:
     """Give the error a remedy that fits a profile, which has a folder of its own: naming another would not help."""
     if "to" not in error.parameter.split():

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.cli.pull_again import PullCommand, advise_for_profile
-from counterfoil.cli.pull_display import displayed
+from counterfoil.cli.pull_display import displayed, log_line
 from counterfoil.cli.pull_publish import PullPublisher
-from counterfoil.cli.receipts import conclude_set_aside
+from counterfoil.cli.receipts import conclude_set_aside, total_of
 from counterfoil.errors import CounterfoilError
 from counterfoil.profiles import Profile
 
@@ -42,11 +42,11 @@ def pull_all(
             rows.append(_row(each))
             aside += each.set_aside
             more = f", {counted(each.line_items, 'line item')}" if each.state == "pulled" and each.line_items else ""
-            output.note(f"{each.expected}: {each.state}{more}. {rows[-1]['told']}".rstrip())
+            log_line(output, f"{each.expected}: {each.state}{more}. {rows[-1]['told']}".rstrip())
     except KeyboardInterrupt:
         output.note(again.sentence("To go on"))
         raise
-    output.rows(rows, headings={"told": "Remark"}, only_json=["folder", "setAside"])
+    output.rows(rows, headings={"told": "Remark"}, only_json=["folder", "setAside"], only_table=["total"])
     exit_code = _conclude(results, output, again)
     return conclude_set_aside(aside, output) or exit_code
 
@@ -61,6 +61,7 @@ def _row(each: ExpectedPullResult) -> dict[str, object]:
         "what": each.expected.what,
         "state": each.state.value,
         "lineItems": each.line_items,
+        "total": total_of(each.receipt),
         "folder": each.folder,
         "setAside": list(each.set_aside),
         "told": told,

@@ -10,20 +10,46 @@ from typing import TYPE_CHECKING
 
 import click
 
-from counterfoil.cli.options import NamedPath, load_settings, with_common, with_output, with_token, with_wait
+from counterfoil.cli.options import (
+    NamedPath,
+    load_settings,
+    with_amounts,
+    with_common,
+    with_output,
+    with_token,
+    with_wait,
+)
 from counterfoil.cli.output import Output, counted
-from counterfoil.cli.receipts import show_receipt
+from counterfoil.cli.receipts import show_receipt, total_of
 from counterfoil.cli.sources import token_source
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.periods import utc_now
+from counterfoil.setting_values import did_you_mean
 from counterfoil.settings import Profile
 
 if TYPE_CHECKING:
+    from counterfoil.client import Receipt
     from counterfoil.client.holdings.holding import Holding
     from counterfoil.client.holdings.status import HoldingStatus
 
 
-@click.group()
+class PullsGroup(click.Group):
+    """The commands about pulls; the name of a profile in place of one gets a hint."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command."""
+        if args and args[0] not in self.commands:
+            meant = did_you_mean(args[0], self.commands)
+            raise UsageError(
+                f"There is no command {f'pulls {args[0]}'!r}.{meant}",
+                remedy=f"For a profile: counterfoil pulls status {args[0]}, or counterfoil pulls list {args[0]}",
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=PullsGroup)
 @with_common
 def pulls() -> None:
     """What `counterfoil pull` brought: list it, show its receipts, verify it, and compare it with what is expected."""
@@ -31,6 +57,7 @@ def pulls() -> None:
 
 @pulls.command(name="list")
 @click.argument("places", nargs=-1, metavar="[PROFILE|DIR]...")
+@with_amounts
 @with_output
 def list_pulls(places: Sequence[str], output: Output) -> None:
     """List what is held below folders, or in the folder of a profile.  Without one: all of ./counterfoil-pulls.
@@ -43,7 +70,14 @@ def list_pulls(places: Sequence[str], output: Output) -> None:
     """
     rows = [_row(each, tenant) for each, tenant in _holdings(places)]
     only_json = ["source", "api", "request", "eTag", "totals", "told"]
-    output.rows(rows, headings={"finishedAt": "Pulled at"}, only_json=only_json, none="Nothing is held there.")
+    output.rows(
+        rows,
+        headings={"finishedAt": "Pulled at"},
+        only_json=only_json,
+        only_table=["total"],
+        less_needed=["format", "proof", "finishedAt", "folder"],
+        none="Nothing is held there.",
+    )
     damaged = [row for row in rows if row["state"] == "damaged"]
     if damaged:
         more = f", and {counted(len(damaged) - 1, 'more')}" if len(damaged) > 1 else ""
@@ -55,6 +89,7 @@ def list_pulls(places: Sequence[str], output: Output) -> None:
 
 @pulls.command()
 @click.argument("folder", metavar="DIR", type=NamedPath(folder=True, or_file=True))
+@with_amounts
 @with_output
 def show(folder: Path, output: Output) -> None:
     """Show the receipt of the pull in a folder: what was asked, what came, and what is proven.
@@ -127,6 +162,7 @@ def verify(places: Sequence[str], output: Output) -> None:
 @click.option("--offline", is_flag=True, help="Do not ask the source; show only what is held.")
 @with_token
 @with_wait(600.0)
+@with_amounts
 @with_output
 def status(profile_name: str, offline: bool, token: str | None, wait_s: float, output: Output) -> int:
     """Show for each invoice, kind and currency that a profile expects: held, newer, not there yet, overdue.
@@ -161,7 +197,9 @@ def status(profile_name: str, offline: bool, token: str | None, wait_s: float, o
     output.rows(
         rows,
         headings={"lineItems": "Line items held", "dueAt": "Due", "told": "Remark"},
-        only_json=["eTag", "folder"],
+        only_json=["eTag", "folder", "totals"],
+        only_table=["total"],
+        less_needed=["dueAt", "pulledAt", "lineItems"],
     )
     return _conclude(profile, found, output, offline=offline)
 
@@ -194,10 +232,12 @@ def _standing_row(each: HoldingStatus) -> dict[str, object]:
         "what": each.expected.what,
         "state": each.state.value,
         "lineItems": receipt.line_items if receipt else None,
+        "total": total_of(receipt),
         "pulledAt": receipt.finished_at if receipt else None,
         "dueAt": each.expected.due_at.date() if each.expected.due_at else None,
         "told": each.remark,
         "eTag": receipt.etag if receipt else None,
+        "totals": dict(receipt.totals) if receipt else {},
         "folder": each.holding.folder,
     }
 
@@ -221,6 +261,13 @@ def _holdings(places: Sequence[str]) -> Iterator[tuple[Holding, str]]:
                 yield holding, tenant
 
 
+def _format_of(receipt: Receipt | None) -> object:
+    """Return the format of a pull, or a list of several, as the receipt has it."""
+    if receipt is None:
+        return ""
+    return receipt.format if isinstance(receipt.format, str) else list(receipt.format)
+
+
 def _row(holding: Holding, tenant: str) -> dict[str, object]:
     from counterfoil.client.holdings.holding import flaw_of
 
@@ -231,8 +278,9 @@ def _row(holding: Holding, tenant: str) -> dict[str, object]:
         "what": holding.what,
         "state": "damaged" if told else "held" if receipt else "unfinished",
         "lineItems": receipt.line_items if receipt else None,
+        "total": total_of(receipt),
         "proof": receipt.proof.value if receipt else "",
-        "format": receipt.format if receipt else "",
+        "format": _format_of(receipt),
         "finishedAt": receipt.finished_at if receipt else "",
         "folder": holding.folder,
         "source": receipt.source if receipt else "",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest
     from counterfoil.client.protocol.retries import Patience
     from counterfoil.client.receipt import Proof, Receipt
+    from counterfoil.client.signing_certificate import SigningCertificate
     from counterfoil.client.transfer.graph_exports import Export
     from counterfoil.client.transfer.progress import Progress, Watcher
     from counterfoil.model import AttributeSet, Kind
@@ -38,6 +39,7 @@ __all__ = [
     "Progress",
     "Proof",
     "Receipt",
+    "SigningCertificate",
     "SourceBlob",
     "SourceManifest",
     "Watcher",
@@ -55,6 +57,7 @@ _MODULES: Final = {
     "protocol.graph_answers": ("SourceBlob", "SourceManifest"),
     "protocol.retries": ("Patience",),
     "receipt": ("Proof", "Receipt"),
+    "signing_certificate": ("SigningCertificate",),
     "transfer.graph_exports": ("Export",),
     "transfer.progress": ("Progress", "Watcher"),
 }

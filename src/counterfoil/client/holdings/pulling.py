@@ -51,6 +51,7 @@ class ExpectedPullResult:
     remark: str = ""
     error: CounterfoilError | None = None
     set_aside: tuple[str, ...] = ()
+    receipt: Receipt | None = None  # of what is held in the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class ProfilePulls:
                     self.on_held(receipt, folder)
                 aside = receipt.set_aside if receipt and state is State.PULLED else ()
                 line_items = receipt.line_items if receipt else None
-                yield ExpectedPullResult(each, folder, state, line_items, remark, set_aside=aside)
+                yield ExpectedPullResult(each, folder, state, line_items, remark, set_aside=aside, receipt=receipt)
             except CounterfoilError as error:
                 if shuts_out(error):
                     shut = "The source did not answer." if isinstance(error, NoAnswerError) else "Access was refused."
