@@ -82,6 +82,7 @@ def _scenario(house: House, folder: Path) -> Iterator[tuple[str, list[str]]]:
     yield "sweep", []
     yield "rebuild", ["--keep-catalog"]
     yield "doctor", []
+    yield "init", ["fabrikam", "--tenant", PARTNER, "--client-id", "an-id"]
     yield "pull", ["contoso", "--kind", "usage", "--invoice", INVOICE]
     yield "pulls list", ["contoso"]
     yield "pulls show", [f"counterfoil-pulls/contoso/usage/{INVOICE}"]

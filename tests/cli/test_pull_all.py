@@ -293,4 +293,4 @@ def test_each_step_is_told_as_it_happens_and_the_table_at_the_end(house: House) 
     house.invoice()
     done = run(*ALL)
     assert f"usage of invoice {INVOICE}: pulled, 3 line items.\n" in done.stderr
-    assert done.stdout.splitlines()[0].split() == ["Kind", "What", "State", "Line", "items", "Remark"]
+    assert done.stdout.splitlines()[0].split() == ["Kind", "What", "State", "Line", "items", "Total", "Remark"]

@@ -61,17 +61,23 @@ class SummarySheets:
         """Write them all, when every line item is written."""
         for grouping, sheet in self._full.items():
             self._write_full(sheet, grouping)
-        sheet = self._summary
-        for at, width in enumerate((*_WIDTHS, *[_AMOUNT_WIDTH, _EXACT_WIDTH] * len(self._totals))):
-            sheet.set_column(at, at, width)
+        sheet, currencies = self._summary, self._breakdown.currencies
+        shown = {(by, currency): list(self._shown(by, currency)) for by in self._full for currency in currencies}
+        with_exact = self._have_exact([group for groups in shown.values() for group in groups])
+        widths = self._set_widths(sheet, with_exact)
         sheet.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})
         sheet.set_landscape()
         sheet.set_paper(9)  # A4
         sheet.fit_to_pages(1, 0)
         row = self._write_totals(lines)
-        for grouping in self._full:
-            for currency in self._breakdown.currencies:
-                row = self._write_largest(row, grouping, currency)
+        for (grouping, currency), groups in shown.items():
+            title = f"By {grouping.word}, in {currency or 'no currency'}"
+            sheet.write_string(row, 0, title, self._title)
+            table = self._write_table(sheet, row + 1, grouping, groups, with_exact=with_exact)
+            if groups:
+                told = f"{self._totals[-1]} by {grouping.word} ({currency})"
+                self._insert_chart(row, len(widths) + 1, grouping, table, told)
+            row = max(table.last_row, row + _CHART_ROWS) + 2
 
     def _write_totals(self, lines: LineSheets) -> int:
         """Write the totals; returns the first row below them."""
@@ -119,16 +125,14 @@ class SummarySheets:
             parts.append(f"SUM({amounts})" if is_only else f'SUMIF({currencies},"={wanted}",{amounts})')
         return "=" + "+".join(parts)
 
-    def _write_largest(self, row: int, grouping: Grouping, currency: str) -> int:
-        """Write one table with its chart from a row on; returns the first row below them."""
-        sheet = self._summary
-        title = f"By {grouping.word}, in {currency or 'no currency'}"
-        sheet.write_string(row, 0, title, self._title)
-        shown = list(self._shown(grouping, currency))
-        table = self._write_table(sheet, row + 1, grouping, shown, with_exact=self._have_exact(shown))
-        if shown:
-            self._insert_chart(row, grouping, table, f"{self._totals[-1]} by {grouping.word} ({currency})")
-        return max(table.last_row, row + _CHART_ROWS) + 2
+    def _set_widths(self, sheet: Any, with_exact: frozenset[str]) -> list[int]:
+        """Set the widths of a sheet's columns, and return them."""
+        widths = [*_WIDTHS]
+        for name in self._totals:
+            widths += [_AMOUNT_WIDTH, *([_EXACT_WIDTH] if name in with_exact else [])]
+        for at, width in enumerate(widths):
+            sheet.set_column(at, at, width)
+        return widths
 
     def _shown(self, grouping: Grouping, currency: str) -> Iterator[GroupSums]:
         """Yield the groups that *Summary* shows: the largest, or the latest days, and all others together."""
@@ -153,11 +157,7 @@ class SummarySheets:
                 label = f"{_OTHERS}, met after the first {self._breakdown.keys_max:,}"
                 rows.append(GroupSums("", label, currency, beyond.sums, beyond.line_items))
         with_exact = self._have_exact(rows)
-        widths = [*_WIDTHS]
-        for name in self._totals:
-            widths += [_AMOUNT_WIDTH, *([_EXACT_WIDTH] if name in with_exact else [])]
-        for at, width in enumerate(widths):
-            sheet.set_column(at, at, width)
+        widths = self._set_widths(sheet, with_exact)
         table = self._write_table(sheet, 0, grouping, rows, with_exact=with_exact)
         sheet.freeze_panes(1, 0)
         sheet.autofilter(0, 0, table.last_row, len(widths) - 1)
@@ -206,7 +206,7 @@ class SummarySheets:
             sheet.write_string(row, at, heading, self._bold)
         return at_of
 
-    def _insert_chart(self, row: int, grouping: Grouping, table: _Table, title: str) -> None:
+    def _insert_chart(self, row: int, at: int, grouping: Grouping, table: _Table, title: str) -> None:
         chart = self._book.add_chart({"type": "column" if grouping.is_by_day else "bar"})
         chart.add_series(
             {
@@ -224,7 +224,7 @@ class SummarySheets:
             chart.set_y_axis({"reverse": True, "label_position": "low"})  # the largest on top
             chart.set_x_axis({"num_format": "#,##0", "major_gridlines": {"visible": True}, "label_position": "high"})
         chart.set_size({"width": 720, "height": 20 * _CHART_ROWS - 20})
-        self._summary.insert_chart(row, 4 + 2 * len(self._totals) + 1, chart)
+        self._summary.insert_chart(row, at, chart)
 
 
 def _written(value: Decimal) -> str:
