@@ -66,7 +66,8 @@ def init(*, name: str | None, output: Output, **given: Any) -> None:
     table = _answers(name, given, asks=asks)
     profile = read_profiles({name: table}, file, os.environ)[name]
     _add(file, name, table)
-    output.facts({"profile": name, "file": file, **table})
+    shown = {re.sub("_(.)", lambda after: after[1].upper(), member): value for member, value in table.items()}
+    output.facts({"profile": name, "file": file, **shown})
     output.note(f'Add each invoice when it comes, below [profiles.{name}.invoices]: "2026-10" = ["G..."]')
     if not profile.client_secret:
         output.note(f"Put the secret into the environment variable {profile.client_secret_env}; then: {_next(name)}")
