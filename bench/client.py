@@ -160,7 +160,9 @@ def pull(url: str, token: str, to: str, parallel: int) -> float:
 
     with Client(url, token, parallel=parallel) as client:
         began = time.perf_counter()
-        receipt = client.pull(ask_unbilled(Kind.USAGE, "current", "EUR", now=utc_now()), Path(to), format=Format.PARQUET)
+        receipt = client.pull(
+            ask_unbilled(Kind.USAGE, "current", "EUR", now=utc_now()), Path(to), format=Format.PARQUET
+        )
         took = time.perf_counter() - began
     assert receipt.proof is Proof.PROVEN, receipt.unchecked
     return took
