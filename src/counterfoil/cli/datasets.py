@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from counterfoil.cli.open_folder import open_data_folder, progress_of
-from counterfoil.cli.options import KINDS, with_output, with_settings
+from counterfoil.cli.options import KINDS, with_amounts, with_output, with_settings
 from counterfoil.cli.output import Output, OutputForm, counted
+from counterfoil.columns import table_of
 from counterfoil.errors import DamagedError, MissingError, UsageError
 from counterfoil.model import Dataset, Kind, Scope, tenant_id
+from counterfoil.money import Money
 from counterfoil.periods import BillingPeriod
 from counterfoil.settings import Settings
 
@@ -37,6 +40,7 @@ def with_dataset(function: Callable[..., R], *, required: bool) -> Callable[...,
 
 @click.command("list")
 @click.option("--partner", metavar="TENANT", help="Only this partner's datasets.")
+@with_amounts
 @with_output
 @with_settings()
 def list_datasets(*, partner: str | None, settings: Settings, output: Output) -> None:
@@ -55,18 +59,29 @@ def list_datasets(*, partner: str | None, settings: Settings, output: Output) ->
             "partner": dataset.partner,
             "scope": str(dataset.scope),
             "lineItems": revision.contents.line_items if revision else 0,
+            "total": total_of(revision) if revision else [],
             "published": revision.published_at if revision else None,
             "revision": revision.id if revision else None if output.form is OutputForm.JSON else "withdrawn",
+            "totals": revision.contents.plain_totals() if revision else {},
+            "currency": revision.contents.currency if revision else "",
+            "eTag": revision.etag if revision else None,
         }
         for dataset, revision in found
     ]
     what = "for this partner. `counterfoil list` shows all" if partner else "yet. `counterfoil publish FILE` publishes"
-    output.rows(rows, none=f"Nothing is published {what}.")
+    output.rows(
+        rows,
+        only_json=["totals", "currency", "eTag"],
+        only_table=["total"],
+        less_needed=["published", "revision"],
+        none=f"Nothing is published {what}.",
+    )
 
 
 @click.command()
 @click.argument("revision", required=False)
 @partial(with_dataset, required=False)
+@with_amounts
 @with_output
 @with_settings()
 def show(*, revision: str | None, settings: Settings, output: Output, **named: str | None) -> None:
@@ -189,6 +204,13 @@ def _dataset(named: dict[str, str | None]) -> Dataset:
     return Dataset(Kind(kind), tenant_id(partner), scope)
 
 
+def total_of(revision: Revision) -> list[Money]:
+    """Return the amount that a revision comes to: the last of its kind's totals."""
+    contents = revision.contents
+    name = table_of(revision.dataset.kind).totals[-1]
+    return [Money(Decimal(contents.plain_totals()[name]), contents.currency)]
+
+
 def _facts(revision: Revision) -> dict[str, object]:
     return {
         "revision": revision.id,
@@ -197,7 +219,10 @@ def _facts(revision: Revision) -> dict[str, object]:
         "superseded": revision.superseded_at,
         "lineItems": revision.contents.line_items,
         "currency": revision.contents.currency,
-        "totals": revision.contents.plain_totals(),
+        "totals": {
+            name: Money(Decimal(text), revision.contents.currency)
+            for name, text in revision.contents.plain_totals().items()
+        },
         "eTag": revision.etag,
     }
 

@@ -5,6 +5,7 @@ Whether that can be done at all is found out before anything is pulled.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,12 +75,12 @@ class PullPublisher:
             )
 
 
-def publisher_in(settings: Settings, form: str, output: Output) -> PullPublisher:
+def publisher_in(settings: Settings, formats: Sequence[str], output: Output) -> PullPublisher:
     """Return what publishes in the data folder of the settings; raises UsageError where that cannot be done."""
     invocation().command = "pull --publish"
     import counterfoil.mirror  # noqa: F401 - whether it can be imported is what is found out
 
-    if form == "xlsx":
-        raise UsageError("A workbook cannot be published.", remedy="Pull as blobs or parquet.", parameter="form")
+    if set(formats) == {"xlsx"}:
+        raise UsageError("A workbook cannot be published.", remedy="Pull as blobs or parquet.", parameter="format")
     output.note(f"Data folder: {settings.data.absolute()}")
     return PullPublisher(settings, output)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
-from counterfoil.client import Form, Proof, Receipt
+from counterfoil.client import Format, Proof, Receipt
+from counterfoil.client.receipt import format_of
 from counterfoil.datasets.check import Assertions, first_text
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
@@ -27,17 +28,18 @@ def publish_pull(data_folder: DataFolder, receipt: Receipt, folder: Path) -> Pub
     Raises DamagedError if the files are not those of the receipt, UsageError for a workbook, and what publishing
     raises.
     """
-    if receipt.format == Form.XLSX:
+    formats = [each for each in receipt.formats if each != Format.XLSX]
+    if not formats:
         raise UsageError(
             "A workbook cannot be published: Excel keeps 15 digits.",
             remedy="Pull as blobs or parquet.",
-            parameter="form",
+            parameter="format",
         )
     if not receipt.line_items:
         return None
     check_files(receipt, folder)
     kind = Kind(receipt.request["kind"])
-    paths = [folder / file.name for file in receipt.files]
+    paths = [folder / file.name for file in receipt.files if format_of(file.name) == formats[0]]
     asserted = _assertions(receipt, kind, paths[0])
     [published] = publish(data_folder, [Input(str(path), asserted, as_written=True) for path in paths])
     _check_totals(receipt, published)
