@@ -35,7 +35,9 @@ from counterfoil.datasets import restore, sweep
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
-from counterfoil.datasets.publishing import PublicationReceipt, publish
+from counterfoil.datasets.publication_receipt import PublicationReceipt
+from counterfoil.datasets.publishing import publish
+from counterfoil.datasets.safeguards import Safeguards
 from counterfoil.datasets.sizes import Sizes
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.verify import verify
@@ -101,7 +103,12 @@ def do_publish(job: Job, stops: Stops, done: Done) -> None:
         for given in job["inputs"]
     ]  # fmt: skip
     with open_store(Path(job["data"])) as store:
-        done["receipts"] = [told(receipt) for receipt in publish(data_folder_of(job, store, stops), inputs)]
+        done["receipts"] = [
+            told(receipt)
+            for receipt in publish(
+                data_folder_of(job, store, stops), inputs, safeguards=Safeguards(replace=True, allow_copies=True)
+            )
+        ]
 
 
 def do_restore(job: Job, stops: Stops, done: Done) -> None:

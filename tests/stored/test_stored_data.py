@@ -17,9 +17,11 @@ from counterfoil.client import Api
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
-from counterfoil.datasets.publishing import PublicationReceipt, publish
+from counterfoil.datasets.publication_receipt import PublicationReceipt
+from counterfoil.datasets.publishing import publish
 from counterfoil.datasets.rebuild import rebuild
 from counterfoil.datasets.restore import restore
+from counterfoil.datasets.safeguards import Safeguards
 from counterfoil.datasets.sweep import sweep
 from counterfoil.datasets.verify import verify
 from counterfoil.disk.documents import canonical
@@ -138,7 +140,11 @@ def walked(served: Served, dataset: Dataset) -> list[dict[str, str]]:
 def published(data_folder: DataFolder, content: bytes, path: Path, segment: str) -> PublicationReceipt:
     """Publish unbilled usage as a segment."""
     path.write_bytes(content)
-    [receipt] = publish(data_folder, [Input(str(path), Assertions(period=NOVEMBER), segment)])
+    [receipt] = publish(
+        data_folder,
+        [Input(str(path), Assertions(period=NOVEMBER), segment)],
+        safeguards=Safeguards(replace=True, allow_copies=True),
+    )
     return receipt
 
 

@@ -18,7 +18,7 @@ from counterfoil.settings import Settings
 
 if TYPE_CHECKING:
     from counterfoil.datasets.csv_input import DateOrder
-    from counterfoil.datasets.publishing import PublicationReceipt
+    from counterfoil.datasets.publication_receipt import PublicationReceipt
 
 _WARNINGS: Final = {
     "inexact": "decimal column {name} was rounded in {lines}, the text is exact",

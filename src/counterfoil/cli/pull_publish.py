@@ -16,7 +16,7 @@ from counterfoil.settings import Settings
 
 if TYPE_CHECKING:
     from counterfoil.client import Receipt
-    from counterfoil.datasets.publishing import PublicationReceipt
+    from counterfoil.datasets.publication_receipt import PublicationReceipt
 
 
 @dataclass(frozen=True, slots=True)

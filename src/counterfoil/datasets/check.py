@@ -36,7 +36,10 @@ _CERTAINLY_SMALL_BYTES = 128 << 10  # escapes make a text six times longer at mo
 
 @dataclass(frozen=True, slots=True)
 class Assertions:
-    """What the caller says about the input; what the line items say themselves may be left empty."""
+    """What the caller says about the input; what the line items say themselves may be left empty.
+
+    `period_if_unbilled` is what a file's name says, which counts only where the line items name no invoice.
+    """
 
     partner: str = ""
     issuer: str = ""
@@ -44,6 +47,7 @@ class Assertions:
     invoice: str = ""
     period: BillingPeriod | None = None
     currency: str = ""
+    period_if_unbilled: BillingPeriod | None = None
 
     @classmethod
     def read(cls, *, partner: str = "", issuer: str = "", kind: str = "", period: str = "", **others: str) -> Self:
@@ -87,7 +91,8 @@ def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str
         raise InputError(error.message, file=file, attribute="PartnerId", remedy=error.remedy) from error
     currency = (asserted.currency or first_text(first, table.currency)).upper()
     invoice = asserted.invoice or ("" if asserted.period else first_text(first, "InvoiceNumber"))
-    if not invoice and asserted.period is None:
+    period = asserted.period or (None if invoice else asserted.period_if_unbilled)
+    if not invoice and period is None:
         raise InputError(
             "the line items name no invoice",
             file=file,
@@ -96,8 +101,8 @@ def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str
             parameter="invoice period",
         )
     try:
-        if asserted.period is not None:
-            scope = Scope.unbilled(asserted.period, currency)
+        if period is not None:
+            scope = Scope.unbilled(period, currency)
         else:
             scope = Scope.billed(invoice)
             Scope.unbilled(BillingPeriod(2000, 1), currency)  # checks the currency's form

@@ -24,7 +24,7 @@ from counterfoil.datasets.source import Source
 from counterfoil.errors import InputError
 from counterfoil.line_items.blocks import LINE_SIZE_BYTES_MAX
 from counterfoil.line_items.reference import OnRefused
-from counterfoil.line_items.values import ATTRIBUTES_MAX, Refused
+from counterfoil.line_items.values import ATTRIBUTES_MAX, Refused, is_blank, nameless
 
 DateOrder = Literal["mdy", "dmy"]
 ROWS_AT_ONCE = 5_000
@@ -62,6 +62,7 @@ def csv_lines(
     """Yield the rows under a header (see `header_of`), each as one JSON object, with the numbers of their lines."""
     names, delimiter = header
     dates = _columns_of_dates(table, names, source.name)
+    blanks = [at for at, name in enumerate(names) if is_blank(name)]
     csv.field_size_limit(LINE_SIZE_BYTES_MAX)
     reader = csv.reader(_text_lines(source), delimiter=delimiter, strict=True)
     encode = msgspec.json.Encoder().encode
@@ -77,9 +78,15 @@ def csv_lines(
                 reason = f"has {len(row)} fields where the header has {len(names)}"
                 on_refused(reader.line_num, Refused(reason))
                 continue
+            if (filled := next((at for at in blanks if row[at].strip()), None)) is not None:
+                on_refused(reader.line_num, nameless(f"column {filled + 1}", row[filled]))
+                continue
             for at in dates:
                 row[at] = _iso_date(row[at], date_order, names[at], source.name, reader.line_num)
-            lines.append(encode(dict(zip(names, row, strict=True))))
+            values = dict(zip(names, row, strict=True))
+            for at in blanks:
+                values.pop(names[at], None)
+            lines.append(encode(values))
             numbers.append(reader.line_num)
             size_bytes += len(lines[-1])
             if len(lines) == ROWS_AT_ONCE or size_bytes > _AT_ONCE_SIZE_BYTES:
@@ -97,6 +104,8 @@ def _columns_of_dates(table: LineItemTable, names: list[str], file: str) -> list
     dates: list[int] = []
     seen: dict[str, str] = {}
     for at, name in enumerate(names):
+        if is_blank(name):  # several commas at the end of each line, as spreadsheets write them
+            continue
         spelling = table.spellings.get(name.lower())
         meaning = spelling.column.name if spelling else name.lower()
         if meaning in seen:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from counterfoil.datasets import digest
+from counterfoil.datasets.charge_dates import DateCheck
 from counterfoil.datasets.check import Identity
 from counterfoil.datasets.csv_input import DateOrder
 from counterfoil.datasets.input_formats import Span, recognise
@@ -36,6 +37,7 @@ class Split:
     refused_max: int | None  # with more than that nothing is published, so the rest need not be read; None: read it all
     folder: RunFolder
     sizes: Sizes
+    follows: bool  # see `Safeguards`
 
 
 @dataclass(slots=True)
@@ -65,7 +67,8 @@ def read_split(split: Split, tell: Callable[[int], None]) -> SplitResult:
             raise _TooMany
 
     with Source(split.name) as source, LineDigests(sort=digest.in_order) as digests:
-        intake = Intake(split.identity, split.folder, digests, split.sizes)
+        dates = DateCheck(split.identity.dataset, split.segment, follows=split.follows)
+        intake = Intake(split.identity, dates, split.folder, digests, split.sizes)
         try:
             file = recognise(source, split.identity.dataset.kind)
             for batch in file.batches(on_refused, split.date_order, split.span):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from datetime import date
 from typing import Any
 
@@ -23,6 +24,8 @@ _ISO_DATE = re.compile(
     r"(?:[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?(?:[Zz]|[+-]([0-9]{2}):([0-9]{2}))?)?",
     re.ASCII,
 )
+# Letters and symbols that show nothing: the fillers of Hangul, and the blank of Braille.
+_UNSEEN = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _NUMBER_REMEDY = "Amounts are plain JSON numbers such as 12.50."
 
 
@@ -132,6 +135,21 @@ def stored_flag(key: str, value: Any) -> str | None:
     if text not in ("true", "false"):
         raise Refused("neither true nor false", key, str(value))
     return text
+
+
+def is_blank(name: str) -> bool:
+    """Whether nothing of a name can be seen: it is empty, or white space, marks and invisible characters only."""
+    return not any(unicodedata.category(char)[0] in "LNPS" and char not in _UNSEEN for char in name)
+
+
+def nameless(where: str, value: str | None = None) -> Refused:
+    """Return the verdict on an attribute without a name: no API can serve it, and nobody would know what it is."""
+    return Refused(
+        "a value in an attribute without a name",
+        where,
+        value,
+        "Give it a name, or leave it out; pandas leaves its index out with index=False.",
+    )
 
 
 def check_text(key: str, text: str) -> None:

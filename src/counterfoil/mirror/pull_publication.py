@@ -14,9 +14,11 @@ from counterfoil.datasets.check import Assertions, first_text
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
 from counterfoil.datasets.input_formats import recognise
-from counterfoil.datasets.publishing import PublicationReceipt, publish
+from counterfoil.datasets.publication_receipt import PublicationReceipt
+from counterfoil.datasets.publishing import publish
+from counterfoil.datasets.safeguards import FOLLOWING
 from counterfoil.datasets.source import Source
-from counterfoil.errors import DamagedError, UsageError
+from counterfoil.errors import CounterfoilError, DamagedError, UsageError
 from counterfoil.model import Kind
 from counterfoil.periods import BillingPeriod
 
@@ -36,12 +38,34 @@ def publish_pull(data_folder: DataFolder, receipt: Receipt, folder: Path) -> Pub
     if not receipt.line_items:
         return None
     check_files(receipt, folder)
-    kind = Kind(receipt.request["kind"])
-    paths = [folder / file.name for file in receipt.files]
-    asserted = _assertions(receipt, kind, paths[0])
-    [published] = publish(data_folder, [Input(str(path), asserted) for path in paths])
+    [published] = publish(data_folder, _inputs_of(receipt, folder), safeguards=FOLLOWING)
     _check_totals(receipt, published)
     return published
+
+
+def pulled_inputs(folder: Path) -> list[Input] | None:
+    """Return the line item files that a pull left in `folder`; None where there is no receipt of a pull.
+
+    A workbook is none of them. Raises DamagedError if a file is not what the receipt says.
+    """
+    try:
+        receipt = Receipt.read(folder)
+    except (
+        CounterfoilError
+    ):  # a file of this name that is not ours, or of a newer version: its folder is like any other
+        return None
+    if receipt is None:
+        return None
+    if receipt.format == Form.XLSX or not receipt.line_items:
+        return []
+    check_files(receipt, folder)
+    return _inputs_of(receipt, folder)
+
+
+def _inputs_of(receipt: Receipt, folder: Path) -> list[Input]:
+    paths = [folder / file.name for file in receipt.files]
+    asserted = _assertions(receipt, Kind(receipt.request["kind"]), paths[0])
+    return [Input(str(path), asserted) for path in paths]
 
 
 def check_files(receipt: Receipt, folder: Path) -> None:

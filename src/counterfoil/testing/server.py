@@ -23,7 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
-from counterfoil.datasets.publishing import PublicationReceipt, publish
+from counterfoil.datasets.publication_receipt import PublicationReceipt
+from counterfoil.datasets.publishing import publish
 from counterfoil.errors import UsageError
 from counterfoil.model import WHOLE, tenant_id
 from counterfoil.periods import Clocks, business_clock, utc_now
