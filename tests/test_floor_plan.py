@@ -92,6 +92,7 @@ MAY_TOUCH_DISK = {
     "counterfoil.datasets.kernels.compilation",
     "counterfoil.datasets.kernels.compiler",
     "counterfoil.datasets.kernels.machine_code",
+    "counterfoil.datasets.publication_list",
     "counterfoil.datasets.publishing",
     "counterfoil.datasets.rejects",
     "counterfoil.datasets.source",

@@ -59,6 +59,9 @@ Done = dict[str, Any]
 Watcher = tuple[object, str, object]
 
 
+ALLOWING = Safeguards(replace=True, allow_copies=True)
+
+
 class Stops:
     """Counts the points that are passed, and stops at one."""
 
@@ -104,10 +107,7 @@ def do_publish(job: Job, stops: Stops, done: Done) -> None:
     ]  # fmt: skip
     with open_store(Path(job["data"])) as store:
         done["receipts"] = [
-            told(receipt)
-            for receipt in publish(
-                data_folder_of(job, store, stops), inputs, safeguards=Safeguards(replace=True, allow_copies=True)
-            )
+            told(receipt) for receipt in publish(data_folder_of(job, store, stops), inputs, safeguards=ALLOWING)
         ]
 
 

@@ -57,8 +57,8 @@ def made(kind: Kind, seed: int = 0) -> bytes:
 
 
 def published(server: Server, kind: Kind, seed: int = 0, **where: str) -> None:
-    period = {} if kind is Kind.RECONCILIATION else {"period": "2026-11"}
-    server.publish(made(kind, seed), **period, **where)
+    period = "" if kind is Kind.RECONCILIATION else "2026-11"
+    server.publish(made(kind, seed), period=period, partner=where.get("partner", ""), issuer=where.get("issuer", ""))
 
 
 def pulled(source: Server, to: Path, kind: Kind, form: Form, api: Api = Api.GRAPH, **how: Any) -> Receipt:

@@ -54,6 +54,9 @@ Holds = dict[str, Any]
 DAY = "2026-11-20"  # the segment of which there is a superseded one
 
 
+ALLOWING = Safeguards(replace=True, allow_copies=True)
+
+
 @pytest.fixture
 def data_folder(data: Path) -> Iterator[DataFolder]:
     """The data folder, opened at the time it was made."""
@@ -143,7 +146,7 @@ def published(data_folder: DataFolder, content: bytes, path: Path, segment: str)
     [receipt] = publish(
         data_folder,
         [Input(str(path), Assertions(period=NOVEMBER), segment)],
-        safeguards=Safeguards(replace=True, allow_copies=True),
+        safeguards=ALLOWING,
     )
     return receipt
 

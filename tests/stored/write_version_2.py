@@ -71,6 +71,9 @@ LICENCE_LINE: Final = {
 }
 
 
+ALLOWING = Safeguards(replace=True, allow_copies=True)
+
+
 class Raw(str):
     """A value as JSON has it: a number with all of its digits."""
 
@@ -147,7 +150,7 @@ class Writer:
         [receipt] = publish(
             DataFolder(self._store, lambda: now, sizes=SIZES),
             [Input(str(file), asserted, segment)],
-            safeguards=Safeguards(replace=True, allow_copies=True),
+            safeguards=ALLOWING,
         )
         revision = receipt.revision
         assert revision is not None

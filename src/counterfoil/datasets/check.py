@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Self
 
@@ -50,15 +50,30 @@ class Assertions:
     period_if_unbilled: BillingPeriod | None = None
 
     @classmethod
-    def read(cls, *, partner: str = "", issuer: str = "", kind: str = "", period: str = "", **others: str) -> Self:
-        """Return what texts say, `others` the invoice and currency; empty ones say nothing. Raises UsageError."""
+    def read(
+        cls,
+        *,
+        partner: str = "",
+        issuer: str = "",
+        kind: str = "",
+        invoice: str = "",
+        period: str = "",
+        currency: str = "",
+    ) -> Self:
+        """Return what texts say; empty ones say nothing. Raises UsageError."""
         return cls(
             partner=tenant_id(partner) if partner else "",
             issuer=tenant_id(issuer) if issuer else "",
             kind=Kind(kind) if kind else None,
+            invoice=invoice,
             period=BillingPeriod.parse(period) if period else None,
-            **others,
+            currency=currency,
         )
+
+    def with_given(self, given: Assertions) -> Assertions:
+        """Return these with what was given for all files in place of what a name says."""
+        told = {field.name: value for field in fields(given) if (value := getattr(given, field.name))}
+        return replace(self, **told)
 
     def __post_init__(self) -> None:
         if self.invoice and self.period:

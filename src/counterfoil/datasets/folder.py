@@ -4,8 +4,8 @@ Unbilled line items do not say which month they are of, so a name must: `2026-11
 file's name or in a folder above it. Billed ones name their invoice, and then a date in the name is only a date. The
 first folder may be a partner's tenant id, for a distributor's resellers.
 
-A folder is lived in: hidden files and folders, what editors and downloads leave, receipts and other files lie beside the
-line items. Those are left alone, and told.
+A folder is lived in: hidden files and folders, what editors and downloads leave, and other files lie beside the line
+items. Those are left alone, and told.
 """
 
 from __future__ import annotations

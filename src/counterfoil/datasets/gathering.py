@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -23,7 +22,7 @@ from counterfoil.datasets.jobs import Workers
 from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.runs import RunFolder
 from counterfoil.datasets.safeguards import Safeguards
-from counterfoil.datasets.source import STANDARD_INPUT, Source, size_bytes_of
+from counterfoil.datasets.source import STANDARD_INPUT, Source, real_path_of, size_bytes_of
 from counterfoil.datasets.splits import Split, read_split
 from counterfoil.errors import DamagedInputError, InputError, UsageError
 from counterfoil.line_items.line_digests import LineDigests
@@ -147,7 +146,7 @@ class Gathering:
         seen: dict[tuple[str, Assertions, str], str] = {}
         for given in inputs:
             if given.name != STANDARD_INPUT and not self._safeguards.allow_copies:
-                key = (os.path.realpath(given.name), given.asserted, given.segment)
+                key = (real_path_of(given.name), given.asserted, given.segment)
                 if key in seen:
                     raise InputError(
                         f"is the same file as {seen[key]}, and its line items would count twice",

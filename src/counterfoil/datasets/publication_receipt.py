@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from counterfoil.datasets.safeguards import difference
+from counterfoil.errors import SurpriseError
 from counterfoil.model import Contents, Dataset
 from counterfoil.storage.catalog_rows import Revision
 
@@ -24,8 +25,8 @@ class PublicationReceipt:
       or line items none of which is dated within,
     - `repeated NAME`: line items that another segment, NAME, holds too.
 
-    `objection` says, for a dry run, why the publication would be refused. `trouble` says what failed after everything
-    was in force; what to do about it is part of it.
+    `objection` is, for a dry run, the error by which the publication would be refused. `trouble` says what failed after
+    everything was in force.
     """
 
     dataset: Dataset
@@ -37,7 +38,7 @@ class PublicationReceipt:
     warnings: dict[str, int]
     changed: bool
     before: Contents | None = None
-    objection: str = ""
+    objection: SurpriseError | None = None
     trouble: str = ""
 
     @property

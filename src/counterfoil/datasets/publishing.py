@@ -127,9 +127,9 @@ class _Publishing:
         its: dict[Dataset, dict[str, GatheredSegment]] = {dataset: {} for dataset in bases}
         for segment in self.changed:
             its[segment.dataset][segment.name] = segment
-        files, scratch = self._data_folder.store.files, self._publication.scratch
+        files, publication = self._data_folder.store.files, self._publication
         return {
-            dataset: foreseen(self._catalog, files, scratch, base, its[dataset], self._safeguards)
+            dataset: foreseen(self._catalog, files, publication, base, its[dataset], self._safeguards)
             for dataset, base in bases.items()
         }
 
@@ -142,14 +142,14 @@ class _Publishing:
         return [self._foreseen_receipt(segment) for segment in self._segments]
 
     def _foreseen_receipt(self, segment: GatheredSegment) -> PublicationReceipt:
-        dataset, objection = segment.dataset, ""
+        dataset, objection = segment.dataset, None
         seen = self._foreseen.get(dataset)
         if seen is None:
             return self._receipt_of_stored(segment, segment.base)
         try:
             self._safeguards.check(dataset, seen.before, seen.contents, replaces=seen.replaces)
         except SurpriseError as error:
-            objection = error.message
+            objection = error
         if segment in self.changed:
             inexact = inexact_in(segment.table, segment.items, self._data_folder.sizes)
             warnings = segment.warnings_with(inexact)

@@ -53,7 +53,7 @@ class Safeguards:
         if dataset.scope.is_billed and replaces and not self.replace:
             raise SurpriseError(
                 f"{dataset} is in force with other contents, and a bill does not change by itself: "
-                f"{described(before, after)}. Nothing was published",
+                f"{described(before, after)}. Nothing was published.",
                 remedy="If the change is meant, say so.",
                 parameter="replace",
             )
@@ -63,7 +63,7 @@ class Safeguards:
             if abs(Fraction(new) - Fraction(old)) * 100 > Fraction(most) * abs(Fraction(old)):
                 raise SurpriseError(
                     f"{dataset} would change by more than {numbers.plain(most)} percent in {name}: "
-                    f"{described(before, after)}. Nothing was published",
+                    f"{described(before, after)}. Nothing was published.",
                     remedy="Look at the input. If the change is meant, allow more.",
                     parameter="max_change",
                 )

@@ -7,6 +7,7 @@ the limit on a line's length (or on blank lines) long before memory runs out.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -199,6 +200,11 @@ def input_error(
         remedy=refused.remedy or remedy,
         parameter="" if refused.remedy else parameter,
     )
+
+
+def real_path_of(name: str) -> str:
+    """Return the path of an input by which two names of one file are known."""
+    return os.path.realpath(name)
 
 
 def facts_of(name: str) -> dict[str, object]:

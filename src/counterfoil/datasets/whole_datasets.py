@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -22,6 +21,7 @@ from counterfoil.model import WHOLE, Contents, Rendering
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.catalog_rows import Revision, Segment
 from counterfoil.storage.files import Files
+from counterfoil.storage.store import Publication
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Foreseen:
 def foreseen(
     catalog: Catalog,
     files: Files,
-    scratch: Path,
+    publication: Publication,
     base: Revision | None,
     new: Mapping[str, GatheredSegment],
     safeguards: Safeguards,
@@ -59,7 +59,7 @@ def foreseen(
     if len(parts) == 1:
         return Foreseen(before, parts[0], replaces=bool(held))
     stored = catalog.files(base.id, Rendering.LAKE) if base is not None else []
-    with LineDigests(scratch, sort=digest.in_order) as digests:
+    with LineDigests(publication.scratch, sort=digest.in_order) as digests:
         comparison = _Comparison(new, safeguards)
         for segment in kept:
             lake_files = [file for file in stored if file.segment_id == segment.id]
