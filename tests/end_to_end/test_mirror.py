@@ -56,9 +56,9 @@ def made(kind: Kind, seed: int = 0) -> bytes:
     return b"".join(generate(kind, LINE_ITEMS, seed=seed, partner=PARTNER, scope=scope))
 
 
-def published(server: Server, kind: Kind, seed: int = 0, **where: str) -> None:
+def published(server: Server, kind: Kind, seed: int = 0, **where: Any) -> None:
     period = "" if kind is Kind.RECONCILIATION else "2026-11"
-    server.publish(made(kind, seed), period=period, partner=where.get("partner", ""), issuer=where.get("issuer", ""))
+    server.publish(made(kind, seed), period=period, **where)
 
 
 def pulled(source: Server, to: Path, kind: Kind, form: Form, api: Api = Api.GRAPH, **how: Any) -> Receipt:
