@@ -23,7 +23,7 @@ from counterfoil.settings import Settings
 if TYPE_CHECKING:
     from counterfoil.datasets.data_folder import DataFolder
     from counterfoil.datasets.gathering import Input
-    from counterfoil.datasets.many_datasets import Outcome
+    from counterfoil.datasets.many_datasets import Outcome, Place
 
 
 _ASSERTED: Final = ("partner", "issuer", "kind", "invoice", "period", "currency")
@@ -122,18 +122,27 @@ def publish(
     from counterfoil.datasets.kernels.compiled import prepare
 
     prepare()
+    from counterfoil.datasets.many_datasets import Place
+
     asserted = {name: given.pop(name) for name in _ASSERTED}
     options = _options(settings, **given)
     inputs, skipped = _inputs(files, listed, segment, asserted)
     in_parts = not together and (listed is not None or any(Path(name).is_dir() for name in files))
     dry_run = options["dry_run"]
+    if in_parts and options["rejects"] is not None:
+        raise UsageError(
+            "Of a folder or list each dataset is published by itself, and each would overwrite the rejects.",
+            remedy="Publish all together, or the files with bad lines by themselves.",
+            parameter="together",
+        )
     with (
         progress_of(output) as report,
         open_data_folder(settings, create=True, progress=report, jobs=jobs) as data_folder,
     ):
         now = believed_now(data_folder)
         known = {partner.tenant for partner in data_folder.catalog.partners()}
-        outcome = _published(data_folder, inputs, options, in_parts=in_parts)
+        place = Place(settings.data, settings.database_url or None) if in_parts else None
+        outcome = _published(data_folder, inputs, options, place)
         if not dry_run and outcome.receipts:
             with_care(output, "old files were not swept", lambda: sweep_after_publishing(data_folder, now, output))
     for name, why in skipped + outcome.skipped:
@@ -160,13 +169,13 @@ def _options(
     return {"rejects": rejects, "safeguards": safeguards, **others}
 
 
-def _published(data_folder: DataFolder, inputs: list[Input], options: dict[str, Any], *, in_parts: bool) -> Outcome:
-    """Publish all inputs in one transaction, or the datasets each on its own merits."""
+def _published(data_folder: DataFolder, inputs: list[Input], options: dict[str, Any], place: Place | None) -> Outcome:
+    """Publish all inputs in one transaction, or, where the place is given, the datasets each on its own merits."""
     from counterfoil.datasets.many_datasets import Outcome, publish_many
     from counterfoil.datasets.publishing import publish as publish_inputs
 
-    if in_parts:
-        return publish_many(data_folder, inputs, **options)
+    if place is not None:
+        return publish_many(data_folder, inputs, place=place, **options)
     skipped: list[tuple[str, str]] = []
     receipts = publish_inputs(data_folder, inputs, on_skipped=lambda *each: skipped.append(each), **options)
     return Outcome(receipts, skipped=skipped)

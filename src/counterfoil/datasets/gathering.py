@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Final
 
 from counterfoil.columns import LineItemTable, table_of
 from counterfoil.datasets import check, digest
@@ -22,14 +23,18 @@ from counterfoil.datasets.jobs import Workers
 from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.runs import RunFolder
 from counterfoil.datasets.safeguards import Safeguards
+from counterfoil.datasets.scan import Scanner
 from counterfoil.datasets.source import STANDARD_INPUT, Source, real_path_of, size_bytes_of
 from counterfoil.datasets.splits import Split, read_split
 from counterfoil.errors import DamagedInputError, InputError, UsageError
 from counterfoil.line_items.line_digests import LineDigests
-from counterfoil.model import WHOLE, Contents, Dataset
+from counterfoil.model import WHOLE, Contents, Dataset, Kind
 from counterfoil.storage.catalog_rows import Revision
 from counterfoil.storage.locks import Held
 from counterfoil.storage.store import Publication
+
+STAYING_MAX: Final = 32  # segments in memory at once; each takes some hundred kilobytes however small it is
+_STAYS_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +129,9 @@ class Gathering:
     _skipped: Callable[[str, str], None]  # is told which file was passed over, and why
     held: list[Held] = field(default_factory=list)
     segments: dict[tuple[Dataset, str], GatheredSegment] = field(default_factory=dict)  # in the order they were met
+    _scanners: dict[Kind, Scanner] = field(default_factory=dict)
     _read_items: int = 0
-    _last: GatheredSegment | None = None  # the only one that may hold line items in memory
+    _last: GatheredSegment | None = None  # the only one that may hold many line items in memory
 
     def read_all(self, inputs: Sequence[Input]) -> None:
         """Read the inputs to their ends."""
@@ -168,7 +174,7 @@ class Gathering:
             on_refused = partial(self._rejects.add, source.name)
             segment: GatheredSegment | None = None
             refused_before = self._rejects.count
-            for batch in file.batches(on_refused, self._date_order):
+            for batch in file.batches(on_refused, self._date_order, scanners=self._scanners):
                 if not len(batch):
                     continue
                 if segment is None:
@@ -234,10 +240,14 @@ class Gathering:
         self._read_items += count
         self._data_folder.progress("reading", self._read_items)
 
+    def _may_stay(self, segment: GatheredSegment) -> bool:
+        """Whether a segment is so small that writing it down and reading it again would be most of the work."""
+        return len(self.segments) <= STAYING_MAX and segment.intake.sorter.coder.size_bytes <= _STAYS_BYTES
+
     def _segment(self, identity: Identity, name: str) -> GatheredSegment:
         key = (identity.dataset, name)
         known = self.segments.get(key)
-        if self._last is not None and self._last is not known:
+        if self._last is not None and self._last is not known and not self._may_stay(self._last):
             self._last.intake.sorter.rest()
         if known is not None:
             self._last = known

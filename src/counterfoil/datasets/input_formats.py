@@ -18,6 +18,7 @@ from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.csv_input import DateOrder, csv_lines, header_of
 from counterfoil.datasets.json_documents import in_lists, items_of
 from counterfoil.datasets.json_lines import JsonLinesReader
+from counterfoil.datasets.scan import Scanner
 from counterfoil.datasets.source import Source, input_error
 from counterfoil.errors import InputError
 from counterfoil.line_items.blocks import LINE_SIZE_BYTES_MAX
@@ -69,12 +70,19 @@ class InputFile:
     numbered_lines: Callable[[OnRefused, DateOrder | None], NumberedLines] | None = None
     is_parquet: bool = False
 
-    def batches(self, on_refused: OnRefused, date_order: DateOrder | None, span: Span | None = None) -> Iterator[Batch]:
+    def batches(
+        self,
+        on_refused: OnRefused,
+        date_order: DateOrder | None,
+        span: Span | None = None,
+        scanners: dict[Kind, Scanner] | None = None,
+    ) -> Iterator[Batch]:
         """Yield all line items, or those of a span; refused ones go to `on_refused`.
 
-        Line numbers count the line items of a document, and the rows of a Parquet file.
+        Line numbers count the line items of a document, and the rows of a Parquet file. `scanners` may be kept for the
+        next file.
         """
-        reader = JsonLinesReader(table_of(self.kind), on_refused)
+        reader = JsonLinesReader(table_of(self.kind), on_refused, scanners)
         if self.numbered_lines is None:
             for block in self.source.blocks(*((span.begin, span.end) if span else ())):
                 yield from reader.read(block)

@@ -10,20 +10,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from counterfoil.datasets import check
 from counterfoil.datasets.csv_input import DateOrder
 from counterfoil.datasets.data_folder import DataFolder
-from counterfoil.datasets.gathering import Input
+from counterfoil.datasets.gathering import STAYING_MAX, Input
 from counterfoil.datasets.input_formats import recognise
+from counterfoil.datasets.jobs import Tell, Workers
 from counterfoil.datasets.publication_receipt import PublicationReceipt
 from counterfoil.datasets.publishing import publish
+from counterfoil.datasets.scan import Scanner
 from counterfoil.datasets.source import Source
 from counterfoil.errors import CounterfoilError, DamagedInputError, DataFolderError, InputError, LockedError
-from counterfoil.model import Dataset
+from counterfoil.model import Dataset, Kind, Scope
+from counterfoil.periods import utc_now
+from counterfoil.storage.engines import open_store
 
-DATASETS_AT_ONCE: Final = 100  # in one transaction; each holds a lock, and so an open file
+DATASETS_AT_ONCE: Final = STAYING_MAX  # in one transaction; each holds a lock, and so an open file
 
 
 @dataclass(slots=True)
@@ -34,23 +39,70 @@ class Outcome:
     refused: list[CounterfoilError] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)  # files that are no line items, and why
 
+    def add(self, more: Outcome) -> None:
+        """Add what became of others."""
+        self.receipts += more.receipts
+        self.refused += more.refused
+        self.skipped += more.skipped
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a store is, so that another process can open it."""
+
+    data: Path
+    database_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Some datasets, each with its files, that a process publishes for itself."""
+
+    place: Place
+    datasets: list[list[Input]]
+    options: dict[str, Any]
+
 
 def publish_many(
-    data_folder: DataFolder, inputs: Sequence[Input], *, at_once: int = DATASETS_AT_ONCE, **options: Any
+    data_folder: DataFolder, inputs: Sequence[Input], *, place: Place | None = None, **options: Any
 ) -> Outcome:
     """Publish inputs of many datasets, some datasets at a time; `options` are those of `publish`.
 
-    Raises DataFolderError where nothing more can be published at all.
+    Where the place of the store is known, other processes share the work, as many as the data folder has jobs. Raises
+    DataFolderError where nothing more can be published at all.
     """
     outcome = Outcome()
     datasets: dict[Dataset | str, list[Input]] = {}
+    scanners: dict[Kind, Scanner] = {}
     for given in inputs:
-        dataset = _identified(given, outcome, options.get("date_order"))
+        dataset = _declared(given) or _identified(given, outcome, options.get("date_order"), scanners)
         if dataset is not None:
             datasets.setdefault(dataset, []).append(given)
     groups = list(datasets.values())
-    for begin in range(0, len(groups), at_once):
-        _publish_some(data_folder, groups[begin : begin + at_once], outcome, options)
+    shares = [groups[begin : begin + DATASETS_AT_ONCE] for begin in range(0, len(groups), DATASETS_AT_ONCE)]
+    if place is None or data_folder.jobs == 1 or len(shares) < 2:
+        for some in shares:
+            _publish_some(data_folder, some, outcome, options)
+        return outcome
+    done = 0
+
+    def tell(count: int) -> None:
+        nonlocal done
+        done += count
+        data_folder.progress("publishing", done)
+
+    with Workers(data_folder.jobs) as workers:
+        for its in workers.map(publish_share, [Share(place, some, options) for some in shares], tell):
+            outcome.add(its)
+    return outcome
+
+
+def publish_share(share: Share, tell: Tell) -> Outcome:
+    """Publish a share; `tell` is given how many line items were."""
+    outcome = Outcome()
+    with open_store(share.place.data, share.place.database_url, create=False) as store:
+        _publish_some(DataFolder(store, utc_now), share.datasets, outcome, share.options)
+    tell(sum(receipt.segment_contents.line_items for receipt in outcome.receipts))
     return outcome
 
 
@@ -77,7 +129,19 @@ def _publish_some(
         _publish_some(data_folder, some, outcome, options)
 
 
-def _identified(given: Input, outcome: Outcome, date_order: DateOrder | None) -> Dataset | str | None:
+def _declared(given: Input) -> Dataset | None:
+    """Return the dataset of a file about which everything was said, so that it need not be opened for that."""
+    said = given.asserted
+    if not said.partner or said.kind is None or not (said.invoice or (said.period and said.currency)):
+        return None
+    if said.period is not None:
+        return Dataset(said.kind, said.partner, Scope.unbilled(said.period, said.currency))
+    return Dataset(said.kind, said.partner, Scope.billed(said.invoice))
+
+
+def _identified(
+    given: Input, outcome: Outcome, date_order: DateOrder | None, scanners: dict[Kind, Scanner]
+) -> Dataset | str | None:
     """Return the dataset that a file belongs to, or its own name where publishing it will tell what is wrong with it.
 
     None stands for one that is skipped or refused, which is noted.
@@ -93,7 +157,7 @@ def _identified(given: Input, outcome: Outcome, date_order: DateOrder | None) ->
                 outcome.refused.append(error)
             return None
         try:
-            for batch in file.batches(lambda *_: None, date_order):
+            for batch in file.batches(lambda *_: None, date_order, scanners=scanners):
                 if len(batch):
                     return check.identify(batch.table, batch, given.asserted, source.name).dataset
         except InputError as error:
