@@ -87,6 +87,7 @@ IMPURE = {"httpx", "os", "pathlib", "shutil", "socket", "ssl", "tempfile", "thre
 DISK = {"os", "pathlib", "shutil", "tempfile"}
 WITHOUT_DISK = {"datasets", "server"}
 MAY_TOUCH_DISK = {
+    "counterfoil.datasets.csv_lists",
     "counterfoil.datasets.folder",
     "counterfoil.datasets.jobs",
     "counterfoil.datasets.kernels.compilation",

@@ -67,7 +67,10 @@ def list_datasets(*, limit: int | None, offset: int, settings: Settings, output:
             del row["total"]
         else:
             row["revision"] = row["revision"] or "withdrawn"
-    if any(value is not None for value in wanted.values()) or offset:
+    asked = {name for name, value in wanted.items() if value is not None}
+    if asked == {"partner"} and not offset:
+        none = "Nothing is published for this partner. `counterfoil list` shows all."
+    elif asked or offset:
         none = "No dataset matches. `counterfoil list` shows all."
     else:
         none = "Nothing is published yet. `counterfoil publish FILE` publishes."

@@ -23,7 +23,8 @@ from counterfoil.settings import Settings
 if TYPE_CHECKING:
     from counterfoil.datasets.data_folder import DataFolder
     from counterfoil.datasets.gathering import Input
-    from counterfoil.datasets.many_datasets import Outcome, Place
+    from counterfoil.datasets.many_datasets import Outcome
+    from counterfoil.storage.engines import StorePlace
 
 
 _ASSERTED: Final = ("partner", "issuer", "kind", "invoice", "period", "currency")
@@ -122,26 +123,20 @@ def publish(
     from counterfoil.datasets.kernels.compiled import prepare
 
     prepare()
-    from counterfoil.datasets.many_datasets import Place
+    from counterfoil.storage.engines import StorePlace
 
     asserted = {name: given.pop(name) for name in _ASSERTED}
-    options = _options(settings, **given)
-    inputs, skipped = _inputs(files, listed, segment, asserted)
     in_parts = not together and (listed is not None or any(Path(name).is_dir() for name in files))
+    options = _options(settings, in_parts=in_parts, **given)
+    inputs, skipped = _inputs(files, listed, segment, asserted)
     dry_run = options["dry_run"]
-    if in_parts and options["rejects"] is not None:
-        raise UsageError(
-            "Of a folder or list each dataset is published by itself, and each would overwrite the rejects.",
-            remedy="Publish all together, or the files with bad lines by themselves.",
-            parameter="together",
-        )
     with (
         progress_of(output) as report,
         open_data_folder(settings, create=True, progress=report, jobs=jobs) as data_folder,
     ):
         now = believed_now(data_folder)
         known = {partner.tenant for partner in data_folder.catalog.partners()}
-        place = Place(settings.data, settings.database_url or None) if in_parts else None
+        place = StorePlace(settings.data, settings.database_url or None) if in_parts else None
         outcome = _published(data_folder, inputs, options, place)
         if not dry_run and outcome.receipts:
             with_care(output, "old files were not swept", lambda: sweep_after_publishing(data_folder, now, output))
@@ -155,6 +150,7 @@ def publish(
 def _options(
     settings: Settings,
     *,
+    in_parts: bool,
     replace: bool,
     max_change: str | None,
     allow_copies: bool,
@@ -165,11 +161,19 @@ def _options(
     from counterfoil.datasets.safeguards import Safeguards
 
     _check_rejects(rejects, settings)
+    if in_parts and rejects is not None:
+        raise UsageError(
+            "Of a folder or list each dataset is published by itself, and each would overwrite the rejects.",
+            remedy="Publish all together, or the files with bad lines by themselves.",
+            parameter="together",
+        )
     safeguards = Safeguards(replace=replace, max_change=_percent(max_change), allow_copies=allow_copies)
     return {"rejects": rejects, "safeguards": safeguards, **others}
 
 
-def _published(data_folder: DataFolder, inputs: list[Input], options: dict[str, Any], place: Place | None) -> Outcome:
+def _published(
+    data_folder: DataFolder, inputs: list[Input], options: dict[str, Any], place: StorePlace | None
+) -> Outcome:
     """Publish all inputs in one transaction, or, where the place is given, the datasets each on its own merits."""
     from counterfoil.datasets.many_datasets import Outcome, publish_many
     from counterfoil.datasets.publishing import publish as publish_inputs

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from counterfoil.datasets import check
@@ -26,7 +25,7 @@ from counterfoil.datasets.source import Source
 from counterfoil.errors import CounterfoilError, DamagedInputError, DataFolderError, InputError, LockedError
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.periods import utc_now
-from counterfoil.storage.engines import open_store
+from counterfoil.storage.engines import StorePlace
 
 DATASETS_AT_ONCE: Final = STAYING_MAX  # in one transaction; each holds a lock, and so an open file
 
@@ -47,24 +46,16 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a store is, so that another process can open it."""
-
-    data: Path
-    database_url: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Share:
     """Some datasets, each with its files, that a process publishes for itself."""
 
-    place: Place
+    place: StorePlace
     datasets: list[list[Input]]
     options: dict[str, Any]
 
 
 def publish_many(
-    data_folder: DataFolder, inputs: Sequence[Input], *, place: Place | None = None, **options: Any
+    data_folder: DataFolder, inputs: Sequence[Input], *, place: StorePlace | None = None, **options: Any
 ) -> Outcome:
     """Publish inputs of many datasets, some datasets at a time; `options` are those of `publish`.
 
@@ -100,7 +91,7 @@ def publish_many(
 def publish_share(share: Share, tell: Tell) -> Outcome:
     """Publish a share; `tell` is given how many line items were."""
     outcome = Outcome()
-    with open_store(share.place.data, share.place.database_url, create=False) as store:
+    with share.place.open() as store:
         _publish_some(DataFolder(store, utc_now), share.datasets, outcome, share.options)
     tell(sum(receipt.segment_contents.line_items for receipt in outcome.receipts))
     return outcome

@@ -13,19 +13,17 @@ with a mistake is refused whole, naming the line: half of a list is nobody's int
 
 from __future__ import annotations
 
-import csv
-import io
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.csv_lists import refuse_unknown, rows_of, text_of
 from counterfoil.datasets.gathering import Input
 from counterfoil.errors import InputError, UsageError
 from counterfoil.model import WHOLE, segment_name
 
-LIST_SIZE_BYTES_MAX: Final = 256 << 20
 _ASSERTED: Final = ("partner", "issuer", "kind", "invoice", "period", "currency")
 _KEYS: Final = ("file", *_ASSERTED, "segment")
 _TABLE: Final = "dataset"
@@ -33,50 +31,12 @@ _TABLE: Final = "dataset"
 
 def read_list(path: Path) -> list[Input]:
     """Return the inputs that a list names, in its order; raises InputError and UsageError, naming the line."""
-    try:
-        if path.stat().st_size > LIST_SIZE_BYTES_MAX:
-            raise InputError("is too large for a list of files", file=str(path), remedy="Name the list, not the data.")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(
-            f"cannot be read: {error.strerror or error}", file=str(path), remedy="Check the path."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError("is not UTF-8 text", file=str(path), remedy="Save the list as UTF-8.") from error
-    entries = _of_toml(text, path) if path.suffix.lower() == ".toml" else _of_csv(text, path)
+    text = text_of(path)
+    entries = _of_toml(text, path) if path.suffix.lower() == ".toml" else rows_of(text, path, _KEYS)
     inputs = [each for where, entry in entries for each in _inputs(entry, where, path)]
     if not inputs:
         raise InputError("lists no files", file=str(path), remedy="Give each file a line of its own.")
     return inputs
-
-
-def _of_csv(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    delimiter = next((each for each in ",;\t" if "file" in _header(text, each)), "")
-    header = _header(text, delimiter or ",")
-    if not delimiter or len(set(header)) < len(header):
-        raise InputError(
-            "has no header of its own" if not delimiter else "has two columns of one name",
-            file=str(path),
-            line=1,
-            remedy=f"The first line names the columns: {','.join(_KEYS)}; only file must be there.",
-        )
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        for row in reader:
-            if reader.line_num == 1 or not any(cell.strip() for cell in row):
-                continue
-            if len(row) != len(header):
-                raise InputError(
-                    f"has {len(row)} fields where the header has {len(header)}", file=str(path), line=reader.line_num
-                )
-            yield reader.line_num, {name: cell.strip() for name, cell in zip(header, row, strict=True) if name}
-    except csv.Error as error:
-        raise InputError(f"is not CSV: {error}", file=str(path), line=reader.line_num) from error
-
-
-def _header(text: str, delimiter: str) -> list[str]:
-    first = text.split("\n", 1)[0].rstrip("\r")
-    return [name.strip().strip('"').lower() for name in first.split(delimiter)]
 
 
 def _of_toml(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -94,13 +54,7 @@ def _of_toml(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _inputs(entry: Mapping[str, Any], where: int, path: Path) -> Iterator[Input]:
     """Yield the files of an entry; `where` is its line, or which table it is."""
-    if unknown := [name for name in entry if name not in _KEYS]:
-        raise InputError(
-            f"{unknown[0]!r} is unknown in a list",
-            file=str(path),
-            line=where,
-            remedy=f"It may hold {', '.join(_KEYS)}.",
-        )
+    refuse_unknown(entry, where, path, _KEYS)
     given = entry.get("file", "")
     files = given if isinstance(given, list) else [given]
     texts = {name: entry.get(name, "") for name in (*_ASSERTED, "segment")}
