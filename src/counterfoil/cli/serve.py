@@ -47,7 +47,7 @@ _LOAD_REMEDIES = {
     "--load",
     metavar="DIR",
     type=NamedPath(folder=True),
-    help="Publish a folder of files first. The names of unbilled files give their month: usage-2026-11.jsonl.",
+    help="Publish a folder of files first, or of pulls. Names of unbilled files give their month: usage-2026-11.jsonl.",
 )
 @click.option("--dev", is_flag=True, help="Development: any secret gets a token, on this machine only.")
 @click.option("--dev-open", metavar="NAMES", default="", help="With --dev: answer to these host names too: a,b.")
