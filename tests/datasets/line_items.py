@@ -39,7 +39,7 @@ OTHER = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
 INVOICE = "G016907411"
 PERIOD = BillingPeriod(2026, 11)
 UNBILLED = Assertions(period=PERIOD)
-ALLOWING = Safeguards(replace=True, allow_copies=True)
+ALLOWING = Safeguards(allow_copies=True, follows=True)
 
 _LEAST: dict[Kind, dict[str, str]] = {
     Kind.RECONCILIATION: {

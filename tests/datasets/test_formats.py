@@ -257,7 +257,7 @@ def test_a_folder_tells_months_and_partners_by_its_names(data_folder: DataFolder
     root = tmp_path / "in"
     write(root / "invoice.jsonl.gz", billed(Kind.RECONCILIATION, "1"))
     write(root / "2026-11" / "usage.JSON", amounts(Kind.USAGE, "2"))
-    write(root / "usage-2026-10.csv", csv_of(USAGE_HEADER, {}))
+    write(root / "usage-2026-10.csv", csv_of(USAGE_HEADER, {"UsageDate": "2026-10-20"}))
     write(root / OTHER / "2026-11.ndjson", amounts(Kind.RECONCILIATION, "3").replace(PARTNER.encode(), OTHER.encode()))
     write(root / "notes.txt", b"not ours")
     datasets = sorted(str(receipt.dataset) for receipt in publish(data_folder, contents_of_folder(root).inputs))

@@ -16,7 +16,7 @@ _WARNINGS: Final = {
     "inexact": "decimal column {name} was rounded in {lines}, the text is exact",
     "unknown": "unknown attribute {name} was kept unchanged in {lines}",
     "earlier": "{lines} dated before {name}: late usage, or a month to date that was published as a day",
-    "later": "{lines} dated after {name}",
+    "later": "{lines} dated after {name}, before which nobody can know of them: is this another month or day?",
     "none dated": "none of {lines} is dated in {name}: is this another month or day?",
     "repeated": "{lines} in segment {name} too, and they count twice",
 }
@@ -121,8 +121,11 @@ def tell_published(
 
 def warn_of(output: Output, receipt: PublicationReceipt) -> None:
     """Warn of what may have been a mistake, and of what failed after everything was in force."""
+    found = warnings_sorted(receipt.warnings)
+    if receipt.dataset.scope.period in found.get("earlier", {}):  # late usage, as in every month
+        del found["earlier"]
     for sort in ("none dated", "earlier", "later", "repeated"):
-        for line in _warnings_in_words({sort: warnings_sorted(receipt.warnings).get(sort, {})}):
+        for line in _warnings_in_words({sort: found.get(sort, {})}):
             output.warning(f"{receipt.dataset}, segment {receipt.segment}: {line}.")
     if receipt.trouble:
         trouble = receipt.trouble.rstrip(".")

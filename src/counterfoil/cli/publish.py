@@ -104,7 +104,7 @@ def publish(
     again changes nothing, so it is safe to repeat. Exit code 4: another publication is at work, try again later.
 
     The receipt shows what was in force before, and the difference. An invoice in force changes with --replace only. The
-    same line items in two files or segments are refused, and so is usage dated later than its month or day.
+    same line items in two files or segments are refused, and so is the usage of a later month or day.
 
     \b
     An invoice:

@@ -1,9 +1,9 @@
 """The dates of line items against the month or day that they are published as.
 
-Two things are certain, and two are not. No usage is known before its day, so usage dated later than the name says is
-of another month or day. And usage may be reported late, so earlier dates are legitimate, summed and never refused:
-they are counted, and what is worth a look is said - a segment named by a day that holds the month to date, a month in
-which nothing is dated. Charges of reconciliation may begin before or after the month they are invoiced in.
+No usage is known before its day: where all that is not late is dated after the name's days, the line items are another
+month's or day's. A few such dates may come from a time zone on the way, and are told. Usage may be reported late, so
+earlier dates are legitimate, summed and never refused; what is worth a look is said: a segment named by a day that
+holds the month to date, a month in which nothing is dated. Charges of reconciliation may begin at any time.
 """
 
 from __future__ import annotations
@@ -69,34 +69,40 @@ def _is_day(year: int, month: int, day: int) -> bool:
 class DateCheck:
     """Holds the dates of a segment's line items against the days that are promised."""
 
-    def __init__(self, dataset: Dataset, segment: str, *, follows: bool) -> None:
-        """`follows`: later dates are counted, not refused."""
+    def __init__(self, dataset: Dataset, segment: str) -> None:
         self.days = days_named(dataset, segment)
         self._kind = dataset.kind
-        self._follows = follows
+        self._first_later: tuple[int, str] | None = None  # the line, and its date
         self.counts: Counter[str] = Counter()
 
-    def take(self, batch: Batch, file: str) -> None:
-        """Count the line items of a batch; raises InputError for usage that is dated later than promised."""
+    def take(self, batch: Batch) -> None:
+        """Count the line items of a batch."""
         if self.days is None:
             return
-        column = table_of(self._kind).date
-        encoded = pc.dictionary_encode(batch.column(column))
+        texts = batch.column(table_of(self._kind).date)
+        encoded = pc.dictionary_encode(texts)
         places = np.array([self._place(text) for text in encoded.dictionary.to_pylist()])
         found = places[encoded.indices.to_numpy()]
-        if self._kind is Kind.USAGE and not self._follows and (found == LATER).any():
-            row = int(np.argmax(found == LATER))
-            raise InputError(
-                f"usage of a later day than {self.days.last}, the last of {self.days.name!r}",
-                file=file,
-                line=int(batch.lines[row]),
-                attribute=column,
-                value=batch.column(column)[row].as_py(),
-                remedy="Publish it under the month or segment of its dates.",
-                parameter="period segment",
-            )
         names, counts = np.unique(found, return_counts=True)
         self.counts.update(dict(zip(names.tolist(), counts.tolist(), strict=True)))
+        if self._first_later is None and self.counts[LATER]:
+            row = int(np.argmax(found == LATER))
+            self._first_later = int(batch.lines[row]), texts[row].as_py()
+
+    def refuse_others(self, file: str) -> None:
+        """Raise InputError for usage that is of another month or day altogether."""
+        if self._kind is not Kind.USAGE or self.days is None or not self.counts[LATER] or self.counts[_WITHIN]:
+            return
+        line, value = self._first_later or (None, None)
+        raise InputError(
+            f"no usage is dated in {self.days.name}, and some is dated later",
+            file=file,
+            line=line,
+            attribute=table_of(self._kind).date,
+            value=value,
+            remedy="Publish it under the month or segment of its dates.",
+            parameter="period segment",
+        )
 
     def _place(self, text: str) -> str:
         assert self.days is not None

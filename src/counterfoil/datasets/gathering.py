@@ -211,7 +211,6 @@ class Gathering:
                 self._rejects.most,
                 self._run_folder,
                 self._data_folder.sizes,
-                self._safeguards.follows,
             )
             return [replace(split, span=span) for span in file.spans(split.sizes.split_bytes)]
 
@@ -262,7 +261,7 @@ class Gathering:
             self._data_folder.at_point("locked")
         base = self._data_folder.catalog.in_force(identity.dataset)
         digests = self._stack.enter_context(LineDigests(self._publication.scratch, sort=digest.in_order))
-        dates = DateCheck(identity.dataset, name, follows=self._safeguards.follows)
+        dates = DateCheck(identity.dataset, name)
         intake = Intake(identity, dates, self._run_folder, digests, self._data_folder.sizes)
         segment = GatheredSegment(name, base, intake)
         self._last = self.segments[key] = segment

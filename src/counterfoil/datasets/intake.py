@@ -59,7 +59,7 @@ class Intake:
             batch, codes = batch.keep(passed), np.ascontiguousarray(codes[:, passed])
         if not len(batch):
             return
-        self.dates.take(batch, file)
+        self.dates.take(batch)
         for name in batch.table.totals:
             numbers.add_to(self.totals, name, bulk_numbers.total(batch.column(name)))
         digests = digest.digests_of(batch.table, batch.items)

@@ -107,6 +107,8 @@ class _Publishing:
         for segment in self._segments:
             if not safeguards.allow_copies:
                 segment.refuse_copies()
+            if not safeguards.follows:
+                segment.intake.dates.refuse_others(segment.files[0])
             segment.settle()
         data_folder.at_point("read")
         self.changed = [segment for segment in self._segments if self._stored(segment) is None]

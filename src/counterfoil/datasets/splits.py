@@ -37,7 +37,6 @@ class Split:
     refused_max: int | None  # with more than that nothing is published, so the rest need not be read; None: read it all
     folder: RunFolder
     sizes: Sizes
-    follows: bool  # see `Safeguards`
 
 
 @dataclass(slots=True)
@@ -67,7 +66,7 @@ def read_split(split: Split, tell: Callable[[int], None]) -> SplitResult:
             raise _TooMany
 
     with Source(split.name) as source, LineDigests(sort=digest.in_order) as digests:
-        dates = DateCheck(split.identity.dataset, split.segment, follows=split.follows)
+        dates = DateCheck(split.identity.dataset, split.segment)
         intake = Intake(split.identity, dates, split.folder, digests, split.sizes)
         try:
             file = recognise(source, split.identity.dataset.kind)
