@@ -18,10 +18,14 @@ from counterfoil import cli
 from counterfoil.cli.output import Output
 from counterfoil.cli.pull_publish import PullPublisher
 from counterfoil.client import Api, Client, Form, Receipt, ask_billed, ask_unbilled
+from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.folder import contents_of_folder
+from counterfoil.datasets.publishing import publish
 from counterfoil.errors import DamagedError, UsageError
 from counterfoil.generator import generate
+from counterfoil.mirror import pulled_inputs
 from counterfoil.model import AttributeSet, Kind, Scope
-from counterfoil.periods import BillingPeriod
+from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.settings import Settings
 from counterfoil.testing import PARTNER, Server
 from tests.end_to_end.fetching import Fetcher
@@ -132,6 +136,16 @@ def test_segments_become_one_whole_with_the_same_etag_and_lines(source: Server, 
     mirrored(pulled(source, tmp_path / "to", Kind.USAGE, Form.BLOBS), tmp_path / "to", mirror)
     theirs, ours = seen(source, Kind.USAGE), seen(mirror, Kind.USAGE)
     assert (ours[:2], lines(ours[2])) == (theirs[:2], lines(theirs[2]))
+
+
+def test_a_folder_of_pulls_is_published_by_their_receipts(source: Server, mirror: Server, tmp_path: Path) -> None:
+    published(source, Kind.USAGE)
+    published(source, Kind.RECONCILIATION)
+    for kind in Kind:
+        pulled(source, tmp_path / "pulls" / kind, kind, Form.BLOBS)
+    found = contents_of_folder(tmp_path / "pulls", pulled_inputs)
+    publish(DataFolder(mirror.service.store, utc_now), found.inputs)
+    assert all(seen(source, kind)[:2] == seen(mirror, kind)[:2] for kind in Kind)
 
 
 def test_doing_it_again_changes_nothing_and_a_new_state_is_a_new_revision(

@@ -25,10 +25,10 @@ from counterfoil.periods import BillingPeriod
 
 _MONTH: Final = re.compile(r"(?<![0-9])(20[0-9]{2}-(?:0[1-9]|1[0-2]))(?:-[0-3][0-9])?(?![0-9])", re.ASCII)
 _SUFFIXES: Final = (".json", ".jsonl", ".ndjson", ".csv", ".json.gz", ".jsonl.gz", ".ndjson.gz", ".csv.gz", ".parquet")
-# Of files that editors, spreadsheets, downloads and archives leave beside the ones they are of.
+# Of what editors, spreadsheets and downloads leave beside the files they are of, and where pulls keep former states.
 _LEFT_BEGIN: Final = ("~$", "#")
 _LEFT_END: Final = (
-    "~", ".bak", ".old", ".orig", ".tmp", ".temp", ".swp", ".part", ".partial", ".crdownload", ".download", "#",
+    "~", "~former", ".bak", ".old", ".orig", ".tmp", ".temp", ".swp", ".part", ".partial", ".crdownload", "#",
 )  # fmt: skip
 _LEFT_FOLDERS: Final = frozenset({"__macosx", "__pycache__", "$recycle.bin", "system volume information", "lost+found"})
 _COPY: Final = re.compile(r"\.(?:bak|old|orig|tmp|temp|part|partial|crdownload)(?:\.|$)", re.IGNORECASE)

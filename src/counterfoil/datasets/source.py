@@ -18,6 +18,7 @@ import numpy as np
 
 from counterfoil.errors import DamagedInputError, InputError
 from counterfoil.line_items.blocks import (
+    BLOCK_SIZE_BYTES,
     BYTE_ORDER_MARK,
     DAMAGED_GZIP,
     LINE_SIZE_BYTES_MAX,
@@ -163,7 +164,9 @@ class Source:
             head, self._left = b"", end - begin
         block = Block(b"", 0)
         try:
-            for block in blocks(self._read_into, head, is_all=is_all, count_newlines=_count_newlines):
+            for block in blocks(
+                self._read_into, head, size_bytes=BLOCK_SIZE_BYTES, is_all=is_all, count_newlines=_count_newlines
+            ):
                 yield block
             self.lines = block.first_line + bytes(block.data).count(b"\n")
         except Refused as refused:
