@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 _WARNINGS: Final = {
     "inexact": "decimal column {name} was rounded in {lines}, the text is exact",
     "unknown": "unknown attribute {name} was kept unchanged in {lines}",
+    "notInGraph": "attribute {name} is not in Graph's exports, and {lines} had it",
+    "notInV1": "attribute {name} is not in the answers of Partner Center v1, and {lines} had it",
+    "lost": "a spreadsheet or script destroyed {name} in {lines}: what is left was kept, take the file it was given",
+    "shortened": "{name} has fewer than four digits in {lines}: a spreadsheet takes the zeros of 0007 away",
     "earlier": "{lines} dated before {name}: late usage, or a month to date that was published as a day",
     "later": "{lines} dated after {name}, before which nobody can know of them: is this another month or day?",
     "none dated": "none of {lines} is dated in {name}: is this another month or day?",
     "repeated": "{lines} in segment {name} too, and they count twice",
 }
+_SKIPPED: Final = "skipped"
 _REMEDY: Final = "It is in force. `counterfoil list` shows it, and publishing the same again changes nothing."
 _FACTS_MAX: Final = 10  # receipts; more are a table
 
@@ -80,7 +85,7 @@ def warnings_sorted(warnings: Mapping[str, int]) -> dict[str, Any]:
     """Return what deserves a look by its sort (see `PublicationReceipt`), with the names it is about."""
     found: dict[str, Any] = {}
     for warning, count in sorted(warnings.items()):
-        sort = next((sort for sort in _WARNINGS if warning.startswith(f"{sort} ")), "")
+        sort = next((sort for sort in (*_WARNINGS, _SKIPPED) if warning.startswith(f"{sort} ")), "")
         if sort:
             found.setdefault(sort, {})[warning.removeprefix(f"{sort} ")] = count
         else:
@@ -95,6 +100,8 @@ def _warnings_in_words(warnings: Mapping[str, Any]) -> list[str]:
             items = counted(count, "line item")
             is_said = sort in ("earlier", "later", "repeated")
             lines.append(text.format(name=name, lines=f"{items} {_are(count)}" if is_said else items))
+    for name, count in warnings.get(_SKIPPED, {}).items():
+        lines.append(f"{counted(count, name)} {'was' if count == 1 else 'were'} left out")
     if refused := warnings.get("refused"):
         lines.append(f"{counted(refused, 'line')} {'was' if refused == 1 else 'were'} refused and left out")
     return lines

@@ -58,6 +58,9 @@ _ASSERTED: Final = ("partner", "issuer", "kind", "invoice", "period", "currency"
     "--date-order", type=click.Choice(["mdy", "dmy"]), help="How a CSV writes 11/10/2026: month or day first."
 )
 @click.option(
+    "--decimal", type=click.Choice(["point", "comma"]), help="Which sign is before the decimals in a CSV: 1.50 or 1,50."
+)
+@click.option(
     "--rejects",
     metavar="FILE",
     type=NamedPath(),
@@ -92,10 +95,11 @@ def publish(
 ) -> int | None:
     """Publish line items: check them, keep every digit, and put them in force all at once.
 
-    FILE is JSON lines (in Graph's or Partner Center v1's spelling), v1 pages, or Partner Center's CSV, plain or gzip;
-    or Parquet, such as a pull writes. `-` is standard input. Files may belong to several datasets; either all are
-    published or none. Of a FOLDER or a --list each dataset is published by itself, and one that is refused leaves the
-    others alone (exit code 1), unless --together; hidden files and what editors leave are passed over.
+    FILE is JSON (in Graph's or Partner Center v1's spelling; lines, pages or one document), Partner Center's CSV, or
+    Parquet, such as a pull writes; plain or, but for Parquet, gzip. `-` is standard input. Files may belong to several
+    datasets; either all are published or none. Of a FOLDER or a --list each dataset is published by itself, and one
+    that is refused leaves the others alone (exit code 1), unless --together; hidden files and what editors leave are
+    passed over.
 
     What the line items say need not be given, and what is given is checked: --partner, --kind, --invoice and
     --currency are assertions. Unbilled line items do not say their month, so --period must.

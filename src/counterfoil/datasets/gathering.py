@@ -15,7 +15,7 @@ from counterfoil.datasets.blob_parts import SortedItems
 from counterfoil.datasets.charge_dates import DateCheck
 from counterfoil.datasets.check import Assertions, Identity
 from counterfoil.datasets.copies import repeated
-from counterfoil.datasets.csv_input import DateOrder
+from counterfoil.datasets.csv_values import LocalForms
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.input_formats import recognise
 from counterfoil.datasets.intake import Intake
@@ -24,7 +24,7 @@ from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.runs import RunFolder
 from counterfoil.datasets.safeguards import Safeguards
 from counterfoil.datasets.scan import Scanner
-from counterfoil.datasets.source import STANDARD_INPUT, Source, real_path_of, size_bytes_of
+from counterfoil.datasets.source import STANDARD_INPUT, Source, real_path_of, size_bytes_of, skipped_in
 from counterfoil.datasets.splits import Split, read_split
 from counterfoil.errors import DamagedInputError, InputError, UsageError
 from counterfoil.line_items.line_digests import LineDigests
@@ -42,12 +42,14 @@ class Input:
     """One file to publish ('-' is standard input), with what is known about it beforehand.
 
     One that `may_be_stray` was found, not named: if it holds no line items at all it is passed over.
+    `as_written`: no spreadsheet or shell had it in its hands, so white space around an id belongs to the id.
     """
 
     name: str
     asserted: Assertions = field(default_factory=Assertions)
     segment: str = WHOLE
     may_be_stray: bool = False
+    as_written: bool = False
 
 
 @dataclass(slots=True)
@@ -123,7 +125,7 @@ class Gathering:
     _publication: Publication
     _rejects: Rejects
     _stack: ExitStack
-    _date_order: DateOrder | None
+    _forms: LocalForms
     _workers: Workers
     _safeguards: Safeguards
     _skipped: Callable[[str, str], None]  # is told which file was passed over, and why
@@ -161,6 +163,9 @@ class Gathering:
                     )
                 seen[key] = given.name
 
+    def _forms_of(self, given: Input) -> LocalForms:
+        return replace(self._forms, as_written=given.as_written)
+
     def _read(self, given: Input) -> None:
         with ExitStack() as stack:
             try:
@@ -174,7 +179,7 @@ class Gathering:
             on_refused = partial(self._rejects.add, source.name)
             segment: GatheredSegment | None = None
             refused_before = self._rejects.count
-            for batch in file.batches(on_refused, self._date_order, scanners=self._scanners):
+            for batch in file.batches(on_refused, self._forms_of(given), scanners=self._scanners):
                 if not len(batch):
                     continue
                 if segment is None:
@@ -185,16 +190,18 @@ class Gathering:
                 self._tell(len(batch))
             if segment is not None:
                 segment.intake.warnings += Counter({"refused": self._rejects.count - refused_before})
+                segment.intake.warnings += skipped_in(source)
 
     def _splits(self, given: Input) -> list[Split]:
         """Divide an input; returns nothing for one that is to be read here: a pipe, or one that is refused at once."""
         if not size_bytes_of(given.name):
             return []
+        forms = self._forms_of(given)
         with ExitStack() as stack:
             try:
                 source = stack.enter_context(Source(given.name))
                 file = recognise(source, given.asserted.kind)
-                batches = file.batches(lambda *_: None, self._date_order)
+                batches = file.batches(lambda *_: None, forms)
                 first = next((batch for batch in batches if len(batch)), None)
                 if first is None:
                     return []
@@ -207,7 +214,7 @@ class Gathering:
                 None,
                 identity,
                 given.segment,
-                self._date_order,
+                forms,
                 self._rejects.most,
                 self._run_folder,
                 self._data_folder.sizes,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from counterfoil.datasets import check
-from counterfoil.datasets.csv_input import DateOrder
+from counterfoil.datasets.csv_values import LocalForms
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import STAYING_MAX, Input
 from counterfoil.datasets.input_formats import recognise
@@ -65,8 +65,9 @@ def publish_many(
     outcome = Outcome()
     datasets: dict[Dataset | str, list[Input]] = {}
     scanners: dict[Kind, Scanner] = {}
+    forms = LocalForms(options.get("date_order"), options.get("decimal"))
     for given in inputs:
-        dataset = _declared(given) or _identified(given, outcome, options.get("date_order"), scanners)
+        dataset = _declared(given) or _identified(given, outcome, forms, scanners)
         if dataset is not None:
             datasets.setdefault(dataset, []).append(given)
     groups = list(datasets.values())
@@ -131,7 +132,7 @@ def _declared(given: Input) -> Dataset | None:
 
 
 def _identified(
-    given: Input, outcome: Outcome, date_order: DateOrder | None, scanners: dict[Kind, Scanner]
+    given: Input, outcome: Outcome, forms: LocalForms, scanners: dict[Kind, Scanner]
 ) -> Dataset | str | None:
     """Return the dataset that a file belongs to, or its own name where publishing it will tell what is wrong with it.
 
@@ -148,7 +149,7 @@ def _identified(
                 outcome.refused.append(error)
             return None
         try:
-            for batch in file.batches(lambda *_: None, date_order, scanners=scanners):
+            for batch in file.batches(lambda *_: None, forms, scanners=scanners):
                 if len(batch):
                     return check.identify(batch.table, batch, given.asserted, source.name).dataset
         except InputError as error:

@@ -20,6 +20,9 @@ class PublicationReceipt:
 
     - `unknown NAME`: line items with an attribute that Microsoft has not documented,
     - `inexact NAME`: those of which the lake's DECIMAL column was rounded (never its text),
+    - `notInGraph NAME`, `notInV1 NAME`: those with an attribute that one of the APIs does not have,
+    - `lost NAME`, `shortened NAME`: those with a value that a spreadsheet or shell destroyed,
+    - `skipped SORT`: rows and values that are no line items,
     - `refused`: lines that were left out under an allowance,
     - `earlier NAME`, `later NAME`, `none dated NAME`: usage dated before or after the month or days that NAME promises,
       or line items none of which is dated within,

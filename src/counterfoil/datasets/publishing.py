@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from counterfoil.datasets.blob_parts import BlobPart, inexact_in, items_of_parts, renderings_of, write_part
-from counterfoil.datasets.csv_input import DateOrder
+from counterfoil.datasets.csv_values import DateOrder, DecimalSign, LocalForms
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import GatheredSegment, Gathering, Input
 from counterfoil.datasets.jobs import Workers
@@ -47,14 +47,16 @@ def publish(
     rejects: Path | None = None,
     allow_rejects: int = 0,
     date_order: DateOrder | None = None,
+    decimal: DecimalSign | None = None,
     dry_run: bool = False,
     safeguards: Safeguards = _STRICT,
     on_skipped: Callable[[str, str], None] = lambda _name, _why: None,
 ) -> list[PublicationReceipt]:
     """Publish all inputs, which may belong to several datasets, as one transaction; returns a receipt for each.
 
-    `on_skipped` is given the name of each input that was passed over as a stray file, and why. Raises InputError,
-    SurpriseError (nothing is published), LockedError, MovedError, FullDiskError.
+    `date_order` and `decimal` say how a CSV writes local dates and numbers. `on_skipped` is given the name of each
+    input that was passed over as a stray file, and why. Raises InputError, SurpriseError (nothing is published),
+    LockedError, MovedError, FullDiskError.
     """
     if rejects is not None and any(_same_file(rejects, given.name) for given in inputs):
         raise UsageError(
@@ -67,9 +69,19 @@ def publish(
             publication = stack.enter_context(data_folder.store.begin(data_folder.now()))
             refused = stack.enter_context(Rejects(rejects, allow_rejects))
             workers = stack.enter_context(Workers(data_folder.jobs))
-            gathering = Gathering(data_folder, publication, refused, stack, date_order, workers, safeguards, on_skipped)
+            gathering = Gathering(
+                data_folder,
+                publication,
+                refused,
+                stack,
+                LocalForms(date_order, decimal),
+                workers,
+                safeguards,
+                on_skipped,
+            )
             gathering.read_all(inputs)
             refused.settle()
+            _refuse_nothing(gathering, inputs, refused)
             publishing = _Publishing(data_folder, publication, workers, safeguards, gathering)
             if dry_run or not publishing.changed:
                 return publishing.foreseen_receipts()
@@ -102,8 +114,6 @@ class _Publishing:
         self._safeguards = safeguards
         self._gathering = gathering
         self._segments = list(gathering.segments.values())
-        if not self._segments or not all(segment.intake.digests for segment in self._segments):
-            raise InputError("no line item is left to publish", remedy="Every line was refused.")
         for segment in self._segments:
             if not safeguards.allow_copies:
                 segment.refuse_copies()
@@ -275,6 +285,20 @@ class _Publishing:
             unchanged is None,
             seen.before,
         )
+
+
+def _refuse_nothing(gathering: Gathering, inputs: Sequence[Input], refused: Rejects) -> None:
+    """Raise InputError where no line item is left of all inputs, or of a segment."""
+    segments = gathering.segments.values()
+    if segments and all(segment.intake.digests for segment in segments):
+        return
+    if refused.count:
+        raise InputError("no line item is left to publish", remedy="Every line was refused.")
+    raise InputError(
+        "holds no line items" if len(inputs) == 1 else "no file holds a line item",
+        file=inputs[0].name if len(inputs) == 1 else "",
+        remedy="Nothing was published. A month without usage needs no publication.",
+    )
 
 
 def _same_file(path: Path, name: str) -> bool:

@@ -65,7 +65,7 @@ def pulled_inputs(folder: Path) -> list[Input] | None:
 def _inputs_of(receipt: Receipt, folder: Path) -> list[Input]:
     paths = [folder / file.name for file in receipt.files]
     asserted = _assertions(receipt, Kind(receipt.request["kind"]), paths[0])
-    return [Input(str(path), asserted) for path in paths]
+    return [Input(str(path), asserted, as_written=True) for path in paths]
 
 
 def check_files(receipt: Receipt, folder: Path) -> None:
@@ -101,7 +101,7 @@ def _assertions(receipt: Receipt, kind: Kind, first: Path) -> Assertions:
 def _issuer(path: Path, kind: Kind) -> str:
     """Return the PartnerId of the first line items; '' where they have none."""
     with Source(str(path)) as source:
-        batches = recognise(source, kind).batches(lambda *_: None, None)
+        batches = recognise(source, kind).batches(lambda *_: None)
         return next((first_text(batch, "PartnerId") for batch in batches if len(batch)), "")
 
 

@@ -21,6 +21,7 @@ from typing import Any, Self
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.csv_values import LocalForms
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
 from counterfoil.datasets.publication_receipt import PublicationReceipt
@@ -124,12 +125,15 @@ class Server:
         replace_invoices: bool = True,
         max_change: Decimal | int | None = None,
         allow_copies: bool = False,
+        date_order: str = "",
+        decimal: str = "",
     ) -> list[PublicationReceipt]:
         """Publish files (paths), contents of files (bytes, gzip or not) or line items, as `counterfoil publish` does.
 
         Line items are mappings, or pieces of JSON lines such as `counterfoil.generator.generate` yields. Amounts may
         be Decimal, and keep their digits; a float has the digits that `repr` shows. Each argument is one file, and
-        all are published together or not at all.
+        all are published together or not at all. `date_order` (mdy, dmy) and `decimal` (point, comma) say how a CSV
+        writes local dates and numbers.
 
         An invoice in force is replaced freely, unlike on the command line: a test says what it wants. Without
         `replace_invoices`, and with a `max_change` in percent, SurpriseError is raised as for an operator. The same
@@ -139,6 +143,7 @@ class Server:
         asserted = Assertions.read(
             partner=partner, issuer=issuer, kind=kind, invoice=invoice, period=period, currency=currency
         )
+        forms = LocalForms.read(date_order=date_order, decimal=decimal)
         service = self.service
         data_folder = DataFolder(service.store, utc_now)
         with scratch_folder() as folder:
@@ -148,7 +153,9 @@ class Server:
             ]
             limit = Decimal(max_change) if max_change is not None else None
             safeguards = Safeguards(replace=replace_invoices, max_change=limit, allow_copies=allow_copies)
-            return publish(data_folder, inputs, safeguards=safeguards)
+            return publish(
+                data_folder, inputs, date_order=forms.date_order, decimal=forms.decimal, safeguards=safeguards
+            )
 
     def token(self, audience: str = "graph", *, partner: str = "", issued_at: datetime | None = None) -> str:
         """Return a bearer token for `graph`, `partner-center` or an audience of your own; registers the partner.
