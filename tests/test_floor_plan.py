@@ -91,11 +91,13 @@ IMPURE = {"httpx", "os", "pathlib", "shutil", "socket", "ssl", "tempfile", "thre
 DISK = {"os", "pathlib", "shutil", "tempfile"}
 WITHOUT_DISK = {"datasets", "server"}
 MAY_TOUCH_DISK = {
+    "counterfoil.datasets.csv_lists",
     "counterfoil.datasets.folder",
     "counterfoil.datasets.jobs",
     "counterfoil.datasets.kernels.compilation",
     "counterfoil.datasets.kernels.compiler",
     "counterfoil.datasets.kernels.machine_code",
+    "counterfoil.datasets.publication_list",
     "counterfoil.datasets.publishing",
     "counterfoil.datasets.rejects",
     "counterfoil.datasets.source",

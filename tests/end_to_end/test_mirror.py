@@ -18,10 +18,14 @@ from counterfoil import cli
 from counterfoil.cli.output import Output
 from counterfoil.cli.pull_publish import PullPublisher
 from counterfoil.client import Api, Client, Format, Receipt, ask_billed, ask_unbilled
+from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.folder import contents_of_folder
+from counterfoil.datasets.publishing import publish
 from counterfoil.errors import DamagedError, UsageError
 from counterfoil.generator import generate
+from counterfoil.mirror import pulled_inputs
 from counterfoil.model import AttributeSet, Kind, Scope
-from counterfoil.periods import BillingPeriod
+from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.settings import Settings
 from counterfoil.testing import PARTNER, Server
 from tests.end_to_end.fetching import Fetcher
@@ -56,9 +60,9 @@ def made(kind: Kind, seed: int = 0) -> bytes:
     return b"".join(generate(kind, LINE_ITEMS, seed=seed, partner=PARTNER, scope=scope))
 
 
-def published(server: Server, kind: Kind, seed: int = 0, **where: str) -> None:
-    period = {} if kind is Kind.RECONCILIATION else {"period": "2026-11"}
-    server.publish(made(kind, seed), **period, **where)
+def published(server: Server, kind: Kind, seed: int = 0, **where: Any) -> None:
+    period = "" if kind is Kind.RECONCILIATION else "2026-11"
+    server.publish(made(kind, seed), period=period, **where)
 
 
 def pulled(source: Server, to: Path, kind: Kind, form: Format, api: Api = Api.GRAPH, **how: Any) -> Receipt:
@@ -127,11 +131,21 @@ def test_pages_are_the_same_too(source: Server, mirror: Server, tmp_path: Path) 
 
 
 def test_segments_become_one_whole_with_the_same_etag_and_lines(source: Server, mirror: Server, tmp_path: Path) -> None:
-    published(source, Kind.USAGE, seed=1, segment="2026-11-01")
-    published(source, Kind.USAGE, seed=2, segment="2026-11-02")
+    published(source, Kind.USAGE, seed=1, segment="a")
+    published(source, Kind.USAGE, seed=2, segment="b")
     mirrored(pulled(source, tmp_path / "to", Kind.USAGE, Format.BLOBS), tmp_path / "to", mirror)
     theirs, ours = seen(source, Kind.USAGE), seen(mirror, Kind.USAGE)
     assert (ours[:2], lines(ours[2])) == (theirs[:2], lines(theirs[2]))
+
+
+def test_a_folder_of_pulls_is_published_by_their_receipts(source: Server, mirror: Server, tmp_path: Path) -> None:
+    published(source, Kind.USAGE)
+    published(source, Kind.RECONCILIATION)
+    for kind in Kind:
+        pulled(source, tmp_path / "pulls" / kind, kind, Format.BLOBS)
+    found = contents_of_folder(tmp_path / "pulls", pulled_inputs)
+    publish(DataFolder(mirror.service.store, utc_now), found.inputs)
+    assert all(seen(source, kind)[:2] == seen(mirror, kind)[:2] for kind in Kind)
 
 
 def test_doing_it_again_changes_nothing_and_a_new_state_is_a_new_revision(

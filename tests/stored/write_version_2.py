@@ -25,6 +25,7 @@ from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
 from counterfoil.datasets.publishing import publish
 from counterfoil.datasets.restore import withdraw
+from counterfoil.datasets.safeguards import Safeguards
 from counterfoil.datasets.sizes import Sizes
 from counterfoil.datasets.sweep import sweep
 from counterfoil.disk.documents import canonical
@@ -68,6 +69,9 @@ LICENCE_LINE: Final = {
     "ChargeStartDate": "2026-11-01T00:00:00Z",
     "ChargeType": "Purchase",
 }
+
+
+ALLOWING = Safeguards(replace=True, allow_copies=True)
 
 
 class Raw(str):
@@ -143,7 +147,11 @@ class Writer:
         asserted = Assertions(
             kind=dataset.kind, invoice=dataset.scope.invoice, period=BillingPeriod.parse(period) if period else None
         )
-        [receipt] = publish(DataFolder(self._store, lambda: now, sizes=SIZES), [Input(str(file), asserted, segment)])
+        [receipt] = publish(
+            DataFolder(self._store, lambda: now, sizes=SIZES),
+            [Input(str(file), asserted, segment)],
+            safeguards=ALLOWING,
+        )
         revision = receipt.revision
         assert revision is not None
         v1 = [] if dataset.scope.is_billed else v1_texts(self._store, revision)

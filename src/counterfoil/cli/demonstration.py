@@ -17,7 +17,7 @@ from pathlib import Path
 from counterfoil.cli.output import Output
 from counterfoil.client import Api, Client, Format, Proof, Receipt, ask_billed, ask_unbilled
 from counterfoil.columns import table_of
-from counterfoil.datasets.publishing import PublicationReceipt
+from counterfoil.datasets.publication_receipt import PublicationReceipt
 from counterfoil.datasets.verify import verify
 from counterfoil.errors import ProofError
 from counterfoil.generator import generate, write

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from counterfoil.cli.options import invocation
 from counterfoil.cli.output import Output, counted
+from counterfoil.cli.publication_output import warn_of, with_care
 from counterfoil.errors import UsageError
 from counterfoil.settings import Settings
 
 if TYPE_CHECKING:
     from counterfoil.client import Receipt
-    from counterfoil.datasets.publishing import PublicationReceipt
+    from counterfoil.datasets.publication_receipt import PublicationReceipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,11 @@ class PullPublisher:
             now = believed_now(data_folder)
             published = publish_pull(data_folder, receipt, folder)
             if published is not None and published.changed:
-                sweep_after_publishing(data_folder, now, self.output)
+                with_care(
+                    self.output,
+                    "old files were not swept",
+                    lambda: sweep_after_publishing(data_folder, now, self.output),
+                )
         if published is None:
             self.output.note("The source has no such line items, so there is nothing to publish.")
         else:
@@ -60,6 +65,7 @@ class PullPublisher:
             self.publish(receipt, folder)
 
     def _tell(self, receipt: Receipt, published: PublicationReceipt) -> None:
+        from counterfoil.datasets.safeguards import described
         from counterfoil.mirror import lacks_attributes
 
         assert published.revision is not None
@@ -68,6 +74,9 @@ class PullPublisher:
             self.output.note(f"Published {what}, revision {published.revision.id}, eTag {published.etag}.")
         else:
             self.output.note(f"{what} were in force already; nothing was changed. eTag {published.etag}.")
+        if published.changed and published.before is not None:
+            self.output.note(f"The source has changed: {described(published.before, published.contents)}.")
+        warn_of(self.output, published)
         if lacks_attributes(receipt, published):
             self.output.warning(
                 f"The source's eTag is {receipt.etag}: it holds attributes that this pull did not bring. --api graph "
