@@ -126,7 +126,10 @@ def commands() -> str:
 def _command(path: str, command: click.Command, parent: click.Context, *, of_all: bool = False) -> Iterator[str]:
     context = click.Context(command, info_name=path.rpartition(" ")[2], parent=None if of_all else parent)
     usage = " ".join(command.collect_usage_pieces(context))
-    options = [each for each in command.get_params(context) if isinstance(each, click.Option)]
+    everywhere = set() if of_all else {each.name for each in main.params}
+    options = [
+        each for each in command.get_params(context) if isinstance(each, click.Option) and each.name not in everywhere
+    ]
     records = [record for option in options if (record := option.get_help_record(context))]
     rows = [(f"`{_one_line(spelled)}`", _one_line(about)) for spelled, about in records if "--help" not in spelled]
     prose = cleandoc(command.help or "").replace("\b\n", "")

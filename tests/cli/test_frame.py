@@ -5,10 +5,7 @@ import json
 import shlex
 import subprocess
 import sys
-from datetime import UTC, datetime
-from decimal import Decimal
 from importlib.metadata import version
-from io import StringIO
 from pathlib import Path
 
 import click
@@ -17,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from counterfoil import cli
 from counterfoil.cli.options import with_output, with_settings
-from counterfoil.cli.output import Headed, Output, OutputForm, counted, printable
+from counterfoil.cli.output import Output, counted
 from counterfoil.errors import InputError, LockedError, UsageError
 from counterfoil.settings import Settings
 
@@ -49,7 +46,7 @@ def probe(word: str, settings: Settings, output: Output) -> None:
 def _probe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "counterfoil.cli.probe", type(sys)("counterfoil.cli.probe"))
     monkeypatch.setattr(sys.modules["counterfoil.cli.probe"], "probe", probe, raising=False)
-    monkeypatch.setitem(cli.COMMANDS, "probe", cli.CommandEntry("probe", "probe", "Do what the word says."))
+    monkeypatch.setitem(cli.COMMANDS, "probe", cli.CommandEntry(cli.SERVER, "probe", "probe", "Do what the word says."))
     monkeypatch.chdir(tmp_path)
 
 
@@ -61,13 +58,13 @@ def real_commands() -> dict[str, cli.CommandEntry]:
     return {name: listed for name, listed in cli.COMMANDS.items() if name != "probe"}
 
 
-def test_help_lists_every_command_in_the_order_of_the_contract() -> None:
+def test_help_lists_every_command_in_two_groups() -> None:
     done = run("--help")
-    told = [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines()]
+    client, server = done.stdout.partition("Client commands:\n")[2].split("\nServer commands:\n")
     assert done.exit_code == 0
-    assert " ".join(told[:-1]) == (
-        "demo serve partners clients publish list show verify restore withdraw generate token pull pulls warm-up "
-        "sweep rebuild doctor"
+    assert " ".join(line.split()[0] for line in client.splitlines()) == "pull pulls doctor"
+    assert " ".join(line.split()[0] for line in server.splitlines()[:-1]) == (
+        "demo serve partners clients publish list show verify restore withdraw generate token warm-up sweep rebuild"
     )
 
 
@@ -119,18 +116,55 @@ def test_debug_shows_where_an_unexpected_error_arose() -> None:
     assert "Traceback" in run("--debug", "probe", "surprise").stderr
 
 
-@pytest.mark.parametrize("arguments", [["locked"], ["--port", "x"], ["surprise"]])
-def test_with_output_json_an_error_is_json_too(arguments: list[str]) -> None:
-    done = run("probe", "--output", "json", *arguments)
-    body = json.loads(done.stderr.splitlines()[-1])["error"]
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["probe", "--output", "json", "locked"],
+        ["probe", "--output", "json", "--port", "x"],
+        ["probe", "surprise", "--output=json"],
+        ["probe", "--prot", "1", "--output", "json"],
+        ["--outptu", "probe", "--output", "json"],
+        ["prob", "--output", "json"],
+    ],
+)
+def test_with_output_json_an_error_is_one_line_of_json_wherever_the_mistake_is(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert done.stdout == ""
+    body = json.loads(done.stderr)["error"]
     assert (body["exitCode"], sorted(body)) == (done.exit_code, ["exitCode", "message", "remedy", "type"])
 
 
 def test_the_data_folder_is_named_on_stderr_and_data_alone_is_on_stdout() -> None:
-    done = run("probe", "--data", "elsewhere", "--port", "7", "--output", "json")
-    assert done.stderr == f"Data folder: {Path.cwd()}/elsewhere\n"
-    assert json.loads(done.stdout) == {"port": "7"}
-    assert f"Data folder: {Path.cwd()}/counterfoil-data\n" in run("probe").stderr
+    assert run("probe", "--data", "elsewhere").stderr == f"Data folder: {Path.cwd()}/elsewhere\n"
+    assert run("probe").stderr == f"Data folder: {Path.cwd()}/counterfoil-data\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["probe", "--port", "7", "--output", "json"],
+        ["probe", "--output=JSON", "--port", "7"],
+        ["--output", "json", "probe", "--port", "7"],
+        ["--output", "table", "probe", "--port", "7", "--output", "json"],
+    ],
+)
+def test_in_json_stdout_is_one_value_and_stderr_is_empty(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert (json.loads(done.stdout), done.stderr) == ({"port": "7"}, "")
+
+
+@pytest.mark.parametrize("arguments", [["-q", "probe"], ["probe", "-q"], ["probe", "--quiet"]])
+def test_a_quiet_run_prints_no_notes(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert (done.stdout, done.stderr) == ("Port  8080\n", "")
+
+
+def test_the_settings_file_may_be_named_before_the_command_or_behind_it(tmp_path: Path) -> None:
+    (tmp_path / "one.toml").write_text("port = 1111\n")
+    for arguments in (["--config", "one.toml", "probe"], ["probe", "--config", "one.toml"]):
+        assert run(*arguments).stdout == "Port  1111\n"
+    (tmp_path / "two.toml").write_text("port = 2222\n")
+    assert run("--config", "one.toml", "probe", "--config", "two.toml").stdout == "Port  2222\n"
 
 
 @pytest.mark.parametrize("option", ["--data", "--config"])
@@ -138,6 +172,12 @@ def test_an_empty_path_is_a_mistake_and_not_the_working_directory(option: str) -
     place = [option, "", "probe"] if option == "--config" else ["probe", option, ""]
     done = run(*place)
     assert (done.exit_code, f"Invalid value for '{option}'" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_shell_is_told_how_to_complete_commands() -> None:
+    asked = {"_COUNTERFOIL_COMPLETE": "bash_complete", "COMP_WORDS": "counterfoil pul", "COMP_CWORD": "1"}
+    done = CliRunner(env=asked).invoke(cli.main, [], prog_name="counterfoil")
+    assert (done.exit_code, done.stdout) == (0, "plain,pull\nplain,pulls\n")
 
 
 def test_an_endless_argument_is_not_quoted_to_its_end() -> None:
@@ -172,115 +212,6 @@ def test_a_closed_standard_output_is_no_place_for_data() -> None:
         2,
         "Error: Standard output is closed. To do without it, write: > /dev/null\n",
     )
-
-
-TOTALS = {"total": Decimal("0.1999968000511991808131"), "lines": 1234567, "at": datetime(2026, 11, 5, 9, tzinfo=UTC)}
-
-
-def printed(form: OutputForm) -> tuple[Output, StringIO, StringIO]:
-    stdout, stderr = StringIO(), StringIO()
-    return Output(form, stdout, stderr), stdout, stderr
-
-
-def test_a_table_through_a_pipe_is_aligned_and_never_cut() -> None:
-    output, stdout, _ = printed(OutputForm.TABLE)
-    output.rows([{"name": "x" * 300, "lineItems": 1234}, {"name": "b\x1b", "lineItems": 5}])
-    assert (
-        stdout.getvalue()
-        == f"{'Name':300}  Line items\n{'x' * 300}       1,234\n{'b' + chr(92) + 'x1b':300}           5\n"
-    )
-
-
-def test_json_keeps_every_digit_of_an_amount_as_text() -> None:
-    output, stdout, _ = printed(OutputForm.JSON)
-    output.rows([{"totals": TOTALS}])
-    assert json.loads(stdout.getvalue()) == [
-        {"totals": {"total": "0.1999968000511991808131", "lines": 1234567, "at": "2026-11-05T09:00:00Z"}}
-    ]
-
-
-def test_facts_are_one_to_a_line_and_a_mapping_takes_one_for_each_entry() -> None:
-    output, stdout, _ = printed(OutputForm.TABLE)
-    output.facts({"totals": TOTALS, "inForce": True, "c": Headed("Note", None)})
-    assert stdout.getvalue() == (
-        "Totals    total: 0.1999968000511991808131\n"
-        "          lines: 1,234,567\n"
-        "          at: 2026-11-05T09:00:00Z\n"
-        "In force  yes\n"
-        "Note\n"
-    )
-
-
-def test_nothing_to_list_is_said_on_stderr_and_is_an_empty_list_in_json() -> None:
-    output, stdout, stderr = printed(OutputForm.TABLE)
-    output.rows([], none="Nothing is published.")
-    assert (stdout.getvalue(), stderr.getvalue()) == ("", "Nothing is published.\n")
-    output, stdout, stderr = printed(OutputForm.JSON)
-    output.rows([], none="Nothing is published.")
-    assert (stdout.getvalue(), stderr.getvalue()) == ("[]\n", "")
-
-
-def test_progress_without_a_terminal_is_a_plain_line_now_and_then() -> None:
-    output, stdout, stderr = printed(OutputForm.TABLE)
-    ticks = iter([0.0, 1.0, 6.0, 6.0, 7.0])
-    with output.progress("Reading", 3_000, clock=lambda: next(ticks)) as advance:
-        for _ in range(3):
-            advance(1_000)
-    assert (stdout.getvalue(), stderr.getvalue()) == ("", "Reading: 2,000 of 3,000\n")
-
-
-def test_on_a_terminal_a_customers_name_is_no_markup_and_steers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    output, stdout, _ = printed(OutputForm.TABLE)
-    monkeypatch.setattr(stdout, "isatty", lambda: True)
-    monkeypatch.setenv("TERM", "dumb")
-    output.rows([{"name": "[red]Contoso[/red]\x1b[2J", "id": "0123456789" * 20}])
-    assert r"[red]Contoso[/red]\x1b[2J" in stdout.getvalue()
-    assert "0123456789" * 20 in stdout.getvalue()
-    assert "\x1b" not in stdout.getvalue()
-
-
-def test_progress_on_a_terminal_counts_and_leaves_the_screen_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    output, stdout, stderr = printed(OutputForm.TABLE)
-    monkeypatch.setattr(stderr, "isatty", lambda: True)
-    for total in (None, 3_000):
-        with output.progress("Reading", total) as advance:
-            advance(1_234)
-    assert stdout.getvalue() == ""
-    assert "Reading 1,234 " in stderr.getvalue()
-    assert "Reading 1,234 of 3,000" in stderr.getvalue()
-    assert stderr.getvalue().rstrip().endswith("\x1b[2K")
-
-
-def test_printable_leaves_other_scripts_alone() -> None:
-    assert printable("Łódź 東京 \u202e\n") == "Łódź 東京 \\u202e\\n"
-
-
-STEERING = [
-    chr(code)
-    for code in (*range(0x20), *range(0x7F, 0xA0), 0xAD, 0x200B, 0x2028, 0x202E, 0x2066, 0xD800, 0xFEFF, 0xE0001)
-]
-
-
-@pytest.mark.parametrize("form", OutputForm)
-@pytest.mark.parametrize("char", STEERING, ids=lambda char: f"U+{ord(char):04X}")
-def test_nothing_that_steers_a_terminal_is_ever_printed(char: str, form: OutputForm) -> None:
-    said = f"Łódź {char}[31m"
-    output, stdout, stderr = printed(form)
-    output.rows([{"eTag": said}])
-    output.facts({"eTag": said, f"name {char}": [said, {"deep": said}]})
-    output.text("eTag", said)
-    output.note(said)
-    output.warning(said)
-    output.error(UsageError(said, remedy=said))
-    output.conclude(said, remedy=said, exit_code=4)
-    for stream in (stdout, stderr):
-        assert char not in stream.getvalue().replace("\n", "")
-        assert "Łódź" in stream.getvalue()
-    if form is OutputForm.JSON:
-        decoder, text = json.JSONDecoder(), stdout.getvalue()
-        rows, end = decoder.raw_decode(text)
-        facts, _ = decoder.raw_decode(text[end:].lstrip())
-        assert (rows, facts["eTag"]) == ([{"eTag": said}], said), "what is escaped means the same"
 
 
 BLOCKED = """

@@ -23,8 +23,9 @@ def published() -> list[tuple[str, int]]:
 def test_what_was_pulled_is_published_in_the_data_folder_that_is_named(house: House) -> None:
     house.invoice(3)
     done = run(*ONE, "--output", "json")
-    assert (done.exit_code, json.loads(done.stdout)["lineItems"]) == (0, 3), done.stderr
-    assert f"Data folder: {Path('mirror').absolute()}" in done.stderr
+    told = json.loads(done.stdout)
+    assert (done.exit_code, done.stderr, told["lineItems"], told["published"]["changed"]) == (0, "", 3, True)
+    assert f"Data folder: {Path('mirror').absolute()}" in run(*ONE).stderr
     assert published() == [(f"invoice {INVOICE}", 3)]
 
 

@@ -42,8 +42,10 @@ def vouch_for(folder: Path) -> None:
 
 
 def faults(*places: str) -> tuple[int, list[str]]:
-    code, found = rows("pulls", "verify", *places)
-    return code, [row["fault"] for row in found]
+    done = run("pulls", "verify", *places, "--output", "json")
+    told = json.loads(done.stdout)
+    assert told["sound"] == (not told["faults"])
+    return done.exit_code, [row["fault"] for row in told["faults"]]
 
 
 def test_list_tells_of_everything_below_a_folder_a_profile_or_the_usual_place(house: House) -> None:

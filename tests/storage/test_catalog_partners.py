@@ -57,9 +57,9 @@ def test_removing_a_partner_ends_its_clients_for_good(catalog: Catalog) -> None:
     catalog.add_partner(PARTNER, NOW)
     client, secret = catalog.add_client(PARTNER, "billing", NOW)
     catalog.remove_partner(PARTNER)
-    assert catalog.check_client(client.id, secret) is None
+    assert catalog.check_client(client.id, secret, NOW) is None
     catalog.add_partner(PARTNER, NOW)
-    assert catalog.check_client(client.id, secret) is None
+    assert catalog.check_client(client.id, secret, NOW) is None
     assert catalog.clients(PARTNER) == []
 
 
@@ -77,10 +77,10 @@ def test_a_client_is_known_by_its_id_and_secret(catalog: Catalog) -> None:
     catalog.add_partner(PARTNER, NOW)
     client, secret = catalog.add_client(PARTNER.upper(), "billing", NOW)
     assert (client.partner, client.name, client.created_at, client.revoked_at) == (PARTNER, "billing", NOW, None)
-    assert catalog.check_client(client.id, secret) == client
+    assert catalog.check_client(client.id, secret, NOW) == client
     for wrong in ("", secret[:-1], secret.swapcase(), "\ud800", hashlib.sha256(secret.encode()).hexdigest()):
-        assert catalog.check_client(client.id, wrong) is None
-    assert catalog.check_client(client.id[:-1], secret) is None
+        assert catalog.check_client(client.id, wrong, NOW) is None
+    assert catalog.check_client(client.id[:-1], secret, NOW) is None
 
 
 def test_every_client_has_a_secret_of_its_own(catalog: Catalog) -> None:
@@ -89,7 +89,7 @@ def test_every_client_has_a_secret_of_its_own(catalog: Catalog) -> None:
     assert one.id != two.id
     assert len({one_secret, two_secret}) == 2
     assert min(len(one_secret), len(two_secret)) >= 43
-    assert catalog.check_client(one.id, two_secret) is None
+    assert catalog.check_client(one.id, two_secret, NOW) is None
 
 
 def test_a_secret_is_nowhere_on_the_disk(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_revoked_client_is_refused_and_stays_listed(catalog: Catalog) -> None:
     client, secret = catalog.add_client(PARTNER, "billing", NOW)
     catalog.revoke_client(PARTNER, client.id, NOW)
     catalog.revoke_client(PARTNER, client.id, NOW + timedelta(days=1))
-    assert catalog.check_client(client.id, secret) is None
+    assert catalog.check_client(client.id, secret, NOW) is None
     assert [each.revoked_at for each in catalog.clients(PARTNER)] == [NOW]
 
 
@@ -116,7 +116,7 @@ def test_another_partners_client_cannot_be_revoked(catalog: Catalog) -> None:
     client, secret = catalog.add_client(PARTNER, "billing", NOW)
     with pytest.raises(MissingError, match="clients list"):
         catalog.revoke_client(OTHER, client.id, NOW)
-    assert catalog.check_client(client.id, secret) == client
+    assert catalog.check_client(client.id, secret, NOW) == client
 
 
 def test_a_client_name_fits_on_one_line(catalog: Catalog) -> None:
@@ -124,3 +124,45 @@ def test_a_client_name_fits_on_one_line(catalog: Catalog) -> None:
     for bad in ("", "a\nb", "x" * 101):
         with pytest.raises(UsageError):
             catalog.add_client(PARTNER, bad, NOW)
+
+
+def test_two_secrets_of_a_client_are_good_at_a_time(catalog: Catalog) -> None:
+    catalog.add_partner(PARTNER, NOW)
+    client, first = catalog.add_client(PARTNER, "billing", NOW, expires_at=NOW + timedelta(days=2))
+    second_id, second = catalog.add_secret(PARTNER, client.id, NOW, NOW + timedelta(days=3))
+    assert [catalog.check_client(client.id, each, NOW) for each in (first, second)] == [client, client]
+    with pytest.raises(UsageError, match=f"2 secrets that are good.*{second_id.id}"):
+        catalog.add_secret(PARTNER, client.id, NOW, None)
+    tomorrow_but_one = NOW + timedelta(days=2)
+    assert [catalog.check_client(client.id, each, tomorrow_but_one) for each in (first, second)] == [None, client]
+    _, third = catalog.add_secret(PARTNER, client.id, tomorrow_but_one, None)
+    assert second_id in catalog.client_secrets(client.id)
+    assert len(catalog.client_secrets(client.id)) == 2
+    catalog.remove_secret(PARTNER, client.id, second_id.id)
+    assert [catalog.check_client(client.id, each, tomorrow_but_one) for each in (second, third)] == [None, client]
+    with pytest.raises(MissingError, match="clients list"):
+        catalog.remove_secret(PARTNER, client.id, second_id.id)
+
+
+def test_a_secret_is_not_given_where_it_could_not_be_used(catalog: Catalog) -> None:
+    catalog.add_partner(PARTNER, NOW)
+    catalog.add_partner(OTHER, NOW)
+    client, _ = catalog.add_client(PARTNER, "billing", NOW)
+    with pytest.raises(UsageError, match="past"):
+        catalog.add_secret(PARTNER, client.id, NOW, NOW)
+    with pytest.raises(MissingError, match="no client"):
+        catalog.add_secret(OTHER, client.id, NOW, None)
+    catalog.revoke_client(PARTNER, client.id, NOW)
+    with pytest.raises(UsageError, match="revoked"):
+        catalog.add_secret(PARTNER, client.id, NOW, None)
+
+
+def test_a_partner_may_have_a_name(catalog: Catalog) -> None:
+    assert catalog.add_partner(PARTNER, NOW, name="Contoso")
+    assert not catalog.add_partner(PARTNER, NOW)
+    assert [partner.name for partner in catalog.partners()] == ["Contoso"]
+    assert not catalog.add_partner(PARTNER, NOW, name="Contoso Ltd")
+    assert [partner.name for partner in catalog.partners()] == ["Contoso Ltd"]
+    assert catalog.faults() == []
+    with pytest.raises(UsageError, match="partner name"):
+        catalog.add_partner(PARTNER, NOW, name="a\nb")

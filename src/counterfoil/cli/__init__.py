@@ -16,12 +16,12 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import click
 
-from counterfoil.cli.options import Invocation, NamedPath
+from counterfoil.cli.options import Invocation, with_common
 from counterfoil.cli.output import Output, OutputForm, leave_standard_output
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.settings import did_you_mean
@@ -29,33 +29,38 @@ from counterfoil.settings import did_you_mean
 EXIT_INTERRUPTED: Final = 130
 
 
+SERVER: Final = "Server commands"
+CLIENT: Final = "Client commands"
+
+
 class CommandEntry(NamedTuple):
     """A command as the list of commands needs it: where it is, and a summary that needs no import to be shown."""
 
+    group: str
     module: str
     attribute: str
     summary: str
 
 
 COMMANDS: Final[dict[str, CommandEntry]] = {
-    "demo": CommandEntry("demo", "demo", "Publish sample data, serve it, fetch it back and prove it."),
-    "serve": CommandEntry("serve", "serve", "Serve what is published."),
-    "partners": CommandEntry("partners", "partners", "Say which partners may be served."),
-    "clients": CommandEntry("partners", "clients", "Say which programs may sign in, and for which partner."),
-    "publish": CommandEntry("publish", "publish", "Check line items and put them in force."),
-    "list": CommandEntry("datasets", "list_datasets", "List what is published."),
-    "show": CommandEntry("datasets", "show", "Show one dataset, its revisions and segments."),
-    "verify": CommandEntry("datasets", "verify", "Recompute every count, sum and hash from the stored bytes."),
-    "restore": CommandEntry("datasets", "restore", "Put an older revision in force."),
-    "withdraw": CommandEntry("datasets", "withdraw", "Take a dataset out of force."),
-    "generate": CommandEntry("generate", "generate", "Write realistic line items, the same for the same seed."),
-    "token": CommandEntry("token", "token", "Print a development token."),
-    "pull": CommandEntry("pull", "pull", "Pull line items from a source, and prove them."),
-    "pulls": CommandEntry("pulls", "pulls", "Show and verify what is held, and name what is missing or overdue."),
-    "warm-up": CommandEntry("warm_up", "warm_up", "Compile the inner loops of publishing, as when an image is built."),
-    "sweep": CommandEntry("upkeep", "sweep", "Delete what can no longer be reached."),
-    "rebuild": CommandEntry("upkeep", "rebuild", "Rebuild a lost catalog from the sealed files."),
-    "doctor": CommandEntry("doctor", "doctor", "Say what is wrong with a set-up or a source, and how to fix it."),
+    "demo": CommandEntry(SERVER, "demo", "demo", "Publish sample data, serve it, fetch it back and prove it."),
+    "serve": CommandEntry(SERVER, "serve", "serve", "Serve what is published."),
+    "partners": CommandEntry(SERVER, "partners", "partners", "Choose which partners may be served."),
+    "clients": CommandEntry(SERVER, "partners", "clients", "Choose which programs may sign in, and for which partner."),
+    "publish": CommandEntry(SERVER, "publish", "publish", "Check line items and put them in force."),
+    "list": CommandEntry(SERVER, "datasets", "list_datasets", "List what is published."),
+    "show": CommandEntry(SERVER, "datasets", "show", "Show one dataset, its revisions and segments."),
+    "verify": CommandEntry(SERVER, "datasets", "verify", "Recompute every count, sum and hash from the stored bytes."),
+    "restore": CommandEntry(SERVER, "datasets", "restore", "Put an older revision in force."),
+    "withdraw": CommandEntry(SERVER, "datasets", "withdraw", "Take a dataset out of force."),
+    "generate": CommandEntry(SERVER, "generate", "generate", "Write realistic line items, the same for the same seed."),
+    "token": CommandEntry(SERVER, "token", "token", "Print a development token."),
+    "warm-up": CommandEntry(SERVER, "warm_up", "warm_up", "Compile what publishing needs, for instance in an image."),
+    "sweep": CommandEntry(SERVER, "upkeep", "sweep", "Delete what can no longer be reached."),
+    "rebuild": CommandEntry(SERVER, "upkeep", "rebuild", "Rebuild a lost catalog from the sealed files."),
+    "pull": CommandEntry(CLIENT, "pull", "pull", "Pull line items from a source, and prove them."),
+    "pulls": CommandEntry(CLIENT, "pulls", "pulls", "List and verify pulls, and name what is missing or overdue."),
+    "doctor": CommandEntry(CLIENT, "doctor", "doctor", "Check a set-up, a token or a source, and name each remedy."),
 }
 # What the plain install lacks. A missing module of any other name is a fault, and is shown as one.
 SERVER_LIBRARIES: Final = frozenset(
@@ -104,16 +109,19 @@ class CommandLine(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing one."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, listed.summary) for name, listed in COMMANDS.items()])
+        """List the commands by their groups, without importing one."""
+        for group in (CLIENT, SERVER):
+            with formatter.section(group):
+                formatter.write_dl(
+                    [(name, listed.summary) for name, listed in COMMANDS.items() if listed.group == group]
+                )
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **named: Any) -> Any:
         """Run, report, and exit with the code that says what happened."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a name the terminal cannot write must not end the command
                 stream.reconfigure(errors="backslashreplace")
-        invocation = Invocation()
+        invocation = Invocation(form=_form_asked_for(sys.argv[1:] if args is None else args))
         named |= {"standalone_mode": False, "obj": invocation}
         try:
             _refuse_closed_output()
@@ -124,16 +132,9 @@ class CommandLine(click.Group):
 
 
 @click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "--config",
-    metavar="FILE",
-    type=NamedPath(),
-    help="The settings file.  [default: counterfoil.toml, if it is there]",
-)
-@click.option("--debug", is_flag=True, help="Show where in the program an unexpected error arose.")
 @click.version_option(package_name="counterfoil", message="counterfoil %(version)s")
-@click.pass_obj
-def main(invocation: Invocation, config: Path | None, debug: bool) -> None:
+@with_common
+def main() -> None:
     """Serve, pull and prove Microsoft partner billing data, exact to the last digit.
 
     \b
@@ -145,18 +146,17 @@ def main(invocation: Invocation, config: Path | None, debug: bool) -> None:
     To fetch data from Microsoft or another Counterfoil:
       counterfoil pull PROFILE --kind usage --invoice ID
 
-    For details: counterfoil COMMAND --help. When something is wrong: counterfoil doctor.
+    For details: counterfoil COMMAND --help. When something is wrong: counterfoil doctor. The options below may also
+    stand behind a command.
 
     Data goes to stdout, everything else to stderr. Exit codes: 0 good, 1 failed, 2 wrong use, 3 differences found,
     4 try again later.
     """
-    invocation.config = config
-    invocation.debug = debug
 
 
 def _report(error: BaseException, invocation: Invocation) -> int:
     """Say what happened and return the exit code."""
-    output = invocation.output or Output()
+    output = invocation.output()
     match error:
         case SystemExit():
             return error.code if isinstance(error.code, int) else 1
@@ -182,6 +182,16 @@ def _report(error: BaseException, invocation: Invocation) -> int:
         case _:
             output.error(_unexpected(error, invocation))
     return 1
+
+
+def _form_asked_for(arguments: Sequence[str]) -> OutputForm:
+    """Find out how to print before anything is parsed: what cannot be parsed is reported in this form too."""
+    for option, value in pairwise([*arguments, ""]):
+        if option == "--":
+            break
+        if (value if option == "--output" else option.removeprefix("--output=")).lower() == OutputForm.JSON:
+            return OutputForm.JSON
+    return OutputForm.TABLE
 
 
 def _say_interrupted(output: Output) -> None:
@@ -225,7 +235,7 @@ def _unexpected(error: BaseException, invocation: Invocation) -> CounterfoilErro
         return CounterfoilError(f"{error.strerror}{where}.")
     return CounterfoilError(
         f"Something unexpected happened ({type(error).__name__}: {error}).",
-        remedy="`counterfoil --debug ...` shows where; please report it.",
+        remedy="`--debug` shows where; please report it.",
     )
 
 

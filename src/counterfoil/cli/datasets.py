@@ -40,7 +40,13 @@ def with_dataset(function: Callable[..., R], *, required: bool) -> Callable[...,
 @with_output
 @with_settings()
 def list_datasets(*, partner: str | None, settings: Settings, output: Output) -> None:
-    """List every dataset, with the revision that is in force."""
+    """List every dataset, with the revision that is in force.
+
+    \b
+    Examples:
+      counterfoil list
+      counterfoil list --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --output json
+    """
     with open_data_folder(settings) as data_folder:
         found = data_folder.catalog.datasets(tenant_id(partner) if partner else None)
     rows = [
@@ -67,6 +73,11 @@ def show(*, revision: str | None, settings: Settings, output: Output, **named: s
     """Show a REVISION with its segments, or, with the options, all revisions of one dataset.
 
     Six digits of a revision's id are enough where no other begins with them.
+
+    \b
+    Examples:
+      counterfoil show 41c7ad
+      counterfoil show --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --kind usage --invoice G016907411
     """
     with open_data_folder(settings) as data_folder:
         if revision is not None:
@@ -89,13 +100,27 @@ def verify(*, settings: Settings, output: Output) -> None:
     """Read every stored byte, and compute each count, sum and hash again.
 
     Exit code 0: all is as the catalog says. 1: something is not; each fault is listed.
+
+    \b
+    Example:
+      counterfoil verify --data /srv/counterfoil
     """
     from counterfoil.datasets.verify import verify as verify_all
 
     with progress_of(output) as report, open_data_folder(settings) as data_folder:
         seen, faults = verify_all(data_folder.store, report)
-    if output.form is OutputForm.JSON or faults:
-        output.rows([{"where": fault.where, "fault": fault.what} for fault in faults])
+    listed = [{"where": fault.where, "fault": fault.what} for fault in faults]
+    output.findings(
+        listed,
+        {
+            "sound": not faults,
+            "revisions": seen.revisions,
+            "lineItems": seen.line_items,
+            "files": seen.files,
+            "bytes": seen.size_bytes,
+            "unlistedFiles": seen.set_aside,
+        },
+    )
     if faults:
         raise DamagedError(
             f"{counted(len(faults), 'fault')} {'was' if len(faults) == 1 else 'were'} found.",
@@ -114,7 +139,12 @@ def verify(*, settings: Settings, output: Output) -> None:
 @with_output
 @with_settings()
 def restore(*, revision: str, settings: Settings, output: Output) -> None:
-    """Put REVISION in force again, whatever is in force now. Nothing is lost: the other is kept too."""
+    """Put REVISION in force again, whatever is in force now. Nothing is lost: the other is kept too.
+
+    \b
+    Example:
+      counterfoil restore 41c7ad
+    """
     from counterfoil.datasets import restore as restoring
 
     with open_data_folder(settings) as data_folder:
@@ -131,9 +161,13 @@ def restore(*, revision: str, settings: Settings, output: Output) -> None:
 @with_output
 @with_settings()
 def withdraw(*, settings: Settings, output: Output, **named: str | None) -> None:
-    """Serve a dataset no more. Its revisions are kept, and `counterfoil restore` puts one back.
+    """Stop serving a dataset. Its revisions are kept, and `counterfoil restore` puts one back.
 
     Exports and walks that have begun go on to their end.
+
+    \b
+    Example:
+      counterfoil withdraw --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --kind usage --period 2026-11 --currency EUR
     """
     from counterfoil.datasets import restore as restoring
 

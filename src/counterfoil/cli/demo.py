@@ -27,6 +27,11 @@ def demo(*, keep: bool, line_items: int, output: Output) -> None:
     """Publish made-up line items, serve them, fetch them back through both APIs, and prove every count and cent.
 
     Works in a temporary folder, on a free port of this machine, and leaves nothing behind.
+
+    \b
+    Examples:
+      counterfoil demo
+      counterfoil demo --keep
     """
     from counterfoil.cli.demonstration import demonstrate
 

@@ -32,6 +32,11 @@ def doctor(*, source: str | None, token: str | None, settings: Settings, output:
 
     It signs in, reads the token (audience, permission, consent, lifetime, tenant, second factor), makes one call that
     changes nothing, compares clocks, and names a proxy in between. Exit code 1 if anything is bad.
+
+    \b
+    Examples:
+      counterfoil doctor --data /srv/counterfoil
+      counterfoil doctor contoso
     """
     if source is None:
         findings = list(_diagnose_setup(settings))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from counterfoil.cli.options import KINDS
-from counterfoil.cli.output import Output, leave_standard_output
+from counterfoil.cli.options import KINDS, with_output
+from counterfoil.cli.output import Output, counted, leave_standard_output
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
@@ -32,6 +32,7 @@ from counterfoil.periods import BillingPeriod
     metavar="FILE",
     help="Where to; compressed if the name ends in .gz. Standard output if not given, or -.",
 )
+@with_output
 def generate(
     kind: str,
     line_items: int,
@@ -43,6 +44,7 @@ def generate(
     resellers: int,
     hostile: bool,
     out: str,
+    output: Output,
 ) -> None:
     """Write realistic line items, always the same ones.
 
@@ -80,8 +82,9 @@ def generate(
         hostile=hostile,
     )
     if out != "-":
-        with Output().progress("Generating line items", line_items) as advance:
+        with output.progress("Generating line items", line_items) as advance:
             write(chunks, Path(out), _so_far(advance))
+        output.done(f"Wrote {counted(line_items, 'line item')} to {out}.", {"file": out, "lineItems": line_items})
         return
     try:
         write(chunks, sys.stdout.buffer)

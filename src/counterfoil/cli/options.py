@@ -4,6 +4,9 @@ A command that touches data says `@with_settings()` and gets a `Settings`; one t
 gets an `Output`. A command never reads the environment and never makes `Settings` itself. Options of its own that are
 also settings (`--port`) are passed to `with_settings`, so that "not given" falls through to environment, file and
 default.
+
+The options of every run (`--config`, `--output`, `-q` ...) may stand before the command or behind it, so `counterfoil`
+itself, each group and each command has them; the last one that is given counts.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from counterfoil.errors import UsageError
 from counterfoil.model import Kind
 from counterfoil.settings import Settings
 
+LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 KINDS: Final = click.Choice([kind.value for kind in Kind])
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,16 +51,21 @@ class NamedPath(click.Path):
 
 @dataclass(slots=True)
 class Invocation:
-    """The options of `counterfoil` itself, given before the command; kept as click's context object."""
+    """The options of every run; kept as click's context object."""
 
     config: Path | None = None
     debug: bool = False
-    output: Output | None = None
+    quiet: bool = False
+    form: OutputForm = OutputForm.TABLE
     command: str = ""  # as far as it is known when something goes wrong
+
+    def output(self) -> Output:
+        """Return where this run prints, and how."""
+        return Output(self.form, quiet=self.quiet)
 
 
 def invocation() -> Invocation:
-    """Return the options that this run of `counterfoil` got before its command."""
+    """Return the options of every run, as this run got them."""
     return click.get_current_context().find_root().ensure_object(Invocation)
 
 
@@ -67,17 +76,42 @@ def load_settings(**arguments: object) -> Settings:
     )
 
 
-def with_output(function: Callable[P, R]) -> Callable[P, R]:
-    """Add `--output table|json`, and pass an `output: Output`."""
-    return click.option(
-        "--output",
-        type=click.Choice([form.value for form in OutputForm], case_sensitive=False),
-        default=OutputForm.TABLE.value,
-        show_default=True,
-        is_eager=True,  # so that a mistake in any other option is already reported in this form
-        callback=_make_output,
-        help="How data is printed on stdout.",
-    )(function)
+def with_common(command: Callable[P, R]) -> Callable[P, R]:
+    """Add the options of every run, which end in its `Invocation`."""
+    for option in (
+        click.option("--debug", is_flag=True, expose_value=False, callback=_keep, help="Show where an error arose."),
+        click.option(
+            "-v", "--verbose", count=True, expose_value=False, callback=_start_log, help="Log to stderr; -vv logs more."
+        ),
+        click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=_keep, help="Print no notes."),
+        click.option(
+            "--config",
+            metavar="FILE",
+            type=NamedPath(),
+            expose_value=False,
+            callback=_keep,
+            help="The settings file.  [default: counterfoil.toml, if it is there]",
+        ),
+        click.option(
+            "--output",
+            type=click.Choice([form.value for form in OutputForm], case_sensitive=False),
+            expose_value=False,
+            callback=_keep_form,
+            help="How data is printed on stdout.  [default: table]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def with_output(function: Callable[..., R]) -> Callable[..., R]:
+    """Add the options of every run, and pass an `output: Output`."""
+
+    @functools.wraps(function)
+    def wrapped(**options: object) -> R:
+        return function(output=current_output(), **options)
+
+    return with_common(wrapped)
 
 
 def with_token(function: Callable[P, R]) -> Callable[P, R]:
@@ -132,7 +166,7 @@ def standard_input(remedy: str) -> TextIO:
 
 def current_output() -> Output:
     """Return the output of this run; a table on the standard streams where no form was chosen."""
-    return invocation().output or Output()
+    return invocation().output()
 
 
 def refuse_nan(_: click.Context, option: click.Parameter, seconds: float) -> float:
@@ -142,7 +176,18 @@ def refuse_nan(_: click.Context, option: click.Parameter, seconds: float) -> flo
     return seconds
 
 
-def _make_output(context: click.Context, _: click.Parameter, form: str) -> Output:
-    output = Output(OutputForm(form))
-    context.find_root().ensure_object(Invocation).output = output
-    return output
+def _keep(context: click.Context, option: click.Parameter, value: object) -> None:
+    if value:  # what is not given here may have been given before the command
+        setattr(context.find_root().ensure_object(Invocation), option.name or "", value)
+
+
+def _keep_form(context: click.Context, _: click.Parameter, form: str | None) -> None:
+    if form is not None:
+        context.find_root().ensure_object(Invocation).form = OutputForm(form)
+
+
+def _start_log(_: click.Context, __: click.Parameter, times: int) -> None:
+    if times:
+        import logging
+
+        logging.basicConfig(level=logging.INFO if times == 1 else logging.DEBUG, format=LOG_FORMAT)

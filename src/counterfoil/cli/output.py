@@ -3,6 +3,9 @@
 A command never prints by itself and never asks which form was chosen. It hands values to an `Output`. Values may come
 from strangers' files, so nothing in them can move the cursor or colour the screen; and what goes through a pipe is
 never cut to a width.
+
+In JSON, stdout holds one JSON value and stderr one JSON object a line: an error, a warning, or a conclusion. Notes are
+for people, so what a program needs is a value on stdout, whatever a note says beside it.
 """
 
 from __future__ import annotations
@@ -59,6 +62,7 @@ class Output:
     form: OutputForm = OutputForm.TABLE
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
+    quiet: bool = False
 
     def rows(
         self,
@@ -98,6 +102,13 @@ class Output:
             for line in more:
                 self._print(f"{'':{width}}  {line}")
 
+    def findings(self, faults: Sequence[Mapping[str, object]], looked_at: Mapping[str, object]) -> None:
+        """Print the faults that a check found; in JSON, what was looked at beside them."""
+        if self.form is OutputForm.JSON:
+            self._print_json({**looked_at, "faults": faults})
+        else:
+            self.rows(faults)
+
     def text(self, name: str, value: str) -> None:
         """Print one bare value, so that a shell can take it as it is: `$(counterfoil token ...)`."""
         if self.form is OutputForm.JSON:
@@ -105,12 +116,23 @@ class Output:
         else:
             self._print(value)
 
+    def done(self, sentence: str, values: Mapping[str, object]) -> None:
+        """Say what a command did: to people in a sentence on stderr, to programs as `values`."""
+        if self.form is OutputForm.JSON:
+            self._print_json(values)
+        else:
+            self.note(sentence)
+
     def note(self, message: str) -> None:
-        """Remark something, on stderr."""
-        click.echo(printable(message), file=self.stderr)
+        """Remark something to people, on stderr; a quiet run and one that prints JSON leave it out."""
+        if not self.quiet and self.form is not OutputForm.JSON:
+            click.echo(printable(message), file=self.stderr)
 
     def warning(self, message: str) -> None:
         """Warn of something that does not stop the work, on stderr."""
+        if self.form is OutputForm.JSON:
+            click.echo(_as_json({"warning": {"message": printable(message)}}), file=self.stderr)
+            return
         click.echo(click.style("Warning: ", fg="yellow") + printable(message), file=self.stderr)
 
     def error(self, error: CounterfoilError) -> None:
@@ -128,7 +150,7 @@ class Output:
             body = {"message": printable(message), "remedy": printable(remedy), "exitCode": exit_code}
             click.echo(_as_json({"conclusion": body}), file=self.stderr)
         else:
-            self.note(f"{message} {remedy}".rstrip())
+            click.echo(printable(f"{message} {remedy}".rstrip()), file=self.stderr)
         return exit_code
 
     @contextmanager
@@ -136,7 +158,7 @@ class Output:
         self, what: str, total: int | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> Iterator[Callable[[int], None]]:
         """Show progress: a bar on a terminal, otherwise a plain line now and then. Yields what counts work as done."""
-        if not self.stderr.isatty():
+        if self.quiet or self.form is OutputForm.JSON or not self.stderr.isatty():
             yield self._plain_progress(what, total, clock)
             return
         from rich.console import Console

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from counterfoil.cli.open_folder import open_data_folder
-from counterfoil.cli.options import with_output, with_settings
-from counterfoil.cli.output import Output
+from counterfoil.cli.options import with_common, with_output, with_settings
+from counterfoil.cli.output import Headed, Output
 from counterfoil.errors import UsageError
 from counterfoil.model import tenant_id
 from counterfoil.periods import utc_now
@@ -23,8 +23,9 @@ _UNNAMED: Final = "unnamed"
 
 
 @click.group()
+@with_common
 def partners() -> None:
-    """Say which partners may be served. Publishing registers its partner automatically."""
+    """Choose which partners may be served. Publishing registers its partner automatically."""
 
 
 @partners.command("add")
@@ -32,18 +33,31 @@ def partners() -> None:
 @with_output
 @with_settings()
 def add_partner(*, tenant: str, settings: Settings, output: Output) -> None:
-    """Let TENANT be served, whether or not anything is published for it yet."""
+    """Let TENANT be served, whether or not anything is published for it yet.
+
+    \b
+    Example:
+      counterfoil partners add 0e195b37-4574-4539-bc42-0e539b9684c0
+    """
     partner = tenant_id(tenant)
     with open_data_folder(settings, create=True) as data_folder:
         new = data_folder.catalog.add_partner(partner, utc_now())
-    output.note(f"Partner {partner} {'may now be served' if new else 'was registered already'}.")
+    output.done(
+        f"Partner {partner} {'may now be served' if new else 'was registered already'}.",
+        {"partner": partner, "added": new},
+    )
 
 
 @partners.command("list")
 @with_output
 @with_settings()
 def list_partners(*, settings: Settings, output: Output) -> None:
-    """List the partners that may be served."""
+    """List the partners that may be served.
+
+    \b
+    Example:
+      counterfoil partners list
+    """
     with open_data_folder(settings) as data_folder:
         found = data_folder.catalog.partners()
     rows = [{"partner": each.tenant, "added": each.added_at} for each in found]
@@ -55,16 +69,22 @@ def list_partners(*, settings: Settings, output: Output) -> None:
 @with_output
 @with_settings()
 def remove_partner(*, tenant: str, settings: Settings, output: Output) -> None:
-    """Serve TENANT no more, and end its clients, tokens and links. Its datasets must have been withdrawn before."""
+    """Stop serving TENANT, and end its clients, tokens and links. Its datasets must have been withdrawn before.
+
+    \b
+    Example:
+      counterfoil partners remove 0e195b37-4574-4539-bc42-0e539b9684c0
+    """
     partner = tenant_id(tenant)
     with open_data_folder(settings) as data_folder:
         data_folder.catalog.remove_partner(partner)
-    output.note(f"Partner {partner} is served no more.")
+    output.done(f"Partner {partner} is no longer served.", {"partner": partner, "removed": True})
 
 
 @click.group()
+@with_common
 def clients() -> None:
-    """Say which programs may sign in, and for which partner.
+    """Choose which programs may sign in, and for which partner.
 
     A client asks this server's own token endpoint for tokens, as it would ask Microsoft's. Where your own identity
     provider issues the tokens (COUNTERFOIL_ISSUER), no clients are needed here.
@@ -104,6 +124,11 @@ def add_client(
     """Make a client id and secret. The secret is shown this once: only its hash is kept.
 
     With certificates or federated identities there is no secret: the client signs in by assertion.
+
+    \b
+    Examples:
+      counterfoil clients add --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --name "Nightly import"
+      counterfoil clients add --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --certificate client.pem
     """
     tenant = tenant_id(partner)
     credentials = _credentials(certificates, federated)
@@ -124,9 +149,12 @@ def add_client(
         else:
             client, secret = catalog.add_client(tenant, name, utc_now())
             client_id = client.id
-    output.facts({"tenant": tenant, "clientId": client_id} | ({"clientSecret": secret} if secret else {}))
-    for credential in credentials:
-        output.note(f"It may sign in with {_described(credential)}.")
+    facts: dict[str, object] = {"tenant": tenant, "clientId": client_id}
+    if secret:
+        facts["clientSecret"] = secret
+    if credentials:
+        facts["signsInBy"] = Headed("May sign in with", [_described(credential) for credential in credentials])
+    output.facts(facts)
     if secret:
         output.note("Keep the secret now: it is stored nowhere.")
 
@@ -159,19 +187,27 @@ def _described(credential: ClientCredential) -> str:
 @with_output
 @with_settings()
 def list_clients(*, partner: str, settings: Settings, output: Output) -> None:
-    """List a partner's clients, revoked ones too."""
+    """List a partner's clients, revoked ones too.
+
+    \b
+    Example:
+      counterfoil clients list --partner 0e195b37-4574-4539-bc42-0e539b9684c0
+    """
     with open_data_folder(settings) as data_folder:
         catalog = data_folder.catalog
-        found = [(each, catalog.credentials(each.id)) for each in catalog.clients(tenant_id(partner))]
+        found = [
+            (each, catalog.client_secrets(each.id), catalog.credentials(each.id))
+            for each in catalog.clients(tenant_id(partner))
+        ]
     rows = [
         {
             "clientId": each.id,
             "name": each.name,
             "created": each.created_at,
             "revoked": each.revoked_at,
-            "signsInBy": "; ".join([*(["secret"] if each.has_secret else []), *map(_described, credentials)]),
+            "signsInBy": "; ".join([*(["secret"] if secrets else []), *map(_described, credentials)]),
         }
-        for each, credentials in found
+        for each, secrets, credentials in found
     ]
     output.rows(rows, none="This partner has no clients.")
 
@@ -182,7 +218,12 @@ def list_clients(*, partner: str, settings: Settings, output: Output) -> None:
 @with_output
 @with_settings()
 def revoke_client(*, partner: str, client_id: str, settings: Settings, output: Output) -> None:
-    """End a client: tokens and links to blobs that it has already got stop working within seconds."""
+    """End a client: tokens and links to blobs that it has already got stop working within seconds.
+
+    \b
+    Example:
+      counterfoil clients revoke --partner 0e195b37-4574-4539-bc42-0e539b9684c0 CLIENT_ID
+    """
     with open_data_folder(settings) as data_folder:
         data_folder.catalog.revoke_client(tenant_id(partner), client_id, utc_now())
-    output.note(f"Client {client_id} is revoked.")
+    output.done(f"Client {client_id} is revoked.", {"partner": partner, "clientId": client_id, "revoked": True})

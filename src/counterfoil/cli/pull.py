@@ -152,9 +152,8 @@ def _pull_one(
             advise_for_profile(error, to)
         again.advise(error)
         raise
-    if publisher is not None:
-        publisher.publish(receipt, to)
-    show_receipt(output, receipt, to)
+    more = {} if publisher is None else {"published": publisher.publish(receipt, to)}
+    show_receipt(output, receipt, to, more=more)
 
 
 def _refuse_single(profile: Profile, single: Mapping[str, Any]) -> None:

@@ -26,8 +26,11 @@ class PullPublisher:
     settings: Settings
     output: Output
 
-    def publish(self, receipt: Receipt, folder: Path) -> None:
-        """Make what was pulled a revision; doing so again changes nothing."""
+    def publish(self, receipt: Receipt, folder: Path) -> dict[str, object] | None:
+        """Make what was pulled a revision, and return what there is to say of it; doing so again changes nothing.
+
+        None: the source has no such line items.
+        """
         from counterfoil.cli.open_folder import believed_now, open_data_folder, progress_of, sweep_after_publishing
         from counterfoil.mirror import note_published, publish_pull
 
@@ -44,6 +47,9 @@ class PullPublisher:
         else:
             self._tell(receipt, published)
         note_published(receipt, folder, self.settings.data)
+        if published is None or published.revision is None:
+            return None
+        return {"dataset": str(published.dataset), "revision": published.revision.id, "changed": published.changed}
 
     def publish_once(self, receipt: Receipt, folder: Path) -> None:
         """Make what was pulled a revision, unless that was done before."""

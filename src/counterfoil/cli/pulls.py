@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from counterfoil.cli.options import NamedPath, load_settings, with_output, with_token, with_wait
+from counterfoil.cli.options import NamedPath, load_settings, with_common, with_output, with_token, with_wait
 from counterfoil.cli.output import Output, counted
 from counterfoil.cli.receipts import show_receipt
 from counterfoil.cli.sources import token_source
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.group()
+@with_common
 def pulls() -> None:
     """What `counterfoil pull` brought: list it, show its receipts, verify it, and compare it with what is expected."""
 
@@ -35,6 +36,10 @@ def list_pulls(places: Sequence[str], output: Output) -> None:
     """List what is held below folders, or in the folder of a profile.  Without one: all of ./counterfoil-pulls.
 
     Exit code 1 if something is damaged: a receipt that cannot be read, or a file that is missing or of another size.
+
+    \b
+    Example:
+      counterfoil pulls list contoso
     """
     rows = [_row(each, tenant) for each, tenant in _holdings(places)]
     only_json = ["source", "api", "request", "eTag", "totals", "told"]
@@ -52,7 +57,12 @@ def list_pulls(places: Sequence[str], output: Output) -> None:
 @click.argument("folder", metavar="DIR", type=NamedPath(folder=True, or_file=True))
 @with_output
 def show(folder: Path, output: Output) -> None:
-    """Show the receipt of the pull in a folder: what was asked, what came, and what is proven."""
+    """Show the receipt of the pull in a folder: what was asked, what came, and what is proven.
+
+    \b
+    Example:
+      counterfoil pulls show pulls/usage/2026-10-EUR
+    """
     from counterfoil.client.holdings.holding import holding_at
     from counterfoil.client.receipt import FILE_NAME
 
@@ -76,6 +86,10 @@ def verify(places: Sequence[str], output: Output) -> None:
 
     Of Excel files, size and hash are compared. Of a pull that is not finished, what it wrote down to go on from. Below
     a profile's folder, data without a receipt is a fault. Nobody is asked. Exit code 1 if anything is not as it was.
+
+    \b
+    Example:
+      counterfoil pulls verify contoso
     """
     from counterfoil.client.holdings.verifying import verify as verify_holding
 
@@ -93,7 +107,10 @@ def verify(places: Sequence[str], output: Output) -> None:
 
         for holding, tenant in found:
             rows += [{"folder": holding.folder, "fault": each} for each in verify_holding(holding, tenant, count)]
-    output.rows(rows)
+    output.findings(
+        rows,
+        {"sound": bool(held) and not rows, "pulls": len(held), "files": files, "lineItems": line_items},
+    )
     seen = f"{counted(len(held), 'pull')}, {counted(files, 'file')}, {counted(line_items, 'line item')} counted"
     if rows:
         raise CounterfoilError(
@@ -117,6 +134,11 @@ def status(profile_name: str, offline: bool, token: str | None, wait_s: float, o
     The source is asked one harmless question for each: for an export, of which nothing is downloaded. Exit code 3 if
     something is there that is not held, or is overdue, damaged or was never held; 4 if the source could not be asked;
     else 0.
+
+    \b
+    Examples:
+      counterfoil pulls status contoso
+      counterfoil pulls status contoso --offline
     """
     from counterfoil.client.holdings.expected import expected_of, root_of
     from counterfoil.client.holdings.status import ProbedSource, statuses

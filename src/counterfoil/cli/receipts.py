@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,12 @@ if TYPE_CHECKING:
     from counterfoil.client import Receipt
 
 
-def show_receipt(output: Output, receipt: Receipt, folder: Path, *, in_full: bool = False) -> None:
-    """Print what came, and what is proven; in full with what was asked, checked and called."""
+def show_receipt(
+    output: Output, receipt: Receipt, folder: Path, *, in_full: bool = False, more: Mapping[str, object] | None = None
+) -> None:
+    """Print what came, and what is proven; in full with what was asked, checked and called. JSON has `more` too."""
     if output.form is OutputForm.JSON:
-        output.facts({**receipt.to_json(), "folder": folder})
+        output.facts({**receipt.to_json(), "folder": folder, **(more or {})})
         return
     asked = ", ".join(f"{name} {value}" for name, value in receipt.request.items())
     facts: list[tuple[str, object, bool]] = [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from counterfoil.cli.open_folder import open_data_folder, progress_of
-from counterfoil.cli.options import NamedPath, refuse_nan, with_output, with_settings
+from counterfoil.cli.options import LOG_FORMAT, NamedPath, refuse_nan, with_output, with_settings
 from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.errors import InputError, UsageError
 from counterfoil.periods import Clocks, business_clock, utc_now
@@ -106,7 +106,7 @@ def serve(
     # A thread that reads the catalog asks for the interpreter anew at each statement. When the event loop has much to
     # do, each time costs a whole interval: with the usual 5 ms, a page of a few milliseconds took a tenth of a second.
     sys.setswitchinterval(_SWITCH_S)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT)
     SECURITY_LOG.setLevel(logging.INFO)
     if access_log:
         ACCESS_LOG.setLevel(logging.INFO)

@@ -27,6 +27,10 @@ def token(*, partner: str, audience: str, settings: Settings, output: Output) ->
     """Print a token that is good for an hour at any `counterfoil serve --dev` on the same data folder.
 
     It is good nowhere else: not without --dev, and not at Microsoft.
+
+    \b
+    Example:
+      TOKEN=$(counterfoil token --partner 0e195b37-4574-4539-bc42-0e539b9684c0)
     """
     from counterfoil.server.identity.signing_keys import mint_development_token
     from counterfoil.storage.engines import open_store

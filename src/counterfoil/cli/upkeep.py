@@ -51,6 +51,11 @@ def sweep(
 
     Files that the catalog does not list are moved to a place of their own and kept: they may be all that is left of a
     publication that a catalog lost. Only --delete-unlisted deletes them.
+
+    \b
+    Examples:
+      counterfoil sweep
+      counterfoil sweep --keep-billed 3650 --keep-unbilled 90
     """
     from counterfoil.datasets.sweep import sweep as sweep_all
     from counterfoil.storage.files import Deleted
@@ -90,6 +95,10 @@ def rebuild(*, keep_catalog: bool, settings: Settings, output: Output) -> None:
     Stop everything that uses the data folder first. What was published, restored and withdrawn comes back from the
     listings beside the files, and so do the partners of what is in force. Clients do not: register them again. An old
     catalog is kept under another name. Run `counterfoil verify` afterwards.
+
+    \b
+    Example:
+      counterfoil rebuild --data /srv/counterfoil
     """
     from counterfoil.datasets.rebuild import rebuild as rebuild_all
     from counterfoil.storage.engines import open_to_keep, open_to_rebuild
@@ -97,7 +106,10 @@ def rebuild(*, keep_catalog: bool, settings: Settings, output: Output) -> None:
     url = settings.database_url or None
     if keep_catalog:
         with open_to_keep(settings.data, url):
-            output.note("This catalog is taken as it is. `counterfoil verify` names the files that it does not list.")
+            output.done(
+                "This catalog is taken as it is. `counterfoil verify` names the files that it does not list.",
+                {"keptCatalog": True},
+            )
         return
     store, replaced = open_to_rebuild(settings.data, url)
     with store:

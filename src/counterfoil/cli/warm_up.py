@@ -18,6 +18,10 @@ def warm_up(*, output: Output) -> None:
     It takes some seconds; where it was done before, it does nothing. An image that is built with it has them ready, for
     every processor of the architecture. They are kept beside the program, or in the user's cache folder where that
     cannot be written to; NUMBA_CACHE_DIR names another folder.
+
+    \b
+    Example:
+      counterfoil warm-up
     """
     from counterfoil.datasets.kernels.compiled import prepare
     from counterfoil.datasets.kernels.machine_code import folder_to_write

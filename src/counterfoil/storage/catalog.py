@@ -24,6 +24,7 @@ from counterfoil.model import Contents, Dataset
 from counterfoil.storage import (
     changes,
     client_credentials,
+    client_secrets,
     commits,
     operations,
     partner_registry,
@@ -102,6 +103,9 @@ class Catalog:
     clients = _method(_reading, partner_registry.clients_of)
     revoke_client = _method(_changing, partner_registry.revoke)
     check_client = _method(_reading, partner_registry.check)
+    add_secret = _method(_writing, partner_registry.add_secret)
+    remove_secret = _method(_changing, partner_registry.remove_secret)
+    client_secrets = _method(_reading, client_secrets.of_client)
     add_trusted_client = _method(_writing, client_credentials.add_client)
     trust_client = _method(_writing, client_credentials.trust)
     credentials = _method(_reading, client_credentials.credentials_of)

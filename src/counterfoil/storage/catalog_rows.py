@@ -1,7 +1,7 @@
 """What the catalog gives and takes: frozen records, without SQL and without behaviour.
 
-`New...` is what a publication hands over; the others are what was stored. A client's secret is in none of them:
-the catalog keeps only its hash, and shows the secret once, when it makes it.
+`New...` is what a publication hands over; the others are what was stored. The text of a client's
+secret is in none of them: the catalog keeps only its hash, and shows the text once, when it makes it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class Partner:
 
     tenant: str
     added_at: datetime
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,19 @@ class RegisteredClient:
     name: str
     created_at: datetime
     revoked_at: datetime | None
-    has_secret: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSecret:
+    """A secret of a client, without its text: `id` names it among the client's own, None never ends."""
+
+    id: str
+    created_at: datetime
+    expires_at: datetime | None
+
+    def is_good(self, now: datetime) -> bool:
+        """Whether a client may sign in with it."""
+        return self.expires_at is None or self.expires_at > now
 
 
 @dataclass(frozen=True, slots=True)

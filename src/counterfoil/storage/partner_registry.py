@@ -1,13 +1,7 @@
-"""Who may be served, and the programs that may ask our own authority for tokens.
-
-A client's secret has 256 random bits, so a plain SHA-256 is all its hash needs to be: slow hashes and salts
-protect secrets that people choose. It is shown once, when it is made, and cannot be read again.
-"""
+"""Who may be served, and the programs that may ask our own authority for tokens."""
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 import uuid
 from datetime import datetime
 from typing import Any, Final
@@ -16,22 +10,24 @@ from sqlalchemy import Connection, Row, and_, delete, func, select
 
 from counterfoil.errors import MissingError, UsageError
 from counterfoil.model import tenant_id
-from counterfoil.storage import changes, rows, tables
-from counterfoil.storage.catalog_rows import Partner, RegisteredClient
+from counterfoil.storage import changes, client_secrets, rows, tables
+from counterfoil.storage.catalog_rows import ClientSecret, Partner, RegisteredClient
 from counterfoil.storage.sealed_records import ClientRevoked, PartnerRemoved
 
-CLIENT_NAME_LENGTH_MAX: Final = 100
-_SECRET_BYTES: Final = 32
-_NO_HASH: Final = "0" * 64
+NAME_LENGTH_MAX: Final = 100
 
 
-def register(connection: Connection, tenant: str, now: datetime) -> bool:
-    """Make sure a partner is registered; return whether it is new."""
+def register(connection: Connection, tenant: str, now: datetime, *, name: str | None = None) -> bool:
+    """Make sure a partner is registered; return whether it is new. A name replaces the one that it had."""
     tenant = tenant_id(tenant)
-    if registered(connection, tenant):
-        return False
-    rows.insert(connection, tables.partners, {"tenant": tenant, "added_at": now})
-    return True
+    if name is not None:
+        _check_name(name, "partner")
+    if not registered(connection, tenant):
+        rows.insert(connection, tables.partners, {"tenant": tenant, "added_at": now, "name": name})
+        return True
+    if name is not None:
+        rows.update(connection, tables.partners, tables.partners.c.tenant == tenant, {"name": name})
+    return False
 
 
 def registered(connection: Connection, tenant: str) -> bool:
@@ -52,7 +48,7 @@ def require(connection: Connection, tenant: str) -> None:
 def all_partners(connection: Connection) -> list[Partner]:
     """Return all registered partners, in order of tenant id."""
     found = connection.execute(select(tables.partners).order_by(tables.partners.c.tenant))
-    return [Partner(row.tenant, row.added_at) for row in found]
+    return [Partner(row.tenant, row.added_at, row.name) for row in found]
 
 
 def remove(connection: Connection, tenant: str) -> None:
@@ -72,38 +68,38 @@ def remove(connection: Connection, tenant: str) -> None:
         )
     connection.execute(delete(tables.operations).where(tables.operations.c.partner == tenant))
     its_clients = select(tables.clients.c.id).where(tables.clients.c.partner == tenant)
-    trusted = tables.client_credentials
-    connection.execute(delete(trusted).where(trusted.c.client.in_(its_clients)))
+    for proofs in (tables.client_secrets, tables.client_credentials):
+        connection.execute(delete(proofs).where(proofs.c.client.in_(its_clients)))
     connection.execute(delete(tables.clients).where(tables.clients.c.partner == tenant))
     connection.execute(delete(tables.partners).where(tables.partners.c.tenant == tenant))
     changes.count(connection, PartnerRemoved(tenant))
 
 
 def add_client(
-    connection: Connection, tenant: str, name: str, now: datetime, *, with_secret: bool = True
+    connection: Connection,
+    tenant: str,
+    name: str,
+    now: datetime,
+    *,
+    with_secret: bool = True,
+    expires_at: datetime | None = None,
 ) -> tuple[RegisteredClient, str]:
     """Register a program of a partner; return it with its secret, which nobody can ask for again.
 
     Without one (an empty text) it signs in by what it is trusted with later, see `client_credentials`.
     """
     tenant = tenant_id(tenant)
-    if not 1 <= len(name) <= CLIENT_NAME_LENGTH_MAX or not name.isprintable():
-        raise UsageError(
-            f"{name!r} is not a client name.", remedy=f"Use 1 to {CLIENT_NAME_LENGTH_MAX} printable characters."
-        )
+    _check_name(name, "client")
     require(connection, tenant)
-    secret = secrets.token_urlsafe(_SECRET_BYTES) if with_secret else ""
-    client = RegisteredClient(str(uuid.uuid4()), tenant, name, now, None, with_secret)
-    values = {
-        "id": client.id,
-        "partner": tenant,
-        "name": name,
-        "secret_sha256": _hash(secret) if secret else _NO_HASH,
-        "created_at": now,
-        "revoked_at": None,
-    }
+    client = RegisteredClient(str(uuid.uuid4()), tenant, name, now, None)
+    values = {"id": client.id, "partner": tenant, "name": name, "created_at": now, "revoked_at": None}
     rows.insert(connection, tables.clients, values)
-    return client, secret
+    return client, client_secrets.add(connection, client.id, now, expires_at)[1] if with_secret else ""
+
+
+def _check_name(name: str, of: str) -> None:
+    if not 1 <= len(name) <= NAME_LENGTH_MAX or not name.isprintable():
+        raise UsageError(f"{name!r} is not a {of} name.", remedy=f"Use 1 to {NAME_LENGTH_MAX} printable characters.")
 
 
 def clients_of(connection: Connection, tenant: str) -> list[RegisteredClient]:
@@ -117,31 +113,49 @@ def clients_of(connection: Connection, tenant: str) -> list[RegisteredClient]:
 
 def revoke(connection: Connection, tenant: str, client_id: str, now: datetime) -> None:
     """End a client; one that was revoked before stays as it is."""
+    client = _client(connection, tenant, client_id)
+    still = and_(tables.clients.c.id == client.id, tables.clients.c.revoked_at.is_(None))
+    rows.update(connection, tables.clients, still, {"revoked_at": now})
+    changes.count(connection, ClientRevoked(client_id))
+
+
+def add_secret(
+    connection: Connection, tenant: str, client_id: str, now: datetime, expires_at: datetime | None
+) -> tuple[ClientSecret, str]:
+    """Give a client one more secret, see `client_secrets.add`; raises UsageError for one that was revoked."""
+    client = _client(connection, tenant, client_id)
+    if client.revoked_at is not None:
+        raise UsageError(f"Client {client_id} was revoked.", remedy="Make another: counterfoil clients add")
+    return client_secrets.add(connection, client.id, now, expires_at)
+
+
+def remove_secret(connection: Connection, tenant: str, client_id: str, secret_id: str) -> None:
+    """End a secret of a client at once."""
+    client_secrets.remove(connection, _client(connection, tenant, client_id).id, secret_id)
+
+
+def check(connection: Connection, client_id: str, secret: str, now: datetime) -> RegisteredClient | None:
+    """Return the client that has this id, is not revoked, and has this secret, which has not ended."""
+    row = connection.execute(select(tables.clients).where(tables.clients.c.id == client_id)).first()
+    found = client_secrets.find(connection, client_id, secret)
+    good = row is not None and row.revoked_at is None and found is not None and found.is_good(now)
+    return client_of(row) if row is not None and good else None
+
+
+def _client(connection: Connection, tenant: str, client_id: str) -> RegisteredClient:
+    """Return a client of a partner; raises MissingError."""
     tenant = tenant_id(tenant)
     its = and_(tables.clients.c.partner == tenant, tables.clients.c.id == client_id)
-    if connection.execute(select(tables.clients.c.id).where(its)).first() is None:
+    row = connection.execute(select(tables.clients).where(its)).first()
+    if row is None:
         raise MissingError(
             f"{tenant} has no client {client_id}.",
             remedy="See: counterfoil clients list.",
             parameter=f"partner={tenant}",
         )
-    rows.update(connection, tables.clients, and_(its, tables.clients.c.revoked_at.is_(None)), {"revoked_at": now})
-    changes.count(connection, ClientRevoked(client_id))
-
-
-def check(connection: Connection, client_id: str, secret: str) -> RegisteredClient | None:
-    """Return the client that has this id and secret and is not revoked."""
-    row = connection.execute(select(tables.clients).where(tables.clients.c.id == client_id)).first()
-    # An unknown id is compared as well, with a hash that no text is known to have.
-    right = secrets.compare_digest(_NO_HASH if row is None else row.secret_sha256, _hash(secret))
-    return client_of(row) if row is not None and right and row.revoked_at is None else None
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+    return client_of(row)
 
 
 def client_of(row: Row[Any]) -> RegisteredClient:
     """Make a client of a row of `clients`."""
-    has_secret = row.secret_sha256 != _NO_HASH
-    return RegisteredClient(row.id, row.partner, row.name, row.created_at, row.revoked_at, has_secret)
+    return RegisteredClient(row.id, row.partner, row.name, row.created_at, row.revoked_at)

@@ -23,17 +23,17 @@ from sqlalchemy import Connection, Engine, inspect, select
 from counterfoil.disk.durability import sync_folder
 from counterfoil.disk.file_lock import FileLock
 from counterfoil.errors import DataFolderError, LostCatalogError, NewerDataError
-from counterfoil.storage import sqlite, version_2, version_3, version_4
+from counterfoil.storage import sqlite, version_2, version_3, version_4, version_5
 from counterfoil.storage.version_2 import meta
 
 _APPLICATION: Final = "counterfoil"
 FIRST_VERSION: Final = 2
-USABLE_FROM: Final = 4  # the oldest version whose programs may use a catalog that this one has upgraded
+USABLE_FROM: Final = 5  # the oldest version whose programs may use a catalog that this one has upgraded
 
 Migration = Callable[[Connection], None]
 
 # The first makes a catalog of version 2, each next one brings it one version on. Never change one that was released.
-MIGRATIONS: Final[tuple[Migration, ...]] = (version_2.create, version_3.add, version_4.add)
+MIGRATIONS: Final[tuple[Migration, ...]] = (version_2.create, version_3.add, version_4.add, version_5.add)
 
 
 def prepare(engine: Engine, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:

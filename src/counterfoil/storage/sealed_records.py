@@ -83,6 +83,13 @@ class ClientRevoked(_Event, frozen=True):
     client: str
 
 
+class SecretRemoved(_Event, frozen=True):
+    """A client may sign in by one of its secrets no more."""
+
+    client: str
+    secret: str
+
+
 class PartnerRemoved(_Event, frozen=True):
     """A partner is no longer served."""
 
@@ -95,7 +102,7 @@ class CatalogRebuilt(_Event, frozen=True):
     catalogs: tuple[str, ...]
 
 
-Event = Committed | PutInForce | ClientRevoked | PartnerRemoved | CatalogRebuilt
+Event = Committed | PutInForce | ClientRevoked | SecretRemoved | PartnerRemoved | CatalogRebuilt
 
 
 class Change(msgspec.Struct, frozen=True):

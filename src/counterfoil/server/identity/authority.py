@@ -112,7 +112,7 @@ class Authority:
             audiences = [f"{address}{path}" for path in ("/oauth2/v2.0/token", "/oauth2/token", "/v2.0", "")]
             self._assertions.prove(tenant, asked.client_id, asked.assertion, audiences=audiences, peer=peer)
             return
-        client = self.catalog.check_client(asked.client_id, asked.secret)
+        client = self.catalog.check_client(asked.client_id, asked.secret, self.clocks.wall())
         if client is None or client.partner != tenant or client.revoked_at is not None:
             raise oauth.refused("invalid_client", _WRONG_CLIENT)
 
