@@ -271,6 +271,6 @@ def _kind_of(names: Iterable[str], file: str) -> Kind:
             "the first line is not a recognisable line item",
             file=file,
             line=1,
-            remedy="Usage has UsageDate and BillingPreTaxTotal, reconciliation Subtotal and TaxTotal.",
+            remedy=f"Usage needs {', '.join(USAGE.required)}; reconciliation {', '.join(RECONCILIATION.required)}.",
         )
     return Kind.USAGE if usage > reconciliation else Kind.RECONCILIATION

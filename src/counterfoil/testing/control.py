@@ -1,6 +1,6 @@
 """What can be done to a development server while it serves: publish, travel, fail, reset, save and load its state.
 
-`counterfoil.testing.Server` and the HTTP control of `serve --dev` both stand on this. A reset never touches the data
+`counterfoil.testing.Server` and the HTTP control of a development server both stand on this. A reset never touches the data
 folder that the user named: from then on an empty folder is served, beside it. The folder that was served before closes
 when the last answer from it is out, so that a reset in the middle of a download breaks nothing.
 """
@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
@@ -25,7 +25,7 @@ from counterfoil.datasets.gathering import Input
 from counterfoil.datasets.publishing import PublicationReceipt, publish
 from counterfoil.errors import MissingError, UnavailableError, UsageError
 from counterfoil.model import WHOLE
-from counterfoil.periods import Clocks, business_clock, utc_now
+from counterfoil.periods import Clocks, business_clock, moment_of, utc_now
 from counterfoil.server.app import create_app
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.server_parts import Service
@@ -38,7 +38,6 @@ from counterfoil.testing.request_journal import RequestJournal
 from counterfoil.testing.snapshots import SNAPSHOTS_MAX, Snapshot, copy_data_folder, copy_keys, snapshot_name
 
 OPERATION_DELAY_S_MAX: Final = 86_400
-_YEARS: Final = (2000, 2999)
 _GIVEN: Final = ("partner", "issuer", "kind", "invoice", "period", "currency", "segment")
 
 
@@ -310,15 +309,3 @@ class Control:
             await epoch.app(scope, receive, send)
         finally:
             epoch.leave()
-
-
-def moment_of(given: datetime | str) -> datetime:
-    """Return a time of billing from an ISO text; without a zone it is UTC. Raises UsageError."""
-    try:
-        moment = datetime.fromisoformat(given) if isinstance(given, str) else given
-        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError, AttributeError, TypeError):
-        raise UsageError(f"{given!r} is not a time.", remedy="Write it as 2026-11-05T09:00Z.") from None
-    if not _YEARS[0] <= moment.year <= _YEARS[1]:  # the clock runs on from there, and `last` looks back
-        raise UsageError(f"{given!r} is not a time of billing.", remedy=f"Give a year from {_YEARS[0]} to {_YEARS[1]}.")
-    return moment

@@ -17,13 +17,13 @@ from typing import Self
 from counterfoil.datasets.publishing import PublicationReceipt
 from counterfoil.errors import UsageError
 from counterfoil.model import WHOLE, tenant_id
-from counterfoil.periods import utc_now
+from counterfoil.periods import moment_of, utc_now
 from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.server.server_parts import Service
 from counterfoil.server.startup import endpoints
 from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
-from counterfoil.testing.control import Control, moment_of
+from counterfoil.testing.control import Control
 from counterfoil.testing.control_routes import ControlledApp
 from counterfoil.testing.given_files import LineItems
 from counterfoil.testing.request_journal import JournalingApp, RequestJournal
