@@ -1,8 +1,8 @@
 """What can be done to a development server while it serves: publish, travel, fail, reset, save and load its state.
 
-`counterfoil.testing.Server` and the HTTP control of a development server both stand on this. A reset never touches the data
-folder that the user named: from then on an empty folder is served, beside it. The folder that was served before closes
-when the last answer from it is out, so that a reset in the middle of a download breaks nothing.
+`counterfoil.testing.Server` and the HTTP control of a development server both stand on this. A reset never touches the
+data folder that the user named: from then on an empty folder is served, beside it. The folder that was served before
+closes when the last answer from it is out, so that a reset in the middle of a download breaks nothing.
 """
 
 from __future__ import annotations

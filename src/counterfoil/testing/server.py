@@ -16,6 +16,7 @@ from typing import Self
 
 from counterfoil.datasets.publishing import PublicationReceipt
 from counterfoil.errors import UsageError
+from counterfoil.generator.line_item_builders import PARTNER
 from counterfoil.model import WHOLE, tenant_id
 from counterfoil.periods import moment_of, utc_now
 from counterfoil.server.identity.signing_keys import mint_development_token
@@ -28,8 +29,6 @@ from counterfoil.testing.control_routes import ControlledApp
 from counterfoil.testing.given_files import LineItems
 from counterfoil.testing.request_journal import JournalingApp, RequestJournal
 from counterfoil.testing.scratch import scratch_folder
-
-PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
 
 
 class Server:
