@@ -27,10 +27,11 @@ def generated(
     seed: int = 0,
     scope: Scope = UNBILLED,
     resellers: int = 8,
+    special: bool = True,
     hostile: bool = False,
 ) -> bytes:
-    chunks = generate(kind, line_items, seed=seed, partner=PARTNER, scope=scope, resellers=resellers, hostile=hostile)
-    return b"".join(chunks)
+    wanted = {"special": special, "hostile": hostile}
+    return b"".join(generate(kind, line_items, seed=seed, partner=PARTNER, scope=scope, resellers=resellers, **wanted))
 
 
 def parse(kind: Kind, spelled: bytes) -> Iterator[Line]:

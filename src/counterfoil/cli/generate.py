@@ -24,7 +24,8 @@ from counterfoil.periods import BillingPeriod
 @click.option("--period", metavar="YYYY-MM", help="Unbilled line items of this month.")
 @click.option("--currency", metavar="CCC", help="The billing currency.  [default: EUR]")
 @click.option("--resellers", type=int, default=8, show_default=True, metavar="N", help="How many resellers sell.")
-@click.option("--hostile", is_flag=True, help="Also legal line items on which some of Microsoft's SDKs fail.")
+@click.option("--special", is_flag=True, help="Begin with 64 line items that hold every special case, huge amounts too.")
+@click.option("--hostile", is_flag=True, help="As --special, and cases on which some of Microsoft's SDKs fail.")
 @click.option(
     "--out",
     "-o",
@@ -42,6 +43,7 @@ def generate(
     period: str | None,
     currency: str | None,
     resellers: int,
+    special: bool,
     hostile: bool,
     out: str,
     output: Output,
@@ -49,11 +51,11 @@ def generate(
     """Write realistic line items, always the same ones.
 
     The line items are invented, in Microsoft Graph's spelling, one JSON object a line. The same options give the same
-    bytes, today and next year: the clock is never read. The first 64 line items hold every special case (names in many
-    scripts, tiny and huge amounts, credits, pairs of additions and removals, refunds, late charges, identical twins),
-    so that even a small file puts a program to the test. With --hostile they also hold what is legal and unreadable
-    for some SDKs: dates that are empty texts, tags that are no JSON, nested additional information. Both kinds, and all
-    months, of one partner and seed tell of the same customers.
+    bytes, today and next year: the clock is never read. Amounts are of ordinary size. With --special the first 64 line
+    items hold every special case (names in many scripts, tiny and huge amounts, credits, pairs of additions and
+    removals, refunds, late charges, identical twins), so that even a small file puts a program to the test. With
+    --hostile they also hold what is legal and unreadable for some SDKs: dates that are empty texts, tags that are no
+    JSON, nested additional information. Both kinds, and all months, of one partner and seed tell of the same customers.
 
     \b
     An invoice, ready to publish:
@@ -79,6 +81,7 @@ def generate(
         scope=_scope(invoice, period, currency),
         currency=currency,
         resellers=resellers,
+        special=special,
         hostile=hostile,
     )
     if out != "-":

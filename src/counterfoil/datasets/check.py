@@ -147,7 +147,7 @@ class Checks:
         Raises InputError where the whole file is in doubt.
         """
         absent = {required.name: required.rows(codes) for required in self._required}
-        kept = ~np.logical_or.reduce([*absent.values()])
+        kept: np.ndarray = ~np.logical_or.reduce([*absent.values()])
         for row in np.flatnonzero(~kept):
             on_refused(int(batch.lines[row]), missing([name for name, rows in absent.items() if rows[row]]))
         for flagged, reason, remedy, parameter in self._alike:

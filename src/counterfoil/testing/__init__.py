@@ -18,16 +18,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from counterfoil.generator.line_item_builders import PARTNER, reconciliation, usage
+    from counterfoil.testing.line_item_builders import PARTNER, reconciliation, usage
     from counterfoil.testing.request_journal import JournalEntry, RequestJournal
     from counterfoil.testing.server import Server
 
 __all__ = ["PARTNER", "JournalEntry", "RequestJournal", "Server", "reconciliation", "usage"]
 
 _MODULES = {
-    "PARTNER": "counterfoil.generator.line_item_builders",
-    "reconciliation": "counterfoil.generator.line_item_builders",
-    "usage": "counterfoil.generator.line_item_builders",
+    "PARTNER": "counterfoil.testing.line_item_builders",
+    "reconciliation": "counterfoil.testing.line_item_builders",
+    "usage": "counterfoil.testing.line_item_builders",
     "Server": "counterfoil.testing.server",
     "JournalEntry": "counterfoil.testing.request_journal",
     "RequestJournal": "counterfoil.testing.request_journal",

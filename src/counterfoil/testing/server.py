@@ -16,7 +16,6 @@ from typing import Self
 
 from counterfoil.datasets.publishing import PublicationReceipt
 from counterfoil.errors import UsageError
-from counterfoil.generator.line_item_builders import PARTNER
 from counterfoil.model import WHOLE, tenant_id
 from counterfoil.periods import moment_of, utc_now
 from counterfoil.server.identity.signing_keys import mint_development_token
@@ -27,6 +26,7 @@ from counterfoil.settings import Settings
 from counterfoil.testing.control import Control
 from counterfoil.testing.control_routes import ControlledApp
 from counterfoil.testing.given_files import LineItems
+from counterfoil.testing.line_item_builders import PARTNER
 from counterfoil.testing.request_journal import JournalingApp, RequestJournal
 from counterfoil.testing.scratch import scratch_folder
 

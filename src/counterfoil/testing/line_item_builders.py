@@ -14,9 +14,9 @@ from typing import Any, Final
 from counterfoil.columns import RECONCILIATION, USAGE, LineItemTable
 from counterfoil.errors import UsageError
 from counterfoil.generator import amounts
-from counterfoil.generator.given_attributes import Attributes, read_attributes, refuse_missing
 from counterfoil.generator.months import Month
 from counterfoil.periods import BillingPeriod
+from counterfoil.testing.given_attributes import Attributes, read_attributes, refuse_missing
 
 LineItem = dict[str, Any]
 
