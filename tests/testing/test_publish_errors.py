@@ -72,3 +72,15 @@ def test_what_the_builders_make_can_be_published(server: Server) -> None:
     assert receipt.contents.plain_totals() == {"Subtotal": "20.10", "TaxTotal": "0", "Total": "20.10"}
     [receipt] = server.publish([usage(), usage(Quantity="2.5")], period="2026-10")
     assert (receipt.contents.plain_totals(), receipt.warnings) == ({"BillingPreTaxTotal": "3.500"}, {})
+
+
+def test_a_coherent_month_is_published_unbilled_and_as_an_invoice(server: Server) -> None:
+    month = server.billing_month("2026-08", "G5", customers=4)
+    first, second = ({str(each.dataset.scope) for each in server.publish_unbilled(month, day)} for day in (9, None))
+    assert first == second
+    assert len(first) == 1
+    receipts = server.publish_invoice(month)
+    assert {(each.dataset.kind.value, each.dataset.scope.invoice) for each in receipts} == {
+        ("usage", "G5"),
+        ("reconciliation", "G5"),
+    }

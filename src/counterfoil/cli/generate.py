@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,17 +15,28 @@ from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
 
+if TYPE_CHECKING:
+    from counterfoil.generator import BillingMonth
+
 
 @click.command()
-@click.option("--kind", type=KINDS, required=True, help="What to generate.")
-@click.option("--line-items", type=int, required=True, metavar="N", help="How many; any number, in flat memory.")
+@click.option("--kind", type=KINDS, help="What to generate.")
+@click.option("--line-items", type=int, metavar="N", help="How many; any number, in flat memory.")
+@click.option(
+    "--month",
+    metavar="YYYY-MM",
+    help="In place of --kind and --line-items: a coherent month, unbilled and as --invoice, in files of a new folder.",
+)
+@click.option("--customers", type=int, metavar="N", help="With --month: how many customers.  [default: 12]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other customers and charges.")
 @click.option("--partner", required=True, metavar="TENANT", help="The PartnerId of all line items, a GUID.")
 @click.option("--invoice", metavar="ID", help="Billed line items of this invoice; its month follows from its id.")
 @click.option("--period", metavar="YYYY-MM", help="Unbilled line items of this month.")
 @click.option("--currency", metavar="CCC", help="The billing currency.  [default: EUR]")
 @click.option("--resellers", type=int, default=8, show_default=True, metavar="N", help="How many resellers sell.")
-@click.option("--special", is_flag=True, help="Begin with 64 line items that hold every special case, huge amounts too.")
+@click.option(
+    "--special", is_flag=True, help="Begin with 64 line items that hold every special case, huge amounts too."
+)
 @click.option("--hostile", is_flag=True, help="As --special, and cases on which some of Microsoft's SDKs fail.")
 @click.option(
     "--out",
@@ -35,8 +47,10 @@ from counterfoil.periods import BillingPeriod
 )
 @with_output
 def generate(
-    kind: str,
-    line_items: int,
+    kind: str | None,
+    line_items: int | None,
+    month: str | None,
+    customers: int | None,
     seed: int,
     partner: str,
     invoice: str | None,
@@ -63,16 +77,35 @@ def generate(
           --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --invoice G016907411 -o invoice.jsonl.gz
 
     \b
+    A month that is first unbilled and then invoiced, with late usage, credits and changes of seats:
+      counterfoil generate --month 2026-10 --invoice G016907411 \\
+          --partner 0e195b37-4574-4539-bc42-0e539b9684c0 -o october
+
+    \b
     A look at a month of usage, not yet invoiced:
       counterfoil generate --kind usage --line-items 64 \\
           --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --period 2026-10 --currency USD | head -n 3
     """
     # Imported here, so that `--help` of the whole program stays quick.
+    from counterfoil.generator import BillingMonth, write
     from counterfoil.generator import generate as line_items_of
-    from counterfoil.generator import write
 
     if not out or "\0" in out:
         raise UsageError("-o does not name a file.", remedy="Give a name, or - for standard output.")
+    if month is not None:
+        if kind or line_items or period or special or hostile or not invoice or out == "-":
+            raise UsageError(
+                "A coherent month has both kinds, an invoice and a folder, and no special line items.",
+                remedy="Give --month, --invoice, --partner and -o FOLDER.",
+            )
+        given = {} if customers is None else {"customers": customers}
+        _write_month(BillingMonth(partner, month, invoice, currency or "EUR", seed, resellers=resellers, **given), out)
+        return
+    if kind is None or line_items is None or customers is not None:
+        raise UsageError(
+            "--kind and --line-items go together, and --customers goes with --month.",
+            remedy="Give --kind and --line-items, or --month.",
+        )
     chunks = line_items_of(
         Kind(kind),
         line_items,
@@ -96,6 +129,27 @@ def generate(
     except CounterfoilError:
         leave_standard_output()
         raise
+
+
+def _write_month(month: BillingMonth, out: str) -> None:
+    """Write a month's four files into a folder that is new or empty: nobody's files are replaced."""
+    from counterfoil.generator import write
+
+    folder = Path(out)
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"{out} is there already, and is no empty folder.", remedy="Name another folder.")
+        for state in ("unbilled", "invoice"):
+            (folder / state).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CounterfoilError(f"{out} cannot be made: {error.strerror}.", remedy="Name another folder.") from error
+    for kind in Kind:
+        write(month.unbilled(kind), folder / "unbilled" / f"{kind}-{month.period}.jsonl.gz")
+        write(month.invoiced(kind), folder / "invoice" / f"{kind}-{month.invoice}.jsonl.gz")
+    Output().note(
+        f"{out}/unbilled is {month.period} before it is invoiced, {out}/invoice is {month.invoice}. Publish them, or "
+        "serve them with --load."
+    )
 
 
 def _scope(invoice: str | None, period: str | None, currency: str | None) -> Scope:

@@ -12,11 +12,12 @@ import tempfile
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from counterfoil.datasets.publishing import PublicationReceipt
 from counterfoil.errors import UsageError
-from counterfoil.model import WHOLE, tenant_id
+from counterfoil.generator import BillingMonth
+from counterfoil.model import WHOLE, Kind, tenant_id
 from counterfoil.periods import moment_of, utc_now
 from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.server.server_parts import Service
@@ -137,6 +138,18 @@ class Server:
             currency=currency,
             segment=segment,
         )
+
+    def publish_unbilled(self, month: BillingMonth, day: int | None = None) -> list[PublicationReceipt]:
+        """Publish a month as it is unbilled at the end of a day, by default its last: usage and reconciliation."""
+        return self.publish(*(month.unbilled(kind, day) for kind in Kind), partner=month.partner, period=month.period)
+
+    def publish_invoice(self, month: BillingMonth) -> list[PublicationReceipt]:
+        """Publish a month's invoice: usage and reconciliation."""
+        return self.publish(*map(month.invoiced, Kind), partner=month.partner, invoice=month.invoice)
+
+    def billing_month(self, period: str, invoice: str = "G016907411", **others: Any) -> BillingMonth:
+        """Return a coherent month of this server's partner, first unbilled and then invoiced. Publishes nothing."""
+        return BillingMonth(self.partner, period, invoice, **others)
 
     def token(self, audience: str = "graph", *, partner: str = "", issued_at: datetime | None = None) -> str:
         """Return a bearer token for `graph`, `partner-center` or an audience of your own; registers the partner.
