@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,7 +87,7 @@ def generate(
           --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --period 2026-10 --currency USD | head -n 3
     """
     # Imported here, so that `--help` of the whole program stays quick.
-    from counterfoil.generator import BillingMonth, write
+    from counterfoil.generator import BillingMonth
     from counterfoil.generator import generate as line_items_of
 
     if not out or "\0" in out:
@@ -99,7 +99,8 @@ def generate(
                 remedy="Give --month, --invoice, --partner and -o FOLDER.",
             )
         given = {} if customers is None else {"customers": customers}
-        _write_month(BillingMonth(partner, month, invoice, currency or "EUR", seed, resellers=resellers, **given), out)
+        made = BillingMonth(partner, month, invoice, currency or "EUR", seed, resellers=resellers, **given)
+        _write_month(output, made, out)
         return
     if kind is None or line_items is None or customers is not None:
         raise UsageError(
@@ -117,6 +118,12 @@ def generate(
         special=special,
         hostile=hostile,
     )
+    _write_lines(output, chunks, line_items, out)
+
+
+def _write_lines(output: Output, chunks: Iterator[bytes], line_items: int, out: str) -> None:
+    from counterfoil.generator import write
+
     if out != "-":
         with output.progress("Generating line items", line_items) as advance:
             write(chunks, Path(out), _so_far(advance))
@@ -131,7 +138,7 @@ def generate(
         raise
 
 
-def _write_month(month: BillingMonth, out: str) -> None:
+def _write_month(output: Output, month: BillingMonth, out: str) -> None:
     """Write a month's four files into a folder that is new or empty: nobody's files are replaced."""
     from counterfoil.generator import write
 
@@ -143,13 +150,14 @@ def _write_month(month: BillingMonth, out: str) -> None:
             (folder / state).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CounterfoilError(f"{out} cannot be made: {error.strerror}.", remedy="Name another folder.") from error
+    files = []
     for kind in Kind:
-        write(month.unbilled(kind), folder / "unbilled" / f"{kind}-{month.period}.jsonl.gz")
-        write(month.invoiced(kind), folder / "invoice" / f"{kind}-{month.invoice}.jsonl.gz")
-    Output().note(
-        f"{out}/unbilled is {month.period} before it is invoiced, {out}/invoice is {month.invoice}. Publish them, or "
-        "serve them with --load."
-    )
+        unbilled, invoice = f"unbilled/{kind}-{month.period}.jsonl.gz", f"invoice/{kind}-{month.invoice}.jsonl.gz"
+        write(month.unbilled(kind), folder / unbilled)
+        write(month.invoiced(kind), folder / invoice)
+        files += [unbilled, invoice]
+    sentence = f"{out}/unbilled is {month.period} before it is invoiced, and {out}/invoice is {month.invoice}."
+    output.done(sentence, {"folder": out, "files": files})
 
 
 def _scope(invoice: str | None, period: str | None, currency: str | None) -> Scope:
