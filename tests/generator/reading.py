@@ -30,8 +30,10 @@ def generated(
     special: bool = True,
     hostile: bool = False,
 ) -> bytes:
-    wanted = {"special": special, "hostile": hostile}
-    return b"".join(generate(kind, line_items, seed=seed, partner=PARTNER, scope=scope, resellers=resellers, **wanted))
+    chunks = generate(
+        kind, line_items, seed=seed, partner=PARTNER, scope=scope, resellers=resellers, special=special, hostile=hostile
+    )
+    return b"".join(chunks)
 
 
 def parse(kind: Kind, spelled: bytes) -> Iterator[Line]:

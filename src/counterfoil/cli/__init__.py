@@ -54,6 +54,7 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "restore": CommandEntry(SERVER, "datasets", "restore", "Put an older revision in force."),
     "withdraw": CommandEntry(SERVER, "datasets", "withdraw", "Take a dataset out of force."),
     "generate": CommandEntry(SERVER, "generate", "generate", "Write realistic line items, the same for the same seed."),
+    "anonymize": CommandEntry(SERVER, "anonymize", "anonymize", "Turn real line items into a fixture to share."),
     "token": CommandEntry(SERVER, "token", "token", "Print a development token."),
     "warm-up": CommandEntry(SERVER, "warm_up", "warm_up", "Compile what publishing needs, for instance in an image."),
     "sweep": CommandEntry(SERVER, "upkeep", "sweep", "Delete what can no longer be reached."),

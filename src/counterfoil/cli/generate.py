@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     metavar="YYYY-MM",
     help="In place of --kind and --line-items: a coherent month, unbilled and as --invoice, in files of a new folder.",
 )
-@click.option("--customers", type=int, metavar="N", help="With --month: how many customers.  [default: 12]")
+@click.option("--customers", type=int, default=12, show_default=True, metavar="N", help="With --month: how many.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other customers and charges.")
 @click.option("--partner", required=True, metavar="TENANT", help="The PartnerId of all line items, a GUID.")
 @click.option("--invoice", metavar="ID", help="Billed line items of this invoice; its month follows from its id.")
@@ -50,7 +50,7 @@ def generate(
     kind: str | None,
     line_items: int | None,
     month: str | None,
-    customers: int | None,
+    customers: int,
     seed: int,
     partner: str,
     invoice: str | None,
@@ -98,15 +98,11 @@ def generate(
                 "A coherent month has both kinds, an invoice and a folder, and no special line items.",
                 remedy="Give --month, --invoice, --partner and -o FOLDER.",
             )
-        given = {} if customers is None else {"customers": customers}
-        made = BillingMonth(partner, month, invoice, currency or "EUR", seed, resellers=resellers, **given)
+        made = BillingMonth(partner, month, invoice, currency or "EUR", seed, customers, resellers)
         _write_month(output, made, out)
         return
-    if kind is None or line_items is None or customers is not None:
-        raise UsageError(
-            "--kind and --line-items go together, and --customers goes with --month.",
-            remedy="Give --kind and --line-items, or --month.",
-        )
+    if kind is None or line_items is None:
+        raise UsageError("It needs --kind and --line-items.", remedy="Give both, or --month for a coherent month.")
     chunks = line_items_of(
         Kind(kind),
         line_items,

@@ -63,7 +63,7 @@ def csv_lines(
     names, delimiter = header
     dates = _columns_of_dates(table, names, source.name)
     csv.field_size_limit(LINE_SIZE_BYTES_MAX)
-    reader = csv.reader(_text_lines(source), delimiter=delimiter, strict=True)
+    reader = csv.reader(text_lines(source), delimiter=delimiter, strict=True)
     encode = msgspec.json.Encoder().encode
     lines: list[bytes] = []
     numbers: list[int] = []
@@ -107,7 +107,8 @@ def _columns_of_dates(table: LineItemTable, names: list[str], file: str) -> list
     return dates
 
 
-def _text_lines(source: Source) -> Iterator[str]:
+def text_lines(source: Source) -> Iterator[str]:
+    """Yield the lines of a source as text, with their ends; raises InputError for what is not UTF-8."""
     for block in source.blocks():
         data = bytes(block.data)
         try:
