@@ -216,10 +216,6 @@ def _as_usage_error(error: click.ClickException, invocation: Invocation) -> Coun
 def _as_missing(error: ModuleNotFoundError, command: str) -> UsageError | None:
     """Say what to install for a command; None where what is missing is no library of the server."""
     library = (error.name or "").partition(".")[0]
-    if library == "fcntl":
-        return UsageError(
-            f"`counterfoil {command}` runs on Linux and macOS only.", remedy="On Windows, use it within WSL."
-        )
     if library in SERVER_LIBRARIES:
         return UsageError(
             f"`counterfoil {command}` needs the server's libraries, and {library} is not installed.",

@@ -114,10 +114,7 @@ def serve(
     if access_log:
         ACCESS_LOG.setLevel(logging.INFO)
     names = [host_name(name.strip()) for name in dev_open.split(",") if name.strip()]
-    if not dev and (names or now is not None or operation_delay or faults is not None):
-        raise UsageError(
-            "--dev-open, --now, --operation-delay and --faults go with --dev.", remedy="Add --dev, or leave them."
-        )
+    _refuse_without_dev(dev, names or now is not None or operation_delay or faults is not None)
     plan = plan_of(faults) if faults is not None else None
     begins_at = moment_of(now) if now is not None else None
     passed = passed_sockets(os.environ)
@@ -136,6 +133,18 @@ def serve(
         listening, certificate = endpoints(service)
         WebServer(app, listening, lambda urls: _announce(service, output, urls, certificate), passed=passed).run()
     output.note("Stopped.")
+
+
+def _refuse_without_dev(dev: bool, is_for_dev: object) -> None:
+    if not dev and is_for_dev:
+        raise UsageError(
+            "--dev-open, --now, --operation-delay and --faults go with --dev.", remedy="Add --dev, or leave them."
+        )
+    if not dev and os.name == "nt":
+        raise UsageError(
+            "On Windows the server is for tests only: it cannot keep bills private there.",
+            remedy="Add --dev, or serve on Linux, macOS or in WSL.",
+        )
 
 
 @contextmanager
