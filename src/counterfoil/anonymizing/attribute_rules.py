@@ -14,7 +14,7 @@ from counterfoil.columns import LineItemTable, Type, table_of
 from counterfoil.model import Kind
 
 
-class Rule(Enum):
+class AttributeRule(Enum):
     """What is done with the value of an attribute."""
 
     KEEP = "keep"  # dates, numbers, currencies: after a look at whether it is one
@@ -57,14 +57,14 @@ _NAMES: Final[Mapping[str, str]] = {
     "EntitlementDescription": "Entitlement",
 }
 _OTHERS: Final = {
-    "CustomerDomainName": Rule.DOMAIN,
-    "ResourceGroup": Rule.GROUP,
-    "ResourceURI": Rule.URI,
-    "Tags": Rule.JSON,
-    "AdditionalInfo": Rule.INFO,
-    "ServiceInfo1": Rule.FREE,
-    "ServiceInfo2": Rule.JSON,
-    "DiscountDetails": Rule.JSON,
+    "CustomerDomainName": AttributeRule.DOMAIN,
+    "ResourceGroup": AttributeRule.GROUP,
+    "ResourceURI": AttributeRule.URI,
+    "Tags": AttributeRule.JSON,
+    "AdditionalInfo": AttributeRule.INFO,
+    "ServiceInfo1": AttributeRule.FREE,
+    "ServiceInfo2": AttributeRule.JSON,
+    "DiscountDetails": AttributeRule.JSON,
 }
 _AMOUNTS: Final = frozenset(
     ["UnitPrice", "EffectiveUnitPrice", "Subtotal", "TaxTotal", "Total", "BillingPreTaxTotal", "PricingPreTaxTotal"]
@@ -120,7 +120,7 @@ PUBLIC_INFO: Final = frozenset(
 CONSTANTS: Final = frozenset({"invoicelineitemtype", "billingprovider", "attributes"})
 
 
-def rules_of(kind: Kind) -> dict[str, Rule]:
+def rules_of(kind: Kind) -> dict[str, AttributeRule]:
     """Return the rule for each attribute of a kind, by its Graph name."""
     table = table_of(kind)
     return {column.name: _rule(table, column.name) for column in table.columns}
@@ -131,15 +131,15 @@ def word_for(name: str) -> str:
     return _NAMES[name]
 
 
-def _rule(table: LineItemTable, name: str) -> Rule:
+def _rule(table: LineItemTable, name: str) -> AttributeRule:
     if name in _AMOUNTS:
-        return Rule.AMOUNT
+        return AttributeRule.AMOUNT
     if table.by_name[name].type is not Type.TEXT:
-        return Rule.KEEP
+        return AttributeRule.KEEP
     if name in _IDS:
-        return Rule.ID
+        return AttributeRule.ID
     if name in _NAMES:
-        return Rule.NAME
+        return AttributeRule.NAME
     if name in _CATALOGUE:
-        return Rule.CATALOGUE
-    return Rule.PUBLIC if name in _PUBLIC else _OTHERS.get(name, Rule.FREE)
+        return AttributeRule.CATALOGUE
+    return AttributeRule.PUBLIC if name in _PUBLIC else _OTHERS.get(name, AttributeRule.FREE)

@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from counterfoil import numbers
-from counterfoil.anonymizing.attribute_rules import CONSTANTS, PUBLIC_INFO, TELLING, Rule, rules_of, word_for
+from counterfoil.anonymizing.attribute_rules import CONSTANTS, PUBLIC_INFO, TELLING, AttributeRule, rules_of, word_for
 from counterfoil.anonymizing.pseudonyms import GUID, Pseudonyms
 from counterfoil.columns import Spelling, Type, table_of
 from counterfoil.errors import UsageError
@@ -101,18 +101,20 @@ class LineAnonymizer:
         self._rules = rules_of(kind)
         self._pseudonyms, self._names, self._scale = pseudonyms, names, scale
         self._keep = frozenset(name.lower() for name in keep)
-        self._ids = {name for name, each in self._spellings.items() if self._rules[each.column.name] is Rule.ID}
+        self._ids = {
+            name for name, each in self._spellings.items() if self._rules[each.column.name] is AttributeRule.ID
+        }
         self._telling = {
             name: each.column.name for name, each in self._spellings.items() if each.column.name in TELLING
         }
-        self._changes: Mapping[Rule, Callable[[str], str]] = {
-            Rule.ID: self._id,
-            Rule.GROUP: self._group,
-            Rule.DOMAIN: pseudonyms.domain,
-            Rule.URI: self._uri,
-            Rule.JSON: partial(self._json_text, self._free),
-            Rule.INFO: partial(self._json_text, self._info),
-            Rule.FREE: self._free,
+        self._changes: Mapping[AttributeRule, Callable[[str], str]] = {
+            AttributeRule.ID: self._id,
+            AttributeRule.GROUP: self._group,
+            AttributeRule.DOMAIN: pseudonyms.domain,
+            AttributeRule.URI: self._uri,
+            AttributeRule.JSON: partial(self._json_text, self._free),
+            AttributeRule.INFO: partial(self._json_text, self._info),
+            AttributeRule.FREE: self._free,
         }
 
     def learn(self, name: str, value: object) -> None:
@@ -147,18 +149,18 @@ class LineAnonymizer:
             return outside, self._public(value, ids) if lowered in CONSTANTS else self._free(value)
         column = spelling.column.name
         rule = self._rules[column]
-        if rule in (Rule.KEEP, Rule.AMOUNT):
+        if rule in (AttributeRule.KEEP, AttributeRule.AMOUNT):
             return outside, self._measured(spelling, rule, value)
-        if rule in (Rule.PUBLIC, Rule.CATALOGUE):
-            return outside, self._public(value, ids, has_guids=rule is Rule.CATALOGUE)
+        if rule in (AttributeRule.PUBLIC, AttributeRule.CATALOGUE):
+            return outside, self._public(value, ids, has_guids=rule is AttributeRule.CATALOGUE)
         if not isinstance(value, str):
-            return outside, self._info(value) if rule is Rule.INFO else self._free(value)
-        if rule is Rule.NAME:
+            return outside, self._info(value) if rule is AttributeRule.INFO else self._free(value)
+        if rule is AttributeRule.NAME:
             return outside, self._pseudonyms.name(word_for(column), value)
         changed = self._changes[rule](value)
         return outside, NumberText(changed) if isinstance(value, NumberText) and _is_json_number(changed) else changed
 
-    def _measured(self, spelling: Spelling, rule: Rule, value: Any) -> Any:
+    def _measured(self, spelling: Spelling, rule: AttributeRule, value: Any) -> Any:
         """Keep a number, date or flag digit for digit; what is none of these is replaced."""
         text = str(value) if isinstance(value, str) else ""
         kind = spelling.column.type
@@ -169,7 +171,7 @@ class LineAnonymizer:
             return value if is_date and not isinstance(value, NumberText) else self._free(value)
         if not text or numbers.why_not_a_number(text):
             return self._free(value)
-        if rule is Rule.AMOUNT and self._scale != 1:
+        if rule is AttributeRule.AMOUNT and self._scale != 1:
             scaled = numbers.plain(_EXACT.multiply(numbers.exact(text), self._scale))
             if reason := numbers.why_not_a_number(scaled):
                 raise UsageError(
