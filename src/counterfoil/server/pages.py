@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
 
 from counterfoil.model import Dataset
@@ -21,13 +22,14 @@ POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self
 _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b}"
     "code,pre,output{font:14px/1.5 ui-monospace,monospace;overflow-wrap:anywhere}"
-    "pre,output{display:block;background:#f4f4f2;padding:.7rem;white-space:pre-wrap;border-radius:4px}"
+    "output[hidden]{display:none!important}td code{white-space:nowrap}pre,output{display:block;background:#f4f4f2;padding:.7rem;white-space:pre-wrap;border-radius:4px}"
     "h2{margin-top:2.2rem;border-bottom:1px solid #ccc}details{margin:.5rem 0}summary{cursor:pointer}"
     "summary b{display:inline-block;width:4rem}table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;"
     "text-align:left;vertical-align:top}td.n{text-align:right}label{display:block;margin:.3rem 0}"
     "label code{display:inline-block;min-width:14rem}input,textarea{font:14px ui-monospace,monospace;width:22rem}"
     "textarea{height:4rem}small{color:#555}"
 )
+_CENT: Final = Decimal("0.01")
 _TITLES: Final = {"tokens": "Sign in"}
 _ORDER: Final = ("tokens", "Microsoft Graph", "Partner Center v1", "Blobs", "Health")
 _VALUES: Final = {
@@ -74,14 +76,14 @@ def _published(url: str, published: list[tuple[Dataset, Revision]]) -> Iterable[
     if not published:
         yield "<p>Nothing is published yet.</p>"
         return
-    yield "<table><tr><th>Partner<th>Line items of<th>Count<th>Total</tr>"
+    yield "<table><tr><th>Partner<th>Line items of<th>Count<th>Total<th></tr>"
     for dataset, revision in published:
         name, total = list(revision.contents.plain_totals().items())[-1]
-        of = f"{dataset.kind}, {dataset.scope}"
+        shown_total = f"{Decimal(total).quantize(_CENT, ROUND_HALF_EVEN):,}"
         yield (
-            f"<tr><td><code>{html.escape(dataset.partner)}</code><td>{html.escape(of)}"
-            f'<td class="n">{revision.contents.line_items:,}'
-            f"<td class='n'>{html.escape(total)} {html.escape(revision.contents.currency)} <small>{name}</small></tr>"
+            f"<tr><td><code>{html.escape(dataset.partner)}</code><td>{html.escape(f'{dataset.kind}, {dataset.scope}')}"
+            f'<td class="n">{revision.contents.line_items:,}<td class="n" title="{html.escape(total)}">{shown_total} '
+            f"{html.escape(revision.contents.currency)}<td><small>{name}</small></tr>"
         )
     yield "</table><h2>Paste these</h2>"
     datasets = [dataset for dataset, _ in published]
@@ -90,7 +92,7 @@ def _published(url: str, published: list[tuple[Dataset, Revision]]) -> Iterable[
     calls = [f"TOKEN=$({token_call(url, shown.partner, 'graph')})", export_call(url, shown)]
     if unbilled:
         calls.append(page_call(url, shown, f"$({token_call(url, shown.partner, 'partner-center')})"))
-    yield _block("\n".join(calls))
+    yield from map(_block, calls)
 
 
 def docs_page(described: Json) -> str:
