@@ -22,7 +22,8 @@ POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self
 _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b}"
     "code,pre,output{font:14px/1.5 ui-monospace,monospace;overflow-wrap:anywhere}"
-    "output[hidden]{display:none!important}td code{white-space:nowrap}pre,output{display:block;background:#f4f4f2;padding:.7rem;white-space:pre-wrap;border-radius:4px}"
+    "output[hidden]{display:none!important}td code{white-space:nowrap}"
+    "pre,output{display:block;background:#f4f4f2;padding:.7rem;white-space:pre-wrap;border-radius:4px}"
     "h2{margin-top:2.2rem;border-bottom:1px solid #ccc}details{margin:.5rem 0}summary{cursor:pointer}"
     "summary b{display:inline-block;width:4rem}table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;"
     "text-align:left;vertical-align:top}td.n{text-align:right}label{display:block;margin:.3rem 0}"
