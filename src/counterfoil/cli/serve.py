@@ -166,6 +166,8 @@ def _development_app(control: Control, output: Output) -> ASGIApp:
     from counterfoil.testing.control_routes import ControlledApp
     from counterfoil.testing.request_journal import JournalingApp
 
+    if output.quiet or output.form is OutputForm.JSON:
+        return ControlledApp(control, JournalingApp(control.faults, control.journal))
     printing = JournalingApp(control.faults, control.journal, lambda entry: output.note(entry.line()))
     return ControlledApp(control, printing)
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final, overload
 from urllib.parse import parse_qsl
 
@@ -26,6 +27,7 @@ ENTRIES_MAX: Final = 10_000
 BODY_BYTES_MAX: Final = 4 * 1024
 STRUCK: Final = "counterfoil.struck"  # in the scope: the names of the faults that struck the request
 HIDDEN: Final = "***"
+_KEPT: Final = ("method", "path", "raw_path", "query_string", "headers")  # of the scope, which others may change
 KINDS: Final = (*Route, "other")
 _SECRET_PARAMETERS: Final = frozenset({"sig", "client_secret", "client_assertion", "access_token", "password"})
 _SECRET_PAIR: Final = re.compile(
@@ -34,31 +36,55 @@ _SECRET_PAIR: Final = re.compile(
 _SECRET_HEADERS: Final = frozenset({"cookie", "proxy-authorization"})
 
 
-@dataclass(slots=True)
+@dataclass
 class JournalEntry:
     """One request and its answer.
 
-    `kind` is token, submit, operation, manifest, blob, page or other. `status` is None as long as there is no answer;
-    `size_bytes` and `duration_s` are the answer's. `faults` names the faults that struck it.
+    `status` is None as long as there is no answer; `size_bytes` and `duration_s` are the answer's. `faults` names the
+    faults that struck it. What is rarely looked at is worked out when it is: a server answers thousands a second.
     """
 
     number: int
     received_at: datetime
-    kind: str
     method: str
     path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: str = ""
     status: int | None = None
     size_bytes: int = 0
     duration_s: float = 0.0
     faults: list[str] = field(default_factory=list)
+    _scope: Scope = field(default_factory=dict, repr=False)
+    _body: bytes = field(default=b"", repr=False)
+
+    @cached_property
+    def kind(self) -> str:
+        """One of token, submit, operation, manifest, blob, page and other."""
+        return str(route_of(self._scope) or "other")
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        """The parameters of the query, without secrets."""
+        pairs = parse_qsl(self._scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        return {name: HIDDEN if name.lower() in _SECRET_PARAMETERS else value for name, value in pairs}
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """The headers by their names in lower case, without secrets."""
+        return _headers(self._scope["headers"])
+
+    @property
+    def body(self) -> str:
+        """The first 4 KiB of the body that the server read, without secrets."""
+        return _without_secrets(self._body.decode("utf-8", "replace"))
 
     @property
     def sent_token(self) -> bool:
         """Whether the request had an Authorization header."""
         return "authorization" in self.headers
+
+    def note_body(self, piece: bytes) -> None:
+        """Keep a piece of the body, as long as there is room."""
+        if piece and len(self._body) < BODY_BYTES_MAX:
+            self._body += piece[: BODY_BYTES_MAX - len(self._body)]
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as the control API shows it."""
@@ -134,10 +160,10 @@ class RequestJournal(Sequence[JournalEntry]):
 
     def opened(self, scope: Scope) -> JournalEntry:
         """Add a request that has just come."""
-        entry = _entry_of(scope)
+        kept = {name: scope[name] for name in _KEPT}
         with self._lock:
             self._seen += 1
-            entry.number = self._seen
+            entry = JournalEntry(self._seen, utc_now(), scope["method"], scope["path"], _scope=kept)
             self._entries.append(entry)
         return entry
 
@@ -159,14 +185,6 @@ class JournalingApp:
         entry = self._journal.opened(scope)
         began = time.perf_counter()
         scope[STRUCK] = entry.faults
-        body = bytearray()
-
-        async def reading() -> Message:
-            message = await receive()
-            if len(body) < BODY_BYTES_MAX and (piece := message.get("body", b"")):
-                body.extend(piece[: BODY_BYTES_MAX - len(body)])
-                entry.body = _without_secrets(body.decode("utf-8", "replace"))
-            return message
 
         async def writing(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -177,22 +195,27 @@ class JournalingApp:
             await send(message)
 
         try:
-            await self._app(scope, reading, writing)
+            await self._app(scope, _Reading(receive, entry).receive, writing)
         finally:
             self._on_answered(entry)
 
 
-def _entry_of(scope: Scope) -> JournalEntry:
-    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    return JournalEntry(
-        number=0,
-        received_at=utc_now(),
-        kind=str(route_of(scope) or "other"),
-        method=scope["method"],
-        path=scope["path"],
-        query={name: HIDDEN if name.lower() in _SECRET_PARAMETERS else value for name, value in pairs},
-        headers=_headers(scope["headers"]),
-    )
+class _Reading:
+    """A request's `receive`, which notes the body. Like the web server's, it belongs to what knows the connection."""
+
+    def __init__(self, receive: Receive, entry: JournalEntry) -> None:
+        self._receive, self._entry = receive, entry
+
+    @property
+    def transport(self) -> object:
+        """The connection, for faults that cut it."""
+        return getattr(getattr(self._receive, "__self__", None), "transport", None)
+
+    async def receive(self) -> Message:
+        """Return the next message."""
+        message = await self._receive()
+        self._entry.note_body(message.get("body", b""))
+        return message
 
 
 def _headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
