@@ -95,7 +95,7 @@ def test_a_days_use_adds_up(given: dict[str, object], filled: dict[str, str]) ->
         ({"SkuId": 2}, 'must be a text. Write "2"'),
         ({"CustomerName": ["a"]}, "must be a text"),
         ({"CustomerName": "a\0"}, "U+0000"),
-        ({"OrderDate": "31.12.2026"}, "not an ISO 8601 date"),
+        ({"OrderDate": "some day"}, "OrderDate of reconciliation is 'some day'"),
         ({"OrderDate": 20261231}, "must be a date"),
         ({"period": "2026-13"}, "not a billing period"),
         ({"Subtotal": 1, "TaxTotal": 2, "Total": 4}, "Subtotal 1 + TaxTotal 2 is 3, not Total 4. Leave one"),

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from counterfoil import numbers
 from counterfoil.anonymizing.line_anonymizer import LineAnonymizer, ObjectPairs, TellingNames, parsed, spelled
 from counterfoil.anonymizing.pseudonyms import KEY_BYTES_MIN, Pseudonyms
 from counterfoil.client import Receipt
-from counterfoil.datasets.csv_input import header_of, text_lines
+from counterfoil.datasets.csv_header import CsvHeader, header_of
 from counterfoil.datasets.folder import inputs_of_folder
 from counterfoil.datasets.input_formats import recognise
 from counterfoil.datasets.source import STANDARD_INPUT, Source
@@ -132,15 +132,14 @@ class _Reading:
         self.kind, self.count = found.kind, 0
         self.anonymizer = LineAnonymizer(found.kind, pseudonyms, names, scale=scale, keep=keep)
         self._source, self._found = source, found
-        is_json = source.head.lstrip()[:1] in (b"{", b"[") or found.is_parquet
-        self._header = None if is_json else header_of(source.head, source.name)
+        self._header = header_of(source.head, source.name) if found.csv_rows is not None else None
         packed = ".gz" if _is_packed(Path(source.name)) else ""
         self.suffix = (".csv" if self._header else ".jsonl") + packed
 
     def line_items(self) -> Iterator[Sequence[tuple[str, Any]]]:
         """Yield the attributes of each line item; raises InputError for what is none."""
         if self._header is not None:
-            yield from self._rows(*self._header)
+            yield from self._rows(self._header)
             return
         for lines, line_numbers in self._lines():
             for line, number in zip(lines, line_numbers, strict=True):
@@ -151,39 +150,50 @@ class _Reading:
         """Yield the file anew, in the format that it has: CSV, or else JSON lines."""
         lines = (self.anonymizer.line(pairs) for pairs in self.line_items())
         if self._header is not None:
-            names, delimiter = self._header
-            yield _csv_row([self.anonymizer.name(name) for name in names], delimiter)
+            yield _csv_row([self.anonymizer.name(name) for name in self._header.names], self._header.delimiter)
         for pairs in lines:
             self.count += 1
             progress(1)
             if self._header is not None:
-                yield _csv_row([value for _, value in pairs], self._header[1])
+                yield _csv_row([value for _, value in pairs], self._header.delimiter)
             else:  # half a surrogate pair becomes an escape again
                 yield spelled(ObjectPairs(pairs)).encode("utf-8", "backslashreplace") + b"\n"
 
     def _lines(self) -> Iterator[tuple[Sequence[bytes], Sequence[int]]]:
         if self._found.numbered_lines is not None:
-            yield from self._found.numbered_lines(self._refuse, None)
+            yield from self._found.numbered_lines(self._refuse)
             return
         for block in self._source.blocks():
             lines = block.lines()
             yield lines, range(block.first_line, block.first_line + len(lines))
 
-    def _rows(self, names: list[str], delimiter: str) -> Iterator[Sequence[tuple[str, Any]]]:
+    def _rows(self, header: CsvHeader) -> Iterator[Sequence[tuple[str, Any]]]:
+        names = header.names
         if len(names) > ATTRIBUTES_MAX:
             raise InputError(f"the header has more than {ATTRIBUTES_MAX:,} columns", file=self._source.name, line=1)
         csv.field_size_limit(LINE_SIZE_BYTES_MAX)
-        reader = csv.reader(text_lines(self._source), delimiter=delimiter, strict=True)
+        texts = islice(self._texts(), header.last_line, None)
+        reader = csv.reader(texts, delimiter=header.delimiter, strict=True, skipinitialspace=header.is_padded)
         try:
-            next(reader)
             for row in reader:
+                line = header.last_line + reader.line_num
                 if row and len(row) != len(names):
                     reason = f"has {len(row)} fields where the header has {len(names)}"
-                    raise InputError(reason, file=self._source.name, line=reader.line_num)
+                    raise InputError(reason, file=self._source.name, line=line)
                 if row:
                     yield list(zip(names, row, strict=True))
         except csv.Error as error:
-            raise InputError(f"not CSV: {error}", file=self._source.name, line=reader.line_num) from error
+            line = header.last_line + reader.line_num
+            raise InputError(f"not CSV: {error}", file=self._source.name, line=line) from error
+
+    def _texts(self) -> Iterator[str]:
+        for block in self._source.blocks():
+            try:
+                text = bytes(block.data).decode()
+            except UnicodeDecodeError as error:
+                remedy = "Save it as CSV UTF-8."
+                raise InputError("not UTF-8", file=self._source.name, line=block.first_line, remedy=remedy) from error
+            yield from io.StringIO(text + "\n", newline="")
 
     def _refuse(self, line: int, refused: Refused) -> None:
         raise InputError(

@@ -21,7 +21,8 @@ from counterfoil.anonymizing.attribute_rules import CONSTANTS, PUBLIC_INFO, TELL
 from counterfoil.anonymizing.pseudonyms import GUID, Pseudonyms
 from counterfoil.columns import Spelling, Type, table_of
 from counterfoil.errors import UsageError
-from counterfoil.line_items.values import NumberText, why_not_a_date
+from counterfoil.line_items.dates import why_not_a_date
+from counterfoil.line_items.values import NumberText
 from counterfoil.model import Kind
 
 NAMES_MAX: Final = 200_000  # different names and domains that are looked for; with more, no text of Microsoft's stays

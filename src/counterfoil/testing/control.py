@@ -20,6 +20,7 @@ from typing import Final, Self
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.csv_values import LocalForms
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
 from counterfoil.datasets.publishing import PublicationReceipt, publish
@@ -38,7 +39,8 @@ from counterfoil.testing.request_journal import RequestJournal
 from counterfoil.testing.snapshots import SNAPSHOTS_MAX, Snapshot, copy_data_folder, copy_keys, snapshot_name
 
 OPERATION_DELAY_S_MAX: Final = 86_400
-_GIVEN: Final = ("partner", "issuer", "kind", "invoice", "period", "currency", "segment")
+_LOCAL: Final = ("date_order", "decimal")
+_GIVEN: Final = ("partner", "issuer", "kind", "invoice", "period", "currency", "segment", *_LOCAL)
 
 
 class _Epoch:
@@ -156,6 +158,7 @@ class Control:
             if name not in _GIVEN:
                 raise UsageError(f"There is no parameter {name!r}.", remedy=f"Choose from {', '.join(_GIVEN)}.")
         segment = given.pop("segment", "") or WHOLE
+        forms = LocalForms.read(**{name: given.pop(name, "") for name in _LOCAL})
         asserted = Assertions.read(**given)
         data_folder = DataFolder(self.service.store, utc_now)
         with tempfile.TemporaryDirectory(dir=self._root, prefix="given-") as folder:
@@ -168,7 +171,8 @@ class Control:
                 elif files[-1] == str(made):
                     called[files[-1]] = made.name
             with told_as(called, _GIVEN):
-                return publish(data_folder, [Input(file, asserted, segment) for file in files])
+                inputs = [Input(file, asserted, segment) for file in files]
+                return publish(data_folder, inputs, date_order=forms.date_order, decimal=forms.decimal)
 
     def reset(self) -> None:
         """Serve an empty folder, in the state that the server started in. Tokens stay good, snapshots stay."""

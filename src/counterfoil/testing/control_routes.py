@@ -38,7 +38,7 @@ from counterfoil.testing.faults.fault_plan import read_plan
 PREFIX: Final = "/_counterfoil"
 ENTRIES_SHOWN_MAX: Final = 1_000
 _RETRY_S: Final = 1
-_ASSERTED: Final = ("partner", "issuer", "kind", "invoice", "period", "currency", "segment")
+_ASSERTED: Final = ("partner", "issuer", "kind", "invoice", "period", "currency", "segment", "date_order", "decimal")
 _CALLS: Final = {
     "GET /_counterfoil/": "the state: time, datasets, faults, snapshots, and this list",
     "POST /_counterfoil/reset": "forget everything published, exported, travelled, delayed and made to fail",

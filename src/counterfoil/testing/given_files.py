@@ -22,7 +22,6 @@ LineItems = str | Path | bytes | LineItem | Iterable[LineItem | bytes]
 
 _REMEDIES: Final = {  # where the usual remedy is an option that the caller does not have
     "allow_rejects": "Correct the line item.",
-    "date_order": "Write each date as 2026-11-30.",
     "rejects": "Correct the line item.",
 }
 

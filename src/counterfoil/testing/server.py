@@ -120,12 +120,15 @@ class Server:
         period: str = "",
         currency: str = "",
         segment: str = WHOLE,
+        date_order: str = "",
+        decimal: str = "",
     ) -> list[PublicationReceipt]:
         """Publish files (paths), contents of files (bytes, gzip or not) or line items, as `counterfoil publish` does.
 
         Line items are mappings, or pieces of JSON lines such as `counterfoil.generator.generate` yields. Amounts may
         be Decimal, and keep their digits; a float has the digits that `repr` shows. Each argument is one file, and
-        all are published together or not at all. Raises what publishing raises: InputError names the line and
+        all are published together or not at all. `date_order` (mdy, dmy) and `decimal` (point, comma) say how a CSV
+        writes local dates and numbers. Raises what publishing raises: InputError names the line and
         attribute that cannot be right.
         """
         return self.control.publish(
@@ -137,6 +140,8 @@ class Server:
             period=period,
             currency=currency,
             segment=segment,
+            date_order=date_order,
+            decimal=decimal,
         )
 
     def publish_unbilled(self, month: BillingMonth, day: int | None = None) -> list[PublicationReceipt]:
