@@ -195,12 +195,12 @@ class JournalingApp:
             await send(message)
 
         try:
-            await self._app(scope, _Reading(receive, entry).receive, writing)
+            await self._app(scope, _NotedRequest(receive, entry).receive, writing)
         finally:
             self._on_answered(entry)
 
 
-class _Reading:
+class _NotedRequest:
     """A request's `receive`, which notes the body. Like the web server's, it belongs to what knows the connection."""
 
     def __init__(self, receive: Receive, entry: JournalEntry) -> None:
