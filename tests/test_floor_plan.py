@@ -50,8 +50,10 @@ ALLOWED = {
     "client": GROUND | {"wire"},
     "generator": GROUND,
     "mirror": GROUND | {"datasets", "client"},
+    "anonymizing": GROUND | {"datasets", "client", "generator"},
     "testing": GROUND | {"wire", "storage", "datasets", "server", "client", "generator"},
-    "cli": GROUND | {"wire", "storage", "datasets", "server", "client", "generator", "mirror", "testing"},
+    "cli": GROUND
+    | {"wire", "storage", "datasets", "server", "client", "generator", "mirror", "anonymizing", "testing"},
     "__init__": {"client", "errors", "model"},
     "__main__": {"cli"},
 }

@@ -63,6 +63,7 @@ def _scenario(house: House, folder: Path) -> Iterator[tuple[str, list[str]]]:
     scope = ["--partner", PARTNER, "--kind", "usage", "--invoice", INVOICE]
     made = ["--kind", "usage", "--line-items", "70", "--partner", PARTNER, "--invoice", INVOICE, "-o", "made.jsonl"]
     yield "generate", made
+    yield "anonymize", ["made.jsonl", "-o", "anonymous"]
     yield "publish", ["made.jsonl"]
     yield "list", []
     listed = json.loads(run("list", "--output", "json").stdout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from counterfoil.server.connection_bounds import ConnectionBounds
 from counterfoil.server.entry import HEADER_BYTES_MAX, URL_BYTES_MAX
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.openapi import resolved
+from counterfoil.server.pages import first_page
 from tests.server.serving import BILLED, BILLING, PARTNER, Place, serving
 
 V1 = "/v1/invoices/unbilled/lineitems"
@@ -211,10 +213,31 @@ def _parameters(item: dict[str, Any]) -> list[dict[str, Any]]:
 def test_the_page_about_the_routes_loads_nothing_from_elsewhere(place: Place) -> None:
     page = place.client.get(f"{place.url}/docs")
     assert page.headers["content-type"].startswith("text/html")
-    for foreign in ("<script", "<link", "<img", "@import", "url(", "https://"):
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "https:" not in page.headers["content-security-policy"]
+    for foreign in ("<link", "<img", "@import", "url("):
         assert foreign not in page.text
-    for path in json.loads(place.client.get(f"{place.url}/openapi.json").text)["paths"]:
+    loaded = re.findall(r"""(?:src|href)=["']?([^"' >]+)""", page.text)
+    assert set(loaded) == {"/openapi.json", "/", "/docs.js"}
+    assert place.client.get(f"{place.url}/docs.js").headers["content-type"].startswith("text/javascript")
+    paths = json.loads(place.client.get(f"{place.url}/openapi.json").text)["paths"]
+    for path in paths:
         assert path in page.text
+    entries = re.findall(r"<summary><b>(\w+)</b> <code>([^<]+)</code>", page.text)
+    assert len(entries) == len(set(entries)) < len(paths)
+    assert not [path for _, path in entries if path.startswith("/beta/") or "partners.billing.export" in path]
+
+
+def test_the_first_page_says_what_this_is_and_names_no_partner_outside_development(place: Place) -> None:
+    published = [(dataset, revision) for dataset, revision in place.store.catalog.datasets() if revision is not None]
+    assert published
+    for development in (True, False):
+        page = first_page("http://localhost:1", published, development=development)
+        assert "Counterfoil" in page
+        assert "/oauth2/v2.0/token" in page
+        assert (PARTNER in page) == development
+    answer = place.client.get(f"{place.url}/")
+    assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, "text/html")
 
 
 def test_v1_under_any_spelling_of_its_prefix(place: Place) -> None:

@@ -54,6 +54,7 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "restore": CommandEntry(SERVER, "datasets", "restore", "Put an older revision in force."),
     "withdraw": CommandEntry(SERVER, "datasets", "withdraw", "Take a dataset out of force."),
     "generate": CommandEntry(SERVER, "generate", "generate", "Write realistic line items, the same for the same seed."),
+    "anonymize": CommandEntry(SERVER, "anonymize", "anonymize", "Turn real line items into a fixture to share."),
     "token": CommandEntry(SERVER, "token", "token", "Print a development token."),
     "warm-up": CommandEntry(SERVER, "warm_up", "warm_up", "Compile what publishing needs, for instance in an image."),
     "sweep": CommandEntry(SERVER, "upkeep", "sweep", "Delete what can no longer be reached."),
@@ -220,10 +221,6 @@ def _as_usage_error(error: click.ClickException, invocation: Invocation) -> Coun
 def _as_missing(error: ModuleNotFoundError, command: str) -> UsageError | None:
     """Say what to install for a command; None where what is missing is no library of the server."""
     library = (error.name or "").partition(".")[0]
-    if library == "fcntl":
-        return UsageError(
-            f"`counterfoil {command}` runs on Linux and macOS only.", remedy="On Windows, use it within WSL."
-        )
     if library in SERVER_LIBRARIES:
         return UsageError(
             f"`counterfoil {command}` needs the server's libraries, and {library} is not installed.",

@@ -20,6 +20,7 @@ from counterfoil.periods import utc_now
 from counterfoil.settings import Profile, Settings
 
 ROOM_BYTES_MIN = 1 << 30
+_ON_WINDOWS = os.name == "nt"
 
 
 @click.command()
@@ -79,9 +80,9 @@ def _diagnose_setup(settings: Settings) -> Iterator[Finding]:
         told = f"The client is installed; the server is not ({', '.join(missing)} missing)."
         yield Finding("installation", Health.WARNING, told, 'To publish and serve: pip install "./counterfoil[server]"')
         return
-    if not _importable("fcntl"):
-        told = "The client is installed; what publishes and serves runs on Linux and macOS only."
-        yield Finding("installation", Health.WARNING, told, "On Windows, publish and serve within WSL.")
+    if _ON_WINDOWS:
+        told = "Client and server are installed; on Windows the server is for tests only."
+        yield Finding("installation", Health.WARNING, told, "To serve others, use Linux, macOS or WSL.")
         return
     yield Finding("installation", Health.GOOD, "Client and server are installed.")
     if not settings.data.exists():

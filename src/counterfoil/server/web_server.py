@@ -117,7 +117,10 @@ class WebServer:
             if signals:  # the process is ours
                 loop = asyncio.get_running_loop()
                 for number in (signal.SIGTERM, signal.SIGINT):
-                    loop.add_signal_handler(number, self._on_signal)
+                    try:
+                        loop.add_signal_handler(number, self._on_signal)
+                    except NotImplementedError:  # on Windows
+                        signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._on_signal))
                 stack.enter_context(spare_memory.given_back())
             self._listeners = listeners(self._endpoints, self._passed)
             for each in self._listeners:

@@ -61,7 +61,7 @@ def read_private(path: Path) -> bytes | None:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_size > _SIZE_BYTES_MAX:
                 raise DataFolderError(f"{path} is not a file that Counterfoil wrote.", remedy="Move it away.")
-            if status.st_mode & 0o077:
+            if status.st_mode & 0o077 and os.name != "nt":  # Windows keeps rights elsewhere
                 raise DataFolderError(
                     f"{path} holds a secret and can be read by others.",
                     remedy=f"Run `chmod 600 {path}`, and replace the secret if somebody may have seen it.",

@@ -148,7 +148,7 @@ def make_file(path: Path) -> None:
     """Make an empty database file, for its owner alone; what a killed process left there is replaced."""
     for end in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + end).unlink(missing_ok=True)
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600))
     inherit_owner(path, path.parent)
 
 
