@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from counterfoil.datasets.publishing import PublicationReceipt
+from counterfoil.datasets.publication_receipt import PublicationReceipt
 from counterfoil.errors import (
     BadRequestError,
     CounterfoilError,
@@ -175,7 +175,7 @@ def _changes(control: Control) -> list[Route]:
     return [Route(f"{PREFIX}/{name}", answer, methods=["POST"]) for name, answer in answers.items()]
 
 
-def _publish(control: Control, body: Path, given: Mapping[str, str]) -> list[Json]:
+def _publish(control: Control, body: Path, given: Mapping[str, Any]) -> list[Json]:
     return [receipt_json(receipt) for receipt in control.publish(body, names=["the body"], **given)]
 
 
