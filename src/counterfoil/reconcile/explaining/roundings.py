@@ -71,11 +71,6 @@ class Priced:
         """Quantity x price x rate, not rounded."""
         return exact.multiply(exact.multiply(self.quantity, self.price), self.rate)
 
-    @property
-    def known(self) -> tuple[Rounding, ...]:
-        """The ways that are known for this sort of line, the documented one first."""
-        return OF_METERED_USE if self.metered else OF_LICENCES
-
     def by(self, rounding: Rounding) -> Decimal:
         """Return the net amount that this way gives."""
         if rounding in PER_UNIT:
@@ -122,7 +117,7 @@ def ways_of(left: Priced, right: Priced) -> tuple[Rounding, Rounding]:
     if left.net == left.value and right.net == right.value:
         return Rounding.NONE, Rounding.NONE
     found: list[Rounding | None] = [None, None]
-    for rounding in left.known:
+    for rounding in OF_METERED_USE if left.metered or right.metered else OF_LICENCES:
         fits = [left.fits(rounding), right.fits(rounding)]
         if all(fits):
             return rounding, rounding
