@@ -72,7 +72,9 @@ class RandomCharges:
         assert charge.list_price is not None
         quantity, rate = Fraction(charge.quantity), Fraction(charge.rate or 1)
         kept = (1 - Fraction(charge.earned_credit) / 100) * (1 - Fraction(charge.credit) / 100)
-        whole = Fraction(charge.list_price) * kept * self.draw.choice([1, 1, 1, Fraction(9, 10), Fraction(4, 5)])
+        whole = (
+            Fraction(charge.list_price) * kept * self.draw.choice([Fraction(1)] * 3 + [Fraction(9, 10), Fraction(4, 5)])
+        )
         if charge.metered:
             price = decimal(whole, 15)
             if quantity and self.draw.random() < 0.5:

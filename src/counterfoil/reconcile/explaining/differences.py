@@ -34,6 +34,9 @@ class Cause(StrEnum):
     CONVERSION = "conversion"
 
 
+_ORDER = {cause: index for index, cause in enumerate(Cause)}
+
+
 @dataclass(frozen=True, slots=True)
 class CauseAmount:
     """The part of one difference that has this cause, in the billing currency."""
@@ -82,10 +85,9 @@ def totals_by_cause(differences: Iterable[Difference]) -> tuple[CauseTotal, ...]
         for each in difference.causes:
             amount, count = sums.get(each.cause, (exact.ZERO, 0))
             sums[each.cause] = exact.add(amount, each.amount), count + 1
-    order = list(Cause)
     totals = [CauseTotal(cause, *found) for cause, found in sums.items()]
     # Sorted twice: equal amounts stand in the order of Cause, whichever difference came first.
-    totals.sort(key=lambda each: order.index(each.cause))
+    totals.sort(key=lambda each: _ORDER[each.cause])
     totals.sort(key=lambda each: exact.magnitude(each.amount), reverse=True)
     return tuple(totals)
 
@@ -111,6 +113,6 @@ class Causes:
         return found
 
     def _kept(self) -> Iterator[CauseAmount]:
-        for cause in Cause:
-            if self.amounts.get(cause):
+        for cause in sorted(self.amounts, key=_ORDER.__getitem__):
+            if self.amounts[cause]:
                 yield CauseAmount(cause, self.amounts[cause])

@@ -20,6 +20,7 @@ from counterfoil.reconcile.explaining.parts import Parts, Stated
 
 # What lines tell of a price; whatever they do not tell is a discount.
 TOLD = (Cause.UNIT_PRICE, Cause.PRORATION, Cause.EARNED_CREDIT, Cause.CREDIT)
+FACTORS = tuple(Cause)[:8]
 _OF_THE_PRICE = frozenset({*TOLD, Cause.DISCOUNT})
 _NONE: frozenset[Cause] = frozenset()
 
@@ -27,7 +28,7 @@ _NONE: frozenset[Cause] = frozenset()
 def factor_amounts(left: Parts, right: Parts, unit: Decimal) -> dict[Cause, Decimal]:
     """Return what each factor that differs moves; together right's net less left's, what is misstated left out."""
     path = Path.between(left, right, unit)
-    order = [cause for cause in Cause if cause in path.changed]
+    order = [cause for cause in FACTORS if cause in path.changed]
     forward = path.steps(order)
     if len(order) < 2:
         return forward
@@ -42,6 +43,7 @@ class Path:
     left: Parts
     right: Parts
     changed: frozenset[Cause]
+    of_the_price: frozenset[Cause]  # those that changed
 
     @classmethod
     def between(cls, left: Parts, right: Parts, unit: Decimal) -> Path:
@@ -55,7 +57,7 @@ class Path:
             changed.add(Cause.ROUNDING)
         if left.dust != right.dust and not changed & {Cause.UNIT_PRICE, Cause.QUANTITY}:
             changed.add(Cause.ROUNDING)
-        return cls(left, right, frozenset(changed))
+        return cls(left, right, frozenset(changed), _OF_THE_PRICE.intersection(changed))
 
     def steps(self, order: list[Cause]) -> dict[Cause, Decimal]:
         """Return what each factor moves when they are replaced in this order."""
@@ -71,12 +73,20 @@ class Path:
 
     def value(self, replaced: frozenset[Cause]) -> Decimal:
         """Return the net amount with these factors of the right, and the others of the left."""
-        rounding = self.side(Cause.ROUNDING, replaced)
-        each = exact.multiply(self.price(replaced), self.side(Cause.EXCHANGE_RATE, replaced).rate)
-        whole = exact.multiply(self.side(Cause.QUANTITY, replaced).quantity, exact.add(each, rounding.unit_rounding))
-        # What a division left over belongs to the price that was divided for: nobody rounded anything.
-        carrier = next((cause for cause in (Cause.UNIT_PRICE, Cause.QUANTITY) if cause in self.changed), Cause.ROUNDING)
-        return exact.add(exact.add(whole, rounding.line_rounding), self.side(carrier, replaced).dust)
+        left, right = self.left, self.right
+        rounding = right if Cause.ROUNDING in replaced else left
+        rate = (right if Cause.EXCHANGE_RATE in replaced else left).rate
+        quantity = (right if Cause.QUANTITY in replaced else left).quantity
+        each = exact.add(exact.multiply(self.price(replaced), rate), rounding.unit_rounding)
+        whole = exact.add(exact.multiply(quantity, each), rounding.line_rounding)
+        if left.dust or right.dust:
+            whole = exact.add(whole, self.side(self.dust_carrier, replaced).dust)
+        return whole
+
+    @property
+    def dust_carrier(self) -> Cause:
+        """What a division left over belongs to the price that was divided for: nobody rounded anything."""
+        return next((cause for cause in (Cause.UNIT_PRICE, Cause.QUANTITY) if cause in self.changed), Cause.ROUNDING)
 
     def side(self, cause: Cause, replaced: frozenset[Cause]) -> Parts:
         """Return whose factor counts."""
@@ -84,7 +94,7 @@ class Path:
 
     def price(self, replaced: frozenset[Cause]) -> Decimal:
         """Return the price, stated or not, with these factors of the right."""
-        causes = self.changed & _OF_THE_PRICE
+        causes = self.of_the_price
         inside = replaced & causes
         if not causes:
             return self.side(Cause.ROUNDING, replaced).price  # if they differ, then in digits that rounding made
@@ -161,7 +171,10 @@ def _leads_to(start: Parts, end: Parts, causes: tuple[Cause, ...]) -> bool:
 
 
 def _differ_by_rounding(left: Parts, right: Parts, unit: Decimal) -> bool:
-    """Whether one price is the other in fewer digits, and no more than rounding a unit can move."""
+    """Whether one price is the other in fewer digits, by less than rounding moves a seat or a line of use."""
     apart = exact.magnitude(exact.subtract(left.price, right.price))
-    near = exact.multiply(apart, max(exact.magnitude(left.rate), exact.magnitude(right.rate))) < unit
-    return near and (exact.rounds_to(left.price, right.price) or exact.rounds_to(right.price, left.price))
+    for side in (left, right):
+        of_line = exact.magnitude(side.quantity) if side.metered else exact.ONE
+        if exact.product(apart, of_line, exact.magnitude(side.rate)) >= unit:
+            return False
+    return exact.rounds_to(left.price, right.price) or exact.rounds_to(right.price, left.price)

@@ -29,7 +29,8 @@ def causes_of(left: Charge, right: Charge, unit: Decimal) -> Causes:
     causes = Causes()
     a, b = parts_of(left, right, unit)
     for cause, amount in factor_amounts(a, b, unit).items():
-        causes.add(cause, amount, _note(cause, a, b, left, right))
+        if amount:
+            causes.add(cause, amount, _note(cause, a, b, left, right))
     misstated = exact.subtract(b.misstated, a.misstated)
     causes.add(Cause.UNEXPLAINED, misstated, "the amount does not follow from price, quantity and rate")
     add_tax(causes, left, right, unit)

@@ -34,6 +34,7 @@ class Parts:
     quantity: Decimal
     price: Decimal
     rate: Decimal
+    metered: bool
     stated: Stated | None
     rounding: Rounding
     unit_rounding: Decimal = exact.ZERO
@@ -62,13 +63,11 @@ def parts_of(left: Charge, right: Charge, unit: Decimal) -> tuple[Parts, Parts]:
     a, b = _read(left, right, metered=metered), _read(right, left, metered=metered)
     a, b = _with_price_of(a, b, unit, metered=metered), _with_price_of(b, a, unit, metered=metered)
     if a.price is None or b.price is None:
-        parts = tuple(
-            _derived(side) if side.price is None else _alone(side, side.price, unit, metered=metered) for side in (a, b)
-        )
+        parts = _parts_alone(a, unit, metered=metered), _parts_alone(b, unit, metered=metered)
     else:
         parts = _priced_parts((a, a.price), (b, b.price), unit, metered=metered)
     told = {currency.casefold() for currency in (left.pricing_currency, right.pricing_currency) if currency}
-    return (_in_billing_currency(parts[0]), _in_billing_currency(parts[1])) if len(told) > 1 else (parts[0], parts[1])
+    return (_in_billing_currency(parts[0]), _in_billing_currency(parts[1])) if len(told) > 1 else parts
 
 
 def _read(charge: Charge, other: Charge, *, metered: bool) -> _Reading:
@@ -119,20 +118,16 @@ def _with_price_of(side: _Reading, other: _Reading, unit: Decimal, *, metered: b
     return side
 
 
-def _derived(side: _Reading) -> Parts:
-    """Return the parts of a side whose price is what its amount comes to; of its rounding nothing is known."""
+def _parts_alone(side: _Reading, unit: Decimal, *, metered: bool) -> Parts:
+    """Return the parts of a side where one of the two has no price: its own, or what its amount comes to."""
+    if side.price is not None:
+        return _priced_parts((side, side.price), (side, side.price), unit, metered=metered)[0]
     count, net = side.quantity, side.charge.net
     each = exact.multiply(count, side.rate)
     price = exact.hypothesis(exact.divide(net, each)) if each else exact.ZERO
     rest = exact.subtract(net, exact.multiply(each, price))
-    if not each:
-        return Parts(count, price, side.rate, side.stated, Rounding.NOT_TOLD, misstated=rest)
-    return Parts(count, price, side.rate, side.stated, Rounding.NOT_TOLD, dust=rest)
-
-
-def _alone(side: _Reading, price: Decimal, unit: Decimal, *, metered: bool) -> Parts:
-    """Return the parts of a priced side whose partner tells no price."""
-    return _priced_parts((side, price), (side, price), unit, metered=metered)[0]
+    parts = Parts(count, price, side.rate, metered, side.stated, Rounding.NOT_TOLD)
+    return replace(parts, dust=rest) if each else replace(parts, misstated=rest)
 
 
 def _priced_parts(
@@ -175,6 +170,7 @@ def _rounded_parts(side: _Reading, line: Priced, price: Decimal, way: Rounding, 
         line.quantity,
         price,
         line.rate,
+        line.metered,
         side.stated,
         way,
         unit_rounding=unit_rounding,
@@ -192,7 +188,7 @@ def _before_rounding(line: Priced, stated: Stated | None) -> Decimal:
     """
     if not line.metered or stated is None:
         return line.price
-    whole = exact.product(stated.list_price, stated.earned_credit, stated.credit)
+    whole = _whole_price(stated)
     apart = exact.magnitude(exact.subtract(line.price, whole))
     if exact.multiply(apart, exact.magnitude(line.quantity)) >= line.unit:
         return line.price
@@ -210,13 +206,21 @@ def _is_amount_over_quantity(line: Priced) -> bool:
 def _same_but_for_cents(
     left: Priced, right: Priced, of_left: Stated | None, of_right: Stated | None, prices: list[Decimal]
 ) -> bool:
-    """Whether two metered prices, neither of which its list price explains, differ only because amounts were cut."""
+    """Whether one price, which the list price does not explain, leads to both amounts, cut to cents."""
     if of_left != of_right or prices != [left.price, right.price] or left.price == right.price:
         return False
-    most = max(exact.magnitude(left.quantity), exact.magnitude(right.quantity))
+    if of_left is not None and _whole_price(of_left) in prices:
+        return False
+    least = min(exact.magnitude(left.quantity), exact.magnitude(right.quantity))
     apart = exact.magnitude(exact.subtract(left.price, right.price))
-    quotients = _is_amount_over_quantity(left) and _is_amount_over_quantity(right)
-    return quotients and exact.multiply(apart, most) < left.unit
+    near = (
+        exact.multiply(apart, exact.HUNDRED) < min(left.price, right.price) and exact.multiply(apart, least) < left.unit
+    )
+    return near and _is_amount_over_quantity(left) and _is_amount_over_quantity(right)
+
+
+def _whole_price(stated: Stated) -> Decimal:
+    return exact.product(stated.list_price, stated.earned_credit, stated.credit)
 
 
 def _of_near(way: Rounding, line: Priced, price: Decimal) -> Rounding:

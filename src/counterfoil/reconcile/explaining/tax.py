@@ -16,6 +16,8 @@ from counterfoil.reconcile.explaining.differences import Cause, Causes
 def add_tax(causes: Causes, left: Charge, right: Charge, unit: Decimal) -> None:
     """Add right's tax less left's."""
     moved = exact.subtract(right.tax, left.tax)
+    if not moved:
+        return
     follows = _follows(left, right, moved, unit)
     causes.add(Cause.TAX, follows, f"{follows:f} follows the amount")
     rate = exact.subtract(moved, follows)
@@ -23,7 +25,7 @@ def add_tax(causes: Causes, left: Charge, right: Charge, unit: Decimal) -> None:
 
 
 def _follows(left: Charge, right: Charge, moved: Decimal, unit: Decimal) -> Decimal:
-    if not moved or left.net == right.net:
+    if left.net == right.net:
         return exact.ZERO
     if not left.net or not right.net:
         return moved
