@@ -17,6 +17,7 @@ from counterfoil.reconcile.explaining.one_sided import (
 )
 from counterfoil.reconcile.explaining.pairs import explain
 from counterfoil.reconcile.explaining.roundings import Rounding
+from counterfoil.reconcile.explaining.sentences import Reckoning, in_words, reckon
 from counterfoil.reconcile.explaining.subscription_changes import explain_change, explain_conversion
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "ChargedDays",
     "Circumstances",
     "Difference",
+    "Reckoning",
     "Rounding",
     "charged_days",
     "explain",
@@ -36,6 +38,8 @@ __all__ = [
     "explain_conversion",
     "explain_moved",
     "explain_one_sided",
+    "in_words",
     "reason_for",
+    "reckon",
     "totals_by_cause",
 ]

@@ -45,8 +45,8 @@ def add_outside_total(causes: Causes, amount: Decimal) -> None:
 
 def check_unit(unit: Decimal) -> None:
     """Raise UsageError unless this is 1, 0.1, 0.01 ..."""
-    _, digits, exponent = unit.as_tuple()
-    if unit <= 0 or digits != (1,) or not isinstance(exponent, int) or exponent > 0:
+    sign, digits, exponent = unit.as_tuple()
+    if sign or digits != (1,) or not isinstance(exponent, int) or exponent > 0:
         raise UsageError(
             f"{unit} is not the smallest amount of a currency.", remedy="Give 0.01, or 1.", parameter="unit"
         )

@@ -2,9 +2,9 @@
 
     12 / 31 x 29 = 11.2258...; x 15 = 168.387...; cut: 168.38
 
-The trap: a price that a line shows may be cut already (45.22 x 500 is 22,610.00, and 22,614.68 was billed), and a part of a
-month has no last digit. So the price is taken as a fraction from list price, days and credits where these lead to the
-shown price, and the shown price is tried after it.
+The trap: a price that a line shows may be cut already (45.22 x 500 is 22,610.00, and 22,614.68 was billed), and a part
+of a month has no last digit. So the price is taken as a fraction from list price, days and credits where these lead to
+the shown price, and the shown price is tried after it.
 """
 
 from __future__ import annotations
@@ -70,13 +70,15 @@ def reckon(charge: Charge, *, unit: Decimal = exact.CENT) -> Reckoning:
         return Reckoning(Rounding.NOT_TOLD, f"{charge.net:f}: no price or no quantity is told", charge.net)
     ways = (*(OF_METERED_USE if charge.metered else OF_LICENCES), Rounding.NONE)
     for numbers in sources:
-        fitting = [way for way in ways if _follow(way, numbers)[1] == charge.net]
-        if Rounding.NONE in fitting:  # nothing had to be rounded, so every way fits
-            fitting.remove(Rounding.NONE)
-            fitting.insert(0, Rounding.NONE)
+        fitting: dict[tuple[str, ...], Rounding] = {}
+        for way in ways:
+            if _follow(way, numbers)[1] == charge.net:
+                fitting.setdefault(_plan(way, numbers), way)
         if fitting:
-            steps, _ = _follow(fitting[0], numbers)
-            return Reckoning(fitting[0], "; ".join(steps), charge.net, tuple(fitting[1:]))
+            found = [*fitting.values()]
+            rule = Rounding.NONE if Rounding.NONE in found else found[0]  # every way fits where nothing is rounded
+            also = tuple(way for way in found if way is not rule)
+            return Reckoning(rule, "; ".join(_follow(rule, numbers)[0]), charge.net, also)
     return _by_none(charge, sources[0])
 
 
@@ -93,7 +95,6 @@ def in_words(difference: Difference, *, unit: Decimal = exact.CENT) -> str:
 
 def _by_none(charge: Charge, numbers: _Numbers) -> Reckoning:
     steps, value = _follow(Rounding.NONE, numbers)
-    assert isinstance(value, Fraction)
     shown = exact.places_shown(charge.net)
     if (
         shown > exact.places_shown(numbers.unit)
@@ -144,36 +145,32 @@ def _shows(charge: Charge, price: Fraction, unit: Decimal) -> bool:
     return any(_rounded(price, last, way) == charge.price for way in (_CUT, _HALF_UP, "half even"))
 
 
-def _follow(way: Rounding, numbers: _Numbers) -> tuple[list[str], Fraction | Decimal]:
-    """Return the steps of a plan, and its result: a Decimal where the last of it is a rounding or is finite."""
-    value: Fraction = numbers.price
-    steps = [numbers.start if _is_number(numbers.start) else f"{numbers.start} = {_shown(value)}"]
+def _plan(way: Rounding, numbers: _Numbers) -> tuple[str, ...]:
+    """Return the steps of a way, without those that change nothing: two ways may be one for these numbers."""
+    steps = [step for step in _PLANS[way] if step != "rate" or numbers.rate != 1]
+    if steps[-2:] == [_CUT, _CUT]:
+        steps.pop()
+    above_zero = numbers.price * Fraction(numbers.quantity) >= 0
+    return tuple(_CUT if step == _DOWN and above_zero else step for step in steps)
+
+
+def _follow(way: Rounding, numbers: _Numbers) -> tuple[list[str], Fraction]:
+    """Return the steps of a plan with the numbers put in, and what comes out."""
+    value = numbers.price
+    bare = " " not in numbers.start
+    steps = [numbers.start if bare else f"{numbers.start} = {_shown(value)}"]
     given = {"quantity": numbers.quantity, "rate": numbers.rate}
-    plan = [step for step in _PLANS[way] if step != "rate" or numbers.rate != 1]
-    if way is Rounding.CUT_TWICE and numbers.rate == 1:
-        plan.pop()
-    for step in plan:
-        if step in given:
-            value *= Fraction(given[step])
-            joint = " " if len(steps) == 1 and "=" not in steps[0] else ""
-            text = f"x {_grouped(given[step])} = {_shown(value)}"
-            if joint:
-                steps[0] += joint + text
-            else:
-                steps.append(text)
-        else:
+    plan = _plan(way, numbers)
+    for index, step in enumerate(plan, start=1):
+        if step not in given:
             cut = _rounded(value, numbers.unit, step)
             value = Fraction(cut)
             steps.append(f"{step}: {cut:f}")
+            continue
+        value *= Fraction(given[step])
+        text = f"x {given[step]:f} = {_shown(value, numbers.unit if index == len(plan) else None)}"
+        steps = [f"{steps[0]} {text}"] if bare and index == 1 else [*steps, text]
     return steps, value
-
-
-def _grouped(value: Decimal) -> str:
-    return f"{value:f}"
-
-
-def _is_number(text: str) -> bool:
-    return " " not in text
 
 
 def _rounded(value: Fraction, unit: Decimal, way: str) -> Decimal:
@@ -192,17 +189,28 @@ def _rounded(value: Fraction, unit: Decimal, way: str) -> Decimal:
     return exact.multiply(Decimal(whole + up), unit)
 
 
-def _shown(value: Fraction) -> str:
-    """Write a value in full if it ends soon, otherwise its first digits and three points."""
-    places, denominator = 0, value.denominator
-    while denominator > 1 and places <= _FULL_DIGITS:
-        places += 1
-        denominator = (value * 10**places).denominator
+def _shown(value: Fraction, unit: Decimal | None = None) -> str:
+    """Write a value in full if it ends soon, otherwise its first digits and three points.
+
+    A result, for which `unit` is given, is written in full if it ends at all, with the places of the unit.
+    """
     whole = len(str(abs(value.numerator) // value.denominator))
-    if denominator == 1 and places + whole <= _FULL_DIGITS:
+    places = _places(value)
+    if places is not None and (unit is not None or places + whole <= _FULL_DIGITS):
+        places = max(places, exact.places_shown(unit) if unit is not None else 0)
         return f"{_rounded(value, exact.ONE.scaleb(-places), _CUT):f}"
     leading = 0
-    while value and abs(value) * 10**leading < 1:
+    while abs(value) * 10**leading < 1:
         leading += 1
-    kept = max(_SHOWN_PLACES_MIN, _SHOWN_DIGITS - whole if leading == 0 else _SHOWN_DIGITS + leading - 1)
+    kept = max(_SHOWN_PLACES_MIN, _SHOWN_DIGITS + leading - 1 if leading else _SHOWN_DIGITS - whole)
     return f"{_rounded(value, exact.ONE.scaleb(-kept), _CUT):f}..."
+
+
+def _places(value: Fraction) -> int | None:
+    """Return how many decimals a fraction has, or None if they never end."""
+    rest, counts = value.denominator, dict.fromkeys((2, 5), 0)
+    for prime in counts:
+        while rest % prime == 0:
+            rest //= prime
+            counts[prime] += 1
+    return max(counts.values()) if rest == 1 else None
