@@ -41,8 +41,9 @@ def tenfold(value: Decimal) -> Decimal:
 
 
 def times_ten(charge: Charge, names: set[str]) -> Charge:
-    told: dict[str, Any] = {name: value for name in names if (value := getattr(charge, name)) is not None}
-    return replace(charge, **{name: tenfold(value) for name, value in told.items()})
+    told = {name: value for name in names if (value := getattr(charge, name)) is not None}
+    larger: dict[str, Any] = {name: tenfold(value) for name, value in told.items()}
+    return replace(charge, **larger)
 
 
 def test_amounts_ten_times_as_large_have_the_same_causes_ten_times_as_large() -> None:

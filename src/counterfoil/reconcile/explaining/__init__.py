@@ -8,6 +8,7 @@ alike in both is written twice on purpose, so that one mistake cannot hide in bo
 from counterfoil.reconcile.explaining.charges import WHOLE, Charge, ChargedDays
 from counterfoil.reconcile.explaining.cycles import charged_days
 from counterfoil.reconcile.explaining.differences import Cause, CauseAmount, CauseTotal, Difference, totals_by_cause
+from counterfoil.reconcile.explaining.line_item_charges import charge_of, circumstances_of
 from counterfoil.reconcile.explaining.one_sided import (
     REASONS,
     Circumstances,
@@ -32,7 +33,9 @@ __all__ = [
     "Difference",
     "Reckoning",
     "Rounding",
+    "charge_of",
     "charged_days",
+    "circumstances_of",
     "explain",
     "explain_change",
     "explain_conversion",

@@ -27,7 +27,7 @@ _NONE: frozenset[Cause] = frozenset()
 
 def factor_amounts(left: Parts, right: Parts, unit: Decimal) -> dict[Cause, Decimal]:
     """Return what each factor that differs moves; together right's net less left's, what is misstated left out."""
-    path = Path.between(left, right, unit)
+    path = Replacement.between(left, right, unit)
     order = [cause for cause in FACTORS if cause in path.changed]
     forward = path.steps(order)
     if len(order) < 2:
@@ -37,7 +37,7 @@ def factor_amounts(left: Parts, right: Parts, unit: Decimal) -> dict[Cause, Deci
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class Replacement:
     """Two sides, and the factors by which one becomes the other."""
 
     left: Parts
@@ -46,7 +46,7 @@ class Path:
     of_the_price: frozenset[Cause]  # those that changed
 
     @classmethod
-    def between(cls, left: Parts, right: Parts, unit: Decimal) -> Path:
+    def between(cls, left: Parts, right: Parts, unit: Decimal) -> Replacement:
         """Find the factors that differ."""
         changed = set(_changes_of_price(left, right, unit))
         if left.quantity != right.quantity:

@@ -135,6 +135,10 @@ def _priced_parts(
 ) -> tuple[Parts, Parts]:
     lines = [side.priced(price, metered=metered, unit=unit) for side, price in (left, right)]
     prices = [_before_rounding(line, side.stated) for line, (side, _) in zip(lines, (left, right), strict=True)]
+    if lines[0].price == lines[1].price and prices[0] != prices[1]:
+        prices = [
+            line.price for line in lines
+        ]  # one price is shown: the list price must lead to both lines, or to none
     if metered and _same_but_for_cents(lines[0], lines[1], left[0].stated, right[0].stated, prices):
         prices = [max(lines, key=lambda line: (exact.magnitude(line.quantity), line.price)).price] * 2
     ways = [_of_near(way, line, price) for way, line, price in zip(ways_of(*lines), lines, prices, strict=True)]
