@@ -9,16 +9,15 @@ here is the same with the sides swapped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import NamedTuple
 
 from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.explaining.charges import Charge
 from counterfoil.reconcile.explaining.roundings import PER_UNIT, Priced, Rounding, ways_of
 
 
-@dataclass(frozen=True, slots=True)
-class Stated:
+class Stated(NamedTuple):
     """What a line tells of how its price came about; shares are what is left, so 15 % earned credit leaves 0.85."""
 
     list_price: Decimal
@@ -27,8 +26,7 @@ class Stated:
     credit: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """The factors of one side's net amount. `dust` is what dividing an amount by a quantity leaves over."""
 
     quantity: Decimal
@@ -43,8 +41,7 @@ class Parts:
     misstated: Decimal = exact.ZERO
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(NamedTuple):
     """One side before its rounding is known. `price` None: it tells none, and the other's does not lead to its net."""
 
     charge: Charge
@@ -62,10 +59,12 @@ def parts_of(left: Charge, right: Charge, unit: Decimal) -> tuple[Parts, Parts]:
     metered = left.metered or right.metered
     a, b = _read(left, right, metered=metered), _read(right, left, metered=metered)
     a, b = _with_price_of(a, b, unit, metered=metered), _with_price_of(b, a, unit, metered=metered)
-    if a.price is None or b.price is None:
-        parts = _parts_alone(a, unit, metered=metered), _parts_alone(b, unit, metered=metered)
-    else:
+    if a.price is not None and b.price is not None:
         parts = _priced_parts((a, a.price), (b, b.price), unit, metered=metered)
+    else:
+        known = [None if side.price is None else _alone(side, side.price, unit, metered=metered) for side in (a, b)]
+        like = known[0] or known[1]
+        parts = known[0] or _derived(a, like, metered=metered), known[1] or _derived(b, like, metered=metered)
     told = {currency.casefold() for currency in (left.pricing_currency, right.pricing_currency) if currency}
     return (_in_billing_currency(parts[0]), _in_billing_currency(parts[1])) if len(told) > 1 else parts
 
@@ -114,20 +113,25 @@ def _with_price_of(side: _Reading, other: _Reading, unit: Decimal, *, metered: b
         tried = side.priced(price, metered=metered, unit=unit)
         near = exact.magnitude(exact.subtract(tried.net, tried.value)) < unit
         if near or any(tried.fits(rounding) for rounding in PER_UNIT):
-            return replace(side, price=price, stated=other.stated if side.stated is None else side.stated)
+            return side._replace(price=price, stated=other.stated if side.stated is None else side.stated)
     return side
 
 
-def _parts_alone(side: _Reading, unit: Decimal, *, metered: bool) -> Parts:
-    """Return the parts of a side where one of the two has no price: its own, or what its amount comes to."""
-    if side.price is not None:
-        return _priced_parts((side, side.price), (side, side.price), unit, metered=metered)[0]
+def _alone(side: _Reading, price: Decimal, unit: Decimal, *, metered: bool) -> Parts:
+    """Return the parts of a side whose partner tells no price that leads to its amount."""
+    return _priced_parts((side, price), (side, price), unit, metered=metered)[0]
+
+
+def _derived(side: _Reading, like: Parts | None, *, metered: bool) -> Parts:
+    """Return the parts of a side whose price is what its amount comes to, if it was rounded as another side was."""
     count, net = side.quantity, side.charge.net
-    each = exact.multiply(count, side.rate)
-    price = exact.hypothesis(exact.divide(net, each)) if each else exact.ZERO
-    rest = exact.subtract(net, exact.multiply(each, price))
-    parts = Parts(count, price, side.rate, metered, side.stated, Rounding.NOT_TOLD)
-    return replace(parts, dust=rest) if each else replace(parts, misstated=rest)
+    per_unit, per_line = (like.unit_rounding, like.line_rounding) if like else (exact.ZERO, exact.ZERO)
+    parts = Parts(count, exact.ZERO, side.rate, metered, side.stated, Rounding.NOT_TOLD, per_unit, per_line)
+    if not count or not side.rate:
+        return parts._replace(unit_rounding=exact.ZERO, line_rounding=exact.ZERO, misstated=net)
+    before = exact.subtract(exact.subtract(net, per_line), exact.multiply(count, per_unit))
+    price = exact.hypothesis(exact.divide(before, exact.multiply(count, side.rate)))
+    return parts._replace(price=price, dust=exact.subtract(before, exact.product(count, price, side.rate)))
 
 
 def _priced_parts(
@@ -229,9 +233,9 @@ def _whole_price(stated: Stated) -> Decimal:
 
 def _of_near(way: Rounding, line: Priced, price: Decimal) -> Rounding:
     """Take back "unknown" of a line whose amount is near what its price before rounding gives."""
-    return replace(line, price=price).loosely() if way is Rounding.UNKNOWN and price != line.price else way
+    return line._replace(price=price).loosely() if way is Rounding.UNKNOWN and price != line.price else way
 
 
 def _in_billing_currency(parts: Parts) -> Parts:
     """Return the parts with the price in billing currency: prices in two currencies cannot be compared, amounts can."""
-    return replace(parts, price=exact.multiply(parts.price, parts.rate), rate=exact.ONE, stated=None)
+    return parts._replace(price=exact.multiply(parts.price, parts.rate), rate=exact.ONE, stated=None)

@@ -9,9 +9,9 @@ Amounts are in the billing currency; `unit` is its smallest amount in Microsoft'
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from counterfoil.reconcile.explaining import arithmetic as exact
 
@@ -55,8 +55,7 @@ OF_METERED_USE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(NamedTuple):
     """A line whose quantity, price and rate are known; `price` and `quantity` as they are multiplied."""
 
     net: Decimal
