@@ -29,10 +29,10 @@ def factor_amounts(left: Parts, right: Parts, unit: Decimal) -> dict[Cause, Deci
     """Return what each factor that differs moves; together right's net less left's, what is misstated left out."""
     path = Replacement.between(left, right, unit)
     order = [cause for cause in FACTORS if cause in path.changed]
-    forward = path.steps(order)
+    ends = path.value(_NONE), path.value(path.changed)
     if len(order) < 2:
-        return forward
-    backward = path.steps(order[::-1])
+        return {cause: exact.subtract(ends[1], ends[0]) for cause in order}
+    forward, backward = path.steps(order, *ends), path.steps(order[::-1], *ends)
     return {cause: exact.mean(forward[cause], backward[cause]) for cause in order}
 
 
@@ -59,16 +59,16 @@ class Replacement:
             changed.add(Cause.ROUNDING)
         return cls(left, right, frozenset(changed), _OF_THE_PRICE.intersection(changed))
 
-    def steps(self, order: list[Cause]) -> dict[Cause, Decimal]:
-        """Return what each factor moves when they are replaced in this order."""
+    def steps(self, order: list[Cause], start: Decimal, end: Decimal) -> dict[Cause, Decimal]:
+        """Return what each factor moves when they are replaced in this order, from one end of the path to the other."""
         moved: dict[Cause, Decimal] = {}
-        replaced = _NONE
-        before = self.value(replaced)
-        for cause in order:
+        replaced, before = _NONE, start
+        for cause in order[:-1]:
             replaced |= {cause}
             after = self.value(replaced)
             moved[cause] = exact.subtract(after, before)
             before = after
+        moved[order[-1]] = exact.subtract(end, before)
         return moved
 
     def value(self, replaced: frozenset[Cause]) -> Decimal:
