@@ -8,7 +8,7 @@ import pytest
 
 from counterfoil.errors import UsageError
 from counterfoil.reconcile.explaining import Cause, CauseAmount, Charge, explain, explain_moved, explain_one_sided
-from tests.reconcile.case_notation import read_line
+from tests.reconcile.case_notation import causes_in, negated, read_line
 
 NOTES = [
     ("10 x 10 = 100 + 19", "10 x 10 = 100 + 20", ["tax: 1 is another rate of tax"]),
@@ -72,6 +72,32 @@ def test_one_side_tells_no_quantity() -> None:
     told = read_line("12 x 22 @ 0.846202666 = 223.32")
     assert explain(told, Charge(Decimal("223.32"))).causes == ()
     assert explain(told, Charge(Decimal("235.32"))).causes == (CauseAmount(Cause.UNIT_PRICE, Decimal(12)),)
+
+
+UNTOLD = [
+    # quantity, price, net of the left; of the right; causes
+    ((None, "-3", "-30"), ("10", "-3", "-30"), {}),
+    ((None, "-3", "-30"), ("-10", "3", "-30"), {}),
+    ((None, "-3", "-3"), (None, "-4", "-4"), {"unit price": "-1"}),
+    ((None, "-3", "-30"), ("10", "3", "30"), {"quantity": "60"}),
+    ((None, None, "-30"), ("12", "-3", "-36"), {"unit price": "-6"}),
+    ((None, None, "30"), ("0", "3", "0"), {"unexplained": "-30"}),
+]
+
+
+@pytest.mark.parametrize(("left", "right", "causes"), UNTOLD)
+def test_a_quantity_that_is_not_told_is_the_other_sides(
+    left: tuple[str | None, ...], right: tuple[str | None, ...], causes: dict[str, str]
+) -> None:
+    charges = [charge_from(*told) for told in (left, right)]
+    found = causes_in(explain(*charges))
+    assert found == {cause: Decimal(amount) for cause, amount in causes.items()}
+    assert negated(causes_in(explain(*reversed(charges)))) == found
+
+
+def charge_from(quantity: str | None, price: str | None, net: str | None) -> Charge:
+    told = [None if text is None else Decimal(text) for text in (quantity, price)]
+    return Charge(Decimal(net or 0), told[0], None, told[1])
 
 
 def test_a_currency_without_cents_is_rounded_to_whole_amounts() -> None:

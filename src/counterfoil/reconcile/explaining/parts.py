@@ -72,7 +72,10 @@ def parts_of(left: Charge, right: Charge, unit: Decimal) -> tuple[Parts, Parts]:
 def _read(charge: Charge, other: Charge, *, metered: bool) -> _Reading:
     quantity, price = _upright(charge)
     if quantity is None:
-        quantity = _upright(other)[0]  # a ledger without quantities is taken to mean the same
+        theirs = _upright(other)[0]  # a ledger without quantities is taken to mean the same
+        quantity = exact.ONE if theirs is None else theirs
+        if charge.price is not None and charge.price < 0:
+            quantity = exact.negated(exact.magnitude(quantity))
     rate = charge.rate if charge.rate is not None else other.rate
     earned, credited = _kept(charge.earned_credit), _kept(charge.credit)
     if price and not credited:
@@ -84,9 +87,7 @@ def _read(charge: Charge, other: Charge, *, metered: bool) -> _Reading:
     if charge.list_price:
         days = exact.ONE if metered else charge.charged_days.ratio  # use is measured, not prorated
         stated = Stated(exact.magnitude(charge.list_price), days, earned, credited)
-    return _Reading(
-        charge, exact.ONE if quantity is None else quantity, price, exact.ONE if rate is None else rate, stated
-    )
+    return _Reading(charge, quantity, price, exact.ONE if rate is None else rate, stated)
 
 
 def _upright(charge: Charge) -> tuple[Decimal | None, Decimal | None]:
@@ -140,9 +141,8 @@ def _priced_parts(
     lines = [side.priced(price, metered=metered, unit=unit) for side, price in (left, right)]
     prices = [_before_rounding(line, side.stated) for line, (side, _) in zip(lines, (left, right), strict=True)]
     if lines[0].price == lines[1].price and prices[0] != prices[1]:
-        prices = [
-            line.price for line in lines
-        ]  # one price is shown: the list price must lead to both lines, or to none
+        # One price is shown: the list price leads to both lines, or counts for neither.
+        prices = [line.price for line in lines]
     if metered and _same_but_for_cents(lines[0], lines[1], left[0].stated, right[0].stated, prices):
         prices = [max(lines, key=lambda line: (exact.magnitude(line.quantity), line.price)).price] * 2
     ways = [_of_near(way, line, price) for way, line, price in zip(ways_of(*lines), lines, prices, strict=True)]
