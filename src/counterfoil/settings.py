@@ -21,6 +21,7 @@ from counterfoil.profiles import Profile, Profiles, read_profiles
 from counterfoil.setting_values import (
     PREFIX,
     did_you_mean,
+    one_of,
     optional,
     read_base_url,
     read_embedded_only,
@@ -84,6 +85,12 @@ class Settings:
     secret: str = setting(
         "", "The keys that sign links and continuation tokens. Empty: a file in the data folder.", secret=True
     )
+    log_level: str = setting(
+        "info",
+        "What `serve` logs: `debug`, `info` (each request, sign-in and refusal), `warning` or `error`.",
+        one_of("debug", "info", "warning", "error"),
+    )
+    log_format: str = setting("text", "How `serve` logs: lines of `text` or of `json`.", one_of("text", "json"))
     profiles: Profiles = field(default_factory=Profiles)
 
     def __post_init__(self) -> None:

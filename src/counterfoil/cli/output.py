@@ -64,6 +64,11 @@ class Output:
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
     quiet: bool = False
 
+    @property
+    def is_json(self) -> bool:
+        """Whether a program reads what is printed."""
+        return self.form is OutputForm.JSON
+
     def rows(
         self,
         rows: Sequence[Mapping[str, object]],

@@ -13,6 +13,7 @@ from counterfoil.cli.pull_again import PullCommand, advise_for_profile
 from counterfoil.cli.pull_display import displayed
 from counterfoil.cli.pull_publish import PullPublisher
 from counterfoil.errors import CounterfoilError
+from counterfoil.periods import timestamp, utc_now
 from counterfoil.profiles import Profile
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def pull_all(
             results.append(each)
             rows.append(_row(each))
             more = f", {counted(each.line_items, 'line item')}" if each.state == "pulled" and each.line_items else ""
-            output.note(f"{each.expected}: {each.state}{more}. {rows[-1]['told']}".rstrip())
+            told = f"{each.expected}: {each.state}{more}. {rows[-1]['told']}".rstrip()
+            output.note(f"{timestamp(utc_now())} {told}")  # a scheduler keeps it as a log
     except KeyboardInterrupt:
         output.note(again.sentence("To go on"))
         raise

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from counterfoil.cli.open_folder import open_data_folder, progress_of
-from counterfoil.cli.options import LOG_FORMAT, NamedPath, refuse_nan, with_output, with_settings
+from counterfoil.cli.options import NamedPath, refuse_nan, with_output, with_settings
 from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.errors import InputError, UsageError
 from counterfoil.periods import Clocks, business_clock, utc_now
@@ -64,7 +64,6 @@ _LOAD_REMEDIES = {
     metavar="FILE|SEED",
     help="With --dev: answer wrongly, as a JSON plan says or as drawn from a number. See docs/testing-your-client.md.",
 )
-@click.option("--access-log", is_flag=True, help="Log a line for each request; query strings are never in it.")
 @with_output
 @with_settings("host", "port", "https_port", "tls_cert", "tls_key")
 def serve(
@@ -77,7 +76,6 @@ def serve(
     now: str | None,
     operation_delay: float,
     faults: str | None,
-    access_log: bool,
 ) -> None:
     """Serve what is published, in the APIs that everyone's tools already speak.
 
@@ -93,11 +91,10 @@ def serve(
     For others, with a certificate of your own:
       counterfoil serve --host 0.0.0.0 --https-port 8443 --tls-cert chain.pem --tls-key key.pem
     """
-    from counterfoil.server.access_log import ACCESS_LOG
     from counterfoil.server.app import create_app
     from counterfoil.server.identity.tls import host_name
     from counterfoil.server.listening import passed_sockets
-    from counterfoil.server.security_log import SECURITY_LOG
+    from counterfoil.server.log_lines import logging_to
     from counterfoil.server.startup import check, endpoints, open_service
     from counterfoil.server.web_server import WebServer
     from counterfoil.testing.faults.fault_plan import plan_of
@@ -106,10 +103,6 @@ def serve(
     # A thread that reads the catalog asks for the interpreter anew at each statement. When the event loop has much to
     # do, each time costs a whole interval: with the usual 5 ms, a page of a few milliseconds took a tenth of a second.
     sys.setswitchinterval(_SWITCH_S)
-    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT)
-    SECURITY_LOG.setLevel(logging.INFO)
-    if access_log:
-        ACCESS_LOG.setLevel(logging.INFO)
     names = [host_name(name.strip()) for name in dev_open.split(",") if name.strip()]
     if not dev and (names or now is not None or operation_delay or faults is not None):
         raise UsageError(
@@ -121,7 +114,10 @@ def serve(
     check(settings, clocks, development=dev, open_to=names, passed=passed)
     if load is not None:
         _load(settings, output, load)
-    with open_service(settings, clocks, development=dev, operation_delay_s=operation_delay, open_to=names) as service:
+    with (
+        logging_to(sys.stderr, level=_log_level(settings), form="json" if output.is_json else settings.log_format),
+        open_service(settings, clocks, development=dev, operation_delay_s=operation_delay, open_to=names) as service,
+    ):
         listening, certificate = endpoints(service)
         if dev:
             output.warning("Development mode: anybody who can reach this server gets a token for any partner.")
@@ -133,6 +129,12 @@ def serve(
             _warn_of_faults(output, plan)
         WebServer(app, listening, lambda urls: _announce(service, output, urls, certificate), passed=passed).run()
     output.note("Stopped.")
+
+
+def _log_level(settings: Settings) -> str:
+    """Return the level that was set, or a lower one that `-v` asks for."""
+    asked = logging.getLogger().level if logging.getLogger().handlers else logging.CRITICAL
+    return logging.getLevelName(min(asked, logging.getLevelNamesMapping()[settings.log_level.upper()])).lower()
 
 
 def _warn_of_faults(output: Output, plan: FaultPlan) -> None:

@@ -14,6 +14,7 @@ from counterfoil.server.entry import EntryPoint
 from counterfoil.server.graph_routes import graph_routes
 from counterfoil.server.health import health_routes
 from counterfoil.server.identity.authority import authority_routes
+from counterfoil.server.request_record import note_caller
 from counterfoil.server.server_parts import Service
 from counterfoil.server.v1_routes import V1App
 from counterfoil.wire.oauth import TokenRequest
@@ -33,6 +34,7 @@ def create_app(service: Service) -> EntryPoint:
 def _signing_in(service: Service) -> list[Route]:
     def told(scope: Scope, asked: TokenRequest, tenant: str) -> None:
         by = "assertion" if asked.assertion else "secret"
+        note_caller(scope, tenant, asked.client_id)
         service.security_log.signed_in(scope, client_id=asked.client_id, tenant=tenant, by=by)
 
     return authority_routes(service.authority, service.base_url, told)

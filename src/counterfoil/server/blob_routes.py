@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from counterfoil.errors import DamagedError, ForbiddenError, MethodNotAllowedError, MissingError, NotFoundError
 from counterfoil.server.error_responses import RequestIds
 from counterfoil.server.identity.registrations import Registrations
+from counterfoil.server.request_record import note_caller
 from counterfoil.server.server_parts import Service
 from counterfoil.storage.catalog_rows import StoredFile
 from counterfoil.storage.files import Reader
@@ -48,7 +49,7 @@ class BlobsApp:
         path = BlobPath.parse(raw_path)
         query = LinkQuery.parse(query_string)
         opened = open_directory(self._service.keyring, query, path.text, now=self._service.clocks.wall())
-        await self._check_registered(path.partner, opened)
+        await self._check_registered(scope, path.partner, opened)
         blob_storage.check_own_parameters(query.own)
         async with self._service.limits.blobs.turn(path.partner):
             await self._send(path, scope, send)
@@ -75,7 +76,7 @@ class BlobsApp:
         if not may_list(query):
             raise ForbiddenError("The link was not given for listing.", code="AuthorizationPermissionMismatch")
         directory = BlobDirectory.of(opened.path)
-        await self._check_registered(directory.partner, opened)
+        await self._check_registered(scope, directory.partner, opened)
         asked.check()
         # As for a blob: what is listed is in memory until the caller has read it.
         async with self._service.limits.blobs.turn(directory.partner):
@@ -106,8 +107,9 @@ class BlobsApp:
         await send({"type": "http.response.start", "status": 200, "headers": pairs})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
-    async def _check_registered(self, partner: str, opened: OpenedDirectory) -> None:
+    async def _check_registered(self, scope: Scope, partner: str, opened: OpenedDirectory) -> None:
         """Raise ForbiddenError if the partner was removed, or the client that got the link was revoked."""
+        note_caller(scope, partner, opened.client_id)
         if self._registrations.found_lately(partner, opened.client_id):
             return
         if not await asyncio.to_thread(self._registrations.find, partner, opened.client_id):

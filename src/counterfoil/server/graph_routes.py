@@ -21,6 +21,7 @@ from counterfoil.errors import BadRequestError, GoneError, NotFoundError, NotSer
 from counterfoil.model import Kind, is_guid
 from counterfoil.server.error_responses import RequestIds, graph_headers
 from counterfoil.server.identity.authenticator import TokenBearer
+from counterfoil.server.request_record import note_caller
 from counterfoil.server.server_parts import Service
 from counterfoil.storage.catalog_rows import Operation
 from counterfoil.wire import graph
@@ -155,6 +156,7 @@ class GraphRoutes:
         # Two such headers are one with a comma in it, and no token: nobody is to choose between them.
         authorization = ", ".join(request.headers.getlist("authorization"))
         caller = await self._service.authenticator.authenticate(authorization, api="graph")
+        note_caller(request.scope, caller.partner, caller.client_id)
         self._limits.requests.spend(caller.partner)
         return caller
 

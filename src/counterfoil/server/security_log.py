@@ -24,6 +24,7 @@ from counterfoil.model import is_guid
 from counterfoil.server.error_responses import ApiDialect, dialect_of, header, request_id_of
 from counterfoil.server.identity.authority import CLAIMED_CLIENT
 from counterfoil.server.identity.claims import TOKEN_LENGTH_MAX, client_in
+from counterfoil.server.log_lines import LogLine
 
 SECURITY_LOG: Final = logging.getLogger("counterfoil.security")
 TOLD_STATUSES: Final = frozenset({401, 403, 429})
@@ -52,14 +53,13 @@ class SecurityLog:
         if error.status not in TOLD_STATUSES or not self._refusals.admits(peer_of(scope)):
             return
         client, tenant = _claimed(scope)
-        facts = {"client": _id(client), "tenant": _id(tenant), "code": error.code or "-"}
-        reason = ascii(error.message[:_REASON_LENGTH_MAX])
-        self._write(f"refused {error.status}", scope, facts | {"reason": reason})
+        facts = {"client": _id(client), "tenant": _id(tenant), "code": error.code or ""}
+        self._write(f"refused {error.status}", scope, facts | {"reason": error.message[:_REASON_LENGTH_MAX]})
 
     def _write(self, what: str, scope: Scope, facts: Mapping[str, str]) -> None:
         dialect = dialect_of(scope["path"])
         told = {"request": request_id_of(dialect, scope), "peer": peer_of(scope), "api": dialect.value, **facts}
-        SECURITY_LOG.info("%s: %s", what, " ".join(f"{name}={value}" for name, value in told.items()))
+        SECURITY_LOG.info(LogLine(what, told))
 
 
 class MalformedRequests:
@@ -76,7 +76,7 @@ class MalformedRequests:
         self._count += 1
 
     def _tell(self) -> None:
-        SECURITY_LOG.info("malformed requests: %d were refused", self._count)
+        SECURITY_LOG.info(LogLine("malformed requests", {"count": self._count}))
         self._count = 0
 
 
@@ -103,7 +103,7 @@ class _BoundedLines:
 
     def _begin(self) -> None:
         if self._left_out:
-            SECURITY_LOG.info("%d %s were left out here", self._left_out, self._what)
+            SECURITY_LOG.info(LogLine(f"{self._what} left out", {"count": self._left_out}))
         self._began, self._left_out = time.monotonic(), 0
         self._lines.clear()
 
@@ -141,4 +141,4 @@ def _claims(authorization: str) -> Mapping[str, Any]:
 
 def _id(text: str) -> str:
     lowered = text.lower()
-    return lowered if is_guid(lowered) else "-"
+    return lowered if is_guid(lowered) else ""

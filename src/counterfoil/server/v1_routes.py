@@ -28,6 +28,7 @@ from counterfoil.model import Scope as DatasetScope
 from counterfoil.periods import BillingPeriod
 from counterfoil.server.error_responses import v1_headers
 from counterfoil.server.lru_cache import LruCache
+from counterfoil.server.request_record import note_caller
 from counterfoil.server.server_parts import Service
 from counterfoil.server.v1_pages import BEGINNING, Listing, Page, Pages
 from counterfoil.storage import v1_blocks
@@ -105,6 +106,7 @@ class V1App:
         caller = await self._authenticate(
             authorization.decode("latin-1") if authorization else None, api="partner-center"
         )
+        note_caller(scope, caller.partner, caller.client_id)
         if not self._accepts_json(headers.get(b"accept", b"")):
             raise NotAcceptableError("Line items are served as application/json only.", code="3000")
         v1.check_contract_version(headers.get(b"ms-contract-version", b""))
