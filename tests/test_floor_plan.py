@@ -39,7 +39,7 @@ ALLOWED = {
     "columns": {"model"},
     "setting_values": {"errors"},
     "profiles": {"errors", "model", "periods", "setting_values"},
-    "settings": {"errors", "profiles", "setting_values"},
+    "settings": {"errors", "lifetimes_and_sizes", "profiles", "setting_values"},
     "line_items": {"columns", "errors", "numbers", "model"},
     "wire": GROUND - {"disk"},
     "storage": GROUND | {"wire"},

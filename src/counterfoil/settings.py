@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self
 
+from counterfoil import lifetimes_and_sizes
 from counterfoil.errors import UsageError
 from counterfoil.profiles import Profile, Profiles, read_profiles
 from counterfoil.setting_values import (
@@ -91,6 +92,11 @@ class Settings:
         one_of("debug", "info", "warning", "error"),
     )
     log_format: str = setting("text", "How `serve` logs: lines of `text` or of `json`.", one_of("text", "json"))
+    activity_days: int = setting(
+        lifetimes_and_sizes.ACTIVITY_KEPT.days,
+        "For how many days the record of who did what is kept (`counterfoil activity`).",
+        whole_number(1, 36_500),
+    )
     profiles: Profiles = field(default_factory=Profiles)
 
     def __post_init__(self) -> None:

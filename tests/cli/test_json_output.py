@@ -76,6 +76,7 @@ def _scenario(house: House, folder: Path) -> Iterator[tuple[str, list[str]]]:
     clients = json.loads(run("clients", "list", "--partner", OTHER, "--output", "json").stdout)
     yield "clients revoke", ["--partner", OTHER, clients[0]["clientId"]]
     yield "partners remove", [OTHER]
+    yield "activity", ["--partner", PARTNER]
     yield "token", ["--partner", PARTNER]
     yield "warm-up", []
     yield "sweep", []

@@ -53,6 +53,7 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "verify": CommandEntry(SERVER, "datasets", "verify", "Recompute every count, sum and hash from the stored bytes."),
     "restore": CommandEntry(SERVER, "datasets", "restore", "Put an older revision in force."),
     "withdraw": CommandEntry(SERVER, "datasets", "withdraw", "Take a dataset out of force."),
+    "activity": CommandEntry(SERVER, "activity_record", "activity", "Read who did what."),
     "generate": CommandEntry(SERVER, "generate", "generate", "Write realistic line items, the same for the same seed."),
     "token": CommandEntry(SERVER, "token", "token", "Print a development token."),
     "warm-up": CommandEntry(SERVER, "warm_up", "warm_up", "Compile what publishing needs, for instance in an image."),

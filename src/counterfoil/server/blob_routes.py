@@ -21,6 +21,7 @@ from counterfoil.server.error_responses import RequestIds
 from counterfoil.server.identity.registrations import Registrations
 from counterfoil.server.request_record import note_caller
 from counterfoil.server.server_parts import Service
+from counterfoil.storage.activity import Action
 from counterfoil.storage.catalog_rows import StoredFile
 from counterfoil.storage.files import Reader
 from counterfoil.wire import blob_storage
@@ -52,16 +53,28 @@ class BlobsApp:
         await self._check_registered(scope, path.partner, opened)
         blob_storage.check_own_parameters(query.own)
         async with self._service.limits.blobs.turn(path.partner):
-            await self._send(path, scope, send)
+            await self._send(path, opened.client_id, scope, send)
 
-    async def _send(self, path: BlobPath, scope: Scope, send: Send) -> None:
+    async def _send(self, path: BlobPath, client_id: str, scope: Scope, send: Send) -> None:
         reader, file, published_at = await self._open(path)
         head = blob_head(scope, file.sha256, file.size_bytes, published_at)
         await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
         if scope["method"] == "HEAD" or not head.length:
             await send({"type": "http.response.body", "body": b""})
         else:
+            self._note(path, client_id, file)
             await _send_bytes(reader, head.start, head.length, send)
+
+    def _note(self, path: BlobPath, client_id: str, file: StoredFile) -> None:
+        """Note a download; its ranges are one."""
+        self._service.activity.note_once(
+            Action.DOWNLOAD,
+            path.text,
+            partner=path.partner,
+            actor=client_id,
+            subject=f"{path.revision_id}/{path.attributes}/{path.name}",
+            details={"bytes": file.size_bytes},
+        )
 
     async def _answer_directory(self, scope: Scope, query: LinkQuery, send: Send) -> None:
         """List a directory; any other question about one is answered as about a blob that is not there."""
