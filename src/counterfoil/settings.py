@@ -86,6 +86,9 @@ class Settings:
     secret: str = setting(
         "", "The keys that sign links and continuation tokens. Empty: a file in the data folder.", secret=True
     )
+    client_secret_days: int = setting(
+        365, "For how many days a new secret of a client is good. 0: for ever.", whole_number(0, 36_500)
+    )
     log_level: str = setting(
         "info",
         "What `serve` logs: `debug`, `info` (each request, sign-in and refusal), `warning` or `error`.",

@@ -74,8 +74,11 @@ def _scenario(house: House, folder: Path) -> Iterator[tuple[str, list[str]]]:
     yield "clients add", ["--partner", OTHER]
     yield "clients list", ["--partner", OTHER]
     clients = json.loads(run("clients", "list", "--partner", OTHER, "--output", "json").stdout)
+    yield "clients rotate", ["--partner", OTHER, clients[0]["clientId"]]
+    yield "clients remove-secret", ["--partner", OTHER, clients[0]["clientId"], clients[0]["secrets"][0]["id"]]
     yield "clients revoke", ["--partner", OTHER, clients[0]["clientId"]]
     yield "partners remove", [OTHER]
+    yield "rotate-keys", ["--at-once"]
     yield "activity", ["--partner", PARTNER]
     yield "token", ["--partner", PARTNER]
     yield "warm-up", []

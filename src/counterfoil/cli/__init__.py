@@ -47,6 +47,7 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "serve": CommandEntry(SERVER, "serve", "serve", "Serve what is published."),
     "partners": CommandEntry(SERVER, "partners", "partners", "Choose which partners may be served."),
     "clients": CommandEntry(SERVER, "partners", "clients", "Choose which programs may sign in, and for which partner."),
+    "rotate-keys": CommandEntry(SERVER, "rotate_keys", "rotate_keys", "Sign tokens and links with new keys."),
     "publish": CommandEntry(SERVER, "publish", "publish", "Check line items and put them in force."),
     "list": CommandEntry(SERVER, "datasets", "list_datasets", "List what is published."),
     "show": CommandEntry(SERVER, "datasets", "show", "Show one dataset, its revisions and segments."),

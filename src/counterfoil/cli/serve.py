@@ -92,6 +92,7 @@ def serve(
       counterfoil serve --host 0.0.0.0 --https-port 8443 --tls-cert chain.pem --tls-key key.pem
     """
     from counterfoil.server.app import create_app
+    from counterfoil.server.endings import endings
     from counterfoil.server.identity.tls import host_name
     from counterfoil.server.listening import passed_sockets
     from counterfoil.server.log_lines import logging_to
@@ -123,6 +124,8 @@ def serve(
             output.warning("Development mode: anybody who can reach this server gets a token for any partner.")
             if names:
                 output.warning(f"It answers to {', '.join(names)} too, not only to this machine.")
+        for each in endings(settings, service.catalog, utc_now()):
+            output.warning(f"{each.told} {each.remedy}")
         app: ASGIApp = create_app(service)
         if plan is not None:
             app = FaultyApp(app, clocks.wall, plan)

@@ -116,10 +116,12 @@ class Catalog:
     check_client = _method(_reading, partner_registry.check)
     add_secret = _method(_writing, partner_registry.add_secret, told.secret_added)
     remove_secret = _method(_changing, partner_registry.remove_secret, told.secret_removed)
+    secret_ended = _method(_reading, partner_registry.secret_ended)
     client_secrets = _method(_reading, client_secrets.of_client)
     add_trusted_client = _method(_writing, client_credentials.add_client, told.trusted_client_added)
     trust_client = _method(_writing, client_credentials.trust, told.credentials_added)
     credentials = _method(_reading, client_credentials.credentials_of)
+    clients_ending = _method(_reading, client_credentials.clients_ending)
     active_client = _method(_reading, client_credentials.active_client)
     use_assertion = _method(_writing, client_credentials.use_assertion)
 

@@ -62,10 +62,18 @@ def client_revoked(_: None, tenant: str, client_id: str, now: datetime) -> NewAc
 
 
 def secret_added(
-    made: tuple[ClientSecret, str], tenant: str, client_id: str, now: datetime, expires_at: datetime | None
+    made: tuple[ClientSecret, str],
+    tenant: str,
+    client_id: str,
+    now: datetime,
+    expires_at: datetime | None,
+    *,
+    others_end_at: datetime | None = None,
 ) -> NewActivity:
     """A client got one more secret."""
     details = {"secret": made[0].id, "expires": str(expires_at or "never")}
+    if others_end_at is not None:
+        details["othersEnd"] = str(others_end_at)
     return NewActivity(Action.SECRET_ADD, now, partner=tenant_id(tenant), subject=client_id, details=details)
 
 
