@@ -82,6 +82,8 @@ def _scenario(house: House, folder: Path) -> Iterator[tuple[str, list[str]]]:
     yield "activity", ["--partner", PARTNER]
     yield "token", ["--partner", PARTNER]
     yield "warm-up", []
+    yield "backup", ["kept.tar"]
+    yield "restore-backup", ["kept.tar", "--data", "new"]
     yield "sweep", []
     yield "rebuild", ["--keep-catalog"]
     yield "doctor", []

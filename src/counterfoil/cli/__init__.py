@@ -59,6 +59,8 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "token": CommandEntry(SERVER, "token", "token", "Print a development token."),
     "warm-up": CommandEntry(SERVER, "warm_up", "warm_up", "Compile what publishing needs, for instance in an image."),
     "sweep": CommandEntry(SERVER, "upkeep", "sweep", "Delete what can no longer be reached."),
+    "backup": CommandEntry(SERVER, "backup_commands", "backup", "Back a data folder up while it is in use."),
+    "restore-backup": CommandEntry(SERVER, "backup_commands", "restore_backup", "Make a data folder of a backup."),
     "rebuild": CommandEntry(SERVER, "upkeep", "rebuild", "Rebuild a lost catalog from the sealed files."),
     "pull": CommandEntry(CLIENT, "pull", "pull", "Pull line items from a source, and prove them."),
     "pulls": CommandEntry(CLIENT, "pulls", "pulls", "List and verify pulls, and name what is missing or overdue."),

@@ -56,6 +56,7 @@ class Action(StrEnum):
     CREDENTIAL_ADD = "credential-add"
     KEY_ROTATE = "key-rotate"
     BACKUP = "backup"
+    RESTORE_BACKUP = "restore-backup"
 
 
 @dataclass(frozen=True, slots=True)
