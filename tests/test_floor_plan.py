@@ -109,7 +109,7 @@ PLAIN_ROOMS = {
     "__init__",
     "__main__",
 }  # installed without [server], on Windows too
-IMPORT_NAMES = {"pyjwt": "jwt"}
+IMPORT_NAMES = {"prometheus-client": "prometheus_client", "pyjwt": "jwt"}
 PROGRAMS = {"counterfoil.__main__", "counterfoil.datasets.kernels.compiler", "counterfoil.datasets.worker"}
 POSIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "core"}

@@ -18,6 +18,7 @@ from counterfoil.errors import UsageError, shortened
 
 T = TypeVar("T")
 PREFIX: Final = "COUNTERFOIL_"
+_SECRET_LENGTH_MIN: Final = 16
 
 
 class WrongValueError(ValueError):
@@ -40,6 +41,14 @@ def read_path(value: object) -> Path:
     if not isinstance(value, str | Path) or not str(value):
         raise WrongValueError("must be a path")
     return Path(value).expanduser()
+
+
+def read_secret(value: object) -> str:
+    """Read a secret that an operator made up; an empty text means none."""
+    given = read_text(value)
+    if given and (len(given) < _SECRET_LENGTH_MIN or not given.isascii() or not given.isprintable() or " " in given):
+        raise WrongValueError(f"must have at least {_SECRET_LENGTH_MIN} ASCII characters and no space")
+    return given
 
 
 def optional(read: Callable[[object], T]) -> Callable[[object], T | None]:

@@ -28,6 +28,7 @@ from counterfoil.setting_values import (
     read_embedded_only,
     read_path,
     read_port,
+    read_secret,
     read_url,
     read_value,
     refuse_unknown,
@@ -99,6 +100,12 @@ class Settings:
         lifetimes_and_sizes.ACTIVITY_KEPT.days,
         "For how many days the record of who did what is kept (`counterfoil activity`).",
         whole_number(1, 36_500),
+    )
+    metrics_token: str = setting(
+        "",
+        "The bearer token for `/metrics`, which is there for Prometheus only where this is set.",
+        read_secret,
+        secret=True,
     )
     profiles: Profiles = field(default_factory=Profiles)
 

@@ -75,6 +75,7 @@ SERVER_LIBRARIES: Final = frozenset(
         "llvmlite",
         "numba",
         "numpy",
+        "prometheus_client",
         "sqlalchemy",
         "starlette",
         "trustme",

@@ -130,7 +130,10 @@ def serve(
         if plan is not None:
             app = FaultyApp(app, clocks.wall, plan)
             _warn_of_faults(output, plan)
-        WebServer(app, listening, lambda urls: _announce(service, output, urls, certificate), passed=passed).run()
+        server = WebServer(app, listening, lambda urls: _announce(service, output, urls, certificate), passed=passed)
+        if service.metrics is not None:
+            service.metrics.state.connections = server.connections
+        server.run()
     output.note("Stopped.")
 
 

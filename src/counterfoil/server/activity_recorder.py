@@ -57,6 +57,7 @@ class ActivityRecorder:
         self._noted, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="counterfoil-activity", daemon=True)
         self._failing = False
+        self.counted: Callable[[Action], None] = lambda _: None  # told of each, for figures
 
     def note(
         self,
@@ -68,6 +69,7 @@ class ActivityRecorder:
         details: Mapping[str, Any] | None = None,
     ) -> None:
         """Note that something was done; what is alike within the second is one row."""
+        self.counted(action)
         key = (action, partner, actor or NOBODY, subject)
         with self._lock:
             if key not in self._waiting and len(self._waiting) >= WAITING_MAX:

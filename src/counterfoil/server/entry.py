@@ -50,7 +50,7 @@ class EntryPoint:
         self._rest = rest
         self._wall = service.clocks.wall
         self._security_log = service.security_log
-        self._tell = (write_access_line,)
+        self._tell = [write_access_line, *([service.metrics.count] if service.metrics is not None else [])]
         self._is_local = _hosts(service.open_to).fullmatch if service.development else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,6 +14,7 @@ from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.authenticator import Authenticator
 from counterfoil.server.identity.authority import Authority
 from counterfoil.server.listening import url_of
+from counterfoil.server.metrics import Metrics
 from counterfoil.server.partner_limits import PartnerLimits
 from counterfoil.server.security_log import SecurityLog
 from counterfoil.settings import Settings
@@ -38,6 +39,7 @@ class Service:
     authenticator: Authenticator
     authority: Authority
     activity: ActivityRecorder
+    metrics: Metrics | None = None
     limits: PartnerLimits = field(default_factory=PartnerLimits)
     development: bool = False
     open_to: frozenset[str] = frozenset()

@@ -18,6 +18,7 @@ from counterfoil.server.identity.authority import Authority
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.identity.tls import DevelopmentCertificate, check_certificate, development_certificate
 from counterfoil.server.listening import Endpoint, check_free
+from counterfoil.server.metrics import Metrics
 from counterfoil.server.partner_limits import PartnerLimits
 from counterfoil.server.server_parts import Service
 from counterfoil.settings import Settings
@@ -50,6 +51,9 @@ def open_service(
         authenticator = _authenticator(settings, catalog, clocks, keys)
         keyring = load_or_create_keyring(settings.data, settings.secret or None)
         catalog.activity_kept = timedelta(days=settings.activity_days)
+        metrics = Metrics(settings, catalog) if settings.metrics_token else None
+        if metrics is not None:
+            activity.counted = metrics.count_action
         yield Service(
             settings=settings,
             store=store,
@@ -59,6 +63,7 @@ def open_service(
             authenticator=authenticator,
             authority=Authority(catalog, clocks, keys, authenticator.audiences),
             activity=activity,
+            metrics=metrics,
             limits=PartnerLimits.from_settings(settings, development=development),
             development=development,
             open_to=frozenset(open_to),

@@ -107,9 +107,9 @@ class WebServer:
         self._endpoints, self._passed = endpoints, passed
         self._on_ready = on_ready
         bounds = bounds or ConnectionBounds()
-        connections = Connections(min(bounds.connections, raise_file_limit()))
+        self.connections = Connections(min(bounds.connections, raise_file_limit()))
         self._servers = [
-            _Server(_config(app, endpoint, grace_s), endpoint, connections, bounds, self._on_started)
+            _Server(_config(app, endpoint, grace_s), endpoint, self.connections, bounds, self._on_started)
             for endpoint in endpoints
         ]
         self._listeners: list[Listener] = []

@@ -126,6 +126,7 @@ class Catalog:
     use_assertion = _method(_writing, client_credentials.use_assertion)
 
     # Datasets
+    published = _method(_reading, revisions.published)
     in_force = _method(_reading, revisions.in_force)
     revision = _method(_reading, revisions.by_id)
     find_revision = _method(_reading, revisions.by_prefix)
