@@ -306,3 +306,11 @@ def test_a_signing_key_that_leaked_is_ended_at_once(real: House) -> None:
     assert real.post(client_id=client_id, client_secret=secret).status_code == 200
     with pytest.raises(DataFolderError, match="damaged"):
         signing_keys.AuthorityKeys(real.data, development=False).signing()
+
+
+def test_a_key_that_is_read_for_the_first_time_is_known_to_all_threads(real: House) -> None:
+    key = real.keys.signing()
+    for _ in range(5):
+        fresh = signing_keys.AuthorityKeys(real.data, development=False)
+        with ThreadPoolExecutor(8) as threads:
+            assert None not in list(threads.map(fresh.find, [key.id] * 16))

@@ -6,6 +6,7 @@ import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,12 @@ def test_a_keyring_that_an_operator_wrote_is_rotated_as_a_whole(tmp_path: Path) 
     assert after.has("b")
     assert after.signing_key_id not in "ab"
     assert timestamp(utc_now())[:3] in (tmp_path / "secret").read_text()
+
+
+def test_a_new_key_is_known_to_all_threads_at_once(tmp_path: Path) -> None:
+    for _ in range(10):
+        keyring = load_or_create_keyring(tmp_path)
+        rotate_keyring(tmp_path, utc_now(), at_once=False)
+        key, mac = load_or_create_keyring(tmp_path).sign("p", b"m")
+        with ThreadPoolExecutor(8) as threads:
+            assert all(threads.map(partial(keyring.verify, "p", key, b"m"), [mac] * 32))

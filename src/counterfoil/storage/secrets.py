@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -47,11 +48,12 @@ class StoredKeyring(Keyring):
     takes up a new key by itself, and at once where another one has used it.
     """
 
-    __slots__ = ("_file", "_looked_at")
+    __slots__ = ("_file", "_looked_at", "_looking")
 
     def __init__(self, path: Path) -> None:
         """Raises DataFolderError for a file that is missing or damaged; later such a one changes nothing."""
         self._file = RotatedFile(path)
+        self._looking = threading.Lock()  # who comes while it is read waits for what is read
         self._looked_at = time.monotonic()
         super().__init__(_keys_in(self._file))
 
@@ -68,8 +70,8 @@ class StoredKeyring(Keyring):
         return super().verify(purpose, key_id, message, mac)
 
     def _look_again(self) -> None:
-        self._looked_at = time.monotonic()
-        with suppress(DataFolderError):
+        with self._looking, suppress(DataFolderError):
+            self._looked_at = time.monotonic()
             if self._file.has_changed():
                 self.renew(_keys_in(self._file))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -130,19 +131,21 @@ class _KeyFile:
         self._issuer = issuer
         self._file = RotatedFile(path)
         self._keys: list[SigningKey] = []
+        self._reading = threading.Lock()  # who comes while it is read waits for what is read
 
     def read(self) -> list[SigningKey]:
         """Return the keys, the one that signs first; none where there is no file.
 
         Raises DataFolderError for a damaged file, unless there are keys from before.
         """
-        if self._file.has_changed():
-            try:
-                self._keys = [_read_key(self.path, self._issuer, pem.encode("ascii")) for pem in self._file.read()]
-            except DataFolderError:
-                if not self._keys and self.path.exists():
-                    raise
-        return self._keys
+        with self._reading:
+            if self._file.has_changed():
+                try:
+                    self._keys = [_read_key(self.path, self._issuer, pem.encode("ascii")) for pem in self._file.read()]
+                except DataFolderError:
+                    if not self._keys and self.path.exists():
+                        raise
+            return self._keys
 
 
 def rotate_authority(data: Path, now: datetime, *, at_once: bool) -> bool:
