@@ -78,8 +78,8 @@ class Entries:
 
     def chosen(self, codes: np.ndarray) -> Self:
         """Copy some entries, in this order."""
-        sizes = (self.ends[1:] - self.ends[:-1])[codes]
-        text = np.empty(int(sizes.sum()) + PADDING, dtype=np.uint8)
+        size_bytes = int((self.ends[codes + 1] - self.ends[codes]).sum(dtype=np.int64))
+        text = np.empty(size_bytes + PADDING, dtype=np.uint8)
         ends = np.zeros(len(codes) + 1, dtype=np.int32)
         words_of = kernels.compiled.words_of
         kernels.coding.copy_entries(words_of(self.text), self.ends, codes, words_of(text), ends)

@@ -15,7 +15,7 @@ class Sizes:
     part_line_items: int = PART_LINE_ITEMS
     row_group_line_items: int = 25_000
     run_bytes: int = 64 << 20  # of line items as codes, and of a part while it is put in order
-    piece_bytes: int = 256 << 10  # of a run
+    piece_bytes: int = 2 << 20  # of a run
     split_bytes: int = 256 << 20  # of an input
     divided_bytes: int = 128 << 20  # smaller inputs are read by one process
 

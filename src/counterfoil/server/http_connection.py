@@ -301,9 +301,9 @@ class HttpConnection(asyncio.Protocol):
 
     # --- answers --------------------------------------------------------------------------------------------------
 
-    def write_head(self, status: int, headers: Headers) -> None:
-        """Send the head of an answer."""
-        self.write(answer_head(status, [*self._state.default_headers, *headers]))
+    def head_of(self, status: int, headers: Headers) -> bytes:
+        """Return the head of an answer, with what every answer has."""
+        return answer_head(status, [*self._state.default_headers, *headers])
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes, or keep them to be sent: `writable` says when the caller has taken them."""
@@ -340,8 +340,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _say(self, status: int, text: bytes) -> None:
         length = (b"content-length", b"%d" % len(text))
-        self.write_head(status, [_PLAIN, length, (b"connection", b"close")])
-        self.write(text)
+        self.write(self.head_of(status, [_PLAIN, length, (b"connection", b"close")]) + text)
 
     def _begin(self, exchange: Exchange) -> None:
         task = self.loop.create_task(exchange.run(self._app))

@@ -17,6 +17,8 @@ _LOG: Final = logging.getLogger("counterfoil.server")
 _PHRASES: Final = {each.value: each.phrase for each in HTTPStatus}
 _STATUS_LINES: Final = {code: f"HTTP/1.1 {code} {_PHRASES.get(code, '')}\r\n".encode() for code in range(100, 600)}
 
+_JOINED_BYTES_MAX: Final = 256 << 10  # copying more takes longer than one more system call
+
 Bytes = bytes | bytearray | memoryview
 Headers = list[tuple[bytes, bytes]]
 
@@ -30,8 +32,8 @@ class Wire(Protocol):
 
     transport: asyncio.Transport
 
-    def write_head(self, status: int, headers: Headers) -> None:
-        """Send the head of an answer."""
+    def head_of(self, status: int, headers: Headers) -> bytes:
+        """Return the head of an answer, with what every answer has."""
 
     def write(self, data: Bytes) -> None:
         """Send bytes."""
@@ -88,6 +90,8 @@ class Exchange:
 
     `whole`: the request is here to its end. `started` and `answered`: its answer has begun, and has ended. A piece of
     an answer is let go when the caller has taken it, so an answer in pieces never costs more than one of them.
+
+    The head waits for the first piece of the body: in one write they cost one system call and wake the caller once.
     """
 
     def __init__(self, connection: Wire, scope: Scope, *, keep_alive: bool) -> None:
@@ -100,6 +104,7 @@ class Exchange:
         self._body = bytearray()
         self._told = self._left = False
         self._changed = asyncio.Event()
+        self._head = b""
         self._to_send: int | None = None  # None: in chunks, or until the connection ends
         self._in_chunks = False
 
@@ -183,7 +188,7 @@ class Exchange:
             self.keep_alive = False
         if not self.keep_alive and b"connection" not in given:
             headers.append((b"connection", b"close"))
-        self._connection.write_head(status, headers)
+        self._head = self._connection.head_of(status, headers)
         self.started = True
 
     def _send_body(self, body: Bytes, *, more: bool) -> None:
@@ -197,6 +202,11 @@ class Exchange:
             body = b"".join([b"%x\r\n" % len(body), body, b"\r\n"])
         if self._in_chunks and not more:
             body = b"".join([body, b"0\r\n\r\n"])
+        if self._head and len(body) > _JOINED_BYTES_MAX:
+            self._connection.write(self._head)
+        elif self._head:
+            body = b"".join([self._head, body])
+        self._head = b""
         if body:
             self._connection.write(body)
         self.answered = not more

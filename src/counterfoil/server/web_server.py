@@ -22,6 +22,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from counterfoil.errors import CounterfoilError, UsageError
+from counterfoil.server import spare_memory
 from counterfoil.server.connection_bounds import ConnectionBounds, Connections, raise_file_limit
 from counterfoil.server.http_connection import HttpConnection
 from counterfoil.server.listening import BACKLOG, Endpoint, Listener, listeners
@@ -127,11 +128,12 @@ class WebServer:
             server.should_exit = True
 
     async def _serve(self, *, signals: bool) -> None:
-        if signals:
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self._on_signal)
         with contextlib.ExitStack() as stack:
+            if signals:  # the process is ours
+                loop = asyncio.get_running_loop()
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    loop.add_signal_handler(number, self._on_signal)
+                stack.enter_context(spare_memory.given_back())
             self._listeners = listeners(self._endpoints, self._passed)
             for each in self._listeners:
                 stack.enter_context(each.socket)

@@ -30,6 +30,7 @@ CATALOG_NAME: Final = "catalog.sqlite"
 BUSY_TIMEOUT_S: Final = 30
 _CHECKPOINT_TIMEOUT_MS: Final = 1_000
 # Idle connections kept, one for each thread that is likely to ask at once. More are opened when needed.
+_CACHE_KB: Final = 512  # of each connection: with the usual 2,000, a busy server's connections hold 80 MB for good
 _POOL_SIZE: Final = 40
 _WRITES: Final = "counterfoil_writes"
 
@@ -170,6 +171,7 @@ def use_write_ahead_log(engine: Engine) -> None:
 def _set_up(dbapi_connection: Any, _record: object) -> None:
     dbapi_connection.isolation_level = None
     dbapi_connection.execute("PRAGMA foreign_keys = ON")
+    dbapi_connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     dbapi_connection.execute("PRAGMA synchronous = FULL")
 
 
