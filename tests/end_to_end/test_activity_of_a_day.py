@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from counterfoil.periods import Clocks
+from counterfoil.periods import Clocks, utc_now
 from counterfoil.server.app import create_app
 from counterfoil.server.identity.audiences import DEFAULT_AUDIENCE
 from counterfoil.server.listening import Endpoint
@@ -20,6 +23,7 @@ from counterfoil.server.startup import open_service
 from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
 from counterfoil.storage.activity import operator
+from counterfoil.storage.engines import open_store
 from tests.cli.pulling import run
 
 PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
@@ -110,6 +114,33 @@ def test_the_record_of_a_day_is_complete_and_has_nothing_secret(
     table = run("activity", "--data", os.fspath(tmp_path / "counterfoil-data"))
     assert "chain up to here: " in table.stderr
     assert "invoice G016907411, kind usage" in table.stdout
+
+
+@pytest.mark.chaos
+def test_a_server_that_is_killed_loses_the_last_second_at_most(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with open_store(data) as store:
+        store.catalog.add_partner(PARTNER, utc_now())
+        client, secret = store.catalog.add_client(PARTNER, "nightly", utc_now())
+    form = {"grant_type": "client_credentials", "client_id": client.id, "client_secret": secret}
+    form["scope"] = f"{DEFAULT_AUDIENCE}/.default"
+    for _ in range(5):
+        command = [sys.executable, "-m", "counterfoil", "serve", "--port", "0", "--data", str(data)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+            assert server.stdout is not None
+            url = server.stdout.readline().split()[-1]
+            kept = 0
+            for wait_s in (0.3, 2.0, 0.0):
+                assert httpx.post(f"{url}/{PARTNER}/oauth2/v2.0/token", data=form).status_code == 200
+                kept += bool(wait_s)  # what is older than a second, with time for a slow machine
+                time.sleep(wait_s)
+            with open_store(data) as store:
+                before = sum(each.count for each in store.catalog.activity(999, actor=client.id))
+            server.kill()
+        with open_store(data) as store:
+            signed_in = sum(each.count for each in store.catalog.activity(999, actor=client.id))
+            assert store.catalog.faults() == []
+        assert signed_in >= before >= kept
 
 
 @pytest.mark.parametrize(
