@@ -105,6 +105,16 @@ def test_both_forms_tell_the_time_in_utc_and_json_tells_what_went_wrong() -> Non
     assert "ValueError: why" in told["exception"]
 
 
+def test_a_record_with_the_wrong_arguments_does_not_end_the_log() -> None:
+    stream = io.StringIO()
+    with logging_to(stream, level="info", form="json"):
+        LOG.info("%d of %d", "one")
+        LOG.info("and then")
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert first["message"] == "'%d of %d' ('one',)"
+    assert second["message"] == "and then"
+
+
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
 def test_the_level_is_ours_and_others_are_heard_from_warnings_on(level: str) -> None:
     stream, foreign = io.StringIO(), logging.getLogger("foreign")

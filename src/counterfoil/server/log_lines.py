@@ -9,17 +9,17 @@ from __future__ import annotations
 import io
 import json
 import logging
-import queue
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO, cast
 
 OURS: Final = "counterfoil"
 LINES_WAITING_MAX: Final = 10_000
+_TOGETHER_S: Final = 0.05
 _END_S: Final = 2
 _PLAIN: Final = re.compile(r"[!#-<>-~]+", re.ASCII)  # a text that needs no quotes
 
@@ -79,28 +79,16 @@ FORMATTERS: Final[Mapping[str, type[logging.Formatter]]] = {"text": TextLines, "
 @contextmanager
 def logging_to(stream: TextIO, *, level: str, form: str) -> Iterator[None]:
     """Write what is logged to a stream for as long as the context lasts: ours from a level on, others' warnings."""
-    writer = logging.StreamHandler(_unbuffered(stream))
-    writer.setFormatter(FORMATTERS[form]())
-    waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(LINES_WAITING_MAX)
-    thread = threading.Thread(target=_write, args=(waiting, writer), name="counterfoil-log", daemon=True)
-    ours, handler = logging.getLogger(OURS), _Waiting(waiting)
+    ours, handler = logging.getLogger(OURS), _Waiting(_unbuffered(stream), FORMATTERS[form]())
     before = ours.level
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     ours.setLevel(level.upper())
-    thread.start()
     try:
         yield
     finally:
         logging.getLogger().removeHandler(handler)
         ours.setLevel(before)
-        with suppress(queue.Full):
-            waiting.put(None, timeout=_END_S)
-            thread.join(_END_S)  # whoever does not read the log keeps nobody from stopping
-
-
-def _write(waiting: queue.Queue[logging.LogRecord | None], writer: logging.Handler) -> None:
-    while (record := waiting.get()) is not None:
-        writer.handle(record)
+        handler.end()
 
 
 class _Unbuffered:
@@ -128,23 +116,64 @@ def _unbuffered(stream: TextIO) -> TextIO:
 
 
 class _Waiting(logging.Handler):
-    """Passes records on to the thread that writes them, as they are, if there is room."""
+    """Keeps records, and has a thread word and write them together, some times a second.
 
-    def __init__(self, waiting: queue.Queue[logging.LogRecord | None]) -> None:
+    To wake the thread for each record would cost a request a third of a millisecond.
+    """
+
+    def __init__(self, stream: TextIO, formatter: logging.Formatter) -> None:
         super().__init__()
-        self._waiting = waiting
+        self.setFormatter(formatter)
+        self._stream = stream
+        self._waiting: list[logging.LogRecord] = []
         self._left_out = 0
+        self._noted, self._ended = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._write, name="counterfoil-log", daemon=True)
+        self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass a record on, or count it; a handler is called by one thread at a time."""
-        try:
-            if self._left_out:
-                told = LogLine("log lines left out", {"count": self._left_out})
-                self._waiting.put_nowait(logging.makeLogRecord({**_OWN, "msg": told}))
-                self._left_out = 0
-            self._waiting.put_nowait(record)
-        except queue.Full:
+        """Keep a record, or count it; a handler is called by one thread at a time."""
+        if len(self._waiting) >= LINES_WAITING_MAX:
             self._left_out += 1
+            return
+        self._waiting.append(record)
+        if not self._noted.is_set():
+            self._noted.set()
+
+    def end(self) -> None:
+        """Write what is left; whoever does not read the log keeps nobody from stopping."""
+        self._ended.set()
+        self._noted.set()
+        self._thread.join(_END_S)
+
+    def _write(self) -> None:
+        while not self._ended.is_set() or self._waiting:
+            self._noted.wait()
+            self._ended.wait(_TOGETHER_S)
+            self._noted.clear()
+            assert self.lock is not None
+            with self.lock:
+                records, self._waiting = self._waiting, []
+                left_out, self._left_out = self._left_out, 0
+            if left_out:
+                told = LogLine("log lines left out", {"count": left_out})
+                records.append(logging.makeLogRecord({**_OWN, "msg": told}))
+            try:
+                self._stream.write("".join(f"{self._worded(record)}\n" for record in records))
+                self._stream.flush()
+            except (OSError, ValueError):
+                return  # there is nobody to tell
+
+    def _worded(self, record: logging.LogRecord) -> str:
+        try:
+            return self.format(record)
+        except (
+            TypeError,
+            ValueError,
+            KeyError,
+        ):  # whoever logged it gave the wrong arguments: that must not end the log
+            record.msg, record.args = f"{record.msg!r} {record.args!r}", ()
+            return self.format(record)
 
 
 _OWN: Final = {"name": f"{OURS}.log", "levelno": logging.WARNING, "levelname": "WARNING"}
