@@ -108,7 +108,7 @@ def test_both_forms_tell_the_time_in_utc_and_json_tells_what_went_wrong() -> Non
 def test_a_record_with_the_wrong_arguments_does_not_end_the_log() -> None:
     stream = io.StringIO()
     with logging_to(stream, level="info", form="json"):
-        LOG.info("%d of %d", "one")
+        LOG.info("%d of %d", "one")  # noqa: PLE1206 - that is what is tried
         LOG.info("and then")
     first, second = map(json.loads, stream.getvalue().splitlines())
     assert first["message"] == "'%d of %d' ('one',)"
