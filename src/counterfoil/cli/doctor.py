@@ -95,6 +95,7 @@ def _diagnose_setup(settings: Settings) -> Iterator[Finding]:
 
 def _data_folder(settings: Settings) -> Iterator[Finding]:
     from counterfoil.periods import Clocks
+    from counterfoil.server.endings import endings
     from counterfoil.server.startup import open_service
     from counterfoil.storage.engines import open_store
     from counterfoil.storage.secrets import KEYRING_FILE, load_or_create_keyring
@@ -105,6 +106,7 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
             datasets = store.catalog.datasets()
             unfinished = store.catalog.unfinished_publications()
             unlisted = store.unlisted()
+            ending = endings(settings, store.catalog, utc_now())
             faults = list(store.catalog.log.faults())
         if settings.secret or (settings.data / KEYRING_FILE).exists():
             load_or_create_keyring(settings.data, settings.secret or None)
@@ -124,6 +126,8 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
     if unfinished:
         told = f"{counted(len(unfinished), 'publication')} at work, or dead half-way."
         yield Finding("leftovers", Health.WARNING, told, "If none is at work now: counterfoil sweep")
+    for each in ending:
+        yield Finding(f"ending: {each.about}", Health.WARNING, each.told, each.remedy)
     # Opened with a secret for the moment, a folder that has none yet gets none: this only looks.
     for_now = replace(settings, secret=settings.secret or Keyring.fresh_text())
     try:

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 import click
 
 from counterfoil.cli.open_folder import open_data_folder, progress_of
-from counterfoil.cli.options import LOG_FORMAT, NamedPath, refuse_nan, with_output, with_settings
+from counterfoil.cli.options import NamedPath, refuse_nan, with_output, with_settings
 from counterfoil.cli.output import Output, OutputForm, as_option, counted
 from counterfoil.cli.publication_output import warn_of
 from counterfoil.errors import InputError, SurpriseError, UsageError
-from counterfoil.periods import Clocks, moment_of
+from counterfoil.periods import Clocks, moment_of, utc_now
 from counterfoil.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ _LOAD_REMEDIES = {
     metavar="FILE|SEED",
     help="With --dev: answer wrongly, as a JSON plan says or as drawn from a number. See docs/testing-your-client.md.",
 )
-@click.option("--access-log", is_flag=True, help="Log a line for each request; query strings are never in it.")
 @with_output
 @with_settings("host", "port", "https_port", "tls_cert", "tls_key")
 def serve(
@@ -80,7 +79,6 @@ def serve(
     now: str | None,
     operation_delay: float,
     faults: str | None,
-    access_log: bool,
 ) -> None:
     """Serve what is published, in the APIs that everyone's tools already speak.
 
@@ -98,11 +96,11 @@ def serve(
     For others, with a certificate of your own:
       counterfoil serve --host 0.0.0.0 --https-port 8443 --tls-cert chain.pem --tls-key key.pem
     """
-    from counterfoil.server.access_log import ACCESS_LOG
     from counterfoil.server.app import create_app
+    from counterfoil.server.endings import endings
     from counterfoil.server.identity.tls import host_name
     from counterfoil.server.listening import passed_sockets
-    from counterfoil.server.security_log import SECURITY_LOG
+    from counterfoil.server.log_lines import logging_to
     from counterfoil.server.startup import check, endpoints, open_service
     from counterfoil.server.web_server import WebServer
     from counterfoil.testing.faults.fault_plan import plan_of
@@ -110,10 +108,6 @@ def serve(
     # A thread that reads the catalog asks for the interpreter anew at each statement. When the event loop has much to
     # do, each time costs a whole interval: with the usual 5 ms, a page of a few milliseconds took a tenth of a second.
     sys.setswitchinterval(_SWITCH_S)
-    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT)
-    SECURITY_LOG.setLevel(logging.INFO)
-    if access_log:
-        ACCESS_LOG.setLevel(logging.INFO)
     names = [host_name(name.strip()) for name in dev_open.split(",") if name.strip()]
     _refuse_without_dev(dev, names or now is not None or operation_delay or faults is not None)
     plan = plan_of(faults) if faults is not None else None
@@ -124,6 +118,8 @@ def serve(
         _load(settings, output, load)
     app: ASGIApp
     with ExitStack() as stack:
+        form = "json" if output.is_json else settings.log_format
+        stack.enter_context(logging_to(sys.stderr, level=_log_level(settings), form=form))
         if dev:
             control = stack.enter_context(_controlled(settings, begins_at, operation_delay, names, plan))
             service, app = control.service, _development_app(control, output)
@@ -131,8 +127,13 @@ def serve(
         else:
             service = stack.enter_context(open_service(settings, Clocks(), development=False))
             app = create_app(service)
+        for each in endings(settings, service.catalog, utc_now()):
+            output.warning(f"{each.told} {each.remedy}")
         listening, certificate = endpoints(service)
-        WebServer(app, listening, lambda urls: _announce(service, output, urls, certificate), passed=passed).run()
+        server = WebServer(app, listening, lambda urls: _announce(service, output, urls, certificate), passed=passed)
+        if service.metrics is not None:
+            service.metrics.state.connections = server.connections
+        server.run()
     output.note("Stopped.")
 
 
@@ -179,6 +180,12 @@ def _warn_of_development(output: Output, names: Sequence[str], plan: FaultPlan |
         output.warning(f"It answers to {', '.join(names)} too, not only to this machine.")
     if plan is not None:
         _warn_of_faults(output, plan)
+
+
+def _log_level(settings: Settings) -> str:
+    """Return the level that was set, or a lower one that `-v` asks for."""
+    asked = logging.getLogger().level if logging.getLogger().handlers else logging.CRITICAL
+    return logging.getLevelName(min(asked, logging.getLevelNamesMapping()[settings.log_level.upper()])).lower()
 
 
 def _warn_of_faults(output: Output, plan: FaultPlan) -> None:
