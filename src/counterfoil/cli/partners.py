@@ -61,7 +61,8 @@ def add_partner(
 
         partners_listed = read_partners(listed)
         with open_data_folder(settings, create=True) as data_folder:
-            rows = register(data_folder.catalog, partners_listed, utc_now())
+            now = utc_now()
+            rows = register(data_folder.catalog, partners_listed, now, end_of(settings, now))
         output.rows(rows)
         if any(row["clientSecret"] for row in rows):
             output.note("Keep the secrets now: only their hashes are stored.")

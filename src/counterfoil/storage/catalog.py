@@ -113,7 +113,7 @@ class Catalog:
     remove_partner = _method(_changing, partner_registry.remove, told.partner_removed)
     held_of_partner = _method(_reading, erasure.held_of)
     withdraw_all = _method(_changing, erasure.withdraw_all)
-    forget_partner = _method(_changing, erasure.forget)
+    forget_partner = _method(_changing, erasure.forget, told.partner_erased)
     add_client = _method(_writing, partner_registry.add_client, told.client_added)
     clients = _method(_reading, partner_registry.clients_of)
     revoke_client = _method(_changing, partner_registry.revoke, told.client_revoked)

@@ -26,6 +26,11 @@ def partner_removed(_: None, tenant: str) -> NewActivity:
     return NewActivity(Action.PARTNER_REMOVE, utc_now(), partner=tenant_id(tenant))
 
 
+def partner_erased(_: object, tenant: str) -> NewActivity:
+    """A partner's data were deleted for good."""
+    return NewActivity(Action.PARTNER_ERASE, utc_now(), partner=tenant_id(tenant))
+
+
 def client_added(
     made: tuple[RegisteredClient, str],
     tenant: str,
