@@ -39,17 +39,18 @@ def rows(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
 
 
 def line_items(kind: Kind, scope: Scope, count: int, amount: str = AMOUNT) -> Iterator[dict[str, Any]]:
+    date = f"{scope.period or '2026-11'}-01T00:00:00Z"
     for number in range(count):
         common = {"PartnerId": PARTNER, "CustomerId": f"c{number}", "InvoiceNumber": scope.invoice}
         if kind is Kind.USAGE:
             yield common | {
-                "UsageDate": "2026-11-01T00:00:00Z",
+                "UsageDate": date,
                 "BillingPreTaxTotal": Decimal(amount),
                 "BillingCurrency": scope.currency or "EUR",
             }
         else:
             yield common | {
-                "ChargeStartDate": "2026-11-01T00:00:00Z",
+                "ChargeStartDate": date,
                 "Subtotal": Decimal(amount),
                 "TaxTotal": Decimal(0),
                 "Total": Decimal(amount),

@@ -1,6 +1,7 @@
 """What an `Output` prints: data and remarks, for people and for programs."""
 
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from io import StringIO
@@ -71,7 +72,7 @@ def test_on_a_terminal_a_customers_name_is_no_markup_and_steers_nothing(monkeypa
     monkeypatch.setenv("TERM", "dumb")
     output.rows([{"name": "[red]Contoso[/red]\x1b[2J", "id": "0123456789" * 20}])
     assert r"[red]Contoso[/red]\x1b[2J" in stdout.getvalue()
-    assert "0123456789" * 20 in stdout.getvalue()
+    assert re.sub(r"\D", "", stdout.getvalue().partition("[2J")[2]) == "0123456789" * 20, "folded, and nothing left out"
     assert "\x1b" not in stdout.getvalue()
 
 

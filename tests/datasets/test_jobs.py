@@ -23,6 +23,7 @@ from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
 from counterfoil.datasets.publishing import publish
+from counterfoil.datasets.safeguards import Safeguards
 from counterfoil.datasets.sizes import Sizes
 from counterfoil.errors import InputError
 from counterfoil.generator import generate
@@ -127,7 +128,9 @@ def outcome(names: list[str], kind: Kind, data: Path, jobs: int, allowed: int) -
         data_folder = DataFolder(store, lambda: NOW, sizes=SIZES, jobs=jobs)
         try:
             given = rejects if allowed > FEW else None
-            [receipt] = publish(data_folder, inputs, rejects=given, allow_rejects=allowed)
+            [receipt] = publish(
+                data_folder, inputs, rejects=given, allow_rejects=allowed, safeguards=Safeguards(allow_copies=True)
+            )
         except InputError as error:
             # What was refused before an error that ends the reading depends on how much is read at once.
             return (str(error),)

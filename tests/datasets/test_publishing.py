@@ -139,11 +139,8 @@ def test_a_dry_run_warns_of_the_same_as_the_real_publication(
     assert (foreseen[0][f"inexact {name}"], foreseen[0]["unknown Novel"], foreseen[1][f"inexact {name}"]) == (2, 1, 1)
     third = [inputs[0], Input(write(tmp_path / "3", rounded), UNBILLED, "2026-11-03")]
     again = [receipt.warnings for receipt in publish(data_folder, third, safeguards=ALLOWING, dry_run=True)]
-    assert (
-        again
-        == [foreseen[0], foreseen[1]]
-        == [receipt.warnings for receipt in publish(data_folder, third, safeguards=ALLOWING)]
-    )
+    assert [receipt.warnings for receipt in publish(data_folder, third, safeguards=ALLOWING)] == again
+    assert (again[0][f"inexact {name}"], again[0]["unknown Novel"], again[1][f"inexact {name}"]) == (2, 1, 1)
 
 
 def test_a_dry_run_of_segments_foresees_the_whole_dataset(data_folder: DataFolder, tmp_path: Path) -> None:

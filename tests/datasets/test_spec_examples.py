@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,11 @@ GRAPH_NAMES = {
 }
 NOT_IN_GRAPH = {"discountDetails", "invoiceLineItemType", "billingProvider", "attributes"}
 NOT_IN_GRAPH_USAGE = {"pcToBCExchangeRateDate", "hasPartnerEarnedCredit"}
+
+
+def sample(page: str) -> bytes:
+    """Read a page as the last of its walk: one that another follows is refused, because line items are missing."""
+    return re.sub(rb',\s*"next": \{.*?\n {8}\}', b"", (SPEC / page).read_bytes(), flags=re.DOTALL)
 
 
 def kind_of(page: str) -> Kind:
@@ -69,7 +75,7 @@ def as_graph(kind: Kind, item: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_comes_back_by_v1_as_it_was(data_folder: DataFolder, tmp_path: Path, page: str) -> None:
-    content = (SPEC / page).read_bytes()
+    content = sample(page)
     given = strict(content)["items"]
     revision = in_force(publish_bytes(data_folder, tmp_path / page, content))
     assert in_order(v1_items(data_folder, revision)) == in_order([as_text(item) for item in given])
@@ -78,7 +84,7 @@ def test_a_page_comes_back_by_v1_as_it_was(data_folder: DataFolder, tmp_path: Pa
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_comes_back_by_graph_as_the_codecs_say(data_folder: DataFolder, tmp_path: Path, page: str) -> None:
-    content, kind = (SPEC / page).read_bytes(), kind_of(page)
+    content, kind = sample(page), kind_of(page)
     revision = in_force(publish_bytes(data_folder, tmp_path / page, content))
     expected = [as_graph(kind, as_text(item)) for item in strict(content)["items"]]
     full = blob_items(data_folder, revision)
@@ -93,7 +99,7 @@ def test_a_page_comes_back_by_graph_as_the_codecs_say(data_folder: DataFolder, t
 
 def test_the_difference_between_the_codecs_is_seen_in_known_values(data_folder: DataFolder, tmp_path: Path) -> None:
     page = "reconciliation-page-1.json"
-    revision = in_force(publish_bytes(data_folder, tmp_path / page, (SPEC / page).read_bytes()))
+    revision = in_force(publish_bytes(data_folder, tmp_path / page, sample(page)))
     by_name = {item["ProductName"]: item for item in blob_items(data_folder, revision)}
     first = by_name["Microsoft 365 Phone System - Virtual User"]
     assert (first["ProductQualifiers"], first["Tier2MpnId"]) == ('["AddOn","Trial"]', "4649221")
@@ -106,7 +112,7 @@ def test_the_difference_between_the_codecs_is_seen_in_known_values(data_folder: 
 
 def test_usage_keeps_its_fifteen_digits_and_its_trailing_zero(data_folder: DataFolder, tmp_path: Path) -> None:
     page = "usage-page-1.json"
-    receipt = publish_bytes(data_folder, tmp_path / page, (SPEC / page).read_bytes())
+    receipt = publish_bytes(data_folder, tmp_path / page, sample(page))
     items = v1_items(data_folder, in_force(receipt))
     assert [item["quantity"] for item in items] == [Number("24.0")] * 2
     assert receipt.contents.plain_totals() == {"BillingPreTaxTotal": "61.4394668161102"}
@@ -114,8 +120,8 @@ def test_usage_keeps_its_fifteen_digits_and_its_trailing_zero(data_folder: DataF
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("recon")])
 def test_the_same_page_with_its_defects_means_the_same(data_folder: DataFolder, tmp_path: Path, page: str) -> None:
-    whole = publish_bytes(data_folder, tmp_path / page, (SPEC / page).read_bytes())
-    body = json.loads((SPEC / page).read_bytes())
+    whole = publish_bytes(data_folder, tmp_path / page, sample(page))
+    body = json.loads(sample(page))
     for item in body["items"]:
         item["attributes/objectType"] = "OneTimeInvoiceLineItem"
         for key in [key for key, value in item.items() if isinstance(value, int | float) and key != "resellerMpnId"]:
@@ -135,6 +141,6 @@ def test_two_partners_on_one_page_are_refused(data_folder: DataFolder, tmp_path:
 
 
 def test_line_items_that_are_alike_are_all_kept(data_folder: DataFolder, tmp_path: Path) -> None:
-    page = (SPEC / "reconciliation-page-1.json").read_bytes()
+    page = sample("reconciliation-page-1.json")
     lines = json.dumps(json.loads(page)).encode() + b"\n"
     assert publish_bytes(data_folder, tmp_path / "pages.jsonl", lines * 3).contents.line_items == 9

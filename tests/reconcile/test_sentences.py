@@ -75,7 +75,9 @@ def ways(found: Reckoning) -> set[str]:
     return {NAMES[way] for way in (found.rule, *found.also) if way in NAMES}
 
 
-@pytest.mark.parametrize(("name", "price", "quantity", "days", "printed", "fits"), PRINTED, ids=str)
+@pytest.mark.parametrize(
+    ("name", "price", "quantity", "days", "printed", "fits"), PRINTED, ids=[name for name, *_ in PRINTED]
+)
 def test_what_was_printed_comes_out_by_the_rule_told(
     name: str, price: str, quantity: int, days: tuple[int, int], printed: str, fits: set[str]
 ) -> None:

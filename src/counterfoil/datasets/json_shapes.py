@@ -102,7 +102,7 @@ def _of_several_lines(source: Source, first: bytes, refused: Refused) -> InputFi
                 error = input_error(why, source.name, why.line)
         except InputError as why:
             error = why
-    elif not first.endswith(b"}"):
+    elif not first.endswith(b"}") and len(first) <= LINE_SIZE_BYTES_MAX:
         error = InputError(
             f"line items over several lines, in a file of more than {DOCUMENT_SIZE_BYTES_MAX >> 20} MiB",
             file=source.name,

@@ -69,7 +69,7 @@ class Safeguards:
                 )
 
 
-FOLLOWING: Final = Safeguards(follows=True)
+FOLLOWING: Final = Safeguards(allow_copies=True, follows=True)
 
 
 def difference(before: Contents, after: Contents) -> dict[str, Decimal]:

@@ -75,7 +75,7 @@ class _Comparison:
 
     def __init__(self, new: Mapping[str, GatheredSegment], safeguards: Safeguards) -> None:
         self._new = list(new.values())
-        self._are_refused = not (safeguards.allow_copies or safeguards.follows)
+        self._are_refused = not safeguards.allow_copies
         self._compared = [Compared.of(segment.intake.digests.sorted()) for segment in self._new]
         for segment in self._new:
             segment.repeated.clear()
