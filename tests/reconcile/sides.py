@@ -94,12 +94,13 @@ def pull_folder(folder: Path, items: Iterable[Item], kind: Kind, *, form: str = 
     size_bytes, sha256 = measured(path)
     file = {"name": name, "sizeBytes": size_bytes, "sha256": sha256, "lineItems": len(listed)}
     table, now = table_of(kind), datetime(2026, 11, 20, tzinfo=UTC).isoformat()
+    what = {"invoiceId": INVOICE} | request
     currencies = sorted({item[table.currency] for item in listed})
     receipt = {
         "version": 2,
         "source": "https://graph.example",
         "api": "graph",
-        "request": {"kind": kind.value, "invoiceId": INVOICE, "attributeSet": "full"} | request,
+        "request": {"kind": kind.value, "attributeSet": "full"} | (request if "month" in request else what),
         "operation": "o",
         "eTag": "e",
         "startedAt": now,

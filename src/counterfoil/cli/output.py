@@ -33,7 +33,7 @@ PLAIN_PROGRESS_EVERY_S: Final = 5.0
 MESSAGE_CHARACTERS_MAX: Final = 2_000
 _INNER_CAPITAL: Final = re.compile(r"(?<=[a-z])[A-Z]")
 # Options whose name is not the parameter's.
-_OPTION_NAMES: Final = {"attributes": "attribute-set", "form": "format", "wait_s_max": "wait"}
+_OPTION_NAMES: Final = {"attributes": "attribute-set", "rules": "rule", "form": "format", "wait_s_max": "wait"}
 
 
 class OutputForm(StrEnum):
@@ -129,6 +129,16 @@ class Output:
         if rows:
             self._print("")
             self.rows(rows, headings=headings, only_json=() if self.stdout.isatty() else only_terminal)
+
+    def reports(self, documents: Sequence[Mapping[str, object]], show: Callable[[int], None]) -> None:
+        """Print several reports one below the other, the one of each number by `show`; in JSON, a list of them."""
+        if self.form is OutputForm.JSON:
+            self._print_json(documents)
+            return
+        for at in range(len(documents)):
+            if at:
+                self._print("")
+            show(at)
 
     def text(self, name: str, value: str) -> None:
         """Print one bare value, so that a shell can take it as it is: `$(counterfoil token ...)`."""

@@ -3,6 +3,7 @@
     from counterfoil import reconcile
 
     reconcile.totals("invoice:G016907411", by="customer").gross
+    reconcile.audit("invoice:G016907411").is_clean
 
 It imports the ground, `wire` and `client` only, and installs without the server. Each name is loaded when it is first
 used.
@@ -14,11 +15,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from counterfoil.reconcile.auditing.auditor import audit
+    from counterfoil.reconcile.auditing.findings import Audit, Finding, RoundingCount
+    from counterfoil.reconcile.auditing.rule import Rule, Severity
     from counterfoil.reconcile.side_totals import By, GroupTotal, SideTotals, totals
     from counterfoil.reconcile.sides.side import Side
 
-__all__ = ["By", "GroupTotal", "Side", "SideTotals", "totals"]
+__all__ = [
+    "Audit",
+    "By",
+    "Finding",
+    "GroupTotal",
+    "RoundingCount",
+    "Rule",
+    "Severity",
+    "Side",
+    "SideTotals",
+    "audit",
+    "totals",
+]
 _HOME: Final = {
+    "Audit": "auditing.findings",
+    "Finding": "auditing.findings",
+    "RoundingCount": "auditing.findings",
+    "Rule": "auditing.rule",
+    "Severity": "auditing.rule",
+    "audit": "auditing.auditor",
     "By": "side_totals",
     "GroupTotal": "side_totals",
     "Side": "sides.side",

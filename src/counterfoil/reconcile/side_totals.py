@@ -20,7 +20,7 @@ from counterfoil import numbers
 from counterfoil.columns import table_of
 from counterfoil.errors import SideError, UsageError
 from counterfoil.model import Kind
-from counterfoil.reconcile.grouped_sums import SummedGroup, GroupedSums
+from counterfoil.reconcile.grouped_sums import GroupedSums, SummedGroup
 from counterfoil.reconcile.sides.opening import DATA, opened_side
 from counterfoil.reconcile.sides.side import Reading, Side
 
