@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from counterfoil import numbers, reconcile
@@ -23,7 +24,7 @@ from counterfoil.reconcile.explaining.roundings import Rounding
 from counterfoil.reconcile.sides.file_sides import file_side
 from counterfoil.reconcile.sides.side import Reading
 from tests.cli.pulling import rows, run
-from tests.reconcile.sides import INVOICE, PARTNER, licence, lines_file, pull_folder, usage
+from tests.reconcile.sides import INVOICE, PARTNER, lake_file, licence, lines_file, pull_folder, usage
 
 Item = dict[str, str]
 LINE_RULES = [rule for rule in RULES if rule.check is not None]
@@ -283,6 +284,27 @@ def test_rules_are_chosen_and_an_audit_by_none_that_applies_is_never_clean(tmp_p
             reconcile.audit(side, rules=[wrong])
     with pytest.raises(CounterfoilError, match="No rule is left"):
         reconcile.audit(side, rules=["total"], skip=["total"])
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "told"),
+    [
+        ("UsageDateText", "2026-13-01", "not a date of the calendar"),
+        ("QuantityText", "1,5", "not a JSON number"),
+        ("UnitPriceText", "NaN", "not a JSON number"),
+        ("ChargeEndDateText", "soon", "not an ISO 8601 date"),
+    ],
+)
+def test_a_lake_file_that_some_program_wrote_is_not_believed(
+    tmp_path: Path, attribute: str, value: str, told: str
+) -> None:
+    path = lake_file(tmp_path / "side", [usage(Quantity="1", UnitPrice="1", ChargeEndDate="2026-10-31")], Kind.USAGE)
+    table = pq.read_table(path)
+    at = table.schema.get_field_index(attribute)
+    changed = pa.chunked_array([[value]], pa.string())
+    pq.write_table(table.set_column(at, table.schema.field(at), changed), path)
+    with pytest.raises(CounterfoilError, match=told):
+        reconcile.audit(str(path))
 
 
 def test_the_command_tells_what_the_library_finds(tmp_path: Path) -> None:

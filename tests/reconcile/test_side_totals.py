@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from decimal import Context, Decimal, Inexact
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -127,9 +128,9 @@ def test_line_items_are_grouped_by(tmp_path: Path, by: str, items: list[dict[str
     assert found.to_arrow()["key"].to_pylist() == keys
 
 
-def refusal(side: Path | str, **choice: str) -> str:
+def refusal(side: Path | str, **choice: Any) -> str:
     with pytest.raises(CounterfoilError) as raised:
-        reconcile.totals(str(side), **choice)  # type: ignore[arg-type]
+        reconcile.totals(str(side), **choice)
     assert raised.value.remedy or raised.value.exit_code, raised.value
     return str(raised.value)
 
@@ -152,7 +153,7 @@ def emptied(path: Path, text: str = "") -> Path:
     return path
 
 
-REFUSED: dict[str, tuple[Callable[[Path], Path | str], dict[str, str], str]] = {
+REFUSED: dict[str, tuple[Callable[[Path], Path | str], dict[str, Any], str]] = {
     "nothing": (lambda at: at / "no-such", {}, "There is no "),
     "an empty name": (lambda _: "", {}, "names no side"),
     "an empty file": (lambda at: emptied(at / "f"), {}, "holds no line items"),
@@ -204,6 +205,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path | str], dict[str, str], str]] = {
     ),
     "no such grouping": (lambda at: lines_file(at / "f", [usage()]), {"by": "colour"}, "not grouped by 'colour'"),
     "an amount in words": (lambda at: lines_file(at / "f", [usage()]), {"expect": "1.234,5"}, "is not an amount"),
+    "rows of nothing": (lambda at: lines_file(at / "f", [usage()]), {"top": 3}, "are not broken down"),
     "infinity": (lambda at: lines_file(at / "f", [usage()]), {"expect": "Infinity"}, "is not an amount"),
     "half a name": (lambda _: "unbilled:2026-10", {}, "names no currency"),
     "no month": (lambda _: "unbilled:2026-13:EUR", {}, "2026-13"),

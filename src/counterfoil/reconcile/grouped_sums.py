@@ -1,14 +1,14 @@
 """Exact sums by group, column by column: only the sums are held, however many line items there are.
 
-An amount's text is cast to a decimal of 25 places, in which nothing is rounded: Arrow refuses a text that does not fit,
-and then the batch is added by Decimal. Two traps: Arrow's parser crashes the process on `1E-999999999`, so a text with
-an exponent never reaches it; and its sums of decimals wrap without a word, so a batch is added by Arrow only where its
-largest amount, in every line, could not.
+An amount's text is cast to a decimal of 25 places, in which nothing is rounded: Arrow refuses a text that does not fit.
+Such texts are added by Decimal. Two traps: Arrow's parser crashes the process on `1E-999999999`, so a text with an
+exponent never reaches it; and its sums of decimals wrap without a word, so amounts that could make a batch do that are
+added by Decimal too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -20,8 +20,8 @@ from counterfoil import numbers
 from counterfoil.errors import InputError
 
 _ROOMY: Final = pa.decimal128(38, 25)
-_WHOLE_LIMIT: Final = 10**12  # of the sum of a batch; the type holds 13 digits before the point
-_ZERO: Final = Decimal(0)
+_SUM_LIMIT: Final = 10**13  # of a batch: the type holds 13 digits before the point
+_PLAIN: Final = r"^-?[0-9]{1,12}(\.[0-9]{1,25})?$"  # what the type holds
 
 
 @dataclass(slots=True)
@@ -43,6 +43,7 @@ class GroupedSums:
     def __init__(self, columns: Sequence[str], side: str) -> None:
         self.groups: dict[str, SummedGroup] = {}
         self._columns, self._side = tuple(columns), side
+        self._rows = pa.array([], pa.int32())  # 0, 1, 2 ..., as many as the largest batch so far has line items
 
     def add(self, amounts: Sequence[pa.Array], keys: pa.Array | None = None, names: pa.Array | None = None) -> None:
         """Add a batch: amounts in the order of the columns; without keys all are one group.
@@ -52,42 +53,45 @@ class GroupedSums:
         for texts, column in zip(amounts, self._columns, strict=True):
             if texts.null_count:
                 raise InputError("line items without an amount", file=self._side, attribute=column)
-        codes, found = _encoded(keys) if keys is not None else (None, [""])
-        decimals = [_decimals(texts) for texts in amounts]
-        if codes is None:
-            sums = [
-                [_plain_sum(each, texts, self._side, column)]
-                for each, texts, column in zip(decimals, amounts, self._columns, strict=True)
-            ]
-            self._merge("", "", len(amounts[0]), [each[0] for each in sums])
-            return
-        for group in self._of_batch(codes, found, decimals, amounts, names):
-            self._merge(group.key, group.name, group.line_items, group.amounts)
-
-    def _of_batch(
-        self,
-        codes: pa.Int32Array,
-        found: Sequence[str | None],
-        decimals: Sequence[pa.Array | None],
-        amounts: Sequence[pa.Array],
-        names: pa.Array | None,
-    ) -> Iterator[SummedGroup]:
-        quick = {f"sum{at}": each for at, each in enumerate(decimals) if each is not None}
-        columns = {"code": codes, "row": pa.array(range(len(codes)), pa.int32()), **quick}
-        wanted = [("row", "min"), ("row", "count"), *((name, "sum") for name in quick)]
-        table = pa.table(columns).group_by("code", use_threads=False).aggregate(wanted)
+        quick = [_Addends.of(texts) for texts in amounts]
+        found: list[str | None]
+        if keys is None:
+            codes, found = pa.repeat(pa.scalar(0, pa.int32()), len(amounts[0])), [""]
+        else:
+            codes, found = _encoded(keys)
+        columns = {f"sum{at}": each.decimals for at, each in enumerate(quick)}
+        if len(self._rows) < len(codes):
+            self._rows = pa.array(range(len(codes)), pa.int32())
+        rows = self._rows.slice(0, len(codes))
+        wanted = [("row", "min"), ("row", "count"), *((name, "sum") for name in columns)]
+        table = pa.table({"code": codes, "row": rows, **columns}).group_by("code", use_threads=False).aggregate(wanted)
         in_order = table["code"].to_pylist()
-        sums = [
-            table[f"sum{at}_sum"].to_pylist()
-            if each is not None
-            else _slow_sums(amounts[at], codes, in_order, self._side, self._columns[at])
-            for at, each in enumerate(decimals)
-        ]
-        named = names.take(table["row_min"].combine_chunks()).to_pylist() if names is not None else None
-        counts = table["row_count"].to_pylist()
-        for at, code in enumerate(in_order):
-            name = named[at] if named is not None else None
-            yield SummedGroup(found[code] or "", name or "", counts[at], [each[at] for each in sums])
+        sums = [table[f"{name}_sum"].to_pylist() for name in columns]
+        for mine, each, texts, column in zip(sums, quick, amounts, self._columns, strict=True):
+            self._add_odd(mine, each, texts, column, codes, in_order)
+        first = table["row_min"].combine_chunks()
+        named = names.take(first).cast(pa.string()).to_pylist() if names is not None else [""] * len(in_order)
+        for at, (code, count) in enumerate(zip(in_order, table["row_count"].to_pylist(), strict=True)):
+            self._merge(found[code] or "", named[at] or "", count, [each[at] for each in sums])
+
+    def _add_odd(
+        self,
+        sums: list[Decimal],
+        addends: _Addends,
+        texts: pa.Array,
+        column: str,
+        codes: pa.Int32Array,
+        in_order: Sequence[int],
+    ) -> None:
+        """Add, one by one, the amounts that Arrow must not add."""
+        if addends.odd is None:
+            return
+        places = {code: at for at, code in enumerate(in_order)}
+        odd = zip(codes.take(addends.odd).to_pylist(), texts.take(addends.odd).to_pylist(), strict=True)
+        for code, text in odd:
+            if reason := numbers.why_not_a_number(text):
+                raise InputError(reason, file=self._side, attribute=column, value=text)
+            sums[places[code]] = numbers.add(sums[places[code]], numbers.exact(text))
 
     def _merge(self, key: str, name: str, line_items: int, amounts: list[Decimal]) -> None:
         group = self.groups.get(folded := key.lower())
@@ -96,7 +100,9 @@ class GroupedSums:
             return
         group.name = group.name or name
         group.line_items += line_items
-        group.amounts = [numbers.add(mine, more) for mine, more in zip(group.amounts, amounts, strict=True)]
+        mine = group.amounts
+        for at, more in enumerate(amounts):
+            mine[at] = numbers.add(mine[at], more)
 
 
 def _encoded(keys: pa.Array) -> tuple[pa.Int32Array, list[str | None]]:
@@ -106,22 +112,45 @@ def _encoded(keys: pa.Array) -> tuple[pa.Int32Array, list[str | None]]:
     return coded.indices.cast(pa.int32()).fill_null(len(found)), [*found, None]
 
 
-def _decimals(texts: pa.Array) -> pa.Array | None:
-    """Return amounts that Arrow may add, or None."""
-    if pa.types.is_dictionary(texts.type):
-        dictionary = _cast(texts.dictionary)
-        decimals = None if dictionary is None else dictionary.take(texts.indices)
-    else:
+@dataclass(frozen=True, slots=True)
+class _Addends:
+    """The amounts of a batch for Arrow to add, and which of them are zero there because it must not: `odd`."""
+
+    decimals: pa.Decimal128Array
+    odd: pa.UInt64Array | None = None
+
+    @classmethod
+    def of(cls, texts: pa.Array) -> _Addends:
+        if pa.types.is_dictionary(texts.type):
+            its = cls.of(texts.dictionary.cast(pa.string()))
+            decimals = its.decimals.take(texts.indices)
+            return cls(
+                decimals, None if its.odd is None else pc.indices_nonzero(pc.is_in(texts.indices, its.odd))
+            ).bounded()
         decimals = _cast(texts)
-    if decimals is None or not len(decimals):
-        return None
-    extremes = pc.min_max(decimals)
-    largest = max(extremes["max"].as_py().copy_abs(), extremes["min"].as_py().copy_abs())
-    return decimals if int(largest) * len(decimals) < _WHOLE_LIMIT else None
+        if decimals is not None:
+            return cls(decimals).bounded()
+        plain = pc.match_substring_regex(texts, _PLAIN)
+        decimals = pc.if_else(plain, texts, pa.scalar("0", pa.string())).cast(_ROOMY)
+        return cls(decimals, pc.indices_nonzero(pc.invert(plain))).bounded()
+
+    def bounded(self) -> _Addends:
+        """Leave out what is so large that the sum of as many could not be held."""
+        if not len(self.decimals):
+            return self
+        extremes = pc.min_max(self.decimals)
+        largest = max(extremes["max"].as_py().copy_abs(), extremes["min"].as_py().copy_abs())
+        bound = _SUM_LIMIT // len(self.decimals)
+        if largest < bound:
+            return self
+        large = pc.greater_equal(pc.abs(self.decimals), pa.scalar(Decimal(bound), _ROOMY))
+        rows = pc.indices_nonzero(large)
+        odd = rows if self.odd is None else pa.concat_arrays([self.odd, rows]).unique()
+        return _Addends(pc.if_else(large, pa.scalar(Decimal(0), _ROOMY), self.decimals), odd)
 
 
 def _cast(texts: pa.StringArray) -> pa.Decimal128Array | None:
-    texts = texts if texts.type == pa.string() else texts.cast(pa.string())
+    """Return all amounts as decimals, None where one is not plain."""
     data = texts.buffers()[2]
     held = b"" if data is None else data.to_pybytes()
     if held.find(b"e") >= 0 or held.find(b"E") >= 0:
@@ -130,24 +159,3 @@ def _cast(texts: pa.StringArray) -> pa.Decimal128Array | None:
         return texts.cast(_ROOMY)
     except pa.ArrowInvalid:  # more digits than it holds, or no number
         return None
-
-
-def _plain_sum(decimals: pa.Array | None, texts: pa.Array, side: str, column: str) -> Decimal:
-    if decimals is not None:
-        found: Decimal = pc.sum(decimals).as_py()
-        return found
-    return numbers.total(_checked(texts.to_pylist(), side, column))
-
-
-def _slow_sums(texts: pa.Array, codes: pa.Int32Array, in_order: list[int], side: str, column: str) -> list[Decimal]:
-    sums: dict[int, Decimal] = dict.fromkeys(in_order, _ZERO)
-    for code, text in zip(codes.to_pylist(), _checked(texts.to_pylist(), side, column), strict=True):
-        sums[code] = numbers.add(sums[code], numbers.exact(text))
-    return [sums[code] for code in in_order]
-
-
-def _checked(texts: Sequence[str], side: str, column: str) -> Iterator[str]:
-    for text in texts:
-        if reason := numbers.why_not_a_number(text):
-            raise InputError(reason, file=side, attribute=column, value=text)
-        yield text

@@ -185,6 +185,10 @@ def totals(
     grouped = None if by is None else _by(by)
     if top is not None and top < 0:
         raise UsageError(f"{top} is not a number of rows.", remedy="Give 0 for all, or how many.", parameter="top")
+    if top is not None and grouped is None:
+        raise UsageError(
+            "There are no rows to bound: the totals are not broken down.", remedy="Say by what.", parameter="by"
+        )
     expected = None if expect is None else amount_of(expect)
     with opened_side(
         side, kind=kind, currency=currency, partner=partner, data=data, database_url=database_url

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, Type, table_of
 from counterfoil.errors import InputError, SideError, UsageError
+from counterfoil.line_items.line_shapes import PLAIN_NUMBER
+from counterfoil.line_items.values import why_not_a_date
 from counterfoil.model import Kind
 from counterfoil.reconcile.auditing.among_rules import AMONG_RULES, EXAMPLES_MAX, Collector
 from counterfoil.reconcile.auditing.amount_rules import AMOUNT_RULES
@@ -35,6 +38,11 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 _PLACE: Final = ("ChargeType", "ProductId", "ChargeStartDate")
 _MONTH_LENGTH: Final = len("2026-11")
+# What is plain is certainly a number; every other text, and every date, is asked about.
+_CHECKED: Final = {
+    Type.NUMBER: (PLAIN_NUMBER, numbers.why_not_a_number),
+    Type.DATE: ("^$", why_not_a_date),
+}
 _VERDICTS_MAX: Final = 50_000
 
 
@@ -93,7 +101,7 @@ def audited(reading: Reading, chosen: Sequence[Rule], progress: Callable[[int], 
     among: list[Collector] = [make(rule, side) for rule, make in AMONG_RULES if rule.id in ids]
     first = 1
     for batch in reading.batches(_names_read(mine, side.kind)):
-        _check_numbers(batch, side)
+        _check_values(batch, side)
         columns = BatchColumns(batch)
         for asked in (*lines, *among):
             asked.add(columns, first)
@@ -122,15 +130,18 @@ def _names_read(rules: Sequence[Rule], kind: Kind) -> list[str]:
     return [column.name for column in table.columns if column.name in names]
 
 
-def _check_numbers(batch: pa.RecordBatch, side: Side) -> None:
-    """Raise InputError for a number that is none: nobody vouches for the texts of a file."""
+def _check_values(batch: pa.RecordBatch, side: Side) -> None:
+    """Raise InputError for a number or date that is none: nobody vouches for the texts of a file."""
     if side.origin != "file":
         return
     for column in table_of(side.kind).columns:
-        if column.type is Type.NUMBER and column.name in batch.schema.names:
-            for text in batch.column(column.name).unique().to_pylist():
-                if text and (reason := numbers.why_not_a_number(text)):
-                    raise InputError(reason, file=side.name, attribute=column.name, value=text)
+        if column.type not in _CHECKED or column.name not in batch.schema.names:
+            continue
+        plain, why_not = _CHECKED[column.type]
+        texts = batch.column(column.name).unique().cast(pa.string())
+        for text in texts.filter(pc.invert(pc.match_substring_regex(texts, plain))).to_pylist():
+            if text and (reason := why_not(text)):
+                raise InputError(reason, file=side.name, attribute=column.name, value=text)
 
 
 class _LineRule:

@@ -43,12 +43,20 @@ class BatchColumns:
         self.batch = batch
         self._numbered: dict[str, tuple[pa.Array, int]] = {}
         self._signs: dict[str, pa.Array] = {}
+        self._dictionaries: dict[str, list[str | None]] = {}
 
     def texts(self, name: str, rows: pa.Array | None = None) -> list[str | None]:
         """Return the texts of a column, of all line items or of some."""
         column = self._column(name)
-        found: list[str | None] = (column if rows is None else column.take(rows)).to_pylist()
-        return found
+        column = column if rows is None else column.take(rows)
+        if not pa.types.is_dictionary(column.type):
+            found: list[str | None] = column.to_pylist()
+            return found
+        # One by one, Arrow takes microseconds for a text of a dictionary.
+        if name not in self._dictionaries:
+            self._dictionaries[name] = [*column.dictionary.to_pylist(), None]
+        texts = self._dictionaries[name]
+        return [texts[at] for at in column.indices.fill_null(len(texts) - 1).to_pylist()]
 
     def distinct(self, names: Sequence[str]) -> DistinctTuples:
         """Return the distinct tuples of these columns."""
@@ -64,7 +72,7 @@ class BatchColumns:
 
     def repeated(self, names: Sequence[str]) -> int:
         """Return how many line items are equal to one before them in all of these columns."""
-        count = self.batch.num_rows
+        count: int = self.batch.num_rows
         codes, size = None, 1
         for name in names:
             mine, mine_size = self._numbers(name)

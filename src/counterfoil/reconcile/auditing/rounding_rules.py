@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
 
+from counterfoil.model import Kind
 from counterfoil.reconcile.auditing.rule import (
     METERED_BY,
     NET,
@@ -66,7 +67,7 @@ def _rounding_rule(
     explain: Explain,
     passes: Mapping[str, str],
     fails: Mapping[str, str],
-    kinds: frozenset[object],
+    kinds: frozenset[Kind],
 ) -> RoundingRule:
     def check(facts: Facts) -> bool | None:
         explained = explain(facts)
@@ -83,7 +84,7 @@ def _rounding_rule(
         passes,
         fails,
         kinds,
-        explain,  # type: ignore[arg-type]
+        explain,
     )
 
 
@@ -184,6 +185,7 @@ def _billing_total(facts: Facts) -> Explained | None:
 
 def substituted(rule: RoundingRule, facts: Facts) -> str:
     """Return a rule's formula with the numbers of a line item, and what each rounding makes of it."""
+    ways: tuple[Rounding, ...]
     if facts.price is None or facts.quantity is None:
         before, rate = facts.number("PricingPreTaxTotal"), facts.rate
         value = exact.multiply(before or exact.ZERO, rate)
