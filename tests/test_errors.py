@@ -42,3 +42,22 @@ def test_a_remedy_names_its_parameters_as_each_shell_spells_them() -> None:
     both = UsageError("No.", remedy="Ask for everything.", parameter="api=graph attribute_set=full")
     assert str(both) == 'No. Ask for everything (api="graph", attribute_set="full").'
     assert both.advice(as_option) == "Ask for everything (--api graph, --attribute-set full)."
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            InputError("'me' is not a tenant id.", file="a"),
+            "a: 'me' is not a tenant id.",
+        ),
+        (InputError("'EURO' is not a currency.", line=2, value="EURO"), "line 2: 'EURO' is not a currency ('EURO')."),
+        (UsageError("The key cannot be used: it ended.."), "The key cannot be used: it ended."),
+        (UsageError("It said 'No.'.. It was asked"), "It said 'No.'. It was asked"),
+        (UsageError("Give ../usage.csv, or wait ... then go on..."), "Give ../usage.csv, or wait ... then go on..."),
+        (UsageError("All of .. is read"), "All of .. is read"),
+    ],
+)
+def test_a_sentence_that_quotes_another_ends_with_one_full_stop(error: CounterfoilError, text: str) -> None:
+    assert error.message == text
+    assert not error.remedy.endswith("..")

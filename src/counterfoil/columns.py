@@ -11,9 +11,10 @@ lists of the Graph reference (July 2025 edition), the two v1 pages, and the CSV 
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
@@ -46,6 +47,8 @@ class Column:
 
     `basic`: Graph's basic set holds it; `graph`: Graph has it at all. `v1` is None if v1 does not have it.
 
+    `older` are the names of earlier editions of Microsoft's pages, as `folded` leaves them.
+
     Columns of one group change together, so that few of their combinations occur: `group` marks the first of each, and
     `alone` a column whose values hardly repeat, which is a group of its own.
     """
@@ -60,6 +63,15 @@ class Column:
     digits: bool = False  # a text of digits that some sources write as a JSON number
     group: bool = False
     alone: bool = False
+    older: tuple[str, ...] = ()
+
+    @property
+    def is_id(self) -> bool:
+        """Whether its values name something, and are worth nothing if one character of them is lost."""
+        return self.type is Type.TEXT and self.name.endswith(_ENDS_OF_IDS)
+
+
+_ENDS_OF_IDS: Final = ("Id", "ID", "InvoiceNumber")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +126,34 @@ class LineItemTable:
             found[column.name.lower()] = Spelling(column, from_v1=False)
         return found
 
+    def spelling_of(self, name: str) -> Spelling | None:
+        """Return what an input name means, however it is dressed (see `folded`); None for an unknown one."""
+        return self.spellings.get(name.lower()) or self._folded_spellings.get(folded(name))
+
+    def is_constant(self, name: str) -> bool:
+        """Whether this is a name of v1 whose value says nothing about a line item."""
+        return name.lower() in self.constants or folded(name) in self.constants
+
+    @cached_property
+    def _folded_spellings(self) -> dict[str, Spelling]:
+        older = {name: Spelling(column, from_v1=False) for column in self.columns for name in column.older}
+        return older | {folded(name): spelling for name, spelling in self.spellings.items()}
+
+
+# Separators, hyphens, and what nobody sees: byte order marks, soft hyphens, characters of no width.
+_FOLDED_CATEGORIES: Final = frozenset({"Zs", "Zl", "Zp", "Pd", "Cf"})
+_FOLDED_SIGNS: Final = frozenset("_\t\r\n")
+
+
+@lru_cache(maxsize=4_096)
+def folded(name: str) -> str:
+    """Return a name as names are compared: in lower case, without spaces, underscores, hyphens and invisible signs.
+
+    U+0000 stays: a name that holds it is damaged, and no other way to write a good one.
+    """
+    kept = (sign for sign in name if sign not in _FOLDED_SIGNS and unicodedata.category(sign) not in _FOLDED_CATEGORIES)
+    return "".join(kept).lower()
+
 
 _LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 
@@ -130,7 +170,9 @@ def _v1_name(name: str) -> str:
     return "pc" + name[2:] if name.startswith("PC") else name[0].lower() + name[1:]
 
 
-def _column(type_: Type, name: str, flags: str = "", v1: str | None = None, codec: Codec = Codec.SAME) -> Column:
+def _column(
+    type_: Type, name: str, flags: str = "", v1: str | None = None, codec: Codec = Codec.SAME, older: str = ""
+) -> Column:
     marks = set(flags.split())
     unknown = marks - {"basic", "required", "digits", "v1-only", "graph-only", "group", "alone"}
     assert not unknown, unknown
@@ -145,6 +187,7 @@ def _column(type_: Type, name: str, flags: str = "", v1: str | None = None, code
         digits="digits" in marks,
         group="group" in marks,
         alone="alone" in marks,
+        older=tuple(folded(each) for each in older.split()),
     )
 
 
@@ -165,7 +208,7 @@ RECONCILIATION: Final = LineItemTable(
     columns=(
         _text("PartnerId", "basic required"),
         _text("CustomerId", "basic"),
-        _text("CustomerName", "basic"),
+        _text("CustomerName", "basic", older="CustomerCompanyName"),
         _text("CustomerDomainName"),
         _text("CustomerCountry"),
         _text("InvoiceNumber", "basic"),
@@ -226,7 +269,7 @@ USAGE: Final = LineItemTable(
         _text("PartnerId", "basic required"),
         _text("PartnerName", "basic"),
         _text("CustomerId", "basic"),
-        _text("CustomerName", "basic"),
+        _text("CustomerName", "basic", older="CustomerCompanyName"),
         _text("CustomerDomainName"),
         _text("CustomerCountry"),
         _text("MpnId", "digits"),

@@ -42,8 +42,12 @@ under that id.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Final, Self
+
+# A sentence that quotes another one, which brought its own full stop. An ellipsis and `../folder` are none.
+_TWO_STOPS: Final = re.compile(r"(?<=[\w)\]'\"`%])\.\.(?=\s|$)")
 
 
 class CounterfoilError(Exception):
@@ -56,9 +60,10 @@ class CounterfoilError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, remedy: str = "", parameter: str = "") -> None:
+        message = _TWO_STOPS.sub(".", message)
         super().__init__(message)
         self.message = message
-        self.remedy = remedy
+        self.remedy = _TWO_STOPS.sub(".", remedy)
         self.parameter = parameter
 
     def __str__(self) -> str:
@@ -115,7 +120,7 @@ class InputError(CounterfoilError):
         remedy: str = "",
         parameter: str = "",
     ) -> None:
-        self.reason = reason
+        self.reason = reason = reason.removesuffix(".")
         self.file = file
         self.line = line
         self.attribute = attribute

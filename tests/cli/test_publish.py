@@ -19,6 +19,7 @@ from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.settings import Settings
 from counterfoil.storage.engines import open_store
 from tests.datasets.line_items import INVOICE, OTHER, PARTNER, UNBILLED, amounts, billed, raw_lines, write
+from tests.datasets.reading import USAGE_ITEM, rows
 
 
 @pytest.fixture(autouse=True)
@@ -163,6 +164,38 @@ def test_what_deserves_a_look_is_told_to_people_and_sorted_for_programs() -> Non
         "refused": 1,
     }
     assert receipts(write(Path("b"), billed(Kind.USAGE, "1")))[0]["warnings"] == {}
+
+
+def test_a_local_file_is_asked_about_by_option_and_then_read() -> None:
+    german = {name: text for name, text in USAGE_ITEM.items() if name != "InvoiceNumber"}
+    german |= {"UsageDate": "05.10.2026", "UnitPrice": "0,5", "Quantity": "2,0", "BillingPreTaxTotal": "1.234,50"}
+    text = "Oktober\n" + rows(german, german, delimiter=";") + "Summe" + ";" * 9
+    write(Path("a.csv"), text.encode())
+    asked = run("publish", "a.csv", "--period", "2026-10", "--date-order", "dmy")
+    assert (asked.exit_code, asked.stderr.count("(--decimal)")) == (1, 1)
+    [receipt] = receipts("a.csv", "--period", "2026-10", "--date-order", "dmy", "--decimal", "comma", "--dry-run")
+    assert receipt["totals"] == {"BillingPreTaxTotal": "2469.00"}
+    assert receipt["warnings"] == {"skipped": {"title row": 1, "totals row": 1}}
+
+
+def test_what_was_left_out_and_destroyed_is_told_in_sentences() -> None:
+    item = {
+        **USAGE_ITEM,
+        "SkuId": "7",
+        "MpnId": "6.12E+06",
+        "Tags": "[object Object]",
+        "Has PartnerEarnedCredit": "true",
+    }
+    write(Path("a.csv"), ("One\nTwo\n" + rows(item, item)).encode())
+    told = run("publish", "a.csv", "--dry-run").stdout
+    for sentence in (
+        "2 title rows were left out",
+        "a spreadsheet or script destroyed MpnId in 2 line items",
+        "a spreadsheet or script destroyed Tags in 2 line items",
+        "SkuId has fewer than four digits in 2 line items",
+        "attribute HasPartnerEarnedCredit is not in Graph's exports, and 2 line items had it",
+    ):
+        assert sentence in " ".join(told.split()), told
 
 
 def test_a_refusal_with_a_list_blames_the_input_and_counts_well() -> None:

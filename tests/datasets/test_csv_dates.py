@@ -9,6 +9,7 @@ from typing import Literal
 
 import pytest
 
+from counterfoil.datasets.csv_values import LocalForms
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.input_formats import recognise
 from counterfoil.datasets.source import Source
@@ -30,7 +31,7 @@ def read(path: Path, texts: list[str], order: Order) -> dict[int, str | None]:
         assert why.attribute == "ChargeStartDate"
 
     with Source(str(path)) as source:
-        for batch in recognise(source).batches(refused, order):
+        for batch in recognise(source).batches(refused, LocalForms(order)):
             for line, row in zip(batch.lines.tolist(), batch_rows(batch), strict=True):
                 found[line - 2] = row.get("ChargeStartDate")
     return found
@@ -78,12 +79,12 @@ def test_a_corrupted_date_is_refused_unless_it_is_another_date(order: Order, tmp
         texts.append(text.replace('"', ""))
     stored = read(tmp_path / "a.csv", texts, order)
     for place, iso in stored.items():
-        assert iso is None or iso in meanings(texts[place], order), (texts[place], iso)
+        assert iso is None or iso in meanings(texts[place].strip(), order), (texts[place], iso)
     assert 100 < len(stored) < len(texts) - 1_000
 
 
 def meanings(text: str, order: Order) -> set[str]:
-    """Every ISO date that a text can be, which is one or none."""
+    """Every ISO date that a text can be."""
     day = "%m{0}%d{0}%Y" if order == "mdy" else "%d{0}%m{0}%Y"
     clocks = ["", *(f"{gap}%H:%M{more}" for gap in " T" for more in ("", ":%S"))]
     clocks += [f"{gap}%I:%M{more}{space}%p" for gap in " T" for more in ("", ":%S") for space in ("", " ")]
@@ -116,7 +117,6 @@ def meanings(text: str, order: Order) -> set[str]:
         "11/20/2026 1:5",
         "11/20/2026 AM",
         "46346",
-        "2026/11/20",
         "11/20/0026",
     ],
 )

@@ -151,8 +151,9 @@ def test_a_local_date_becomes_iso_once_its_order_is_declared(
     ("order", "text", "reason"),
     [
         (None, "11/10/2026", "a date that two readers read differently"),
-        ("mdy", "13/10/2026", "not an ISO 8601 date"),
-        ("dmy", "31/02/2026", "not an ISO 8601 date"),
+        ("mdy", "13/10/2026", "not a date with the month first"),
+        ("dmy", "31/02/2026", "not a date with the day first"),
+        (None, "31/02/2026", "not a date of the calendar"),
         ("mdy", "2026-02-30", "not a date of the calendar"),
     ],
 )

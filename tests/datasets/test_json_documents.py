@@ -8,6 +8,7 @@ import random
 import msgspec
 import pytest
 
+from counterfoil.columns import folded
 from counterfoil.datasets.json_documents import in_lists, items_of
 from counterfoil.line_items.values import Refused
 
@@ -16,18 +17,30 @@ SIGNS = b'{}[],:"\\ \n0a'
 
 
 def by_parser(document: bytes) -> list[bytes]:
-    """The items as msgspec finds them, which parses all of the document; raises ValueError."""
+    """The items as two parsers find them, which parse all of the document; raises ValueError."""
     if document.lstrip().startswith(b"["):
-        raw = msgspec.json.decode(document, type=list[msgspec.Raw])
-    else:
-        pairs = [(name.lower(), value) for name, value in json.loads(document, object_pairs_hook=lambda pairs: pairs)]
-        if sum(name == "items" for name, _ in pairs) != 1:
+        return [bytes(item) for item in msgspec.json.decode(document, type=list[msgspec.Raw])]
+    decoder, text, at = json.JSONDecoder(object_pairs_hook=lambda pairs: pairs), document.decode(), 0
+    items: list[bytes] = []
+    is_page: bool | None = None
+    while True:
+        at += len(text[at:]) - len(text[at:].lstrip())
+        if text[at : at + 1] != "{":
+            raise ValueError("no object")
+        pairs, end = decoder.raw_decode(text, at)
+        holders = [name for name, _ in pairs if folded(name) == "items"]
+        is_page = bool(holders) if is_page is None else is_page
+        if is_page and len(holders) != 1:
             raise ValueError("no items, or twice")
-        members = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
-        raw = msgspec.json.decode(
-            next(value for name, value in members.items() if name.lower() == "items"), type=list[msgspec.Raw]
-        )
-    return [bytes(item) for item in raw]
+        if is_page:
+            members = msgspec.json.decode(text[at:end], type=dict[str, msgspec.Raw])
+            items += [bytes(item) for item in msgspec.json.decode(members[holders[0]], type=list[msgspec.Raw])]
+        else:
+            items.append(text[at:end].encode())
+        at = end + len(text[end:]) - len(text[end:].lstrip())
+        at += text[at : at + 1] == ","
+        if not text[at:].strip():
+            return items
 
 
 @pytest.mark.parametrize(
@@ -38,6 +51,11 @@ def by_parser(document: bytes) -> list[bytes]:
         b'{"totalCount":2,"items":[{"a":[[],{"b":{}}]},{}],"links":{"next":{"uri":"/x]"}}}',
         b'{"Items":[1,"text",null,true,-1.5e3]}',
         b'{"items":[{"a":"\xc3\xa9\\\\"}]}',
+        b'{"totalCount":0}',
+        b'{"a":1}{"a":[2]}\n{"a": "}"} ',
+        b'{"a":1},\n{"a":2},\n',
+        b'{\n "a": {"b": 1}\n}\n{\n "a": 2\n}\n',
+        b'{"items":[{"a":1}]}{"items":[]},{"items":[{"a":2}]}',
     ],
 )
 def test_items_are_as_they_are_written(document: bytes) -> None:
@@ -58,12 +76,14 @@ def test_items_are_as_they_are_written(document: bytes) -> None:
         (b'{"items":[{}],"next":nothing}', 2, "JSON is malformed"),
         (b'{"items":[{}],next:1}', 2, "a member has no name"),
         (b'{"items":{}}', 1, "its items are no array"),
-        (b'{"totalCount":0}', 1, "a JSON object without items"),
-        (b"{ }", 1, "a JSON object without items"),
+        (b'{"items":[1]}{"totalCount":0}', 2, "a JSON object without items"),
+        (b'{"a":1}{"a":2', 2, "it ends within a value"),
+        (b'{"a":1} 5', 2, "neither an array nor an object"),
+        (b'{"a":1},,{"a":2}', 2, "neither an array nor an object"),
         (b'"items"', 1, "neither an array nor an object"),
         (b"", 1, "neither an array nor an object"),
         (b'[{"a":"' + b"x" * (4 << 20) + b'"}]', 1, "an item of more than 4 MiB"),
-        (b"{" + b'"a":0,' * 2_000 + b'"items":[]}', 1, "more than 1,000 members"),
+        (b'{"items":[],' + b'"a":0,' * 2_000 + b'"b":0}', 1, "more than 1,000 members"),
     ],
 )
 def test_what_is_no_document_is_refused_with_the_number_of_the_item(document: bytes, item: int, reason: str) -> None:

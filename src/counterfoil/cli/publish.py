@@ -17,12 +17,16 @@ from counterfoil.model import WHOLE, segment_name
 from counterfoil.settings import Settings
 
 if TYPE_CHECKING:
-    from counterfoil.datasets.csv_input import DateOrder
+    from counterfoil.datasets.csv_values import DateOrder, DecimalSign
     from counterfoil.datasets.publishing import PublicationReceipt
 
 _WARNINGS: Final = {
     "inexact": "decimal column {name} was rounded in {lines}, the text is exact",
     "unknown": "unknown attribute {name} was kept unchanged in {lines}",
+    "notInGraph": "attribute {name} is not in Graph's exports, and {lines} had it",
+    "notInV1": "attribute {name} is not in the answers of Partner Center v1, and {lines} had it",
+    "lost": "a spreadsheet or script destroyed {name} in {lines}: what is left was kept, take the file it was given",
+    "shortened": "{name} has fewer than four digits in {lines}: a spreadsheet takes the zeros of 0007 away",
 }
 
 
@@ -37,6 +41,9 @@ _WARNINGS: Final = {
 @click.option("--segment", metavar="NAME", default=WHOLE, show_default=True, help="The part to replace, such as a day.")
 @click.option(
     "--date-order", type=click.Choice(["mdy", "dmy"]), help="How a CSV writes 11/10/2026: month or day first."
+)
+@click.option(
+    "--decimal", type=click.Choice(["point", "comma"]), help="Which sign is before the decimals in a CSV: 1.50 or 1,50."
 )
 @click.option(
     "--rejects",
@@ -65,6 +72,7 @@ def publish(
     files: Sequence[str],
     segment: str,
     date_order: DateOrder | None,
+    decimal: DecimalSign | None,
     rejects: Path | None,
     allow_rejects: int,
     jobs: int | None,
@@ -75,9 +83,9 @@ def publish(
 ) -> None:
     """Publish line items: check them, keep every digit, and put them in force all at once.
 
-    FILE is JSON lines (in Graph's or Partner Center v1's spelling), v1 pages, or Partner Center's CSV, plain or gzip;
-    or Parquet, such as a pull writes. `-` is standard input. Files may belong to several datasets; either all are
-    published or none.
+    FILE is JSON (in Graph's or Partner Center v1's spelling; lines, pages or one document), Partner Center's CSV, or
+    Parquet, such as a pull writes; plain or, but for Parquet, gzip. `-` is standard input. Files may belong to several
+    datasets; either all are published or none.
 
     What the line items say need not be given, and what is given is checked: --partner, --kind, --invoice and
     --currency are assertions. Unbilled line items do not say their month, so --period must.
@@ -118,6 +126,7 @@ def publish(
             rejects=rejects,
             allow_rejects=allow_rejects,
             date_order=date_order,
+            decimal=decimal,
             dry_run=dry_run,
         )
         new = {receipt.dataset.partner for receipt in receipts} - known
@@ -212,6 +221,8 @@ def _warnings_in_words(warnings: Mapping[str, Any]) -> list[str]:
         for sort, text in _WARNINGS.items()
         for name, count in warnings.get(sort, {}).items()
     ]
+    for name, count in warnings.get("skipped", {}).items():
+        lines.append(f"{counted(count, name)} {'was' if count == 1 else 'were'} left out")
     if refused := warnings.get("refused"):
         lines.append(f"{counted(refused, 'line')} {'was' if refused == 1 else 'were'} refused and left out")
     return lines

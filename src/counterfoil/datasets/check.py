@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -21,6 +21,8 @@ import pyarrow.compute as pc
 from counterfoil.columns import LineItemTable, table_of
 from counterfoil.datasets.batch import Batch, names_of
 from counterfoil.datasets.coded import Coder
+from counterfoil.datasets.flagged import Flagged
+from counterfoil.datasets.line_item_findings import Findings
 from counterfoil.errors import InputError, UsageError
 from counterfoil.lifetimes_and_sizes import LINE_ITEM_SIZE_BYTES_MAX
 from counterfoil.line_items.reference import OnRefused
@@ -114,16 +116,17 @@ class Checks:
         table = table_of(identity.dataset.kind)
         invoice = identity.dataset.scope.invoice
         reason = f"not of invoice {invoice}" if invoice else "an invoice number in unbilled data"
-        self._required = [_Flagged(coder, table, column.name, _absent) for column in table.columns if column.required]
+        self._required = [Flagged(coder, table, column.name, _absent) for column in table.columns if column.required]
         alike = (
             ("PartnerId", {identity.issuer}, "another partner's line item", *_PARTNER_REMEDY),
             (table.currency, {identity.currency}, f"not in {identity.currency}", _CURRENCY_REMEDY, ""),
             ("InvoiceNumber", {"", invoice}, reason, *_INVOICE_REMEDY),
         )
         self._alike = [
-            (_Flagged(coder, table, name, partial(_other_than, allowed)), reason, remedy, parameter)
+            (Flagged(coder, table, name, partial(_other_than, allowed)), reason, remedy, parameter)
             for name, allowed, reason, remedy, parameter in alike
         ]
+        self.findings = Findings(identity.dataset, coder)
 
     def passed(
         self, batch: Batch, codes: np.ndarray, sizes: np.ndarray, file: str, on_refused: OnRefused
@@ -152,6 +155,7 @@ class Checks:
                     remedy=remedy,
                     parameter=parameter,
                 )
+        kept &= ~self.findings.lost(batch, codes, kept, on_refused)
         for row in np.flatnonzero(kept & (sizes > _CERTAINLY_SMALL_BYTES)):
             if _is_oversized(batch, int(row)):
                 kept[row] = False
@@ -180,33 +184,6 @@ def refuse_many_unknown(warnings: Mapping[str, int], file: str, line: int | None
             line=line,
             remedy="Are names and values mixed up? Leave out what is no attribute of a line item.",
         )
-
-
-class _Flagged:
-    """The entries of one column that a check flags."""
-
-    def __init__(
-        self, coder: Coder, table: LineItemTable, name: str, flag: Callable[[pa.StringArray], pa.BooleanArray]
-    ) -> None:
-        self.name = name
-        self._coder, self._flag = coder, flag
-        column = names_of(table).index(name)
-        self._group = next(number for number, group in enumerate(coder.groups) if column in group.columns)
-        self._column = column - coder.groups[self._group].columns[0]
-        self._flags = np.zeros(0, dtype=bool)
-        self._times_cleared = coder.times_cleared
-
-    def rows(self, codes: np.ndarray) -> np.ndarray:
-        """Return which rows have a flagged value, after looking at the entries that are new."""
-        dictionary = self._coder.dictionaries[self._group]
-        if self._times_cleared != self._coder.times_cleared:
-            self._flags, self._times_cleared = self._flags[:0], self._coder.times_cleared
-        if len(self._flags) < len(dictionary):
-            new = dictionary.since(len(self._flags)).spans(len(dictionary.group.columns))
-            flags = self._flag(new.columns([self._column])[0]).to_numpy(zero_copy_only=False)
-            self._flags = np.concatenate([self._flags, flags])
-        rows: np.ndarray = self._flags[codes[self._group]]
-        return rows
 
 
 def _absent(texts: pa.StringArray) -> pa.BooleanArray:

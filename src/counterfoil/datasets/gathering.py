@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from counterfoil.columns import LineItemTable, table_of
 from counterfoil.datasets import check, digest
 from counterfoil.datasets.blob_parts import SortedItems
 from counterfoil.datasets.check import Assertions, Identity
-from counterfoil.datasets.csv_input import DateOrder
+from counterfoil.datasets.csv_values import LocalForms
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.input_formats import recognise
 from counterfoil.datasets.intake import Intake
 from counterfoil.datasets.jobs import Workers
 from counterfoil.datasets.rejects import Rejects
 from counterfoil.datasets.runs import RunFolder
-from counterfoil.datasets.source import Source, size_bytes_of
+from counterfoil.datasets.source import Source, size_bytes_of, skipped_in
 from counterfoil.datasets.splits import Split, read_split
 from counterfoil.errors import InputError, UsageError
 from counterfoil.line_items.line_digests import LineDigests
@@ -30,11 +30,15 @@ from counterfoil.storage.store import Publication
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One file to publish ('-' is standard input), with what is known about it beforehand."""
+    """One file to publish ('-' is standard input), with what is known about it beforehand.
+
+    `as_written`: no spreadsheet or shell had it in its hands, so white space around an id belongs to the id.
+    """
 
     name: str
     asserted: Assertions = field(default_factory=Assertions)
     segment: str = WHOLE
+    as_written: bool = False
 
 
 @dataclass(slots=True)
@@ -75,7 +79,7 @@ class Gathering:
     _publication: Publication
     _rejects: Rejects
     _stack: ExitStack
-    _date_order: DateOrder | None
+    _forms: LocalForms
     _workers: Workers
     held: list[Held] = field(default_factory=list)
     segments: dict[tuple[Dataset, str], GatheredSegment] = field(default_factory=dict)  # in the order they were met
@@ -96,12 +100,15 @@ class Gathering:
                 self._read(given)
         self._read_splits(waiting)
 
+    def _forms_of(self, given: Input) -> LocalForms:
+        return replace(self._forms, as_written=given.as_written)
+
     def _read(self, given: Input) -> None:
         with Source(given.name) as source:
             on_refused = partial(self._rejects.add, source.name)
             segment: GatheredSegment | None = None
             refused_before = self._rejects.count
-            for batch in recognise(source, given.asserted.kind).batches(on_refused, self._date_order):
+            for batch in recognise(source, given.asserted.kind).batches(on_refused, self._forms_of(given)):
                 if not len(batch):
                     continue
                 if segment is None:
@@ -111,15 +118,17 @@ class Gathering:
                 self._tell(len(batch))
             if segment is not None:
                 segment.intake.warnings += Counter({"refused": self._rejects.count - refused_before})
+                segment.intake.warnings += skipped_in(source)
 
     def _splits(self, given: Input) -> list[Split]:
         """Divide an input; returns nothing for one that is to be read here: a pipe, or one that is refused at once."""
         if not size_bytes_of(given.name):
             return []
+        forms = self._forms_of(given)
         with Source(given.name) as source:
             file = recognise(source, given.asserted.kind)
             try:
-                batches = file.batches(lambda *_: None, self._date_order)
+                batches = file.batches(lambda *_: None, forms)
                 first = next((batch for batch in batches if len(batch)), None)
                 if first is None:
                     return []
@@ -129,7 +138,7 @@ class Gathering:
             self._segment(identity, given.segment)
             sizes, folder = self._data_folder.sizes, self._run_folder
             return [
-                Split(given.name, span, identity, given.segment, self._date_order, self._rejects.most, folder, sizes)
+                Split(given.name, span, identity, given.segment, forms, self._rejects.most, folder, sizes)
                 for span in file.spans(sizes.split_bytes)
             ]
 

@@ -13,13 +13,21 @@ from counterfoil.columns import LineItemTable
 from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.scan import Scanner
 from counterfoil.datasets.value_spans import ValueSpans
-from counterfoil.line_items.blocks import Block
+from counterfoil.line_items.blocks import BYTE_ORDER_MARK, Block
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.reference import OnRefused, parse_object
 from counterfoil.line_items.values import Refused
 
 _PIECE_SIZE_BYTES = 4 << 20
 _LEARNED_LINES_MAX = 64
+
+
+def without_dress(line: bytes) -> bytes:
+    """Return a line without a byte order mark at its start, as joined files have, and without a comma at its end."""
+    if line.startswith(BYTE_ORDER_MARK):
+        line = line.removeprefix(BYTE_ORDER_MARK)
+    bare = line.rstrip(b", \t\r") if line.rstrip().endswith(b",") else line
+    return bare if bare.endswith(b"}") else line
 
 
 class JsonLinesReader:
@@ -72,6 +80,7 @@ class JsonLinesReader:
                 yield self._by_line_reader(lines, numbered(scanned.doubtful[:, 0]))
 
     def _by_line_reader(self, lines: Sequence[bytes], numbers: np.ndarray) -> Batch:
+        lines = [without_dress(line) for line in lines]
         good = np.array([bool(line.strip()) for line in lines])
 
         def on_refused(place: int, why: Refused) -> None:

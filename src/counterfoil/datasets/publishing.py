@@ -18,7 +18,7 @@ from pathlib import Path
 
 from counterfoil.datasets import digest
 from counterfoil.datasets.blob_parts import BlobPart, inexact_in, items_of_parts, renderings_of, write_part
-from counterfoil.datasets.csv_input import DateOrder
+from counterfoil.datasets.csv_values import DateOrder, DecimalSign, LocalForms
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import GatheredSegment, Gathering, Input
 from counterfoil.datasets.jobs import Workers
@@ -38,9 +38,11 @@ from counterfoil.storage.store import Publication
 class PublicationReceipt:
     """What is in force for one dataset after a publication (or would be, for a dry run: then `revision` is None).
 
-    `contents` are the whole dataset's. `warnings` count, for the segment, what deserves a look: line items with an
-    `unknown NAME` attribute, those of which the lake's DECIMAL column is `inexact NAME` (never its text), and the
-    lines `refused` under an allowance.
+    `contents` are the whole dataset's. `warnings` count, for the segment, what deserves a look. The first word of each
+    is its sort: line items with an `unknown NAME` attribute, with one that is `notInGraph NAME` or `notInV1 NAME`, with
+    a value that a spreadsheet or shell destroyed (`lost NAME`, `shortened NAME`), or of which the lake's DECIMAL column
+    is `inexact NAME` (never its text); rows that are no line items, `skipped SORT`; and the lines `refused` under an
+    allowance.
     """
 
     dataset: Dataset
@@ -60,9 +62,12 @@ def publish(
     rejects: Path | None = None,
     allow_rejects: int = 0,
     date_order: DateOrder | None = None,
+    decimal: DecimalSign | None = None,
     dry_run: bool = False,
 ) -> list[PublicationReceipt]:
     """Publish all inputs, which may belong to several datasets, as one transaction; returns a receipt for each.
+
+    `date_order` and `decimal` say how a CSV writes local dates and numbers.
 
     Raises InputError (nothing is published), LockedError, MovedError, FullDiskError.
     """
@@ -75,12 +80,12 @@ def publish(
         publication = stack.enter_context(data_folder.store.begin(data_folder.now()))
         refused = stack.enter_context(Rejects(rejects, allow_rejects))
         workers = stack.enter_context(Workers(data_folder.jobs))
-        gathering = Gathering(data_folder, publication, refused, stack, date_order, workers)
+        gathering = Gathering(data_folder, publication, refused, stack, LocalForms(date_order, decimal), workers)
         gathering.read_all(inputs)
         refused.settle()
         segments = list(gathering.segments.values())
         if not segments or not all(segment.intake.digests for segment in segments):
-            raise InputError("no line item is left to publish", remedy="Every line was refused.")
+            raise _nothing_left(inputs, refused)
         for segment in segments:
             segment.settle()
         data_folder.at_point("read")
@@ -95,6 +100,16 @@ def publish(
         _commit(data_folder, publication, sealed, changed)
         data_folder.at_point("committed")
         return [_receipt(data_folder.catalog, segment, segment in changed) for segment in segments]
+
+
+def _nothing_left(inputs: Sequence[Input], refused: Rejects) -> InputError:
+    if refused.count:
+        return InputError("no line item is left to publish", remedy="Every line was refused.")
+    return InputError(
+        "holds no line items" if len(inputs) == 1 else "no file holds a line item",
+        file=inputs[0].name if len(inputs) == 1 else "",
+        remedy="Nothing was published. A month without usage needs no publication.",
+    )
 
 
 def _same_file(path: Path, name: str) -> bool:

@@ -68,7 +68,7 @@ class Scanner:
 
     def learn(self, name: str) -> None:
         """Know a key so spelled from now on. A name that means nothing stays unknown."""
-        spelling = self._table.spellings.get(name.lower())
+        spelling = self._table.spelling_of(name)
         if spelling is not None:
             self._keys.add(name, self._slots[spelling.column.name], _kind(spelling))
         elif name.lower() in self._table.constants:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -50,6 +51,8 @@ class Source:
         self._packed = False
         self._left = sys.maxsize  # so many bytes may still be read
         self.head = b""
+        self.left_out: Counter[str] = Counter()  # what is no line item, by its sort; complete once all was read
+        self._ends_with_returns = False
         self._begin = 0
         self.lines = 0  # that `blocks` has read to the end
 
@@ -59,6 +62,9 @@ class Source:
             head = self._read(HEAD_SIZE_BYTES)
             self.head = head.removeprefix(BYTE_ORDER_MARK)
             self._begin = len(head) - len(self.head)
+            if b"\r" in self.head and b"\n" not in self.head:  # as old spreadsheets on a Mac end lines
+                self._ends_with_returns = True
+                self.head = self.head.replace(b"\r", b"\n")
             if not self.head.strip():
                 raise InputError("the file is empty", file=self.name, remedy="Nothing was published.")
             self._stack = stack.pop_all()
@@ -110,6 +116,8 @@ class Source:
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror or error}", file=self.name) from error
         self._left -= count
+        if self._ends_with_returns:
+            memory[:count] = bytes(memory[:count]).replace(b"\r", b"\n")
         return count
 
     def whole(self, size_bytes_max: int) -> bytes | None:
@@ -199,6 +207,11 @@ def input_error(
         remedy=refused.remedy or remedy,
         parameter="" if refused.remedy else parameter,
     )
+
+
+def skipped_in(source: Source) -> Counter[str]:
+    """Return what was left out of a source that was read, as warnings of a publication."""
+    return Counter({f"skipped {sort}": count for sort, count in source.left_out.items()})
 
 
 def facts_of(name: str) -> dict[str, object]:

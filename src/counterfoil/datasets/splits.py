@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 
 from counterfoil.datasets import digest
 from counterfoil.datasets.check import Identity
-from counterfoil.datasets.csv_input import DateOrder
-from counterfoil.datasets.input_formats import Span, recognise
+from counterfoil.datasets.csv_values import LocalForms
+from counterfoil.datasets.input_file import Span
+from counterfoil.datasets.input_formats import recognise
 from counterfoil.datasets.intake import Intake, TakenIn
 from counterfoil.datasets.rejects import WRITTEN_MAX
 from counterfoil.datasets.runs import RunFolder
 from counterfoil.datasets.sizes import Sizes
-from counterfoil.datasets.source import Source
+from counterfoil.datasets.source import Source, skipped_in
 from counterfoil.errors import InputError
 from counterfoil.line_items.line_digests import LineDigests
 from counterfoil.line_items.values import Refused
@@ -32,7 +33,7 @@ class Split:
     span: Span | None
     identity: Identity
     segment: str
-    date_order: DateOrder | None
+    forms: LocalForms
     refused_max: int | None  # with more than that nothing is published, so the rest need not be read; None: read it all
     folder: RunFolder
     sizes: Sizes
@@ -68,7 +69,7 @@ def read_split(split: Split, tell: Callable[[int], None]) -> SplitResult:
         intake = Intake(split.identity, split.folder, digests, split.sizes)
         try:
             file = recognise(source, split.identity.dataset.kind)
-            for batch in file.batches(on_refused, split.date_order, split.span):
+            for batch in file.batches(on_refused, split.forms, split.span):
                 if len(batch):
                     intake.take(batch, source.name, on_refused)
                     tell(len(batch))
@@ -77,6 +78,7 @@ def read_split(split: Split, tell: Callable[[int], None]) -> SplitResult:
         except _TooMany:
             pass
         else:
+            intake.warnings += skipped_in(source)
             result.taken = intake.taken_in()
         result.lines = source.lines if split.span is not None and not split.span.first_row else 0
     return result

@@ -59,15 +59,13 @@ class LineShape:
     @classmethod
     def of(cls, table: LineItemTable, keys: tuple[str, ...]) -> LineShape | None:
         """Return the shape, or None where the reference has to judge the keys."""
-        spellings = [table.spellings.get(key.lower()) for key in keys]
+        spellings = [table.spelling_of(key) for key in keys]
         names = {found.column.name if found else key.lower() for key, found in zip(keys, spellings, strict=True)}
         if not keys or len(names) != len(keys) or len(keys) > ATTRIBUTES_MAX:
             return None
         last = len(keys) - 1
         members = [
-            _Member(
-                key, found, begin='{"' * (at == 0), end="}\n" * (at == last), constant=key.lower() in table.constants
-            )
+            _Member(key, found, begin='{"' * (at == 0), end="}\n" * (at == last), constant=table.is_constant(key))
             for at, (key, found) in enumerate(zip(keys, spellings, strict=True))
         ]
         return cls(members)

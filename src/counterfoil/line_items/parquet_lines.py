@@ -158,7 +158,7 @@ def _columns_read(table: LineItemTable, schema: pa.Schema) -> tuple[dict[str, st
     meant: dict[str, str] = {}
     pairs: list[_Pair] = []
     for name in schema.names:
-        if name.lower() in table.constants or (name.lower() == DIGEST.lower() and (is_lake or _is_hash(schema, name))):
+        if table.is_constant(name) or (name.lower() == DIGEST.lower() and (is_lake or _is_hash(schema, name))):
             continue
         if name.lower() in values:
             text, column = values[name.lower()]
@@ -166,7 +166,7 @@ def _columns_read(table: LineItemTable, schema: pa.Schema) -> tuple[dict[str, st
             pairs.append(_Pair(column, text, name))
         else:
             attribute = EXTRA if name.lower() == EXTRA.lower() else texts[name].name if name in texts else name
-            spelling = table.spellings.get(attribute.lower())
+            spelling = table.spelling_of(attribute)
             identity = spelling.column.name if spelling else attribute.lower()
             read[name] = attribute
         if identity in meant:

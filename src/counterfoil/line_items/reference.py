@@ -69,14 +69,13 @@ def read_object(table: LineItemTable, pairs: list[tuple[str, Any]], raw: Mapping
     seen: set[str] = set()
     extra: list[str] = []
     for key, value in pairs:
-        lowered = key.lower()
-        spelling = table.spellings.get(lowered)
-        identity = spelling.column.name if spelling else lowered
+        spelling = table.spelling_of(key)
+        identity = spelling.column.name if spelling else key.lower()
         if identity in seen:
             raise Refused("given twice", attribute=key, remedy="Keep one of the two.")
         seen.add(identity)
         if spelling is None:
-            if lowered not in table.constants:
+            if not table.is_constant(key):
                 extra.append(extra_member(key, raw[key]))
             continue
         text = stored_value(spelling, key, value, raw.get(key, b""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -26,10 +27,14 @@ def summed_names(kind: Kind) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class Totals:
-    """How many line items there are, and their exact sums: `totals[currency][column]`, '' for no currency."""
+    """How many line items there are, and their exact sums: `totals[currency][column]`, '' for no currency.
+
+    `without` counts, by column, the line items that have no amount there, and so are not in its sum.
+    """
 
     line_items: int = 0
     totals: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+    without: Counter[str] = field(default_factory=Counter, compare=False)
 
     @classmethod
     def of(cls, line_items: int, totals: Mapping[str, Mapping[str, str]]) -> Totals:
@@ -45,6 +50,7 @@ class Totals:
         currency, *columns = summed_names(kind)
         currencies = pc.unique(batch[currency])
         if len(currencies) == 1:
+            self.without += Counter({name: batch[name].null_count for name in columns})
             sums = {name: _sum(batch[name].cast(pa.string())) for name in columns}
             self.merge(Totals(batch.num_rows, {currencies.cast(pa.string())[0].as_py() or "": sums}))
         else:
@@ -53,6 +59,7 @@ class Totals:
     def add(self, currencies: Sequence[str | None], amounts: Mapping[str, Sequence[str | None]]) -> None:
         """Add line items one by one: the currency of each, and by column the text of each amount (None: no amount)."""
         self.line_items += len(currencies)
+        self.without += Counter({column: sum(not text for text in texts) for column, texts in amounts.items()})
         distinct = set(currencies)
         for currency in sorted(distinct, key=lambda code: code or ""):
             sums = self.totals.setdefault(currency or "", {})
@@ -67,6 +74,7 @@ class Totals:
     def merge(self, other: Totals) -> None:
         """Add what another counted."""
         self.line_items += other.line_items
+        self.without += other.without
         for currency, sums in other.totals.items():
             mine = self.totals.setdefault(currency, {})
             for column, value in sums.items():

@@ -7,22 +7,18 @@ may only accept what is accepted here.
 from __future__ import annotations
 
 import json
-import re
-from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from counterfoil import numbers
 from counterfoil.columns import Codec, Column, Spelling, Type
+from counterfoil.line_items import dates, lost_values
 
 NESTING_MAX = 64
 ATTRIBUTES_MAX = 2_000  # of a line item, known or not; columns of a CSV or Parquet file
-_ISO_DATE = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"(?:[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?(?:[Zz]|[+-]([0-9]{2}):([0-9]{2}))?)?",
-    re.ASCII,
-)
+# What is around values and seen by nobody: white space, no-break spaces, spaces of no width, byte order marks.
+UNSEEN: Final = " \t\r\n\u00a0\u2007\u202f\u200b\u200e\u200f\u2060\ufeff"
 _NUMBER_REMEDY = "Amounts are plain JSON numbers such as 12.50."
 
 
@@ -62,7 +58,10 @@ def stored_value(spelling: Spelling, key: str, value: Any, raw: bytes) -> str | 
         case Type.TEXT:
             return _stored_as_text(spelling, key, value, raw)
         case type_:
-            raise Refused(f"not a {type_.value}", key, _shown(raw))
+            reason, remedy = f"not a {type_.value}", ""
+            if type_ is Type.DATE and isinstance(value, NumberText) and dates.is_count(value):
+                reason, remedy = dates.why_unreadable(value)
+            raise Refused(reason, key, _shown(raw), remedy)
 
 
 def _stored_as_text(spelling: Spelling, key: str, value: Any, raw: bytes) -> str:
@@ -91,37 +90,40 @@ def _stored_structure(column: Column, key: str, raw: bytes) -> str:
 
 def stored_number(spelling: Spelling, key: str, text: str) -> str | None:
     """Return the text of a number, or None for an empty one; raises Refused."""
-    if not text:
-        return None
     is_rate = spelling.from_v1 and spelling.column.codec is Codec.RATE
-    if reason := numbers.why_not_a_rate(text) if is_rate else numbers.why_not_a_number(text):
-        raise Refused(reason, key, text, _NUMBER_REMEDY)
-    return numbers.rate_to_percent(text) if is_rate else text
+    why_not = numbers.why_not_a_rate if is_rate else numbers.why_not_a_number
+    number = text
+    if text and why_not(text):
+        number = undressed(text)
+        if number and (reason := why_not(number)):
+            if lost := lost_values.why_lost(number):
+                raise Refused(lost, key, text, lost_values.REMEDY)
+            raise Refused(reason, key, text, _NUMBER_REMEDY)
+    if not number:
+        return None
+    return numbers.rate_to_percent(number) if is_rate else number
 
 
 def stored_date(key: str, text: str) -> str | None:
-    """Return an ISO date unchanged, or None for an empty one; raises Refused."""
-    if not text:
-        return None
-    if reason := why_not_a_date(text):
-        raise Refused(reason, key, text, "Dates are ISO 8601, such as 2026-11-20T00:00:00Z.")
-    return text
+    """Return a date as ISO 8601, unchanged if it is that already, or None for an empty one; raises Refused."""
+    if not text or dates.why_not_a_date(text) is None:
+        return text or None
+    plain = undressed(text)
+    iso = plain if not plain or dates.why_not_a_date(plain) is None else dates.only_reading(plain)
+    if iso is None:
+        reason, remedy = dates.why_unreadable(plain)
+        if lost := lost_values.why_lost(plain):
+            reason, remedy = lost, lost_values.REMEDY
+        raise Refused(reason, key, text, remedy)
+    return iso or None
 
 
-def why_not_a_date(text: str) -> str | None:
-    """Return why `text` is not an ISO 8601 date of the calendar, or None if it is one."""
-    match = _ISO_DATE.fullmatch(text)
-    if match is None:
-        return "not an ISO 8601 date"
-    day, hour, minute, second, offset_hours, offset_minutes = match.groups(default="00")
-    try:
-        date.fromisoformat(day)
-    except ValueError:
-        return "not a date of the calendar"
-    # Not datetime.fromisoformat: which times and offsets it takes differs between versions of Python.
-    if max(hour, offset_hours) > "23" or max(minute, second, offset_minutes) > "59":
-        return "not a date of the calendar"
-    return None
+def undressed(text: str) -> str:
+    """Return a text without what is put around values: white space, a guard apostrophe, the formula `="..."`."""
+    text = text.strip(UNSEEN)
+    if text.startswith('="') and text.endswith('"') and '"' not in text[2:-1] and len(text) > len('="'):
+        text = text[2:-1]
+    return text.removeprefix("'").strip(UNSEEN)
 
 
 def stored_flag(key: str, value: Any) -> str | None:

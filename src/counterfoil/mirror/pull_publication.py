@@ -39,7 +39,7 @@ def publish_pull(data_folder: DataFolder, receipt: Receipt, folder: Path) -> Pub
     kind = Kind(receipt.request["kind"])
     paths = [folder / file.name for file in receipt.files]
     asserted = _assertions(receipt, kind, paths[0])
-    [published] = publish(data_folder, [Input(str(path), asserted) for path in paths])
+    [published] = publish(data_folder, [Input(str(path), asserted, as_written=True) for path in paths])
     _check_totals(receipt, published)
     return published
 
@@ -77,7 +77,7 @@ def _assertions(receipt: Receipt, kind: Kind, first: Path) -> Assertions:
 def _issuer(path: Path, kind: Kind) -> str:
     """Return the PartnerId of the first line items; '' where they have none."""
     with Source(str(path)) as source:
-        batches = recognise(source, kind).batches(lambda *_: None, None)
+        batches = recognise(source, kind).batches(lambda *_: None)
         return next((first_text(batch, "PartnerId") for batch in batches if len(batch)), "")
 
 

@@ -21,6 +21,7 @@ from typing import Any, Self
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.csv_values import LocalForms
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
 from counterfoil.datasets.publishing import PublicationReceipt, publish
@@ -119,17 +120,21 @@ class Server:
         period: str = "",
         currency: str = "",
         segment: str = WHOLE,
+        date_order: str = "",
+        decimal: str = "",
     ) -> list[PublicationReceipt]:
         """Publish files (paths), contents of files (bytes, gzip or not) or line items, as `counterfoil publish` does.
 
         Line items are mappings, or pieces of JSON lines such as `counterfoil.generator.generate` yields. Amounts may
         be Decimal, and keep their digits; a float has the digits that `repr` shows. Each argument is one file, and
-        all are published together or not at all. Raises what publishing raises: InputError names the line and
+        all are published together or not at all. `date_order` (mdy, dmy) and `decimal` (point, comma) say how a CSV
+        writes local dates and numbers. Raises what publishing raises: InputError names the line and
         attribute that cannot be right.
         """
         asserted = Assertions.read(
             partner=partner, issuer=issuer, kind=kind, invoice=invoice, period=period, currency=currency
         )
+        forms = LocalForms.read(date_order=date_order, decimal=decimal)
         service = self.service
         data_folder = DataFolder(service.store, utc_now)
         with scratch_folder() as folder:
@@ -137,7 +142,7 @@ class Server:
                 Input(_as_file(given, folder / f"argument-{number}"), asserted, segment)
                 for number, given in enumerate(line_items, 1)
             ]
-            return publish(data_folder, inputs)
+            return publish(data_folder, inputs, date_order=forms.date_order, decimal=forms.decimal)
 
     def token(self, audience: str = "graph", *, partner: str = "", issued_at: datetime | None = None) -> str:
         """Return a bearer token for `graph`, `partner-center` or an audience of your own; registers the partner.

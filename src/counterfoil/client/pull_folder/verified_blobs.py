@@ -35,6 +35,7 @@ class VerifiedBlob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: ReceiptFile
     totals: TotalTexts
     inexact: Mapping[str, Count] = {}
+    without: Mapping[str, Count] = {}  # how many line items have no amount in a column that is summed
 
     @property
     def is_parquet(self) -> bool:
@@ -89,7 +90,7 @@ def prove(
         its_own = ReceiptFile(blob.name, size, sha256, tally.line_items)
         file = its_own if lake is None else lake.finish()
     check_count(blob, tally.line_items)
-    facts = VerifiedBlob(its_own, file, tally.plain_totals(), {} if lake is None else lake.inexact)
+    facts = VerifiedBlob(its_own, file, tally.plain_totals(), {} if lake is None else lake.inexact, tally.without)
     if not as_parquet:
         sync_file(part)
         part.replace(part.with_name(blob.name))

@@ -177,7 +177,7 @@ class WalkJournal:
                 written.add(batch) if isinstance(written, LakeFile) else written.add(lines)
             file = written.finish()
         blob = ReceiptFile(name, file.size_bytes, file.sha256, file.line_items)
-        VerifiedBlob(blob, file, tally.plain_totals(), written.inexact).keep(self._folder)
+        VerifiedBlob(blob, file, tally.plain_totals(), written.inexact, tally.without).keep(self._folder)
         self._items(part).unlink()
 
     def facts(self) -> list[VerifiedBlob]:

@@ -77,6 +77,9 @@ class PullTask:
         promise.check(tally)
         for each in facts:
             inexact.update(each.inexact)
+        for name, count in sorted(tally.without.items()):
+            have, them = ("1 line item has", "it") if count == 1 else (f"{count:,} line items have", "them")
+            self.progress.note(f"{have} no {name}, so its total is without {them}.")
         promised = {
             **promised,
             "the number of line items": promise.line_items is not None,
@@ -129,4 +132,5 @@ def tally_of(facts: Sequence[VerifiedBlob]) -> Totals:
     tally = Totals()
     for each in facts:
         tally.merge(Totals.of(each.blob.line_items, each.totals))
+        tally.without.update(each.without)
     return tally

@@ -216,7 +216,7 @@ def _two(text: Any, at: Any) -> Any:
 
 @part
 def is_date(text: Any, at: Any, end: Any) -> Any:
-    """Whether this certainly is an ISO 8601 date of the calendar: values.why_not_a_date."""
+    """Whether this certainly is an ISO 8601 date of the calendar: dates.why_not_a_date."""
     length = end - at
     if length < 10 or text[at + 4] != 0x2D or text[at + 7] != 0x2D:
         return False
