@@ -33,9 +33,7 @@ _RANGE = 99_999  # of exponents: only a zero may have a large one
 _EXACT = Context(prec=_DIGITS, Emin=-_RANGE, Emax=_RANGE, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 _ROUNDING = Context(prec=_DIGITS, Emin=-_RANGE, Emax=_RANGE, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation])
 # A ratio has no last digit. 200 are kept, of which comparing and rounding use 40 after the point.
-_RATIO = Context(
-    prec=200, Emin=-99_999, Emax=99_999, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero]
-)
+_RATIO = Context(prec=200, Emin=-_RANGE, Emax=_RANGE, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation])
 
 RATIO_PLACES = 40
 HYPOTHESIS_PLACES = 20
@@ -45,6 +43,7 @@ subtract = _EXACT.subtract
 multiply = _EXACT.multiply
 divide = _RATIO.divide
 scale = _RATIO.multiply
+add_ratios = _RATIO.add
 
 
 def negated(value: Decimal) -> Decimal:

@@ -15,7 +15,7 @@ from counterfoil.reconcile.explaining import arithmetic as exact
 
 @dataclass(frozen=True)
 class ChargedDays:
-    """How many days of a charge cycle are charged: 29 of 30. Kept as they are, because a reader knows 28/30, not 14/15."""
+    """How many days of a charge cycle are charged: 29 of 30. Not reduced: a reader knows 28 of 30, not 14 of 15."""
 
     days: int = 1
     cycle: int = 1

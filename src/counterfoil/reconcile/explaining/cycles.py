@@ -1,7 +1,7 @@
 """Which part of its charge cycle a charge covers. Dates are inclusive, as Microsoft writes them.
 
-The trap: a cycle is a month or a year from one day to the day before it comes round, whatever its number of days; and one
-bought on the 31st ends early in short months. This calendar is a deliberate duplicate of what the generator and the
+The trap: a cycle is a month or a year from one day to the day before it comes round, whatever its number of days; and
+one bought on the 31st ends early in short months. This calendar is a deliberate duplicate of what the generator and the
 ground know of months: see the package.
 """
 

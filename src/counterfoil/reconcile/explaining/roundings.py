@@ -9,9 +9,9 @@ Amounts are in the billing currency; `unit` is its smallest amount in Microsoft'
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from counterfoil.reconcile.explaining import arithmetic as exact
 
@@ -55,8 +55,7 @@ OF_METERED_USE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(NamedTuple):
     """A line whose quantity, price and rate are known; `price` and `quantity` as they are multiplied."""
 
     net: Decimal
@@ -70,11 +69,6 @@ class Priced:
     def value(self) -> Decimal:
         """Quantity x price x rate, not rounded."""
         return exact.multiply(exact.multiply(self.quantity, self.price), self.rate)
-
-    @property
-    def known(self) -> tuple[Rounding, ...]:
-        """The ways that are known for this sort of line, the documented one first."""
-        return OF_METERED_USE if self.metered else OF_LICENCES
 
     def by(self, rounding: Rounding) -> Decimal:
         """Return the net amount that this way gives."""
@@ -122,7 +116,7 @@ def ways_of(left: Priced, right: Priced) -> tuple[Rounding, Rounding]:
     if left.net == left.value and right.net == right.value:
         return Rounding.NONE, Rounding.NONE
     found: list[Rounding | None] = [None, None]
-    for rounding in left.known:
+    for rounding in OF_METERED_USE if left.metered or right.metered else OF_LICENCES:
         fits = [left.fits(rounding), right.fits(rounding)]
         if all(fits):
             return rounding, rounding
