@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
+from decimal import ROUND_DOWN, Context, Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ from counterfoil.model import Kind
 from counterfoil.reconcile import Audit, Severity
 from counterfoil.reconcile.auditing.auditor import RULES, audited, rules_chosen
 from counterfoil.reconcile.auditing.rounding_rules import ROUNDING_RULES, RoundingRule
-from counterfoil.reconcile.auditing.rule import Facts, Rule
+from counterfoil.reconcile.auditing.rule import AuditRule, Facts
 from counterfoil.reconcile.explaining.roundings import Rounding
 from counterfoil.reconcile.sides.file_sides import file_side
 from counterfoil.reconcile.sides.side import Reading
@@ -27,15 +27,16 @@ from tests.cli.pulling import rows, run
 from tests.reconcile.sides import INVOICE, PARTNER, lake_file, licence, lines_file, pull_folder, usage
 
 Item = dict[str, str]
+EXACT, CUT = Context(prec=99), Context(prec=99, rounding=ROUND_DOWN)
 LINE_RULES = [rule for rule in RULES if rule.check is not None]
 
 
-def kind_of(rule: Rule) -> Kind:
+def kind_of(rule: AuditRule) -> Kind:
     return Kind.USAGE if rule.kinds == {Kind.USAGE} else Kind.RECONCILIATION
 
 
 @pytest.mark.parametrize("rule", LINE_RULES, ids=lambda rule: rule.id)
-def test_a_rule_holds_and_is_broken_as_its_examples_say(rule: Rule) -> None:
+def test_a_rule_holds_and_is_broken_as_its_examples_say(rule: AuditRule) -> None:
     assert rule.check is not None
     assert rule.check(Facts(kind_of(rule), rule.passes)) is True
     assert rule.check(Facts(kind_of(rule), rule.fails)) is False
@@ -43,21 +44,21 @@ def test_a_rule_holds_and_is_broken_as_its_examples_say(rule: Rule) -> None:
         assert rule.check(Facts(kind_of(rule), {})) is None
 
 
-def item_of(rule: Rule, example: Item) -> Item:
+def item_of(rule: AuditRule, example: Item) -> Item:
     """A whole line item with what an example says; what is not of the rule is right."""
     plain = usage() if kind_of(rule) is Kind.USAGE else licence("0", "0", "0")
     return plain | dict(example)
 
 
 @pytest.mark.parametrize("rule", LINE_RULES, ids=lambda rule: rule.id)
-def test_what_breaks_a_rule_is_found_in_a_side(tmp_path: Path, rule: Rule) -> None:
+def test_what_breaks_a_rule_is_found_in_a_side(tmp_path: Path, rule: AuditRule) -> None:
     good, bad = item_of(rule, dict(rule.passes)), item_of(rule, dict(rule.fails))
     side = lines_file(tmp_path / "side", [good, bad, good, bad, good])
     found = reconcile.audit(str(side), rules=[rule.id]).of(rule.id)
     assert (found.applied_to, found.found) == (5, 2)
     assert [example.line_item for example in found.examples] == [2]  # both are one tuple, and are told once
     amount = numbers.exact(bad["BillingPreTaxTotal" if kind_of(rule) is Kind.USAGE else "Subtotal"])
-    assert found.at_stake == 2 * abs(amount)
+    assert found.at_stake == EXACT.multiply(Decimal(2), amount.copy_abs())
     read = {name.removeprefix("sign of ") for name in rule.reads}
     assert all(found.examples[0].attributes[name] == bad[name] for name in rule.fails if name in read)
 
@@ -124,13 +125,12 @@ def seats(net: str, quantity: str, month: str = "10", product: str = "p1", price
 
 
 def by_unit(quantity: int, **more: str) -> Item:
-    return seats(f"{Decimal('9.40') * quantity}", str(quantity), **more)
+    return seats(numbers.plain(EXACT.multiply(Decimal("9.40"), Decimal(quantity))), str(quantity), **more)
 
 
 def by_line(quantity: int, **more: str) -> Item:
-    return seats(
-        numbers.plain((Decimal("9.408") * quantity).quantize(Decimal("0.01"), "ROUND_DOWN")), str(quantity), **more
-    )
+    cut = CUT.quantize(CUT.multiply(Decimal("9.408"), Decimal(quantity)), Decimal("0.01"))
+    return seats(numbers.plain(cut), str(quantity), **more)
 
 
 def test_a_rounding_that_is_unusual_for_its_product_is_a_warning_with_the_amount_between(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_month_that_switches_its_rounding_is_named(tmp_path: Path, few: int) -
 @pytest.mark.parametrize(("signs", "found"), [((-1, -1), 1), ((-1, 1), 0)])
 def test_allowed_cents_that_do_not_cancel_out_are_a_bias(tmp_path: Path, signs: tuple[int, int], found: int) -> None:
     priced = {"EffectiveUnitPrice": "0.737586206896552", "BillableQuantity": "29", "PCToBCExchangeRate": "1"}
-    nets = [numbers.plain(Decimal("21.39") + sign * Decimal("0.01")) for sign in signs]
+    nets = [{-1: "21.38", 1: "21.40"}[sign] for sign in signs]
     items = [
         licence(net, "0", net, MeterDescription="D4", OrderId=str(at), **priced) for at in range(60) for net in nets
     ]
@@ -324,7 +324,7 @@ def test_the_command_tells_what_the_library_finds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_every_rule_can_be_explained(rule: Rule) -> None:
+def test_every_rule_can_be_explained(rule: AuditRule) -> None:
     done = run("audit", "--explain", rule.id, "--output", "json")
     told = json.loads(done.stdout)
     assert (done.exit_code, told["sentence"], told["severity"]) == (0, rule.sentence, rule.severity.value)

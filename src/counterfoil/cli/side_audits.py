@@ -14,7 +14,7 @@ from counterfoil.cli.sides import note_data_folder, with_side_options
 from counterfoil.errors import UsageError
 
 if TYPE_CHECKING:
-    from counterfoil.reconcile import Audit, Finding
+    from counterfoil.reconcile import Audit, RuleFinding
 
 
 @click.command()
@@ -122,7 +122,7 @@ def _print(found: Audit, output: Output, document: dict[str, object]) -> None:
     output.report(document, facts, rows)
 
 
-def _first(finding: Finding) -> str:
+def _first(finding: RuleFinding) -> str:
     """Return the first line item that breaks a rule, in words."""
     if not finding.examples:
         return f"{finding.rule.id}: {finding.told or finding.rule.sentence}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -76,15 +77,15 @@ def _rows(found: SideTotals, output: Output) -> list[dict[str, object]]:
     if found.by is None:
         return []
     listed = [*found.groups, *([found.others] if found.others else [])]
-    largest = max((abs(group.share) for group in listed if group.share is not None), default=Decimal(0))
+    largest = max((abs(Fraction(group.share)) for group in listed if group.share is not None), default=Fraction(0))
     block = "█" if "█".encode(output.stdout.encoding or "ascii", "replace") != b"?" else "#"
     return [_row(group, found, largest, block) for group in listed]
 
 
-def _row(group: GroupTotal, found: SideTotals, largest: Decimal, block: str) -> dict[str, object]:
+def _row(group: GroupTotal, found: SideTotals, largest: Fraction, block: str) -> dict[str, object]:
     assert found.by is not None
     share = group.share
-    length = 0 if share is None or not largest else int(_BAR_WIDTH * abs(share) / largest)
+    length = 0 if share is None or not largest else int(_BAR_WIDTH * abs(Fraction(share)) / largest)
     is_others = group is found.others
     row: dict[str, object] = {found.by.value.replace("-t", "T"): "" if is_others else group.key or "(none)"}
     if any(each.name for each in found.groups) or found.others:

@@ -15,19 +15,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from counterfoil.reconcile.auditing.audit_results import Audit, RoundingCount, RuleFinding
     from counterfoil.reconcile.auditing.auditor import audit
-    from counterfoil.reconcile.auditing.findings import Audit, Finding, RoundingCount
-    from counterfoil.reconcile.auditing.rule import Rule, Severity
+    from counterfoil.reconcile.auditing.rule import AuditRule, Severity
     from counterfoil.reconcile.side_totals import By, GroupTotal, SideTotals, totals
     from counterfoil.reconcile.sides.side import Side
 
 __all__ = [
     "Audit",
+    "AuditRule",
     "By",
-    "Finding",
     "GroupTotal",
     "RoundingCount",
-    "Rule",
+    "RuleFinding",
     "Severity",
     "Side",
     "SideTotals",
@@ -35,10 +35,10 @@ __all__ = [
     "totals",
 ]
 _HOME: Final = {
-    "Audit": "auditing.findings",
-    "Finding": "auditing.findings",
-    "RoundingCount": "auditing.findings",
-    "Rule": "auditing.rule",
+    "Audit": "auditing.audit_results",
+    "RuleFinding": "auditing.audit_results",
+    "RoundingCount": "auditing.audit_results",
+    "AuditRule": "auditing.rule",
     "Severity": "auditing.rule",
     "audit": "auditing.auditor",
     "By": "side_totals",

@@ -12,9 +12,18 @@ from typing import Final, Protocol
 
 from counterfoil.model import Kind
 from counterfoil.reconcile.auditing.amount_rules import CHANGES
+from counterfoil.reconcile.auditing.audit_results import Example, RuleFinding
 from counterfoil.reconcile.auditing.columns_read import BatchColumns
-from counterfoil.reconcile.auditing.findings import Example, Finding
-from counterfoil.reconcile.auditing.rule import BOTH, CURRENCY, NET, RECONCILIATION, Facts, Rule, Severity, own_names
+from counterfoil.reconcile.auditing.rule import (
+    BOTH,
+    CURRENCY,
+    NET,
+    RECONCILIATION,
+    AuditRule,
+    Facts,
+    Severity,
+    own_names,
+)
 from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.sides.side import Side
 
@@ -29,14 +38,14 @@ class Collector(Protocol):
     def add(self, columns: BatchColumns, first_line_item: int) -> None:
         """Look at a batch whose first line item has this number."""
 
-    def finding(self) -> Finding:
+    def finding(self) -> RuleFinding:
         """Return what was found in all batches."""
 
 
 class OneOf:
     """A rule that each group has one value of an attribute; where there is none it does not count."""
 
-    def __init__(self, rule: Rule, side: Side, name: str, key: Sequence[str], known: str = "") -> None:
+    def __init__(self, rule: AuditRule, side: Side, name: str, key: Sequence[str], known: str = "") -> None:
         self._rule, self._side, self._name = rule, side, name
         self._key = own_names(tuple(key), side.kind)
         self._first: dict[tuple[str, ...], str] = {(): known} if known else {}
@@ -53,19 +62,19 @@ class OneOf:
             if self._first.setdefault(key, value).casefold() != value.casefold() and key not in self._broken:
                 self._broken[key] = first_line_item + row, value
 
-    def finding(self) -> Finding:
+    def finding(self) -> RuleFinding:
         """See `Collector`."""
         examples = []
         for key, (line_item, value) in list(self._broken.items())[:EXAMPLES_MAX]:
             named = dict(zip(self._key, key, strict=True))
             examples.append(Example(line_item, named | {self._name: f"{self._first[key]} and {value}"}))
-        return Finding(self._rule, len(self._first), len(self._broken), exact.ZERO, tuple(examples))
+        return RuleFinding(self._rule, len(self._first), len(self._broken), exact.ZERO, tuple(examples))
 
 
 class ChangePairs:
     """A change of quantity is the refund of the old and the charge of the new: as many of one sign as of the other."""
 
-    def __init__(self, rule: Rule, side: Side) -> None:
+    def __init__(self, rule: AuditRule, side: Side) -> None:
         self._rule, self._kind = rule, side.kind
         self._names = own_names(rule.reads, side.kind)
         self._changes: dict[tuple[str, ...], list[Decimal]] = {}
@@ -82,14 +91,14 @@ class ChangePairs:
             more = Decimal(-count if facts.net < 0 else count)
             self._changes[key] = [exact.add(balance, more), exact.add(net, exact.multiply(facts.net, Decimal(count)))]
 
-    def finding(self) -> Finding:
+    def finding(self) -> RuleFinding:
         """See `Collector`."""
         odd = {key: net for key, (balance, net) in self._changes.items() if balance}
         examples = tuple(
             Example(0, dict(zip(self._names, key, strict=False)) | {self._names[-1]: str(net)})
             for key, net in list(odd.items())[:EXAMPLES_MAX]
         )
-        return Finding(
+        return RuleFinding(
             self._rule, len(self._changes), len(odd), exact.total(map(exact.magnitude, odd.values())), examples
         )
 
@@ -97,7 +106,7 @@ class ChangePairs:
 class Duplicates:
     """Line items that are equal in every attribute, looked for among those that are read together."""
 
-    def __init__(self, rule: Rule, side: Side) -> None:
+    def __init__(self, rule: AuditRule, side: Side) -> None:
         self._rule, self._kind = rule, side.kind
         self._line_items = self._found = 0
 
@@ -110,15 +119,15 @@ class Duplicates:
         first = [name for name in (amount, "OrderId", "ResourceURI") if name in names]
         self._found += columns.repeated([*first, *(name for name in names if name not in first)])
 
-    def finding(self) -> Finding:
+    def finding(self) -> RuleFinding:
         """See `Collector`."""
-        return Finding(self._rule, self._line_items, self._found, exact.ZERO)
+        return RuleFinding(self._rule, self._line_items, self._found, exact.ZERO)
 
 
 class TaxRates:
     """The rate of tax that a country's line items usually bear, in thousandths, and those that bear another."""
 
-    def __init__(self, rule: Rule, side: Side) -> None:
+    def __init__(self, rule: AuditRule, side: Side) -> None:
         self._rule, self._kind = rule, side.kind
         self._names = own_names(rule.reads, side.kind)
         self._counts: dict[str, Counter[int]] = defaultdict(Counter)
@@ -139,7 +148,7 @@ class TaxRates:
             read = {name: text or "" for name, text in zip(self._names, texts, strict=True)}
             self._examples.setdefault((country, rate), Example(first_line_item + row, read))
 
-    def finding(self) -> Finding:
+    def finding(self) -> RuleFinding:
         """See `Collector`."""
         examples, applied, found = [], 0, 0
         for country, counts in self._counts.items():
@@ -147,13 +156,13 @@ class TaxRates:
             applied += counts.total()
             found += counts.total() - counts[usual]
             examples += [self._examples[country, rate] for rate in counts if rate != usual]
-        return Finding(self._rule, applied, found, exact.ZERO, tuple(examples[:EXAMPLES_MAX]))
+        return RuleFinding(self._rule, applied, found, exact.ZERO, tuple(examples[:EXAMPLES_MAX]))
 
 
 class InPeriod:
     """How many line items lie outside the month of an unbilled dataset, and what they come to: late use is no fault."""
 
-    def __init__(self, rule: Rule, side: Side) -> None:
+    def __init__(self, rule: AuditRule, side: Side) -> None:
         self._rule, self._month = rule, side.scope.period if side.scope else ""
         date = "UsageDate" if side.kind.value == "usage" else "ChargeStartDate"
         self._names = (date, *own_names((NET,), side.kind))
@@ -178,10 +187,10 @@ class InPeriod:
             date = columns.texts(self._names[0], rows)[0] or ""
             self._examples.append(Example(first_line_item + rows[0].as_py(), {self._names[0]: date}))
 
-    def finding(self) -> Finding:
+    def finding(self) -> RuleFinding:
         """See `Collector`."""
         stake = exact.magnitude(self._sum)
-        return Finding(self._rule, self._line_items, self._late, stake, tuple(self._examples))
+        return RuleFinding(self._rule, self._line_items, self._late, stake, tuple(self._examples))
 
 
 def _among(
@@ -192,12 +201,12 @@ def _among(
     passes: str,
     fails: str,
     kinds: frozenset[Kind] = BOTH,
-) -> Rule:
-    return Rule(id_, sentence, severity, "Counterfoil", reads, None, {"": passes}, {"": fails}, kinds)
+) -> AuditRule:
+    return AuditRule(id_, sentence, severity, "Counterfoil", reads, None, {"": passes}, {"": fails}, kinds)
 
 
 _RATE_KEY: Final = ("PricingCurrency", CURRENCY, "PCToBCExchangeRateDate")
-AMONG_RULES: Final[tuple[tuple[Rule, Callable[[Rule, Side], Collector]], ...]] = (
+AMONG_RULES: Final[tuple[tuple[AuditRule, Callable[[AuditRule, Side], Collector]], ...]] = (
     (
         _among("one-rate-a-day", "Two currencies have one exchange rate a day.", Severity.WARNING,
                (*_RATE_KEY, "PCToBCExchangeRate"), "0.92 and 0.92", "0.92 and 0.93"),

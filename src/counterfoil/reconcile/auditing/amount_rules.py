@@ -11,8 +11,8 @@ from counterfoil.reconcile.auditing.rule import (
     QUANTITY,
     RECONCILIATION,
     USAGE,
+    AuditRule,
     Facts,
-    Rule,
     Severity,
     needs,
     sign_of,
@@ -51,7 +51,7 @@ def _not_above_list(facts: Facts) -> bool:
 def _earned_credit(facts: Facts) -> bool | None:
     if not facts.earned_credit or not facts.metered:
         return None
-    left = exact.subtract(exact.HUNDRED, facts.earned_credit).scaleb(-2)
+    left = exact.multiply(exact.subtract(exact.HUNDRED, facts.earned_credit), exact.CENT)
     whole = exact.multiply(facts.number("UnitPrice") or exact.ZERO, left)
     apart = exact.subtract(facts.price or exact.ZERO, whole)
     # The effective price of a whole period is made from an amount that was cut to a cent.
@@ -110,29 +110,29 @@ def _whole_seats(facts: Facts) -> bool | None:
 
 
 AMOUNT_RULES: Final = (
-    Rule(
+    AuditRule(
         "total", "Total is Subtotal plus TaxTotal.", Severity.ERROR, "Microsoft: reconciliation file",
         (NET, "TaxTotal", "Total"), _adds_up,
         {"Subtotal": "465.25", "TaxTotal": "88.40", "Total": "553.65"},
         {"Subtotal": "720", "TaxTotal": "0", "Total": "0"}, RECONCILIATION,
     ),
-    Rule(
+    AuditRule(
         "own-currency", "Within one currency the exchange rate is 1.", Severity.ERROR, "Microsoft: attributes",
         ("PricingCurrency", CURRENCY, "PCToBCExchangeRate"), _own_currency,
         _SEATS | {"PricingCurrency": "EUR", "PCToBCExchangeRate": "1"},
         _SEATS | {"PricingCurrency": "EUR", "PCToBCExchangeRate": "0.92"},
     ),
-    Rule(
+    AuditRule(
         "rate-positive", "An exchange rate is above zero.", Severity.ERROR, "Microsoft: attributes",
         ("PCToBCExchangeRate",), needs("PCToBCExchangeRate")(lambda facts: facts.rate > 0),
         {"PCToBCExchangeRate": "0.92"}, {"PCToBCExchangeRate": "0"},
     ),
-    Rule(
+    AuditRule(
         "not-above-list", "The effective price is not above the list price.", Severity.WARNING,
         "Microsoft: effective unit price", ("UnitPrice", "EffectiveUnitPrice"), _not_above_list,
         {"UnitPrice": "16", "EffectiveUnitPrice": "14.4"}, {"UnitPrice": "14.4", "EffectiveUnitPrice": "16"},
     ),
-    Rule(
+    AuditRule(
         "earned-credit",
         "With partner earned credit the effective price is the list price less it, within a cent of the line.",
         Severity.WARNING, "Microsoft: effective unit price",
@@ -143,18 +143,18 @@ AMOUNT_RULES: Final = (
         _ADJUSTED | {"MeterDescription": "D4", "UnitPrice": "0.868", "EffectiveUnitPrice": "0.868",
                      "BillableQuantity": "29"},
     ),
-    Rule(
+    AuditRule(
         "earned-credit-known", "PartnerEarnedCreditPercentage is 0 or 15.", Severity.WARNING, "Microsoft: daily usage",
         ("PartnerEarnedCreditPercentage",), _known_credit,
         _USE | {"PartnerEarnedCreditPercentage": "15"}, _USE | {"PartnerEarnedCreditPercentage": "1.5"}, USAGE,
     ),
-    Rule(
+    AuditRule(
         "credit-covers", "CreditPercentage is 0, or 100 and the use costs nothing.", Severity.ERROR,
         "Microsoft: daily usage", ("CreditPercentage", sign_of(NET)), _credit_covers,
         _USE | {"CreditPercentage": "100", "BillingPreTaxTotal": "0"},
         _USE | {"CreditPercentage": "100", "BillingPreTaxTotal": "2"}, USAGE,
     ),
-    Rule(
+    AuditRule(
         "proration",
         "For a part of its cycle a licence costs list price x days / days of the cycle, to the cent, half up.",
         Severity.NOTE, "Microsoft: billing scenarios",
@@ -165,30 +165,30 @@ AMOUNT_RULES: Final = (
         _SEATS | {"UnitPrice": "4", "EffectiveUnitPrice": "3.86", "ChargeStartDate": "2019-06-11",
                   "ChargeEndDate": "2019-07-09", "BillingFrequency": "Monthly"}, RECONCILIATION,
     ),
-    Rule(
+    AuditRule(
         "sign", "An amount has the sign of quantity x price, whichever of the two bears it.", Severity.ERROR,
         "Microsoft: billing scenarios", tuple(map(sign_of, (NET, "EffectiveUnitPrice", QUANTITY))), _sign,
         _SEATS | {"Subtotal": "-30", "EffectiveUnitPrice": "-3", "BillableQuantity": "10"},
         _SEATS | {"Subtotal": "-30", "EffectiveUnitPrice": "3", "BillableQuantity": "10"},
     ),
-    Rule(
+    AuditRule(
         "taken-back", "Refunds and cancellations are not above zero.", Severity.WARNING, "Microsoft: charge types",
         ("ChargeType", sign_of(NET)), _taken_back,
         _SEATS | {"ChargeType": "cancelImmediate", "Subtotal": "-30"},
         _SEATS | {"ChargeType": "Refund", "Subtotal": "30"},
     ),
-    Rule(
+    AuditRule(
         "credit-reason", "A negative line item that takes nothing back and changes nothing has a CreditReasonCode.",
         Severity.WARNING, "Microsoft: attributes", ("ChargeType", sign_of(NET), "CreditReasonCode"), _credit_reason,
         _SEATS | {"ChargeType": "credit", "Subtotal": "-40", "CreditReasonCode": "Azure consumption credit"},
         _SEATS | {"ChargeType": "New", "Subtotal": "-40"}, RECONCILIATION,
     ),
-    Rule(
+    AuditRule(
         "tax-needs-base", "Where nothing is charged, nothing is taxed.", Severity.NOTE, "Counterfoil",
         (sign_of(NET), sign_of("TaxTotal")), _tax_needs_base,
         {"Subtotal": "0", "TaxTotal": "0"}, {"Subtotal": "0", "TaxTotal": "1.61"}, RECONCILIATION,
     ),
-    Rule(
+    AuditRule(
         "whole-seats", "The quantity of a licence is whole.", Severity.WARNING, "Microsoft: attributes",
         (QUANTITY, *METERED_BY), _whole_seats,
         _SEATS | {"BillableQuantity": "5.00"}, _SEATS | {"BillableQuantity": "3.1618"}, RECONCILIATION,

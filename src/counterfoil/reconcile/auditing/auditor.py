@@ -14,22 +14,22 @@ import pyarrow.compute as pc
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, Type, table_of
 from counterfoil.errors import InputError, SideError, UsageError
+from counterfoil.line_items.dates import why_not_a_date
 from counterfoil.line_items.line_shapes import PLAIN_NUMBER
-from counterfoil.line_items.values import why_not_a_date
 from counterfoil.model import Kind
 from counterfoil.reconcile.auditing.among_rules import AMONG_RULES, EXAMPLES_MAX, Collector
 from counterfoil.reconcile.auditing.amount_rules import AMOUNT_RULES
+from counterfoil.reconcile.auditing.audit_results import Audit, Example, RuleFinding
 from counterfoil.reconcile.auditing.columns_read import BatchColumns, DistinctTuples, Texts
-from counterfoil.reconcile.auditing.findings import Audit, Example, Finding
 from counterfoil.reconcile.auditing.rounding_rules import ROUNDING_RULES, RoundingRule
 from counterfoil.reconcile.auditing.roundings_seen import SEEN_RULES, RoundingsSeen
-from counterfoil.reconcile.auditing.rule import NET, SIGN_MARK, Facts, Rule, own_names
+from counterfoil.reconcile.auditing.rule import NET, SIGN_MARK, AuditRule, Facts, own_names
 from counterfoil.reconcile.auditing.word_rules import WORD_RULES
 from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.sides.opening import DATA, opened_side
 from counterfoil.reconcile.sides.side import Reading, Side
 
-RULES: Final[tuple[Rule, ...]] = (
+RULES: Final[tuple[AuditRule, ...]] = (
     *ROUNDING_RULES,
     *AMOUNT_RULES,
     *WORD_RULES,
@@ -46,7 +46,7 @@ _CHECKED: Final = {
 _VERDICTS_MAX: Final = 50_000
 
 
-def rules_chosen(only: Iterable[str] = (), skipped: Iterable[str] = ()) -> tuple[Rule, ...]:
+def rules_chosen(only: Iterable[str] = (), skipped: Iterable[str] = ()) -> tuple[AuditRule, ...]:
     """Return all rules, or only some, less those that are skipped; raises UsageError for an id that none has."""
     wanted, left_out = set(only), set(skipped)
     for id_ in sorted(wanted | left_out):
@@ -57,7 +57,7 @@ def rules_chosen(only: Iterable[str] = (), skipped: Iterable[str] = ()) -> tuple
     return chosen
 
 
-def rule_of(id_: str) -> Rule:
+def rule_of(id_: str) -> AuditRule:
     """Return the rule of this id; raises UsageError."""
     ids = [rule.id for rule in RULES]
     if id_ not in ids:
@@ -91,7 +91,7 @@ def audit(
         return audited(reading, chosen, progress)
 
 
-def audited(reading: Reading, chosen: Sequence[Rule], progress: Callable[[int], None]) -> Audit:
+def audited(reading: Reading, chosen: Sequence[AuditRule], progress: Callable[[int], None]) -> Audit:
     """Return the audit of a side that is open, by some rules."""
     side = reading.side
     seen = RoundingsSeen()
@@ -109,7 +109,7 @@ def audited(reading: Reading, chosen: Sequence[Rule], progress: Callable[[int], 
         progress(batch.num_rows)
     found = {finding.rule.id: finding for finding in (each.finding() for each in (*lines, *among))}
     found |= {finding.rule.id: finding for finding in seen.findings(ids)}
-    none = {rule.id: Finding(rule, 0, 0, exact.ZERO) for rule in chosen}
+    none = {rule.id: RuleFinding(rule, 0, 0, exact.ZERO) for rule in chosen}
     findings = tuple((none | found)[rule.id] for rule in chosen)
     if not any(finding.applied_to for finding in findings):
         raise SideError(
@@ -120,7 +120,7 @@ def audited(reading: Reading, chosen: Sequence[Rule], progress: Callable[[int], 
     return Audit(side, reading.currency, reading.line_items, findings, seen.counts())
 
 
-def _names_read(rules: Sequence[Rule], kind: Kind) -> list[str]:
+def _names_read(rules: Sequence[AuditRule], kind: Kind) -> list[str]:
     """Return the attributes that some rules read; all of them where duplicates are looked for."""
     table = table_of(kind)
     if any(rule.id == "duplicates" for rule in rules):
@@ -147,7 +147,7 @@ def _check_values(batch: pa.RecordBatch, side: Side) -> None:
 class _LineRule:
     """Asks a rule about the line items of a side, and remembers what broke it."""
 
-    def __init__(self, rule: Rule, side: Side, seen: RoundingsSeen) -> None:
+    def __init__(self, rule: AuditRule, side: Side, seen: RoundingsSeen) -> None:
         self._rule, self._kind, self._seen = rule, side.kind, seen
         self._reads = own_names(rule.reads, side.kind)
         place = own_names(_PLACE, side.kind) if isinstance(rule, RoundingRule) else ()
@@ -200,6 +200,6 @@ class _LineRule:
             read = {name: columns.texts(name, row)[0] or "" for name in self._names[: len(self._reads)]}
             self._examples.append(Example(first + found.rows[at], read))
 
-    def finding(self) -> Finding:
+    def finding(self) -> RuleFinding:
         """Return what was found in all batches."""
-        return Finding(self._rule, self._applied, self._found, self._stake, tuple(self._examples))
+        return RuleFinding(self._rule, self._applied, self._found, self._stake, tuple(self._examples))

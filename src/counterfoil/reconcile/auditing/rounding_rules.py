@@ -18,8 +18,8 @@ from counterfoil.reconcile.auditing.rule import (
     QUANTITY,
     RECONCILIATION,
     USAGE,
+    AuditRule,
     Facts,
-    Rule,
     Severity,
 )
 from counterfoil.reconcile.explaining import arithmetic as exact
@@ -54,7 +54,7 @@ Explain = Callable[[Facts], Explained | None]
 
 
 @dataclass(frozen=True, slots=True)
-class RoundingRule(Rule):
+class RoundingRule(AuditRule):
     """A rule whose amounts are rounded in one of several ways; `explain` is None for a line it does not apply to."""
 
     explain: Explain = lambda _: None

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from counterfoil.reconcile.auditing.findings import Example, Finding, RoundingCount
+from counterfoil.reconcile.auditing.audit_results import Example, RoundingCount, RuleFinding
 from counterfoil.reconcile.auditing.rounding_rules import Explained
-from counterfoil.reconcile.auditing.rule import Rule, Severity
+from counterfoil.reconcile.auditing.rule import AuditRule, Severity
 from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.explaining.roundings import Rounding
 
@@ -22,15 +22,15 @@ _USUAL_OF_100: Final = 80
 _BIAS_MIN: Final = exact.ONE
 _HALF_A_CENT_SQUARED: Final = Decimal("0.000025")
 
-UNUSUAL: Final = Rule(
+UNUSUAL: Final = AuditRule(
     "rounding-unusual", "Line items of one charge type and product are rounded alike.", Severity.WARNING, "Counterfoil",
     (), None, {"": "25 seats, all cut per unit"}, {"": "one cut per line among 25 cut per unit"},
 )  # fmt: skip
-SWITCHED: Final = Rule(
+SWITCHED: Final = AuditRule(
     "rounding-switched", "The usual rounding stays the same from month to month.", Severity.WARNING, "Counterfoil",
     (), None, {"": "cut per unit in September and October"}, {"": "cut per unit, and from October on per line"},
 )  # fmt: skip
-BIAS: Final = Rule(
+BIAS: Final = AuditRule(
     "rounding-bias", "The cents by which amounts may be off cancel out.", Severity.WARNING, "FOCUS 1.4: tolerance",
     (), None, {"": "1,000 line items, 0.30 together"}, {"": "1,000 line items, 10.00 too little together"},
 )  # fmt: skip
@@ -80,12 +80,12 @@ class RoundingsSeen:
             for rounding, line_items in counts.most_common()
         )
 
-    def findings(self, rules: frozenset[str]) -> list[Finding]:
+    def findings(self, rules: frozenset[str]) -> list[RuleFinding]:
         """Return the findings of the rules with these ids."""
         found = [self._unusual(), self._switched(), self._bias()]
         return [finding for finding in found if finding.rule.id in rules]
 
-    def _unusual(self) -> Finding:
+    def _unusual(self) -> RuleFinding:
         applied = found = 0
         stake = exact.ZERO
         examples = []
@@ -99,9 +99,9 @@ class RoundingsSeen:
                 stake = exact.add(stake, each.between.get(usual, exact.ZERO))
                 told = {"rule": rule, "ChargeType": charge, "ProductId": product, "rounding": f"{way}, usually {usual}"}
                 examples.append(Example(each.first, told))
-        return Finding(UNUSUAL, applied, found, stake, tuple(examples[:3]))
+        return RuleFinding(UNUSUAL, applied, found, stake, tuple(examples[:3]))
 
-    def _switched(self) -> Finding:
+    def _switched(self) -> RuleFinding:
         found, months = [], 0
         for rule in {rule for rule, _ in self._by_month}:
             usual_before: Rounding | None = None
@@ -116,16 +116,18 @@ class RoundingsSeen:
                 usual_before = usual
         facts = [each.attributes for each in found]
         told_all = "; ".join(f"{each['rule']}: from {each['month']} on {each['rounding']}" for each in facts)
-        return Finding(SWITCHED, months, len(found), exact.ZERO, tuple(found[:3]), told_all)
+        return RuleFinding(SWITCHED, months, len(found), exact.ZERO, tuple(found[:3]), told_all)
 
-    def _bias(self) -> Finding:
+    def _bias(self) -> RuleFinding:
         """Allow what FOCUS does: 1.00, or half a cent x the root of the line items, compared as squares."""
         amount = exact.magnitude(self._allowed)
         squared = exact.multiply(amount, amount)
         allowed = exact.multiply(_HALF_A_CENT_SQUARED, Decimal(self._allowed_line_items))
         is_biased = amount > _BIAS_MIN and squared > allowed
         told = f"{self._allowed} together" if is_biased else ""
-        return Finding(BIAS, self._allowed_line_items, int(is_biased), amount if is_biased else exact.ZERO, (), told)
+        return RuleFinding(
+            BIAS, self._allowed_line_items, int(is_biased), amount if is_biased else exact.ZERO, (), told
+        )
 
 
 def _usual(counts: dict[Rounding, int] | Counter[Rounding]) -> Rounding | None:

@@ -123,7 +123,7 @@ Example = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AuditRule:
     """A rule of the audit, under an id that stays.
 
     `source`: where it is documented, or who found it; `reads`: the attributes (or `NET`, `QUANTITY`, `CURRENCY`) that

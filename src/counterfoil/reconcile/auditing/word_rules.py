@@ -10,7 +10,7 @@ import re
 from datetime import timedelta
 from typing import Final
 
-from counterfoil.reconcile.auditing.rule import METERED_BY, RECONCILIATION, USAGE, Facts, Rule, Severity
+from counterfoil.reconcile.auditing.rule import METERED_BY, RECONCILIATION, USAGE, AuditRule, Facts, Severity
 
 _NEEDED_IDS: Final = ("CustomerId", "SubscriptionId", "ProductId", "SkuId")
 _IDS: Final = (*_NEEDED_IDS, "OrderId", "MpnId", "Tier2MpnId", "EntitlementId")
@@ -52,19 +52,19 @@ def _ids_whole(facts: Facts) -> bool | None:
 
 
 WORD_RULES: Final = (
-    Rule(
+    AuditRule(
         "dates-in-order", "Nothing ends before it starts.", Severity.ERROR, "Microsoft: attributes",
         tuple(name for pair in _SPANS for name in pair), _in_order,
         {"ChargeStartDate": "2026-10-01", "ChargeEndDate": "2026-10-31"},
         {"ChargeStartDate": "2026-10-31", "ChargeEndDate": "2026-10-01"},
     ),
-    Rule(
+    AuditRule(
         "used-when-charged", "Use lies within the days that it is charged for.", Severity.WARNING,
         "Microsoft: attributes", ("ChargeStartDate", "UsageDate", "ChargeEndDate"), _used_when_charged,
         _USE | {"ChargeStartDate": "2026-10-01", "ChargeEndDate": "2026-10-31"},
         _USE | {"ChargeStartDate": "2026-09-01", "ChargeEndDate": "2026-09-30"}, USAGE,
     ),
-    Rule(
+    AuditRule(
         "within-subscription", "A licence is charged within the dates of its subscription.", Severity.WARNING,
         "Microsoft: attributes",
         ("SubscriptionStartDate", "ChargeStartDate", "SubscriptionEndDate", *METERED_BY), _within_subscription,
@@ -73,12 +73,12 @@ WORD_RULES: Final = (
         _SEATS | {"SubscriptionStartDate": "2026-05-20", "ChargeStartDate": "2026-04-20",
                   "SubscriptionEndDate": "2027-05-19"}, RECONCILIATION,
     ),
-    Rule(
+    AuditRule(
         "ids-present", "CustomerId, SubscriptionId, ProductId and SkuId are there.", Severity.WARNING, "Counterfoil",
         _NEEDED_IDS, lambda facts: all(facts.text(name) for name in _NEEDED_IDS),
         _FOUR, _FOUR | {"CustomerId": ""},
     ),
-    Rule(
+    AuditRule(
         "ids-whole", "No spreadsheet damaged an id: no exponent, no digits that became zeros, no zeros cut in front.",
         Severity.ERROR, "Counterfoil", _IDS, _ids_whole,
         {"SkuId": "0002", "OrderId": "5e1234567890"}, {"SkuId": "0002", "OrderId": "5.66891E+17"},

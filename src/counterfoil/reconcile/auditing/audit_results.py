@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from counterfoil.reconcile.auditing.rule import Rule, Severity
+from counterfoil.reconcile.auditing.rule import AuditRule, Severity
 from counterfoil.reconcile.explaining.roundings import Rounding
 from counterfoil.reconcile.sides.side import Side
 
@@ -19,14 +19,14 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RuleFinding:
     """What became of a rule. `at_stake` adds the amounts before tax of what was found, without their signs.
 
     `applied_to` and `found` count line items or, for a rule among line items, the groups that it looks at. A rule that
     applied to nothing has proved nothing.
     """
 
-    rule: Rule
+    rule: AuditRule
     applied_to: int
     found: int
     at_stake: Decimal
@@ -68,10 +68,10 @@ class Audit:
     side: Side
     currency: str
     line_items: int
-    findings: tuple[Finding, ...]
+    findings: tuple[RuleFinding, ...]
     roundings: tuple[RoundingCount, ...] = field(default=())
 
-    def of(self, rule_id: str) -> Finding:
+    def of(self, rule_id: str) -> RuleFinding:
         """Return the finding of a rule; raises KeyError."""
         return {finding.rule.id: finding for finding in self.findings}[rule_id]
 
