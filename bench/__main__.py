@@ -29,6 +29,7 @@ ROWS: dict[str, Callable[[Sample, int], Iterator[Row]]] = {
     "crowd": crowd.crowd,
     "small": crowd.small,
     "startup": startup.startup,
+    "many": startup.many,
     "kernels": startup.kernels,
     "memory": memory.memory,
     "client-memory": client.client_memory,

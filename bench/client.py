@@ -154,13 +154,15 @@ def _standing_in(blobs: list[Path], times: int) -> Iterator[str]:
 
 def pull(url: str, token: str, to: str, parallel: int) -> float:
     """Ours: export, download, prove, exact Parquet, receipt."""
-    from counterfoil.client import Client, Form, Proof, ask_unbilled
+    from counterfoil.client import Client, Format, Proof, ask_unbilled
     from counterfoil.model import Kind
     from counterfoil.periods import utc_now
 
     with Client(url, token, parallel=parallel) as client:
         began = time.perf_counter()
-        receipt = client.pull(ask_unbilled(Kind.USAGE, "current", "EUR", now=utc_now()), Path(to), form=Form.PARQUET)
+        receipt = client.pull(
+            ask_unbilled(Kind.USAGE, "current", "EUR", now=utc_now()), Path(to), format=Format.PARQUET
+        )
         took = time.perf_counter() - began
     assert receipt.proof is Proof.PROVEN, receipt.unchecked
     return took

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from counterfoil.model import Kind, Scope
 
 LINE_ITEMS = 200
 KERNELS_S = 0.3
+MANY, MANY_LINE_ITEMS, MANY_S = 3_000, 20, 60.0
 DATABASE, PLAIN = "import sqlalchemy, click", "import click"
 
 
@@ -48,6 +50,23 @@ def startup(sample: Sample, rounds: int) -> Iterator[Row]:
             lambda imports=imports: _seconds(folder, "-c", imports),  # type: ignore[misc]
         )
         yield Row(f"{' '.join(words[:2]).partition(' --data')[0]}, processor s", took, peer, "", most, lower=True)
+
+
+def many(sample: Sample, rounds: int) -> Iterator[Row]:
+    """Publish thousands of small datasets, of one partner each, from one list; by the clock, on all processors."""
+    del rounds
+    folder = sample.scratch / "many"
+    folder.mkdir(exist_ok=True)
+    line_items = b"".join(generate(Kind.USAGE, MANY_LINE_ITEMS, partner=PARTNER, scope=Scope.billed("G016907411")))
+    rows = ["file,partner,kind,invoice"]
+    for number in range(MANY):
+        partner = PARTNER[:-6] + f"{number:06}"
+        (folder / f"{number}.jsonl").write_bytes(line_items.replace(PARTNER.encode(), partner.encode()))
+        rows.append(f"{number}.jsonl,{partner},usage,G016907411")
+    (folder / "list.csv").write_text("\n".join(rows) + "\n")
+    began = time.perf_counter()
+    _seconds(folder, "-m", "counterfoil", "publish", "--list", "list.csv", "--data", "data")
+    yield Row.within(f"publish of a list of {MANY:,} small datasets, s", time.perf_counter() - began, MANY_S)
 
 
 def kernels(sample: Sample, rounds: int) -> Iterator[Row]:

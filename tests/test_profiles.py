@@ -21,28 +21,32 @@ def profile(folder: Path, text: str = "", begin: str = BEGIN) -> Profile:
 
 def test_a_profile_that_lists_nothing_expects_both_kinds_of_both_months_in_no_currency(tmp_path: Path) -> None:
     found = profile(tmp_path)
-    assert (found.kinds, found.periods) == (("reconciliation", "usage"), ("current", "last"))
-    assert (found.invoices, found.currencies, found.to) == ((), (), None)
+    assert (found.kinds, found.periods) == (("reconciliation", "usage"), ())
+    assert (list(found.invoices), found.currencies, found.to) == ([], (), None)
 
 
 def test_what_is_listed_is_read_as_it_will_be_asked_for(tmp_path: Path) -> None:
     found = profile(
         tmp_path,
         "kinds = 'usage'\ncurrencies = ['eur', 'USD', 'EUR']\nperiods = ['Previous', '2026-10']\n"
-        "invoices = ['g016907411']\nform = 'csv'\nattribute_set = 'basic'\nto = 'kept'\nbilled_due_days = 12\n",
+        "invoices = ['g016907411']\nformat = 'csv'\nattribute_set = 'basic'\nto = 'kept'\nbilled_due_days = 12\n",
     )
     assert found.kinds == ("usage",)
     assert found.currencies == ("EUR", "USD")
     assert found.periods == ("last", "2026-10")
-    assert found.invoices == (ListedInvoice("G016907411"),)
-    assert (found.form, found.attribute_set, found.to) == ("csv", "basic", tmp_path / "kept")
+    assert list(found.invoices) == [ListedInvoice("G016907411")]
+    assert (found.format, found.attribute_set, found.to) == (("csv",), "basic", tmp_path / "kept")
     assert (found.billed_due_days, found.unbilled_due_days) == (12, 3)
 
 
 def test_invoices_may_bear_their_month(tmp_path: Path) -> None:
     found = profile(tmp_path, "invoices = { '2026-10' = ['G1', 'G2'], '2026-11' = 'G3' }")
     october, november = BillingPeriod(2026, 10), BillingPeriod(2026, 11)
-    assert found.invoices == (ListedInvoice("G1", october), ListedInvoice("G2", october), ListedInvoice("G3", november))
+    assert list(found.invoices) == [
+        ListedInvoice("G1", october),
+        ListedInvoice("G2", october),
+        ListedInvoice("G3", november),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +64,9 @@ def test_invoices_may_bear_their_month(tmp_path: Path) -> None:
         ("invoices = ['G1', 'g1']", "invoices must list each invoice once, and G1 is there twice, not"),
         ("invoices = { 'October' = ['G1'] }", "invoices is wrong: 'October' is not a billing period."),
         ("invoices = { '2026-10' = [1] }", "invoices must be a list of texts"),
-        ("form = 'json'", "form must be 'blobs' or 'parquet' or 'csv' or 'xlsx', not 'json'."),
+        ("format = 'json'", "format is wrong: 'json' is not a format. Write blobs, parquet, csv, xlsx."),
+        ("format = ['csv', 'xslx']", "format is wrong: 'xslx' is not a format. Did you mean 'xlsx'?"),
+        ("form = 'csv'", "form is now called format."),
         ("attribute_set = 'all'", "attribute_set must be 'full' or 'basic', not 'all'."),
         ("billed_due_days = -1", "billed_due_days must be a whole number from 0 to 366, not -1."),
         ("unbilled_due_days = 1.5", "unbilled_due_days must be a whole number from 0 to 366, not 1.5."),

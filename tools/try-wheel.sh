@@ -18,14 +18,15 @@ install() {
 }
 
 install client
-for command in --version --help "pull --help" "generate --help" "doctor --help"; do
-    (cd "$try" && client/bin/counterfoil $command >/dev/null)
+for command in "" init pull pulls "pulls status" doctor generate serve publish list verify; do
+    (cd "$try" && client/bin/counterfoil $command --help >/dev/null)
 done
-if (cd "$try" && client/bin/counterfoil serve --help) 2>"$try/said"; then
-    echo "serve started without its libraries" >&2
+(cd "$try" && client/bin/counterfoil --version >/dev/null)
+if (cd "$try" && client/bin/counterfoil list) 2>"$try/said"; then
+    echo "list ran without its libraries" >&2
     exit 1
 fi
-grep -q 'pip install "counterfoil\[server\]"' "$try/said"
+grep -q 'For what you pulled: counterfoil pulls list. .*pip install "./counterfoil\[server\]"' "$try/said"
 
 install server
 (cd "$try" && server/bin/counterfoil demo >/dev/null)

@@ -24,12 +24,13 @@ from counterfoil.client import (
     Client,
     ClientCredentials,
     Export,
-    Form,
+    Format,
     Options,
     Patience,
     Progress,
     Proof,
     Receipt,
+    SigningCertificate,
     SourceBlob,
     SourceManifest,
     Watcher,
@@ -53,10 +54,11 @@ REFERENCE: tuple[Callable[..., object], ...] = (
     ask_billed,
     ask_unbilled,
     ClientCredentials,
+    SigningCertificate,
     Kind,
     AttributeSet,
     Api,
-    Form,
+    Format,
     Receipt,
     Proof,
     Export,
@@ -66,7 +68,7 @@ REFERENCE: tuple[Callable[..., object], ...] = (
     Watcher,
     Progress,
 )
-MADE_BY_USERS = {Client, AsyncClient, ClientCredentials, Patience}
+MADE_BY_USERS = {Client, AsyncClient, ClientCredentials, SigningCertificate, Patience}
 TICK, BOX = "✓", "☐"
 CODECS = {
     Codec.SAME: "as it is",

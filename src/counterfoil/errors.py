@@ -4,6 +4,7 @@
     |-- UsageError                    a parameter, setting or name that cannot be right
     |-- InputError                    a file, line or attribute that cannot be published
     |   `-- DamagedInputError         ... because the file itself is cut or corrupt
+    |-- SurpriseError                 a publication would change more than it was allowed to
     |-- DataFolderError               the data folder cannot be used
     |   |-- LostCatalogError          ... its catalog is missing, damaged, or not that of its files
     |   |-- NewerDataError            ... a newer Counterfoil wrote it
@@ -138,6 +139,10 @@ class InputError(CounterfoilError):
 
 class DamagedInputError(InputError):
     """The input ends too early or does not decompress: no reject list can make it whole."""
+
+
+class SurpriseError(CounterfoilError):
+    """A publication would change what is in force in a way that nobody said is meant; nothing was published."""
 
 
 class DataFolderError(CounterfoilError):

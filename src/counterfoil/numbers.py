@@ -38,6 +38,10 @@ RATE_LENGTH_MORE = 3  # a percentage of so many characters fewer can become a ra
 LAKE_PRECISION = 28
 LAKE_SCALE = 15  # DECIMAL(28,15): the widest that .NET's decimal, and so Power BI, can hold
 
+SPREADSHEET_DIGITS = 15
+_SPREADSHEET = Context(prec=SPREADSHEET_DIGITS, Emin=-9999, Emax=9999, rounding=ROUND_HALF_EVEN)
+_SPREADSHEET_LEAST = Decimal("1E-300")  # a double of less than this loses digits, and one of 1E-400 is nothing
+
 # 13 digits before the point, 100 after, and room for 10**30 line items.
 _EXACT = Context(
     prec=_WHOLE_DIGITS_MAX + PLACES_MAX + 30,
@@ -115,10 +119,19 @@ def plain(value: Decimal) -> str:
 def for_lake(text: str) -> tuple[Decimal, bool]:
     """Return the value as DECIMAL(28,15), rounded half to even, and whether a digit went.
 
-    This is the only rounding in Counterfoil; the exact text is kept beside the result.
+    The exact text is kept beside the result.
     """
     value = _EXACT.create_decimal(text)
     rounded = value.quantize(_LAKE_QUANTUM, context=ROUNDING)
+    return rounded, rounded != value
+
+
+def for_spreadsheet(value: Decimal) -> tuple[Decimal, bool]:
+    """Return the 15 digits that a spreadsheet holds of an exact value, rounded half to even, and whether a digit went.
+
+    Wherever a digit goes, the exact text is kept beside the result.
+    """
+    rounded = _SPREADSHEET.plus(value) if abs(value) >= _SPREADSHEET_LEAST else Decimal(0)
     return rounded, rounded != value
 
 

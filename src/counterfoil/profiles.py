@@ -7,11 +7,11 @@ hear that an invoice is overdue writes the month beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from counterfoil.errors import UsageError
 from counterfoil.model import AttributeSet, Kind, Scope
@@ -26,12 +26,15 @@ from counterfoil.setting_values import (
     read_path,
     read_url,
     read_value,
+    read_variable_name,
     refuse_unknown,
     setting,
     whole_number,
 )
 
-FORMS: Final = ("blobs", "parquet", "csv", "xlsx")
+FORMATS: Final = ("blobs", "parquet", "csv", "xlsx")
+STATES_KEPT: Final = 30
+NONE: Final = "none"
 PERIODS: Final = ("current", "last")
 
 
@@ -44,6 +47,27 @@ class ListedInvoice:
 
     def __str__(self) -> str:
         return f"{self.month}: {self.id}" if self.month else self.id
+
+
+@dataclass(frozen=True, slots=True)
+class ListedInvoices(Sequence[ListedInvoice]):
+    """The invoices that a profile lists, and what it says of there being none.
+
+    `months` are those of which it says all there is to say: an invoice is listed, or the word `none`.
+    """
+
+    listed: tuple[ListedInvoice, ...] = ()
+    months: frozenset[BillingPeriod] = frozenset()
+    none_wanted: bool = False
+
+    def __getitem__(self, at: Any) -> Any:
+        return self.listed[at]
+
+    def __len__(self) -> int:
+        return len(self.listed)
+
+    def __str__(self) -> str:
+        return NONE if self.none_wanted else ", ".join(map(str, self.listed))
 
 
 def _texts(value: object) -> list[str]:
@@ -72,6 +96,14 @@ def _kind(given: str) -> str:
     return given
 
 
+def _format(given: str) -> str:
+    if given not in FORMATS:
+        raise UsageError(
+            f"{given!r} is not a format.{did_you_mean(given, FORMATS)}", remedy=f"Write {', '.join(FORMATS)}."
+        )
+    return given
+
+
 def _currency(given: str) -> str:
     return Scope.unbilled(BillingPeriod(2000, 1), given).currency
 
@@ -88,20 +120,24 @@ def _period(given: str) -> str:
     return str(BillingPeriod.parse(given))
 
 
-def _invoices(value: object) -> tuple[ListedInvoice, ...]:
-    """Read a list of invoice ids, or a table from month to such a list."""
+def _invoices(value: object) -> ListedInvoices:
+    """Read a list of invoice ids, or a table from month to such a list; `none` says that there is no invoice."""
+    if value == NONE:
+        return ListedInvoices(none_wanted=True)
     by_month: Iterable[tuple[BillingPeriod | None, object]] = [(None, value)]
     if isinstance(value, Mapping):
         by_month = [(BillingPeriod.parse(_checked(_month, str(month))), ids) for month, ids in value.items()]
     listed = [
         ListedInvoice(_checked(lambda given: Scope.billed(given).invoice, each), month)
         for month, ids in by_month
+        if ids != NONE
         for each in _texts(ids)
     ]
     ids = [each.id for each in listed]
     if twice := next((each for each in ids if ids.count(each) > 1), ""):
         raise WrongValueError(f"must list each invoice once, and {twice} is there twice")
-    return tuple(listed)
+    without = {month for month, ids in by_month if month and ids == NONE}
+    return ListedInvoices(tuple(listed), frozenset(without | {each.month for each in listed if each.month}))
 
 
 def _month(given: str) -> str:
@@ -118,25 +154,39 @@ class Profile:
     tenant: str = setting("", "The partner's tenant id.")
     client_id: str = setting("", "The application that signs in.")
     client_secret: str = setting("", "Its secret. Better kept out of the file: see `client_secret_env`.", secret=True)
-    client_secret_env: str = setting("", "The environment variable that holds the secret.")
+    client_secret_env: str = setting("", "The environment variable that holds the secret.", read_variable_name)
+    client_certificate: Path | None = setting(
+        None,
+        "A PEM file, beside this one, with the certificate and private key that the application signs in with, "
+        "in place of a secret.",
+        optional(read_path),
+    )
+    client_certificate_password_env: str = setting(
+        "", "The environment variable that holds the password of its private key, if it has one.", read_variable_name
+    )
     token: str = setting("", "A ready bearer token. Better kept out of the file: see `token_env`.", secret=True)
-    token_env: str = setting("", "The environment variable that holds a ready bearer token, instead of signing in.")
+    token_env: str = setting(
+        "", "The environment variable that holds a ready bearer token, instead of signing in.", read_variable_name
+    )
     authority: str = setting("", "Where to sign in, when it is neither Microsoft nor the source itself.", read_url)
     scope: str = setting("", "The scope to ask for, when it is not the API's own.")
     kinds: tuple[str, ...] = setting(
         tuple(kind.value for kind in Kind), "The kinds of line items that are expected.", _list_of(_kind)
     )
-    invoices: tuple[ListedInvoice, ...] = setting(
-        (),
-        'The invoices that are expected: a list, or a table by month such as `{ "2026-10" = ["G016907411"] }`.',
+    invoices: ListedInvoices = setting(
+        ListedInvoices(),
+        'The invoices that are expected: a list, or a table by month such as `{ "2026-10" = ["G016907411"] }`. A month '
+        'that is over and has none is reported, unless it says `"none"`; so is a profile without any, unless it says '
+        '`invoices = "none"`.',
         _invoices,
     )
     currencies: tuple[str, ...] = setting(
         (), "The currencies in which unbilled line items are expected.", _list_of(_currency)
     )
     periods: tuple[str, ...] = setting(
-        PERIODS,
-        "The months whose unbilled line items are expected: `current`, `last`, or as `YYYY-MM`.",
+        (),
+        "The months whose unbilled line items are expected: `current`, `last`, or as `YYYY-MM`. Empty: `current` and "
+        "`last`. Without `currencies`, they are reported.",
         _list_of(_period),
     )
     attribute_set: str = setting(
@@ -150,7 +200,14 @@ class Profile:
         "which the command is started, wherever this file is.",
         optional(read_path),
     )
-    form: str = setting("blobs", "What a pull leaves there: `blobs`, `parquet`, `csv` or `xlsx`.", one_of(*FORMS))
+    format: tuple[str, ...] = setting(
+        ("blobs",),
+        'What a pull leaves there: `blobs`, `parquet`, `csv` or `xlsx`, or several: `["csv", "xlsx"]`.',
+        _list_of(_format),
+    )
+    keep: int = setting(
+        STATES_KEPT, "How many former states of each pull are kept, beside the folder `to`.", whole_number(0, 100_000)
+    )
     billed_due_days: int = setting(
         10, "How many days after its month an invoice that is not there is called overdue.", whole_number(0, 366)
     )
@@ -206,6 +263,10 @@ def read_profiles(tables: object, file: Path, environ: Mapping[str, str]) -> Pro
 def _profile(name: str, table: Mapping[str, object], file: Path, environ: Mapping[str, str]) -> Profile:
     known = {each.name: each for each in fields(Profile) if each.name != "name"}
     where = f"{file.name}: profiles.{name}: "
+    if "form" in table:
+        raise UsageError(
+            f"{where}form is now called format.", remedy='Write format = "csv", or several: format = ["csv", "xlsx"].'
+        )
     refuse_unknown(table, known, where)
     values = {key: read_value(known[key], value, where + key) for key, value in table.items()}
     if not values.get("url"):
@@ -215,8 +276,11 @@ def _profile(name: str, table: Mapping[str, object], file: Path, environ: Mappin
             if values.get(key):
                 raise UsageError(f"{where}{key} and {key}_env are both given; keep one.")
             values[key] = environ.get(variable, "")
-    if values.get("to"):
-        values["to"] = file.parent / values["to"]
+    for key in ("to", "client_certificate"):
+        if values.get(key):
+            values[key] = file.parent / values[key]
+    if values.get("client_certificate") and (values.get("client_secret") or values.get("client_secret_env")):
+        raise UsageError(f"{where}client_certificate and a client secret are both given; keep one.")
     profile = Profile(name, **values)
     if profile.api == "v1" and (profile.invoices or profile.attribute_set != AttributeSet.FULL):
         what = "invoices are listed" if profile.invoices else f"attribute_set is {profile.attribute_set!r}"

@@ -8,6 +8,7 @@ the sentence around it. It never repeats a value that may be a secret.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from counterfoil.errors import UsageError, shortened
 
 T = TypeVar("T")
 PREFIX: Final = "COUNTERFOIL_"
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
+_SECRET_LENGTH_MIN: Final = 24
 
 
 class WrongValueError(ValueError):
@@ -128,6 +131,28 @@ def refuse_unknown(table: Mapping[str, object], known: Iterable[str], where: str
     for key in table:
         if key not in names:
             raise UsageError(f"{where}there is no setting {key!r}.{did_you_mean(key, names)}")
+
+
+def is_variable_name(text: str) -> bool:
+    """Whether a text can be the name of an environment variable, and does not look like a secret put in its place.
+
+    Names are of one case, or short; what is long, mixed and has digits is shown nowhere.
+    """
+    if _VARIABLE.fullmatch(text) is None:
+        return False
+    is_mixed = text not in (text.upper(), text.lower()) and any(each.isdigit() for each in text)
+    return len(text) < _SECRET_LENGTH_MIN or not is_mixed
+
+
+def read_variable_name(value: object) -> str:
+    """Read the name of an environment variable; one that cannot be is not repeated: it may be the secret itself."""
+    name = value.strip() if isinstance(value, str) else None
+    if name is None or (name and not is_variable_name(name)):
+        raise NamedValueError(
+            "must be the name of an environment variable, such as CONTOSO_CLIENT_SECRET, and not the secret itself; "
+            "what is written there is not shown"
+        )
+    return name
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -74,6 +74,8 @@ class House:
 
     def profile(self, *lines: str, api: str = "graph") -> None:
         """Write the settings file: a profile `contoso` with these lines more."""
+        if api != "v1" and not any(line.startswith("invoices") for line in lines):
+            lines = (*lines, 'invoices = "none"')
         told = [f'url = "{self.server.url}"', f'api = "{api}"', 'token_env = "CONTOSO_TOKEN"', *lines]
         Path("counterfoil.toml").write_text("[profiles.contoso]\n" + "\n".join(told) + "\n", encoding="utf-8")
 

@@ -62,7 +62,7 @@ def test_help_lists_every_command_in_two_groups() -> None:
     done = run("--help")
     client, server = done.stdout.partition("Client commands:\n")[2].split("\nServer commands:\n")
     assert done.exit_code == 0
-    assert " ".join(line.split()[0] for line in client.splitlines()) == "pull pulls totals audit doctor"
+    assert " ".join(line.split()[0] for line in client.splitlines()) == "init pull pulls totals audit doctor"
     assert " ".join(line.split()[0] for line in server.splitlines()[:-1]) == (
         "demo serve partners clients publish list show verify restore withdraw generate token warm-up sweep rebuild"
     )
@@ -247,7 +247,7 @@ def test_the_plain_install_says_what_to_install_for_the_rest(arguments: list[str
     assert (done.returncode, done.stdout) == (2, "")
     told = done.stderr.splitlines()[-1]
     assert told.startswith(f"Error: `counterfoil {arguments[0]}` needs the server's libraries")
-    assert told.endswith('Install them with: pip install "counterfoil[server]"')
+    assert told.endswith('came from: pip install "./counterfoil[server]"')
 
 
 def test_windows_is_told_to_use_wsl_for_what_needs_file_locks() -> None:
@@ -262,7 +262,7 @@ def test_windows_is_told_to_use_wsl_for_what_needs_file_locks() -> None:
     ("blocked", "told"),
     [
         ({"fcntl"}, "counterfoil.testing runs on Linux and macOS only; on Windows, use it in WSL"),
-        ({"starlette"}, 'counterfoil.testing needs the server: pip install "counterfoil[server]"'),
+        ({"starlette"}, 'counterfoil.testing needs the server: pip install "./counterfoil[server]"'),
     ],
 )
 def test_the_server_for_tests_says_what_it_lacks(blocked: set[str], told: str) -> None:

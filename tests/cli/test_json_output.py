@@ -58,6 +58,7 @@ def test_every_help_has_an_example(command: str) -> None:
 
 def _scenario(house: House, folder: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield every command and arguments with which it does something."""
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]')
     house.invoice()
     scope = ["--partner", PARTNER, "--kind", "usage", "--invoice", INVOICE]
     made = ["--kind", "usage", "--line-items", "70", "--partner", PARTNER, "--invoice", INVOICE, "-o", "made.jsonl"]
@@ -81,6 +82,7 @@ def _scenario(house: House, folder: Path) -> Iterator[tuple[str, list[str]]]:
     yield "sweep", []
     yield "rebuild", ["--keep-catalog"]
     yield "doctor", []
+    yield "init", ["fabrikam", "--tenant", PARTNER, "--client-id", "an-id"]
     yield "pull", ["contoso", "--kind", "usage", "--invoice", INVOICE]
     yield "pulls list", ["contoso"]
     yield "pulls show", [f"counterfoil-pulls/contoso/usage/{INVOICE}"]

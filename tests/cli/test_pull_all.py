@@ -20,7 +20,6 @@ from tests.cli.pulling import INVOICE, House, receipt_in, rows, run, this_month
 
 ALL = ("pull", "contoso", "--all")
 OTHER_PARTNER = "11111111-2222-3333-4444-555555555555"
-OTHER_PARTNER = "11111111-2222-3333-4444-555555555555"
 ROOT = Path("counterfoil-pulls/contoso")
 
 
@@ -78,16 +77,39 @@ def test_an_invoice_whose_files_are_not_as_they_were_is_pulled_again(house: Hous
     whole = blob.read_bytes()
     for damage in (b"", whole[:-1] + bytes([whole[-1] ^ 1])):
         blob.write_bytes(damage)
-        assert states() == (0, {f"usage {INVOICE}": "pulled"})
+        assert states() == (3, {f"usage {INVOICE}": "pulled"})
         assert blob.read_bytes() == whole
+        assert states() == (0, {f"usage {INVOICE}": "held"})
 
 
-def test_another_form_in_the_profile_is_pulled_anew(house: House) -> None:
-    for form in ("blobs", "parquet"):
-        house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]', f'form = "{form}"')
+def test_an_edited_workbook_is_moved_aside_and_said_once(house: House) -> None:
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]', 'format = ["csv", "xlsx"]')
+    house.invoice()
+    assert states()[0] == 0
+    folder = ROOT / "usage" / INVOICE
+    (folder / "usage.xlsx").write_bytes(b"CHECKED, by hand")
+    done = run(*ALL)
+    assert (done.exit_code, done.stderr.count("usage.edited-")) == (3, 3)  # as it happens, in its row, in the end
+    [kept] = Path("counterfoil-pulls/contoso~former/usage").glob("*/usage.edited-*.xlsx")
+    assert kept.read_bytes() == b"CHECKED, by hand"
+    assert run(*ALL).exit_code == 0
+    assert sorted(path.name for path in folder.glob("usage.*")) == ["usage.csv", "usage.xlsx"]
+    (folder / "usage.csv").write_bytes(b"again")
+    code, [row] = rows(*ALL)
+    assert (code, [Path(each).read_bytes() for each in row["setAside"]]) == (3, [b"again"])
+    listed = run("pulls", "list", "contoso", "--output", "json")
+    assert len(json.loads(listed.stdout)) == 1, "what is kept beside is no holding"
+
+
+def test_another_format_in_the_profile_is_added_and_removes_none(house: House) -> None:
+    for formats in ("blobs", "parquet", ["csv", "xlsx"]):
+        house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]', f"format = {json.dumps(formats)}")
         house.invoice()
         assert states() == (0, {f"usage {INVOICE}": "pulled"})
-    assert [path.suffix for path in (ROOT / "usage" / INVOICE).iterdir() if path.suffix != ".json"] == [".parquet"]
+        assert states() == (0, {f"usage {INVOICE}": "held"})
+    found = {path.suffix for path in (ROOT / "usage" / INVOICE).iterdir() if path.suffix != ".json"}
+    assert found == {".gz", ".parquet", ".csv", ".xlsx"}
+    assert run("pulls", "verify", "contoso").exit_code == 0
 
 
 def test_what_is_not_there_yet_exits_with_4_and_does_not_keep_the_rest_from_being_pulled(house: House) -> None:
@@ -102,13 +124,63 @@ def test_what_is_not_there_yet_exits_with_4_and_does_not_keep_the_rest_from_bein
 
 
 def test_an_invoice_of_a_month_long_past_is_overdue(house: House) -> None:
-    house.profile('kinds = ["usage"]', f'invoices = {{ "2025-01" = ["{INVOICE}"] }}')
-    assert states() == (4, {f"usage {INVOICE}": "overdue"})
+    house.profile('kinds = ["usage"]', f'invoices = {{ "{this_month().last.last.last}" = ["{INVOICE}"] }}')
+    gap = f"None invoice of {this_month().last.last} to {this_month().last}"
+    assert states() == (4, {f"usage {INVOICE}": "overdue", gap: "not listed"})
+
+
+@pytest.mark.parametrize(
+    ("lines", "unlisted"),
+    [
+        (['invoices = {{ "{last}" = [] }}'], ["invoice of {last}"]),
+        (['invoices = {{ "{last}" = "none" }}'], []),
+        (['invoices = {{ "{before}" = "none" }}'], ["invoice of {last}"]),
+        (['invoices = {{ "{first}" = "none", "{last}" = "none" }}'], ["invoice of {before}"]),
+        (['invoices = {{ "{first}" = "none" }}'], ["invoice of {before} to {last}"]),
+        (['invoices = {{ "{now}" = "none" }}'], ["invoice of {last}"]),
+        (["invoices = []"], ["invoice of {last}"]),
+        (['invoices = "none"'], []),
+    ],
+)
+def test_a_month_that_is_over_and_has_no_invoice_in_the_profile_is_never_green(
+    house: House, lines: list[str], unlisted: list[str]
+) -> None:
+    now = this_month()
+    months = {"now": now, "last": now.last, "before": now.last.last, "first": now.last.last.last}
+    house.month()
+    profile = [line.format(**months) for line in lines]
+    house.profile('kinds = ["usage"]', 'currencies = ["EUR"]', 'periods = ["current"]', *profile)
+    wanted = {f"None {what.format(**months)}": "not listed" for what in unlisted}
+    held = f"usage {now} EUR"
+    assert states() == (3 if wanted else 0, {held: "pulled", **wanted})
+    code, found = rows("pulls", "status", "contoso")
+    assert (code, {f"{row['kind']} {row['what']}": row["state"] for row in found}) == (
+        3 if wanted else 0,
+        {held: "held", **wanted},
+    )
+
+
+def test_periods_without_currencies_are_never_green(house: House) -> None:
+    house.profile('kinds = ["usage"]', 'periods = ["current"]', f'invoices = ["{INVOICE}"]')
+    house.invoice()
+    assert states() == (3, {f"usage {INVOICE}": "pulled", "None unbilled line items": "not listed"})
+    assert 'currencies = ["EUR"]' in run("pulls", "status", "contoso", "--output", "json").stdout.replace("\\", "")
+
+
+def test_a_changed_address_changes_nothing(house: House) -> None:
+    house.profile('kinds = ["usage"]', f'invoices = ["{INVOICE}"]', 'currencies = ["EUR"]', 'periods = ["current"]')
+    house.invoice()
+    house.month()
+    assert states()[0] == 0
+    written = Path("counterfoil.toml").read_text(encoding="utf-8")
+    Path("counterfoil.toml").write_text(written.replace("127.0.0.1", "localhost"), encoding="utf-8")
+    assert states() == (0, {f"usage {INVOICE}": "held", f"usage {this_month()} EUR": "held"})
+    assert run("pulls", "status", "contoso").exit_code == 0
 
 
 def test_a_month_that_is_no_longer_offered_and_was_never_held_fails_and_says_what_to_do(house: House) -> None:
     house.profile('kinds = ["usage"]', 'currencies = ["EUR"]', 'periods = ["2024-01"]')
-    assert states() == (1, {"usage 2024-01 EUR": "never held"})
+    assert states() == (1, {"usage 2024-01 EUR": "never available"})
     assert "Take it out of the profile." in run(*ALL).stderr
 
 
@@ -123,7 +195,7 @@ def test_a_currency_of_which_nothing_is_there_and_nothing_held_is_no_success(hou
     house.profile('kinds = ["usage"]', 'currencies = ["EUR", "EUX"]', 'periods = ["last"]', "billed_due_days = 0")
     house.month(last=True)
     month = this_month().last
-    assert states() == (1, {f"usage {month} EUR": "pulled", f"usage {month} EUX": "never held"})
+    assert states() == (1, {f"usage {month} EUR": "pulled", f"usage {month} EUX": "never available"})
     assert "Check the currency, or take it out of the profile." in run(*ALL).stderr
 
 
@@ -221,4 +293,4 @@ def test_each_step_is_told_as_it_happens_and_the_table_at_the_end(house: House) 
     house.invoice()
     done = run(*ALL)
     assert f"usage of invoice {INVOICE}: pulled, 3 line items.\n" in done.stderr
-    assert done.stdout.splitlines()[0].split() == ["Kind", "What", "State", "Line", "items", "Remark"]
+    assert done.stdout.splitlines()[0].split() == ["Kind", "What", "State", "Line", "items", "Total", "Remark"]

@@ -61,7 +61,7 @@ def test_what_was_pulled_before_is_published_as_soon_as_that_is_asked_for(house:
 
 @pytest.mark.parametrize("arguments", [(*ONE, "--format", "xlsx"), ALL])
 def test_a_workbook_is_refused_before_anything_is_pulled(house: House, arguments: tuple[str, ...]) -> None:
-    house.profile('form = "xlsx"', f'invoices = ["{INVOICE}"]')
+    house.profile('format = "xlsx"', f'invoices = ["{INVOICE}"]')
     done = run(*arguments)
     assert (done.exit_code, "A workbook cannot be published" in done.stderr) == (2, True)
     assert not Path("counterfoil-pulls").exists()

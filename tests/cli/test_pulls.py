@@ -156,7 +156,7 @@ def test_verify_counts_and_sums_again_and_finds_what_was_pulled_sound(house: Hou
 @pytest.mark.parametrize("form", ["blobs", "parquet", "csv"])
 def test_verify_does_so_for_v1_too(house: House, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     monkeypatch.setenv("CONTOSO_TOKEN", house.server.token("partner-center"))
-    house.profile(f'form = "{form}"', api="v1")
+    house.profile(f'format = "{form}"', api="v1")
     house.month()
     assert run("pull", "contoso", "--kind", "usage", "--period", "current", "--currency", "EUR").exit_code == 0
     done = run("pulls", "verify", "contoso")

@@ -36,24 +36,27 @@ def test_each_state_is_told_apart_and_asking_leaves_nothing_behind(house: House)
     assert states() == (
         3,
         {
-            "reconciliation G1": "newer there",
+            "reconciliation G1": "newer available",
             "usage G1": "held",
             "reconciliation G2": "not there yet",
-            "usage G2": "there, not held",
+            "usage G2": "not pulled yet",
         },
     )
     assert sorted(Path().rglob("*")) == before
 
 
 def test_what_only_waits_for_its_time_exits_with_0(house: House) -> None:
-    house.profile('kinds = ["usage"]', f'invoices = {{ "{this_month()}" = ["{INVOICE}"] }}')
+    months = f'"{this_month()}" = ["{INVOICE}"], "{this_month().last}" = "none"'
+    house.profile('kinds = ["usage"]', f"invoices = {{ {months} }}")
     assert states() == (0, {f"usage {INVOICE}": "not there yet"})
 
 
 def test_what_should_long_be_there_is_overdue_and_exits_with_3(house: House) -> None:
-    house.profile('kinds = ["usage"]', f'invoices = {{ "2025-01" = ["{INVOICE}"] }}')
-    assert states() == (3, {f"usage {INVOICE}": "overdue"})
-    assert "Of 1 expected: 1 overdue." in run(*STATUS).stderr
+    months = f'"2025-01" = ["{INVOICE}"], "{this_month().last}" = "none"'
+    house.profile('kinds = ["usage"]', f"invoices = {{ {months} }}")
+    gap = f"None invoice of 2025-02 to {this_month().last.last}"
+    assert states() == (3, {f"usage {INVOICE}": "overdue", gap: "not listed"})
+    assert "Of 2 expected: 1 overdue, 1 not listed." in run(*STATUS).stderr
 
 
 def test_a_source_that_cannot_be_asked_is_said_to_be_so_and_is_asked_once(house: House) -> None:
@@ -63,7 +66,7 @@ def test_a_source_that_cannot_be_asked_is_said_to_be_so_and_is_asked_once(house:
     house.server.fail("graph-denied", on="submit")
     code, found = rows(*STATUS)
     assert (code, [row["state"] for row in found]) == (4, ["held", "unknown"])
-    assert found[0]["told"].startswith("whether there is newer is unknown: POST ")
+    assert found[0]["told"].startswith("not compared with the source: POST ")
     assert house.server.struck() == {"graph-denied": 1}
 
 
@@ -84,7 +87,7 @@ def test_a_pull_that_can_be_gone_on_with_is_mentioned(house: House) -> None:
     assert run("pull", "contoso", "--kind", "usage", "--invoice", INVOICE, "--wait", "0").exit_code == 4
     house.server.heal()
     _, [row] = rows(*STATUS)
-    assert (row["state"], row["told"]) == ("there, not held", "an unfinished pull can be gone on with")
+    assert (row["state"], row["told"]) == ("not pulled yet", "an unfinished pull can be gone on with")
 
 
 def test_files_that_are_gone_are_not_held(house: House) -> None:
@@ -108,13 +111,13 @@ def test_v1_is_asked_for_one_line_item_and_tells_its_state_only_where_it_has_an_
     house.month(3)
     if not annotated:
         house.server.fail("unannotated")
-    assert states() == (3, {what: "there, not held"})
+    assert states() == (3, {what: "not pulled yet"})
     assert run("pull", "contoso", "--all").exit_code == 0
     assert states() == (0, {what: "held"})
     house.month(4)
-    assert states() == ((3, {what: "newer there"}) if annotated else (0, {what: "held"}))
+    assert states() == ((3, {what: "newer available"}) if annotated else (0, {what: "held"}))
 
 
 def test_a_profile_that_expects_nothing_is_told_so(house: House) -> None:
     done = run(*STATUS)
-    assert (done.exit_code, "nothing is expected" in done.stderr) == (0, True)
+    assert (done.exit_code, "1 not listed" in done.stderr) == (3, True)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from counterfoil.cli import SERVER_LIBRARIES
-from counterfoil.client import Api, Form
+from counterfoil.client import Api, Format
 from counterfoil.generator import generate
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod, utc_now
@@ -39,6 +39,6 @@ def tried(to: Path, package: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert Path(found["package"]).is_relative_to(package)
-    ways = [*((form, "proven") for form in Form), ("stream", ""), ("async", "proven")]
+    ways = [*((form, "proven") for form in Format), ("stream", ""), ("async", "proven")]
     assert found["pulls"] == [[api, form, proof, LINE_ITEMS] for api in Api for form, proof in ways]
     assert (found["codes"], found["modules"]) == ([0, 0], [])

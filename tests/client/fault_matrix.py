@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import pyarrow.parquet as pq
 
-from counterfoil.client import Api, AsyncClient, Client, ClientCredentials, Form, Proof, Receipt, ask_unbilled
+from counterfoil.client import Api, AsyncClient, Client, ClientCredentials, Format, Proof, Receipt, ask_unbilled
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.columns import EXTRA, Type, table_of
 from counterfoil.errors import CounterfoilError
@@ -89,7 +89,7 @@ class _SigningIn:
 def pull(server: Server, to: Path, api: Api) -> Receipt:
     """Pull through the public surface."""
     with Client(server.url, **_with(server)) as client:
-        return client.pull(ASK, to, api=api, form=Form.PARQUET)
+        return client.pull(ASK, to, api=api, format=Format.PARQUET)
 
 
 def pull_async(server: Server, to: Path, api: Api) -> Receipt:
@@ -97,7 +97,7 @@ def pull_async(server: Server, to: Path, api: Api) -> Receipt:
 
     async def pulled() -> Receipt:
         async with AsyncClient(server.url, **_with(server)) as client:
-            return await client.pull(ASK, to, api=api, form=Form.PARQUET)
+            return await client.pull(ASK, to, api=api, format=Format.PARQUET)
 
     return asyncio.run(pulled())
 

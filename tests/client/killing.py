@@ -13,7 +13,7 @@ from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
-from counterfoil.client import Api, Form
+from counterfoil.client import Api, Format
 from counterfoil.client.pull_folder.contents import STAGING
 from counterfoil.testing import Server
 
@@ -45,7 +45,7 @@ class Victim:
     server: CountingServer
     to: Path
     api: Api
-    form: Form
+    form: Format
     page_size: int = 2000
     kills: int = 0
     kept: int = 0  # blobs that killed runs had verified

@@ -10,7 +10,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from counterfoil.client import Api, Client, Form, Progress, ask_unbilled
+from counterfoil.client import Api, Client, Format, Progress, ask_unbilled
 from counterfoil.client.pull_folder.contents import STAGING
 from counterfoil.model import Kind
 
@@ -36,7 +36,7 @@ def main() -> None:
     given = json.loads(sys.argv[1])
     ask = ask_unbilled(Kind.USAGE, "current", "EUR", now=datetime.fromisoformat(given["now"]))
     with Client(given["url"], given["token"], page_size_items=given["page_size"]) as client:
-        client.pull(ask, Path(given["to"]), api=Api(given["api"]), form=Form(given["form"]), watcher=Printing())
+        client.pull(ask, Path(given["to"]), api=Api(given["api"]), format=Format(given["form"]), watcher=Printing())
     assert not (Path(given["to"]) / STAGING).exists()
 
 

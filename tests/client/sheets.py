@@ -49,23 +49,43 @@ def rows_of_csv(path: Path) -> list[list[str]]:
     return list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""), strict=True))
 
 
-def cells_of(path: Path) -> list[dict[str, tuple[str, str]]]:
-    """Return each row of the first sheet: column letters to kind (`text`, `number`) and content, as it is stored."""
+Cell = tuple[str, str]  # `text`, `number` or `formula`, and what is stored: of a formula its result
+
+
+def sheets_of(path: Path) -> list[str]:
+    """Return the names of the sheets in their order."""
     with zipfile.ZipFile(path) as archive:
-        sheet = ET.fromstring(archive.read("xl/worksheets/sheet1.xml"))
+        return [sheet.attrib["name"] for sheet in ET.fromstring(archive.read("xl/workbook.xml")).iter(f"{_MAIN}sheet")]
+
+
+def cells_of(path: Path, name: str | None = None) -> list[dict[str, Cell]]:
+    """Return each row of a sheet, or of the first with line items: column letters to what the cell holds."""
+    names = sheets_of(path)
+    number = names.index(name) + 1 if name else next(at for at, each in enumerate(names, 1) if each in set(Kind))
+    with zipfile.ZipFile(path) as archive:
+        sheet = ET.fromstring(archive.read(f"xl/worksheets/sheet{number}.xml"))
     rows = []
     for row in sheet.iter(f"{_MAIN}row"):
         cells = {}
         for cell in row.iter(f"{_MAIN}c"):
-            assert cell.find(f"{_MAIN}f") is None, "a formula"
             letters = re.sub(r"\d", "", cell.attrib["r"])
-            if cell.get("t") == "inlineStr":
+            value = cell.findtext(f"{_MAIN}v") or ""
+            if cell.find(f"{_MAIN}f") is not None:
+                cells[letters] = ("formula", value)
+            elif cell.get("t") == "inlineStr":
                 cells[letters] = ("text", _ESCAPED.sub(lambda found: chr(int(found[1], 16)), "".join(cell.itertext())))
             else:
                 assert cell.get("t") in (None, "n")
-                cells[letters] = ("number", cell.findtext(f"{_MAIN}v") or "")
+                cells[letters] = ("number", value)
         rows.append(cells)
     return rows
+
+
+def table_in(path: Path, name: str) -> list[dict[str, Cell]]:
+    """Return the rows of a sheet that is one table: what each cell holds, by its heading."""
+    headings, *rows = cells_of(path, name)
+    titles = {letters: content for letters, (_, content) in headings.items()}
+    return [{titles[letters]: cell for letters, cell in row.items()} for row in rows]
 
 
 def letters_of(index: int) -> str:

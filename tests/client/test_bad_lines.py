@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from counterfoil.client import Client, Form, ask_billed
+from counterfoil.client import Client, Format, ask_billed
 from counterfoil.client.holdings.holding import holding_at
 from counterfoil.client.holdings.verifying import verify
 from counterfoil.errors import ProofError
@@ -74,9 +74,9 @@ def test_every_form_refuses_what_is_around_a_line(
     source.annotated = False
     source.parts = [[GOOD] * many + [spoil(written(usage_line(1)))] + [GOOD] * many]
     told = set()
-    for form in Form:
+    for form in Format:
         with pytest.raises(ProofError, match=f"The blob part-.*, line item {many + 1:,}[,:]") as caught:
-            client.pull(ASK, tmp_path / form, form=form)
+            client.pull(ASK, tmp_path / form, format=form)
         told.add(caught.value.message)
         assert not (tmp_path / form / "receipt.json").exists()
     with pytest.raises(ProofError) as caught:
@@ -84,28 +84,28 @@ def test_every_form_refuses_what_is_around_a_line(
     assert {*told, caught.value.message} == {caught.value.message}, "each form says the same"
 
 
-@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("form", Format)
 @pytest.mark.parametrize(("member", "told"), BAD.items(), ids=range(len(BAD)))
 def test_every_form_looks_at_every_value_among_many_lines(
-    member: bytes, told: str, form: Form, source: HostileSource, client: Client, tmp_path: Path
+    member: bytes, told: str, form: Format, source: HostileSource, client: Client, tmp_path: Path
 ) -> None:
     source.annotated = False
     usual = with_member(member[: member.index(b":")] + b":null")
     source.parts = [[usual] * 1_500 + [with_member(member)]]
     with pytest.raises(ProofError, match=f"The blob part-.*, line item 1,501(, {told}|: {told})"):
-        client.pull(ASK, tmp_path, form=form)
+        client.pull(ASK, tmp_path, format=form)
     assert left_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("form", Format)
 @pytest.mark.parametrize(("member", "told"), BAD.items(), ids=range(len(BAD)))
 def test_every_form_looks_at_every_value_of_every_line(
-    member: bytes, told: str, form: Form, source: HostileSource, client: Client, tmp_path: Path
+    member: bytes, told: str, form: Format, source: HostileSource, client: Client, tmp_path: Path
 ) -> None:
     source.annotated = False
     source.parts = [[GOOD, with_member(member)]]
     with pytest.raises(ProofError, match=f"The blob part-.*, line item 2(, {told}|: {told})"):
-        client.pull(ASK, tmp_path, form=form)
+        client.pull(ASK, tmp_path, format=form)
     assert left_in(tmp_path) == []
 
 
@@ -131,7 +131,7 @@ def test_a_line_of_very_many_attributes_is_read_and_breaks_nothing(
     source.annotated = False
     wide = b"{" + b",".join(b'"a%d":%d' % (number, number) for number in range(1_500)) + b"}"
     source.parts = [[GOOD] * 700 + [wide] * 10]
-    assert client.pull(ASK, tmp_path, form=Form.PARQUET).line_items == 710
+    assert client.pull(ASK, tmp_path, format=Format.PARQUET).line_items == 710
 
 
 def test_an_object_without_attributes_is_read_and_does_not_break_anything(
@@ -139,8 +139,8 @@ def test_an_object_without_attributes_is_read_and_does_not_break_anything(
 ) -> None:
     source.annotated = False
     source.parts = [[b"{}", GOOD]]
-    for form in Form:
-        assert client.pull(ASK, tmp_path / form, form=form).line_items == 2
+    for form in Format:
+        assert client.pull(ASK, tmp_path / form, format=form).line_items == 2
         assert verify(holding_at(tmp_path / form)) == []
     first, second = client.line_items(ASK)
     assert set(first.values()) == {None}

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 import counterfoil
-from counterfoil.client import Api, AsyncClient, Client, Form, Progress, Proof, ask_billed, ask_unbilled
+from counterfoil.client import Api, AsyncClient, Client, Format, Progress, Proof, ask_billed, ask_unbilled
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.pull_folder.contents import STAGING
 from counterfoil.errors import NoAnswerError, ProofError, RefusedError
@@ -65,14 +65,14 @@ def test_both_are_offered_by_the_package() -> None:
     }
 
 
-@pytest.mark.parametrize("form", [Form.BLOBS, Form.PARQUET])
-def test_both_write_the_same_files(source: HostileSource, client: Client, tmp_path: Path, form: Form) -> None:
-    ours = client.pull(ASK, tmp_path / "sync", form=form)
+@pytest.mark.parametrize("form", [Format.BLOBS, Format.PARQUET])
+def test_both_write_the_same_files(source: HostileSource, client: Client, tmp_path: Path, form: Format) -> None:
+    ours = client.pull(ASK, tmp_path / "sync", format=form)
     source.expired = {source.blob(0)[0], source.blob(1)[0]}
     source.sas = 1
     source.canned["blob"].append(Canned(503))
     source.canned["operation"].append(Canned(200, {}, json.dumps({"id": "1", "status": "running"}).encode()))
-    theirs = run(source, lambda other: other.pull(ASK, tmp_path / "async", form=form))
+    theirs = run(source, lambda other: other.pull(ASK, tmp_path / "async", format=form))
     assert (theirs.proof, theirs.files, theirs.totals) == (Proof.PROVEN, ours.files, ours.totals)
     for file in ours.files:
         assert (tmp_path / "sync" / file.name).read_bytes() == (tmp_path / "async" / file.name).read_bytes()

@@ -19,11 +19,12 @@ from counterfoil.client import AsyncClient, Client, ask_billed
 from counterfoil.client.diagnosis.findings import Health
 from counterfoil.client.diagnosis.source_checks import diagnose_source
 from counterfoil.client.network.http_client import system_trust
-from counterfoil.client.protocol.certificates import certificate_flaw
+from counterfoil.client.protocol.certificates import certificate_flaw, https_flaw, in_plain_words
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import NoAnswerError, RefusedError, UsageError
 from counterfoil.model import Kind
 from counterfoil.settings import Profile
+from tests.client.hostile_source import HostileSource
 
 NOW = datetime.now(UTC)
 ASK = ask_billed(Kind.USAGE, "G016907411")
@@ -117,8 +118,42 @@ def test_a_system_that_names_nobody_is_helped_out(monkeypatch: pytest.MonkeyPatc
     assert system_trust().cert_store_stats()["x509_ca"] > 0
 
 
-def test_another_error_is_none_of_a_certificate() -> None:
-    assert certificate_flaw("[SSL: WRONG_VERSION_NUMBER] wrong version number") is None
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)",
+        "[SSL: HTTP_REQUEST] http request (_ssl.c:997)",
+        "[SSL: RECORD_LAYER_FAILURE] record layer failure (_ssl.c:1010)",
+        "[SSL: PACKET_LENGTH_TOO_LONG] packet length too long (_ssl.c:1006)",
+    ],
+)
+def test_https_to_what_does_not_speak_it_is_told_and_is_no_certificate(text: str) -> None:
+    assert certificate_flaw(text) is None
+    flaw = https_flaw(text)
+    assert flaw is not None
+    assert "Write the address with http://" in flaw[1]
+    assert https_flaw("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("[Errno 111] Connection refused", "Connection refused"),
+        ("[SSL] unknown error (_ssl.c:1006)", "unknown error"),
+        ("[SSL: TLSV1_ALERT_PROTOCOL_VERSION] tlsv1 alert (_ssl.c:1000)", "tlsv1 alert"),
+        ("timed out", "timed out"),
+    ],
+)
+def test_errors_are_shown_without_the_codes_of_libraries(text: str, plain: str) -> None:
+    assert in_plain_words(text) == plain
+
+
+def test_https_to_an_http_port_says_what_to_write_and_is_not_tried_again(source: HostileSource, tmp_path: Path) -> None:
+    with (
+        Client(source.url.replace("http://", "https://"), "token") as client,
+        pytest.raises(NoAnswerError, match=r"does not speak https there.*Write the address with http://"),
+    ):
+        client.pull(ASK, tmp_path / "to")
 
 
 def test_a_profiles_sign_in_trusts_whom_its_client_trusts() -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import pytest
 
-from counterfoil.client import Api, AsyncClient, Client, ClientCredentials, Form, Proof, Receipt, ask_unbilled
+from counterfoil.client import Api, AsyncClient, Client, ClientCredentials, Format, Proof, Receipt, ask_unbilled
 from counterfoil.client.network import call_watch
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.pull_folder import room, walk_journal
@@ -258,7 +258,7 @@ def test_a_blob_that_unpacks_to_more_than_there_is_room_for_leaves_room_to_other
     source.parts = [[written(usage_line(0, CustomerName="x" * 20_000))] * 1_500]
     assert len(source.blob(0)[1]) < 1 << 20
     with pytest.raises(FullDiskError, match="is left to others"):
-        client.pull(ASK, tmp_path / "to", form=Form.CSV)
+        client.pull(ASK, tmp_path / "to", format=Format.CSV)
     assert small_disk.used < 24 << 20
     assert left_in(tmp_path / "to") == []
 

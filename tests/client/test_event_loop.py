@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from counterfoil.client import Api, AsyncClient, Form, Progress, Proof, ask_billed
+from counterfoil.client import Api, AsyncClient, Format, Progress, Proof, ask_billed
 from counterfoil.client.pull_folder.contents import STAGING
 from counterfoil.client.pull_folder.target import lock_pulls
 from counterfoil.errors import LockedError, SourceError
@@ -86,7 +86,7 @@ def test_an_asynchronous_transport_works_in_the_callers_loop_and_every_answer_is
 
     async def pull() -> None:
         async with AsyncClient(source.url, TOKEN, transport=transport) as client:
-            receipt = await client.pull(ASK, tmp_path, form=Form.PARQUET)
+            receipt = await client.pull(ASK, tmp_path, format=Format.PARQUET)
             assert receipt.proof is Proof.PROVEN
             assert transport.loops == {asyncio.get_running_loop()}
             assert len(transport.closed) == len(source.calls)
@@ -110,7 +110,7 @@ def test_the_work_is_done_beside_the_loop(source: HostileSource, tmp_path: Path)
 
     async def pull() -> None:
         async with AsyncClient(source.url, TOKEN) as client:
-            await client.pull(ASK, tmp_path, form=Form.PARQUET, watcher=Noting())
+            await client.pull(ASK, tmp_path, format=Format.PARQUET, watcher=Noting())
 
     asyncio.run(pull())
     assert threads

@@ -15,7 +15,7 @@ from counterfoil.client.protocol.asking import ask_billed, ask_unbilled
 from counterfoil.errors import UsageError
 from counterfoil.model import INVOICE_ID_LENGTH_MAX, Kind
 from counterfoil.periods import BillingPeriod
-from counterfoil.profiles import ListedInvoice, Profile
+from counterfoil.profiles import ListedInvoice, ListedInvoices, Profile
 
 NOW = datetime(2026, 11, 5, 9, tzinfo=UTC)
 OCTOBER = BillingPeriod(2026, 10)
@@ -24,7 +24,10 @@ INVOICE_IDS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min
 
 def test_every_kind_of_every_invoice_and_of_every_month_and_currency_is_expected_once() -> None:
     profile = Profile(
-        "p", invoices=(ListedInvoice("G1"),), currencies=("EUR", "USD"), periods=("current", "last", "2026-10")
+        "p",
+        invoices=ListedInvoices((ListedInvoice("G1"),)),
+        currencies=("EUR", "USD"),
+        periods=("current", "last", "2026-10"),
     )
     assert [str(each) for each in expected_of(profile, NOW)] == [
         "reconciliation of invoice G1",
@@ -45,7 +48,9 @@ def test_currencies_and_months_are_expected_together_only() -> None:
 
 
 def test_an_invoice_is_due_some_days_after_its_month_and_without_a_month_never() -> None:
-    profile = Profile("p", kinds=("usage",), invoices=(ListedInvoice("G1", OCTOBER), ListedInvoice("G2")))
+    profile = Profile(
+        "p", kinds=("usage",), invoices=ListedInvoices((ListedInvoice("G1", OCTOBER), ListedInvoice("G2")))
+    )
     dated, undated = expected_of(profile, NOW)
     due_at = datetime(2026, 11, 11, tzinfo=UTC)
     assert dated.due_at == due_at
@@ -81,7 +86,7 @@ def test_a_month_that_is_over_is_no_longer_there_only_if_its_currency_is_held_in
 
 @pytest.mark.parametrize(("month", "due"), [("2026-12", "2027-01-06"), ("2024-02", "2024-03-06")])
 def test_a_month_ends_where_the_next_begins(month: str, due: str) -> None:
-    invoices = (ListedInvoice("G1", BillingPeriod.parse(month)),)
+    invoices = ListedInvoices((ListedInvoice("G1", BillingPeriod.parse(month)),))
     [expected] = expected_of(Profile("p", kinds=("usage",), invoices=invoices, billed_due_days=5), NOW)
     assert str(expected.due_at) == f"{due} 00:00:00+00:00"
 

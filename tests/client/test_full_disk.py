@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from counterfoil.client import Client, Form, ask_billed
+from counterfoil.client import Client, Format, ask_billed
 from counterfoil.client.output_files.csv_file import write_csv
 from counterfoil.client.output_files.pull_files import LakeFile, LinesFile
 from counterfoil.client.output_files.workbook import write_workbook
@@ -89,9 +89,9 @@ def test_a_disk_that_fills_up_gives_one_error_and_leaves_no_file_open(
     assert write(path) == measured(path)
 
 
-@pytest.mark.parametrize("form", list(Form))
+@pytest.mark.parametrize("form", list(Format))
 def test_a_pull_onto_a_full_disk_is_told_in_one_sentence_and_goes_on_with_more_room(
-    source: HostileSource, client: Client, disk: Disk, monkeypatch: pytest.MonkeyPatch, form: Form
+    source: HostileSource, client: Client, disk: Disk, monkeypatch: pytest.MonkeyPatch, form: Format
 ) -> None:
     monkeypatch.setattr("counterfoil.client.pull_folder.room.SPARE_BYTES", 0)
     ask = ask_billed(Kind.USAGE, "G016907411")
@@ -99,10 +99,10 @@ def test_a_pull_onto_a_full_disk_is_told_in_one_sentence_and_goes_on_with_more_r
     for free_kib in range(8, 60, 8):
         disk.leave_kib(free_kib)
         try:
-            client.pull(ask, disk.root / str(free_kib), form=form)
+            client.pull(ask, disk.root / str(free_kib), format=form)
         except FullDiskError:
             refused += 1
         gc.collect()
         disk.make_room()
-        assert client.pull(ask, disk.root / str(free_kib), form=form).line_items == 5
+        assert client.pull(ask, disk.root / str(free_kib), format=form).line_items == 5
     assert refused, "it had room enough"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from counterfoil.client import Client, Form, Proof, ask_billed
+from counterfoil.client import Client, Format, Proof, ask_billed
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import ProofError
 from counterfoil.model import Kind
@@ -49,17 +49,17 @@ def test_a_bit_that_flipped_on_the_way_is_mended_by_fetching_again(
     assert (tmp_path / name).read_bytes() == body
 
 
-@pytest.mark.parametrize("form", [Form.BLOBS, Form.PARQUET])
+@pytest.mark.parametrize("form", [Format.BLOBS, Format.PARQUET])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "no gzip", "no bytes"])
 def test_a_damaged_blob_is_found_without_any_annotation(
-    source: HostileSource, client: Client, tmp_path: Path, damage: str, form: Form
+    source: HostileSource, client: Client, tmp_path: Path, damage: str, form: Format
 ) -> None:
     source.annotated = False
     name, body = source.blob(0)
     flipped = body[:-6] + bytes([body[-6] ^ 1]) + body[-5:]
     source.bodies[name] = {"cut": body[:-9], "flipped": flipped, "no gzip": b"<html>", "no bytes": b""}[damage]
     with pytest.raises(ProofError, match=r"cut or corrupt|page for people"):
-        client.pull(ASK, tmp_path, form=form)
+        client.pull(ASK, tmp_path, format=form)
     assert left_in(tmp_path) == []
 
 
@@ -142,15 +142,15 @@ def test_a_blob_name_that_is_no_plain_file_name_never_reaches_the_disk(
     assert left_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("form", [Form.BLOBS, Form.PARQUET])
+@pytest.mark.parametrize("form", [Format.BLOBS, Format.PARQUET])
 @pytest.mark.parametrize("bad", [b"[1]", b'{"BillingPreTaxTotal":"1_0"}', b'{"BillingPreTaxTotal":NaN}', b"\xff", b"{"])
 def test_a_line_that_cannot_be_read_exactly_is_refused(
-    source: HostileSource, client: Client, tmp_path: Path, bad: bytes, form: Form
+    source: HostileSource, client: Client, tmp_path: Path, bad: bytes, form: Format
 ) -> None:
     source.annotated = False
     source.parts = [[*source.parts[0], bad]]
     with pytest.raises(ProofError, match=f"The blob {source.blob(0)[0]}"):
-        client.pull(ASK, tmp_path, form=form)
+        client.pull(ASK, tmp_path, format=form)
     assert left_in(tmp_path) == []
 
 
@@ -200,8 +200,8 @@ def test_a_csv_that_cannot_be_written_of_what_came_does_not_hold_the_next_pull_u
     source.blob_changes[0] = {"name": "a.json.gz"}
     source.bodies["a.json.gz"] = source.blob(0)[1]
     with pytest.raises(ProofError):
-        client.pull(ASK, tmp_path, form=Form.CSV)
+        client.pull(ASK, tmp_path, format=Format.CSV)
     assert len(source.calls_of("blob")) == 3, "it was asked for again, since it did not pass as a blob"
     source.parts = good
     source.bodies["a.json.gz"] = source.blob(0)[1]
-    assert client.pull(ASK, tmp_path, form=Form.CSV).line_items == 3
+    assert client.pull(ASK, tmp_path, format=Format.CSV).line_items == 3

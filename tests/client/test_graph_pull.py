@@ -10,11 +10,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from counterfoil.client import Client, Form, Proof, ask_billed
+from counterfoil.client import Client, Format, Proof, ask_billed
 from counterfoil.errors import (
     OperationFailedError,
     OperationTimeoutError,
-    UsageError,
 )
 from counterfoil.line_items.lake import lake_schema
 from counterfoil.model import Kind
@@ -124,7 +123,7 @@ def test_parquet_holds_every_digit_with_the_lakes_columns(
         written(usage_line(9, MpnId=number("4390934"), Quantity=number("0E-20"))) + b"\r",
     ]
     source.parts = [odd, source.parts[0]]
-    receipt = client.pull(ASK, tmp_path, form=Form.PARQUET)
+    receipt = client.pull(ASK, tmp_path, format=Format.PARQUET)
     assert receipt.proof is Proof.PROVEN
     assert receipt.inexact == {"BillingPreTaxTotal": 5}
     assert [file.name for file in receipt.files] == [
@@ -141,15 +140,3 @@ def test_parquet_holds_every_digit_with_the_lakes_columns(
     assert table["MpnId"].to_pylist() == [None, None, "4390934"]
     body = (tmp_path / receipt.files[0].name).read_bytes()
     assert (len(body), hashlib.sha256(body).hexdigest()) == (receipt.files[0].size_bytes, receipt.files[0].sha256)
-
-
-def test_more_line_items_than_excel_has_rows_are_refused_before_any_is_fetched(
-    source: HostileSource, client: Client, tmp_path: Path
-) -> None:
-    source.manifest_changes = {"@counterfoil.lineItemCount": 1_048_576}
-    source.blob_changes[0] = {"@counterfoil.lineItemCount": 1_048_576 - len(source.parts[1])}
-    with pytest.raises(UsageError, match="holds 1,048,575 line items") as caught:
-        client.pull(ASK, tmp_path / "to", form=Form.XLSX)
-    assert ("parquet" in caught.value.remedy, caught.value.parameter) == (True, "form")
-    assert source.calls_of("blob") == []
-    assert list(tmp_path.iterdir()) == []

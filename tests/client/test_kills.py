@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.client import Api, Form
+from counterfoil.client import Api, Format
 from counterfoil.client.receipt import Proof, Receipt
 from counterfoil.generator import generate, write
 from counterfoil.model import Kind, Scope
@@ -49,7 +49,7 @@ def check(
     seed: int,
     events_max: int,
     api: Api,
-    form: Form,
+    form: Format,
     toll: Toll | None = None,
 ) -> int:
     whole = Victim(server, folder / "whole", api, form, page_size=100)
@@ -71,19 +71,22 @@ def check(
 
 
 @pytest.mark.parametrize(
-    ("api", "form"), [(Api.GRAPH, Form.BLOBS), (Api.GRAPH, Form.PARQUET), (Api.V1, Form.BLOBS), (Api.V1, Form.PARQUET)]
+    ("api", "form"),
+    [(Api.GRAPH, Format.BLOBS), (Api.GRAPH, Format.PARQUET), (Api.V1, Format.BLOBS), (Api.V1, Format.PARQUET)],
 )
-def test_a_killed_pull_goes_on_to_the_same_bytes(server: CountingServer, tmp_path: Path, api: Api, form: Form) -> None:
+def test_a_killed_pull_goes_on_to_the_same_bytes(
+    server: CountingServer, tmp_path: Path, api: Api, form: Format
+) -> None:
     assert check(server, tmp_path, 3, 20261121, 40, api, form) >= 3
 
 
 def test_a_killed_walk_goes_on_with_the_next_page(server: CountingServer, tmp_path: Path) -> None:
-    whole = Victim(server, tmp_path / "whole", Api.V1, Form.BLOBS, page_size=100)
+    whole = Victim(server, tmp_path / "whole", Api.V1, Format.BLOBS, page_size=100)
     before = server.pages
     assert whole.run(random.Random(0), 10**9)
     pages = server.pages - before
     before = server.pages
-    [victim, *_] = killed_often(iter([Victim(server, tmp_path / "to", Api.V1, Form.BLOBS, page_size=100)]), 1, 3, 60)
+    [victim, *_] = killed_often(iter([Victim(server, tmp_path / "to", Api.V1, Format.BLOBS, page_size=100)]), 1, 3, 60)
     assert server.pages - before <= pages + 2 * victim.kills  # the page it was on, and one that was under way
 
 
@@ -99,7 +102,7 @@ def test_a_million_line_items_killed_a_hundred_times(tmp_path: Path, capsys: pyt
             server.publish(file, period="2026-11", segment=f"2026-11-{day:02}")
             file.unlink()
         toll = Toll()
-        done = check(server, tmp_path, kills, seed, max(40, line_items // 800), Api.GRAPH, Form.PARQUET, toll)
+        done = check(server, tmp_path, kills, seed, max(40, line_items // 800), Api.GRAPH, Format.PARQUET, toll)
         blobs = len(server.blobs)
     with capsys.disabled():
         print(  # noqa: T201 - this is what it is run for

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.client import Client, Form, ask_billed
+from counterfoil.client import Client, Format, ask_billed
 from counterfoil.model import Kind
 from tests.client.hostile_source import HostileSource, usage_line, written
 
@@ -19,18 +19,18 @@ def without_amount(number: int, how: object) -> bytes:
     return written(line if how == "left out" else {**line, TOTAL: how})
 
 
-@pytest.mark.parametrize("form", [Form.BLOBS, Form.PARQUET, Form.CSV])
+@pytest.mark.parametrize("form", [Format.BLOBS, Format.PARQUET, Format.CSV])
 @pytest.mark.parametrize("how", [None, "", "left out"])
 def test_a_receipt_says_how_many_line_items_have_no_amount(
-    how: object, form: Form, source: HostileSource, client: Client, tmp_path: Path
+    how: object, form: Format, source: HostileSource, client: Client, tmp_path: Path
 ) -> None:
     source.annotated = False
     good = written(usage_line(0))
     source.parts = [[good, without_amount(1, how)], [without_amount(2, how), good]]
-    receipt = client.pull(ASK, tmp_path / "to", form=form)
+    receipt = client.pull(ASK, tmp_path / "to", format=form)
     assert f"2 line items have no {TOTAL}, so its total is without them." in receipt.notes
     source.parts = [[good, good]]
-    assert not any("have no" in note for note in client.pull(ASK, tmp_path / "other", form=form).notes)
+    assert not any("have no" in note for note in client.pull(ASK, tmp_path / "other", format=form).notes)
 
 
 def test_one_line_item_of_another_currency_is_counted_too(

@@ -46,12 +46,12 @@ def test_paths_and_words_may_be_given_as_text_and_others_are_refused(
     source: HostileSource, client: Client, tmp_path: Path
 ) -> None:
     ask = ask_billed("usage", "G016907411", "full")
-    assert client.pull(ask, str(tmp_path / "to"), api="graph", form="csv").format == "csv"
+    assert client.pull(ask, str(tmp_path / "to"), api="graph", format="csv").format == "csv"
     assert source.calls_of("export")
     for wrong in (
         lambda: ask_billed("usge", "G016907411"),
         lambda: ask_billed("usage", "G016907411", "bsc"),
-        lambda: client.pull(ask, tmp_path / "other", form="cvs"),
+        lambda: client.pull(ask, tmp_path / "other", format="cvs"),
         lambda: client.pull(ask, tmp_path / "other", api="v2"),
         lambda: next(client.line_items(ask, api="v2")),
     ):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.client import Client, Form, Proof, ask_billed
+from counterfoil.client import Client, Format, Proof, ask_billed
 from counterfoil.client.pull_folder import target as module_of_folder
 from counterfoil.client.pull_folder.target import PullFolder
 from counterfoil.client.pull_folder.unfinished import UnfinishedPull
@@ -106,7 +106,7 @@ def test_an_interrupted_switch_is_cleaned_up_by_the_next_pull(
 def test_a_former_file_that_is_open_is_named_and_the_former_pull_stays_whole(
     source: HostileSource, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client.pull(ASK, tmp_path, form=Form.CSV)
+    client.pull(ASK, tmp_path, format=Format.CSV)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     source.parts, source.etag = [[written(usage_line(1))]], "new"
     replace = Path.replace
@@ -119,9 +119,9 @@ def test_a_former_file_that_is_open_is_named_and_the_former_pull_stays_whole(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", refuse_what_is_open)
         with pytest.raises(LockedError, match=r"usage\.csv cannot be replaced.*Close the program"):
-            client.pull(ASK, tmp_path, form=Form.CSV)
+            client.pull(ASK, tmp_path, format=Format.CSV)
     assert {name: (tmp_path / name).read_bytes() for name in left_in(tmp_path)} == before
-    client.pull(ASK, tmp_path, form=Form.CSV)
+    client.pull(ASK, tmp_path, format=Format.CSV)
     assert (tmp_path / "usage.csv").read_bytes() != before["usage.csv"]
 
 
@@ -153,12 +153,13 @@ def receipt_of(*files: ReceiptFile) -> Receipt:
 
 
 TWELVE = hashlib.sha256(b"12").hexdigest()
-SUBJECT = identity("https://source.example", "graph", REQUEST)
+SOURCE = "https://source.example"
+SUBJECT = identity("graph", REQUEST)
 
 
 @pytest.mark.parametrize("second", ["a.gz", "A.gz", "gone.gz"])
 def test_no_receipt_names_a_file_twice_or_one_that_is_not_there(tmp_path: Path, second: str) -> None:
-    folder = PullFolder(tmp_path / "to", SUBJECT)
+    folder = PullFolder(tmp_path / "to", SUBJECT, SOURCE)
     folder.enter()
     (folder.staging / "a.gz").write_bytes(b"12")
     with pytest.raises(ProofError):
@@ -169,7 +170,7 @@ def test_no_receipt_names_a_file_twice_or_one_that_is_not_there(tmp_path: Path, 
 
 def test_a_new_name_in_other_letters_takes_the_place_of_the_former_one(tmp_path: Path) -> None:
     for name in ("A.gz", "a.gz", "a.gz"):
-        folder = PullFolder(tmp_path, SUBJECT)
+        folder = PullFolder(tmp_path, SUBJECT, SOURCE)
         folder.enter()
         (folder.staging / name).write_bytes(b"12")
         folder.keep(receipt_of(ReceiptFile(name, 2, TWELVE, 0)))
@@ -178,7 +179,7 @@ def test_a_new_name_in_other_letters_takes_the_place_of_the_former_one(tmp_path:
 
 
 def test_a_folder_that_another_pull_takes_away_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    other, folder = PullFolder(tmp_path / "to", SUBJECT), PullFolder(tmp_path / "to", SUBJECT)
+    other, folder = PullFolder(tmp_path / "to", SUBJECT, SOURCE), PullFolder(tmp_path / "to", SUBJECT, SOURCE)
     other.enter()
     opened = os.open
     left: list[bool] = []
@@ -199,18 +200,18 @@ def test_a_folder_that_another_pull_takes_away_is_made_again(tmp_path: Path, mon
 
 
 def test_a_pull_that_is_about_to_end_is_another_pull_and_no_stranger(tmp_path: Path) -> None:
-    other = PullFolder(tmp_path, SUBJECT)
+    other = PullFolder(tmp_path, SUBJECT, SOURCE)
     other.enter()
     (tmp_path / "new.gz").write_bytes(b"")  # moved there, and the receipt was read before it named it
     with pytest.raises(LockedError, match="Another pull"):
-        PullFolder(tmp_path, SUBJECT).enter()
+        PullFolder(tmp_path, SUBJECT, SOURCE).enter()
     other.leave()
 
 
 def test_a_stranger_is_refused_and_no_folder_of_ours_stays(tmp_path: Path) -> None:
     (tmp_path / "mine.gz").write_bytes(b"")
     with pytest.raises(UsageError, match=r"mine\.gz"):
-        PullFolder(tmp_path, SUBJECT).enter()
+        PullFolder(tmp_path, SUBJECT, SOURCE).enter()
     assert [path.name for path in tmp_path.iterdir()] == ["mine.gz"]
 
 
@@ -220,16 +221,16 @@ def test_a_disk_without_locks_is_not_another_pull(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(file_lock, "_lock", no_locks)
     with pytest.raises(DataFolderError, match=r"cannot be locked: No locks available\. Name a folder") as caught:
-        PullFolder(tmp_path, SUBJECT).enter()
+        PullFolder(tmp_path, SUBJECT, SOURCE).enter()
     assert not isinstance(caught.value, LockedError)
 
 
 def test_an_unfinished_pull_of_another_partner_is_not_gone_on_with(tmp_path: Path) -> None:
-    first = PullFolder(tmp_path, SUBJECT)
+    first = PullFolder(tmp_path, SUBJECT, SOURCE)
     first.enter()
     UnfinishedPull(SUBJECT, "2026-11-05T00:00:00Z", partner="the first").keep(first.staging)
     first.leave()
-    folder = PullFolder(tmp_path, SUBJECT)
+    folder = PullFolder(tmp_path, SUBJECT, SOURCE)
     folder.enter()
     assert folder.ticket is not None
     begun = folder.ticket.partner
@@ -249,7 +250,7 @@ def test_the_names_of_folders_that_are_made_are_brought_to_the_disk(
 ) -> None:
     synced: list[Path] = []
     monkeypatch.setattr(module_of_folder, "sync_folder", synced.append)
-    folder = PullFolder(tmp_path / "a" / "b", SUBJECT)
+    folder = PullFolder(tmp_path / "a" / "b", SUBJECT, SOURCE)
     folder.enter()
     assert synced[:3] == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
     folder.leave()
@@ -260,7 +261,7 @@ def test_a_file_that_was_moved_is_not_removed_under_its_former_name(tmp_path: Pa
     os.link(tmp_path / "a.gz", tmp_path / "A.gz")  # one file by both names, as disks have it that fold cases
     note = {"source": "https://source.example", "api": "graph", "request": REQUEST, "proof": "unfinished"}
     seal(tmp_path, {"version": 2, **note, "files": [{"name": "A.gz"}, {"name": "a.gz"}]})
-    folder = PullFolder(tmp_path, SUBJECT)
+    folder = PullFolder(tmp_path, SUBJECT, SOURCE)
     folder.enter()
     folder.keep(receipt_of(ReceiptFile("a.gz", 2, TWELVE, 0)))
     folder.leave()

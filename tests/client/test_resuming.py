@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from counterfoil.client import Client, Form, Progress, Proof, ask_billed, ask_unbilled
+from counterfoil.client import Client, Format, Progress, Proof, ask_billed, ask_unbilled
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.client.pull_folder.contents import STAGING
 from counterfoil.disk.file_lock import FileLock
@@ -126,15 +126,15 @@ def test_without_an_etag_and_a_sha256_a_rest_is_not_trusted(
     assert asked_for(one_blob, 0) == ["", ""]
 
 
-@pytest.mark.parametrize("form", [Form.BLOBS, Form.PARQUET])
-def test_a_verified_blob_is_never_fetched_again(source: HostileSource, tmp_path: Path, form: Form) -> None:
+@pytest.mark.parametrize("form", [Format.BLOBS, Format.PARQUET])
+def test_a_verified_blob_is_never_fetched_again(source: HostileSource, tmp_path: Path, form: Format) -> None:
     source.bodies[source.blob(1)[0]] = b"spoilt"
     waits = Patience(sleep=lambda _: None)
     with Client(source.url, TOKEN, patience=waits, parallel=1) as client:
         with pytest.raises(ProofError, match=source.blob(1)[0]):
-            client.pull(ASK, tmp_path, form=form)
+            client.pull(ASK, tmp_path, format=form)
         source.bodies.clear()
-        assert client.pull(ASK, tmp_path, form=form).proof is Proof.PROVEN
+        assert client.pull(ASK, tmp_path, format=form).proof is Proof.PROVEN
     assert len(asked_for(source, 0)) == 1
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from counterfoil.client import Api, Client, Form, Proof, ask_unbilled
+from counterfoil.client import Api, Client, Format, Proof, ask_unbilled
 from counterfoil.client.holdings.holding import holding_at
 from counterfoil.client.holdings.verifying import verify
 from counterfoil.client.protocol.retries import Patience
@@ -42,14 +42,14 @@ def faults_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("when", ["before it is written out", "before it is put in place"])
-@pytest.mark.parametrize(("api", "form"), [(api, form) for api in Api for form in Form])
+@pytest.mark.parametrize(("api", "form"), [(api, form) for api in Api for form in Format])
 def test_what_is_damaged_after_it_was_proven_is_never_put_in_place(
     source: HostileSource,
     client: Client,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     api: Api,
-    form: Form,
+    form: Format,
     when: str,
 ) -> None:
     struck: list[Path] = []
@@ -73,10 +73,10 @@ def test_what_is_damaged_after_it_was_proven_is_never_put_in_place(
         else:
             patched.setattr(pull_task, "tally_of", tally_of)
         with pytest.raises(ProofError, match="is no longer as it was written") as caught:
-            client.pull(ASK, tmp_path, api=api, form=form)
+            client.pull(ASK, tmp_path, api=api, format=form)
     assert caught.value.message.startswith(struck[-1].name)
     assert not (tmp_path / "receipt.json").exists()
-    assert client.pull(ASK, tmp_path, api=api, form=form).proof is Proof.PROVEN
+    assert client.pull(ASK, tmp_path, api=api, format=form).proof is Proof.PROVEN
     assert faults_in(tmp_path) == []
 
 
@@ -225,7 +225,7 @@ def test_every_key_of_a_receipt_is_required(source: HostileSource, client: Clien
         assert faults_in(tmp_path), key
 
 
-@pytest.mark.parametrize("form", [Form.BLOBS, Form.PARQUET])
+@pytest.mark.parametrize("form", [Format.BLOBS, Format.PARQUET])
 @pytest.mark.parametrize(
     "edit",
     [
@@ -237,27 +237,27 @@ def test_every_key_of_a_receipt_is_required(source: HostileSource, client: Clien
     ],
 )
 def test_the_blobs_of_a_receipt_are_its_files(
-    source: HostileSource, client: Client, tmp_path: Path, form: Form, edit: dict[str, Any] | None
+    source: HostileSource, client: Client, tmp_path: Path, form: Format, edit: dict[str, Any] | None
 ) -> None:
-    client.pull(ASK, tmp_path, form=form)
+    client.pull(ASK, tmp_path, format=form)
     receipt = json.loads((tmp_path / "receipt.json").read_bytes())
     if edit is None:
         receipt["blobs"] = receipt["blobs"][:1]
     else:
         receipt["blobs"][0] |= edit
     seal(tmp_path, receipt)
-    only_the_source_knows = form is Form.PARQUET and edit is not None and ("sha256" in edit or "sizeBytes" in edit)
+    only_the_source_knows = form is Format.PARQUET and edit is not None and ("sha256" in edit or "sizeBytes" in edit)
     assert bool(faults_in(tmp_path)) is not only_the_source_knows
 
 
 @pytest.mark.parametrize("flips", [20, pytest.param(2_000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize(
-    ("api", "form"), [*((Api.GRAPH, form) for form in Form), (Api.V1, Form.BLOBS)], ids=lambda each: each.value
+    ("api", "form"), [*((Api.GRAPH, form) for form in Format), (Api.V1, Format.BLOBS)], ids=lambda each: each.value
 )
 def test_every_flipped_bit_of_a_finished_pull_is_found(
-    source: HostileSource, client: Client, tmp_path: Path, record_property: Any, api: Api, form: Form, flips: int
+    source: HostileSource, client: Client, tmp_path: Path, record_property: Any, api: Api, form: Format, flips: int
 ) -> None:
-    client.pull(ASK, tmp_path, api=api, form=form)
+    client.pull(ASK, tmp_path, api=api, format=form)
     dice = random.Random(SEED)
     paths = sorted(each for each in tmp_path.iterdir() if each.is_file())
     harmless = 0

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from counterfoil.client import Api, Client, Form, Proof, Receipt, ask_unbilled
+from counterfoil.client import Api, Client, Format, Proof, Receipt, ask_unbilled
 from counterfoil.client.holdings.holding import holding_at
 from counterfoil.client.holdings.verifying import verify
 from counterfoil.client.protocol.retries import Patience
@@ -64,26 +64,26 @@ def check_flips(folder: Path, path: Path, flips: int = FLIPS) -> None:
     path.write_bytes(whole)
 
 
-@pytest.mark.parametrize(("api", "form"), [*((Api.GRAPH, form) for form in Form), (Api.V1, Form.PARQUET)])
+@pytest.mark.parametrize(("api", "form"), [*((Api.GRAPH, form) for form in Format), (Api.V1, Format.PARQUET)])
 def test_every_flipped_bit_of_a_receipt_is_found(
-    source: HostileSource, client: Client, tmp_path: Path, api: Api, form: Form
+    source: HostileSource, client: Client, tmp_path: Path, api: Api, form: Format
 ) -> None:
-    client.pull(ASK, tmp_path, api=api, form=form)
+    client.pull(ASK, tmp_path, api=api, format=form)
     check_flips(tmp_path, tmp_path / "receipt.json")
 
 
-def interrupt(source: HostileSource, to: Path, form: Form) -> None:
+def interrupt(source: HostileSource, to: Path, form: Format) -> None:
     """Pull an export of which only the first blob is good."""
     source.bodies[source.blob(1)[0]] = b"spoilt"
     with Client(source.url, TOKEN, patience=WAITS, parallel=1) as client, pytest.raises(ProofError):
-        client.pull(ASK, to, form=form)
+        client.pull(ASK, to, format=form)
     source.bodies.clear()
 
 
 @pytest.fixture
 def half_an_export(source: HostileSource, tmp_path: Path) -> Path:
     """The staging folder of an export of which one blob of two is verified."""
-    interrupt(source, tmp_path, Form.BLOBS)
+    interrupt(source, tmp_path, Format.BLOBS)
     return tmp_path / STAGING
 
 
@@ -144,9 +144,9 @@ def test_a_walk_never_goes_on_over_what_is_not_as_it_was_stored(
         assert faults_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("form", [Form.BLOBS, Form.PARQUET, Form.CSV])
+@pytest.mark.parametrize("form", [Format.BLOBS, Format.PARQUET, Format.CSV])
 def test_a_verified_blob_that_the_disk_damaged_is_fetched_again(
-    source: HostileSource, tmp_path: Path, form: Form
+    source: HostileSource, tmp_path: Path, form: Format
 ) -> None:
     interrupt(source, tmp_path, form)
     [staged] = [path for path in (tmp_path / STAGING).iterdir() if path.suffix in (".gz", ".parquet")]
@@ -154,7 +154,7 @@ def test_a_verified_blob_that_the_disk_damaged_is_fetched_again(
     data[len(data) // 2] ^= 1
     staged.write_bytes(data)
     with Client(source.url, TOKEN, patience=WAITS) as second:
-        assert second.pull(ASK, tmp_path, form=form).proof is Proof.PROVEN
+        assert second.pull(ASK, tmp_path, format=form).proof is Proof.PROVEN
     assert faults_in(tmp_path) == []
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from counterfoil.client import Api, Client, Form, Proof, Receipt, ask_billed, ask_unbilled
+from counterfoil.client import Api, Client, Format, Proof, Receipt, ask_billed, ask_unbilled
 from counterfoil.errors import ProofError, RefusedError, UsageError
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.wire.graph import ExportRequest
@@ -54,8 +54,8 @@ def source() -> Any:
         yield running
 
 
-def walk(client: Client, to: Path, form: Form = Form.BLOBS, ask: ExportRequest = ASK) -> Receipt:
-    return client.pull(ask, to, api=Api.V1, form=form)
+def walk(client: Client, to: Path, form: Format = Format.BLOBS, ask: ExportRequest = ASK) -> Receipt:
+    return client.pull(ask, to, api=Api.V1, format=form)
 
 
 def test_a_walk_is_proven_by_the_headers_and_keeps_every_item_as_it_came(
@@ -243,7 +243,7 @@ def test_parquet_of_a_walk_is_decoded_to_the_lakes_values(
             v1_line(2, quantity="24.0", tags="", pcToBCExchangeRateDate=""),
         ]
     ]
-    receipt = walk(client, tmp_path, Form.PARQUET)
+    receipt = walk(client, tmp_path, Format.PARQUET)
     table = pq.read_table(tmp_path / receipt.files[0].name).to_pylist()
     assert [each["PartnerEarnedCreditPercentageText"] for each in table] == ["15", "0.10E2", None]
     assert [each["HasPartnerEarnedCredit"] for each in table] == [None, "true", None]
@@ -265,7 +265,7 @@ def test_billing_lines_decode_resellers_and_lists(source: HostileSource, client:
         ]
     ]
     ask = ask_unbilled(Kind.RECONCILIATION, "2026-11", "EUR", now=NOW)
-    receipt = walk(client, tmp_path, Form.PARQUET, ask)
+    receipt = walk(client, tmp_path, Format.PARQUET, ask)
     assert "invoicelineitemtype=billinglineitems" in source.calls[0].query
     assert "period=current" in source.calls[0].query
     table = pq.read_table(tmp_path / receipt.files[0].name).to_pylist()
@@ -310,13 +310,3 @@ def test_what_v1_does_not_offer_is_refused_before_a_call(source: HostileSource, 
     with pytest.raises(UsageError, match="attribute sets"):
         walk(client, tmp_path, ask=ask_unbilled(Kind.USAGE, "last", "EUR", AttributeSet.BASIC, now=NOW))
     assert source.calls == []
-
-
-def test_more_line_items_than_excel_has_rows_are_refused_after_the_first_page(
-    source: HostileSource, client: Client, tmp_path: Path
-) -> None:
-    source.page_headers[0] = {"Counterfoil-Line-Item-Count": "1048576"}
-    with pytest.raises(UsageError, match="holds 1,048,575 line items"):
-        walk(client, tmp_path / "to", Form.XLSX)
-    assert len(source.calls_of("page")) == 1
-    assert list(tmp_path.iterdir()) == []

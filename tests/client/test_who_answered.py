@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from counterfoil.client import Api, Client, ClientCredentials, Form, Patience, Proof, ask_billed, ask_unbilled
+from counterfoil.client import Api, Client, ClientCredentials, Format, Patience, Proof, ask_billed, ask_unbilled
 from counterfoil.client.protocol.error_answers import answerer, read_error, refused
 from counterfoil.client.protocol.messages import Answerer, Request, SourceAnswer, retry_after_s
 from counterfoil.errors import CounterfoilError, ProofError, RefusedError
@@ -192,16 +192,16 @@ NO_GZIP: Final[dict[str, tuple[bytes, str]]] = {
 
 
 @pytest.mark.parametrize("annotated", [True, False])
-@pytest.mark.parametrize("form", [Form.BLOBS, Form.CSV])
+@pytest.mark.parametrize("form", [Format.BLOBS, Format.CSV])
 @pytest.mark.parametrize("case", NO_GZIP)
 def test_a_blob_that_is_no_gzip_is_called_what_it_is(
-    source: HostileSource, client: Client, tmp_path: Path, case: str, form: Form, annotated: bool
+    source: HostileSource, client: Client, tmp_path: Path, case: str, form: Format, annotated: bool
 ) -> None:
     body, told = NO_GZIP[case]
     source.annotated, source.parts = annotated, source.parts[:1]
     source.bodies[source.blob(0)[0]] = body
     with pytest.raises(ProofError, match=told) as caught:
-        client.pull(ASK, tmp_path, form=form)
+        client.pull(ASK, tmp_path, format=form)
     assert caught.value.remedy
     assert left_in(tmp_path) == []
 

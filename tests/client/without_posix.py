@@ -62,14 +62,16 @@ def pulls(given: dict[str, Any]) -> list[list[object]]:
     found: list[list[object]] = []
     for api in ours.Api:
         with ours.Client(given["url"], given["tokens"][api]) as client:
-            for form in ours.Form:
-                receipt = client.pull(ask, Path(given["to"]) / f"{api}-{form}", api=api, form=form)
+            for form in ours.Format:
+                receipt = client.pull(ask, Path(given["to"]) / f"{api}-{form}", api=api, format=form)
                 found.append([api, form, receipt.proof, receipt.line_items])
             found.append([api, "stream", "", sum(1 for _ in client.line_items(ask, api=api))])
 
         async def later(api: str = api) -> list[object]:
             async with ours.AsyncClient(given["url"], given["tokens"][api]) as client:
-                receipt = await client.pull(ask, Path(given["to"]) / f"{api}-async", api=api, form=ours.Form.PARQUET)
+                receipt = await client.pull(
+                    ask, Path(given["to"]) / f"{api}-async", api=api, format=ours.Format.PARQUET
+                )
             return [api, "async", receipt.proof, receipt.line_items]
 
         found.append(asyncio.run(later()))

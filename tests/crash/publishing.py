@@ -35,7 +35,9 @@ from counterfoil.datasets import restore, sweep
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
-from counterfoil.datasets.publishing import PublicationReceipt, publish
+from counterfoil.datasets.publication_receipt import PublicationReceipt
+from counterfoil.datasets.publishing import publish
+from counterfoil.datasets.safeguards import Safeguards
 from counterfoil.datasets.sizes import Sizes
 from counterfoil.datasets.sort import Sorter
 from counterfoil.datasets.verify import verify
@@ -55,6 +57,9 @@ LARGE_BYTES: Final = 4096
 Job = dict[str, Any]
 Done = dict[str, Any]
 Watcher = tuple[object, str, object]
+
+
+ALLOWING = Safeguards(replace=True, allow_copies=True)
 
 
 class Stops:
@@ -101,7 +106,9 @@ def do_publish(job: Job, stops: Stops, done: Done) -> None:
         for given in job["inputs"]
     ]  # fmt: skip
     with open_store(Path(job["data"])) as store:
-        done["receipts"] = [told(receipt) for receipt in publish(data_folder_of(job, store, stops), inputs)]
+        done["receipts"] = [
+            told(receipt) for receipt in publish(data_folder_of(job, store, stops), inputs, safeguards=ALLOWING)
+        ]
 
 
 def do_restore(job: Job, stops: Stops, done: Done) -> None:

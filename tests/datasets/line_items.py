@@ -22,7 +22,9 @@ from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.dictionary import groups_of
 from counterfoil.datasets.gathering import Input
 from counterfoil.datasets.order import Ordered
-from counterfoil.datasets.publishing import PublicationReceipt, publish
+from counterfoil.datasets.publication_receipt import PublicationReceipt
+from counterfoil.datasets.publishing import publish
+from counterfoil.datasets.safeguards import Safeguards
 from counterfoil.datasets.sizes import STANDARD_SIZES, Sizes
 from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.line_items.lake import text_name
@@ -37,6 +39,7 @@ OTHER = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
 INVOICE = "G016907411"
 PERIOD = BillingPeriod(2026, 11)
 UNBILLED = Assertions(period=PERIOD)
+ALLOWING = Safeguards(allow_copies=True, follows=True)
 
 _LEAST: dict[Kind, dict[str, str]] = {
     Kind.RECONCILIATION: {
@@ -159,8 +162,9 @@ def publish_bytes(
     segment: str = "whole",
     **options: Any,
 ) -> PublicationReceipt:
-    """Write `content` to `path`, publish it, and return the only receipt."""
-    [receipt] = publish(data_folder, [Input(write(path, content), asserted, segment)], **options)
+    """Write `content` to `path`, publish it whatever it replaces or repeats, and return the only receipt."""
+    given = [Input(write(path, content), asserted, segment)]
+    [receipt] = publish(data_folder, given, **{"safeguards": ALLOWING, **options})
     return receipt
 
 

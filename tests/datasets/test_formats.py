@@ -16,7 +16,7 @@ import pytest
 from counterfoil.columns import table_of
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
-from counterfoil.datasets.folder import inputs_of_folder
+from counterfoil.datasets.folder import contents_of_folder
 from counterfoil.datasets.publishing import publish
 from counterfoil.errors import InputError, UsageError
 from counterfoil.model import Kind
@@ -258,10 +258,10 @@ def test_a_folder_tells_months_and_partners_by_its_names(data_folder: DataFolder
     root = tmp_path / "in"
     write(root / "invoice.jsonl.gz", billed(Kind.RECONCILIATION, "1"))
     write(root / "2026-11" / "usage.JSON", amounts(Kind.USAGE, "2"))
-    write(root / "usage-2026-10.csv", csv_of(USAGE_HEADER, {}))
+    write(root / "usage-2026-10.csv", csv_of(USAGE_HEADER, {"UsageDate": "2026-10-20"}))
     write(root / OTHER / "2026-11.ndjson", amounts(Kind.RECONCILIATION, "3").replace(PARTNER.encode(), OTHER.encode()))
     write(root / "notes.txt", b"not ours")
-    datasets = sorted(str(receipt.dataset) for receipt in publish(data_folder, inputs_of_folder(root)))
+    datasets = sorted(str(receipt.dataset) for receipt in publish(data_folder, contents_of_folder(root).inputs))
     assert datasets == sorted(
         [
             f"reconciliation of {PARTNER}, invoice {INVOICE}",
@@ -275,7 +275,7 @@ def test_a_folder_tells_months_and_partners_by_its_names(data_folder: DataFolder
 def test_a_folder_without_line_items_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(UsageError):
-            inputs_of_folder(folder)
+            contents_of_folder(folder)
 
 
 def test_a_file_of_the_other_kind_in_one_go_is_another_dataset(data_folder: DataFolder, tmp_path: Path) -> None:

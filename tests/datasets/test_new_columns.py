@@ -12,7 +12,7 @@ import pytest
 from counterfoil import columns
 from counterfoil.columns import Column, Type
 from counterfoil.datasets.data_folder import DataFolder
-from counterfoil.datasets.publishing import PublicationReceipt
+from counterfoil.datasets.publication_receipt import PublicationReceipt
 from counterfoil.datasets.restore import restore
 from counterfoil.datasets.sweep import sweep
 from counterfoil.datasets.verify import verify

@@ -13,12 +13,14 @@ from counterfoil.columns import table_of
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
-from counterfoil.datasets.publishing import PublicationReceipt, publish
+from counterfoil.datasets.publication_receipt import PublicationReceipt
+from counterfoil.datasets.publishing import publish
 from counterfoil.errors import InputError, LockedError, MovedError, UsageError
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.storage.places import publication_of
 from tests.datasets.conftest import NOW
 from tests.datasets.line_items import (
+    ALLOWING,
     INVOICE,
     OTHER,
     PARTNER,
@@ -131,13 +133,17 @@ def test_a_dry_run_warns_of_the_same_as_the_real_publication(
         Input(write(tmp_path / "1", fine + b"\n" + rounded + rounded + unknown), UNBILLED, "2026-11-01"),
         Input(write(tmp_path / "2", rounded), UNBILLED, "2026-11-02"),
     ]
-    foreseen = [receipt.warnings for receipt in publish(data_folder, inputs, dry_run=True)]
-    assert [receipt.warnings for receipt in publish(data_folder, inputs)] == foreseen
+    foreseen = [receipt.warnings for receipt in publish(data_folder, inputs, safeguards=ALLOWING, dry_run=True)]
+    assert [receipt.warnings for receipt in publish(data_folder, inputs, safeguards=ALLOWING)] == foreseen
     name = table_of(kind).totals[0]
     assert (foreseen[0][f"inexact {name}"], foreseen[0]["unknown Novel"], foreseen[1][f"inexact {name}"]) == (2, 1, 1)
     third = [inputs[0], Input(write(tmp_path / "3", rounded), UNBILLED, "2026-11-03")]
-    again = [receipt.warnings for receipt in publish(data_folder, third, dry_run=True)]
-    assert again == [foreseen[0], foreseen[1]] == [receipt.warnings for receipt in publish(data_folder, third)]
+    again = [receipt.warnings for receipt in publish(data_folder, third, safeguards=ALLOWING, dry_run=True)]
+    assert (
+        again
+        == [foreseen[0], foreseen[1]]
+        == [receipt.warnings for receipt in publish(data_folder, third, safeguards=ALLOWING)]
+    )
 
 
 def test_a_dry_run_of_segments_foresees_the_whole_dataset(data_folder: DataFolder, tmp_path: Path) -> None:

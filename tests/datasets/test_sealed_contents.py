@@ -17,7 +17,8 @@ from counterfoil.columns import table_of
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
-from counterfoil.datasets.publishing import PublicationReceipt, publish
+from counterfoil.datasets.publication_receipt import PublicationReceipt
+from counterfoil.datasets.publishing import publish
 from counterfoil.datasets.sizes import Sizes
 from counterfoil.datasets.verify import verify
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope, etag

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from counterfoil.datasets.publishing import PublicationReceipt
+from counterfoil.datasets.publication_receipt import PublicationReceipt
 from counterfoil.datasets.verify import verify
 from counterfoil.generator import generate
 from counterfoil.model import Kind, Rendering, Scope

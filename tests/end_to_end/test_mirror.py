@@ -17,11 +17,15 @@ from click.testing import CliRunner
 from counterfoil import cli
 from counterfoil.cli.output import Output
 from counterfoil.cli.pull_publish import PullPublisher
-from counterfoil.client import Api, Client, Form, Receipt, ask_billed, ask_unbilled
+from counterfoil.client import Api, Client, Format, Receipt, ask_billed, ask_unbilled
+from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.folder import contents_of_folder
+from counterfoil.datasets.publishing import publish
 from counterfoil.errors import DamagedError, UsageError
 from counterfoil.generator import generate
+from counterfoil.mirror import pulled_inputs
 from counterfoil.model import AttributeSet, Kind, Scope
-from counterfoil.periods import BillingPeriod
+from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.settings import Settings
 from counterfoil.testing import PARTNER, Server
 from tests.end_to_end.fetching import Fetcher
@@ -56,12 +60,12 @@ def made(kind: Kind, seed: int = 0) -> bytes:
     return b"".join(generate(kind, LINE_ITEMS, seed=seed, partner=PARTNER, scope=scope))
 
 
-def published(server: Server, kind: Kind, seed: int = 0, **where: str) -> None:
-    period = {} if kind is Kind.RECONCILIATION else {"period": "2026-11"}
-    server.publish(made(kind, seed), **period, **where)
+def published(server: Server, kind: Kind, seed: int = 0, **where: Any) -> None:
+    period = "" if kind is Kind.RECONCILIATION else "2026-11"
+    server.publish(made(kind, seed), period=period, **where)
 
 
-def pulled(source: Server, to: Path, kind: Kind, form: Form, api: Api = Api.GRAPH, **how: Any) -> Receipt:
+def pulled(source: Server, to: Path, kind: Kind, form: Format, api: Api = Api.GRAPH, **how: Any) -> Receipt:
     audience = "graph" if api is Api.GRAPH else "partner-center"
     attributes = how.pop("attributes", AttributeSet.FULL)
     if kind is Kind.RECONCILIATION and api is Api.GRAPH:
@@ -69,7 +73,7 @@ def pulled(source: Server, to: Path, kind: Kind, form: Form, api: Api = Api.GRAP
     else:
         ask = ask_unbilled(kind, "current", "EUR", attributes, now=MOMENT)
     with Client(source.url, source.token(audience, **how)) as client:
-        return client.pull(ask, to, api=api, form=form)
+        return client.pull(ask, to, api=api, format=form)
 
 
 def output() -> Output:
@@ -103,9 +107,9 @@ def lines(blobs: list[bytes]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("kind", Kind)
-@pytest.mark.parametrize("form", [Form.BLOBS, Form.PARQUET])
+@pytest.mark.parametrize("form", [Format.BLOBS, Format.PARQUET])
 def test_what_was_published_whole_is_byte_for_byte_the_same(
-    source: Server, mirror: Server, tmp_path: Path, kind: Kind, form: Form
+    source: Server, mirror: Server, tmp_path: Path, kind: Kind, form: Format
 ) -> None:
     published(source, kind)
     receipt = pulled(source, tmp_path / "to", kind, form)
@@ -117,7 +121,7 @@ def test_what_was_published_whole_is_byte_for_byte_the_same(
 
 def test_pages_are_the_same_too(source: Server, mirror: Server, tmp_path: Path) -> None:
     published(source, Kind.USAGE)
-    mirrored(pulled(source, tmp_path / "to", Kind.USAGE, Form.BLOBS), tmp_path / "to", mirror)
+    mirrored(pulled(source, tmp_path / "to", Kind.USAGE, Format.BLOBS), tmp_path / "to", mirror)
     walks = []
     for server in (source, mirror):
         fetcher = Fetcher(server)
@@ -127,11 +131,21 @@ def test_pages_are_the_same_too(source: Server, mirror: Server, tmp_path: Path) 
 
 
 def test_segments_become_one_whole_with_the_same_etag_and_lines(source: Server, mirror: Server, tmp_path: Path) -> None:
-    published(source, Kind.USAGE, seed=1, segment="2026-11-01")
-    published(source, Kind.USAGE, seed=2, segment="2026-11-02")
-    mirrored(pulled(source, tmp_path / "to", Kind.USAGE, Form.BLOBS), tmp_path / "to", mirror)
+    published(source, Kind.USAGE, seed=1, segment="a")
+    published(source, Kind.USAGE, seed=2, segment="b")
+    mirrored(pulled(source, tmp_path / "to", Kind.USAGE, Format.BLOBS), tmp_path / "to", mirror)
     theirs, ours = seen(source, Kind.USAGE), seen(mirror, Kind.USAGE)
     assert (ours[:2], lines(ours[2])) == (theirs[:2], lines(theirs[2]))
+
+
+def test_a_folder_of_pulls_is_published_by_their_receipts(source: Server, mirror: Server, tmp_path: Path) -> None:
+    published(source, Kind.USAGE)
+    published(source, Kind.RECONCILIATION)
+    for kind in Kind:
+        pulled(source, tmp_path / "pulls" / kind, kind, Format.BLOBS)
+    found = contents_of_folder(tmp_path / "pulls", pulled_inputs)
+    publish(DataFolder(mirror.service.store, utc_now), found.inputs)
+    assert all(seen(source, kind)[:2] == seen(mirror, kind)[:2] for kind in Kind)
 
 
 def test_doing_it_again_changes_nothing_and_a_new_state_is_a_new_revision(
@@ -142,14 +156,14 @@ def test_doing_it_again_changes_nothing_and_a_new_state_is_a_new_revision(
         return [revision.etag for revision in mirror.service.catalog.revisions(dataset)]
 
     published(source, Kind.USAGE, seed=1)
-    first = pulled(source, tmp_path / "to", Kind.USAGE, Form.BLOBS)
+    first = pulled(source, tmp_path / "to", Kind.USAGE, Format.BLOBS)
     assert "Published" in mirrored(first, tmp_path / "to", mirror)
     assert "nothing was changed" in mirrored(first, tmp_path / "to", mirror)
-    again = pulled(source, tmp_path / "to", Kind.USAGE, Form.BLOBS)
+    again = pulled(source, tmp_path / "to", Kind.USAGE, Format.BLOBS)
     assert "nothing was changed" in mirrored(again, tmp_path / "to", mirror)
     assert revisions() == [first.etag]
     published(source, Kind.USAGE, seed=2)
-    newer = pulled(source, tmp_path / "to", Kind.USAGE, Form.BLOBS)
+    newer = pulled(source, tmp_path / "to", Kind.USAGE, Format.BLOBS)
     mirrored(newer, tmp_path / "to", mirror)
     assert revisions() == [newer.etag, first.etag]
     assert seen(mirror, Kind.USAGE) == seen(source, Kind.USAGE)
@@ -160,7 +174,7 @@ def test_every_line_item_and_digit_arrives_however_it_was_pulled(
     source: Server, mirror: Server, tmp_path: Path, api: Api
 ) -> None:
     published(source, Kind.USAGE)
-    forms = (Form.BLOBS, Form.PARQUET, Form.CSV) if api is Api.GRAPH else (Form.BLOBS, Form.PARQUET)
+    forms = (Format.BLOBS, Format.PARQUET, Format.CSV) if api is Api.GRAPH else (Format.BLOBS, Format.PARQUET)
     for form in forms:
         mirror.reset()
         receipt = pulled(source, tmp_path / form, Kind.USAGE, form, api)
@@ -172,17 +186,18 @@ def test_every_line_item_and_digit_arrives_however_it_was_pulled(
 
 def test_a_mirror_of_fewer_attributes_says_that_it_is_one(source: Server, mirror: Server, tmp_path: Path) -> None:
     published(source, Kind.RECONCILIATION)
-    receipt = pulled(source, tmp_path, Kind.RECONCILIATION, Form.BLOBS, attributes=AttributeSet.BASIC)
+    receipt = pulled(source, tmp_path, Kind.RECONCILIATION, Format.BLOBS, attributes=AttributeSet.BASIC)
     said = mirrored(receipt, tmp_path, mirror)
     assert "it holds attributes that this pull did not bring" in said
     assert seen(mirror, Kind.RECONCILIATION)[0] != receipt.etag
 
 
 @pytest.mark.parametrize(
-    ("api", "form"), [(Api.GRAPH, Form.BLOBS), (Api.GRAPH, Form.CSV), (Api.V1, Form.BLOBS), (Api.V1, Form.PARQUET)]
+    ("api", "form"),
+    [(Api.GRAPH, Format.BLOBS), (Api.GRAPH, Format.CSV), (Api.V1, Format.BLOBS), (Api.V1, Format.PARQUET)],
 )
 def test_a_resellers_line_items_are_its_own_though_they_bear_their_distributors_id(
-    source: Server, mirror: Server, tmp_path: Path, api: Api, form: Form
+    source: Server, mirror: Server, tmp_path: Path, api: Api, form: Format
 ) -> None:
     """Whose they are stands in the receipt: the manifest tells it, or else the token."""
     published(source, Kind.USAGE, partner=RESELLER, issuer=PARTNER)
@@ -200,7 +215,7 @@ def test_a_resellers_line_items_are_its_own_though_they_bear_their_distributors_
 
 def test_files_that_were_touched_since_are_not_published(source: Server, mirror: Server, tmp_path: Path) -> None:
     published(source, Kind.USAGE)
-    receipt = pulled(source, tmp_path, Kind.USAGE, Form.BLOBS)
+    receipt = pulled(source, tmp_path, Kind.USAGE, Format.BLOBS)
     path = tmp_path / receipt.files[0].name
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b'"Quantity":1', b'"Quantity":2', 1)))
     with pytest.raises(DamagedError, match="not the file of its receipt"):
@@ -213,13 +228,13 @@ def test_files_that_were_touched_since_are_not_published(source: Server, mirror:
 
 def test_a_workbook_is_no_source_of_numbers(source: Server, mirror: Server, tmp_path: Path) -> None:
     published(source, Kind.USAGE)
-    receipt = pulled(source, tmp_path, Kind.USAGE, Form.XLSX)
+    receipt = pulled(source, tmp_path, Kind.USAGE, Format.XLSX)
     with pytest.raises(UsageError, match="blobs or parquet"):
         mirrored(receipt, tmp_path, mirror)
 
 
 def test_nothing_there_is_nothing_to_publish(source: Server, mirror: Server, tmp_path: Path) -> None:
-    receipt = pulled(source, tmp_path, Kind.USAGE, Form.BLOBS, Api.V1)
+    receipt = pulled(source, tmp_path, Kind.USAGE, Format.BLOBS, Api.V1)
     assert "nothing to publish" in mirrored(receipt, tmp_path, mirror)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.client import Api, Client, Form, ask_unbilled
+from counterfoil.client import Api, Client, Format, ask_unbilled
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.errors import CounterfoilError
 from counterfoil.generator import generate
@@ -51,13 +51,13 @@ def test_a_data_folder(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("api", "form"), [*((Api.GRAPH, form) for form in Form), (Api.V1, Form.BLOBS), (Api.V1, Form.CSV)]
+    ("api", "form"), [*((Api.GRAPH, form) for form in Format), (Api.V1, Format.BLOBS), (Api.V1, Format.CSV)]
 )
-def test_a_pull(server: Server, tmp_path: Path, api: Api, form: Form) -> None:
+def test_a_pull(server: Server, tmp_path: Path, api: Api, form: Format) -> None:
     to = tmp_path / "pulls" / "here"
     token = server.token("graph" if api is Api.GRAPH else "partner-center")
     with Client(server.url, token) as client:
-        receipt = client.pull(ask_unbilled(Kind.USAGE, "current", "EUR", now=NOW), to, api=api, form=form)
+        receipt = client.pull(ask_unbilled(Kind.USAGE, "current", "EUR", now=NOW), to, api=api, format=form)
     assert receipt.line_items == 300
     assert open_to_others(tmp_path / "pulls") == []
 

@@ -19,7 +19,7 @@ import pytest
 from azure.identity import ClientSecretCredential
 from azure.identity.aio import ClientSecretCredential as AsyncClientSecretCredential
 
-from counterfoil import Api, AsyncClient, Client, ClientCredentials, Form, Proof, Receipt, ask_billed, ask_unbilled
+from counterfoil import Api, AsyncClient, Client, ClientCredentials, Format, Proof, Receipt, ask_billed, ask_unbilled
 from counterfoil.generator import generate
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
@@ -62,7 +62,7 @@ def credential(at: Addresses, kind: Any = ClientSecretCredential) -> Any:
 
 def graph_export(at: Addresses, to: Path, trusted: ssl.SSLContext) -> Receipt:
     with Client(at.graph, credential(at), scope=GRAPH_SCOPE, verify=trusted) as client:
-        return client.pull(ask_billed(Kind.RECONCILIATION, INVOICE), to, form=Form.PARQUET)
+        return client.pull(ask_billed(Kind.RECONCILIATION, INVOICE), to, format=Format.PARQUET)
 
 
 def partner_center_walk(at: Addresses, to: Path, trusted: ssl.SSLContext) -> Receipt:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from counterfoil.client import Client, Form, ask_billed
+from counterfoil.client import Client, Format, ask_billed
 from counterfoil.client.output_files.headings import columns_of
 from counterfoil.client.protocol.retries import Patience
 from counterfoil.columns import LineItemTable, table_of
@@ -125,9 +125,9 @@ def test_pull_and_line_items_refuse_every_line_that_the_reference_refuses(
                 list(client.line_items(ask))
         for line in bad[::15]:
             source.parts = [[judged.good[0], line]]
-            for form in (Form.BLOBS, Form.PARQUET, Form.CSV):
+            for form in (Format.BLOBS, Format.PARQUET, Format.CSV):
                 with pytest.raises(ProofError):
-                    client.pull(ask, tmp_path / form.value, form=form)
+                    client.pull(ask, tmp_path / form.value, format=form)
                 assert not (tmp_path / form.value / "receipt.json").exists()
 
 

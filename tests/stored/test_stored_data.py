@@ -17,9 +17,11 @@ from counterfoil.client import Api
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
-from counterfoil.datasets.publishing import PublicationReceipt, publish
+from counterfoil.datasets.publication_receipt import PublicationReceipt
+from counterfoil.datasets.publishing import publish
 from counterfoil.datasets.rebuild import rebuild
 from counterfoil.datasets.restore import restore
+from counterfoil.datasets.safeguards import Safeguards
 from counterfoil.datasets.sweep import sweep
 from counterfoil.datasets.verify import verify
 from counterfoil.disk.documents import canonical
@@ -50,6 +52,9 @@ from tests.stored.stored_folders import (
 pytestmark = pytest.mark.usefixtures("program")
 Holds = dict[str, Any]
 DAY = "2026-11-20"  # the segment of which there is a superseded one
+
+
+ALLOWING = Safeguards(replace=True, allow_copies=True)
 
 
 @pytest.fixture
@@ -138,7 +143,11 @@ def walked(served: Served, dataset: Dataset) -> list[dict[str, str]]:
 def published(data_folder: DataFolder, content: bytes, path: Path, segment: str) -> PublicationReceipt:
     """Publish unbilled usage as a segment."""
     path.write_bytes(content)
-    [receipt] = publish(data_folder, [Input(str(path), Assertions(period=NOVEMBER), segment)])
+    [receipt] = publish(
+        data_folder,
+        [Input(str(path), Assertions(period=NOVEMBER), segment)],
+        safeguards=ALLOWING,
+    )
     return receipt
 
 

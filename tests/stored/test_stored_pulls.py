@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from counterfoil import cli
-from counterfoil.client import Api, Form
+from counterfoil.client import Api, Format
 from counterfoil.client.holdings.holding import Holding, holdings_below
 from counterfoil.client.holdings.verifying import verify
 from counterfoil.client.pull_folder.contents import STAGING
@@ -19,16 +19,16 @@ from tests.stored.stored_folders import INVOICED_USAGE, LICENCES, USAGE, Served,
 
 pytestmark = pytest.mark.usefixtures("program")
 FINISHED = {
-    "usage-blobs": (USAGE, Form.BLOBS, Api.GRAPH),
-    "usage-parquet": (INVOICED_USAGE, Form.PARQUET, Api.GRAPH),
-    "licences-csv": (LICENCES, Form.CSV, Api.GRAPH),
-    "usage-walk": (USAGE, Form.BLOBS, Api.V1),
+    "usage-blobs": (USAGE, Format.BLOBS, Api.GRAPH),
+    "usage-parquet": (INVOICED_USAGE, Format.PARQUET, Api.GRAPH),
+    "licences-csv": (LICENCES, Format.CSV, Api.GRAPH),
+    "usage-walk": (USAGE, Format.BLOBS, Api.V1),
 }
 
 
-def pull(served: Served, to: Path, dataset: Dataset, form: Form, api: Api) -> Receipt:
+def pull(served: Served, to: Path, dataset: Dataset, form: Format, api: Api) -> Receipt:
     with served.client(api) as client:
-        return client.pull(ask_for(dataset), to, form=form, api=api)
+        return client.pull(ask_for(dataset), to, format=form, api=api)
 
 
 def held_in(pulls: Path) -> dict[str, Holding]:
@@ -64,8 +64,8 @@ def test_what_is_held_is_not_fetched_again(pulls: Path, data: Path, name: str) -
     assert files_in(pulls / name) == before
 
 
-@pytest.mark.parametrize("form", [Form.BLOBS, Form.PARQUET])
-def test_an_unfinished_export_goes_on_to_the_same_bytes(pulls: Path, data: Path, form: Form) -> None:
+@pytest.mark.parametrize("form", [Format.BLOBS, Format.PARQUET])
+def test_an_unfinished_export_goes_on_to_the_same_bytes(pulls: Path, data: Path, form: Format) -> None:
     """The blob that was verified is not fetched again, unless another form is wanted."""
     to = pulls / "unfinished-export"
     [kept] = [path.name for path in (to / STAGING).glob("*.json.gz")]
@@ -75,7 +75,7 @@ def test_an_unfinished_export_goes_on_to_the_same_bytes(pulls: Path, data: Path,
     assert not [path for path in blobs if path.endswith(kept)]
     assert len(blobs) == len(receipt.blobs) - 1
     assert receipt.proof is Proof.PROVEN
-    if form is Form.BLOBS:
+    if form is Format.BLOBS:
         assert files_in(to) == files_in(pulls / "usage-blobs")
     assert verify(held_in(pulls)[to.name]) == []
 
@@ -84,9 +84,9 @@ def test_an_unfinished_walk_goes_on_with_the_next_page(pulls: Path, data: Path) 
     to = pulls / "unfinished-walk"
     had = len((to / STAGING / "walk.jsonl").read_bytes().splitlines())
     with serving(data) as served:
-        pull(served, pulls / "whole", USAGE, Form.BLOBS, Api.V1)
+        pull(served, pulls / "whole", USAGE, Format.BLOBS, Api.V1)
         pages = len(served.transport.paths)
-        receipt = pull(served, to, USAGE, Form.BLOBS, Api.V1)
+        receipt = pull(served, to, USAGE, Format.BLOBS, Api.V1)
         assert len(served.transport.paths) - pages == pages - had
     assert (receipt.proof, had) == (Proof.PROVEN, 3)
     assert lines_in(to) == lines_in(pulls / "usage-walk") == lines_in(pulls / "whole")

@@ -19,12 +19,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from counterfoil.client import Api, Form
+from counterfoil.client import Api, Format
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
 from counterfoil.datasets.publishing import publish
 from counterfoil.datasets.restore import withdraw
+from counterfoil.datasets.safeguards import Safeguards
 from counterfoil.datasets.sizes import Sizes
 from counterfoil.datasets.sweep import sweep
 from counterfoil.disk.documents import canonical
@@ -68,6 +69,9 @@ LICENCE_LINE: Final = {
     "ChargeStartDate": "2026-11-01T00:00:00Z",
     "ChargeType": "Purchase",
 }
+
+
+ALLOWING = Safeguards(replace=True, allow_copies=True)
 
 
 class Raw(str):
@@ -143,7 +147,11 @@ class Writer:
         asserted = Assertions(
             kind=dataset.kind, invoice=dataset.scope.invoice, period=BillingPeriod.parse(period) if period else None
         )
-        [receipt] = publish(DataFolder(self._store, lambda: now, sizes=SIZES), [Input(str(file), asserted, segment)])
+        [receipt] = publish(
+            DataFolder(self._store, lambda: now, sizes=SIZES),
+            [Input(str(file), asserted, segment)],
+            safeguards=ALLOWING,
+        )
         revision = receipt.revision
         assert revision is not None
         v1 = [] if dataset.scope.is_billed else v1_texts(self._store, revision)
@@ -229,10 +237,10 @@ def submit(served: Served) -> list[str]:
     return found
 
 
-def pull(served: Served, to: Path, dataset: Dataset, form: Form, api: Api = Api.GRAPH) -> None:
+def pull(served: Served, to: Path, dataset: Dataset, form: Format, api: Api = Api.GRAPH) -> None:
     """Pull a dataset to its end."""
     with served.client(api) as client:
-        client.pull(ask_for(dataset), to, api=api, form=form)
+        client.pull(ask_for(dataset), to, api=api, format=form)
 
 
 @contextmanager
@@ -249,14 +257,14 @@ def cut_after(served: Served, requests: int) -> Iterator[None]:
 
 def write_pulls(served: Served, pulls: Path) -> None:
     """Pull in every form, and leave two pulls unfinished."""
-    pull(served, pulls / "usage-blobs", USAGE, Form.BLOBS)
-    pull(served, pulls / "usage-parquet", INVOICED_USAGE, Form.PARQUET)
-    pull(served, pulls / "licences-csv", LICENCES, Form.CSV)
-    pull(served, pulls / "usage-walk", USAGE, Form.BLOBS, Api.V1)
+    pull(served, pulls / "usage-blobs", USAGE, Format.BLOBS)
+    pull(served, pulls / "usage-parquet", INVOICED_USAGE, Format.PARQUET)
+    pull(served, pulls / "licences-csv", LICENCES, Format.CSV)
+    pull(served, pulls / "usage-walk", USAGE, Format.BLOBS, Api.V1)
     with cut_after(served, 3):  # submitted, looked at, one blob of three
-        pull(served, pulls / "unfinished-export", USAGE, Form.BLOBS)
+        pull(served, pulls / "unfinished-export", USAGE, Format.BLOBS)
     with cut_after(served, 3):
-        pull(served, pulls / "unfinished-walk", USAGE, Form.BLOBS, Api.V1)
+        pull(served, pulls / "unfinished-walk", USAGE, Format.BLOBS, Api.V1)
 
 
 def write_all(folder: Path) -> None:

@@ -58,6 +58,7 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "warm-up": CommandEntry(SERVER, "warm_up", "warm_up", "Compile what publishing needs, for instance in an image."),
     "sweep": CommandEntry(SERVER, "upkeep", "sweep", "Delete what can no longer be reached."),
     "rebuild": CommandEntry(SERVER, "upkeep", "rebuild", "Rebuild a lost catalog from the sealed files."),
+    "init": CommandEntry(CLIENT, "init", "init", "Write the profile of a source to pull from, and check it."),
     "pull": CommandEntry(CLIENT, "pull", "pull", "Pull line items from a source, and prove them."),
     "pulls": CommandEntry(CLIENT, "pulls", "pulls", "List and verify pulls, and name what is missing or overdue."),
     "totals": CommandEntry(CLIENT, "side_sums", "totals", "Add up line items exactly, and show who costs what."),
@@ -79,6 +80,10 @@ SERVER_LIBRARIES: Final = frozenset(
         "uvicorn",
     }
 )
+
+
+# What somebody who only pulls may have meant by a command of the server.
+_PULLED: Final = {name: f"For what you pulled: counterfoil pulls {name}. " for name in ("list", "show", "verify")}
 
 
 class CommandLine(click.Group):
@@ -224,7 +229,8 @@ def _as_missing(error: ModuleNotFoundError, command: str) -> UsageError | None:
     if library in SERVER_LIBRARIES:
         return UsageError(
             f"`counterfoil {command}` needs the server's libraries, and {library} is not installed.",
-            remedy='Install them with: pip install "counterfoil[server]"',
+            remedy=f"{_PULLED.get(command, '')}Install them from the folder or wheel that Counterfoil came from: "
+            'pip install "./counterfoil[server]"',
         )
     return None
 

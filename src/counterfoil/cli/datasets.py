@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from counterfoil.cli.open_folder import open_data_folder, progress_of
-from counterfoil.cli.options import KINDS, with_output, with_settings
+from counterfoil.cli.options import KINDS, with_amounts, with_output, with_settings
 from counterfoil.cli.output import Output, OutputForm, counted
+from counterfoil.cli.publication_output import warnings_sorted
+from counterfoil.columns import table_of
 from counterfoil.errors import DamagedError, MissingError, UsageError
-from counterfoil.model import Dataset, Kind, Scope, tenant_id
+from counterfoil.model import Contents, Dataset, Kind, Scope, tenant_id
+from counterfoil.money import Money
 from counterfoil.periods import BillingPeriod
 from counterfoil.settings import Settings
 
@@ -37,36 +41,87 @@ def with_dataset(function: Callable[..., R], *, required: bool) -> Callable[...,
 
 @click.command("list")
 @click.option("--partner", metavar="TENANT", help="Only this partner's datasets.")
+@click.option("--kind", type=KINDS, help="Only datasets of this kind.")
+@click.option("--invoice", metavar="ID", help="Only this invoice's datasets.")
+@click.option("--period", metavar="YYYY-MM", help="Only unbilled datasets of this month.")
+@click.option("--currency", metavar="CCC", help="Only datasets in this currency.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="List so many at most.  [default: all]")
+@click.option("--offset", metavar="N", type=click.IntRange(min=0), default=0, help="Pass over so many first.")
+@with_amounts
 @with_output
 @with_settings()
-def list_datasets(*, partner: str | None, settings: Settings, output: Output) -> None:
-    """List every dataset, with the revision that is in force.
+def list_datasets(*, limit: int | None, offset: int, settings: Settings, output: Output, **named: str | None) -> None:
+    """List every dataset, with the revision that is in force and its total.
 
     \b
     Examples:
       counterfoil list
+      counterfoil list --kind usage --period 2026-11 --currency EUR --limit 100 --offset 100
       counterfoil list --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --output json
     """
+    wanted = _wanted(named)
     with open_data_folder(settings) as data_folder:
-        found = data_folder.catalog.datasets(tenant_id(partner) if partner else None)
-    rows = [
-        {
-            "kind": dataset.kind.value,
-            "partner": dataset.partner,
-            "scope": str(dataset.scope),
-            "lineItems": revision.contents.line_items if revision else 0,
-            "published": revision.published_at if revision else None,
-            "revision": revision.id if revision else None if output.form is OutputForm.JSON else "withdrawn",
-        }
-        for dataset, revision in found
-    ]
-    what = "for this partner. `counterfoil list` shows all" if partner else "yet. `counterfoil publish FILE` publishes"
-    output.rows(rows, none=f"Nothing is published {what}.")
+        found = data_folder.catalog.datasets(**wanted)
+    shown = found[offset : offset + limit if limit is not None else None]
+    rows = [{**_row(dataset, revision), "revision": revision.id if revision else None} for dataset, revision in shown]
+    if output.form is not OutputForm.JSON:
+        for row in rows:
+            row["revision"] = row["revision"] or "withdrawn"
+    asked = {name for name, value in wanted.items() if value is not None}
+    if asked == {"partner"} and not offset:
+        none = "Nothing is published for this partner. `counterfoil list` shows all."
+    elif asked or offset:
+        none = "No dataset matches. `counterfoil list` shows all."
+    else:
+        none = "Nothing is published yet. `counterfoil publish FILE` publishes."
+    output.rows(rows, none=none, only_json=_ONLY_JSON, only_table=["total"], less_needed=["published", "revision"])
+    if shown and len(shown) < len(found):
+        last = offset + len(shown)
+        rest = f" --offset {last} shows the next." if last < len(found) else ""
+        output.note(f"{offset + 1:,} to {last:,} of {counted(len(found), 'dataset')}.{rest}")
+
+
+_ONLY_JSON: Final = ("invoice", "period", "currency", "totals", "eTag", "inForce")
+
+
+def _wanted(named: dict[str, str | None]) -> dict[str, Any]:
+    """Return what the options ask for, checked and as the catalog has it."""
+    partner, kind, invoice, period, currency = (
+        named[name] for name in ("partner", "kind", "invoice", "period", "currency")
+    )
+    any_month = BillingPeriod(2000, 1)
+    return {
+        "partner": tenant_id(partner) if partner else None,
+        "kind": Kind(kind) if kind else None,
+        "invoice": Scope.billed(invoice).invoice if invoice else None,
+        "period": str(BillingPeriod.parse(period)) if period else None,
+        "currency": Scope.unbilled(any_month, currency).currency if currency else None,
+    }
+
+
+def _row(dataset: Dataset, revision: Revision | None) -> dict[str, Any]:
+    """Return what there is to say of a dataset and its revision in force."""
+    contents = revision.contents if revision is not None else Contents(currency=dataset.scope.currency)
+    return {
+        "kind": dataset.kind.value,
+        "partner": dataset.partner,
+        "scope": str(dataset.scope),
+        "invoice": dataset.scope.invoice or None,
+        "period": dataset.scope.period or None,
+        "currency": contents.currency or None,
+        "lineItems": contents.line_items,
+        "total": total_of(revision) if revision is not None else [],
+        "totals": contents.plain_totals(),
+        "eTag": revision.etag if revision is not None else None,
+        "inForce": revision is not None,
+        "published": revision.published_at if revision is not None else None,
+    }
 
 
 @click.command()
 @click.argument("revision", required=False)
 @partial(with_dataset, required=False)
+@with_amounts
 @with_output
 @with_settings()
 def show(*, revision: str | None, settings: Settings, output: Output, **named: str | None) -> None:
@@ -84,13 +139,13 @@ def show(*, revision: str | None, settings: Settings, output: Output, **named: s
             found = data_folder.catalog.find_revision(revision)
             segments = data_folder.catalog.segments(found.id)
             listed = [_segment(each, output.form) for each in segments]
-            output.facts({"dataset": str(found.dataset), **_facts(found), "segments": listed})
+            output.facts({**_named(found.dataset, output.form), **_facts(found), "segments": listed})
             return
         dataset = _dataset(named)
         revisions = data_folder.catalog.revisions(dataset)
     if not revisions:
         raise MissingError(f"There is no {dataset} here.", remedy="`counterfoil list` shows what there is.")
-    output.rows([_facts(each) for each in revisions])
+    output.rows([{**_named(dataset, output.form), **_facts(each)} for each in revisions], only_json=("dataset", "base"))
 
 
 @click.command()
@@ -189,6 +244,23 @@ def _dataset(named: dict[str, str | None]) -> Dataset:
     return Dataset(Kind(kind), tenant_id(partner), scope)
 
 
+def total_of(revision: Revision) -> list[Money]:
+    """Return the amount that a revision comes to: the last of its kind's totals."""
+    contents = revision.contents
+    name = table_of(revision.dataset.kind).totals[-1]
+    return [Money(Decimal(contents.plain_totals()[name]), contents.currency)]
+
+
+def _named(dataset: Dataset, form: OutputForm) -> dict[str, object]:
+    """Return what names a dataset: in words, and for programs in fields of their own."""
+    words: dict[str, object] = {"dataset": str(dataset)}
+    if form is OutputForm.JSON:
+        scope = dataset.scope
+        words |= {"kind": dataset.kind.value, "partner": dataset.partner}
+        words |= {"invoice": scope.invoice or None, "period": scope.period or None}
+    return words
+
+
 def _facts(revision: Revision) -> dict[str, object]:
     return {
         "revision": revision.id,
@@ -197,12 +269,24 @@ def _facts(revision: Revision) -> dict[str, object]:
         "superseded": revision.superseded_at,
         "lineItems": revision.contents.line_items,
         "currency": revision.contents.currency,
-        "totals": revision.contents.plain_totals(),
+        "totals": {
+            name: Money(Decimal(text), revision.contents.currency)
+            for name, text in revision.contents.plain_totals().items()
+        },
         "eTag": revision.etag,
+        "base": revision.base_id,
     }
 
 
 def _segment(segment: Segment, form: OutputForm) -> object:
     if form is OutputForm.JSON:
-        return {"name": segment.name, "lineItems": segment.contents.line_items}
-    return f"{segment.name}: {counted(segment.contents.line_items, 'line item')}"
+        contents = segment.contents
+        return {
+            "name": segment.name,
+            "lineItems": contents.line_items,
+            "currency": contents.currency,
+            "totals": contents.plain_totals(),
+            "warnings": warnings_sorted(segment.warnings),
+        }
+    totals = ", ".join(f"{name} {total}" for name, total in segment.contents.plain_totals().items())
+    return f"{segment.name}: {counted(segment.contents.line_items, 'line item')}, {totals}"

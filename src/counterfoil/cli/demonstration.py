@@ -15,9 +15,9 @@ from datetime import datetime
 from pathlib import Path
 
 from counterfoil.cli.output import Output
-from counterfoil.client import Api, Client, Form, Proof, Receipt, ask_billed, ask_unbilled
+from counterfoil.client import Api, Client, Format, Proof, Receipt, ask_billed, ask_unbilled
 from counterfoil.columns import table_of
-from counterfoil.datasets.publishing import PublicationReceipt
+from counterfoil.datasets.publication_receipt import PublicationReceipt
 from counterfoil.datasets.verify import verify
 from counterfoil.errors import ProofError
 from counterfoil.generator import generate, write
@@ -108,10 +108,10 @@ def _pull(
     server: Server, system: DemoSystem, root: Path, published: Mapping[Dataset, PublicationReceipt], moment: datetime
 ) -> Receipt:
     audience = "graph" if system.api is Api.GRAPH else "partner-center"
-    form = Form.PARQUET if system.api is Api.V1 else Form.BLOBS
+    form = Format.PARQUET if system.api is Api.V1 else Format.BLOBS
     with Client(server.url, server.token(audience=audience)) as client:
         to = root / system.name.replace(" ", "-")
-        pulled = client.pull(system.ask(moment), to, api=system.api, form=form)
+        pulled = client.pull(system.ask(moment), to, api=system.api, format=form)
     expected = published[system.dataset]
     totals = pulled.totals.get(CURRENCY, {})
     if (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import click
@@ -15,9 +15,9 @@ from counterfoil.cli.options import with_output, with_settings, with_token
 from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.cli.sources import find_profile, token_source
 from counterfoil.client.diagnosis.findings import Finding, Health
-from counterfoil.errors import CounterfoilError
+from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.periods import utc_now
-from counterfoil.settings import Settings
+from counterfoil.settings import Profile, Settings
 
 ROOM_BYTES_MIN = 1 << 30
 
@@ -39,18 +39,30 @@ def doctor(*, source: str | None, token: str | None, settings: Settings, output:
       counterfoil doctor contoso
     """
     if source is None:
-        findings = list(_diagnose_setup(settings))
+        _report(list(_diagnose_setup(settings)), output)
     else:
-        from urllib.request import getproxies
+        report_source(find_profile(settings, source), token, output)
 
-        from counterfoil.client.diagnosis.source_checks import diagnose_source
 
-        profile = find_profile(settings, source)
+def report_source(profile: Profile, token: str | None, output: Output) -> None:
+    """Look at a source and the token for it, and print the findings; raises CounterfoilError if one is bad."""
+    from urllib.request import getproxies
+
+    from counterfoil.client.diagnosis.source_checks import diagnose_source
+
+    try:
         credentials = token_source(profile, token, os.environ)
-        as_function = credentials if callable(credentials) else lambda: str(credentials)
-        findings = diagnose_source(
-            profile.url, profile.api, as_function, utc_now(), tenant=profile.tenant, proxies=getproxies()
-        )
+    except UsageError as error:
+        _report([Finding("credential", Health.BAD, error.message, error.advice(as_option))], output)
+        return
+    as_function = credentials if callable(credentials) else lambda: str(credentials)
+    found = diagnose_source(
+        profile.url, profile.api, as_function, utc_now(), tenant=profile.tenant, proxies=getproxies()
+    )
+    _report(found, output)
+
+
+def _report(findings: Sequence[Finding], output: Output) -> None:
     rows = [
         {"about": each.about, "health": each.health.value, "told": each.told, "remedy": each.remedy}
         for each in findings
@@ -65,7 +77,7 @@ def _diagnose_setup(settings: Settings) -> Iterator[Finding]:
     missing = [name for name in sorted(SERVER_LIBRARIES) if not _importable(name)]
     if missing:
         told = f"The client is installed; the server is not ({', '.join(missing)} missing)."
-        yield Finding("installation", Health.WARNING, told, 'To publish and serve: pip install "counterfoil[server]"')
+        yield Finding("installation", Health.WARNING, told, 'To publish and serve: pip install "./counterfoil[server]"')
         return
     if not _importable("fcntl"):
         told = "The client is installed; what publishes and serves runs on Linux and macOS only."

@@ -56,12 +56,14 @@ class Invocation:
     config: Path | None = None
     debug: bool = False
     quiet: bool = False
+    exact: bool = False
+    wide: bool = False
     form: OutputForm = OutputForm.TABLE
     command: str = ""  # as far as it is known when something goes wrong
 
     def output(self) -> Output:
         """Return where this run prints, and how."""
-        return Output(self.form, quiet=self.quiet)
+        return Output(self.form, quiet=self.quiet, exact=self.exact, wide=self.wide)
 
 
 def invocation() -> Invocation:
@@ -112,6 +114,16 @@ def with_output(function: Callable[..., R]) -> Callable[..., R]:
         return function(output=current_output(), **options)
 
     return with_common(wrapped)
+
+
+def with_amounts(command: Callable[..., R]) -> Callable[..., R]:
+    """Add `--exact` and `--wide`, for a command that shows amounts in a table."""
+    for option in (
+        click.option("--wide", is_flag=True, expose_value=False, callback=_keep, help="Show every column, in full."),
+        click.option("--exact", is_flag=True, expose_value=False, callback=_keep, help="Show every digit of amounts."),
+    ):
+        command = option(command)
+    return command
 
 
 def with_token(function: Callable[P, R]) -> Callable[P, R]:

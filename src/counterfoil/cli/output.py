@@ -21,19 +21,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import click
 
 from counterfoil import numbers
 from counterfoil.errors import CounterfoilError
+from counterfoil.money import Money
 from counterfoil.periods import timestamp
 
 PLAIN_PROGRESS_EVERY_S: Final = 5.0
 MESSAGE_CHARACTERS_MAX: Final = 2_000
 _INNER_CAPITAL: Final = re.compile(r"(?<=[a-z])[A-Z]")
 # Options whose name is not the parameter's.
-_OPTION_NAMES: Final = {"attributes": "attribute-set", "rules": "rule", "form": "format", "wait_s_max": "wait"}
+_OPTION_NAMES: Final = {"attributes": "attribute-set", "rules": "rule", "wait_s_max": "wait"}
 
 
 class OutputForm(StrEnum):
@@ -63,6 +64,8 @@ class Output:
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
     quiet: bool = False
+    exact: bool = False  # whether amounts are shown with every digit
+    wide: bool = False  # whether tables are as wide as they need to be
 
     def rows(
         self,
@@ -70,19 +73,24 @@ class Output:
         *,
         headings: Mapping[str, str] | None = None,
         only_json: Collection[str] = (),
+        only_table: Collection[str] = (),
+        less_needed: Sequence[str] = (),
         none: str = "",
     ) -> None:
         """Print many things of one sort. `none` is the note to print if there are none (the data is then empty).
 
-        What is named in `only_json` has no column in a table.
+        What is named in `only_json` has no column in a table, and what is in `only_table` is not in JSON. A terminal
+        that has no room for them all lacks those that are `less_needed`, the first named first.
         """
         if self.form is OutputForm.JSON:
-            self._print_json(rows)
+            self._print_json([{name: row[name] for name in row if name not in only_table} for row in rows])
         elif rows:
             columns = [name for name in rows[0] if name not in only_json]
             cells = [[row[name] for name in columns] for row in rows]
             given = headings or {}
-            self._print_table([given.get(name) or _heading(name) for name in columns], cells)
+            titles = {name: given.get(name) or _heading(name) for name in columns}
+            self._print_table(list(titles.values()), cells, [titles[name] for name in less_needed if name in titles])
+            self._note_rounded(cells)
         elif none:
             self.note(none)
 
@@ -95,12 +103,13 @@ class Output:
         if self.form is OutputForm.JSON:
             self._print_json({name: fact.value for name, fact in facts.items()})
             return
-        lines = {fact.heading: _lines(fact.value) for fact in facts.values()}
+        lines = {fact.heading: _lines(fact.value, exact=self.exact) for fact in facts.values()}
         width = max(map(len, lines), default=0)
         for heading, (first, *more) in lines.items():
             self._print(f"{heading.ljust(width)}  {first}".rstrip())
             for line in more:
                 self._print(f"{'':{width}}  {line}")
+        self._note_rounded([[fact.value for fact in facts.values()]])
 
     def findings(self, faults: Sequence[Mapping[str, object]], looked_at: Mapping[str, object]) -> None:
         """Print the faults that a check found; in JSON, what was looked at beside them."""
@@ -164,7 +173,7 @@ class Output:
         if self.form is OutputForm.JSON:
             click.echo(_as_json({"warning": {"message": printable(message)}}), file=self.stderr)
             return
-        click.echo(click.style("Warning: ", fg="yellow") + printable(message), file=self.stderr)
+        click.echo(_styled("Warning: ", fg="yellow") + printable(message), file=self.stderr)
 
     def error(self, error: CounterfoilError) -> None:
         """Say on stderr, in one line, what was refused and what to do about it."""
@@ -173,7 +182,7 @@ class Output:
             body = {"type": type(error).__name__, "message": message, "remedy": remedy, "exitCode": error.exit_code}
             click.echo(_as_json({"error": body}), file=self.stderr)
             return
-        click.echo(click.style("Error: ", fg="red", bold=True) + f"{message} {remedy}".rstrip(), file=self.stderr)
+        click.echo(_styled("Error: ", fg="red", bold=True) + f"{message} {remedy}".rstrip(), file=self.stderr)
 
     def conclude(self, message: str, *, remedy: str, exit_code: int) -> int:
         """Say on stderr how a command ended that did its work and found something; returns the exit code for it."""
@@ -222,33 +231,28 @@ class Output:
     def _print_json(self, value: object) -> None:
         click.echo(_as_json(value, indent=2), file=self.stdout)
 
-    def _print_table(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        right = [all(isinstance(row[at], int | Decimal) for row in rows) for at in range(len(headings))]
-        texts = [[printable(_for_people(value)) for value in row] for row in rows]
+    def _note_rounded(self, rows: Sequence[Sequence[object]]) -> None:
+        if not self.exact and any(each.is_rounded for row in rows for value in row for each in _amounts_in(value)):
+            self.note("Amounts are rounded; --exact shows every digit.")
+
+    def _print_table(
+        self, headings: Sequence[str], rows: Sequence[Sequence[object]], less_needed: Sequence[str]
+    ) -> None:
+        right = [all(_is_number(row[at]) for row in rows) for at in range(len(headings))]
+        texts = [[printable(_for_people(value, exact=self.exact)) for value in row] for row in rows]
         if self.stdout.isatty():
-            self._print_ruled(headings, texts, right)
+            from counterfoil.cli.terminal_tables import print_table
+
+            left_out = print_table(
+                self.stdout, headings, texts, to_right=right, less_needed=less_needed, wide=self.wide
+            )
+            if left_out:
+                self.note(f"No room for {', '.join(left_out)}; --wide shows all columns.")
             return
         widths = [max(map(len, column)) for column in zip(headings, *texts, strict=True)]
         for line in (headings, *texts):
             cells = zip(line, widths, right, strict=True)
             self._print("  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in cells).rstrip())
-
-    def _print_ruled(self, headings: Sequence[str], texts: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
-        from rich.box import SIMPLE_HEAD
-        from rich.cells import cell_len
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=SIMPLE_HEAD)
-        for heading, to_right in zip(headings, right, strict=True):
-            table.add_column(heading, justify="right" if to_right else "left", no_wrap=True)
-        for line in texts:
-            table.add_row(*map(Text, line))  # Text, because "[b]" in a customer's name is not markup
-        # As wide as it needs to be, even if the terminal then wraps it: an id cut in pieces is useless. The height
-        # does not matter, but rich takes a width only together with one.
-        width = sum(max(map(cell_len, column)) + 3 for column in zip(headings, *texts, strict=True))
-        Console(file=self.stdout, width=width + 3, height=1).print(table)
 
 
 def leave_standard_output() -> None:
@@ -296,8 +300,39 @@ def _heading(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _for_people(value: object) -> str:
+def _styled(text: str, **style: Any) -> str:
+    """Colour a text, unless NO_COLOR or a dumb terminal forbids it; where nobody looks, click takes it out again."""
+    is_plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return text if is_plain else click.style(text, **style)
+
+
+def _amounts_in(value: object) -> Sequence[Money]:
     match value:
+        case Money():
+            return [value]
+        case list() | tuple():
+            return [each for each in value if isinstance(each, Money)]
+        case Mapping():
+            return [each for each in value.values() if isinstance(each, Money)]
+        case _:
+            return []
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is to stand on the right of its column."""
+    return value is None or isinstance(value, int | Decimal | Money) or (isinstance(value, list) and _all_money(value))
+
+
+def _all_money(values: Sequence[object]) -> bool:
+    return all(isinstance(each, Money) for each in values)
+
+
+def _for_people(value: object, *, exact: bool = False) -> str:
+    match value:
+        case Money():
+            return value.shown(exact=exact)
+        case list():
+            return ", ".join(_for_people(each, exact=exact) for each in value)
         case None:
             return ""
         case bool():
@@ -309,23 +344,25 @@ def _for_people(value: object) -> str:
         case datetime():
             return timestamp(value)
         case Mapping():
-            return " ".join(f"{name} {_for_people(each)}" for name, each in value.items())
+            return ", ".join(f"{name} {_for_people(each, exact=exact)}" for name, each in value.items())
         case _:
             return str(value)
 
 
-def _lines(value: object) -> list[str]:
+def _lines(value: object, *, exact: bool = False) -> list[str]:
     """The lines a fact takes: one, or one for each entry of a mapping or list."""
     if isinstance(value, Mapping):
-        return [f"{key}: {_for_people(each)}" for key, each in value.items()] or [""]
+        return [f"{key}: {_for_people(each, exact=exact)}" for key, each in value.items()] or [""]
     if isinstance(value, list | tuple):
-        return [_for_people(each) for each in value] or [""]
-    return [_for_people(value)]
+        return [_for_people(each, exact=exact) for each in value] or [""]
+    return [_for_people(value, exact=exact)]
 
 
 def _for_json(value: object) -> object:
     """Write what JSON has no form for."""
     match value:
+        case Money():
+            return numbers.plain(value.value)
         case Decimal():
             return numbers.plain(value)  # as text: most JSON readers would turn it into a float
         case datetime():

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from counterfoil.cli.open_folder import open_data_folder
-from counterfoil.cli.options import with_common, with_output, with_settings
-from counterfoil.cli.output import Headed, Output
+from counterfoil.cli.options import NamedPath, with_common, with_output, with_settings
+from counterfoil.cli.output import Headed, Output, counted
 from counterfoil.errors import UsageError
 from counterfoil.model import tenant_id
 from counterfoil.periods import utc_now
@@ -29,22 +30,47 @@ def partners() -> None:
 
 
 @partners.command("add")
-@click.argument("tenant")
+@click.argument("tenant", required=False)
+@click.option("--name", metavar="TEXT", help="What people call it, for lists.")
+@click.option(
+    "--list",
+    "listed",
+    metavar="FILE",
+    type=NamedPath(),
+    help="Add all partners of a CSV: partner,name,client. Each `client` gets an id and a secret.",
+)
 @with_output
 @with_settings()
-def add_partner(*, tenant: str, settings: Settings, output: Output) -> None:
+def add_partner(
+    *, tenant: str | None, name: str | None, listed: Path | None, settings: Settings, output: Output
+) -> None:
     """Let TENANT be served, whether or not anything is published for it yet.
 
+    A list is checked whole first, and may be given again: what is there already stays as it is.
+
     \b
-    Example:
-      counterfoil partners add 0e195b37-4574-4539-bc42-0e539b9684c0
+    Examples:
+      counterfoil partners add 0e195b37-4574-4539-bc42-0e539b9684c0 --name "Northlight IT"
+      counterfoil partners add --list partners.csv --output json > secrets.json
     """
-    partner = tenant_id(tenant)
+    if (tenant is None) == (listed is None) or (listed is not None and name is not None):
+        raise UsageError("Name one partner, or give a list.", remedy="A list has the names.", parameter="list")
+    if listed is not None:
+        from counterfoil.cli.partner_list import read_partners, register
+
+        partners_listed = read_partners(listed)
+        with open_data_folder(settings, create=True) as data_folder:
+            rows = register(data_folder.catalog, partners_listed, utc_now())
+        output.rows(rows)
+        if any(row["clientSecret"] for row in rows):
+            output.note("Keep the secrets now: only their hashes are stored.")
+        return
+    partner = tenant_id(tenant or "")
     with open_data_folder(settings, create=True) as data_folder:
-        new = data_folder.catalog.add_partner(partner, utc_now())
+        new = data_folder.catalog.add_partner(partner, utc_now(), name=name)
     output.done(
         f"Partner {partner} {'may now be served' if new else 'was registered already'}.",
-        {"partner": partner, "added": new},
+        {"partner": partner, "name": name, "added": new},
     )
 
 
@@ -60,25 +86,65 @@ def list_partners(*, settings: Settings, output: Output) -> None:
     """
     with open_data_folder(settings) as data_folder:
         found = data_folder.catalog.partners()
-    rows = [{"partner": each.tenant, "added": each.added_at} for each in found]
+    rows = [{"partner": each.tenant, "name": each.name, "added": each.added_at} for each in found]
     output.rows(rows, none="No partner is registered yet.")
 
 
 @partners.command("remove")
 @click.argument("tenant")
+@click.option("--erase", is_flag=True, help="Delete all its data for good, whether withdrawn or not.")
+@click.option("--yes", is_flag=True, help="Do not ask before erasing.")
 @with_output
 @with_settings()
-def remove_partner(*, tenant: str, settings: Settings, output: Output) -> None:
+def remove_partner(*, tenant: str, erase: bool, yes: bool, settings: Settings, output: Output) -> None:
     """Stop serving TENANT, and end its clients, tokens and links. Its datasets must have been withdrawn before.
 
+    With --erase, all its data is deleted for good: every revision, export and client, in force or not. Nothing brings
+    it back but a backup, and backups made before still hold it: delete those yourself. What was pulled from here, and
+    is elsewhere, stays there.
+
     \b
-    Example:
+    Examples:
       counterfoil partners remove 0e195b37-4574-4539-bc42-0e539b9684c0
+      counterfoil partners remove 0e195b37-4574-4539-bc42-0e539b9684c0 --erase
     """
     partner = tenant_id(tenant)
     with open_data_folder(settings) as data_folder:
-        data_folder.catalog.remove_partner(partner)
-    output.done(f"Partner {partner} is no longer served.", {"partner": partner, "removed": True})
+        if not erase:
+            data_folder.catalog.remove_partner(partner)
+            output.done(f"Partner {partner} is no longer served.", {"partner": partner, "removed": True})
+            return
+        from counterfoil.datasets.offboarding import erase_partner
+
+        held = data_folder.catalog.held_of_partner(partner)
+        if not yes:
+            _confirm(f"{counted(len(held.datasets), 'dataset')} of {partner} will be deleted for good.")
+        erased, deleted = erase_partner(data_folder, partner)
+    output.done(
+        f"Partner {partner} is erased: {counted(erased.datasets, 'dataset')}, {counted(erased.revisions, 'revision')}, "
+        f"{counted(erased.clients, 'client')}, {counted(erased.exports, 'export')} and "
+        f"{counted(deleted.files, 'file')} were deleted. Backups made before still hold it.",
+        {
+            "partner": partner,
+            "removed": True,
+            "erased": {
+                "datasets": erased.datasets,
+                "revisions": erased.revisions,
+                "clients": erased.clients,
+                "exports": erased.exports,
+                "files": deleted.files,
+                "sizeBytes": deleted.size_bytes,
+            },
+        },
+    )
+
+
+def _confirm(what: str) -> None:
+    """Ask on a terminal whether something is meant; raises UsageError where nobody can be asked, or says no."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError(f"{what} Nobody can be asked whether that is meant.", remedy="Say so.", parameter="yes")
+    if not click.confirm(f"{what} Erase?", err=True):
+        raise UsageError("Nothing was erased.")
 
 
 @click.group()

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from counterfoil.cli.options import KINDS, NamedPath, load_settings, with_output, with_token, with_wait
+from counterfoil.cli.options import KINDS, NamedPath, load_settings, with_amounts, with_output, with_token, with_wait
 from counterfoil.cli.output import Output, as_option
-from counterfoil.cli.pull_again import PullCommand, advise_for_profile, options_for, resuming
+from counterfoil.cli.pull_again import PullCommand, advise_for_profile, advise_on_invoice, options_for, resuming
 from counterfoil.cli.pull_all import pull_all
 from counterfoil.cli.pull_display import displayed
 from counterfoil.cli.pull_publish import PullPublisher, publisher_in
-from counterfoil.cli.receipts import show_receipt
+from counterfoil.cli.receipts import conclude_set_aside, show_receipt
 from counterfoil.cli.sources import find_profile, token_source
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.periods import utc_now
-from counterfoil.profiles import FORMS, Profile
+from counterfoil.profiles import FORMATS, Profile
+from counterfoil.setting_values import did_you_mean
 
 if TYPE_CHECKING:
     from counterfoil.client import Ask, Client
+
+
+def _read_formats(_: click.Context, __: click.Parameter, given: Sequence[str]) -> tuple[str, ...] | None:
+    """Read `csv`, `csv,xlsx` or the option given twice; None where it was not given."""
+    words = [word.strip() for each in given for word in each.split(",")]
+    for word in words:
+        if word not in FORMATS:
+            raise UsageError(
+                f"{word!r} is not a format.{did_you_mean(word, FORMATS)}",
+                remedy=f"Give --format {', '.join(FORMATS)}, or several: --format csv,xlsx.",
+            )
+    return tuple(dict.fromkeys(words)) or None
 
 
 @click.command()
@@ -52,9 +65,18 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--format",
-    "form",
-    type=click.Choice(FORMS),
-    help="Line items as they came, exact Parquet, or one CSV or Excel file.  [default: the profile's, or blobs]",
+    "format",
+    metavar="blobs|parquet|csv|xlsx",
+    multiple=True,
+    callback=_read_formats,
+    help="Line items as they came, exact Parquet, or one CSV or Excel file; several: csv,xlsx. A format that is there "
+    "already is renewed too.  [default: the profile's, or blobs]",
+)
+@click.option(
+    "--keep",
+    metavar="N",
+    type=click.IntRange(0),
+    help="How many former states to keep, beside the folder.  [default: the profile's, or 30]",
 )
 @click.option("--publish", is_flag=True, help="Publish what was pulled in the data folder, so that it can be served.")
 @click.option(
@@ -73,6 +95,7 @@ if TYPE_CHECKING:
     help="How many blobs are fetched side by side.",
 )
 @with_wait(3600.0)
+@with_amounts
 @with_output
 def pull(
     source: str,
@@ -89,7 +112,8 @@ def pull(
 
     A source is a profile of counterfoil.toml, or the base URL of Microsoft Graph, of Partner Center or of a
     Counterfoil. Nothing is put in place unless everything that can be checked agrees. Pulling the same again does
-    nothing; where the source has a newer state, that takes the place of the older one.
+    nothing; where the source has a newer state, that takes the place of the older one, which is kept beside the folder
+    (`pulls~former` beside `pulls`). So is a file that somebody edited; then the exit code is 3, once.
 
     \b
     An invoice, or what was not yet invoiced of a month:
@@ -110,7 +134,7 @@ def pull(
     settings = load_settings(data=data)
     profile = find_profile(settings, source)
     now = utc_now()
-    publisher = publisher_in(settings, single["form"] or profile.form, output) if publish else None
+    publisher = publisher_in(settings, single["format"] or profile.format, output) if publish else None
     if data is not None and not publish:
         raise UsageError("--data is the data folder to publish in, and goes with --publish.")
     if everything:
@@ -124,8 +148,7 @@ def pull(
     with Client(profile.url, token_source(profile, token, os.environ), wait_s_max=wait_s, parallel=parallel) as client:
         if everything:
             return pull_all(profile, client, publisher, output, again)
-        _pull_one(client, profile, ask, to, single, publisher, output, again)
-    return 0
+        return _pull_one(client, profile, ask, to, single, publisher, output, again)
 
 
 def _pull_one(
@@ -137,23 +160,30 @@ def _pull_one(
     publisher: PullPublisher | None,
     output: Output,
     again: PullCommand,
-) -> None:
-    from counterfoil.client import Api, Form
+) -> int:
+    from counterfoil.client import Api
+    from counterfoil.client.holdings.expected import root_of
+    from counterfoil.client.pull_folder.former_states import former_beside
 
-    api, form = Api(single["api"] or profile.api), Form(single["form"] or profile.form)
+    api, formats = Api(single["api"] or profile.api), single["format"] or profile.format
+    keep = profile.keep if single["keep"] is None else single["keep"]
+    root = root_of(profile) if profile.name else None
+    former = former_beside(root) / to.relative_to(root) if root and to.is_relative_to(root) else None
     try:
         with displayed(output, ask.kind.value) as display:
-            receipt = client.pull(ask, to, api=api, form=form, watcher=display)
+            receipt = client.pull(ask, to, api=api, format=formats, keep=keep, former=former, watcher=display)
     except KeyboardInterrupt:
         output.note(again.sentence("To go on"))
         raise
     except CounterfoilError as error:
         if single["to"] is None:
             advise_for_profile(error, to)
+        advise_on_invoice(error, ask.invoice)
         again.advise(error)
         raise
     more = {} if publisher is None else {"published": publisher.publish(receipt, to)}
     show_receipt(output, receipt, to, more=more)
+    return conclude_set_aside(receipt.set_aside, output)
 
 
 def _refuse_single(profile: Profile, single: Mapping[str, Any]) -> None:

@@ -55,9 +55,11 @@ def options_for(ask: Ask, single: Mapping[str, Any]) -> list[str]:
     """Return the options that pull one thing. They name the month, which `last` will not mean for ever."""
     words = ["--kind", ask.kind.value]
     words += ["--invoice", ask.invoice] if ask.invoice else ["--period", ask.month, "--currency", ask.currency]
-    for name in ("api", "attribute_set", "to", "form"):
+    for name in ("api", "attribute_set", "to", "keep"):
         if single[name] is not None:
             words += [as_option(name), str(single[name])]
+    if single["format"] is not None:
+        words += [as_option("format"), ",".join(single["format"])]
     return words
 
 
@@ -72,6 +74,14 @@ def resuming(
     if output.form is OutputForm.JSON:
         words += ["--output", "json"]
     return PullCommand(tuple(words), token is not None)
+
+
+def advise_on_invoice(error: CounterfoilError, invoice: str) -> None:
+    """Say what invoice ids look like, where a source has nothing for one that is all digits."""
+    from counterfoil.wire.graph import NO_DATA_CODE
+
+    if isinstance(error, OperationFailedError) and error.code == NO_DATA_CODE and invoice.isdigit():
+        error.remedy = f"Invoice ids begin with a letter, mostly G: did you mean G{invoice}?"
 
 
 def advise_for_profile(error: CounterfoilError, folder: Path) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.cli.pull_again import PullCommand, advise_for_profile
-from counterfoil.cli.pull_display import displayed
+from counterfoil.cli.pull_display import displayed, log_line
 from counterfoil.cli.pull_publish import PullPublisher
+from counterfoil.cli.receipts import conclude_set_aside, total_of
 from counterfoil.errors import CounterfoilError
 from counterfoil.profiles import Profile
 
@@ -34,17 +35,20 @@ def pull_all(
     )
     results: list[ExpectedPullResult] = []
     rows: list[dict[str, object]] = []
+    aside: list[str] = []
     try:
         for each in pulls.run():
             results.append(each)
             rows.append(_row(each))
+            aside += each.set_aside
             more = f", {counted(each.line_items, 'line item')}" if each.state == "pulled" and each.line_items else ""
-            output.note(f"{each.expected}: {each.state}{more}. {rows[-1]['told']}".rstrip())
+            log_line(output, f"{each.expected}: {each.state}{more}. {rows[-1]['told']}".rstrip())
     except KeyboardInterrupt:
         output.note(again.sentence("To go on"))
         raise
-    output.rows(rows, headings={"told": "Remark"}, only_json=["folder"])
-    return _conclude(results, output, again)
+    output.rows(rows, headings={"told": "Remark"}, only_json=["folder", "setAside"], only_table=["total"])
+    exit_code = _conclude(results, output, again)
+    return conclude_set_aside(aside, output) or exit_code
 
 
 def _row(each: ExpectedPullResult) -> dict[str, object]:
@@ -53,11 +57,13 @@ def _row(each: ExpectedPullResult) -> dict[str, object]:
         advise_for_profile(each.error, each.folder)
         told = f"{each.error.message} {each.error.advice(as_option)}".rstrip()
     return {
-        "kind": each.expected.kind.value,
+        "kind": each.expected.kind.value if each.expected.kind else None,
         "what": each.expected.what,
         "state": each.state.value,
         "lineItems": each.line_items,
+        "total": total_of(each.receipt),
         "folder": each.folder,
+        "setAside": list(each.set_aside),
         "told": told,
     }
 
@@ -69,9 +75,16 @@ def _conclude(results: Sequence[ExpectedPullResult], output: Output, again: Pull
             f"{failed} of {counted(len(results), 'expected pull')} failed.",
             remedy=f"Each says why. {again.sentence('When that is fixed')}",
         )
-    open_states = [each.state for each in results if not each.state.is_done]
-    if not open_states:
+    unlisted = [each for each in results if each.state == "not listed"]
+    open_states = [each.state for each in results if not each.state.is_done and each not in unlisted]
+    if not open_states and not unlisted:
         return 0
+    if not open_states:
+        return output.conclude(
+            f"The profile does not list all that is expected: {', '.join(each.expected.what for each in unlisted)}.",
+            remedy="Add it to the profile; its line above says how.",
+            exit_code=3,
+        )
     overdue = sum(state == "overdue" for state in open_states)
     return output.conclude(
         f"{len(open_states)} of {counted(len(results), 'expected pull')} are not here yet"

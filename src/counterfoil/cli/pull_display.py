@@ -14,12 +14,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.cli.output import PLAIN_PROGRESS_EVERY_S, Output, counted, printable
+from counterfoil.periods import timestamp, utc_now
 
 if TYPE_CHECKING:
     from counterfoil.client import Progress
 
 SETTLED_AFTER_S: Final = 0.25
 _WAITING: Final = "waiting"
+_WRITING: Final = "writing"
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ def written(now: Progress, rate: float = 0.0, left_s: float | None = None) -> tu
     fetched: list[str] = []
     if now.blobs is not None:
         fetched.append(f"{now.blobs_done:,} of {counted(now.blobs, 'blob')}")
-    elif now.blobs_done:
+    elif now.blobs_done and now.stage != _WRITING:
         fetched.append(counted(now.blobs_done, "page"))
     if now.bytes_done:
         whole = f" of {now.size_bytes / 1e6:,.1f}" if now.size_bytes is not None else ""
@@ -96,6 +98,11 @@ def _duration(seconds: float) -> str:
     minutes, seconds_left = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds_left:02} s"
+
+
+def log_line(output: Output, message: str) -> None:
+    """Note what happens; where no terminal is watching, as in the log of a scheduler, with the time in UTC."""
+    output.note(message if output.stderr.isatty() else f"{timestamp(utc_now())} {message}")
 
 
 @contextmanager
@@ -145,14 +152,14 @@ class _Plain(_Display):
     noted_at: float = 0.0
 
     def remark(self, message: str) -> None:
-        self.output.note(message)
+        log_line(self.output, message)
         self.noted_at = self.pace.clock()
 
     def progress(self, now: Progress) -> None:
         words = self.in_words(now)
         if words and self.pace.clock() - self.noted_at >= PLAIN_PROGRESS_EVERY_S:
             self.noted_at = self.pace.clock()
-            self.output.note(f"{self.what}: {'; '.join(words)}")
+            log_line(self.output, f"{self.what}: {'; '.join(words)}")
 
 
 @dataclass(slots=True)

@@ -5,18 +5,20 @@ Whether that can be done at all is found out before anything is pulled.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterfoil.cli.options import invocation
 from counterfoil.cli.output import Output, counted
+from counterfoil.cli.publication_output import warn_of, with_care
 from counterfoil.errors import UsageError
 from counterfoil.settings import Settings
 
 if TYPE_CHECKING:
     from counterfoil.client import Receipt
-    from counterfoil.datasets.publishing import PublicationReceipt
+    from counterfoil.datasets.publication_receipt import PublicationReceipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,11 @@ class PullPublisher:
             now = believed_now(data_folder)
             published = publish_pull(data_folder, receipt, folder)
             if published is not None and published.changed:
-                sweep_after_publishing(data_folder, now, self.output)
+                with_care(
+                    self.output,
+                    "old files were not swept",
+                    lambda: sweep_after_publishing(data_folder, now, self.output),
+                )
         if published is None:
             self.output.note("The source has no such line items, so there is nothing to publish.")
         else:
@@ -59,6 +65,7 @@ class PullPublisher:
             self.publish(receipt, folder)
 
     def _tell(self, receipt: Receipt, published: PublicationReceipt) -> None:
+        from counterfoil.datasets.safeguards import described
         from counterfoil.mirror import lacks_attributes
 
         assert published.revision is not None
@@ -67,6 +74,9 @@ class PullPublisher:
             self.output.note(f"Published {what}, revision {published.revision.id}, eTag {published.etag}.")
         else:
             self.output.note(f"{what} were in force already; nothing was changed. eTag {published.etag}.")
+        if published.changed and published.before is not None:
+            self.output.note(f"The source has changed: {described(published.before, published.contents)}.")
+        warn_of(self.output, published)
         if lacks_attributes(receipt, published):
             self.output.warning(
                 f"The source's eTag is {receipt.etag}: it holds attributes that this pull did not bring. --api graph "
@@ -74,12 +84,12 @@ class PullPublisher:
             )
 
 
-def publisher_in(settings: Settings, form: str, output: Output) -> PullPublisher:
+def publisher_in(settings: Settings, formats: Sequence[str], output: Output) -> PullPublisher:
     """Return what publishes in the data folder of the settings; raises UsageError where that cannot be done."""
     invocation().command = "pull --publish"
     import counterfoil.mirror  # noqa: F401 - whether it can be imported is what is found out
 
-    if form == "xlsx":
-        raise UsageError("A workbook cannot be published.", remedy="Pull as blobs or parquet.", parameter="form")
+    if set(formats) == {"xlsx"}:
+        raise UsageError("A workbook cannot be published.", remedy="Pull as blobs or parquet.", parameter="format")
     output.note(f"Data folder: {settings.data.absolute()}")
     return PullPublisher(settings, output)

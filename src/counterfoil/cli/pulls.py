@@ -10,20 +10,46 @@ from typing import TYPE_CHECKING
 
 import click
 
-from counterfoil.cli.options import NamedPath, load_settings, with_common, with_output, with_token, with_wait
+from counterfoil.cli.options import (
+    NamedPath,
+    load_settings,
+    with_amounts,
+    with_common,
+    with_output,
+    with_token,
+    with_wait,
+)
 from counterfoil.cli.output import Output, counted
-from counterfoil.cli.receipts import show_receipt
+from counterfoil.cli.receipts import show_receipt, total_of
 from counterfoil.cli.sources import token_source
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.periods import utc_now
+from counterfoil.setting_values import did_you_mean
 from counterfoil.settings import Profile
 
 if TYPE_CHECKING:
+    from counterfoil.client import Receipt
     from counterfoil.client.holdings.holding import Holding
     from counterfoil.client.holdings.status import HoldingStatus
 
 
-@click.group()
+class PullsGroup(click.Group):
+    """The commands about pulls; the name of a profile in place of one gets a hint."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command."""
+        if args and args[0] not in self.commands:
+            meant = did_you_mean(args[0], self.commands)
+            raise UsageError(
+                f"There is no command {f'pulls {args[0]}'!r}.{meant}",
+                remedy=f"For a profile: counterfoil pulls status {args[0]}, or counterfoil pulls list {args[0]}",
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=PullsGroup)
 @with_common
 def pulls() -> None:
     """What `counterfoil pull` brought: list it, show its receipts, verify it, and compare it with what is expected."""
@@ -31,6 +57,7 @@ def pulls() -> None:
 
 @pulls.command(name="list")
 @click.argument("places", nargs=-1, metavar="[PROFILE|DIR]...")
+@with_amounts
 @with_output
 def list_pulls(places: Sequence[str], output: Output) -> None:
     """List what is held below folders, or in the folder of a profile.  Without one: all of ./counterfoil-pulls.
@@ -43,7 +70,14 @@ def list_pulls(places: Sequence[str], output: Output) -> None:
     """
     rows = [_row(each, tenant) for each, tenant in _holdings(places)]
     only_json = ["source", "api", "request", "eTag", "totals", "told"]
-    output.rows(rows, headings={"finishedAt": "Pulled at"}, only_json=only_json, none="Nothing is held there.")
+    output.rows(
+        rows,
+        headings={"finishedAt": "Pulled at"},
+        only_json=only_json,
+        only_table=["total"],
+        less_needed=["format", "proof", "finishedAt", "folder"],
+        none="Nothing is held there.",
+    )
     damaged = [row for row in rows if row["state"] == "damaged"]
     if damaged:
         more = f", and {counted(len(damaged) - 1, 'more')}" if len(damaged) > 1 else ""
@@ -55,6 +89,7 @@ def list_pulls(places: Sequence[str], output: Output) -> None:
 
 @pulls.command()
 @click.argument("folder", metavar="DIR", type=NamedPath(folder=True, or_file=True))
+@with_amounts
 @with_output
 def show(folder: Path, output: Output) -> None:
     """Show the receipt of the pull in a folder: what was asked, what came, and what is proven.
@@ -115,7 +150,7 @@ def verify(places: Sequence[str], output: Output) -> None:
     if rows:
         raise CounterfoilError(
             f"{counted(len(rows), 'fault')} found in {seen}.",
-            remedy="Move the folder of what is damaged away, and pull it again.",
+            remedy="Pull it again: what was edited is moved aside, and nothing is lost.",
         )
     if not held:
         raise UsageError("There is nothing to verify there.", remedy="`counterfoil pulls list` shows what is held.")
@@ -127,21 +162,23 @@ def verify(places: Sequence[str], output: Output) -> None:
 @click.option("--offline", is_flag=True, help="Do not ask the source; show only what is held.")
 @with_token
 @with_wait(600.0)
+@with_amounts
 @with_output
 def status(profile_name: str, offline: bool, token: str | None, wait_s: float, output: Output) -> int:
-    """Show for each invoice, kind and currency that a profile expects: held, newer there, not there yet, overdue.
+    """Show for each invoice, kind and currency that a profile expects: held, newer, not there yet, overdue.
 
     The source is asked one harmless question for each: for an export, of which nothing is downloaded. Exit code 3 if
-    something is there that is not held, or is overdue, damaged or was never held; 4 if the source could not be asked;
-    else 0.
+    something is not pulled yet, overdue, damaged, never available or not listed in the profile; 4 if the source could
+    not be asked; else 0.
 
     \b
     Examples:
       counterfoil pulls status contoso
       counterfoil pulls status contoso --offline
     """
-    from counterfoil.client.holdings.expected import expected_of, root_of
-    from counterfoil.client.holdings.status import ProbedSource, statuses
+    from counterfoil.client.holdings.expected import expected_of, root_of, unlisted_of
+    from counterfoil.client.holdings.holding import Holding
+    from counterfoil.client.holdings.status import HoldingStatus, ProbedSource, State, statuses
     from counterfoil.client.protocol.asking import Api
 
     profile = load_settings().profile(profile_name)
@@ -154,12 +191,15 @@ def status(profile_name: str, offline: bool, token: str | None, wait_s: float, o
         for each in statuses(listed, root_of(profile), source, now, tenant=profile.tenant, offline=offline):
             found.append(each)
             advance(1)
+    nothing = Holding(root_of(profile))
+    found += [HoldingStatus(each, nothing, State.UNLISTED, each.remark) for each in unlisted_of(profile, now)]
     rows = [_standing_row(each) for each in found]
     output.rows(
         rows,
         headings={"lineItems": "Line items held", "dueAt": "Due", "told": "Remark"},
-        only_json=["eTag", "folder"],
-        none="The profile lists neither invoices nor currencies, so nothing is expected.",
+        only_json=["eTag", "folder", "totals"],
+        only_table=["total"],
+        less_needed=["dueAt", "pulledAt", "lineItems"],
     )
     return _conclude(profile, found, output, offline=offline)
 
@@ -169,10 +209,11 @@ def _conclude(profile: Profile, found: Sequence[HoldingStatus], output: Output, 
 
     states = Counter(each.state for each in found)
     if wanting := [state for state in WANTING if states[state]]:
-        damaged = " (move the folder of what is damaged away first)." if states[State.DAMAGED] else ""
+        told = [*wanting, *([State.UNKNOWN] if states[State.UNKNOWN] else [])]
+        more = " What is not listed has to be added to the profile." if states[State.UNLISTED] else ""
         return output.conclude(
-            f"Of {len(found)} expected: {', '.join(f'{states[state]} {state}' for state in wanting)}.",
-            remedy=f"To pull what is there: counterfoil pull {profile.name} --all{damaged}",
+            f"Of {len(found)} expected: {', '.join(f'{states[state]} {state}' for state in told)}.{more}",
+            remedy=f"To pull what is there: counterfoil pull {profile.name} --all",
             exit_code=3,
         )
     if states[State.UNKNOWN] and not offline:
@@ -187,14 +228,16 @@ def _conclude(profile: Profile, found: Sequence[HoldingStatus], output: Output, 
 def _standing_row(each: HoldingStatus) -> dict[str, object]:
     receipt = each.holding.receipt
     return {
-        "kind": each.expected.kind.value,
+        "kind": each.expected.kind.value if each.expected.kind else None,
         "what": each.expected.what,
         "state": each.state.value,
         "lineItems": receipt.line_items if receipt else None,
+        "total": total_of(receipt),
         "pulledAt": receipt.finished_at if receipt else None,
         "dueAt": each.expected.due_at.date() if each.expected.due_at else None,
         "told": each.remark,
         "eTag": receipt.etag if receipt else None,
+        "totals": dict(receipt.totals) if receipt else {},
         "folder": each.holding.folder,
     }
 
@@ -218,6 +261,13 @@ def _holdings(places: Sequence[str]) -> Iterator[tuple[Holding, str]]:
                 yield holding, tenant
 
 
+def _format_of(receipt: Receipt | None) -> object:
+    """Return the format of a pull, or a list of several, as the receipt has it."""
+    if receipt is None:
+        return ""
+    return receipt.format if isinstance(receipt.format, str) else list(receipt.format)
+
+
 def _row(holding: Holding, tenant: str) -> dict[str, object]:
     from counterfoil.client.holdings.holding import flaw_of
 
@@ -228,8 +278,9 @@ def _row(holding: Holding, tenant: str) -> dict[str, object]:
         "what": holding.what,
         "state": "damaged" if told else "held" if receipt else "unfinished",
         "lineItems": receipt.line_items if receipt else None,
+        "total": total_of(receipt),
         "proof": receipt.proof.value if receipt else "",
-        "format": receipt.format if receipt else "",
+        "format": _format_of(receipt),
         "finishedAt": receipt.finished_at if receipt else "",
         "folder": holding.folder,
         "source": receipt.source if receipt else "",

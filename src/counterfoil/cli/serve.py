@@ -16,7 +16,8 @@ import click
 from counterfoil.cli.open_folder import open_data_folder, progress_of
 from counterfoil.cli.options import LOG_FORMAT, NamedPath, refuse_nan, with_output, with_settings
 from counterfoil.cli.output import Output, as_option, counted
-from counterfoil.errors import InputError, UsageError
+from counterfoil.cli.publication_output import warn_of
+from counterfoil.errors import InputError, SurpriseError, UsageError
 from counterfoil.periods import Clocks, business_clock, utc_now
 from counterfoil.settings import Settings
 
@@ -46,7 +47,7 @@ _LOAD_REMEDIES = {
     "--load",
     metavar="DIR",
     type=NamedPath(folder=True),
-    help="Publish a folder of files first. The names of unbilled files give their month: usage-2026-11.jsonl.",
+    help="Publish a folder of files first, or of pulls. Names of unbilled files give their month: usage-2026-11.jsonl.",
 )
 @click.option("--dev", is_flag=True, help="Development: any secret gets a token, on this machine only.")
 @click.option("--dev-open", metavar="NAMES", default="", help="With --dev: answer to these host names too: a,b.")
@@ -195,17 +196,24 @@ def _page_line(service: Service, url: str, dataset: Dataset) -> str:
 
 
 def _load(settings: Settings, output: Output, folder: Path) -> None:
-    from counterfoil.datasets.folder import inputs_of_folder
+    from counterfoil.datasets.folder import contents_of_folder
     from counterfoil.datasets.publishing import publish
+    from counterfoil.mirror import pulled_inputs
 
-    inputs = inputs_of_folder(folder)
+    found = contents_of_folder(folder, pulled_inputs)
+
+    def skip(name: str, why: str) -> None:
+        output.note(f"Passed over {name}: {why}.")
+
+    for name, why in found.skipped:
+        skip(name, why)
     with (
         progress_of(output) as report,
         open_data_folder(settings, create=True, progress=report, jobs=None) as data_folder,
     ):
         try:
-            receipts = publish(data_folder, inputs)
-        except InputError as error:
+            receipts = publish(data_folder, found.inputs, on_skipped=skip)
+        except (InputError, SurpriseError) as error:
             # `serve` has none of the options of `publish`.
             error.remedy = _LOAD_REMEDIES.get(error.parameter) or error.advice(_as_option_of_publish)
             error.parameter = ""
@@ -213,6 +221,7 @@ def _load(settings: Settings, output: Output, folder: Path) -> None:
     for receipt in receipts:
         what = "Published" if receipt.changed else "In force already:"
         output.note(f"{what} {receipt.dataset}: {counted(receipt.contents.line_items, 'line item')}.")
+        warn_of(output, receipt)
 
 
 def _as_option_of_publish(name: str, value: str) -> str:

@@ -6,6 +6,7 @@ and has none there, is refused: another source's token must never be sent instea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -16,12 +17,27 @@ from counterfoil.settings import Profile, Settings
 if TYPE_CHECKING:
     from counterfoil.client.network.bearer_tokens import TokenSource
 
+_ADDRESS: Final = re.compile(
+    r"(localhost|[\w-]+(\.[\w-]+)+|\[[0-9A-Fa-f:]+\]|[\w-]+(?=:\d))(:\d{1,5})?(/\S*)?", re.ASCII
+)
 TOKEN_VARIABLE: Final = "COUNTERFOIL_TOKEN"  # noqa: S105 - a variable's name
 
 
 def find_profile(settings: Settings, source: str) -> Profile:
     """Return the profile named, or a nameless one for a URL; raises UsageError."""
-    return Profile("", url=source) if "://" in source else settings.profile(source)
+    if "://" in source:
+        return Profile("", url=source)
+    if source not in settings.profiles and _ADDRESS.fullmatch(source):
+        raise UsageError(
+            f"{source!r} is no profile, and no URL.",
+            remedy=f"Write an address with http:// or https://: {_url(source)}",
+        )
+    return settings.profile(source)
+
+
+def _url(address: str) -> str:
+    is_here = address.startswith(("localhost", "127.", "[::1]"))
+    return f"{'http' if is_here else 'https'}://{address}"
 
 
 def token_source(profile: Profile, given: str | None, environ: Mapping[str, str]) -> str | TokenSource:

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from counterfoil.client.async_api import AsyncClient
     from counterfoil.client.client_options import Options
     from counterfoil.client.credentials import ClientCredentials
-    from counterfoil.client.output_files.output_formats import Form
+    from counterfoil.client.output_files.output_formats import Format
     from counterfoil.client.protocol.asking import Api, Ask, ask_billed, ask_unbilled
     from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest
     from counterfoil.client.protocol.retries import Patience
     from counterfoil.client.receipt import Proof, Receipt
+    from counterfoil.client.signing_certificate import SigningCertificate
     from counterfoil.client.transfer.graph_exports import Export
     from counterfoil.client.transfer.progress import Progress, Watcher
     from counterfoil.model import AttributeSet, Kind
@@ -31,13 +32,14 @@ __all__ = [
     "Client",
     "ClientCredentials",
     "Export",
-    "Form",
+    "Format",
     "Kind",
     "Options",
     "Patience",
     "Progress",
     "Proof",
     "Receipt",
+    "SigningCertificate",
     "SourceBlob",
     "SourceManifest",
     "Watcher",
@@ -50,11 +52,12 @@ _MODULES: Final = {
     "async_api": ("AsyncClient",),
     "client_options": ("Options",),
     "credentials": ("ClientCredentials",),
-    "output_files.output_formats": ("Form",),
+    "output_files.output_formats": ("Format",),
     "protocol.asking": ("Api", "Ask", "AttributeSet", "Kind", "ask_billed", "ask_unbilled"),
     "protocol.graph_answers": ("SourceBlob", "SourceManifest"),
     "protocol.retries": ("Patience",),
     "receipt": ("Proof", "Receipt"),
+    "signing_certificate": ("SigningCertificate",),
     "transfer.graph_exports": ("Export",),
     "transfer.progress": ("Progress", "Watcher"),
 }

@@ -15,7 +15,7 @@ from counterfoil.client.credentials import of_profile
 from counterfoil.client.network.bearer_tokens import Credential
 from counterfoil.client.network.http_client import open_client
 from counterfoil.client.network.session import Limits, OpenSockets, Session
-from counterfoil.client.output_files.output_formats import Form
+from counterfoil.client.output_files.output_formats import Format, FormatChoice
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.receipt import Receipt
 from counterfoil.client.transfer.graph_exports import Export, Exporter
@@ -24,7 +24,7 @@ from counterfoil.client.transfer.progress import Watcher
 from counterfoil.client.transfer.pull_to_folder import pull_to_folder
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.line_items.lake import batch_to_lake
-from counterfoil.settings import Profile
+from counterfoil.profiles import STATES_KEPT, Profile
 from counterfoil.wire.graph import ExportRequest
 
 
@@ -78,12 +78,17 @@ class Client:
         to: Path | str,
         *,
         api: Api | str = Api.GRAPH,
-        form: Form | str = Form.BLOBS,
+        format: FormatChoice = Format.BLOBS,  # noqa: A002 - the word for it everywhere
+        keep: int = STATES_KEPT,
+        former: Path | None = None,
         watcher: Watcher | None = None,
     ) -> Receipt:
         """Fetch, prove and write the line items asked for; returns the receipt, which is also written beside them.
 
-        If the folder holds this eTag already, nothing is fetched, and the receipt's `already_held` is true.
+        `format` is one format or several; those that are there already are renewed too. The `keep` latest former
+        states are kept in the folder `former` (default: the name of `to` with `~former`, beside it), and so is every
+        file that was edited: `set_aside` of the receipt says where. If the folder holds this eTag already, nothing is
+        fetched, and the receipt's `already_held` is true.
 
         Raises a SourceError if anything that could be checked does not agree, UsageError for a folder that holds
         something else, LockedError if another pull is running in it, FullDiskError if there is no room, and
@@ -91,7 +96,7 @@ class Client:
         touched, and what was fetched and proven waits in `.counterfoil-pull`: the same call resumes from there, after
         a crash too.
         """
-        return pull_to_folder(self._session(), self._settings, ask, to, api, form, watcher)
+        return pull_to_folder(self._session(), self._settings, ask, to, api, format, keep, former, watcher)
 
     def export(self, ask: ExportRequest, on_wait: Callable[[float], None] = lambda _: None) -> Export:
         """Submit a Graph export and wait for it; returns its manifest, with nothing downloaded.

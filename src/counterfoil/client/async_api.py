@@ -19,7 +19,7 @@ from counterfoil.client.network.bearer_tokens import Credential
 from counterfoil.client.network.caller_loop import LoopSession
 from counterfoil.client.network.http_client import open_async_client
 from counterfoil.client.network.session import Limits
-from counterfoil.client.output_files.output_formats import Form
+from counterfoil.client.output_files.output_formats import Format, FormatChoice
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.receipt import Receipt
 from counterfoil.client.transfer.graph_exports import Export, Exporter
@@ -28,7 +28,7 @@ from counterfoil.client.transfer.progress import Watcher
 from counterfoil.client.transfer.pull_to_folder import pull_to_folder
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.line_items.lake import batch_to_lake
-from counterfoil.settings import Profile
+from counterfoil.profiles import STATES_KEPT, Profile
 from counterfoil.wire.graph import ExportRequest
 
 _OPERATIONS_MAX: Final = 1000  # threads; a thread is started only when no other is idle
@@ -83,7 +83,9 @@ class AsyncClient:
         to: Path | str,
         *,
         api: Api | str = Api.GRAPH,
-        form: Form | str = Form.BLOBS,
+        format: FormatChoice = Format.BLOBS,  # noqa: A002 - the word for it everywhere
+        keep: int = STATES_KEPT,
+        former: Path | None = None,
         watcher: Watcher | None = None,
     ) -> Receipt:
         """Fetch, prove and write the line items asked for; see `Client.pull`.
@@ -91,7 +93,9 @@ class AsyncClient:
         A pull that is cancelled keeps what it fetched, and the same call resumes from there.
         """
         session = self._session()
-        return await session.run(partial(pull_to_folder, session, self._settings, ask, to, api, form, watcher))
+        return await session.run(
+            partial(pull_to_folder, session, self._settings, ask, to, api, format, keep, former, watcher)
+        )
 
     async def export(self, ask: ExportRequest, on_wait: Callable[[float], None] = lambda _: None) -> Export:
         """Submit a Graph export and wait for it; see `Client.export`. `on_wait` is called in the event loop."""

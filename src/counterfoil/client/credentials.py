@@ -1,4 +1,4 @@
-"""Signing in as an application: client id and secret for a token, renewed before it ends.
+"""Signing in as an application: client id, and secret or certificate, for a token, renewed before it ends.
 
 The secret goes to the authority only, over https or on this machine. The authority need not be the source: Microsoft's
 tokens come from another host than its data; a Counterfoil gives its own.
@@ -7,6 +7,7 @@ tokens come from another host than its data; a Counterfoil gives its own.
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import threading
 import time
@@ -21,6 +22,7 @@ from counterfoil.client.network.session import open_session
 from counterfoil.client.protocol.addresses import Base
 from counterfoil.client.protocol.messages import NOT_THE_SOURCE, Answerer, Request
 from counterfoil.client.protocol.retries import Patience
+from counterfoil.client.signing_certificate import ASSERTION_TYPE, SigningCertificate
 from counterfoil.client.transfer.source_calls import CallLog, SourceCalls
 from counterfoil.errors import ProofError, UsageError
 from counterfoil.settings import Profile
@@ -42,7 +44,8 @@ class ClientCredentials:
         *,
         tenant: str,
         client_id: str,
-        client_secret: str,
+        client_secret: str = "",
+        certificate: SigningCertificate | None = None,
         authority: str = "",
         scope: str = "",
         patience: Patience | None = None,
@@ -50,7 +53,9 @@ class ClientCredentials:
         verify: ssl.SSLContext | bool = True,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        for name, value in {"tenant": tenant, "client_id": client_id, "client_secret": client_secret}.items():
+        needed: dict[str, object] = {"tenant": tenant, "client_id": client_id}
+        needed["client_secret"] = client_secret or certificate
+        for name, value in needed.items():
             if not value:
                 raise UsageError(f"Signing in needs the {name}, and it is empty.")
         host = Base.parse(source_url).origin.host
@@ -58,9 +63,11 @@ class ClientCredentials:
         self._form = {
             "grant_type": "client_credentials",
             "client_id": client_id,
-            "client_secret": client_secret,
             "scope": scope or scope_for(host),
         }
+        if certificate is None:
+            self._form["client_secret"] = client_secret
+        self._certificate = certificate
         self._url = self._authority.join(f"{tenant}/oauth2/v2.0/token")
         self._patience = patience or Patience()
         self._monotonic = monotonic
@@ -84,12 +91,19 @@ class ClientCredentials:
         """Sign in again at the next call: the source refuses the token."""
         self._token = ""
 
+    def _body(self) -> bytes:
+        if self._certificate is None:
+            return urlencode(self._form).encode()
+        assertion = self._certificate.assertion(self._form["client_id"], self._url)
+        signed = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
+        return urlencode(self._form | signed).encode()
+
     def _sign_in(self) -> None:
         request = Request(
             "POST",
             self._url,
             {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"},
-            urlencode(self._form).encode(),
+            self._body(),
             asked=Answerer.SIGN_IN,
         )
         with open_session(patience=self._patience, verify=self._verify, transport=self._transport) as session:
@@ -108,8 +122,20 @@ class ClientCredentials:
         self._good_until_s = self._monotonic() + max(0.0, lasts_s - _EARLY_S)
 
 
+def _certificate_of(profile: Profile) -> SigningCertificate | None:
+    if profile.client_certificate is None:
+        return None
+    variable = profile.client_certificate_password_env
+    if variable and variable not in os.environ:
+        raise UsageError(
+            f"The environment has no {variable}, where the profile {profile.name!r} has its certificate's password.",
+            remedy="Set it; a scheduled task has an environment of its own.",
+        )
+    return SigningCertificate(profile.client_certificate, os.environ.get(variable, "") if variable else "")
+
+
 def of_profile(profile: Profile, verify: ssl.SSLContext | bool = True) -> str | ClientCredentials:
-    """Return what a profile signs in with: its token, or its client id and secret; raises UsageError.
+    """Return what a profile signs in with: its token, or its client id and secret or certificate; raises UsageError.
 
     `verify` is for its sign-in, which may be at a host whose certificate a private authority signed, like the source's.
     """
@@ -121,6 +147,7 @@ def of_profile(profile: Profile, verify: ssl.SSLContext | bool = True) -> str | 
             tenant=profile.tenant,
             client_id=profile.client_id,
             client_secret=profile.client_secret,
+            certificate=_certificate_of(profile),
             authority=profile.authority,
             scope=profile.scope,
             verify=verify,

@@ -9,7 +9,7 @@ month, so a receipt always says which month it was.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -23,7 +23,7 @@ from counterfoil.disk import documents
 from counterfoil.disk.hashing import Measured, measured
 from counterfoil.errors import UsageError
 from counterfoil.model import Kind
-from counterfoil.profiles import FORMS
+from counterfoil.profiles import FORMATS
 from counterfoil.wire.graph import ExportRequest
 
 FILE_NAME: Final = "receipt.json"
@@ -89,8 +89,10 @@ class Receipt(
     - `line_items`, `totals`: how many, and the exact sums by currency and column, as texts.
     - `proof`, `checked`, `unchecked`: how certain it is, what was checked, and what could not be.
     - `blobs`: what the source delivered, `files`: what is stored here; each with size, SHA-256 and line items.
-    - `format`: the form of the files; `inexact`: how many decimals of each Parquet column were rounded (texts never).
+    - `format`: the format of the files, or a list of several. `inexact`: how many decimals of each Parquet column were
+      rounded (texts never).
     - `request_ids`: the ids of every call, for the source's support. `notes`: whatever else is worth knowing.
+    - `set_aside`: where files of the former pull went that somebody had edited.
     - `already_held`: of this call, and not in the file: the source has nothing new, and this is the former receipt.
     """
 
@@ -101,7 +103,7 @@ class Receipt(
     etag: str = msgspec.field(name="eTag")
     started_at: str
     finished_at: str
-    format: str
+    format: str | tuple[str, ...]
     line_items: Count
     totals: TotalTexts
     proof: Proof
@@ -113,7 +115,17 @@ class Receipt(
     inexact: Mapping[str, Count]
     notes: tuple[str, ...]
     partner: str = msgspec.field(name="partnerTenantId")
+    set_aside: tuple[str, ...] = ()
     already_held: bool = False
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats of the files, one or several."""
+        return (self.format,) if isinstance(self.format, str) else self.format
+
+    def line_items_by_format(self) -> dict[str, int]:
+        """Return how many line items the files of each format have together."""
+        return line_items_by_format(self.files)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Receipt) and self.to_json() == other.to_json()
@@ -132,10 +144,26 @@ class Receipt(
         return found if isinstance(found, cls) else None
 
 
+def line_items_by_format(files: Iterable[ReceiptFile]) -> dict[str, int]:
+    """Return how many line items the files of each format, which their names tell, have together."""
+    counts: dict[str, int] = {}
+    for file in files:
+        of = format_of(file.name)
+        counts[of] = counts.get(of, 0) + file.line_items
+    return counts
+
+
+def format_of(file_name: str) -> str:
+    """Return the format of a file of a pull, by its name."""
+    suffix = file_name.rpartition(".")[2].lower()
+    return suffix if suffix in FORMATS else "blobs"
+
+
 class NamedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file that a pull puts into place, or that a former pull did."""
+    """A file that a pull puts into place, or that a former pull did, and its SHA-256 ('' in older documents)."""
 
     name: str
+    sha256: str = ""
 
 
 class UnfinishedReceipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -195,10 +223,14 @@ def request_facts(ask: ExportRequest, api: str, now: datetime) -> dict[str, str]
     return facts
 
 
-def identity(source: str, api: str, request: Mapping[str, str]) -> dict[str, str]:
-    """Return what two pulls of the same thing have in common. A month may first be `current` and later `last`."""
+def identity(api: str, request: Mapping[str, str]) -> dict[str, str]:
+    """Return what two pulls of the same thing have in common, besides the partner.
+
+    The address of the source is no part of it: http may become https, and a host get another name. A month may first
+    be `current` and later `last`.
+    """
     facts = {name: value for name, value in request.items() if name != "billingPeriod" or "month" not in request}
-    return {"source": source, "api": api, **facts}
+    return {"api": api, **facts}
 
 
 def _check(receipt: Receipt | UnfinishedReceipt, content: Mapping[str, Any]) -> None:
@@ -212,7 +244,7 @@ def _check(receipt: Receipt | UnfinishedReceipt, content: Mapping[str, Any]) -> 
         wrong = _MONTH.fullmatch(request.get("month", "")) is None or not request.get("currencyCode")
     if isinstance(receipt, Receipt):
         times = (receipt.started_at, receipt.finished_at)
-        wrong = wrong or receipt.format not in FORMS or "alreadyHeld" in content
+        wrong = wrong or not receipt.formats or not {*receipt.formats} <= {*FORMATS} or "alreadyHeld" in content
         wrong = wrong or any(datetime.fromisoformat(time).utcoffset() is None for time in times)
     if wrong:
         raise ValueError(request)

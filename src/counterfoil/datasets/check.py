@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Self
 
@@ -38,7 +38,10 @@ _CERTAINLY_SMALL_BYTES = 128 << 10  # escapes make a text six times longer at mo
 
 @dataclass(frozen=True, slots=True)
 class Assertions:
-    """What the caller says about the input; what the line items say themselves may be left empty."""
+    """What the caller says about the input; what the line items say themselves may be left empty.
+
+    `period_if_unbilled` is what a file's name says, which counts only where the line items name no invoice.
+    """
 
     partner: str = ""
     issuer: str = ""
@@ -46,17 +49,33 @@ class Assertions:
     invoice: str = ""
     period: BillingPeriod | None = None
     currency: str = ""
+    period_if_unbilled: BillingPeriod | None = None
 
     @classmethod
-    def read(cls, *, partner: str = "", issuer: str = "", kind: str = "", period: str = "", **others: str) -> Self:
-        """Return what texts say, `others` the invoice and currency; empty ones say nothing. Raises UsageError."""
+    def read(
+        cls,
+        *,
+        partner: str = "",
+        issuer: str = "",
+        kind: str = "",
+        invoice: str = "",
+        period: str = "",
+        currency: str = "",
+    ) -> Self:
+        """Return what texts say; empty ones say nothing. Raises UsageError."""
         return cls(
             partner=tenant_id(partner) if partner else "",
             issuer=tenant_id(issuer) if issuer else "",
             kind=Kind(kind) if kind else None,
+            invoice=invoice,
             period=BillingPeriod.parse(period) if period else None,
-            **others,
+            currency=currency,
         )
+
+    def with_given(self, given: Assertions) -> Assertions:
+        """Return these with what was given for all files in place of what a name says."""
+        told = {field.name: value for field in fields(given) if (value := getattr(given, field.name))}
+        return replace(self, **told)
 
     def __post_init__(self) -> None:
         if self.invoice and self.period:
@@ -89,7 +108,8 @@ def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str
         raise InputError(error.message, file=file, attribute="PartnerId", remedy=error.remedy) from error
     currency = (asserted.currency or first_text(first, table.currency)).upper()
     invoice = asserted.invoice or ("" if asserted.period else first_text(first, "InvoiceNumber"))
-    if not invoice and asserted.period is None:
+    period = asserted.period or (None if invoice else asserted.period_if_unbilled)
+    if not invoice and period is None:
         raise InputError(
             "the line items name no invoice",
             file=file,
@@ -98,8 +118,8 @@ def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str
             parameter="invoice period",
         )
     try:
-        if asserted.period is not None:
-            scope = Scope.unbilled(asserted.period, currency)
+        if period is not None:
+            scope = Scope.unbilled(period, currency)
         else:
             scope = Scope.billed(invoice)
             Scope.unbilled(BillingPeriod(2000, 1), currency)  # checks the currency's form

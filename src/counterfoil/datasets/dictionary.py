@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, Self
 
@@ -54,6 +54,7 @@ class Entries:
     text: np.ndarray  # with PADDING behind the last
     ends: np.ndarray
     nulls: np.ndarray
+    _found: ValueSpans | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.nulls)
@@ -68,7 +69,13 @@ class Entries:
         return self.text[self.ends[code] : self.ends[code + 1]].tobytes().split(b"\0")
 
     def spans(self, columns: int) -> ValueSpans:
-        """Look at the values in each of the group's columns."""
+        """Look at the values in each of the group's columns; what is found once is not looked for again."""
+        if self._found is None:
+            object.__setattr__(self, "_found", self._spans(columns))
+        assert self._found is not None
+        return self._found
+
+    def _spans(self, columns: int) -> ValueSpans:
         shape = (len(self), columns)
         starts, lengths = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int32)
         text = Text(self.text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +15,7 @@ from counterfoil.datasets.value_spans import PADDING, ValueSpans
 from counterfoil.line_items import canonical
 from counterfoil.line_items.canonical import DIGEST_SIZE_BYTES
 from counterfoil.line_items.lake_files import LakeReader
-from counterfoil.line_items.line_digests import DIGEST_TYPE, LineDigests
+from counterfoil.line_items.line_digests import DIGEST_TYPE
 from counterfoil.model import Kind
 from counterfoil.storage.catalog_rows import StoredFile
 from counterfoil.storage.files import Files, ReaderStream
@@ -123,12 +123,11 @@ def digest_rows(array: pa.FixedSizeBinaryArray) -> np.ndarray:
     return rows[array.offset : array.offset + len(array)]
 
 
-def add_stored(digests: LineDigests, files: Files, lake_files: Iterable[StoredFile], kind: Kind) -> None:
-    """Add the digests that are in some lake files."""
+def stored_digests(files: Files, lake_files: Iterable[StoredFile], kind: Kind) -> Iterator[pa.FixedSizeBinaryArray]:
+    """Yield the digests that are in some lake files."""
     for file in lake_files:
         with LakeReader(ReaderStream(files.open(file.path)), kind) as lake:
-            for some in lake.digests():
-                digests.add(some)
+            yield from lake.digests()
 
 
 def in_order(digests: pa.FixedSizeBinaryArray) -> pa.FixedSizeBinaryArray:

@@ -13,6 +13,7 @@ from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.csv_input import CsvRows
 from counterfoil.datasets.csv_values import NOTHING_SAID, LocalForms
 from counterfoil.datasets.json_lines import JsonLinesReader
+from counterfoil.datasets.scan import Scanner
 from counterfoil.datasets.source import Source, input_error
 from counterfoil.line_items.parquet_lines import parquet_lines, row_groups_of
 from counterfoil.line_items.reference import OnRefused
@@ -49,17 +50,22 @@ class InputFile:
     is_parquet: bool = False
 
     def batches(
-        self, on_refused: OnRefused, forms: LocalForms = NOTHING_SAID, span: Span | None = None
+        self,
+        on_refused: OnRefused,
+        forms: LocalForms = NOTHING_SAID,
+        span: Span | None = None,
+        scanners: dict[Kind, Scanner] | None = None,
     ) -> Iterator[Batch]:
         """Yield all line items, or those of a span; refused ones go to `on_refused`.
 
-        Line numbers count the line items of a document, and the rows of a Parquet file.
+        Line numbers count the line items of a document, and the rows of a Parquet file. `scanners` may be kept for the
+        next file.
         """
         rows = partial(parquet_rows, self.source, self.kind, span) if self.is_parquet else self.numbered_lines
         if self.csv_rows is not None:
             csv = self.csv_rows(forms)
             on_refused, rows = csv.asking(on_refused), csv.lines
-        reader = JsonLinesReader(table_of(self.kind), on_refused)
+        reader = JsonLinesReader(table_of(self.kind), on_refused, scanners)
         if rows is None:
             for block in self.source.blocks(*((span.begin, span.end) if span else ())):
                 yield from reader.read(block)

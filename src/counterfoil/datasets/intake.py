@@ -13,6 +13,7 @@ from counterfoil import numbers
 from counterfoil.columns import table_of
 from counterfoil.datasets import bulk_numbers, digest
 from counterfoil.datasets.batch import Batch
+from counterfoil.datasets.charge_dates import DateCheck
 from counterfoil.datasets.check import Checks, Identity, refuse_many_unknown
 from counterfoil.datasets.runs import Run, RunFolder
 from counterfoil.datasets.sizes import Sizes
@@ -31,13 +32,17 @@ class TakenIn:
     line_items: int
     totals: Mapping[str, Decimal]
     warnings: Mapping[str, int]
+    dated: Mapping[str, int]  # how many line items are dated as promised, and how many otherwise
 
 
 class Intake:
     """Takes the line items of one segment."""
 
-    def __init__(self, identity: Identity, folder: RunFolder, digests: LineDigests, sizes: Sizes) -> None:
+    def __init__(
+        self, identity: Identity, dates: DateCheck, folder: RunFolder, digests: LineDigests, sizes: Sizes
+    ) -> None:
         self.identity = identity
+        self.dates = dates
         self._folder = folder
         table = table_of(identity.dataset.kind)
         self.sorter = Sorter(table, folder, sizes)
@@ -54,6 +59,7 @@ class Intake:
             batch, codes = batch.keep(passed), np.ascontiguousarray(codes[:, passed])
         if not len(batch):
             return
+        self.dates.take(batch)
         for name in batch.table.totals:
             numbers.add_to(self.totals, name, bulk_numbers.total(batch.column(name)))
         digests = digest.digests_of(batch.table, batch.items)
@@ -74,7 +80,8 @@ class Intake:
         with self._folder.files.create(self._folder.path()) as file:
             for digests in self.digests.sorted():
                 file.write(digest.digest_rows(digests).data)
-        return TakenIn(self.sorter.runs(), file.path, len(self.digests), self.totals, dict(self.warnings))
+        warnings, dated = dict(self.warnings), dict(self.dates.counts)
+        return TakenIn(self.sorter.runs(), file.path, len(self.digests), self.totals, warnings, dated)
 
     def adopt(self, taken: TakenIn, file: str) -> None:
         """Add what was taken in elsewhere."""
@@ -84,4 +91,5 @@ class Intake:
         for name, total in taken.totals.items():
             numbers.add_to(self.totals, name, total)
         self.warnings.update(taken.warnings)
+        self.dates.counts.update(taken.dated)
         refuse_many_unknown(self.warnings, file)

@@ -17,6 +17,7 @@ from counterfoil.line_items.blocks import BYTE_ORDER_MARK, Block
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.reference import OnRefused, parse_object
 from counterfoil.line_items.values import Refused
+from counterfoil.model import Kind
 
 _PIECE_SIZE_BYTES = 4 << 20
 _LEARNED_LINES_MAX = 64
@@ -31,12 +32,19 @@ def without_dress(line: bytes) -> bytes:
 
 
 class JsonLinesReader:
-    """Reads the blocks of one file; refused lines go to `on_refused`, which raises to stop everything."""
+    """Reads the blocks of one file; refused lines go to `on_refused`, which raises to stop everything.
 
-    def __init__(self, table: LineItemTable, on_refused: OnRefused) -> None:
+    `scanners` are kept from file to file: to make one takes longer than to read a small file. Files that share them are
+    read one after another.
+    """
+
+    def __init__(
+        self, table: LineItemTable, on_refused: OnRefused, scanners: dict[Kind, Scanner] | None = None
+    ) -> None:
         self._table = table
         self._on_refused = on_refused
-        self._scanner: Scanner | None = None
+        self._scanners = {} if scanners is None else scanners
+        self._scanner = self._scanners.get(table.kind)
         self._line_reader = LineReader(table.kind)
         self._learned_lines = 0
 
@@ -67,7 +75,7 @@ class JsonLinesReader:
         self, data: bytes | memoryview, separator: bytes, numbered: Callable[[np.ndarray], np.ndarray]
     ) -> Iterator[Batch]:
         if self._scanner is None and Scanner.is_ready():
-            self._scanner = Scanner(self._table)
+            self._scanner = self._scanners[self._table.kind] = Scanner(self._table)
         if self._scanner is None:  # it is being compiled, for seconds: read on without it
             lines = bytes(data).split(separator)
             yield self._by_line_reader(lines, numbered(np.arange(len(lines))))

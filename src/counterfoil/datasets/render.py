@@ -82,7 +82,7 @@ class Renderer:
         items = entries.spans(1)
         if (items.starts >= 0).any():
             breaking = pc.any(pc.match_substring_regex(items.columns([0])[0], "[\u0085\u2028\u2029]"))
-            items = items.replaced({0: _with_line_breaks_escaped} if breaking.as_py() else {})
+            items = items.replaced({0: _with_line_breaks_escaped} if breaking.as_py() else {})  # a copy either way
             items.starts += items.starts >= 0
             items.lengths -= 2
         return items

@@ -7,6 +7,7 @@ the limit on a line's length (or on blank lines) long before memory runs out.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 HEAD_SIZE_BYTES = 8 << 20  # a line that is too long must show in it
+_FIRST_READ_BYTES = 1 << 16  # many files are smaller
 _NEWLINE = ord("\n")
 _LINE_START_WITHIN_BYTES = LINE_SIZE_BYTES_MAX + (1 << 20)
 _PACKED = 12  # how much larger lines are than their gzip or Parquet
@@ -51,6 +53,7 @@ class Source:
         self._packed = False
         self._left = sys.maxsize  # so many bytes may still be read
         self.head = b""
+        self._is_all_in_head = False
         self.left_out: Counter[str] = Counter()  # what is no line item, by its sort; complete once all was read
         self._ends_with_returns = False
         self._begin = 0
@@ -60,6 +63,7 @@ class Source:
         with ExitStack() as stack:  # it closes what was opened, unless all is well
             self._stream = self._open(stack)
             head = self._read(HEAD_SIZE_BYTES)
+            self._is_all_in_head = len(head) < HEAD_SIZE_BYTES
             self.head = head.removeprefix(BYTE_ORDER_MARK)
             self._begin = len(head) - len(self.head)
             if b"\r" in self.head and b"\n" not in self.head:  # as old spreadsheets on a Mac end lines
@@ -101,8 +105,14 @@ class Source:
         return stream
 
     def _read(self, size: int) -> bytes:
-        memory = bytearray(size)
-        return bytes(memoryview(memory)[: self._read_into(memoryview(memory))])
+        """Read so many bytes, or what there is; memory is made, and zeroed, only for what may be needed."""
+        read, wanted = b"", min(size, _FIRST_READ_BYTES)
+        while wanted:
+            memory = bytearray(wanted)
+            count = self._read_into(memoryview(memory))
+            read += bytes(memoryview(memory)[:count])
+            wanted = size - len(read) if count == wanted else 0
+        return read
 
     def _read_into(self, memory: memoryview) -> int:
         """Fill the memory, or what the file has left of it; returns how much that was."""
@@ -155,14 +165,16 @@ class Source:
 
         Of a file that has a `path`, those between two places may be read alone; lines are counted from there.
         """
-        head = self.head
+        head, is_all = self.head, self._is_all_in_head and end is None
         if end is not None:
             assert self._stream is not None
             begin = self._stream.seek(max(begin, self._begin))
             head, self._left = b"", end - begin
         block = Block(b"", 0)
         try:
-            for block in blocks(self._read_into, head, size_bytes=BLOCK_SIZE_BYTES, count_newlines=_count_newlines):
+            for block in blocks(
+                self._read_into, head, size_bytes=BLOCK_SIZE_BYTES, is_all=is_all, count_newlines=_count_newlines
+            ):
                 yield block
             self.lines = block.first_line + bytes(block.data).count(b"\n")
         except Refused as refused:
@@ -207,6 +219,11 @@ def input_error(
         remedy=refused.remedy or remedy,
         parameter="" if refused.remedy else parameter,
     )
+
+
+def real_path_of(name: str) -> str:
+    """Return the path of an input by which two names of one file are known."""
+    return os.path.realpath(name)
 
 
 def skipped_in(source: Source) -> Counter[str]:

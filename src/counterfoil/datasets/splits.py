@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from counterfoil.datasets import digest
+from counterfoil.datasets.charge_dates import DateCheck
 from counterfoil.datasets.check import Identity
 from counterfoil.datasets.csv_values import LocalForms
 from counterfoil.datasets.input_file import Span
@@ -66,7 +67,8 @@ def read_split(split: Split, tell: Callable[[int], None]) -> SplitResult:
             raise _TooMany
 
     with Source(split.name) as source, LineDigests(sort=digest.in_order) as digests:
-        intake = Intake(split.identity, split.folder, digests, split.sizes)
+        dates = DateCheck(split.identity.dataset, split.segment)
+        intake = Intake(split.identity, dates, split.folder, digests, split.sizes)
         try:
             file = recognise(source, split.identity.dataset.kind)
             for batch in file.batches(on_refused, split.forms, split.span):

@@ -20,7 +20,7 @@ from isal import igzip, igzip_lib
 from counterfoil import numbers
 from counterfoil.columns import EXTRA, LineItemTable, table_of
 from counterfoil.datasets.blob_parts import renderings_of
-from counterfoil.datasets.digest import add_stored, digest_array, digests_of, in_order
+from counterfoil.datasets.digest import digest_array, digests_of, in_order, stored_digests
 from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.disk.hashing import measured_stream
 from counterfoil.errors import DamagedError
@@ -143,7 +143,8 @@ def _check_digest(
     if not digest:
         with LineDigests(sort=in_order) as digests:
             lake_files = [file for file in stored if file.rendering is Rendering.LAKE]
-            add_stored(digests, files, lake_files, revision.dataset.kind)
+            for some in stored_digests(files, lake_files, revision.dataset.kind):
+                digests.add(some)
             digest = digests.hexdigest()
     if digest != revision.contents.digest:
         yield Fault(f"revision {revision.id[:12]} of {revision.dataset}", "its line items do not have its digest")

@@ -50,16 +50,17 @@ def blocks(
     head: bytes = b"",
     *,
     size_bytes: int = BLOCK_SIZE_BYTES,
+    is_all: bool = False,
     count_newlines: Callable[[bytearray, int, int], int] = _count_newlines,
 ) -> Iterator[Block]:
     """Yield the lines of a stream, about `size_bytes` of them at a time; raises Refused for a line that does not end.
 
-    `head` was read from the stream before. `read_into` fills the memory it is given, or as much of it as the stream has
-    left, and returns how many bytes that was.
+    `head` was read from the stream before; `is_all`: the stream holds nothing more. `read_into` fills the memory it is
+    given, or as much of it as the stream has left, and returns how many bytes that was.
     """
-    memory = bytearray(max(len(head), LINE_SIZE_BYTES_MAX + size_bytes))
+    memory = bytearray(head) if is_all else bytearray(max(len(head), LINE_SIZE_BYTES_MAX + size_bytes))
     memory[: len(head)] = head
-    begun, size, ended = 0, len(head), False  # `begun` bytes are the start of a line, and were searched before
+    begun, size, ended = 0, len(head), is_all  # `begun` bytes are the start of a line, and were searched before
     line, blank = 1, 0
     while True:
         cut = memory.rfind(b"\n", begun, size)

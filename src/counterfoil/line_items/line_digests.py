@@ -62,6 +62,7 @@ class LineDigests:
         self._pending: list[pa.FixedSizeBinaryArray] = []
         self._pending_count = 0
         self._runs: list[DigestRun] = []
+        self._cut_runs = 0  # so many of them were cut off already
         self._file: IO[bytes] | None = None
 
     def add(self, digests: pa.FixedSizeBinaryArray) -> None:
@@ -77,6 +78,15 @@ class LineDigests:
     def add_run(self, run: DigestRun) -> None:
         """Add digests that are in ascending order already, and are read when they are needed."""
         self._runs.append(run)
+
+    def cut(self) -> LineDigests:
+        """Return what was added since the last cut as a set of its own, which is good while this one is open."""
+        self._spill()
+        part = LineDigests(self._scratch, sort=self._sort)
+        for run in self._runs[self._cut_runs :]:
+            part.add_run(run)
+        self._cut_runs = len(self._runs)
+        return part
 
     def __len__(self) -> int:
         return sum(run.count for run in self._runs) + self._pending_count
@@ -99,7 +109,7 @@ class LineDigests:
 
     def close(self) -> None:
         """Let go of the temporary file and of all digests."""
-        self._pending, self._pending_count, self._runs = [], 0, []
+        self._pending, self._pending_count, self._runs, self._cut_runs = [], 0, [], 0
         if self._file is not None:
             with suppress(OSError):  # a full disk has no room for what is still to be written
                 self._file.close()

@@ -20,6 +20,8 @@ from counterfoil.line_items.values import (
     Refused,
     check_text,
     compact,
+    is_blank,
+    nameless,
     stored_value,
     texts_within,
 )
@@ -88,6 +90,8 @@ def read_object(table: LineItemTable, pairs: list[tuple[str, Any]], raw: Mapping
 
 def extra_member(key: str, raw: bytes) -> str:
     """Return the member of `Extra` that keeps an unknown attribute; raises Refused."""
+    if is_blank(key):
+        raise nameless(repr(key) if key else "", raw.decode(errors="replace"))
     check_text(key, key)
     return f"{json.dumps(key, ensure_ascii=False)}:{compact(key, raw)}"
 

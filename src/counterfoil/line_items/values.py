@@ -7,6 +7,7 @@ may only accept what is accepted here.
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,8 @@ from counterfoil.line_items import dates, lost_values
 
 NESTING_MAX = 64
 ATTRIBUTES_MAX = 2_000  # of a line item, known or not; columns of a CSV or Parquet file
+# Letters and symbols that show nothing: the fillers of Hangul, and the blank of Braille.
+_SHOWN_AS_NOTHING: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 # What is around values and seen by nobody: white space, no-break spaces, spaces of no width, byte order marks.
 UNSEEN: Final = " \t\r\n\u00a0\u2007\u202f\u200b\u200e\u200f\u2060\ufeff"
 _NUMBER_REMEDY = "Amounts are plain JSON numbers such as 12.50."
@@ -134,6 +137,21 @@ def stored_flag(key: str, value: Any) -> str | None:
     if text not in ("true", "false"):
         raise Refused("neither true nor false", key, str(value))
     return text
+
+
+def is_blank(name: str) -> bool:
+    """Whether nothing of a name can be seen: it is empty, or white space, marks and invisible characters only."""
+    return not any(unicodedata.category(char)[0] in "LNPS" and char not in _SHOWN_AS_NOTHING for char in name)
+
+
+def nameless(where: str, value: str | None = None) -> Refused:
+    """Return the verdict on an attribute without a name: no API can serve it, and nobody would know what it is."""
+    return Refused(
+        "a value in an attribute without a name",
+        where,
+        value,
+        "Give it a name, or leave it out; pandas leaves its index out with index=False.",
+    )
 
 
 def check_text(key: str, text: str) -> None:

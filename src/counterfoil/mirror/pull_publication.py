@@ -9,14 +9,17 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
-from counterfoil.client import Form, Proof, Receipt
+from counterfoil.client import Format, Proof, Receipt
+from counterfoil.client.receipt import format_of
 from counterfoil.datasets.check import Assertions, first_text
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
 from counterfoil.datasets.input_formats import recognise
-from counterfoil.datasets.publishing import PublicationReceipt, publish
+from counterfoil.datasets.publication_receipt import PublicationReceipt
+from counterfoil.datasets.publishing import publish
+from counterfoil.datasets.safeguards import FOLLOWING
 from counterfoil.datasets.source import Source
-from counterfoil.errors import DamagedError, UsageError
+from counterfoil.errors import CounterfoilError, DamagedError, UsageError
 from counterfoil.model import Kind
 from counterfoil.periods import BillingPeriod
 
@@ -27,21 +30,47 @@ def publish_pull(data_folder: DataFolder, receipt: Receipt, folder: Path) -> Pub
     Raises DamagedError if the files are not those of the receipt, UsageError for a workbook, and what publishing
     raises.
     """
-    if receipt.format == Form.XLSX:
+    if not _exact_formats(receipt):
         raise UsageError(
             "A workbook cannot be published: Excel keeps 15 digits.",
             remedy="Pull as blobs or parquet.",
-            parameter="form",
+            parameter="format",
         )
     if not receipt.line_items:
         return None
     check_files(receipt, folder)
-    kind = Kind(receipt.request["kind"])
-    paths = [folder / file.name for file in receipt.files]
-    asserted = _assertions(receipt, kind, paths[0])
-    [published] = publish(data_folder, [Input(str(path), asserted, as_written=True) for path in paths])
+    [published] = publish(data_folder, _inputs_of(receipt, folder), safeguards=FOLLOWING)
     _check_totals(receipt, published)
     return published
+
+
+def pulled_inputs(folder: Path) -> list[Input] | None:
+    """Return the line item files that a pull left in `folder`; None where there is no receipt of a pull.
+
+    A workbook is none of them. Raises DamagedError if a file is not what the receipt says.
+    """
+    try:
+        receipt = Receipt.read(folder)
+    except CounterfoilError:  # not ours, or of a newer version: its folder is like any other
+        return None
+    if receipt is None:
+        return None
+    if not receipt.line_items or not _exact_formats(receipt):
+        return []
+    check_files(receipt, folder)
+    return _inputs_of(receipt, folder)
+
+
+def _inputs_of(receipt: Receipt, folder: Path) -> list[Input]:
+    first = _exact_formats(receipt)[0]  # a pull in several formats has all its line items in each
+    paths = [folder / file.name for file in receipt.files if format_of(file.name) == first]
+    asserted = _assertions(receipt, Kind(receipt.request["kind"]), paths[0])
+    return [Input(str(path), asserted, as_written=True) for path in paths]
+
+
+def _exact_formats(receipt: Receipt) -> list[Format]:
+    """Return the formats of a pull that keep every digit, which a workbook does not."""
+    return [Format(each) for each in receipt.formats if each != Format.XLSX]
 
 
 def check_files(receipt: Receipt, folder: Path) -> None:

@@ -26,6 +26,7 @@ from counterfoil.storage import (
     client_credentials,
     client_secrets,
     commits,
+    erasure,
     operations,
     partner_registry,
     publications,
@@ -99,6 +100,9 @@ class Catalog:
     has_partner = _method(_reading, partner_registry.registered)
     partners = _method(_reading, partner_registry.all_partners)
     remove_partner = _method(_changing, partner_registry.remove)
+    held_of_partner = _method(_reading, erasure.held_of)
+    withdraw_all = _method(_changing, erasure.withdraw_all)
+    forget_partner = _method(_changing, erasure.forget)
     add_client = _method(_writing, partner_registry.add_client)
     clients = _method(_reading, partner_registry.clients_of)
     revoke_client = _method(_changing, partner_registry.revoke)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,18 @@ def open_store(data: Path, database_url: str | None = None, *, create: bool = Tr
     if engine is None:
         raise unknown_database()
     return engine(data, database_url, create)
+
+
+@dataclass(frozen=True, slots=True)
+class StorePlace:
+    """Where a store is, so that another process can open it."""
+
+    data: Path
+    database_url: str | None = None
+
+    def open(self) -> Store:
+        """Open the store, which must be there."""
+        return open_store(self.data, self.database_url, create=False)
 
 
 def open_to_rebuild(data: Path, database_url: str | None = None) -> tuple[Store, Path | None]:

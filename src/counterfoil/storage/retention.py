@@ -83,12 +83,17 @@ def forget_revisions(
             age = and_(tables.revisions.c.billed == billed, tables.revisions.c.superseded_at <= now - keep)
             found = connection.execute(revisions.SELECT.where(age, ~_reachable(now)))
             gone += [revisions.revision_of(row) for row in found]
-    for ids in _portions([revision.id for revision in gone]):
-        _forget(connection, ids)
+    forget(connection, [revision.id for revision in gone])
     holds_any = exists().where(tables.revisions.c.dataset_id == tables.datasets.c.id)
     for dataset in {revision.dataset for revision in gone}:
         connection.execute(delete(tables.datasets).where(revisions.is_dataset(dataset), ~holds_any))
     return gone
+
+
+def forget(connection: Connection, ids: Sequence[str]) -> None:
+    """Forget revisions, whatever can reach them, and note their files to be deleted."""
+    for some in _portions(ids):
+        _forget(connection, some)
 
 
 def newest_moment(connection: Connection) -> datetime | None:

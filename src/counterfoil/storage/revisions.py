@@ -79,16 +79,35 @@ def of_dataset(connection: Connection, dataset: Dataset) -> list[Revision]:
     return [revision_of(row) for row in connection.execute(found)]
 
 
-def datasets(connection: Connection, partner: str | None = None) -> list[tuple[Dataset, Revision | None]]:
-    """Return every dataset, of one partner or of all, with the revision in force."""
-    current = and_(tables.revisions.c.dataset_id == tables.datasets.c.id, tables.revisions.c.superseded_at.is_(None))
+def datasets(
+    connection: Connection,
+    partner: str | None = None,
+    *,
+    kind: Kind | None = None,
+    invoice: str | None = None,
+    period: str | None = None,
+    currency: str | None = None,
+) -> list[tuple[Dataset, Revision | None]]:
+    """Return every dataset that is of what is given, with the revision in force.
+
+    The currency of an invoice is that of its line items; one that was withdrawn has none.
+    """
+    columns = tables.datasets.c
+    current = and_(tables.revisions.c.dataset_id == columns.id, tables.revisions.c.superseded_at.is_(None))
     found = select(tables.revisions, *_NAMED).select_from(tables.datasets.join(tables.revisions, current, isouter=True))
-    if partner is not None:
-        found = found.where(tables.datasets.c.partner == partner)
-    return [
+    wanted = {columns.partner: partner, columns.kind: kind, columns.invoice: invoice, columns.period: period}
+    for column, value in wanted.items():
+        if value is not None:
+            found = found.where(column == str(value))
+    every = (
         (dataset_of(row), None if row.id is None else revision_of(row))
         for row in connection.execute(found.order_by(*_NAMED))
-    ]
+    )
+    return [each for each in every if currency is None or currency == _currency(*each)]
+
+
+def _currency(dataset: Dataset, revision: Revision | None) -> str:
+    return dataset.scope.currency or (revision.contents.currency if revision is not None else "")
 
 
 def segments(connection: Connection, revision_id: str) -> list[Segment]:

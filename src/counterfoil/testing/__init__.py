@@ -33,4 +33,4 @@ def __getattr__(name: str) -> Any:
             raise ImportError("counterfoil.testing runs on Linux and macOS only; on Windows, use it in WSL") from error
         if (error.name or "").partition(".")[0] == "counterfoil":
             raise
-        raise ImportError('counterfoil.testing needs the server: pip install "counterfoil[server]"') from error
+        raise ImportError('counterfoil.testing needs the server: pip install "./counterfoil[server]"') from error

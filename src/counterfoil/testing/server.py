@@ -24,7 +24,9 @@ from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.csv_values import LocalForms
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
-from counterfoil.datasets.publishing import PublicationReceipt, publish
+from counterfoil.datasets.publication_receipt import PublicationReceipt
+from counterfoil.datasets.publishing import publish
+from counterfoil.datasets.safeguards import Safeguards
 from counterfoil.errors import UsageError
 from counterfoil.model import WHOLE, tenant_id
 from counterfoil.periods import Clocks, business_clock, utc_now
@@ -120,6 +122,9 @@ class Server:
         period: str = "",
         currency: str = "",
         segment: str = WHOLE,
+        replace_invoices: bool = True,
+        max_change: Decimal | int | None = None,
+        allow_copies: bool = False,
         date_order: str = "",
         decimal: str = "",
     ) -> list[PublicationReceipt]:
@@ -128,8 +133,12 @@ class Server:
         Line items are mappings, or pieces of JSON lines such as `counterfoil.generator.generate` yields. Amounts may
         be Decimal, and keep their digits; a float has the digits that `repr` shows. Each argument is one file, and
         all are published together or not at all. `date_order` (mdy, dmy) and `decimal` (point, comma) say how a CSV
-        writes local dates and numbers. Raises what publishing raises: InputError names the line and
-        attribute that cannot be right.
+        writes local dates and numbers.
+
+        An invoice in force is replaced freely, unlike on the command line: a test says what it wants. Without
+        `replace_invoices`, and with a `max_change` in percent, SurpriseError is raised as for an operator. The same
+        line items in two arguments or segments are refused without `allow_copies`. Raises what publishing raises:
+        InputError names the line and attribute that cannot be right.
         """
         asserted = Assertions.read(
             partner=partner, issuer=issuer, kind=kind, invoice=invoice, period=period, currency=currency
@@ -142,7 +151,11 @@ class Server:
                 Input(_as_file(given, folder / f"argument-{number}"), asserted, segment)
                 for number, given in enumerate(line_items, 1)
             ]
-            return publish(data_folder, inputs, date_order=forms.date_order, decimal=forms.decimal)
+            limit = Decimal(max_change) if max_change is not None else None
+            safeguards = Safeguards(replace=replace_invoices, max_change=limit, allow_copies=allow_copies)
+            return publish(
+                data_folder, inputs, date_order=forms.date_order, decimal=forms.decimal, safeguards=safeguards
+            )
 
     def token(self, audience: str = "graph", *, partner: str = "", issued_at: datetime | None = None) -> str:
         """Return a bearer token for `graph`, `partner-center` or an audience of your own; registers the partner.

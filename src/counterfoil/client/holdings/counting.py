@@ -1,4 +1,4 @@
-"""Counting and summing the files of a pull again, whatever their form.
+"""Counting and summing the files of a pull again, whatever their format.
 
 Only the columns that are summed are read, as exact texts, and in pieces, so that memory stays flat. A CSV file is read
 as text and by its headings, never with guessed types, which would make floats of amounts.
@@ -14,25 +14,28 @@ import pyarrow as pa
 from pyarrow import csv
 
 from counterfoil.client.output_files.headings import columns_of
-from counterfoil.client.output_files.output_formats import Form
+from counterfoil.client.output_files.output_formats import Format
 from counterfoil.client.output_files.pull_files import batches_of
-from counterfoil.client.receipt import Receipt
+from counterfoil.client.receipt import format_of
 from counterfoil.line_items.blocks import LINE_SIZE_BYTES_MAX
 from counterfoil.line_items.lake_files import LakeReader
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.totals import summed_names
 from counterfoil.model import Kind
 
-COUNTED: Final = frozenset({Form.BLOBS.value, Form.PARQUET.value, Form.CSV.value})  # a workbook has 15 digits only
+COUNTED: Final = frozenset(
+    {Format.BLOBS.value, Format.PARQUET.value, Format.CSV.value}
+)  # a workbook has 15 digits only
 _CSV_BLOCK_BYTES: Final = 4 * LINE_SIZE_BYTES_MAX  # no line may be longer than a block
 
 
-def summed_columns(path: Path, receipt: Receipt, kind: Kind) -> Iterator[pa.RecordBatch]:
+def summed_columns(path: Path, kind: Kind) -> Iterator[pa.RecordBatch]:
     """Yield the columns of a file that are summed, as exact texts; where there was none, null."""
     wanted = summed_names(kind)
-    if receipt.format == Form.BLOBS.value:
+    format = format_of(path.name)  # noqa: A001 - the word for it everywhere
+    if format == Format.BLOBS:
         yield from batches_of(path, path.name, LineReader(kind), coded=True)
-    elif receipt.format == Form.CSV.value:
+    elif format == Format.CSV:
         yield from _of_csv(path, kind, wanted)
     else:
         with LakeReader(path, kind) as lake:

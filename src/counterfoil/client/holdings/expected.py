@@ -9,6 +9,7 @@ invoice is there, they are no longer expected.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,9 +21,14 @@ from counterfoil.client.protocol.blob_names import is_taken_by_windows
 from counterfoil.errors import UsageError
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.periods import BillingPeriod
-from counterfoil.profiles import Profile
+from counterfoil.profiles import PERIODS, Profile
 from counterfoil.wire.graph import ExportRequest
 
+_NO_INVOICE: Final = (
+    'No invoice is listed for {months}. Add it to the profile, below [profiles.NAME.invoices]: "{month}" = ["G..."]. '
+    'If there is none, write "{month}" = "none"; if no invoices are wanted at all, invoices = "none".'
+)
+_NO_CURRENCY: Final = 'No currency is listed. Add it to the profile: currencies = ["EUR"].'
 PULLS_FOLDER: Final = Path("counterfoil-pulls")
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]([A-Za-z0-9._-]*[A-Za-z0-9_-])?", re.ASCII)
 
@@ -62,6 +68,19 @@ class ExpectedPull:
         return ask_unbilled(self.kind, str(self.month), self.currency, self.attributes, now=now)
 
 
+@dataclass(frozen=True, slots=True)
+class UnlistedPull:
+    """Something that a profile should list and does not: nobody would notice that it is missing."""
+
+    what: str
+    remark: str
+    kind: None = None
+    due_at: None = None
+
+    def __str__(self) -> str:
+        return self.what
+
+
 def expected_of(profile: Profile, now: datetime) -> list[ExpectedPull]:
     """Return everything that a profile lists, each thing once: invoices first, then months, the newest first.
 
@@ -75,7 +94,7 @@ def expected_of(profile: Profile, now: datetime) -> list[ExpectedPull]:
         listed += [ExpectedPull(kind, attributes, invoice.id, invoice.month, due_at=due_at) for kind in kinds]
     this_month = BillingPeriod.containing(now)
     words = {"current": this_month, "last": this_month.last}
-    months = sorted({words.get(each) or BillingPeriod.parse(each) for each in profile.periods}, reverse=True)
+    months = sorted({words.get(each) or BillingPeriod.parse(each) for each in profile.periods or PERIODS}, reverse=True)
     if months and months[0] > this_month:
         raise UsageError(
             f"The profile {profile.name!r} has {str(months[0])!r} in its periods, a month that has not begun.",
@@ -87,6 +106,36 @@ def expected_of(profile: Profile, now: datetime) -> list[ExpectedPull]:
         for currency in profile.currencies:
             listed += [ExpectedPull(kind, attributes, "", month, currency, due_at, over_at) for kind in kinds]
     return listed
+
+
+def unlisted_of(profile: Profile, now: datetime) -> list[UnlistedPull]:
+    """Return what a profile ought to list and does not: an invoice of each month that is over, or a currency.
+
+    Months count from the first that is listed, or else the last that is over. Invoices that are listed without their
+    months may be of any, so nothing is missed then; v1 has none.
+    """
+    found: list[UnlistedPull] = []
+    invoices, last = profile.invoices, BillingPeriod.containing(now).last
+    is_dated = bool(invoices.months) or not invoices.listed
+    if profile.api != "v1" and is_dated and not invoices.none_wanted:
+        for first, final in _gaps(invoices.months, last):
+            months = str(first) if first == final else f"{first} to {final}"
+            found.append(UnlistedPull(f"invoice of {months}", _NO_INVOICE.format(months=months, month=final)))
+    if not profile.currencies and (profile.periods or not invoices.listed):
+        found.append(UnlistedPull("unbilled line items", _NO_CURRENCY))
+    return found
+
+
+def _gaps(months: Collection[BillingPeriod], last: BillingPeriod) -> Iterator[tuple[BillingPeriod, BillingPeriod]]:
+    """Yield the first and last month of each gap between the first of some months and the last that is over."""
+    month = first = min({last, *months})
+    while month <= last:
+        after = BillingPeriod.containing(_end(month))
+        if month in months:
+            first = after
+        elif month == last or after in months:
+            yield first, month
+        month = after
 
 
 def folder_of(ask: ExportRequest, now: datetime) -> Path:

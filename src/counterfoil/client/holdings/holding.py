@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from counterfoil.client.pull_folder.contents import DATA_SUFFIXES, STAGING, UNFINISHED
+from counterfoil.client.pull_folder.contents import DATA_SUFFIXES, FORMER_SUFFIX, STAGING, UNFINISHED
 from counterfoil.client.receipt import FILE_NAME, Receipt
 from counterfoil.errors import UsageError
 from counterfoil.model import tenant_id
@@ -53,7 +53,7 @@ def holdings_below(root: Path, *, ours: bool = False) -> Iterator[Holding]:
         raise UsageError(f"There is no folder {root}.", remedy="Name the folder of a pull, one above it, or a profile.")
     closed: list[OSError] = []
     for path, folders, files in os.walk(root, onerror=closed.append):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(FORMER_SUFFIX))
         data = sorted(name for name in files if ours and name.endswith(DATA_SUFFIXES))
         holding = holding_at(Path(path))
         if holding.receipt or holding.unfinished or holding.flaw:

@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import Final
 
 from counterfoil.client.api import Client
-from counterfoil.client.holdings.expected import ExpectedPull, expected_of, root_of
+from counterfoil.client.holdings.expected import ExpectedPull, UnlistedPull, expected_of, root_of, unlisted_of
 from counterfoil.client.holdings.holding import partner_flaw
 from counterfoil.client.holdings.status import NEVER_REMARK, State, absent_state, held_of, shuts_out
-from counterfoil.client.output_files.output_formats import Form
-from counterfoil.client.protocol.addresses import Base
+from counterfoil.client.output_files.output_formats import formats_of
 from counterfoil.client.protocol.asking import Api
+from counterfoil.client.pull_folder.former_states import former_beside
 from counterfoil.client.pull_folder.target import lock_pulls
 from counterfoil.client.receipt import Receipt
 from counterfoil.client.transfer.progress import Watcher
-from counterfoil.errors import CounterfoilError, LockedError, OperationFailedError, UsageError
+from counterfoil.errors import CounterfoilError, LockedError, NoAnswerError, OperationFailedError, UsageError
 from counterfoil.periods import timestamp, utc_now
 from counterfoil.profiles import Profile
 from counterfoil.wire.graph import NO_DATA_CODE
@@ -37,14 +37,21 @@ _TAKE_OUT: Final = "Take it out of the profile."
 
 @dataclass(frozen=True, slots=True)
 class ExpectedPullResult:
-    """What became of one expected pull. `error` is what it failed with, `remark` what else there is to say."""
+    """What became of one expected pull, or of what the profile should list and does not.
 
-    expected: ExpectedPull
+    `error` is what it failed with, `remark` what else there is to say.
+
+    `set_aside` is where files went that somebody had edited.
+    """
+
+    expected: ExpectedPull | UnlistedPull
     folder: Path
     state: State
     line_items: int | None = None
     remark: str = ""
     error: CounterfoilError | None = None
+    set_aside: tuple[str, ...] = ()
+    receipt: Receipt | None = None  # of what is held in the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +87,15 @@ class ProfilePulls:
         root = root_of(self.profile)
         with one_at_a_time(root, self.profile.name, now):
             yield from self._results(expected, root)
+        for each in unlisted_of(self.profile, now):
+            yield ExpectedPullResult(each, root, State.UNLISTED, remark=each.remark)
 
     def _results(self, expected: list[ExpectedPull], root: Path) -> Iterator[ExpectedPullResult]:
-        is_shut = False
+        shut = ""
         for number, each in enumerate(expected, 1):
             folder = root / each.place
-            if is_shut:
-                yield ExpectedPullResult(each, folder, State.NOT_TRIED, remark="the source did not let us in")
+            if shut:
+                yield ExpectedPullResult(each, folder, State.NOT_TRIED, remark=shut)
                 continue
             try:
                 # The time by now: the pulls before may have taken hours, and a month may have ended meanwhile.
@@ -94,9 +103,12 @@ class ProfilePulls:
                 state, remark, receipt = self._pull(each, folder, watch, self.now())
                 if receipt is not None:
                     self.on_held(receipt, folder)
-                yield ExpectedPullResult(each, folder, state, receipt.line_items if receipt else None, remark)
+                aside = receipt.set_aside if receipt and state is State.PULLED else ()
+                line_items = receipt.line_items if receipt else None
+                yield ExpectedPullResult(each, folder, state, line_items, remark, set_aside=aside, receipt=receipt)
             except CounterfoilError as error:
-                is_shut = shuts_out(error)
+                if shuts_out(error):
+                    shut = "The source did not answer." if isinstance(error, NoAnswerError) else "Access was refused."
                 may_help = error.exit_code == LockedError.exit_code
                 state = State.UNFINISHED if may_help else State.FAILED
                 yield ExpectedPullResult(each, folder, state, error=error)
@@ -106,8 +118,8 @@ class ProfilePulls:
     ) -> tuple[State, str, Receipt | None]:
         """Return the state of an expected pull, a remark, and the receipt of what is held in the end."""
         profile = self.profile
-        api, form = Api(profile.api), Form(profile.form)
-        holding = held_of(each, folder, Base.parse(profile.url), api, now, profile.tenant, read=True)
+        api, formats = Api(profile.api), formats_of(profile.format)
+        holding = held_of(each, folder, api, now, profile.tenant, read=True)
         flaw = holding.flaw
         if holding.receipt and partner_flaw(holding.receipt, profile.tenant):
             return State.FAILED, f"{folder}: {flaw}. Move the folder away, or correct the tenant.", None
@@ -118,11 +130,14 @@ class ProfilePulls:
             if receipt is not None:
                 return State.HELD, "", receipt
             return State.DAMAGED if flaw else State.NEVER, f"{flaw or error.remedy} {_TAKE_OUT}", None
-        if receipt is not None and each.invoice and receipt.format == form.value:
+        if receipt is not None and each.invoice and {*formats} <= {*receipt.formats}:
             return State.HELD, "", receipt
         try:
             with watch as watcher:
-                pulled = self.client.pull(ask, folder, api=api, form=form, watcher=watcher)
+                former = former_beside(root_of(profile)) / each.place
+                pulled = self.client.pull(
+                    ask, folder, api=api, format=formats, keep=profile.keep, former=former, watcher=watcher
+                )
         except OperationFailedError as error:
             if error.code != NO_DATA_CODE:
                 raise
@@ -134,7 +149,10 @@ class ProfilePulls:
             return state, NEVER_REMARK if state is State.NEVER else "The source has nothing for it.", None
         if flaw := partner_flaw(pulled, profile.tenant):
             return State.FAILED, f"{folder}: {flaw}.", None
-        return State.HELD if pulled.already_held else State.PULLED, "", pulled
+        told = (
+            f"A file that was edited or damaged is kept as {', '.join(pulled.set_aside)}." if pulled.set_aside else ""
+        )
+        return State.HELD if pulled.already_held else State.PULLED, told, pulled
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The state of what a profile expects: held, newer there, not there yet, overdue, never held.
+"""The state of what a profile expects: held, newer available, not there yet, overdue, never available.
 
 A source is asked one harmless question for each: an export of which only the manifest is read, or in v1 one page of one
 line item. "Not there" and "could not be asked" are different answers, and only the first can be overdue. If a month is
@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from counterfoil.client.holdings.expected import ExpectedPull
+from counterfoil.client.holdings.expected import ExpectedPull, UnlistedPull
 from counterfoil.client.holdings.holding import Holding, flaw_of, holding_at
 from counterfoil.client.network.bearer_tokens import BearerTokens, Credential, scope_for
 from counterfoil.client.network.session import open_session
@@ -43,17 +43,18 @@ class State(StrEnum):
 
     HELD = "held"
     PULLED = "pulled"
-    NEWER = "newer there"
-    THERE = "there, not held"
+    NEWER = "newer available"
+    THERE = "not pulled yet"
     AWAITED = "not there yet"
     OVERDUE = "overdue"
     OVER = "no longer there"
     UNFINISHED = "unfinished"
     NOT_TRIED = "not tried"
     FAILED = "failed"
-    NEVER = "never held"
+    NEVER = "never available"
     DAMAGED = "damaged"
     UNKNOWN = "unknown"
+    UNLISTED = "not listed"
 
     @property
     def is_done(self) -> bool:
@@ -66,14 +67,21 @@ class State(StrEnum):
         return self in (State.FAILED, State.NEVER, State.DAMAGED)
 
 
-WANTING: Final = (State.NEWER, State.THERE, State.OVERDUE, State.NEVER, State.DAMAGED)  # somebody has to act
+WANTING: Final = (
+    State.NEWER,
+    State.THERE,
+    State.OVERDUE,
+    State.NEVER,
+    State.DAMAGED,
+    State.UNLISTED,
+)  # somebody has to act
 
 
 @dataclass(frozen=True, slots=True)
 class HoldingStatus:
     """One expected pull: what is held of it, its state, and what else there is to say."""
 
-    expected: ExpectedPull
+    expected: ExpectedPull | UnlistedPull
     holding: Holding
     state: State
     remark: str = ""
@@ -120,7 +128,7 @@ def statuses(
     """Yield the state of each expected pull. A source that refuses the token or does not answer is not asked again."""
     shut = "the source was not asked" if offline else ""
     for each in expected:
-        holding = held_of(each, root / each.place, source.base, source.api, now, tenant)
+        holding = held_of(each, root / each.place, source.api, now, tenant)
         status = partial(HoldingStatus, each, holding)
         if holding.flaw:
             yield status(State.DAMAGED, holding.flaw)
@@ -140,7 +148,7 @@ def statuses(
         if not why:
             yield status(*_asked(each, holding, etag, now))
         elif holding.receipt:
-            yield status(State.HELD, f"whether there is newer is unknown: {why}")
+            yield status(State.HELD, f"not compared with the source: {why}")
         else:
             yield status(State.UNKNOWN, why)
 
@@ -151,7 +159,7 @@ def shuts_out(error: CounterfoilError) -> bool:
 
 
 def held_of(
-    expected: ExpectedPull, folder: Path, base: Base, api: Api, now: datetime, tenant: str = "", *, read: bool = False
+    expected: ExpectedPull, folder: Path, api: Api, now: datetime, tenant: str = "", *, read: bool = False
 ) -> Holding:
     """Return what is held of an expected thing; its flaw is '' if it can be counted as held.
 
@@ -161,9 +169,9 @@ def held_of(
     receipt = holding.receipt
     if receipt is None:
         return holding
-    mine = identity(receipt.source, receipt.api, receipt.request)
+    mine = identity(receipt.api, receipt.request)
     try:
-        wanted = identity(str(base), api.value, request_facts(expected.ask(now), api.value, now))
+        wanted = identity(api.value, request_facts(expected.ask(now), api.value, now))
     except UsageError:  # a month that is no longer offered: by its folder it is the right one
         wanted = mine
     if mine != wanted:
@@ -180,9 +188,9 @@ def _asked(each: ExpectedPull, holding: Holding, etag: str | None, now: datetime
     if etag is None:
         return State.HELD, "it is no longer there"
     if not etag or not receipt.etag:
-        return State.HELD, "whether newer data exists is unknown: the source gives no eTag"
+        return State.HELD, "not compared with the source: it gives no eTag"
     if etag != receipt.etag:
-        return State.NEWER, begun or f"eTag {etag} there"
+        return State.NEWER, begun or f"the source has the eTag {etag} by now"
     return State.HELD, begun
 
 

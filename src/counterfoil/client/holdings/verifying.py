@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from counterfoil.client.holdings.counting import COUNTED, summed_columns
 from counterfoil.client.holdings.holding import Holding, partner_flaw
-from counterfoil.client.output_files.output_formats import Form
+from counterfoil.client.output_files.output_formats import Format
 from counterfoil.client.pull_folder.contents import DATA_SUFFIXES, STAGING
 from counterfoil.client.pull_folder.inspection import staged_faults
 from counterfoil.client.pull_folder.verified_blobs import parquet_name
-from counterfoil.client.receipt import Receipt, ReceiptFile
+from counterfoil.client.receipt import Receipt, ReceiptFile, format_of
 from counterfoil.errors import ProofError
 from counterfoil.line_items.totals import Totals
 from counterfoil.model import Kind
@@ -40,8 +40,9 @@ def verify(holding: Holding, tenant: str = "", advance: Callable[[int], None] = 
         return [*faults, holding.flaw] if holding.flaw else faults
     if flaw := partner_flaw(receipt, tenant):
         faults.append(flaw)
-    tally = Totals()
+    tallies = {each: Totals() for each in receipt.formats}
     for file in receipt.files:
+        tally = tallies.setdefault(format_of(file.name), Totals())
         faults += _file_faults(holding.folder, file, receipt, tally, advance)
     faults += _own_faults(receipt)
     named = {file.name for file in receipt.files}
@@ -50,8 +51,9 @@ def verify(holding: Holding, tenant: str = "", advance: Callable[[int], None] = 
         for each in sorted(holding.folder.iterdir())
         if each.name.endswith(DATA_SUFFIXES) and each.name not in named
     ]
-    if receipt.format in COUNTED and not faults:
-        faults += _sum_faults(receipt, tally)
+    for counted, tally in tallies.items():
+        if counted in COUNTED and not faults:
+            faults += _sum_faults(receipt, tally)
     return faults
 
 
@@ -64,12 +66,12 @@ def _file_faults(
     if different := file.difference(folder):
         yield different
         return
-    if receipt.format not in COUNTED:
+    if format_of(file.name) not in COUNTED:
         return
     kind = Kind(receipt.request["kind"])
     before = tally.line_items
     try:
-        for batch in summed_columns(folder / file.name, receipt, kind):
+        for batch in summed_columns(folder / file.name, kind):
             tally.add_batch(kind, batch)
             advance(batch.num_rows)
     except ArithmeticError:
@@ -84,20 +86,27 @@ def _file_faults(
 
 
 def _own_faults(receipt: Receipt) -> Iterator[str]:
-    """Yield where a receipt contradicts itself; that shows for every form."""
-    for what, parts in (("files", receipt.files), ("blobs", receipt.blobs)):
-        added = sum(part.line_items for part in parts)
-        walked = what == "blobs" and not parts  # pages are not blobs
-        if added != receipt.line_items and not walked:
+    """Yield where a receipt contradicts itself; that shows for every format."""
+    by_format = dict.fromkeys(receipt.formats, 0) | receipt.line_items_by_format()
+    sums = [("files", added) for added in by_format.values()]
+    if receipt.blobs:  # pages are not blobs
+        sums.append(("blobs", sum(blob.line_items for blob in receipt.blobs)))
+    for what, added in sums:
+        if added != receipt.line_items:
             yield f"the receipt says {receipt.line_items:,} line items, and {added:,} of its {what} together"
-    if receipt.blobs and not Form(receipt.format).is_one_file:
-        files = {file.name: file for file in receipt.files}
-        is_parquet = Form(receipt.format).is_parquet
-        for blob in receipt.blobs:
-            file = files.pop(parquet_name(blob.name) if is_parquet else blob.name, None)
-            if file is None or file.line_items != blob.line_items or not (is_parquet or file == blob):
-                yield f"the receipt has the blob {blob.name}, and none of its files is that"
-        yield from (f"the receipt has the file {name}, and none of its blobs became that" for name in files)
+    for each in (Format.BLOBS, Format.PARQUET):
+        if receipt.blobs and each in receipt.formats:
+            yield from _blob_faults(receipt, is_parquet=each is Format.PARQUET)
+
+
+def _blob_faults(receipt: Receipt, *, is_parquet: bool) -> Iterator[str]:
+    wanted = Format.PARQUET if is_parquet else Format.BLOBS
+    files = {file.name: file for file in receipt.files if format_of(file.name) == wanted}
+    for blob in receipt.blobs:
+        file = files.pop(parquet_name(blob.name) if is_parquet else blob.name, None)
+        if file is None or file.line_items != blob.line_items or not (is_parquet or file == blob):
+            yield f"the receipt has the blob {blob.name}, and none of its files is that"
+    yield from (f"the receipt has the file {name}, and none of its blobs became that" for name in files)
 
 
 def _sum_faults(receipt: Receipt, tally: Totals) -> Iterator[str]:

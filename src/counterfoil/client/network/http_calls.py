@@ -16,7 +16,7 @@ import httpx
 from counterfoil.client.network.answer_bodies import beginning, whole_body
 from counterfoil.client.network.call_watch import CallWatch, StoppedError
 from counterfoil.client.protocol.addresses import Base, Origin, host_of, shown
-from counterfoil.client.protocol.certificates import certificate_flaw
+from counterfoil.client.protocol.certificates import certificate_flaw, https_flaw, in_plain_words
 from counterfoil.client.protocol.messages import PROXY_SIGN_IN, Fetched, Request, SourceAnswer, Unanswered, whole_number
 from counterfoil.disk.durability import private
 from counterfoil.errors import ProofError
@@ -134,10 +134,10 @@ def _lower(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _unanswered(error: httpx.RequestError) -> Unanswered:
-    if (flaw := certificate_flaw(str(error))) is not None:
+    if (flaw := certificate_flaw(str(error)) or https_flaw(str(error))) is not None:
         reason, remedy = flaw
         return Unanswered(reason, hopeless=True, remedy=remedy)
-    reason = shown(str(error)) or type(error).__name__
+    reason = shown(in_plain_words(str(error))) or type(error).__name__
     if isinstance(error, httpx.ProxyError) and reason.startswith("407"):
         return Unanswered(reason, remedy=PROXY_SIGN_IN)
     return Unanswered(reason, hopeless=isinstance(error, httpx.UnsupportedProtocol))

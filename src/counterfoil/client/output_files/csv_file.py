@@ -52,8 +52,8 @@ def write_csv(path: Path, kind: Kind, batches: Iterable[pa.RecordBatch], note: N
     if like_formulas:
         begin = "values begin" if like_formulas != 1 else "value begins"
         note(
-            f"{like_formulas:,} {begin} as a formula does. Import the CSV as text (Power Query does); a spreadsheet "
-            "that opens the file itself may compute them."
+            f"{like_formulas:,} {begin} like a formula, with =, +, - or @. Excel may compute it when the CSV is "
+            "opened by a double click. Import the file with Power Query instead, or take the format xlsx."
         )
     return receipt_of(file, line_items)
 

@@ -1,25 +1,26 @@
-"""The output formats of a pull; those that are one file of all line items are written when everything is proven."""
+"""The output formats of a pull. A pull may have several; a file of all line items is written when they are proven.
+
+In a folder, the format of a file is told by its name, so that each format can be counted by itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import Final
 
 import pyarrow as pa
 
 from counterfoil.client.output_files.csv_file import write_csv
 from counterfoil.client.output_files.headings import Note, quietly
+from counterfoil.client.protocol.asking import word_of
 from counterfoil.client.receipt import ReceiptFile
 from counterfoil.errors import UsageError
 from counterfoil.model import Kind
 
-WORKBOOK_LINE_ITEMS_MAX: Final = 1_048_575  # Excel's rows but for the headings
 
-
-class Form(StrEnum):
+class Format(StrEnum):
     """What a pull leaves on disk.
 
     The line items as they came; exact Parquet with the lake's columns; or one file with Partner Center's own headers
@@ -34,32 +35,32 @@ class Form(StrEnum):
     @property
     def is_one_file(self) -> bool:
         """Whether all line items become one file, and not each blob another."""
-        return self in (Form.CSV, Form.XLSX)
-
-    @property
-    def is_parquet(self) -> bool:
-        """Whether each blob becomes a Parquet file, and is not kept as it came."""
-        return self is Form.PARQUET
+        return self in (Format.CSV, Format.XLSX)
 
 
-def check_rows(form: Form, line_items: int | None) -> None:
-    """Raise UsageError if a form cannot hold so many line items; None is not known yet."""
-    if form is Form.XLSX and line_items is not None and line_items > WORKBOOK_LINE_ITEMS_MAX:
-        raise UsageError(
-            f"An Excel sheet holds {WORKBOOK_LINE_ITEMS_MAX:,} line items, and there are more.",
-            remedy="Take parquet, which Power BI and Power Query read, or csv.",
-            parameter="form",
-        )
+FormatChoice = Format | str | Sequence[Format | str]
 
 
-def write_form(
-    form: Form, folder: Path, kind: Kind, batches: Iterable[pa.RecordBatch], line_items: int, note: Note = quietly
+def formats_of(choice: FormatChoice) -> tuple[Format, ...]:
+    """Return the formats chosen, one or several, each once and in the order above; raises UsageError."""
+    words = [choice] if isinstance(choice, str) else list(choice)
+    if not words:
+        raise UsageError("No format is given.", remedy=f"Give {', '.join(Format)}, or several.", parameter="format")
+    chosen = {word_of(Format, word) for word in words}
+    return tuple(each for each in Format if each in chosen)
+
+
+def write_format(
+    format: Format,  # noqa: A002 - the word for it everywhere
+    folder: Path,
+    kind: Kind,
+    batches: Iterable[pa.RecordBatch],
+    note: Note = quietly,
 ) -> ReceiptFile:
-    """Write so many line items as the file of a form into a folder; see `write_csv` and `write_workbook`."""
-    check_rows(form, line_items)  # before a million rows are written, not after
-    path = folder / f"{kind.value}.{form.value}"
+    """Write line items, which can be read twice, as the one file of a format; see `write_csv` and `write_workbook`."""
+    path = folder / f"{kind.value}.{format.value}"
     path.unlink(missing_ok=True)
-    if form is Form.CSV:
+    if format is Format.CSV:
         return write_csv(path, kind, batches, note)
     # Imported when needed: most pulls need no workbook.
     workbook = import_module("counterfoil.client.output_files.workbook")

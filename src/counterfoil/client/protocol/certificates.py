@@ -1,4 +1,4 @@
-"""Faults of a server's certificate, in words that say what to do about them.
+"""Faults of https and of a server's certificate, in words that say what to do about them.
 
 OpenSSL describes them in one line of text, and Python passes that on. Most are not the source's fault: a wrong clock
 makes any certificate look expired, and a proxy that inspects https signs for every host.
@@ -15,6 +15,25 @@ _UNTRUSTED: Final = (
     "It is signed by an authority that this machine does not trust, most often a proxy that inspects https. Name the "
     "file of its certificate authority in SSL_CERT_FILE."
 )
+
+
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+_CODED: Final = re.compile(r"\[SSL(?:: [A-Z0-9_]+)?\] *|\[Errno -?[0-9]+\] *| *\(_ssl\.c:[0-9]+\)")
+
+
+def https_flaw(error: str) -> tuple[str, str] | None:
+    """Return what is wrong where something answers that does not speak https, and what to do; None for others."""
+    if not any(f"SSL: {mark}" in error for mark in _NO_TLS):
+        return None
+    return (
+        "it does not speak https there",
+        "Write the address with http://, or name the port that serves https; a proxy in between may be the cause too.",
+    )
+
+
+def in_plain_words(error: str) -> str:
+    """Return the text of an error without the codes and source lines of the libraries below."""
+    return _CODED.sub("", error).strip()
 
 
 def certificate_flaw(error: str) -> tuple[str, str] | None:

@@ -13,7 +13,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from counterfoil.client.output_files.output_formats import Form
+from counterfoil.client.output_files.output_formats import Format
 from counterfoil.client.protocol.graph_answers import SourceBlob
 from counterfoil.client.pull_folder.unfinished import part_size
 from counterfoil.errors import FullDiskError
@@ -22,13 +22,13 @@ SPARE_BYTES: Final = 16 << 20
 _MAKE_ROOM: Final = "Trying again is safe: make room, or name another folder."
 # What is written beside the blobs, measured against their gzip: Parquet is about as large and replaces them one by
 # one; a CSV file is inflated text, a workbook is not much smaller than Parquet.
-_BESIDE: Final = {Form.BLOBS: 0.0, Form.PARQUET: 0.25, Form.CSV: 12.0, Form.XLSX: 2.0}
+_BESIDE: Final = {Format.BLOBS: 0.0, Format.PARQUET: 0.25, Format.CSV: 12.0, Format.XLSX: 2.0}
 
 
-def check_space(folder: Path, blobs: Sequence[SourceBlob], form: Form) -> None:
+def check_space(folder: Path, blobs: Sequence[SourceBlob], formats: Sequence[Format]) -> None:
     """Raise FullDiskError if the blobs that are still to come will not fit; unknown sizes count as nothing."""
     size = sum(max(0, (blob.size_bytes or 0) - part_size(folder / f"{blob.name}.part")) for blob in blobs)
-    check_room(folder, int(size * (1 + _BESIDE[form])))
+    check_room(folder, int(size * (1 + sum(_BESIDE[each] for each in formats))))
 
 
 def check_room(folder: Path, needed: int) -> None:

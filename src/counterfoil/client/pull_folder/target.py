@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from counterfoil.client.pull_folder.contents import DATA_SUFFIXES, STAGING
+from counterfoil.client.pull_folder.former_states import FormerStates, former_beside, preserved
 from counterfoil.client.pull_folder.unfinished import UnfinishedPull
 from counterfoil.client.receipt import (
     FILE_NAME,
@@ -24,6 +25,7 @@ from counterfoil.client.receipt import (
     Receipt,
     ReceiptFile,
     UnfinishedReceipt,
+    format_of,
     identity,
     read_receipt,
 )
@@ -32,6 +34,7 @@ from counterfoil.disk.durability import sync_folder, write_durably
 from counterfoil.disk.file_lock import NO_LOCKS, FileLock
 from counterfoil.disk.hashing import measured
 from counterfoil.errors import DataFolderError, LockedError, ProofError, UsageError
+from counterfoil.profiles import STATES_KEPT
 
 _LOCK: Final = "lock"
 _ENTERED_MAX: Final = 100
@@ -43,11 +46,13 @@ _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,250}", re.ASCII)
 class PullFolder:
     """A target folder: `enter` it, then `keep` what was staged or `leave`."""
 
-    def __init__(self, path: Path, subject: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, subject: Mapping[str, str], source: str, former: Path | None = None) -> None:
         self.path = path
         self.staging = path / STAGING
         self.subject = dict(subject)
-        self._former: tuple[str, ...] = ()
+        self.source = source
+        self._beside = former
+        self._former: tuple[NamedFile, ...] = ()
         self._made = [self.staging]  # folders to remove where nothing is left in them, the innermost last
         self._lock: FileLock | None = None
         self.receipt: Receipt | None = None  # of the former pull
@@ -82,13 +87,38 @@ class PullFolder:
 
     def _read_ticket(self) -> UnfinishedPull | None:
         ticket = UnfinishedPull.read(self.staging)
-        if ticket is not None and ticket.subject != self.subject:
+        if ticket is None:
+            return None
+        begun = {name: value for name, value in ticket.subject.items() if name != "source"}
+        if begun != self.subject:
             raise UsageError(
-                f"{self.path} holds an unfinished pull of something else: {_listed(ticket.subject)}.",
+                f"{self.path} holds an unfinished pull of something else: {_listed(begun)}.",
                 remedy=f"Finish that one, or remove {self.staging}, or name another folder.",
                 parameter="to",
             )
+        if ticket.subject.get("source", self.source) == self.source:
+            return ticket
+        # The source has another address by now. Pages are asked for by links to the old one; blobs are not.
+        if self.subject.get("api") == "v1":
+            self.clear()
+            return None
+        ticket.subject, ticket.operation_url = {"source": self.source, **begun}, ""
         return ticket
+
+    def begin(self, started_at: str) -> UnfinishedPull:
+        """Return a pull that begins now, with nothing of it here yet."""
+        return UnfinishedPull({"source": self.source, **self.subject}, started_at)
+
+    def states(self) -> FormerStates:
+        """Return where former states and edited files are kept; raises UsageError for a folder that has none beside."""
+        return FormerStates(self._beside or former_beside(self.path))
+
+    @property
+    def formats_here(self) -> set[str]:
+        """The formats that a former pull left here, of which all files are still there, whatever is in them."""
+        named = {file.name for file in self._former}
+        gone = {format_of(name) for name in named if not (self.path / name).exists()}
+        return {format_of(name) for name in named} - gone
 
     def _check(self) -> None:
         """Refuse a folder that holds what no pull brought there."""
@@ -101,7 +131,7 @@ class PullFolder:
         strangers = [
             name
             for name in entries
-            if name not in (*self._former, FILE_NAME) and (not is_ours or name.endswith(DATA_SUFFIXES))
+            if name not in (*self._former_names, FILE_NAME) and (not is_ours or name.endswith(DATA_SUFFIXES))
         ]
         if strangers:
             raise UsageError(
@@ -148,7 +178,7 @@ class PullFolder:
     def _find(self, file: ReceiptFile) -> Path | None:
         if file.is_in(self.staging):
             return self.staging / file.name
-        was_moved = self.receipt is None and file.name in self._former and file.is_in(self.path)
+        was_moved = self.receipt is None and file.name in self._former_names and file.is_in(self.path)
         return self.path / file.name if was_moved else None
 
     def clear(self) -> None:
@@ -158,17 +188,21 @@ class PullFolder:
             if each.name != _LOCK:
                 shutil.rmtree(each) if each.is_dir() else each.unlink()
 
-    def keep(self, receipt: Receipt) -> None:
+    def keep(self, receipt: Receipt, states_kept: int = STATES_KEPT) -> Receipt:
         """Move the staged files of the receipt into the folder in place of the former ones, and write the receipt.
 
-        Raises ProofError where they are not all there, and LockedError where a file cannot be replaced; before the
-        first step that cannot be taken back, where that is possible.
+        The former state is kept beside the folder, with the `states_kept` latest, and so is every file that was
+        edited; the receipt that is returned says where those are. Raises ProofError where the staged files are not
+        all there, and LockedError where a file cannot be replaced; before the first step that cannot be taken back,
+        where that is possible.
         """
         names = [each.name for each in receipt.files]
         self._check_ready(receipt)
         sync_folder(self.staging)
+        receipt = preserved(self.path, self.states, self._former, self.receipt, receipt, states_kept)
         # From here a crash leaves an unfinished receipt that names every file, so that the next pull can clean up.
-        moved = tuple(NamedFile(name) for name in dict.fromkeys([*self._former, *names]))
+        fresh = (NamedFile(each.name, each.sha256) for each in receipt.files)
+        moved = tuple(dict.fromkeys([*self._former, *fresh]))
         note = UnfinishedReceipt(source=receipt.source, api=receipt.api, request=receipt.request, files=moved)
         self._write(note)
         self._replace_former(names)
@@ -176,6 +210,13 @@ class PullFolder:
             raise ProofError(f"{lost[0]} did not arrive in {self.path}.", remedy="Trying again is safe.")
         self._write(receipt)
         self.clear()
+        with suppress(OSError, UsageError):  # the next pull tries again
+            self.states().prune(states_kept)
+        return receipt
+
+    @property
+    def _former_names(self) -> list[str]:
+        return list(dict.fromkeys(file.name for file in self._former))
 
     def _check_ready(self, receipt: Receipt) -> None:
         """Refuse, before anything is replaced, what can be found by then."""
@@ -185,13 +226,13 @@ class PullFolder:
             raise ProofError("Two files of this pull would have the same name.", remedy="Nothing was replaced.")
         for file in receipt.files:
             self.proven(file)
-        for name in (FILE_NAME, *self._former):
+        for name in (FILE_NAME, *self._former_names):
             with _error_if_in_use(self.path / name), suppress(FileNotFoundError):
                 (self.path / name).replace(self.path / name)  # to itself: it fails where a program has the file open
 
     def _replace_former(self, names: Sequence[str]) -> None:
         by_letters = {name.lower(): name for name in names}
-        for former in self._former:
+        for former in self._former_names:
             new = by_letters.get(former.lower(), "")
             if former != new and not (new and self._is_moved(former, new)):
                 with _error_if_in_use(self.path / former):
@@ -246,24 +287,23 @@ class PullFolder:
             fresh.replace(self.path / FILE_NAME)
         sync_folder(self.path)
 
-    def _read_former(self) -> tuple[str, ...]:
-        """Read the receipt in the folder, and return the names of the files that it has."""
+    def _read_former(self) -> tuple[NamedFile, ...]:
+        """Read the receipt in the folder, and return the files that it names."""
         found = read_receipt(self.path)
         if found is None:
             return ()
-        if (subject := identity(found.source, found.api, found.request)) != self.subject:
+        if (subject := identity(found.api, found.request)) != self.subject:
             raise UsageError(
                 f"{self.path} holds another pull: {_listed(subject)}.", remedy="Name another folder.", parameter="to"
             )
-        names = tuple(file.name for file in found.files)
-        if not all(_SAFE_NAME.fullmatch(name) for name in names):  # it names what is to be deleted
+        if not all(_SAFE_NAME.fullmatch(file.name) for file in found.files):  # it names what is to be deleted
             raise UsageError(
                 f"{self.path / FILE_NAME} names files that no pull writes.",
                 remedy="Name an empty folder.",
                 parameter="to",
             )
         self.receipt = found if isinstance(found, Receipt) else None
-        return names
+        return tuple(NamedFile(file.name, file.sha256) for file in found.files)
 
 
 def lock_pulls(path: Path, what: str) -> FileLock:

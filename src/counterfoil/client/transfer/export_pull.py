@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from counterfoil.client.output_files.output_formats import check_rows
 from counterfoil.client.protocol.graph_answers import SourceBlob, SourceManifest
 from counterfoil.client.protocol.promised_totals import ChangedError, GarbledError
 from counterfoil.client.pull_folder.room import check_space
@@ -41,7 +40,6 @@ class ExportPull:
         manifest = export.manifest
         if (held := task.held(manifest.etag, manifest.promise)) is not None:
             return held
-        check_rows(task.form, manifest.promise.line_items)
         facts = self._verified()
         progress.remark(
             f"The export has {len(manifest.blobs)} blob{'s' * (len(manifest.blobs) != 1)}, eTag {manifest.etag}."
@@ -49,7 +47,7 @@ class ExportPull:
         )
         sizes = [blob.size_bytes for blob in manifest.blobs]
         missing = [blob for blob in manifest.blobs if blob.name not in facts]
-        check_space(task.folder.staging, missing, task.form)
+        check_space(task.folder.staging, missing, task.formats)
         progress.expect(
             "fetching",
             blobs=len(sizes),
@@ -103,23 +101,23 @@ class ExportPull:
         return export
 
     def _verified(self) -> dict[str, VerifiedBlob]:
-        """Return the facts of the blobs that an earlier run verified, and whose files serve this form."""
+        """Return the facts of the blobs that an earlier run verified, and whose files serve these formats."""
         folder = self.task.folder
         found = [VerifiedBlob.read(path) for path in folder.staging.glob("*.gz.json")]
         return {
             facts.blob.name: facts
             for facts in found
-            if facts and facts.is_parquet == self.task.form.is_parquet and folder.find(facts.file) is not None
+            if facts and facts.is_parquet == self.task.as_parquet and folder.find(facts.file) is not None
         }
 
     def _pull_blob(self, downloads: BlobDownloads, blob: SourceBlob, facts: dict[str, VerifiedBlob]) -> None:
         task = self.task
         part = task.folder.staging / f"{blob.name}.part"
-        kept = task.folder.staging / blob.name  # as it came, by a run that wanted another form
+        kept = task.folder.staging / blob.name  # as it came, by a run that wanted another format
         if kept.exists():
             kept.replace(part)
         proven = partial(
-            prove, part, blob, task.ask.kind, as_parquet=task.form.is_parquet, on_line_items=task.progress.advance
+            prove, part, blob, task.ask.kind, as_parquet=task.as_parquet, on_line_items=task.progress.advance
         )
         facts[blob.name] = downloads.until_it_fits(blob, part, proven)
         task.progress.finished_blob()

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import msgspec
+import pyarrow as pa
 
-from counterfoil.client.output_files.output_formats import Form, write_form
-from counterfoil.client.output_files.pull_files import batches_of
+from counterfoil.client.output_files.output_formats import Format, write_format
+from counterfoil.client.output_files.pull_files import LakeFile, batches_of
 from counterfoil.client.protocol.asking import Api
 from counterfoil.client.protocol.promised_totals import Promise
 from counterfoil.client.pull_folder.room import within_room
 from counterfoil.client.pull_folder.target import PullFolder
 from counterfoil.client.pull_folder.unfinished import UnfinishedPull
-from counterfoil.client.pull_folder.verified_blobs import VerifiedBlob
-from counterfoil.client.receipt import Proof, Receipt, ReceiptFile
+from counterfoil.client.pull_folder.verified_blobs import VerifiedBlob, parquet_name
+from counterfoil.client.receipt import Proof, Receipt, ReceiptFile, line_items_by_format
 from counterfoil.client.transfer.client_settings import ClientSettings
 from counterfoil.client.transfer.progress import ProgressReport
 from counterfoil.client.transfer.source_calls import SourceCalls
@@ -25,6 +26,7 @@ from counterfoil.columns import table_of
 from counterfoil.errors import ProofError
 from counterfoil.line_items.line_reader import LineReader
 from counterfoil.line_items.totals import Totals
+from counterfoil.model import Kind
 from counterfoil.periods import timestamp
 from counterfoil.wire.graph import ExportRequest
 
@@ -38,16 +40,27 @@ class PullTask:
     ask: ExportRequest
     facts: Mapping[str, str]
     api: Api
-    form: Form
+    wanted: tuple[Format, ...]
     folder: PullFolder
     progress: ProgressReport
 
+    @property
+    def formats(self) -> tuple[Format, ...]:
+        """The formats wanted, and those that are there already: asking for one removes no other."""
+        here = self.folder.formats_here
+        return tuple(each for each in Format if each in here or each in self.wanted)
+
+    @property
+    def as_parquet(self) -> bool:
+        """Whether each blob becomes Parquet when it came; if anything else is made of it, it is kept until then."""
+        return self.formats == (Format.PARQUET,)
+
     def held(self, etag: str, promise: Promise) -> Receipt | None:
-        """Return the former receipt where its files are as it says, and are the data of the source, in this form."""
+        """Return the former receipt if its files are as it says, in the formats wanted, and nothing is newer."""
         held = self.folder.receipt
-        if held is None or not etag or (held.etag, held.format) != (etag, self.form.value):
+        if held is None or not etag or held.etag != etag or not {*self.wanted} <= {*held.formats}:
             return None
-        if held.line_items != sum(each.line_items for each in held.files):
+        if any(held.line_items != counted for counted in held.line_items_by_format().values()):
             return None
         if any(file.difference(self.folder.path) for file in held.files):
             return None
@@ -55,7 +68,7 @@ class PullTask:
             promise.check(Totals.of(held.line_items, held.totals))
         except ProofError:
             return None
-        return msgspec.structs.replace(held, already_held=True)
+        return msgspec.structs.replace(held, already_held=True, set_aside=())
 
     def receipt(
         self,
@@ -86,7 +99,8 @@ class PullTask:
             "the exact totals": promise.covers(table_of(self.ask.kind).totals),
         }
         unchecked = tuple(name for name, known in promised.items() if not known)
-        files = self._written(facts, tally.line_items)
+        files = self._written(facts, tally.line_items, inexact)
+        formats = tuple(each.value for each in self.formats)
         return Receipt(
             source=str(self.settings.base),
             api=self.api.value,
@@ -96,7 +110,7 @@ class PullTask:
             etag=etag,
             started_at=ticket.started_at,
             finished_at=timestamp(self.settings.patience.now()),
-            format=self.form.value,
+            format=formats if len(formats) > 1 else formats[0],
             line_items=tally.line_items,
             totals=tally.plain_totals(),
             proof=Proof.TRANSPORT_CHECKED if unchecked else Proof.PROVEN,
@@ -109,22 +123,53 @@ class PullTask:
             notes=tuple(self.progress.notes),
         )
 
-    def _written(self, facts: Sequence[VerifiedBlob], line_items: int) -> list[ReceiptFile]:
-        """Return the staged files; a form that is one file of everything is written now."""
-        if not self.form.is_one_file:
+    def _written(self, facts: Sequence[VerifiedBlob], line_items: int, inexact: Counter[str]) -> list[ReceiptFile]:
+        """Return the staged files; what is made of all blobs, or besides them, is written now."""
+        formats = self.formats
+        if self.as_parquet or formats == (Format.BLOBS,):
             return [each.file for each in facts]
         self.progress.expect("writing", line_items=line_items)
         folder, kind = self.folder.staging, self.ask.kind
-        reader = LineReader(kind)
-        staged = (self.folder.proven(each.file) for each in facts)
+        files = [each.file for each in facts] if Format.BLOBS in formats else []
+        for each in formats:
+            if each.is_one_file:
+                lines = _StagedLines(self.folder, kind, facts)
+                write = partial(write_format, each, folder, kind, lines, self.progress.note)
+                files.append(self.calls.session.work(write))
+        if Format.PARQUET in formats:
+            for blob in facts:
+                write = partial(self._parquet_of, blob, inexact)
+                files.append(self.calls.session.work(write))
+        for written, count in line_items_by_format(files).items():
+            if count != line_items:
+                raise ProofError(f"{line_items:,} line items were proven, and {count:,} were written as {written}.")
+        return files
+
+    def _parquet_of(self, facts: VerifiedBlob, inexact: Counter[str]) -> ReceiptFile:
+        path = self.folder.staging / parquet_name(facts.blob.name)
+        path.unlink(missing_ok=True)
+        with LakeFile(path, self.ask.kind) as lake:
+            for batch in _StagedLines(self.folder, self.ask.kind, [facts]):
+                lake.add(batch)
+            written = lake.finish()
+        inexact.update(lake.inexact)
+        return written
+
+
+@dataclass(frozen=True, slots=True)
+class _StagedLines:
+    """The line items of all verified blobs, which can be read more than once: a workbook needs that."""
+
+    folder: PullFolder
+    kind: Kind
+    facts: Sequence[VerifiedBlob]
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Yield them as columns of text; raises ProofError for a file that is damaged, FullDiskError for no room."""
+        reader = LineReader(self.kind)
+        staged = (self.folder.proven(each.file) for each in self.facts)
         batches = (batch for path in staged for batch in batches_of(path, path.name, reader))
-        write = partial(
-            write_form, self.form, folder, kind, within_room(folder, batches), line_items, self.progress.note
-        )
-        file = self.calls.session.work(write)
-        if file.line_items != line_items:
-            raise ProofError(f"{line_items:,} line items were proven, and {file.line_items:,} were written.")
-        return [file]
+        return within_room(self.folder.staging, batches)
 
 
 def tally_of(facts: Sequence[VerifiedBlob]) -> Totals:

@@ -7,11 +7,12 @@ where that state is; a refusal at the start leaves nothing.
 from __future__ import annotations
 
 import errno
+import logging
 from pathlib import Path
 from typing import Final
 
 from counterfoil.client.network.session import Session
-from counterfoil.client.output_files.output_formats import Form
+from counterfoil.client.output_files.output_formats import FormatChoice, formats_of
 from counterfoil.client.protocol.asking import Api, word_of
 from counterfoil.client.protocol.promised_totals import ChangedError
 from counterfoil.client.protocol.v1_answers import first_link
@@ -37,6 +38,7 @@ from counterfoil.periods import timestamp
 from counterfoil.wire.graph import ExportRequest
 
 BEGUN_ANEW_MAX: Final = 2
+_LOG: Final = logging.getLogger(__name__)
 _ANSWERED: Final = (OperationFailedError, ProofError, LinkExpiredError, UsageError)
 
 
@@ -46,21 +48,25 @@ def pull_to_folder(
     ask: ExportRequest,
     to: Path | str,
     api: Api | str,
-    form: Form | str,
+    format: FormatChoice,  # noqa: A002 - the word for it everywhere
+    keep: int,
+    former: Path | None,
     watcher: Watcher | None,
 ) -> Receipt:
     """Fetch, prove and write; see `Client.pull`."""
-    to, api, form = Path(to), word_of(Api, api), word_of(Form, form)
+    to, api, formats = Path(to), word_of(Api, api), formats_of(format)
+    if keep < 0:
+        raise UsageError(f"{keep} former states cannot be kept.", remedy="Give 0 or more.", parameter="keep")
     if api is Api.V1:
         first_link(settings.base, ask, settings.page_size_items)  # refuses what v1 does not offer
     facts = request_facts(ask, api, settings.patience.now())
-    folder = PullFolder(to, identity(str(settings.base), api.value, facts))
+    folder = PullFolder(to, identity(api.value, facts), str(settings.base), former)
     calls = SourceCalls(session, settings.base, CallLog())
-    task = PullTask(calls, settings, ask, facts, api, form, folder, ProgressReport(watcher))
+    task = PullTask(calls, settings, ask, facts, api, formats, folder, ProgressReport(watcher))
     session.end_in_time()
     try:
         folder.enter()
-        receipt = _pulled(task)
+        receipt = _pulled(task, keep)
     except BaseException as error:  # noqa: BLE001 - it is raised again, and whatever it is, the lock goes
         if not folder.is_held:  # the folder's content is another pull's
             raise _explained(error, to) from error.__cause__
@@ -75,12 +81,12 @@ def pull_to_folder(
     return receipt
 
 
-def _pulled(task: PullTask) -> Receipt:
+def _pulled(task: PullTask, states_kept: int) -> Receipt:
     """Pull, and start over where the source's data changed since the pull began; not for ever."""
     folder, progress, ticket = task.folder, task.progress, task.folder.ticket
     if ticket is None:
         folder.clear()
-        ticket = UnfinishedPull(folder.subject, timestamp(task.settings.patience.now()))
+        ticket = folder.begin(timestamp(task.settings.patience.now()))
     else:
         progress.remark(f"Going on with the pull that began at {ticket.started_at}.")
         task.calls.log.remember(ticket.request_ids)
@@ -96,12 +102,15 @@ def _pulled(task: PullTask) -> Receipt:
             if anew > BEGUN_ANEW_MAX:
                 raise
             progress.note(f"{error.message} Starting over.")
-            ticket = UnfinishedPull(folder.subject, ticket.started_at)
+            ticket = folder.begin(ticket.started_at)
     if receipt.already_held:
-        progress.remark(f"eTag {receipt.etag} is held already, and verified: nothing is to be done.")
+        progress.remark("Unchanged: it is held already, and verified.")
         folder.clear()
-    else:
-        folder.keep(receipt)
+        return receipt
+    receipt = folder.keep(receipt, states_kept)
+    for each in receipt.set_aside:
+        progress.remark(f"A file that was edited or damaged is kept as {each}.")
+        _LOG.info("%s: a file that was edited or damaged is kept as %s", folder.path, each)
     return receipt
 
 

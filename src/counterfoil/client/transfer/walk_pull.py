@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from counterfoil.client.output_files.output_formats import check_rows
 from counterfoil.client.protocol.promised_totals import ChangedError, GarbledError
 from counterfoil.client.protocol.v1_answers import SourcePage
 from counterfoil.client.pull_folder.room import check_room, check_spare
@@ -48,14 +47,14 @@ class WalkPull:
         pages = PageWalk(task.calls, task.ask, task.settings.page_size_items, walk)
         if ticket.period and ticket.period != pages.period:
             raise ChangedError("The month ended since this walk began, so its pages go by another word.")
-        if any(each.is_parquet is not task.form.is_parquet for each in journal.facts()):
-            raise ChangedError(f"The unfinished pull is not in the form {task.form.value}.")
+        if any(each.is_parquet is not task.as_parquet for each in journal.facts()):
+            raise ChangedError("The unfinished pull is in another format.")
         if walk.pages:
             progress.remark(f"Going on after page {walk.pages}, with {walk.tally.line_items:,} line items.")
             progress.advance(walk.tally.line_items)
         log.remember(journal.request_ids)
         partner = ticket.partner
-        close_full_parts = partial(journal.close_full_parts, as_parquet=task.form.is_parquet)
+        close_full_parts = partial(journal.close_full_parts, as_parquet=task.as_parquet)
         while not walk.is_over:
             link, page = pages.next_page()
             task.folder.check_partner(log.tenant, partner)
@@ -77,7 +76,6 @@ class WalkPull:
         """Check that there is room, and leave word of what is begun here."""
         task = self.task
         count = page.annotations.promise.line_items
-        check_rows(task.form, count)
         if count is not None and page.items:
             check_room(task.folder.staging, count * sum(map(len, page.items)) // len(page.items) // 4)
         ticket.partner = task.calls.log.tenant  # no page says whose data it is

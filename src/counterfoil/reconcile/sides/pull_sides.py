@@ -49,7 +49,7 @@ def pull_side(folder: Path, name: str) -> Side:
         raise SideError(
             f"{name} is the pull of a workbook, whose numbers have 15 digits only.",
             remedy="Pull it again in a form that keeps every digit, such as parquet.",
-            parameter="form=parquet",
+            parameter="format=parquet",
         )
     kind = Kind(receipt.request["kind"])
     currencies = [code for code in receipt.totals if code]
