@@ -115,6 +115,17 @@ SENTENCES = {
         "0.045 x 85 % = 0.03825; x 23.350007 = 0.89313776775; x 0.846202666 = 0.7557755601753388215; "
         "to 15 decimals: 0.755775560175339"
     ),
+    # The shown price has fifteen decimals, and the amount follows from it and not from 85 % of the list price.
+    "1000000 x 0.283333333333333 of 0.333333333333333 = 283333.333333333 (metered, 15%)": (
+        "0.283333333333333 x 1000000 = 283333.333333333"
+    ),
+    "1000000.5 x 0.283333333333333 of 0.333333333333333 = 283333.47499999967 (metered, 15%)": (
+        "0.283333333333333 x 1000000.5 = 283333.4749999996666665; to 11 decimals: 283333.47499999967"
+    ),
+    "7 x 0.283333333333333 of 0.333333333333333 @ 0.7 = 1.3883333333333 (metered, 15%)": (
+        "0.333333333333333 x 85 % = 0.283333...; x 7 = 1.98333...; x 0.7 = 1.388333333333331945; "
+        "to 13 decimals: 1.3883333333333"
+    ),
     "10 x 2.7 of 3 = 27": "2.7 x 10 = 27.00",
     "10 x -3 of 3 = -30": "-3 x 10 = -30.00",
     "8 x 0 of 0.25 = 0 (metered, credited)": "0.25 x 0 % = 0; x 8 = 0.00",
@@ -138,7 +149,7 @@ def test_a_difference_in_words_has_each_line_and_its_causes() -> None:
     assert in_words(case.solve()).splitlines() == [
         "left: 0.868 x 85 % = 0.7378; x 29 = 21.3962; cut: 21.39",
         "right: 0.868 x 29 = 25.172; cut: 25.17",
-        "difference 3.78: earned credit 3.775800, rounding 0.004200",
+        "difference 3.78: earned credit 3.7758, rounding 0.0042",
     ]
 
 

@@ -92,6 +92,15 @@ def hypothesis(ratio: Decimal) -> Decimal:
     return to_places(ratio, HYPOTHESIS_PLACES)
 
 
+def trimmed(value: Decimal) -> Decimal:
+    """Return the same value without the zeros that products leave at its end; cents stay: 45.100 becomes 45.10."""
+    _, digits, exponent = value.as_tuple()
+    assert isinstance(exponent, int), "only finite values come so far"
+    if digits[-1] or exponent >= -2:
+        return value
+    return value.quantize(ONE.scaleb(-max(2, places_shown(value))), context=_EXACT)
+
+
 def places_shown(value: Decimal) -> int:
     """Return how many decimals a value needs: 3.8700 needs two, 300 none."""
     _, digits, exponent = value.as_tuple()

@@ -115,4 +115,4 @@ class Causes:
     def _kept(self) -> Iterator[CauseAmount]:
         for cause in sorted(self.amounts, key=_ORDER.__getitem__):
             if self.amounts[cause]:
-                yield CauseAmount(cause, self.amounts[cause])
+                yield CauseAmount(cause, exact.trimmed(self.amounts[cause]))

@@ -111,11 +111,19 @@ def _with_price_of(side: _Reading, other: _Reading, unit: Decimal, *, metered: b
         return side
     theirs = other.priced(other.price, metered=metered, unit=unit)
     for price in (other.price, _before_rounding(theirs, other.stated)):
-        tried = side.priced(price, metered=metered, unit=unit)
-        near = exact.magnitude(exact.subtract(tried.net, tried.value)) < unit
-        if near or any(tried.fits(rounding) for rounding in PER_UNIT):
+        if _leads_to_net(side.priced(price, metered=metered, unit=unit)):
             return side._replace(price=price, stated=other.stated if side.stated is None else side.stated)
     return side
+
+
+def _leads_to_net(line: Priced) -> bool:
+    """Whether a price that the line does not tell leads to its amount by some rounding."""
+    apart = exact.magnitude(exact.subtract(line.net, line.value))
+    if apart < line.unit or (not line.metered and any(line.fits(rounding) for rounding in PER_UNIT)):
+        return True
+    # Documented roundings of metered use can move more than a cent; on a line of a few cents that would be any price.
+    small = exact.multiply(apart, exact.HUNDRED) < exact.magnitude(line.net)
+    return line.metered and small and apart < line.most_apart
 
 
 def _alone(side: _Reading, price: Decimal, unit: Decimal, *, metered: bool) -> Parts:

@@ -20,7 +20,8 @@ from counterfoil.reconcile.explaining.differences import Difference
 from counterfoil.reconcile.explaining.pairs import check_unit
 from counterfoil.reconcile.explaining.roundings import OF_LICENCES, OF_METERED_USE, Rounding
 
-_CUT, _HALF_UP, _DOWN = "cut", "half up", "down"
+_CUT, _HALF_UP, _HALF_EVEN, _DOWN = "cut", "half up", "half even", "down"
+_TO_DIGITS = (_HALF_EVEN, _HALF_UP, _CUT)
 # In which order quantity and rate are applied, and where is rounded.
 _PLANS: dict[Rounding, tuple[str, ...]] = {
     Rounding.NONE: ("quantity", "rate"),
@@ -79,7 +80,8 @@ def reckon(charge: Charge, *, unit: Decimal = exact.CENT) -> Reckoning:
             rule = Rounding.NONE if Rounding.NONE in found else found[0]  # every way fits where nothing is rounded
             also = tuple(way for way in found if way is not rule)
             return Reckoning(rule, "; ".join(_follow(rule, numbers)[0]), charge.net, also)
-    return _by_none(charge, sources[0])
+    in_digits = (_to_digits(charge, numbers) for numbers in sources)
+    return next((found for found in in_digits if found), None) or _by_none(charge, sources[0])
 
 
 def in_words(difference: Difference, *, unit: Decimal = exact.CENT) -> str:
@@ -93,14 +95,19 @@ def in_words(difference: Difference, *, unit: Decimal = exact.CENT) -> str:
     return "\n".join([*lines, f"difference {difference.amount:f}: {causes}"])
 
 
+def _to_digits(charge: Charge, numbers: _Numbers) -> Reckoning | None:
+    steps, value = _follow(Rounding.NONE, numbers)
+    places = exact.places_shown(charge.net)
+    if places <= exact.places_shown(numbers.unit):
+        return None  # cents have rules of their own
+    last = exact.ONE.scaleb(-places)
+    if all(_rounded(value, last, way) != charge.net for way in _TO_DIGITS):
+        return None
+    return Reckoning(Rounding.DIGITS, "; ".join([*steps, f"to {places} decimals: {charge.net:f}"]), charge.net)
+
+
 def _by_none(charge: Charge, numbers: _Numbers) -> Reckoning:
     steps, value = _follow(Rounding.NONE, numbers)
-    shown = exact.places_shown(charge.net)
-    if (
-        shown > exact.places_shown(numbers.unit)
-        and _rounded(value, exact.ONE.scaleb(-shown), "half even") == charge.net
-    ):
-        return Reckoning(Rounding.DIGITS, "; ".join([*steps, f"to {shown} decimals: {charge.net:f}"]), charge.net)
     steps.append(f"no known rounding gives {charge.net:f}")
     return Reckoning(Rounding.UNKNOWN, "; ".join(steps), _rounded(value, numbers.unit, _CUT))
 
@@ -142,7 +149,7 @@ def _shows(charge: Charge, price: Fraction, unit: Decimal) -> bool:
     if charge.metered and abs(shown - price) * abs(Fraction(charge.quantity)) < Fraction(unit):
         return True
     last = exact.ONE.scaleb(-max(2, exact.places_shown(charge.price)))
-    return any(_rounded(price, last, way) == charge.price for way in (_CUT, _HALF_UP, "half even"))
+    return any(_rounded(price, last, way) == charge.price for way in _TO_DIGITS)
 
 
 def _plan(way: Rounding, numbers: _Numbers) -> tuple[str, ...]:
