@@ -16,10 +16,12 @@ import pytest
 
 from counterfoil import numbers, reconcile
 from counterfoil.cli import main
+from counterfoil.disk.hashing import measured
 from counterfoil.errors import CounterfoilError
 from counterfoil.model import Kind
 from counterfoil.reconcile.side_totals import By, shown
 from tests.cli.pulling import rows, run
+from tests.client.folders import seal
 from tests.reconcile.sides import (
     INVOICE,
     OTHER_PARTNER,
@@ -83,6 +85,17 @@ def test_a_sum_that_outgrows_arrows_decimals_is_right(tmp_path: Path) -> None:
     assert shown(found.gross) == "29999999999999700.10"
 
 
+def in_several_formats(folder: Path, items: list[dict[str, str]]) -> Path:
+    """A pull as CSV and Parquet: its line items are there twice, and count once."""
+    pull_folder(folder, items, BILL, form="csv")
+    path = lake_file(folder / "part-0.parquet", items, BILL)
+    receipt = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))
+    size_bytes, sha256 = measured(path)
+    receipt["files"].append({"name": path.name, "sizeBytes": size_bytes, "sha256": sha256, "lineItems": len(items)})
+    seal(folder, receipt | {"format": ["csv", "parquet"]})
+    return folder
+
+
 FORMS: dict[str, Callable[[Path, list[dict[str, str]]], Path]] = {
     "lines": lambda path, items: lines_file(path / "side", items),
     "gzip": lambda path, items: lines_file(path / "side.gz", items),
@@ -92,6 +105,9 @@ FORMS: dict[str, Callable[[Path, list[dict[str, str]]], Path]] = {
     "pulled blobs": lambda path, items: pull_folder(path / "pull", items, BILL),
     "pulled parquet": lambda path, items: pull_folder(path / "pull", items, BILL, form="parquet"),
     "pulled csv": lambda path, items: pull_folder(path / "pull", items, BILL, form="csv"),
+    "several formats": lambda path, items: in_several_formats(
+        pull_folder(path / "pull", items, BILL, form="csv"), items
+    ),
     "receipt": lambda path, items: pull_folder(path / "pull", items, BILL) / "receipt.json",
 }
 

@@ -118,37 +118,6 @@ class Output:
         else:
             self.rows(faults)
 
-    def report(
-        self,
-        document: Mapping[str, object],
-        values: Mapping[str, object],
-        rows: Sequence[Mapping[str, object]],
-        *,
-        headings: Mapping[str, str] | None = None,
-        only_terminal: Collection[str] = (),
-    ) -> None:
-        """Print facts with a table below; in JSON the `document`, which says the same and more.
-
-        What is named in `only_terminal` has no column where the table goes into a pipe or a file.
-        """
-        if self.form is OutputForm.JSON:
-            self._print_json(document)
-            return
-        self.facts(values)
-        if rows:
-            self._print("")
-            self.rows(rows, headings=headings, only_json=() if self.stdout.isatty() else only_terminal)
-
-    def reports(self, documents: Sequence[Mapping[str, object]], show: Callable[[int], None]) -> None:
-        """Print several reports one below the other, the one of each number by `show`; in JSON, a list of them."""
-        if self.form is OutputForm.JSON:
-            self._print_json(documents)
-            return
-        for at in range(len(documents)):
-            if at:
-                self._print("")
-            show(at)
-
     def text(self, name: str, value: str) -> None:
         """Print one bare value, so that a shell can take it as it is: `$(counterfoil token ...)`."""
         if self.form is OutputForm.JSON:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from counterfoil.cli.options import with_output
-from counterfoil.cli.output import Output, counted
-from counterfoil.cli.sides import note_data_folder, with_side_options
+from counterfoil.cli.output import Output, OutputForm, counted
+from counterfoil.cli.sides import note_data_folder, print_report, with_side_options
 from counterfoil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,10 +59,13 @@ def audit(
     note_data_folder(sides, choice["data"])
     with output.progress("Line items") as advance:
         found = [audit_of(side, rules=rules, skip=skip, progress=advance, **choice) for side in sides]
-    if len(found) == 1:
-        _print(found[0], output, found[0].to_json())
+    if len(found) > 1 and output.form is OutputForm.JSON:
+        output.rows([each.to_json() for each in found])
     else:
-        output.reports([each.to_json() for each in found], lambda at: _print(found[at], output, {}))
+        for each in found:
+            if each is not found[0]:
+                output.text("", "")
+            _print(each, output)
     return _conclude(found, output)
 
 
@@ -93,7 +96,7 @@ def _example(example: Any) -> str:
     return ", ".join(f"{name} {text}".strip() for name, text in example.items())
 
 
-def _print(found: Audit, output: Output, document: dict[str, object]) -> None:
+def _print(found: Audit, output: Output) -> None:
     facts: dict[str, object] = {"side": found.side.what}
     if found.side.proof:
         facts["proof"] = found.side.proof
@@ -119,7 +122,7 @@ def _print(found: Audit, output: Output, document: dict[str, object]) -> None:
         for finding in found.findings
         if finding.applied_to
     ]
-    output.report(document, facts, rows)
+    print_report(output, found.to_json(), facts, rows)
 
 
 def _first(finding: RuleFinding) -> str:

@@ -10,7 +10,7 @@ import click
 
 from counterfoil.cli.options import with_output
 from counterfoil.cli.output import Output
-from counterfoil.cli.sides import note_data_folder, with_side_options
+from counterfoil.cli.sides import note_data_folder, print_report, with_side_options
 
 if TYPE_CHECKING:
     from counterfoil.reconcile import GroupTotal, SideTotals
@@ -51,7 +51,7 @@ def totals(*, side: str, by: str | None, top: int | None, expect: str | None, ch
     note_data_folder((side,), choice["data"])
     with output.progress("Line items") as advance:
         found = totals_of(side, by=by, top=top, expect=expect, progress=advance, **choice)
-    output.report(found.to_json(), _facts(found), _rows(found, output), only_terminal=["bar"])
+    print_report(output, found.to_json(), _facts(found), _rows(found, output), only_terminal=["bar"])
     if found.is_as_expected:
         return 0
     return output.conclude(

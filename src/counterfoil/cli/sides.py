@@ -6,13 +6,14 @@ The data folder is opened, and named on stderr, only where a side is a published
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from counterfoil.cli.options import KINDS, NamedPath, current_output, load_settings
+from counterfoil.cli.output import Output, OutputForm
 
 R = TypeVar("R")
 
@@ -55,3 +56,24 @@ def note_data_folder(side_names: tuple[str, ...], data: Path) -> None:
 
     if any(wanted_of(name) is not None for name in side_names):
         current_output().note(f"Data folder: {data.absolute()}")
+
+
+def print_report(
+    output: Output,
+    document: Mapping[str, object],
+    values: Mapping[str, object],
+    rows: Sequence[Mapping[str, object]],
+    *,
+    only_terminal: Collection[str] = (),
+) -> None:
+    """Print facts with a table below; in JSON the `document`, which says the same and more.
+
+    What is named in `only_terminal` has no column where the table goes into a pipe or a file.
+    """
+    if output.form is OutputForm.JSON:
+        output.facts(document)
+        return
+    output.facts(values)
+    if rows:
+        output.text("", "")
+        output.rows(rows, only_json=() if output.stdout.isatty() else only_terminal)

@@ -13,9 +13,9 @@ from typing import Final
 import pyarrow as pa
 
 from counterfoil.client.holdings.holding import holding_at
-from counterfoil.client.output_files.output_formats import Form
+from counterfoil.client.output_files.output_formats import Format
 from counterfoil.client.output_files.pull_files import batches_of
-from counterfoil.client.receipt import Receipt, ReceiptFile
+from counterfoil.client.receipt import Receipt, ReceiptFile, format_of
 from counterfoil.columns import table_of
 from counterfoil.errors import CounterfoilError, ProofError, SideError
 from counterfoil.line_items.lake_files import LakeReader
@@ -26,6 +26,7 @@ from counterfoil.reconcile.sides.csv_lines import csv_batches
 from counterfoil.reconcile.sides.side import Side
 
 _LINE_ITEMS_AT_ONCE: Final = 100_000
+_READ_FIRST: Final = (Format.PARQUET.value, Format.BLOBS.value, Format.CSV.value)  # of a pull in several formats
 _PULL_AGAIN: Final = "Move the folder away, and pull again."
 
 
@@ -45,7 +46,8 @@ def pull_side(folder: Path, name: str) -> Side:
             f"{name} is a folder without the receipt of a pull.",
             remedy="Name the folder that holds receipt.json, or a file.",
         )
-    if receipt.format == Form.XLSX.value:
+    chosen = next((each for each in _READ_FIRST if each in receipt.formats), None)
+    if chosen is None:
         raise SideError(
             f"{name} is the pull of a workbook, whose numbers have 15 digits only.",
             remedy="Pull it again in a form that keeps every digit, such as parquet.",
@@ -56,7 +58,8 @@ def pull_side(folder: Path, name: str) -> Side:
 
     def batches(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         for file in receipt.files:
-            yield from _batches(folder, file, receipt, kind, names, name)
+            if format_of(file.name) == chosen:
+                yield from _batches(folder, file, kind, names, name)
 
     return Side(
         name=name,
@@ -89,9 +92,7 @@ def _attributes(receipt: Receipt, kind: Kind) -> frozenset[str] | None:
     return frozenset(column.name for column in table_of(kind).columns if column.basic)
 
 
-def _batches(
-    folder: Path, file: ReceiptFile, receipt: Receipt, kind: Kind, names: Sequence[str], side: str
-) -> Iterator[pa.RecordBatch]:
+def _batches(folder: Path, file: ReceiptFile, kind: Kind, names: Sequence[str], side: str) -> Iterator[pa.RecordBatch]:
     """Yield the line items of a file whose bytes are those of the receipt; raises SideError for any other."""
     path = folder / file.name
     if Path(file.name).name != file.name:
@@ -99,9 +100,9 @@ def _batches(
     if different := file.difference(folder):
         raise SideError(f"{side} is damaged: {different}.", remedy=_PULL_AGAIN)
     try:
-        if receipt.format == Form.CSV.value:
+        if format_of(file.name) == Format.CSV:
             yield from csv_batches(path, str(path), kind, names)
-        elif Form(receipt.format).is_parquet:
+        elif format_of(file.name) == Format.PARQUET:
             with LakeReader(path, kind) as lake:
                 yield from lake.batches(names, line_items=_LINE_ITEMS_AT_ONCE)
         else:
