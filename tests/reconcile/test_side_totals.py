@@ -105,9 +105,7 @@ FORMS: dict[str, Callable[[Path, list[dict[str, str]]], Path]] = {
     "pulled blobs": lambda path, items: pull_folder(path / "pull", items, BILL),
     "pulled parquet": lambda path, items: pull_folder(path / "pull", items, BILL, form="parquet"),
     "pulled csv": lambda path, items: pull_folder(path / "pull", items, BILL, form="csv"),
-    "several formats": lambda path, items: in_several_formats(
-        pull_folder(path / "pull", items, BILL, form="csv"), items
-    ),
+    "several formats": lambda path, items: in_several_formats(path / "pull", items),
     "receipt": lambda path, items: pull_folder(path / "pull", items, BILL) / "receipt.json",
 }
 
