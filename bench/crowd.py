@@ -33,7 +33,7 @@ def crowd(sample: Sample, rounds: int) -> Iterator[Row]:
         def seconds(data: Path) -> float:
             seed = next(seeds)
             file = sample.scratch / f"crowd-{seed}.jsonl"
-            write(generate(Kind.USAGE, LINE_ITEMS, seed=seed, partner=PARTNER, scope=scope), file)
+            write(generate(Kind.USAGE, LINE_ITEMS, seed=seed, special=True, partner=PARTNER, scope=scope), file)
             return work("publish_and_sweep", file=str(file), period=str(sample.period), data=str(data))
 
         seconds(many), seconds(few)
@@ -51,7 +51,7 @@ def small(sample: Sample, rounds: int) -> Iterator[Row]:
     for number in range(SMALL_ONES):
         partner = f"{number:08x}-0000-4000-8000-000000000000"
         whose, issuer = ("own", partner) if number % 2 else ("issuer", PARTNER)
-        chunks = generate(Kind.USAGE, LINE_ITEMS, seed=number, partner=issuer, scope=scope)
+        chunks = generate(Kind.USAGE, LINE_ITEMS, seed=number, special=True, partner=issuer, scope=scope)
         write(chunks, files / f"{partner}.{whose}.jsonl")
 
     def each_ms() -> float:

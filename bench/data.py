@@ -80,7 +80,7 @@ class Variant:
     def write(self, file: Path, line_items: int, period: BillingPeriod, currency: str = CURRENCY) -> None:
         """Write so many line items, or so many times fewer, with a memory that does not grow with their number."""
         scope = Scope.unbilled(period, currency)
-        chunks = generate(self.kind, max(1, line_items // self.times_fewer), partner=PARTNER, scope=scope)
+        chunks = generate(self.kind, max(1, line_items // self.times_fewer), special=True, partner=PARTNER, scope=scope)
         write(self._changed(chunks) if self.change else chunks, file)
 
     def _changed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:

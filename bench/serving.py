@@ -93,7 +93,7 @@ def blob(sample: Sample, rounds: int) -> Iterator[Row]:
 
 @contextmanager
 def serving(sample: Sample) -> Iterator[str]:
-    command = [sys.executable, "-m", "counterfoil", "serve", "--dev", "--port", "0", "--data", str(sample.data)]
+    command = [sys.executable, "-m", "counterfoil", "serve", "--dev", "-q", "--port", "0", "--data", str(sample.data)]
     process = subprocess.Popen(
         pinned(command, SERVER_CORE), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

@@ -29,7 +29,7 @@ def startup(sample: Sample, rounds: int) -> Iterator[Row]:
     folder = sample.scratch / "startup"
     folder.mkdir(exist_ok=True)
     file, data = folder / "invoice.jsonl", folder / "data"
-    write(generate(Kind.USAGE, LINE_ITEMS, partner=PARTNER, scope=Scope.billed("G016907411")), file)
+    write(generate(Kind.USAGE, LINE_ITEMS, special=True, partner=PARTNER, scope=Scope.billed("G016907411")), file)
     publish = ["publish", str(file), "--data", str(data)]
     _seconds(folder, "-m", "counterfoil", *publish)
 

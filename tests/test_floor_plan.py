@@ -41,7 +41,7 @@ ALLOWED = {
     "columns": {"model"},
     "setting_values": {"errors"},
     "profiles": {"errors", "model", "periods", "setting_values"},
-    "settings": {"errors", "profiles", "setting_values"},
+    "settings": {"errors", "lifetimes_and_sizes", "profiles", "setting_values"},
     "line_items": {"columns", "errors", "numbers", "model"},
     "wire": GROUND - {"disk"},
     "storage": GROUND | {"wire"},
@@ -52,8 +52,10 @@ ALLOWED = {
     "published_sides": GROUND | {"storage", "reconcile"},
     "generator": GROUND,
     "mirror": GROUND | {"datasets", "client"},
+    "anonymizing": GROUND | {"datasets", "client", "generator"},
     "testing": GROUND | {"wire", "storage", "datasets", "server", "client", "generator"},
-    "cli": GROUND | {"wire", "storage", "datasets", "server", "client", "reconcile", "generator", "mirror", "testing"},
+    "cli": GROUND
+    | {"wire", "storage", "datasets", "server", "client", "reconcile", "generator", "mirror", "anonymizing", "testing"},
     "__init__": {"client", "errors", "model"},
     "__main__": {"cli"},
 }
@@ -142,7 +144,7 @@ PLAIN_ROOMS = {
     "__init__",
     "__main__",
 }  # installed without [server], on Windows too
-IMPORT_NAMES = {"pyjwt": "jwt"}
+IMPORT_NAMES = {"prometheus-client": "prometheus_client", "pyjwt": "jwt"}
 PROGRAMS = {"counterfoil.__main__", "counterfoil.datasets.kernels.compiler", "counterfoil.datasets.worker"}
 POSIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "core"}

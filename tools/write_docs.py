@@ -162,6 +162,21 @@ def attributes(table: LineItemTable) -> str:
     return _table(("Graph", "Type", "`full`", "`basic`", "Partner Center v1", "Value in v1"), rows)
 
 
+def line_items(table: LineItemTable) -> str:
+    """The attributes of one kind of line item: what each holds, and whether it may be left out."""
+    holds = {"text": "a text", "number": "a number", "date": "an ISO 8601 date", "flag": "true or false"}
+    rows = (
+        (
+            f"`{column.name}`",
+            holds[column.type.value],
+            "**required**" if column.required else "",
+            "adds up to the dataset's total" if column.name in table.totals else "",
+        )
+        for column in sorted(table.columns, key=lambda column: not column.required)
+    )
+    return _table(("Attribute", "Holds", "Required", ""), rows)
+
+
 def faults() -> str:
     """The faults that a server in development can be asked for, by what they are about."""
     headings = ("Fault", "What comes", "Strikes", "A good client", "Counterfoil's own")
@@ -277,6 +292,7 @@ PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "testing-your-client.md": {"faults": faults},
     "library.md": {"errors": errors, "clients": clients},
     "totals-and-audit.md": {"rules": audit_rules},
+    "line-items.md": {kind.value: partial(line_items, table_of(kind)) for kind in Kind},
     "apis.md": {kind.value: partial(attributes, table_of(kind)) for kind in Kind},
 }
 

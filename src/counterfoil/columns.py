@@ -104,6 +104,11 @@ class LineItemTable:
         return {column.name: column for column in self.columns}
 
     @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The names of the attributes without which a line item is refused."""
+        return tuple(column.name for column in self.columns if column.required)
+
+    @cached_property
     def graph_full(self) -> tuple[Column, ...]:
         """The attributes of Graph's full set, in order."""
         return tuple(column for column in self.columns if column.graph)

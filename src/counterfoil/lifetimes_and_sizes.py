@@ -26,6 +26,7 @@ RENDERINGS_KEPT: Final = timedelta(hours=48)  # of a superseded revision; the la
 CLOCK_ERROR_MAX: Final = timedelta(hours=12)  # by which a sweep may be ahead of time and take nothing that is in use
 OPERATIONS_REMEMBERED: Final = timedelta(days=30)  # an expired operation answers 410 for so long, and 404 after
 UNBILLED_KEPT: Final = timedelta(days=90)  # superseded revisions of unbilled datasets; billed ones are kept for ever
+ACTIVITY_KEPT: Final = timedelta(days=400)  # who did what; an operator may choose (`activity_days`)
 
 # How data is cut.
 PAGE_LINE_ITEMS_MAX: Final = 2_000  # of v1, and the default

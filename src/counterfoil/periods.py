@@ -14,6 +14,7 @@ from typing import Self
 
 from counterfoil.errors import UsageError
 
+_YEARS = (2000, 2999)
 _PERIOD = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])", re.ASCII)
 
 
@@ -64,6 +65,18 @@ def business_clock(begins_at: datetime, wall: Callable[[], datetime]) -> Callabl
     """Return a clock that shows `begins_at` now, and runs on at the wall clock's pace."""
     ahead = begins_at - wall()
     return lambda: wall() + ahead
+
+
+def moment_of(given: datetime | str) -> datetime:
+    """Return a time of billing from an ISO text; without a zone it is UTC. Raises UsageError."""
+    try:
+        moment = datetime.fromisoformat(given) if isinstance(given, str) else given
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError, AttributeError, TypeError):
+        raise UsageError(f"{given!r} is not a time.", remedy="Write it as 2026-11-05T09:00Z.") from None
+    if not _YEARS[0] <= moment.year <= _YEARS[1]:  # the clock runs on from there, and `last` looks back
+        raise UsageError(f"{given!r} is not a time of billing.", remedy=f"Give a year from {_YEARS[0]} to {_YEARS[1]}.")
+    return moment
 
 
 def timestamp(moment: datetime) -> str:

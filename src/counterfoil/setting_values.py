@@ -20,7 +20,8 @@ from counterfoil.errors import UsageError, shortened
 T = TypeVar("T")
 PREFIX: Final = "COUNTERFOIL_"
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
-_SECRET_LENGTH_MIN: Final = 24
+_NAME_LENGTH_MAX: Final = 24  # of a variable: a longer text in both cases with digits looks like a secret
+_SECRET_LENGTH_MIN: Final = 16
 
 
 class WrongValueError(ValueError):
@@ -43,6 +44,14 @@ def read_path(value: object) -> Path:
     if not isinstance(value, str | Path) or not str(value):
         raise WrongValueError("must be a path")
     return Path(value).expanduser()
+
+
+def read_secret(value: object) -> str:
+    """Read a secret that an operator made up; an empty text means none."""
+    given = read_text(value)
+    if given and (len(given) < _SECRET_LENGTH_MIN or not given.isascii() or not given.isprintable() or " " in given):
+        raise WrongValueError(f"must have at least {_SECRET_LENGTH_MIN} ASCII characters and no space")
+    return given
 
 
 def optional(read: Callable[[object], T]) -> Callable[[object], T | None]:
@@ -141,7 +150,7 @@ def is_variable_name(text: str) -> bool:
     if _VARIABLE.fullmatch(text) is None:
         return False
     is_mixed = text not in (text.upper(), text.lower()) and any(each.isdigit() for each in text)
-    return len(text) < _SECRET_LENGTH_MIN or not is_mixed
+    return len(text) < _NAME_LENGTH_MAX or not is_mixed
 
 
 def read_variable_name(value: object) -> str:

@@ -16,16 +16,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self
 
+from counterfoil import lifetimes_and_sizes
 from counterfoil.errors import UsageError
 from counterfoil.profiles import Profile, Profiles, read_profiles
 from counterfoil.setting_values import (
     PREFIX,
     did_you_mean,
+    one_of,
     optional,
     read_base_url,
     read_embedded_only,
     read_path,
     read_port,
+    read_secret,
     read_url,
     read_value,
     refuse_unknown,
@@ -83,6 +86,26 @@ class Settings:
     )
     secret: str = setting(
         "", "The keys that sign links and continuation tokens. Empty: a file in the data folder.", secret=True
+    )
+    client_secret_days: int = setting(
+        365, "For how many days a new secret of a client is good. 0: for ever.", whole_number(0, 36_500)
+    )
+    log_level: str = setting(
+        "info",
+        "What `serve` logs: `debug`, `info` (each request, sign-in and refusal), `warning` or `error`.",
+        one_of("debug", "info", "warning", "error"),
+    )
+    log_format: str = setting("text", "How `serve` logs: lines of `text` or of `json`.", one_of("text", "json"))
+    activity_days: int = setting(
+        lifetimes_and_sizes.ACTIVITY_KEPT.days,
+        "For how many days the record of who did what is kept (`counterfoil activity`).",
+        whole_number(1, 36_500),
+    )
+    metrics_token: str = setting(
+        "",
+        "The bearer token for `/metrics`, which is there for Prometheus only where this is set.",
+        read_secret,
+        secret=True,
     )
     profiles: Profiles = field(default_factory=Profiles)
 

@@ -33,7 +33,7 @@ def test_a_client_needs_no_name_and_a_registered_partner() -> None:
     assert (refused.exit_code, list(Path.cwd().iterdir())) == (1, [])
     run("partners", "add", PARTNER)
     added = run("clients", "add", "--partner", PARTNER, "--output", "json")
-    assert (added.exit_code, sorted(json.loads(added.stdout))) == (0, ["clientId", "clientSecret", "tenant"])
+    assert (added.exit_code, sorted(json.loads(added.stdout))) == (0, ["clientId", "clientSecret", "expires", "tenant"])
     assert "unnamed" in run("clients", "list", "--partner", PARTNER).stdout
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -47,5 +46,16 @@ def test_a_signing_key_that_is_damaged_is_found(published: Path) -> None:
 
 
 def test_windows_is_told_what_runs_there(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "fcntl", None)
-    assert "Linux and macOS only" in told()["installation"]
+    monkeypatch.setattr("counterfoil.cli.doctor._ON_WINDOWS", True)
+    assert "for tests only" in told()["installation"]
+
+
+def test_a_client_that_can_soon_sign_in_no_more_is_told_of(published: Path) -> None:
+    [partner] = json.loads(run("partners", "list", "--data", "data", "--output", "json").stdout)
+    asked = ("--data", "data", "--partner", partner["partner"])
+    assert "ending: client" not in told()
+    assert run("clients", "add", *asked, "--name", "nightly", "--client-secret-days", "29").exit_code == 0
+    assert run("clients", "add", *asked, "--name", "yearly").exit_code == 0
+    found = told()["ending: client"]
+    assert "(nightly)" in found
+    assert "ends on" in found

@@ -63,6 +63,7 @@ def _scenario(house: House, folder: Path) -> Iterator[tuple[str, list[str]]]:
     scope = ["--partner", PARTNER, "--kind", "usage", "--invoice", INVOICE]
     made = ["--kind", "usage", "--line-items", "70", "--partner", PARTNER, "--invoice", INVOICE, "-o", "made.jsonl"]
     yield "generate", made
+    yield "anonymize", ["made.jsonl", "-o", "anonymous"]
     yield "publish", ["made.jsonl"]
     yield "list", []
     listed = json.loads(run("list", "--output", "json").stdout)
@@ -75,10 +76,16 @@ def _scenario(house: House, folder: Path) -> Iterator[tuple[str, list[str]]]:
     yield "clients add", ["--partner", OTHER]
     yield "clients list", ["--partner", OTHER]
     clients = json.loads(run("clients", "list", "--partner", OTHER, "--output", "json").stdout)
+    yield "clients rotate", ["--partner", OTHER, clients[0]["clientId"]]
+    yield "clients remove-secret", ["--partner", OTHER, clients[0]["clientId"], clients[0]["secrets"][0]["id"]]
     yield "clients revoke", ["--partner", OTHER, clients[0]["clientId"]]
     yield "partners remove", [OTHER]
+    yield "rotate-keys", ["--at-once"]
+    yield "activity", ["--partner", PARTNER]
     yield "token", ["--partner", PARTNER]
     yield "warm-up", []
+    yield "backup", ["kept.tar"]
+    yield "restore-backup", ["kept.tar", "--data", "new"]
     yield "sweep", []
     yield "rebuild", ["--keep-catalog"]
     yield "doctor", []

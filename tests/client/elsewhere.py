@@ -24,7 +24,7 @@ def tried(to: Path, package: Path) -> None:
     now = utc_now()  # the command line asks this machine's clock which month is the current one
     month = BillingPeriod.containing(now)
     with Server(now=now.isoformat()) as server:
-        lines = generate(Kind.USAGE, LINE_ITEMS, partner=PARTNER, scope=Scope.unbilled(month, "EUR"))
+        lines = generate(Kind.USAGE, LINE_ITEMS, special=True, partner=PARTNER, scope=Scope.unbilled(month, "EUR"))
         server.publish(lines, period=str(month))
         given = {
             "url": server.url,

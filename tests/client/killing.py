@@ -11,8 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from starlette.types import Receive, Scope, Send
-
 from counterfoil.client import Api, Format
 from counterfoil.client.pull_folder.contents import STAGING
 from counterfoil.testing import Server
@@ -27,15 +25,16 @@ class CountingServer(Server):
 
     def __init__(self) -> None:
         super().__init__(now=NOW)
-        self.blobs: list[str] = []
-        self.pages = 0
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = str(scope.get("path", ""))
-        if path.startswith("/blobs/"):
-            self.blobs.append(path.rpartition("/")[2])
-        self.pages += path.endswith("/lineitems")
-        await super()._answer(scope, receive, send)
+    @property
+    def blobs(self) -> list[str]:
+        """The names of the blobs, as they were asked for."""
+        return [request.path.rpartition("/")[2] for request in self.requests.of("blob")]
+
+    @property
+    def pages(self) -> int:
+        """How many pages were asked for."""
+        return len(self.requests.of("page"))
 
 
 @dataclass

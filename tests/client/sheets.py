@@ -40,7 +40,7 @@ def generated(kind: Kind, line_items: int) -> list[pa.RecordBatch]:
     period = BillingPeriod(2026, 11)
     scope = Scope.unbilled(period, "EUR") if kind is Kind.USAGE else Scope.billed("G016907411")
     reader = LineReader(kind)
-    pieces = generate(kind, line_items, partner=PARTNER, scope=scope)
+    pieces = generate(kind, line_items, special=True, partner=PARTNER, scope=scope)
     return [reader.read([line for line in piece.splitlines() if line], fail) for piece in pieces]
 
 

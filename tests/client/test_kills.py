@@ -29,7 +29,7 @@ def server() -> Iterator[CountingServer]:
     """Five segments, so five blobs."""
     with CountingServer() as running:
         for day in range(1, 6):
-            lines = generate(Kind.USAGE, 400, partner=PARTNER, scope=SCOPE, seed=day)
+            lines = generate(Kind.USAGE, 400, special=True, partner=PARTNER, scope=SCOPE, seed=day)
             running.publish(lines, period="2026-11", segment=f"2026-11-{day:02}")
         yield running
 
@@ -98,7 +98,9 @@ def test_a_million_line_items_killed_a_hundred_times(tmp_path: Path, capsys: pyt
     file = tmp_path / "usage.jsonl.gz"
     with CountingServer() as server:
         for day in range(1, SEGMENTS + 1):
-            write(generate(Kind.USAGE, line_items // SEGMENTS, partner=PARTNER, scope=SCOPE, seed=day), file)
+            write(
+                generate(Kind.USAGE, line_items // SEGMENTS, special=True, partner=PARTNER, scope=SCOPE, seed=day), file
+            )
             server.publish(file, period="2026-11", segment=f"2026-11-{day:02}")
             file.unlink()
         toll = Toll()

@@ -24,7 +24,7 @@ def test_the_examples_run_one_after_the_other(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     month = BillingPeriod.containing(utc_now())
     with Server(now=utc_now().isoformat()) as server:
-        lines = generate(Kind.USAGE, 50, partner=PARTNER, scope=Scope.unbilled(month, "EUR"))
+        lines = generate(Kind.USAGE, 50, special=True, partner=PARTNER, scope=Scope.unbilled(month, "EUR"))
         server.publish(lines, period=str(month))
         names: dict[str, Any] = {"url": server.url, "token": server.token(), "print": lambda *_: None}
         assert len(EXAMPLES) == PAGE.count("```python\n") - PAGE.partition("## Reference")[2].count("```python\n")

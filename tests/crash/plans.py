@@ -111,7 +111,7 @@ class _Writer:
         self._seed += 1
         path = self._folder / f"{self._seed}.jsonl"
         scope = dataset.scope
-        write(generate(dataset.kind, line_items, seed=self._seed, partner=PARTNER, scope=scope), path)
+        write(generate(dataset.kind, line_items, seed=self._seed, special=True, partner=PARTNER, scope=scope), path)
         return Given(path, segment, scope.period)
 
 

@@ -23,7 +23,7 @@ PIECES += [b'"0"', b'"Tier2MpnId":"0",', b'"RESELLERMPNID":0,', b'"attributes":{
 def line_items(kind: Kind, count: int) -> list[bytes]:
     """Whole lines: generated ones in Graph's spelling, and the specification's examples in v1's, in turns."""
     scope = Scope.unbilled(BillingPeriod(2026, 11), "EUR")
-    graph = b"".join(generate(kind, count, partner=PARTNER, scope=scope)).splitlines()
+    graph = b"".join(generate(kind, count, special=True, partner=PARTNER, scope=scope)).splitlines()
     v1 = [
         json.dumps(item, ensure_ascii=escaped, separators=separators).encode()
         for page in sorted(SPEC.glob(f"{kind.value}*.json"))

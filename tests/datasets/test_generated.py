@@ -56,7 +56,7 @@ def graph_value(column: Column, value: Any) -> Any:
 @pytest.mark.parametrize("kind", Kind)
 def test_every_text_survives_from_input_to_lake_and_blobs(data_folder: DataFolder, tmp_path: Path, kind: Kind) -> None:
     scope = Scope.unbilled(PERIOD, "EUR")
-    content = b"".join(generate(kind, LINE_ITEMS, seed=7, partner=PARTNER, scope=scope))
+    content = b"".join(generate(kind, LINE_ITEMS, seed=7, special=True, partner=PARTNER, scope=scope))
     receipt = publish_bytes(data_folder, tmp_path / "a.jsonl", content)
     revision = in_force(receipt)
     given = [strict(line) for line in content.splitlines()]

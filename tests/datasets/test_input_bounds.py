@@ -101,7 +101,7 @@ def published(tmp_path: Path, name: str) -> tuple[int, str, int]:
     ("start", "filler", "end", "reason"),
     [
         (b"[", b"0,", b"0]", "line 1: not a JSON object"),
-        (b"[" + LINE, b",{}", b"]", "line 2, PartnerId: is missing"),
+        (b"[" + LINE, b",{}", b"]", "line 2, PartnerId, UsageDate, BillingPreTaxTotal and"),
         (b"[" + LINE[:-1] + b',"x":[', b"[],", b"[]]}]", "line 1: an item of more than 4 MiB"),
         (b"[", b"[", b"", "line 1: an item of more than 4 MiB"),
         (b'{"x":[', b"[],", b'[]],\n"items":[' + LINE + b"]}", "a line of more than 4 MiB"),

@@ -76,7 +76,9 @@ def awkward(chance: random.Random, table: LineItemTable, line: bytes) -> Iterato
 
 def lines_of(chance: random.Random, kind: Kind) -> list[bytes]:
     scope = Scope.unbilled(PERIOD, "EUR")
-    whole = b"".join(generate(kind, chance.choice([1, 30, 150]), partner=PARTNER, scope=scope)).splitlines()
+    whole = b"".join(
+        generate(kind, chance.choice([1, 30, 150]), special=True, partner=PARTNER, scope=scope)
+    ).splitlines()
     lines = [each for line in whole for each in awkward(chance, table_of(kind), line)]
     chance.shuffle(lines)
     return [whole[0], *lines]

@@ -45,7 +45,7 @@ def prepared() -> Iterator[Place]:
     month = Scope.unbilled(BillingPeriod(2026, 11), "EUR")
     with Server(now="2026-11-21") as server:
         for kind in Kind:
-            server.publish(generate(kind, 100, partner=PARTNER, scope=month), period="2026-11")
+            server.publish(generate(kind, 100, special=True, partner=PARTNER, scope=month), period="2026-11")
         fetch = Fetcher(server)
         with fetch.client as client:
             manifest = fetch.export("usage")["resourceLocation"]

@@ -23,7 +23,7 @@ AZCOPY = shutil.which("azcopy")
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])  # a numeric host has another container, see blob_listing
 def test_azcopy_copies_a_manifests_folder(tmp_path: Path, host: str) -> None:
     with Server(now="2026-11-21") as server:
-        server.publish(generate(Kind.USAGE, 300, partner=PARTNER, scope=Scope.billed(INVOICE)))
+        server.publish(generate(Kind.USAGE, 300, special=True, partner=PARTNER, scope=Scope.billed(INVOICE)))
         headers = {"Authorization": f"Bearer {server.token()}"}
         url = f"{server.url}/v1.0/reports/partners/billing/usage/billed/export"
         location = httpx.post(url, json={"invoiceId": INVOICE}, headers=headers).headers["location"]

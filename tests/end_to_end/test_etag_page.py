@@ -32,7 +32,9 @@ def test_a_stranger_computes_the_same_etag_from_the_blobs_and_from_the_input(kin
     billed = kind is Kind.RECONCILIATION
     month = BillingPeriod(2026, 11)
     scope = Scope.billed("G016907411") if billed else Scope.unbilled(month, "EUR")
-    lines = b"".join(generate(kind, COUNT, seed=3, partner=PARTNER, scope=scope)).splitlines(keepends=True)
+    lines = b"".join(generate(kind, COUNT, seed=3, special=True, partner=PARTNER, scope=scope)).splitlines(
+        keepends=True
+    )
     lines[::5] = [line.replace(b"}\n", STRANGE) for line in lines[::5]]
     given = tmp_path / "lines.jsonl"
     given.write_bytes(b"".join(lines))

@@ -92,7 +92,7 @@ def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     expected, keys = Expected(kind), []
     with path.open("wb") as file:
         number = position = 0
-        for chunk in generate(Kind(kind), count, seed=4, partner=PARTNER, scope=scope):
+        for chunk in generate(Kind(kind), count, seed=4, special=True, partner=PARTNER, scope=scope):
             for line in chunk.splitlines(keepends=True):
                 number += 1
                 text = line.replace(b"}\n", UNKNOWN) if number % UNKNOWN_EVERY == 0 else line

@@ -62,8 +62,8 @@ def published() -> Iterator[Server]:
         patch.setenv("REQUESTS_CA_BUNDLE", str(server.ca))
         patch.setenv("SSL_CERT_FILE", str(server.ca))
         for kind, count in LINE_ITEMS.items():
-            server.publish(generate(kind, count, partner=PARTNER, scope=unbilled), period="2026-11")
-            server.publish(generate(kind, 100, partner=PARTNER, scope=Scope.billed(INVOICE)))
+            server.publish(generate(kind, count, special=True, partner=PARTNER, scope=unbilled), period="2026-11")
+            server.publish(generate(kind, 100, special=True, partner=PARTNER, scope=Scope.billed(INVOICE)))
         yield server
         gc.collect()  # what the SDKs left open is found here, and not in somebody else's test
 

@@ -57,7 +57,7 @@ def mirror(servers: tuple[Server, Server]) -> Server:
 
 def made(kind: Kind, seed: int = 0) -> bytes:
     scope = Scope.billed(INVOICE) if kind is Kind.RECONCILIATION else Scope.unbilled(BillingPeriod(2026, 11), "EUR")
-    return b"".join(generate(kind, LINE_ITEMS, seed=seed, partner=PARTNER, scope=scope))
+    return b"".join(generate(kind, LINE_ITEMS, seed=seed, special=True, partner=PARTNER, scope=scope))
 
 
 def published(server: Server, kind: Kind, seed: int = 0, **where: Any) -> None:

@@ -32,7 +32,8 @@ def _umask(request: pytest.FixtureRequest) -> Iterator[None]:
 def server(tmp_path: Path) -> Iterator[Server]:
     with Server(data=tmp_path / "new" / "data", now=NOW, https=True) as server:
         server.publish(
-            generate(Kind.USAGE, 300, partner=PARTNER, scope=Scope(period="2026-11", currency="EUR")), period="2026-11"
+            generate(Kind.USAGE, 300, special=True, partner=PARTNER, scope=Scope(period="2026-11", currency="EUR")),
+            period="2026-11",
         )
         yield server
 

@@ -48,8 +48,8 @@ def server() -> Iterator[Server]:
     unbilled = Scope.unbilled(BillingPeriod(2026, 11), "EUR")
     with Server(now=NOW, https=True) as running, pytest.MonkeyPatch.context() as patch:
         patch.setenv("REQUESTS_CA_BUNDLE", str(running.ca))  # for azure-identity and msal
-        running.publish(generate(Kind.USAGE, 300, partner=PARTNER, scope=unbilled), period="2026-11")
-        running.publish(generate(Kind.RECONCILIATION, 200, partner=PARTNER, scope=Scope.billed(INVOICE)))
+        running.publish(generate(Kind.USAGE, 300, special=True, partner=PARTNER, scope=unbilled), period="2026-11")
+        running.publish(generate(Kind.RECONCILIATION, 200, special=True, partner=PARTNER, scope=Scope.billed(INVOICE)))
         yield running
 
 

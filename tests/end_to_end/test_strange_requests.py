@@ -42,8 +42,8 @@ def server() -> Iterator[Server]:
     month = Scope.unbilled(BillingPeriod(2026, 11), "EUR")
     with Server(now="2026-11-21") as server:
         for kind in Kind:
-            server.publish(generate(kind, 100, partner=PARTNER, scope=month), period="2026-11")
-            server.publish(generate(kind, 100, partner=PARTNER, scope=Scope.billed(INVOICE)))
+            server.publish(generate(kind, 100, special=True, partner=PARTNER, scope=month), period="2026-11")
+            server.publish(generate(kind, 100, special=True, partner=PARTNER, scope=Scope.billed(INVOICE)))
         yield server
 
 

@@ -83,14 +83,14 @@ def prepared() -> Iterator[Place]:
         a, b = Fetcher(server), Fetcher(server, B)
         with a.client, b.client:
             for kind in Kind:
-                server.publish(generate(kind, 80, seed=2, partner=B, scope=month), period="2026-11")
+                server.publish(generate(kind, 80, seed=2, special=True, partner=B, scope=month), period="2026-11")
             own = b.export("usage")["resourceLocation"]
             place = Place(server, a, b, {}, Handed())
             place.alone = {path: place.as_b("GET", path) for path in plain_routes(server)}
             place.own_blob = f"{urlsplit(own['rootDirectory']).path}/{own['blobs'][0]['name']}"
             for kind in Kind:
-                server.publish(generate(kind, 300, seed=1, partner=A, scope=month), period="2026-11")
-                server.publish(generate(kind, 100, seed=1, partner=A, scope=Scope.billed(INVOICE)))
+                server.publish(generate(kind, 300, seed=1, special=True, partner=A, scope=month), period="2026-11")
+                server.publish(generate(kind, 100, seed=1, special=True, partner=A, scope=Scope.billed(INVOICE)))
             hand_out(place)
             yield place
 

@@ -27,9 +27,12 @@ def generated(
     seed: int = 0,
     scope: Scope = UNBILLED,
     resellers: int = 8,
+    special: bool = True,
     hostile: bool = False,
 ) -> bytes:
-    chunks = generate(kind, line_items, seed=seed, partner=PARTNER, scope=scope, resellers=resellers, hostile=hostile)
+    chunks = generate(
+        kind, line_items, seed=seed, partner=PARTNER, scope=scope, resellers=resellers, special=special, hostile=hostile
+    )
     return b"".join(chunks)
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from counterfoil import numbers
+from counterfoil.columns import table_of
 from counterfoil.generator import reconciliation_cases, usage_cases
 from counterfoil.generator.cases import COVERED
 from counterfoil.model import Kind, Scope
@@ -226,3 +227,18 @@ def test_a_file_of_64_has_plain_line_items_too_and_sums_that_a_person_can_read(k
     name = "BillingPreTaxTotal" if kind is Kind.USAGE else "Total"
     assert abs(numbers.total(str(line[name]) for line in lines)) < 1_000_000
     assert len(OF_KIND[kind][0]) < 64
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("line_items", [1, 64, 100, 5_000])
+def test_amounts_are_of_ordinary_size_unless_special_line_items_are_asked_for(kind: Kind, line_items: int) -> None:
+    """Nobody's first look at a month should be at a customer who owes 702 million."""
+    total = table_of(kind).totals[-1]
+
+    def amounts_of(special: bool) -> list[Decimal]:
+        return [abs(Decimal(str(line[total]))) for line in parse(kind, generated(kind, line_items, special=special))]
+
+    ordinary = amounts_of(special=False)
+    assert len(ordinary) == line_items
+    assert max(ordinary) < 250_000
+    assert max(amounts_of(special=True)) > 1_000_000 or line_items < 64

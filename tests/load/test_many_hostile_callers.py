@@ -74,7 +74,7 @@ def prepared(data: Path) -> dict[str, tuple[str, str]]:
         for partner, wide in ((HOSTILE, True), (OTHER, False)):
             lines = data.parent / f"{partner}.jsonl"
             with lines.open("wb") as file:
-                for chunk in generate(Kind.USAGE, LINE_ITEMS, partner=partner, scope=scope):
+                for chunk in generate(Kind.USAGE, LINE_ITEMS, special=True, partner=partner, scope=scope):
                     for line in chunk.splitlines():
                         item = msgspec.json.decode(line)
                         if wide:

@@ -14,6 +14,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from counterfoil.periods import Clocks
+from counterfoil.server.activity_recorder import ActivityRecorder
 from counterfoil.server.app import create_app
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.audiences import Audiences
@@ -67,6 +68,7 @@ class House:
     keys: AuthorityKeys
     clocks: Clocks
     app: ASGIApp
+    activity: ActivityRecorder
 
     @property
     def http(self) -> Http:
@@ -105,10 +107,11 @@ def house(data: Path, *, development: bool, clocks: Clocks, public_url: str = BA
             exports=Exports(catalog, keyring, clocks),
             authenticator=Authenticator(catalog, clocks, keys, audiences),
             authority=Authority(catalog, clocks, keys, audiences),
+            activity=ActivityRecorder(catalog, clocks.wall),
             development=development,
             open_to=frozenset({BASE.removeprefix("https://")}),
         )
-        yield House(data, catalog, keys, clocks, create_app(service))
+        yield House(data, catalog, keys, clocks, create_app(service), service.activity)
 
 
 def refusal(answer: httpx.Response, status: int, error: str, number: int) -> str:

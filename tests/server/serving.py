@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,6 +16,7 @@ import httpx
 from counterfoil.errors import ForbiddenError, UnauthenticatedError
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
 from counterfoil.periods import BillingPeriod, Clocks
+from counterfoil.server.activity_recorder import recording
 from counterfoil.server.app import create_app
 from counterfoil.server.connection_bounds import ConnectionBounds
 from counterfoil.server.export_operations import Exports
@@ -162,10 +163,13 @@ def serving(
     limits: PartnerLimits | None = None,
 ) -> Iterator[Place]:
     """Serve a data folder for as long as the context lasts."""
-    with open_store(data) as store, httpx.Client(timeout=30) as client:
+    with ExitStack() as opened:
+        store = opened.enter_context(open_store(data))
+        client = opened.enter_context(httpx.Client(timeout=30))
         catalog = store.catalog
         place = Place(data, store, Keyring.from_text(Keyring.fresh_text()), client=client)
         clocks = Clocks(business=lambda: place.business, wall=lambda: place.wall)
+        activity = opened.enter_context(recording(store.catalog, clocks))
         audiences = Audiences.from_setting("", development=development)
         service = Service(
             settings=Settings(data=data, public_url=public_url),
@@ -175,6 +179,7 @@ def serving(
             exports=Exports(catalog, place.keyring, clocks, operation_delay_s),
             authenticator=StubAuthenticator(),
             authority=Authority(catalog, clocks, AuthorityKeys(data, development=development), audiences),
+            activity=activity,
             limits=limits or PartnerLimits(),
             development=development,
             open_to=open_to,

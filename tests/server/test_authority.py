@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import base64
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from counterfoil.server.identity import authority
+from counterfoil.errors import DataFolderError, UnauthenticatedError
+from counterfoil.server.identity import authority, signing_keys
 from counterfoil.server.identity.authority import WRONG_SECRETS_A_MINUTE
+from counterfoil.storage import rotated_keys
 from tests.server.authority_house import (
     GRAPH,
     NOW,
@@ -248,3 +252,65 @@ def test_any_bytes_are_refused_and_nothing_breaks(dev: House, body: bytes, autho
     headers["Authorization"] = b"Basic " + base64.b64encode(authorization)
     answer = dev.http.post(f"/{PARTNER}/oauth2/token", content=body, headers=headers)
     assert answer.status_code == 400
+
+
+def test_who_has_a_secret_that_ended_is_told_so_and_nobody_else(real: House) -> None:
+    ends = NOW + timedelta(days=1)
+    client, secret = real.catalog.add_client(PARTNER, "billing", NOW - timedelta(days=300), expires_at=ends)
+    assert real.post(client_id=client.id, client_secret=secret).status_code == 200
+    before = NOW - timedelta(days=2)
+    ended, old = real.catalog.add_client(PARTNER, "old", NOW - timedelta(days=300), expires_at=before)
+    told = refusal(real.post(client_id=ended.id, client_secret=old), 401, "invalid_client", 7000215)
+    assert "has expired" in told
+    assert f"ended on {before:%Y-%m-%d}" in told
+    wrong = refusal(real.post(client_id=ended.id, client_secret="guess"), 401, "invalid_client", 7000215)
+    assert "expired" not in wrong
+    real.catalog.revoke_client(PARTNER, ended.id, NOW)
+    revoked = refusal(real.post(client_id=ended.id, client_secret=old), 401, "invalid_client", 7000215)
+    assert "expired" not in revoked
+
+
+def test_a_new_signing_key_is_taken_up_and_tokens_of_the_former_one_are_good_to_their_end(
+    real: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client_id, secret = real.client_of()
+    begin = datetime.now(UTC)
+
+    def sign_in() -> str:
+        return str(real.post(client_id=client_id, client_secret=secret).json()["access_token"])
+
+    def key_of(token: str) -> str:
+        return str(jwt.get_unverified_header(token)["kid"])
+
+    before = sign_in()
+    assert signing_keys.rotate_authority(real.data, begin, at_once=False)
+    after = sign_in()
+    published = [key["kid"] for key in real.http.get(f"/{PARTNER}/discovery/v2.0/keys").json()["keys"]]
+    assert published == [key_of(after), key_of(before)]
+    assert len(set(published)) == 2
+    assert [real.partner_of(token) for token in (before, after)] == [PARTNER, PARTNER]
+    monkeypatch.setattr(rotated_keys, "utc_now", lambda: begin + timedelta(minutes=66))
+    with pytest.raises(UnauthenticatedError, match="not known"):
+        real.partner_of(before)
+    assert real.partner_of(after) == PARTNER
+
+
+def test_a_signing_key_that_leaked_is_ended_at_once(real: House) -> None:
+    client_id, secret = real.client_of()
+    before = real.post(client_id=client_id, client_secret=secret).json()["access_token"]
+    signing_keys.rotate_authority(real.data, datetime.now(UTC), at_once=True)
+    with pytest.raises(UnauthenticatedError, match="not known"):
+        real.partner_of(before)
+    assert real.partner_of(real.post(client_id=client_id, client_secret=secret).json()["access_token"]) == PARTNER
+    (real.data / "authority.pem").write_bytes(b"half")
+    assert real.post(client_id=client_id, client_secret=secret).status_code == 200
+    with pytest.raises(DataFolderError, match="damaged"):
+        signing_keys.AuthorityKeys(real.data, development=False).signing()
+
+
+def test_a_key_that_is_read_for_the_first_time_is_known_to_all_threads(real: House) -> None:
+    key = real.keys.signing()
+    for _ in range(5):
+        fresh = signing_keys.AuthorityKeys(real.data, development=False)
+        with ThreadPoolExecutor(8) as threads:
+            assert None not in list(threads.map(fresh.find, [key.id] * 16))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from counterfoil.server.connection_bounds import ConnectionBounds
 from counterfoil.server.entry import HEADER_BYTES_MAX, URL_BYTES_MAX
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.openapi import resolved
+from counterfoil.server.pages import first_page
 from tests.server.serving import BILLED, BILLING, PARTNER, Place, serving
 
 V1 = "/v1/invoices/unbilled/lineitems"
@@ -149,27 +151,6 @@ def test_a_full_disk_is_no_failure_of_the_request(place: Place, monkeypatch: pyt
     assert "secret" not in answer.text
 
 
-def test_the_access_log_has_a_line_for_each_request_and_no_query(
-    place: Place, caplog: pytest.LogCaptureFixture
-) -> None:
-    manifest = place.get(place.export().headers["location"]).json()["resourceLocation"]
-    blob = f"{manifest['rootDirectory']}/{manifest['blobs'][0]['name']}"
-    place.client.get(f"{blob}?{manifest['sasToken']}")
-    assert not [record for record in caplog.records if record.name == "counterfoil.access"]
-    with caplog.at_level(logging.INFO, "counterfoil.access"):
-        place.client.get(f"{blob}?{manifest['sasToken']}")
-        place.client.get(f"{place.url}/healthz?sig=secret")
-        lost = place.client.get(f"{place.url}/a%0Ab?sig=secret")
-    lines = [record.getMessage() for record in caplog.records if record.name == "counterfoil.access"]
-    assert [line.split()[:3] for line in lines] == [
-        ["GET", urlsplit(blob).path, "200"],
-        ["GET", "/healthz", "200"],
-        ["GET", r"/a\nb", "404"],
-    ]
-    assert lines[2].split()[-1] == lost.headers["request-id"]
-    assert "sig=" not in caplog.text
-
-
 def test_health_and_readiness(place: Place) -> None:
     assert place.client.get(f"{place.url}/healthz").json() == {"status": "ok"}
     assert place.client.get(f"{place.url}/readyz").json() == {"status": "ready"}
@@ -211,10 +192,31 @@ def _parameters(item: dict[str, Any]) -> list[dict[str, Any]]:
 def test_the_page_about_the_routes_loads_nothing_from_elsewhere(place: Place) -> None:
     page = place.client.get(f"{place.url}/docs")
     assert page.headers["content-type"].startswith("text/html")
-    for foreign in ("<script", "<link", "<img", "@import", "url(", "https://"):
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "https:" not in page.headers["content-security-policy"]
+    for foreign in ("<link", "<img", "@import", "url("):
         assert foreign not in page.text
-    for path in json.loads(place.client.get(f"{place.url}/openapi.json").text)["paths"]:
+    loaded = re.findall(r"""(?:src|href)=["']?([^"' >]+)""", page.text)
+    assert set(loaded) == {"/openapi.json", "/", "/docs.js"}
+    assert place.client.get(f"{place.url}/docs.js").headers["content-type"].startswith("text/javascript")
+    paths = json.loads(place.client.get(f"{place.url}/openapi.json").text)["paths"]
+    for path in paths:
         assert path in page.text
+    entries = re.findall(r"<summary><b>(\w+)</b> <code>([^<]+)</code>", page.text)
+    assert len(entries) == len(set(entries)) < len(paths)
+    assert not [path for _, path in entries if path.startswith("/beta/") or "partners.billing.export" in path]
+
+
+def test_the_first_page_says_what_this_is_and_names_no_partner_outside_development(place: Place) -> None:
+    published = [(dataset, revision) for dataset, revision in place.store.catalog.datasets() if revision is not None]
+    assert published
+    for development in (True, False):
+        page = first_page("http://localhost:1", published, development=development)
+        assert "Counterfoil" in page
+        assert "/oauth2/v2.0/token" in page
+        assert (PARTNER in page) == development
+    answer = place.client.get(f"{place.url}/")
+    assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, "text/html")
 
 
 def test_v1_under_any_spelling_of_its_prefix(place: Place) -> None:

@@ -25,7 +25,7 @@ from counterfoil.wire.graph_paths import EXPORT_ACTIONS
 from tests.server.serving import PARTNER, Place
 
 # What is answered and not documented: the document and its page themselves, and what only says that it is not served.
-UNDOCUMENTED = {"/openapi.json", "/docs"}
+UNDOCUMENTED = {"/openapi.json", "/docs", "/docs.js", "/"}
 JSON = "application/json"
 EXAMPLES = {"provider": "onetime", "invoicelineitemtype": "usagelineitems", "partner": PARTNER, "revision": "0" * 32}
 EXAMPLES |= {"attributes": "full", "name": "part-00000.json.gz"}

@@ -160,7 +160,7 @@ class Writer:
 
 def write_data(writer: Writer, store: Store) -> dict[str, str]:
     """Publish everything; return the registered client's id and secret."""
-    generated = b"".join(generate(USAGE.kind, 9, seed=2, partner=PARTNER, scope=USAGE.scope))
+    generated = b"".join(generate(USAGE.kind, 9, seed=2, special=True, partner=PARTNER, scope=USAGE.scope))
     writer.publish(at(16), USAGE, generated, "2026-11-19")
     writer.publish(at(16, 10), USAGE, usage({"ProductName": "Superseded"}), "2026-11-20")
     writer.publish(at(17), USAGE, special_usage(), "2026-11-20")

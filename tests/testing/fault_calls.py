@@ -29,7 +29,7 @@ def publish(server: Server, line_items: int = LINE_ITEMS) -> None:
     """Publish usage as one blob a segment: three blobs, and pages within them."""
     scope = Scope.unbilled(BillingPeriod(2026, 11), "EUR")
     for number, segment in enumerate(SEGMENTS):
-        made = generate(Kind.USAGE, line_items // 3, seed=number, partner=server.partner, scope=scope)
+        made = generate(Kind.USAGE, line_items // 3, seed=number, special=True, partner=server.partner, scope=scope)
         server.publish(_one_undated(b"".join(made).splitlines()), period="2026-11", segment=segment)
 
 

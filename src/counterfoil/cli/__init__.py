@@ -47,16 +47,21 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "serve": CommandEntry(SERVER, "serve", "serve", "Serve what is published."),
     "partners": CommandEntry(SERVER, "partners", "partners", "Choose which partners may be served."),
     "clients": CommandEntry(SERVER, "partners", "clients", "Choose which programs may sign in, and for which partner."),
+    "rotate-keys": CommandEntry(SERVER, "rotate_keys", "rotate_keys", "Sign tokens and links with new keys."),
     "publish": CommandEntry(SERVER, "publish", "publish", "Check line items and put them in force."),
     "list": CommandEntry(SERVER, "datasets", "list_datasets", "List what is published."),
     "show": CommandEntry(SERVER, "datasets", "show", "Show one dataset, its revisions and segments."),
     "verify": CommandEntry(SERVER, "datasets", "verify", "Recompute every count, sum and hash from the stored bytes."),
     "restore": CommandEntry(SERVER, "datasets", "restore", "Put an older revision in force."),
     "withdraw": CommandEntry(SERVER, "datasets", "withdraw", "Take a dataset out of force."),
+    "activity": CommandEntry(SERVER, "activity_record", "activity", "Read who did what."),
     "generate": CommandEntry(SERVER, "generate", "generate", "Write realistic line items, the same for the same seed."),
+    "anonymize": CommandEntry(SERVER, "anonymize", "anonymize", "Turn real line items into a fixture to share."),
     "token": CommandEntry(SERVER, "token", "token", "Print a development token."),
     "warm-up": CommandEntry(SERVER, "warm_up", "warm_up", "Compile what publishing needs, for instance in an image."),
     "sweep": CommandEntry(SERVER, "upkeep", "sweep", "Delete what can no longer be reached."),
+    "backup": CommandEntry(SERVER, "backup_commands", "backup", "Back a data folder up while it is in use."),
+    "restore-backup": CommandEntry(SERVER, "backup_commands", "restore_backup", "Make a data folder of a backup."),
     "rebuild": CommandEntry(SERVER, "upkeep", "rebuild", "Rebuild a lost catalog from the sealed files."),
     "init": CommandEntry(CLIENT, "init", "init", "Write the profile of a source to pull from, and check it."),
     "pull": CommandEntry(CLIENT, "pull", "pull", "Pull line items from a source, and prove them."),
@@ -74,6 +79,7 @@ SERVER_LIBRARIES: Final = frozenset(
         "llvmlite",
         "numba",
         "numpy",
+        "prometheus_client",
         "sqlalchemy",
         "starlette",
         "trustme",
@@ -222,10 +228,6 @@ def _as_usage_error(error: click.ClickException, invocation: Invocation) -> Coun
 def _as_missing(error: ModuleNotFoundError, command: str) -> UsageError | None:
     """Say what to install for a command; None where what is missing is no library of the server."""
     library = (error.name or "").partition(".")[0]
-    if library == "fcntl":
-        return UsageError(
-            f"`counterfoil {command}` runs on Linux and macOS only.", remedy="On Windows, use it within WSL."
-        )
     if library in SERVER_LIBRARIES:
         return UsageError(
             f"`counterfoil {command}` needs the server's libraries, and {library} is not installed.",

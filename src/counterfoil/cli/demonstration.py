@@ -23,8 +23,8 @@ from counterfoil.errors import ProofError
 from counterfoil.generator import generate, write
 from counterfoil.model import AttributeSet, Dataset, Kind, Scope
 from counterfoil.periods import BillingPeriod, utc_now
+from counterfoil.testing import PARTNER, Server
 from counterfoil.testing.scratch import scratch_folder
-from counterfoil.testing.server import PARTNER, Server
 from counterfoil.wire.graph import ExportRequest
 
 INVOICE = "G016907411"

@@ -20,6 +20,7 @@ from counterfoil.periods import utc_now
 from counterfoil.settings import Profile, Settings
 
 ROOM_BYTES_MIN = 1 << 30
+_ON_WINDOWS = os.name == "nt"
 
 
 @click.command()
@@ -79,9 +80,9 @@ def _diagnose_setup(settings: Settings) -> Iterator[Finding]:
         told = f"The client is installed; the server is not ({', '.join(missing)} missing)."
         yield Finding("installation", Health.WARNING, told, 'To publish and serve: pip install "./counterfoil[server]"')
         return
-    if not _importable("fcntl"):
-        told = "The client is installed; what publishes and serves runs on Linux and macOS only."
-        yield Finding("installation", Health.WARNING, told, "On Windows, publish and serve within WSL.")
+    if _ON_WINDOWS:
+        told = "Client and server are installed; on Windows the server is for tests only."
+        yield Finding("installation", Health.WARNING, told, "To serve others, use Linux, macOS or WSL.")
         return
     yield Finding("installation", Health.GOOD, "Client and server are installed.")
     if not settings.data.exists():
@@ -94,6 +95,7 @@ def _diagnose_setup(settings: Settings) -> Iterator[Finding]:
 
 def _data_folder(settings: Settings) -> Iterator[Finding]:
     from counterfoil.periods import Clocks
+    from counterfoil.server.endings import endings
     from counterfoil.server.startup import open_service
     from counterfoil.storage.engines import open_store
     from counterfoil.storage.secrets import KEYRING_FILE, load_or_create_keyring
@@ -104,6 +106,7 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
             datasets = store.catalog.datasets()
             unfinished = store.catalog.unfinished_publications()
             unlisted = store.unlisted()
+            ending = endings(settings, store.catalog, utc_now())
             faults = list(store.catalog.log.faults())
         if settings.secret or (settings.data / KEYRING_FILE).exists():
             load_or_create_keyring(settings.data, settings.secret or None)
@@ -123,6 +126,8 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
     if unfinished:
         told = f"{counted(len(unfinished), 'publication')} at work, or dead half-way."
         yield Finding("leftovers", Health.WARNING, told, "If none is at work now: counterfoil sweep")
+    for each in ending:
+        yield Finding(f"ending: {each.about}", Health.WARNING, each.told, each.remedy)
     # Opened with a secret for the moment, a folder that has none yet gets none: this only looks.
     for_now = replace(settings, secret=settings.secret or Keyring.fresh_text())
     try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,17 +15,29 @@ from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
 
+if TYPE_CHECKING:
+    from counterfoil.generator import BillingMonth
+
 
 @click.command()
-@click.option("--kind", type=KINDS, required=True, help="What to generate.")
-@click.option("--line-items", type=int, required=True, metavar="N", help="How many; any number, in flat memory.")
+@click.option("--kind", type=KINDS, help="What to generate.")
+@click.option("--line-items", type=int, metavar="N", help="How many; any number, in flat memory.")
+@click.option(
+    "--month",
+    metavar="YYYY-MM",
+    help="In place of --kind and --line-items: a coherent month, unbilled and as --invoice, in files of a new folder.",
+)
+@click.option("--customers", type=int, default=12, show_default=True, metavar="N", help="With --month: how many.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other customers and charges.")
 @click.option("--partner", required=True, metavar="TENANT", help="The PartnerId of all line items, a GUID.")
 @click.option("--invoice", metavar="ID", help="Billed line items of this invoice; its month follows from its id.")
 @click.option("--period", metavar="YYYY-MM", help="Unbilled line items of this month.")
 @click.option("--currency", metavar="CCC", help="The billing currency.  [default: EUR]")
 @click.option("--resellers", type=int, default=8, show_default=True, metavar="N", help="How many resellers sell.")
-@click.option("--hostile", is_flag=True, help="Also legal line items on which some of Microsoft's SDKs fail.")
+@click.option(
+    "--special", is_flag=True, help="Begin with 64 line items that hold every special case, huge amounts too."
+)
+@click.option("--hostile", is_flag=True, help="As --special, and cases on which some of Microsoft's SDKs fail.")
 @click.option(
     "--out",
     "-o",
@@ -34,14 +47,17 @@ from counterfoil.periods import BillingPeriod
 )
 @with_output
 def generate(
-    kind: str,
-    line_items: int,
+    kind: str | None,
+    line_items: int | None,
+    month: str | None,
+    customers: int,
     seed: int,
     partner: str,
     invoice: str | None,
     period: str | None,
     currency: str | None,
     resellers: int,
+    special: bool,
     hostile: bool,
     out: str,
     output: Output,
@@ -49,11 +65,11 @@ def generate(
     """Write realistic line items, always the same ones.
 
     The line items are invented, in Microsoft Graph's spelling, one JSON object a line. The same options give the same
-    bytes, today and next year: the clock is never read. The first 64 line items hold every special case (names in many
-    scripts, tiny and huge amounts, credits, pairs of additions and removals, refunds, late charges, identical twins),
-    so that even a small file puts a program to the test. With --hostile they also hold what is legal and unreadable
-    for some SDKs: dates that are empty texts, tags that are no JSON, nested additional information. Both kinds, and all
-    months, of one partner and seed tell of the same customers.
+    bytes, today and next year: the clock is never read. Amounts are of ordinary size. With --special the first 64 line
+    items hold every special case (names in many scripts, tiny and huge amounts, credits, pairs of additions and
+    removals, refunds, late charges, identical twins), so that even a small file puts a program to the test. With
+    --hostile they also hold what is legal and unreadable for some SDKs: dates that are empty texts, tags that are no
+    JSON, nested additional information. Both kinds, and all months, of one partner and seed tell of the same customers.
 
     \b
     An invoice, ready to publish:
@@ -61,16 +77,32 @@ def generate(
           --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --invoice G016907411 -o invoice.jsonl.gz
 
     \b
+    A month that is first unbilled and then invoiced, with late usage, credits and changes of seats:
+      counterfoil generate --month 2026-10 --invoice G016907411 \\
+          --partner 0e195b37-4574-4539-bc42-0e539b9684c0 -o october
+
+    \b
     A look at a month of usage, not yet invoiced:
       counterfoil generate --kind usage --line-items 64 \\
           --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --period 2026-10 --currency USD | head -n 3
     """
     # Imported here, so that `--help` of the whole program stays quick.
+    from counterfoil.generator import BillingMonth
     from counterfoil.generator import generate as line_items_of
-    from counterfoil.generator import write
 
     if not out or "\0" in out:
         raise UsageError("-o does not name a file.", remedy="Give a name, or - for standard output.")
+    if month is not None:
+        if kind or line_items or period or special or hostile or not invoice or out == "-":
+            raise UsageError(
+                "A coherent month has both kinds, an invoice and a folder, and no special line items.",
+                remedy="Give --month, --invoice, --partner and -o FOLDER.",
+            )
+        made = BillingMonth(partner, month, invoice, currency or "EUR", seed, customers, resellers)
+        _write_month(output, made, out)
+        return
+    if kind is None or line_items is None:
+        raise UsageError("It needs --kind and --line-items.", remedy="Give both, or --month for a coherent month.")
     chunks = line_items_of(
         Kind(kind),
         line_items,
@@ -79,8 +111,15 @@ def generate(
         scope=_scope(invoice, period, currency),
         currency=currency,
         resellers=resellers,
+        special=special,
         hostile=hostile,
     )
+    _write_lines(output, chunks, line_items, out)
+
+
+def _write_lines(output: Output, chunks: Iterator[bytes], line_items: int, out: str) -> None:
+    from counterfoil.generator import write
+
     if out != "-":
         with output.progress("Generating line items", line_items) as advance:
             write(chunks, Path(out), _so_far(advance))
@@ -93,6 +132,28 @@ def generate(
     except CounterfoilError:
         leave_standard_output()
         raise
+
+
+def _write_month(output: Output, month: BillingMonth, out: str) -> None:
+    """Write a month's four files into a folder that is new or empty: nobody's files are replaced."""
+    from counterfoil.generator import write
+
+    folder = Path(out)
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"{out} is there already, and is no empty folder.", remedy="Name another folder.")
+        for state in ("unbilled", "invoice"):
+            (folder / state).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CounterfoilError(f"{out} cannot be made: {error.strerror}.", remedy="Name another folder.") from error
+    files = []
+    for kind in Kind:
+        unbilled, invoice = f"unbilled/{kind}-{month.period}.jsonl.gz", f"invoice/{kind}-{month.invoice}.jsonl.gz"
+        write(month.unbilled(kind), folder / unbilled)
+        write(month.invoiced(kind), folder / invoice)
+        files += [unbilled, invoice]
+    sentence = f"{out}/unbilled is {month.period} before it is invoiced, and {out}/invoice is {month.invoice}."
+    output.done(sentence, {"folder": out, "files": files})
 
 
 def _scope(invoice: str | None, period: str | None, currency: str | None) -> Scope:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from counterfoil.cli.output import Output
@@ -36,6 +36,7 @@ def open_data_folder(
 
         jobs = jobs_by_default()
     with open_store(settings.data, settings.database_url or None, create=create) as store:
+        store.catalog.activity_kept = timedelta(days=settings.activity_days)
         yield DataFolder(store, utc_now, progress, jobs=jobs)
 
 

@@ -67,6 +67,11 @@ class Output:
     exact: bool = False  # whether amounts are shown with every digit
     wide: bool = False  # whether tables are as wide as they need to be
 
+    @property
+    def is_json(self) -> bool:
+        """Whether a program reads what is printed."""
+        return self.form is OutputForm.JSON
+
     def rows(
         self,
         rows: Sequence[Mapping[str, object]],

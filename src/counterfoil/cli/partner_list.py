@@ -7,7 +7,7 @@ second time, and its secret cannot be shown again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from counterfoil.storage.catalog import Catalog
 
 _NAMES: Final = ("partner", "name", "client")
-_SECRET_LASTS: Final = timedelta(days=365)
 _NAME_LENGTH_MAX: Final = 100
 
 
@@ -54,8 +53,13 @@ def read_partners(path: Path) -> list[ListedPartner]:
     return listed
 
 
-def register(catalog: Catalog, listed: list[ListedPartner], now: datetime) -> list[dict[str, object]]:
-    """Register partners and make their clients; returns a row for each line, with the secret of a new client."""
+def register(
+    catalog: Catalog, listed: list[ListedPartner], now: datetime, ends: datetime | None
+) -> list[dict[str, object]]:
+    """Register partners and make their clients; returns a row for each line, with the secret of a new client.
+
+    `ends` is when such a secret ends; None for never.
+    """
     rows: list[dict[str, object]] = []
     for each in listed:
         added = catalog.add_partner(each.tenant, now, name=each.name or None)
@@ -66,7 +70,6 @@ def register(catalog: Catalog, listed: list[ListedPartner], now: datetime) -> li
             if known:
                 secret["clientId"] = known[0].id
             else:
-                ends = now + _SECRET_LASTS
                 client, text = catalog.add_client(each.tenant, each.client, now, expires_at=ends)
                 secret = {"clientId": client.id, "clientSecret": text, "expires": ends}
         rows.append({**row, "client": each.client or None, **secret})

@@ -11,6 +11,7 @@ import click
 from counterfoil.cli.open_folder import open_data_folder
 from counterfoil.cli.options import NamedPath, with_common, with_output, with_settings
 from counterfoil.cli.output import Headed, Output, counted
+from counterfoil.cli.secret_commands import described, end_of, remove_secret, rotate_secret, secret_days
 from counterfoil.errors import UsageError
 from counterfoil.model import tenant_id
 from counterfoil.periods import utc_now
@@ -60,7 +61,8 @@ def add_partner(
 
         partners_listed = read_partners(listed)
         with open_data_folder(settings, create=True) as data_folder:
-            rows = register(data_folder.catalog, partners_listed, utc_now())
+            now = utc_now()
+            rows = register(data_folder.catalog, partners_listed, now, end_of(settings, now))
         output.rows(rows)
         if any(row["clientSecret"] for row in rows):
             output.note("Keep the secrets now: only their hashes are stored.")
@@ -175,8 +177,9 @@ def clients() -> None:
     help="A workload that signs in with tokens of another issuer, instead of a secret; may be given again.",
 )
 @click.option("--client", "client_id", metavar="CLIENT_ID", help="Add these to a client that is there already.")
+@secret_days
 @with_output
-@with_settings()
+@with_settings("client_secret_days")
 def add_client(
     *,
     partner: str,
@@ -187,7 +190,7 @@ def add_client(
     settings: Settings,
     output: Output,
 ) -> None:
-    """Make a client id and secret. The secret is shown this once: only its hash is kept.
+    """Make a client id and secret. The secret is shown this once, and ends; `counterfoil clients rotate` makes another.
 
     With certificates or federated identities there is no secret: the client signs in by assertion.
 
@@ -207,17 +210,19 @@ def add_client(
             "A client that is there already keeps its name.", remedy="Leave one out.", parameter="name client"
         )
     with open_data_folder(settings) as data_folder:
-        catalog, secret = data_folder.catalog, ""
+        catalog, secret, expires_at = data_folder.catalog, "", None
         if client_id is not None:
             catalog.trust_client(tenant, client_id, credentials, utc_now())
         elif credentials:
             client_id = catalog.add_trusted_client(tenant, name, credentials, utc_now()).id
         else:
-            client, secret = catalog.add_client(tenant, name, utc_now())
+            now = utc_now()
+            expires_at = end_of(settings, now)
+            client, secret = catalog.add_client(tenant, name, now, expires_at=expires_at)
             client_id = client.id
     facts: dict[str, object] = {"tenant": tenant, "clientId": client_id}
     if secret:
-        facts["clientSecret"] = secret
+        facts |= {"clientSecret": secret, "expires": expires_at}
     if credentials:
         facts["signsInBy"] = Headed("May sign in with", [_described(credential) for credential in credentials])
     output.facts(facts)
@@ -259,6 +264,7 @@ def list_clients(*, partner: str, settings: Settings, output: Output) -> None:
     Example:
       counterfoil clients list --partner 0e195b37-4574-4539-bc42-0e539b9684c0
     """
+    now = utc_now()
     with open_data_folder(settings) as data_folder:
         catalog = data_folder.catalog
         found = [
@@ -271,11 +277,12 @@ def list_clients(*, partner: str, settings: Settings, output: Output) -> None:
             "name": each.name,
             "created": each.created_at,
             "revoked": each.revoked_at,
-            "signsInBy": "; ".join([*(["secret"] if secrets else []), *map(_described, credentials)]),
+            "secrets": [{"id": one.id, "created": one.created_at, "expires": one.expires_at} for one in secrets],
+            "signsInBy": "; ".join([*(described(one, now) for one in secrets), *map(_described, credentials)]),
         }
         for each, secrets, credentials in found
     ]
-    output.rows(rows, none="This partner has no clients.")
+    output.rows(rows, only_json=["secrets"], none="This partner has no clients.")
 
 
 @clients.command("revoke")
@@ -293,3 +300,7 @@ def revoke_client(*, partner: str, client_id: str, settings: Settings, output: O
     with open_data_folder(settings) as data_folder:
         data_folder.catalog.revoke_client(tenant_id(partner), client_id, utc_now())
     output.done(f"Client {client_id} is revoked.", {"partner": partner, "clientId": client_id, "revoked": True})
+
+
+clients.add_command(rotate_secret)
+clients.add_command(remove_secret)

@@ -6,31 +6,33 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
 from counterfoil.cli.open_folder import open_data_folder, progress_of
-from counterfoil.cli.options import LOG_FORMAT, NamedPath, refuse_nan, with_output, with_settings
-from counterfoil.cli.output import Output, as_option, counted
+from counterfoil.cli.options import NamedPath, refuse_nan, with_output, with_settings
+from counterfoil.cli.output import Output, OutputForm, as_option, counted
 from counterfoil.cli.publication_output import warn_of
 from counterfoil.errors import InputError, SurpriseError, UsageError
-from counterfoil.periods import Clocks, business_clock, utc_now
+from counterfoil.periods import Clocks, moment_of, utc_now
 from counterfoil.settings import Settings
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from starlette.types import ASGIApp
 
-    from counterfoil.model import Dataset
     from counterfoil.server.identity.tls import DevelopmentCertificate
     from counterfoil.server.server_parts import Service
+    from counterfoil.testing.control import Control
     from counterfoil.testing.faults.fault_plan import FaultPlan
 
 _SWITCH_S = 0.0005
-_YEARS = (2000, 2999)
 _LOAD_REMEDIES = {
     "invoice period": "Put the month into the file's name, such as usage-2026-11.jsonl.",
     "allow_rejects": "Correct the line, or publish without it: counterfoil publish --allow-rejects.",
@@ -65,7 +67,6 @@ _LOAD_REMEDIES = {
     metavar="FILE|SEED",
     help="With --dev: answer wrongly, as a JSON plan says or as drawn from a number. See docs/testing-your-client.md.",
 )
-@click.option("--access-log", is_flag=True, help="Log a line for each request; query strings are never in it.")
 @with_output
 @with_settings("host", "port", "https_port", "tls_cert", "tls_key")
 def serve(
@@ -78,7 +79,6 @@ def serve(
     now: str | None,
     operation_delay: float,
     faults: str | None,
-    access_log: bool,
 ) -> None:
     """Serve what is published, in the APIs that everyone's tools already speak.
 
@@ -88,52 +88,104 @@ def serve(
     \b
     To look around, with a token for anybody who asks, on this machine only:
       counterfoil serve --dev
+    For the tests of a program, on a free port, which is printed as JSON with all that the program needs:
+      counterfoil serve --dev --port 0 --output json
     For others, behind a proxy that speaks https:
       counterfoil clients add --partner TENANT
       counterfoil serve --port 8080     (with COUNTERFOIL_PUBLIC_URL=https://billing.example.com)
     For others, with a certificate of your own:
       counterfoil serve --host 0.0.0.0 --https-port 8443 --tls-cert chain.pem --tls-key key.pem
     """
-    from counterfoil.server.access_log import ACCESS_LOG
     from counterfoil.server.app import create_app
+    from counterfoil.server.endings import endings
     from counterfoil.server.identity.tls import host_name
     from counterfoil.server.listening import passed_sockets
-    from counterfoil.server.security_log import SECURITY_LOG
+    from counterfoil.server.log_lines import logging_to
     from counterfoil.server.startup import check, endpoints, open_service
     from counterfoil.server.web_server import WebServer
     from counterfoil.testing.faults.fault_plan import plan_of
-    from counterfoil.testing.faults.faulty_app import FaultyApp
 
     # A thread that reads the catalog asks for the interpreter anew at each statement. When the event loop has much to
     # do, each time costs a whole interval: with the usual 5 ms, a page of a few milliseconds took a tenth of a second.
     sys.setswitchinterval(_SWITCH_S)
-    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT)
-    SECURITY_LOG.setLevel(logging.INFO)
-    if access_log:
-        ACCESS_LOG.setLevel(logging.INFO)
     names = [host_name(name.strip()) for name in dev_open.split(",") if name.strip()]
-    if not dev and (names or now is not None or operation_delay or faults is not None):
+    _refuse_without_dev(dev, names or now is not None or operation_delay or faults is not None)
+    plan = plan_of(faults) if faults is not None else None
+    begins_at = moment_of(now) if now is not None else None
+    passed = passed_sockets(os.environ)
+    check(settings, Clocks(), development=dev, open_to=names, passed=passed)
+    if load is not None:
+        _load(settings, output, load)
+    app: ASGIApp
+    with ExitStack() as stack:
+        form = "json" if output.is_json else settings.log_format
+        stack.enter_context(logging_to(sys.stderr, level=_log_level(settings), form=form))
+        if dev:
+            control = stack.enter_context(_controlled(settings, begins_at, operation_delay, names, plan))
+            service, app = control.service, _development_app(control, output)
+            _warn_of_development(output, names, plan)
+        else:
+            service = stack.enter_context(open_service(settings, Clocks(), development=False))
+            app = create_app(service)
+        for each in endings(settings, service.catalog, utc_now()):
+            output.warning(f"{each.told} {each.remedy}")
+        listening, certificate = endpoints(service)
+        server = WebServer(app, listening, lambda urls: _announce(service, output, urls, certificate), passed=passed)
+        if service.metrics is not None:
+            service.metrics.state.connections = server.connections
+        server.run()
+    output.note("Stopped.")
+
+
+def _refuse_without_dev(dev: bool, is_for_dev: object) -> None:
+    if not dev and is_for_dev:
         raise UsageError(
             "--dev-open, --now, --operation-delay and --faults go with --dev.", remedy="Add --dev, or leave them."
         )
-    plan = plan_of(faults) if faults is not None else None
-    clocks = Clocks(business=business_clock(_time(now), utc_now)) if now is not None else Clocks()
-    passed = passed_sockets(os.environ)
-    check(settings, clocks, development=dev, open_to=names, passed=passed)
-    if load is not None:
-        _load(settings, output, load)
-    with open_service(settings, clocks, development=dev, operation_delay_s=operation_delay, open_to=names) as service:
-        listening, certificate = endpoints(service)
-        if dev:
-            output.warning("Development mode: anybody who can reach this server gets a token for any partner.")
-            if names:
-                output.warning(f"It answers to {', '.join(names)} too, not only to this machine.")
-        app: ASGIApp = create_app(service)
-        if plan is not None:
-            app = FaultyApp(app, clocks.wall, plan)
-            _warn_of_faults(output, plan)
-        WebServer(app, listening, lambda urls: _announce(service, output, urls, certificate), passed=passed).run()
-    output.note("Stopped.")
+    if not dev and os.name == "nt":
+        raise UsageError(
+            "On Windows the server is for tests only: it cannot keep bills private there.",
+            remedy="Add --dev, or serve on Linux, macOS or in WSL.",
+        )
+
+
+@contextmanager
+def _controlled(
+    settings: Settings, now: datetime | None, delay_s: float, names: Sequence[str], plan: FaultPlan | None
+) -> Iterator[Control]:
+    from counterfoil.testing.control import Control
+    from counterfoil.testing.scratch import scratch_folder
+
+    with (
+        scratch_folder() as root,
+        Control(settings, root, now=now, operation_delay_s=delay_s, open_to=names, plan=plan) as control,
+    ):
+        yield control
+
+
+def _development_app(control: Control, output: Output) -> ASGIApp:
+    """Return the application that prints each request, and may be controlled over HTTP."""
+    from counterfoil.testing.control_routes import ControlledApp
+    from counterfoil.testing.request_journal import JournalingApp
+
+    if output.quiet or output.form is OutputForm.JSON:
+        return ControlledApp(control, JournalingApp(control.faults, control.journal))
+    printing = JournalingApp(control.faults, control.journal, lambda entry: output.note(entry.line()))
+    return ControlledApp(control, printing)
+
+
+def _warn_of_development(output: Output, names: Sequence[str], plan: FaultPlan | None) -> None:
+    output.warning("Development mode: anybody who can reach this server gets a token for any partner.")
+    if names:
+        output.warning(f"It answers to {', '.join(names)} too, not only to this machine.")
+    if plan is not None:
+        _warn_of_faults(output, plan)
+
+
+def _log_level(settings: Settings) -> str:
+    """Return the level that was set, or a lower one that `-v` asks for."""
+    asked = logging.getLogger().level if logging.getLogger().handlers else logging.CRITICAL
+    return logging.getLevelName(min(asked, logging.getLevelNamesMapping()[settings.log_level.upper()])).lower()
 
 
 def _warn_of_faults(output: Output, plan: FaultPlan) -> None:
@@ -146,8 +198,11 @@ def _warn_of_faults(output: Output, plan: FaultPlan) -> None:
 def _announce(
     service: Service, output: Output, urls: Sequence[str], certificate: DevelopmentCertificate | None
 ) -> None:
-    for url in urls:
-        output.text("serving", f"Counterfoil is serving at {url}")
+    if output.form is OutputForm.JSON:
+        output.facts(_fields(service, urls, certificate))
+    else:
+        for url in urls:
+            output.text("serving", f"Counterfoil is serving at {url}")
     output.stdout.flush()
     if certificate is not None:
         output.note(f"For https, trust this certificate authority: {certificate.ca.absolute()}")
@@ -155,9 +210,26 @@ def _announce(
         _invite(service, output, urls[0])
 
 
+def _fields(service: Service, urls: Sequence[str], certificate: DevelopmentCertificate | None) -> dict[str, object]:
+    """Return what a program that started the server needs: where it is, and how to sign in."""
+    url, https_url = urls[0], urls[1] if len(urls) > 1 else None
+    return {
+        "url": url,
+        "port": urlsplit(url).port,
+        "httpsUrl": https_url,
+        "httpsPort": urlsplit(https_url).port if https_url else None,
+        "ca": str(certificate.ca.absolute()) if certificate is not None else None,
+        "tokenEndpoint": f"{url}/{{tenant}}/oauth2/v2.0/token",  # the tenant is the partner's
+        "control": f"{url}/_counterfoil/" if service.development else None,
+        "data": str(service.settings.data.absolute()),
+        "development": service.development,
+    }
+
+
 def _invite(service: Service, output: Output, url: str) -> None:
     """Print three lines to paste: a token, an export, a page."""
     from counterfoil.server.identity.signing_keys import mint_development_token
+    from counterfoil.server.sample_calls import export_call, page_call
 
     datasets = [dataset for dataset, revision in service.catalog.datasets() if revision is not None]
     if not datasets:
@@ -168,31 +240,15 @@ def _invite(service: Service, output: Output, url: str) -> None:
     mint_development_token(service.settings.data, partner, "graph", service.clocks.wall())  # makes the key, once
     output.note("Paste these:")
     output.note(f"  TOKEN=$({_token_line(service, partner)})")
-    output.note(f"  {_export_line(url, next(d for d in (unbilled or datasets) if d.partner == partner))}")
+    output.note(f"  {export_call(url, next(d for d in (unbilled or datasets) if d.partner == partner))}")
     page = next((dataset for dataset in unbilled if dataset.partner == partner), None)
     if page is not None:
-        output.note(f"  {_page_line(service, url, page)}")
+        output.note(f"  {page_call(url, page, f'$({_token_line(service, page.partner)} --audience partner-center)')}")
 
 
 def _token_line(service: Service, partner: str) -> str:
     """The data folder is an absolute path, because the other shell may be in another folder."""
     return f"counterfoil token --data {shlex.quote(str(service.settings.data.absolute()))} --partner {partner}"
-
-
-def _export_line(url: str, dataset: Dataset) -> str:
-    state, body = "billed", f'{{"invoiceId":"{dataset.scope.invoice}"}}'
-    if not dataset.scope.is_billed:
-        state, body = "unbilled", f'{{"currencyCode":"{dataset.scope.currency}","billingPeriod":"current"}}'
-    address = f"{url}/v1.0/reports/partners/billing/{dataset.kind}/{state}/export"
-    headers = '-H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json"'
-    return f"curl -si {headers} -d '{body}' {address}"
-
-
-def _page_line(service: Service, url: str, dataset: Dataset) -> str:
-    kind = "usagelineitems" if dataset.kind == "usage" else "billinglineitems"
-    token = f"{_token_line(service, dataset.partner)} --audience partner-center"
-    query = f"provider=onetime&invoicelineitemtype={kind}&currencycode={dataset.scope.currency}&period=current&size=2"
-    return f'curl -s -H "Authorization: Bearer $({token})" "{url}/v1/invoices/unbilled/lineitems?{query}"'
 
 
 def _load(settings: Settings, output: Output, folder: Path) -> None:
@@ -226,14 +282,3 @@ def _load(settings: Settings, output: Output, folder: Path) -> None:
 
 def _as_option_of_publish(name: str, value: str) -> str:
     return f"counterfoil publish {as_option(name, value)}"
-
-
-def _time(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise UsageError(f"{text!r} is not a time.", remedy="Write it as 2026-11-05T09:00Z.") from None
-    if not _YEARS[0] <= moment.year <= _YEARS[1]:  # the clock runs on from there, and `last` looks back
-        raise UsageError(f"{text!r} is not a time of billing.", remedy=f"Give a year from {_YEARS[0]} to {_YEARS[1]}.")
-    return moment

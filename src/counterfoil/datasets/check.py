@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Self
@@ -66,7 +66,7 @@ class Assertions:
         return cls(
             partner=tenant_id(partner) if partner else "",
             issuer=tenant_id(issuer) if issuer else "",
-            kind=Kind(kind) if kind else None,
+            kind=_kind(kind) if kind else None,
             invoice=invoice,
             period=BillingPeriod.parse(period) if period else None,
             currency=currency,
@@ -86,6 +86,12 @@ class Assertions:
             )
 
 
+def _kind(text: str) -> Kind:
+    if text not in list(Kind):
+        raise UsageError(f"{text!r} is not a kind of line items.", remedy=f"Use {' or '.join(Kind)}.", parameter="kind")
+    return Kind(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Whose line items these are, once given or inferred."""
@@ -98,8 +104,9 @@ class Identity:
 def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str) -> Identity:
     """Infer from the first batch what was not asserted; raises InputError if neither says."""
     named_partner = first_text(first, "PartnerId")
-    if not named_partner:
-        raise InputError("is empty", file=file, line=int(first.lines[0]), attribute="PartnerId")
+    if not named_partner or not (asserted.currency or first_text(first, table.currency)):
+        refused = missing([name for name in table.required if not first_text(first, name)])
+        raise InputError(refused.reason, file=file, line=int(first.lines[0]), attribute=refused.attribute)
     issuer = asserted.issuer or asserted.partner or named_partner
     try:
         issuer = tenant_id(issuer)
@@ -128,6 +135,13 @@ def identify(table: LineItemTable, first: Batch, asserted: Assertions, file: str
     return Identity(Dataset(table.kind, partner, scope), issuer, currency)
 
 
+def missing(names: Sequence[str]) -> Refused:
+    """Return the verdict on a line item without attributes that are required; it names all of them."""
+    if len(names) == 1:
+        return Refused("is missing", names[0])
+    return Refused("are missing", f"{', '.join(names[:-1])} and {names[-1]}")
+
+
 class Checks:
     """The checks of one segment's line items. Each entry of a dictionary is looked at once, whatever refers to it."""
 
@@ -136,7 +150,7 @@ class Checks:
         table = table_of(identity.dataset.kind)
         invoice = identity.dataset.scope.invoice
         reason = f"not of invoice {invoice}" if invoice else "an invoice number in unbilled data"
-        self._required = [Flagged(coder, table, column.name, _absent) for column in table.columns if column.required]
+        self._required = [Flagged(coder, table, name, _absent) for name in table.required]
         alike = (
             ("PartnerId", {identity.issuer}, "another partner's line item", *_PARTNER_REMEDY),
             (table.currency, {identity.currency}, f"not in {identity.currency}", _CURRENCY_REMEDY, ""),
@@ -155,12 +169,10 @@ class Checks:
 
         Raises InputError where the whole file is in doubt.
         """
-        kept = np.ones(len(batch), dtype=bool)
-        for required in self._required:
-            absent = required.rows(codes)
-            for row in np.flatnonzero(absent & kept):
-                on_refused(int(batch.lines[row]), Refused("is missing", required.name))
-            kept &= ~absent
+        absent = {required.name: required.rows(codes) for required in self._required}
+        kept: np.ndarray = ~np.logical_or.reduce([*absent.values()])
+        for row in np.flatnonzero(~kept):
+            on_refused(int(batch.lines[row]), missing([name for name, rows in absent.items() if rows[row]]))
         for flagged, reason, remedy, parameter in self._alike:
             other = np.flatnonzero(flagged.rows(codes) & kept)
             if len(other):

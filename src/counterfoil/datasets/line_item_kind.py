@@ -43,6 +43,6 @@ def kind_of_names(names: Iterable[str], file: str, line: int = 1) -> Kind:
             "the first line is not a recognisable line item",
             file=file,
             line=line,
-            remedy="Usage has UsageDate and BillingPreTaxTotal, reconciliation Subtotal and TaxTotal.",
+            remedy=f"Usage needs {', '.join(USAGE.required)}; reconciliation {', '.join(RECONCILIATION.required)}.",
         )
     return Kind.USAGE if usage > reconciliation else Kind.RECONCILIATION

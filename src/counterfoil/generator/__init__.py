@@ -5,6 +5,7 @@ arguments give the same bytes on every machine and Python version, and golden ha
 a single digit changes every benchmark and other people's fixtures.
 """
 
+from counterfoil.generator.billing_month import BillingMonth
 from counterfoil.generator.line_items import LINE_ITEMS_MAX, RESELLERS_MAX, generate, write
 
-__all__ = ["LINE_ITEMS_MAX", "RESELLERS_MAX", "generate", "write"]
+__all__ = ["LINE_ITEMS_MAX", "RESELLERS_MAX", "BillingMonth", "generate", "write"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 from counterfoil.columns import LineItemTable
 from counterfoil.generator import amounts
@@ -17,6 +18,14 @@ from counterfoil.generator.months import PRICING_CURRENCY, Month
 from counterfoil.generator.spelling import Line, read, spell
 
 COVERED = 64  # how many line items at the start hold the cases
+
+
+class Special(IntEnum):
+    """Which special cases are wanted; each step holds those before it."""
+
+    NONE = 0
+    TAME = 1
+    HOSTILE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +105,17 @@ SHARED: tuple[Case, ...] = (
 
 
 def covering(
-    table: LineItemTable, cases: Sequence[Case], ordinary: Callable[[int], bytes], file: Setting, *, hostile: bool
+    table: LineItemTable, cases: Sequence[Case], ordinary: Callable[[int], bytes], file: Setting, special: Special
 ) -> Iterator[bytes]:
     """Yield COVERED line items: the cases in order, then ordinary ones. `ordinary(n)` gives the n-th to start from.
 
-    Without `hostile` an ordinary line item stands in the place of each hostile case.
+    An ordinary line item stands in the place of each case that is not wanted.
     """
     assert len(cases) <= COVERED
     before: Line = {}
     for number in range(COVERED):
         spelled = ordinary(number)
-        if number < len(cases) and (hostile or not cases[number].hostile):
+        if number < len(cases) and special >= (Special.HOSTILE if cases[number].hostile else Special.TAME):
             before = cases[number].change(read(spelled), before, file)
             spelled = spell(table, before)
         yield spelled

@@ -18,7 +18,7 @@ from isal import isal_zlib
 from counterfoil.columns import table_of
 from counterfoil.errors import CounterfoilError, FullDiskError, UsageError
 from counterfoil.generator import reconciliation_cases, usage_cases
-from counterfoil.generator.cases import COVERED, Setting, covering
+from counterfoil.generator.cases import COVERED, Setting, Special, covering
 from counterfoil.generator.months import Month
 from counterfoil.generator.population import populate
 from counterfoil.generator.reconciliation import ReconciliationLineItems
@@ -43,20 +43,22 @@ def generate(
     scope: Scope,
     currency: str | None = None,
     resellers: int = DEFAULT_RESELLERS,
+    special: bool = False,
     hostile: bool = False,
 ) -> Iterator[bytes]:
     """Return the line items as JSON lines in Graph's spelling, in chunks of whole lines.
 
-    `currency` is what an invoice is billed in; an unbilled scope says it itself. The first 64 line items hold every
-    special case that each of Microsoft's SDKs can read, and with `hostile` those that some cannot. Raises UsageError,
-    before the first chunk, for arguments that cannot be right.
+    `currency` is what an invoice is billed in; an unbilled scope says it itself. With `special` the first 64 line items
+    hold every special case that each of Microsoft's SDKs can read (huge amounts are among them), and with `hostile`
+    also those that some cannot. Raises UsageError, before the first chunk, for arguments that cannot be right.
     """
     partner = tenant_id(partner)
     if not 1 <= line_items <= LINE_ITEMS_MAX:
         raise UsageError(f"{line_items} line items cannot be generated.", remedy=f"Ask for 1 to {LINE_ITEMS_MAX:,}.")
     if not 0 <= resellers <= RESELLERS_MAX:
         raise UsageError(f"{resellers} resellers cannot be generated.", remedy=f"Ask for 0 to {RESELLERS_MAX:,}.")
-    return _chunks(kind, line_items, seed, partner, scope, _billing_currency(scope, currency), resellers, hostile)
+    wanted = Special.HOSTILE if hostile else Special.TAME if special else Special.NONE
+    return _chunks(kind, line_items, seed, partner, scope, _billing_currency(scope, currency), resellers, wanted)
 
 
 def write(chunks: Iterable[bytes], target: Path | BinaryIO, progress: Callable[[int], None] = lambda _: None) -> None:
@@ -86,7 +88,7 @@ def _chunks(
     scope: Scope,
     currency: str,
     resellers: int,
-    hostile: bool,
+    special: Special,
 ) -> Iterator[bytes]:
     month = Month.of(scope)
     population = populate(partner, seed, line_items, resellers)
@@ -98,7 +100,7 @@ def _chunks(
     sold = (subscription.customer.reseller for subscription in population.subscriptions)
     setting = Setting(month, currency, next(filter(None, sold), ""))
     one = partial(_one, made, ordinary)
-    first = list(covering(table_of(kind), cases, one, setting, hostile=hostile))
+    first = list(covering(table_of(kind), cases, one, setting, special))
     yield b"".join(first[:line_items])
     for start in range(0, ordinary, _CHUNK_LINE_ITEMS):
         yield made.block(start, min(start + _CHUNK_LINE_ITEMS, ordinary))

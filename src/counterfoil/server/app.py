@@ -14,6 +14,8 @@ from counterfoil.server.entry import EntryPoint
 from counterfoil.server.graph_routes import graph_routes
 from counterfoil.server.health import health_routes
 from counterfoil.server.identity.authority import authority_routes
+from counterfoil.server.metrics import metrics_route
+from counterfoil.server.request_record import note_caller
 from counterfoil.server.server_parts import Service
 from counterfoil.server.v1_routes import V1App
 from counterfoil.wire.oauth import TokenRequest
@@ -33,6 +35,7 @@ def create_app(service: Service) -> EntryPoint:
 def _signing_in(service: Service) -> list[Route]:
     def told(scope: Scope, asked: TokenRequest, tenant: str) -> None:
         by = "assertion" if asked.assertion else "secret"
+        note_caller(scope, tenant, asked.client_id)
         service.security_log.signed_in(scope, client_id=asked.client_id, tenant=tenant, by=by)
 
     return authority_routes(service.authority, service.base_url, told)
@@ -41,6 +44,8 @@ def _signing_in(service: Service) -> list[Route]:
 def routed(service: Service) -> Router:
     """Return the router of everything but /v1 and /blobs."""
     routes = [*graph_routes(service), *_signing_in(service), *health_routes(service)]
+    if service.metrics is not None:
+        routes.append(metrics_route(service.metrics, service.settings.metrics_token))
     for route in routes:
         assert route.methods is not None
         route.methods.discard("HEAD")  # Starlette adds it to each GET

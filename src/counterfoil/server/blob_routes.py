@@ -19,7 +19,9 @@ from starlette.types import Receive, Scope, Send
 from counterfoil.errors import DamagedError, ForbiddenError, MethodNotAllowedError, MissingError, NotFoundError
 from counterfoil.server.error_responses import RequestIds
 from counterfoil.server.identity.registrations import Registrations
+from counterfoil.server.request_record import note_caller
 from counterfoil.server.server_parts import Service
+from counterfoil.storage.activity import Action
 from counterfoil.storage.catalog_rows import StoredFile
 from counterfoil.storage.files import Reader
 from counterfoil.wire import blob_storage
@@ -48,19 +50,31 @@ class BlobsApp:
         path = BlobPath.parse(raw_path)
         query = LinkQuery.parse(query_string)
         opened = open_directory(self._service.keyring, query, path.text, now=self._service.clocks.wall())
-        await self._check_registered(path.partner, opened)
+        await self._check_registered(scope, path.partner, opened)
         blob_storage.check_own_parameters(query.own)
         async with self._service.limits.blobs.turn(path.partner):
-            await self._send(path, scope, send)
+            await self._send(path, opened.client_id, scope, send)
 
-    async def _send(self, path: BlobPath, scope: Scope, send: Send) -> None:
+    async def _send(self, path: BlobPath, client_id: str, scope: Scope, send: Send) -> None:
         reader, file, published_at = await self._open(path)
         head = blob_head(scope, file.sha256, file.size_bytes, published_at)
         await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
         if scope["method"] == "HEAD" or not head.length:
             await send({"type": "http.response.body", "body": b""})
         else:
+            self._note(path, client_id, file)
             await _send_bytes(reader, head.start, head.length, send)
+
+    def _note(self, path: BlobPath, client_id: str, file: StoredFile) -> None:
+        """Note a download; its ranges are one."""
+        self._service.activity.note_once(
+            Action.DOWNLOAD,
+            path.text,
+            partner=path.partner,
+            actor=client_id,
+            subject=f"{path.revision_id}/{path.attributes}/{path.name}",
+            details={"bytes": file.size_bytes},
+        )
 
     async def _answer_directory(self, scope: Scope, query: LinkQuery, send: Send) -> None:
         """List a directory; any other question about one is answered as about a blob that is not there."""
@@ -75,7 +89,7 @@ class BlobsApp:
         if not may_list(query):
             raise ForbiddenError("The link was not given for listing.", code="AuthorizationPermissionMismatch")
         directory = BlobDirectory.of(opened.path)
-        await self._check_registered(directory.partner, opened)
+        await self._check_registered(scope, directory.partner, opened)
         asked.check()
         # As for a blob: what is listed is in memory until the caller has read it.
         async with self._service.limits.blobs.turn(directory.partner):
@@ -106,8 +120,9 @@ class BlobsApp:
         await send({"type": "http.response.start", "status": 200, "headers": pairs})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
-    async def _check_registered(self, partner: str, opened: OpenedDirectory) -> None:
+    async def _check_registered(self, scope: Scope, partner: str, opened: OpenedDirectory) -> None:
         """Raise ForbiddenError if the partner was removed, or the client that got the link was revoked."""
+        note_caller(scope, partner, opened.client_id)
         if self._registrations.found_lately(partner, opened.client_id):
             return
         if not await asyncio.to_thread(self._registrations.find, partner, opened.client_id):

@@ -10,10 +10,10 @@ when it works for all, a newcomer is told to come back.
 
 from __future__ import annotations
 
-import resource
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Protocol
+from importlib import import_module
+from typing import Any, Final, Protocol
 
 from counterfoil.server.security_log import MalformedRequests
 
@@ -93,6 +93,10 @@ class Connections:
 
 def raise_file_limit() -> int:
     """Let this process open as many files as it may; return how many connections that is enough for."""
+    try:
+        resource: Any = import_module("resource")
+    except ModuleNotFoundError:  # Windows has no such limit
+        return _CONNECTIONS_MAX
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES_WANTED_MAX if hard == resource.RLIM_INFINITY else min(hard, _FILES_WANTED_MAX)
     if soft != resource.RLIM_INFINITY and soft < wanted:

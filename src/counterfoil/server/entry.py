@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from counterfoil.errors import BadRequestError, TooLargeError, UnavailableError
-from counterfoil.server.access_log import logged
+from counterfoil.server.access_log import write_access_line
 from counterfoil.server.error_responses import (
     LOG,
     ApiDialect,
@@ -29,6 +29,7 @@ from counterfoil.server.error_responses import (
 )
 from counterfoil.server.http_connection import CROWDED
 from counterfoil.server.http_exchange import CallerLeftError
+from counterfoil.server.request_record import RequestRecord
 from counterfoil.server.server_parts import Service
 from counterfoil.wire.graph import BODY_BYTES_MAX
 from counterfoil.wire.graph_paths import canonical_path
@@ -49,11 +50,13 @@ class EntryPoint:
         self._rest = rest
         self._wall = service.clocks.wall
         self._security_log = service.security_log
+        self._tell = [write_access_line, *([service.metrics.count] if service.metrics is not None else [])]
         self._is_local = _hosts(service.open_to).fullmatch if service.development else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request over HTTP: the web server passes on nothing else."""
-        send = logged(scope, send)
+        record = RequestRecord(scope, send, self._tell)
+        send = record.send
         try:
             raw_path = scope["raw_path"]
             self._admit(scope, raw_path)
@@ -69,6 +72,8 @@ class EntryPoint:
             LOG.debug("request %s: the caller left", RequestIds.of(scope).request_id)
         except Exception as error:  # noqa: BLE001 - this is the one place where it must end
             await self._refuse(error, scope, send)
+        finally:
+            record.end()
 
     def _admit(self, scope: Scope, raw_path: bytes) -> None:
         if CROWDED in scope:

@@ -21,8 +21,11 @@ from counterfoil.errors import BadRequestError, GoneError, NotFoundError, NotSer
 from counterfoil.model import Kind, is_guid
 from counterfoil.server.error_responses import RequestIds, graph_headers
 from counterfoil.server.identity.authenticator import TokenBearer
+from counterfoil.server.request_record import note_caller
 from counterfoil.server.server_parts import Service
+from counterfoil.storage.activity import Action
 from counterfoil.storage.catalog_rows import Operation
+from counterfoil.storage.told import facts_of
 from counterfoil.wire import graph
 from counterfoil.wire.graph import BILLING, VERSIONS
 
@@ -70,6 +73,7 @@ class GraphRoutes:
         self._service = service
         self._exports = service.exports
         self._limits = service.limits
+        self._activity = service.activity
         self.version = version
 
     async def answer(self, answer: Answer, request: Request) -> Response:
@@ -95,6 +99,10 @@ class GraphRoutes:
         if operation is None:
             self._limits.exports.spend(partner)
             operation = await self._writing(partner, self._exports.submit, partner, asked, key)
+        details = {**facts_of(operation.dataset), "attributes": operation.attributes.value}
+        self._activity.note(
+            Action.EXPORT, partner=partner, actor=caller.client_id, subject=operation.id, details=details
+        )
         headers = {
             "location": graph.operation_url(self._root(request), operation.id),
             "retry-after": str(self._exports.progress(operation).retry_after_s),
@@ -155,6 +163,9 @@ class GraphRoutes:
         # Two such headers are one with a comma in it, and no token: nobody is to choose between them.
         authorization = ", ".join(request.headers.getlist("authorization"))
         caller = await self._service.authenticator.authenticate(authorization, api="graph")
+        note_caller(request.scope, caller.partner, caller.client_id)
+        if not caller.registered_client:
+            self._activity.note_outside_token(caller.partner, caller.client_id)
         self._limits.requests.spend(caller.partner)
         return caller
 

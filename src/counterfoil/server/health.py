@@ -1,14 +1,11 @@
-"""Whether the process is up, whether it can serve, and what it serves: /healthz, /readyz, /openapi.json, /docs.
-
-The page /docs is made here, from the document alone: no script, no style sheet and no font from anywhere else.
-"""
+"""Whether the process is up, whether it can serve, and what it serves: /healthz, /readyz, /openapi.json, /docs, /."""
 
 from __future__ import annotations
 
 import gzip
-import html
 import json
 from functools import cache
+from importlib.resources import files
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -17,17 +14,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from counterfoil.errors import CounterfoilError, UnavailableError
+from counterfoil.model import Dataset
 from counterfoil.server.error_responses import LOG
-from counterfoil.server.openapi import Json, document, resolved
+from counterfoil.server.openapi import document
+from counterfoil.server.pages import POLICY, docs_page, first_page
 from counterfoil.server.server_parts import Service
+from counterfoil.storage.catalog_rows import Revision
 from counterfoil.wire.v1 import accepts_gzip
 
 _READY_RETRY_S: Final = 5
-_STYLE: Final = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "code{font-size:.9em;overflow-wrap:anywhere}h2{margin-top:2rem}li{margin:.4rem 0}"
-    "b{display:inline-block;width:4.5rem}"
-)
+_SHOWN_MAX: Final = 100  # datasets on the first page
 
 
 def health_routes(service: Service) -> list[Route]:
@@ -44,7 +40,12 @@ def health_routes(service: Service) -> list[Route]:
             raise UnavailableError("The catalog does not answer.", retry_after_s=_READY_RETRY_S) from None
         return Response(b'{"status":"ready"}', media_type="application/json")
 
-    # Anybody may ask for these two, as often as they like: each is made once.
+    answers = {"/healthz": healthz, "/readyz": readyz}
+    return [*(Route(path, answer, methods=["GET"]) for path, answer in answers.items()), *_pages(service)]
+
+
+def _pages(service: Service) -> list[Route]:
+    # Anybody may ask for these, as often as they like: each is made once.
     @cache
     def plain_document() -> bytes:
         return json.dumps(document()).encode()
@@ -54,8 +55,12 @@ def health_routes(service: Service) -> list[Route]:
         return gzip.compress(plain_document(), mtime=0)
 
     @cache
-    def listed() -> str:
-        return _listed(document())
+    def page_of_docs() -> str:
+        return docs_page(document())
+
+    @cache
+    def script() -> bytes:
+        return files("counterfoil.server").joinpath("docs.js").read_bytes()
 
     async def openapi(request: Request) -> Response:
         body, headers = plain_document(), {"vary": "accept-encoding"}
@@ -63,36 +68,24 @@ def health_routes(service: Service) -> list[Route]:
             body, headers["content-encoding"] = packed_document(), "gzip"
         return Response(body, media_type="application/json", headers=headers)
 
-    async def docs(request: Request) -> Response:
-        page = _page(listed(), service.base_url(request.scope))
-        policy = "default-src 'none'; style-src 'unsafe-inline'"
-        return Response(page, media_type="text/html", headers={"content-security-policy": policy})
+    async def docs(_: Request) -> Response:
+        return _html(page_of_docs())
 
-    answers = {"/healthz": healthz, "/readyz": readyz, "/openapi.json": openapi, "/docs": docs}
+    async def docs_script(_: Request) -> Response:
+        return Response(script(), media_type="text/javascript")
+
+    async def first(request: Request) -> Response:
+        shown = await run_in_threadpool(_in_force, service) if service.development else []
+        return _html(first_page(service.base_url(request.scope), shown, development=service.development))
+
+    answers = {"/": first, "/docs": docs, "/docs.js": docs_script, "/openapi.json": openapi}
     return [Route(path, answer, methods=["GET"]) for path, answer in answers.items()]
 
 
-def _page(listed: str, base_url: str) -> str:
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Counterfoil</title>'
-        f"<style>{_STYLE}</style><h1>Counterfoil</h1>"
-        f"<p>Serving at <code>{html.escape(base_url)}</code>. "
-        'The same as an OpenAPI document: <a href="/openapi.json">openapi.json</a>.</p>' + listed
-    )
+def _html(page: str) -> Response:
+    return Response(page, media_type="text/html", headers={"content-security-policy": POLICY})
 
 
-def _listed(described: Json) -> str:
-    groups: dict[str, list[str]] = {}
-    for path, item in described["paths"].items():
-        for method, operation in item.items():
-            line = f"<li><b>{method.upper()}</b> <code>{html.escape(path)}</code><br>"
-            line += f"{html.escape(operation['summary'])}{_taken(described, operation)}</li>"
-            groups.setdefault(operation["tags"][0], []).append(line)
-    return "".join(f"<h2>{html.escape(tag)}</h2><ul>{''.join(lines)}</ul>" for tag, lines in groups.items())
-
-
-def _taken(described: Json, operation: Json) -> str:
-    names = [resolved(described, parameter)["name"] for parameter in operation.get("parameters", [])]
-    for content in resolved(described, operation.get("requestBody", {})).get("content", {}).values():
-        names += content["schema"]["properties"]
-    return f" Takes <code>{'</code> <code>'.join(map(html.escape, names))}</code>." if names else ""
+def _in_force(service: Service) -> list[tuple[Dataset, Revision]]:
+    found = service.catalog.datasets()
+    return [(dataset, revision) for dataset, revision in found if revision is not None][:_SHOWN_MAX]

@@ -109,7 +109,9 @@ def bind(endpoint: Endpoint) -> socket.socket:
     except OSError as error:
         raise UsageError(f"{endpoint.host!r} is not an address to listen on: {error.strerror}.") from None
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # On Windows the usual option would let two servers have one port.
+        alone = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR if alone is None else alone, 1)
         bound.bind(address)
         bound.listen(BACKLOG)
     except OSError as error:

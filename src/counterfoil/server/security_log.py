@@ -21,9 +21,12 @@ from starlette.types import Scope
 
 from counterfoil.errors import RequestError
 from counterfoil.model import is_guid
+from counterfoil.server.activity_recorder import ActivityRecorder
 from counterfoil.server.error_responses import ApiDialect, dialect_of, header, request_id_of
 from counterfoil.server.identity.authority import CLAIMED_CLIENT
 from counterfoil.server.identity.claims import TOKEN_LENGTH_MAX, client_in
+from counterfoil.server.log_lines import LogLine
+from counterfoil.storage.activity import Action
 
 SECURITY_LOG: Final = logging.getLogger("counterfoil.security")
 TOLD_STATUSES: Final = frozenset({401, 403, 429})
@@ -37,29 +40,37 @@ _LINK: Final = re.compile(r"(?:^|&)si=[A-Za-z0-9_-]{1,16}\.([0-9a-f-]{36})(?:&|$
 class SecurityLog:
     """Writes the lines of one server. It belongs to one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, activity: ActivityRecorder) -> None:
+        self._activity = activity
         self._sign_ins = _BoundedLines("sign-ins")
         self._refusals = _BoundedLines("refusals")
 
     def signed_in(self, scope: Scope, *, client_id: str, tenant: str, by: str) -> None:
         """Write that a client got a token, and whether by `secret` or `assertion`."""
         peer = peer_of(scope)
+        self._activity.note(Action.SIGN_IN, partner=tenant, actor=_id(client_id), details={"by": by, "peer": peer})
         if self._sign_ins.admits(peer):
             self._write("sign-in", scope, {"client": _id(client_id), "tenant": _id(tenant), "by": by})
 
     def refused(self, scope: Scope, error: RequestError) -> None:
         """Write that a request was refused, if it was for who asks or how often."""
-        if error.status not in TOLD_STATUSES or not self._refusals.admits(peer_of(scope)):
+        if error.status not in TOLD_STATUSES:
             return
-        client, tenant = _claimed(scope)
-        facts = {"client": _id(client), "tenant": _id(tenant), "code": error.code or "-"}
-        reason = ascii(error.message[:_REASON_LENGTH_MAX])
-        self._write(f"refused {error.status}", scope, facts | {"reason": reason})
+        client, tenant = map(_id, _claimed(scope))
+        dialect, peer = dialect_of(scope["path"]), peer_of(scope)
+        if dialect is ApiDialect.OAUTH or error.status != 429:
+            action = Action.SIGN_IN_FAILED if dialect is ApiDialect.OAUTH else Action.REFUSED
+            details = {"api": dialect.value, "peer": peer, "status": error.status}
+            self._activity.note(action, partner=tenant, actor=client, details=details)
+        if not self._refusals.admits(peer):
+            return
+        facts = {"client": client, "tenant": tenant, "code": error.code or ""}
+        self._write(f"refused {error.status}", scope, facts | {"reason": error.message[:_REASON_LENGTH_MAX]})
 
     def _write(self, what: str, scope: Scope, facts: Mapping[str, str]) -> None:
         dialect = dialect_of(scope["path"])
         told = {"request": request_id_of(dialect, scope), "peer": peer_of(scope), "api": dialect.value, **facts}
-        SECURITY_LOG.info("%s: %s", what, " ".join(f"{name}={value}" for name, value in told.items()))
+        SECURITY_LOG.info(LogLine(what, told))
 
 
 class MalformedRequests:
@@ -76,7 +87,7 @@ class MalformedRequests:
         self._count += 1
 
     def _tell(self) -> None:
-        SECURITY_LOG.info("malformed requests: %d were refused", self._count)
+        SECURITY_LOG.info(LogLine("malformed requests", {"count": self._count}))
         self._count = 0
 
 
@@ -103,7 +114,7 @@ class _BoundedLines:
 
     def _begin(self) -> None:
         if self._left_out:
-            SECURITY_LOG.info("%d %s were left out here", self._left_out, self._what)
+            SECURITY_LOG.info(LogLine(f"{self._what} left out", {"count": self._left_out}))
         self._began, self._left_out = time.monotonic(), 0
         self._lines.clear()
 
@@ -141,4 +152,4 @@ def _claims(authorization: str) -> Mapping[str, Any]:
 
 def _id(text: str) -> str:
     lowered = text.lower()
-    return lowered if is_guid(lowered) else "-"
+    return lowered if is_guid(lowered) else ""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from starlette.types import Scope
 
 from counterfoil.periods import Clocks
+from counterfoil.server.activity_recorder import ActivityRecorder
 from counterfoil.server.error_responses import header
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.authenticator import Authenticator
 from counterfoil.server.identity.authority import Authority
 from counterfoil.server.listening import url_of
+from counterfoil.server.metrics import Metrics
 from counterfoil.server.partner_limits import PartnerLimits
 from counterfoil.server.security_log import SecurityLog
 from counterfoil.settings import Settings
@@ -35,10 +38,16 @@ class Service:
     exports: Exports
     authenticator: Authenticator
     authority: Authority
+    activity: ActivityRecorder
+    metrics: Metrics | None = None
     limits: PartnerLimits = field(default_factory=PartnerLimits)
-    security_log: SecurityLog = field(default_factory=SecurityLog)
     development: bool = False
     open_to: frozenset[str] = frozenset()
+
+    @cached_property
+    def security_log(self) -> SecurityLog:
+        """The log of who came in and who was turned away."""
+        return SecurityLog(self.activity)
 
     @property
     def catalog(self) -> Catalog:

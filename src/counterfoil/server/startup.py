@@ -6,9 +6,11 @@ import socket
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 from counterfoil.errors import UsageError
 from counterfoil.periods import Clocks
+from counterfoil.server.activity_recorder import recording
 from counterfoil.server.export_operations import Exports
 from counterfoil.server.identity.audiences import Audiences
 from counterfoil.server.identity.authenticator import Authenticator
@@ -16,6 +18,7 @@ from counterfoil.server.identity.authority import Authority
 from counterfoil.server.identity.signing_keys import AuthorityKeys
 from counterfoil.server.identity.tls import DevelopmentCertificate, check_certificate, development_certificate
 from counterfoil.server.listening import Endpoint, check_free
+from counterfoil.server.metrics import Metrics
 from counterfoil.server.partner_limits import PartnerLimits
 from counterfoil.server.server_parts import Service
 from counterfoil.settings import Settings
@@ -40,10 +43,17 @@ def open_service(
     Raises UsageError where the settings would leave a server that nobody, or anybody, could use.
     """
     _refuse_without_callers(settings, development=development)
-    with open_store(settings.data, settings.database_url or None) as store:
+    with (
+        open_store(settings.data, settings.database_url or None) as store,
+        recording(store.catalog, clocks) as activity,
+    ):
         keys, catalog = AuthorityKeys(settings.data, development=development), store.catalog
         authenticator = _authenticator(settings, catalog, clocks, keys)
         keyring = load_or_create_keyring(settings.data, settings.secret or None)
+        catalog.activity_kept = timedelta(days=settings.activity_days)
+        metrics = Metrics(settings, catalog) if settings.metrics_token else None
+        if metrics is not None:
+            activity.counted = metrics.count_action
         yield Service(
             settings=settings,
             store=store,
@@ -52,6 +62,8 @@ def open_service(
             exports=Exports(catalog, keyring, clocks, operation_delay_s),
             authenticator=authenticator,
             authority=Authority(catalog, clocks, keys, authenticator.audiences),
+            activity=activity,
+            metrics=metrics,
             limits=PartnerLimits.from_settings(settings, development=development),
             development=development,
             open_to=frozenset(open_to),

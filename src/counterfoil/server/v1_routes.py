@@ -28,9 +28,12 @@ from counterfoil.model import Scope as DatasetScope
 from counterfoil.periods import BillingPeriod
 from counterfoil.server.error_responses import v1_headers
 from counterfoil.server.lru_cache import LruCache
+from counterfoil.server.request_record import note_caller
 from counterfoil.server.server_parts import Service
 from counterfoil.server.v1_pages import BEGINNING, Listing, Page, Pages
 from counterfoil.storage import v1_blocks
+from counterfoil.storage.activity import Action
+from counterfoil.storage.told import facts_of
 from counterfoil.wire import v1
 from counterfoil.wire.tokens import Continuation, Position, decode_continuation, encode_continuation
 
@@ -64,6 +67,7 @@ class _Asked:
     """A request that was not refused. `key` is all that its answer depends on, but for the time."""
 
     partner: str
+    client: str
     query: v1.Query
     key: Key
 
@@ -77,6 +81,7 @@ class V1App:
         self._catalog = service.catalog
         self._keyring = service.keyring
         self._clocks = service.clocks
+        self._activity = service.activity
         self._pages = Pages(service.catalog, service.files)
         self._prepared: LruCache[tuple[object, ...], _Prepared] = LruCache(_PREPARED)
         self._read_path = lru_cache(_REMEMBERED)(v1.read_path)
@@ -109,6 +114,9 @@ class V1App:
         caller = await self._authenticate(
             authorization.decode("latin-1") if authorization else None, api="partner-center"
         )
+        note_caller(scope, caller.partner, caller.client_id)
+        if not caller.registered_client:
+            self._activity.note_outside_token(caller.partner, caller.client_id)
         if not self._accepts_json(headers.get(b"accept", b"")):
             raise NotAcceptableError("Line items are served as application/json only.", code="3000")
         v1.check_contract_version(headers.get(b"ms-contract-version", b""))
@@ -118,7 +126,9 @@ class V1App:
         if query.seek and not token:
             raise v1.token_missing()
         # The partner is part of the key: nobody gets what was prepared for somebody else.
-        return _Asked(caller.partner, query, (caller.partner, token, path, scope["query_string"], gzip))
+        return _Asked(
+            caller.partner, caller.client_id, query, (caller.partner, token, path, scope["query_string"], gzip)
+        )
 
     async def _line_items(self, asked: _Asked) -> tuple[Headers, Pieces]:
         query, key = asked.query, asked.key
@@ -134,6 +144,8 @@ class V1App:
         listing = self._pages.kept(at.revision_id)
         if listing is None:
             listing = await asyncio.to_thread(self._pages.load, at.revision_id)
+        if not token:
+            self._note_walk(asked, listing)
         try:
             return self._answer(query, listing, at, key)
         except DamagedError:
@@ -143,6 +155,13 @@ class V1App:
             if anew.paths == listing.paths:
                 raise
             return self._answer(query, anew, at, key)
+
+    def _note_walk(self, asked: _Asked, listing: Listing) -> None:
+        """Note that a walk began; its other pages are part of it."""
+        details = facts_of(listing.revision.dataset)
+        self._activity.note(
+            Action.WALK, partner=asked.partner, actor=asked.client, subject=listing.revision.id, details=details
+        )
 
     async def _where(self, partner: str, token: bytes, query: v1.Query, now: datetime) -> Continuation | None:
         """Return where the page begins, or None where there is no dataset."""

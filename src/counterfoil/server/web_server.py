@@ -26,8 +26,10 @@ from counterfoil.server import spare_memory
 from counterfoil.server.connection_bounds import ConnectionBounds, Connections, raise_file_limit
 from counterfoil.server.http_connection import HttpConnection
 from counterfoil.server.listening import BACKLOG, Endpoint, Listener, listeners
+from counterfoil.server.renewed_certificate import RenewedCertificate
 
 GRACE_S: Final = 10
+CERTIFICATE_TICKS: Final = 20  # of a tenth of a second
 _START_S_MAX: Final = 30
 _CUTS_MAX: Final = 100
 
@@ -39,10 +41,16 @@ class _Server(uvicorn.Server):
     """A uvicorn server with our connections. It leaves signals to us: there may be two, and one signal is for both."""
 
     def __init__(
-        self, config: uvicorn.Config, connections: Connections, bounds: ConnectionBounds, on_started: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        endpoint: Endpoint,
+        connections: Connections,
+        bounds: ConnectionBounds,
+        on_started: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._connections, self._bounds, self._on_started = connections, bounds, on_started
+        self._certificate = RenewedCertificate(endpoint, config.ssl) if config.ssl is not None else None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen at the sockets, and say so."""
@@ -59,6 +67,12 @@ class _Server(uvicorn.Server):
         ]
         self.started = True
         self._on_started()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what uvicorn does ten times a second, and look for a renewed certificate now and then."""
+        if self._certificate is not None and counter % CERTIFICATE_TICKS == 0:
+            self._certificate.look()
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -94,9 +108,10 @@ class WebServer:
         self._endpoints, self._passed = endpoints, passed
         self._on_ready = on_ready
         bounds = bounds or ConnectionBounds()
-        connections = Connections(min(bounds.connections, raise_file_limit()))
+        self.connections = Connections(min(bounds.connections, raise_file_limit()))
         self._servers = [
-            _Server(_config(app, endpoint, grace_s), connections, bounds, self._on_started) for endpoint in endpoints
+            _Server(_config(app, endpoint, grace_s), endpoint, self.connections, bounds, self._on_started)
+            for endpoint in endpoints
         ]
         self._listeners: list[Listener] = []
         self._signalled = False
@@ -117,7 +132,10 @@ class WebServer:
             if signals:  # the process is ours
                 loop = asyncio.get_running_loop()
                 for number in (signal.SIGTERM, signal.SIGINT):
-                    loop.add_signal_handler(number, self._on_signal)
+                    try:
+                        loop.add_signal_handler(number, self._on_signal)
+                    except NotImplementedError:  # on Windows
+                        signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._on_signal))
                 stack.enter_context(spare_memory.given_back())
             self._listeners = listeners(self._endpoints, self._passed)
             for each in self._listeners:

@@ -1,6 +1,5 @@
 """Where data rests: the catalog, the folder of immutable files, locks and keys.
 
-It needs POSIX: files are read at offsets and folders synced by their descriptors. Windows lacks both, and `fcntl`.
+It is made for POSIX. On Windows, where only a server for tests is supported, the names in folders are not synced, files
+that are open cannot be deleted, and the rights of private files are not checked.
 """
-
-import fcntl  # noqa: F401 - so that importing fails at once there, and the command line says why

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
@@ -22,6 +23,7 @@ from counterfoil import lifetimes_and_sizes
 from counterfoil.errors import CounterfoilError
 from counterfoil.model import Contents, Dataset
 from counterfoil.storage import (
+    activity,
     changes,
     client_credentials,
     client_secrets,
@@ -34,7 +36,9 @@ from counterfoil.storage import (
     revisions,
     rows,
     tables,
+    told,
 )
+from counterfoil.storage.activity import NewActivity
 from counterfoil.storage.catalog_rows import NewSegment, Revision, StoredFile
 from counterfoil.storage.change_log import ChangeLog
 
@@ -66,14 +70,19 @@ def _changing(catalog: Catalog) -> Iterator[Connection]:
 
 
 def _method(
-    opened: Callable[[Catalog], AbstractContextManager[Connection]], function: Callable[Concatenate[Connection, P], R]
+    opened: Callable[[Catalog], AbstractContextManager[Connection]],
+    function: Callable[Concatenate[Connection, P], R],
+    told: Callable[Concatenate[R, P], NewActivity | None] | None = None,
 ) -> Callable[Concatenate[Catalog, P], R]:
-    """Return the method that calls a function within a transaction."""
+    """Return the method that calls a function within a transaction, which also has what is `told` of it as activity."""
 
     @wraps(function)
     def method(catalog: Catalog, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with opened(catalog) as connection:
-            return function(connection, *args, **kwargs)
+            result = function(connection, *args, **kwargs)
+            if told is not None and (done := told(result, *args, **kwargs)):
+                catalog.append_activity(connection, [done])
+            return result
 
     return method
 
@@ -84,6 +93,8 @@ class Catalog:
     def __init__(self, log: ChangeLog) -> None:
         """Use `engines.open_store`, which checks that catalog and files belong together."""
         self.log = log
+        self.actor = activity.operator()  # who makes the changes that this process makes
+        self.activity_kept = lifetimes_and_sizes.ACTIVITY_KEPT
 
     def close(self) -> None:
         """Close all connections."""
@@ -96,27 +107,30 @@ class Catalog:
         self.close()
 
     # Partners and clients
-    add_partner = _method(_writing, partner_registry.register)
+    add_partner = _method(_writing, partner_registry.register, told.partner_added)
     has_partner = _method(_reading, partner_registry.registered)
     partners = _method(_reading, partner_registry.all_partners)
-    remove_partner = _method(_changing, partner_registry.remove)
+    remove_partner = _method(_changing, partner_registry.remove, told.partner_removed)
     held_of_partner = _method(_reading, erasure.held_of)
     withdraw_all = _method(_changing, erasure.withdraw_all)
-    forget_partner = _method(_changing, erasure.forget)
-    add_client = _method(_writing, partner_registry.add_client)
+    forget_partner = _method(_changing, erasure.forget, told.partner_erased)
+    add_client = _method(_writing, partner_registry.add_client, told.client_added)
     clients = _method(_reading, partner_registry.clients_of)
-    revoke_client = _method(_changing, partner_registry.revoke)
+    revoke_client = _method(_changing, partner_registry.revoke, told.client_revoked)
     check_client = _method(_reading, partner_registry.check)
-    add_secret = _method(_writing, partner_registry.add_secret)
-    remove_secret = _method(_changing, partner_registry.remove_secret)
+    add_secret = _method(_writing, partner_registry.add_secret, told.secret_added)
+    remove_secret = _method(_changing, partner_registry.remove_secret, told.secret_removed)
+    secret_ended = _method(_reading, partner_registry.secret_ended)
     client_secrets = _method(_reading, client_secrets.of_client)
-    add_trusted_client = _method(_writing, client_credentials.add_client)
-    trust_client = _method(_writing, client_credentials.trust)
+    add_trusted_client = _method(_writing, client_credentials.add_client, told.trusted_client_added)
+    trust_client = _method(_writing, client_credentials.trust, told.credentials_added)
     credentials = _method(_reading, client_credentials.credentials_of)
+    clients_ending = _method(_reading, client_credentials.clients_ending)
     active_client = _method(_reading, client_credentials.active_client)
     use_assertion = _method(_writing, client_credentials.use_assertion)
 
     # Datasets
+    published = _method(_reading, revisions.published)
     in_force = _method(_reading, revisions.in_force)
     revision = _method(_reading, revisions.by_id)
     find_revision = _method(_reading, revisions.by_prefix)
@@ -125,7 +139,7 @@ class Catalog:
     files = _method(_reading, revisions.files)
     no_longer_kept = _method(_reading, revisions.no_longer_kept)
     revisions = _method(_reading, revisions.of_dataset)
-    set_in_force = _method(_changing, commits.set_in_force)
+    set_in_force = _method(_changing, commits.set_in_force, told.put_in_force)
 
     # Publications
     begin_publication = _method(_writing, publications.begin)
@@ -152,6 +166,19 @@ class Catalog:
     _forget_some_operations = _method(_writing, operations.forget)
     operations = _method(_reading, operations.newest)
 
+    # Activity
+    erase_activity = _method(_writing, activity.erase)
+    activity = _method(_reading, activity.read)
+
+    def record_activity(self, entries: Sequence[NewActivity]) -> None:
+        """Add to the record of who did what."""
+        with self.log.database.writing() as connection:
+            activity.append(connection, entries, self.activity_kept)
+
+    def append_activity(self, connection: Connection, entries: Sequence[NewActivity]) -> None:
+        """Add what this process did to the record, in the transaction in which it did it."""
+        activity.append(connection, [replace(entry, actor=self.actor) for entry in entries], self.activity_kept)
+
     def commit(
         self,
         publication: str,
@@ -175,6 +202,7 @@ class Catalog:
             with self.log.database.writing() as connection:
                 changes.written(connection, self.log.written)
                 made = commits.commit(connection, publication, segments, bases, computed_on, contents, now)
+                self.append_activity(connection, told.published(made, now))
         except CounterfoilError:
             # Where the answer to COMMIT itself was lost, trying to condemn shows what became of it.
             if made is None or self.condemn(publication):
@@ -225,4 +253,4 @@ class Catalog:
         """Return what the engine finds wrong with the catalog itself; raises what reading one of its rows raises."""
         with self.log.database.reading() as connection:
             changed = [each for table in tables.metadata.sorted_tables for each in rows.faults(connection, table)]
-            return [*self.log.database.faults(connection), *changed]
+            return [*self.log.database.faults(connection), *changed, *activity.faults(connection)]

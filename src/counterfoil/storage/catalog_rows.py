@@ -148,6 +148,15 @@ class Revision(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Published:
+    """How much is published: `changes` counts publications, restores, withdrawals and revocations."""
+
+    datasets_in_force: int
+    changes: int
+    last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One accepted export. `revision_id` is None where there was no data: such an operation has failed."""
 

@@ -75,6 +75,18 @@ def active_client(connection: Connection, client_id: str) -> RegisteredClient | 
     return None if row is None else partner_registry.client_of(row)
 
 
+def clients_ending(connection: Connection, before: datetime) -> list[tuple[RegisteredClient, datetime]]:
+    """Return the clients of which all secrets and credentials end before a time, and when the last does."""
+    ends: dict[str, datetime | None] = {}
+    for table in (tables.client_secrets, tables.client_credentials):
+        for row in connection.execute(select(table.c.client, table.c.expires_at)):
+            last = ends.get(row.client, row.expires_at)
+            ends[row.client] = None if last is None or row.expires_at is None else max(last, row.expires_at)
+    active = select(tables.clients).where(tables.clients.c.revoked_at.is_(None)).order_by(tables.clients.c.id)
+    clients = [(partner_registry.client_of(row), ends.get(row.id)) for row in connection.execute(active)]
+    return [(client, ends_at) for client, ends_at in clients if ends_at is not None and ends_at < before]
+
+
 def use_assertion(
     connection: Connection, client_id: str, assertion_id: str, peer: str, *, expires_at: datetime, now: datetime
 ) -> bool:

@@ -62,6 +62,12 @@ def of_client(connection: Connection, client_id: str) -> list[ClientSecret]:
     return [_secret(row) for row in connection.execute(found.order_by(_SECRETS.created_at, _SECRETS.id))]
 
 
+def end(connection: Connection, client_id: str, at: datetime) -> None:
+    """Let the secrets of a client end at a time, unless they end before."""
+    later = or_(_SECRETS.expires_at.is_(None), _SECRETS.expires_at > at)
+    rows.update(connection, tables.client_secrets, and_(_SECRETS.client == client_id, later), {"expires_at": at})
+
+
 def remove(connection: Connection, client_id: str, secret_id: str) -> None:
     """End a secret at once; raises MissingError for one that the client does not have."""
     its = and_(_SECRETS.client == client_id, _SECRETS.id == secret_id)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Select, delete, func, select
 
 from counterfoil.errors import DamagedError
 from counterfoil.model import Dataset
-from counterfoil.storage import changes, partner_registry, retention, revisions, rows, sealed_records, tables
+from counterfoil.storage import activity, changes, partner_registry, retention, revisions, rows, sealed_records, tables
 from counterfoil.storage.files import Files
 from counterfoil.storage.places import change_path, listing_of
 from counterfoil.storage.sealed_records import Change, Committed, PutInForce, SealedPublication
@@ -118,6 +118,7 @@ def forget(connection: Connection, tenant: str) -> Erased:
     datasets = connection.execute(delete(tables.datasets).where(tables.datasets.c.partner == tenant)).rowcount
     if partner_registry.registered(connection, tenant):
         partner_registry.remove(connection, tenant)
+    activity.erase(connection, tenant)
     return Erased(datasets, len(ids), clients, exports)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,7 +28,8 @@ _ATTEMPTS_MAX: Final = 16
 _UNFINISHED: Final = ".part"
 _NOT_CACHED: Final = frozenset([errno.EAGAIN, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
 _CACHED_ONLY: Final = getattr(os, "RWF_NOWAIT", 0)
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_PLAIN: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)  # Windows has only the second
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN
 
 
 class FolderFiles:
@@ -59,7 +61,7 @@ class FolderFiles:
         """Open a file for reading; raises DamagedError where there is none."""
         try:
             with translated_errors():
-                return _DiskReader(os.open(self._root / checked(path), os.O_RDONLY | os.O_CLOEXEC))
+                return _DiskReader(os.open(self._root / checked(path), os.O_RDONLY | _PLAIN))
         except FileNotFoundError as error:
             raise DamagedError(f"The stored file {path} is missing.", remedy="Run: counterfoil verify") from error
 
@@ -85,7 +87,7 @@ class FolderFiles:
                 for name in sorted(names):
                     full = Path(folder, name)
                     with suppress(FileNotFoundError):
-                        yield Found(str(full.relative_to(self._root)), full.lstat().st_size)
+                        yield Found(full.relative_to(self._root).as_posix(), full.lstat().st_size)
 
     def paths(self, folder: str) -> list[str]:
         """Return the paths of the files in one folder, in any order: quicker than `find`, which asks for sizes."""
@@ -150,6 +152,7 @@ class _DiskReader:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._lock = threading.Lock()
         self.size_bytes = os.fstat(descriptor).st_size
 
     def __del__(self) -> None:
@@ -158,7 +161,11 @@ class _DiskReader:
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`, fewer only at the end of the file."""
         with translated_errors():
-            return os.pread(self._descriptor, length, offset)
+            if hasattr(os, "pread"):
+                return os.pread(self._descriptor, length, offset)
+            with self._lock:  # Windows reads where the file stands
+                os.lseek(self._descriptor, offset, os.SEEK_SET)
+                return os.read(self._descriptor, length)
 
     def read_cached(self, offset: int, length: int) -> bytes | bytearray | None:
         """Return what the system holds in memory at `offset`; None when that would mean waiting for the disk.

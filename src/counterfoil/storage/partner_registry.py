@@ -120,12 +120,23 @@ def revoke(connection: Connection, tenant: str, client_id: str, now: datetime) -
 
 
 def add_secret(
-    connection: Connection, tenant: str, client_id: str, now: datetime, expires_at: datetime | None
+    connection: Connection,
+    tenant: str,
+    client_id: str,
+    now: datetime,
+    expires_at: datetime | None,
+    *,
+    others_end_at: datetime | None = None,
 ) -> tuple[ClientSecret, str]:
-    """Give a client one more secret, see `client_secrets.add`; raises UsageError for one that was revoked."""
+    """Give a client one more secret, see `client_secrets.add`; raises UsageError for one that was revoked.
+
+    With `others_end_at` the secrets that it has end then, unless they end before.
+    """
     client = _client(connection, tenant, client_id)
     if client.revoked_at is not None:
         raise UsageError(f"Client {client_id} was revoked.", remedy="Make another: counterfoil clients add")
+    if others_end_at is not None:
+        client_secrets.end(connection, client_id, others_end_at)
     return client_secrets.add(connection, client.id, now, expires_at)
 
 
@@ -140,6 +151,14 @@ def check(connection: Connection, client_id: str, secret: str, now: datetime) ->
     found = client_secrets.find(connection, client_id, secret)
     good = row is not None and row.revoked_at is None and found is not None and found.is_good(now)
     return client_of(row) if row is not None and good else None
+
+
+def secret_ended(connection: Connection, client_id: str, secret: str, now: datetime) -> datetime | None:
+    """Return when the secret ended that a client has with this text; None for any that is not of a client here."""
+    row = connection.execute(select(tables.clients).where(tables.clients.c.id == client_id)).first()
+    found = client_secrets.find(connection, client_id, secret)
+    ended = row is not None and row.revoked_at is None and found is not None and not found.is_good(now)
+    return found.expires_at if found is not None and ended else None
 
 
 def _client(connection: Connection, tenant: str, client_id: str) -> RegisteredClient:

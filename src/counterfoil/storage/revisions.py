@@ -7,12 +7,12 @@ from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, select
 
 from counterfoil.errors import MissingError, UsageError
 from counterfoil.model import Contents, Dataset, Kind, Rendering, Scope
-from counterfoil.storage import tables
-from counterfoil.storage.catalog_rows import Revision, Segment, StoredFile
+from counterfoil.storage import changes, tables
+from counterfoil.storage.catalog_rows import Published, Revision, Segment, StoredFile
 
 _IDS_PER_STATEMENT: Final = 500  # engines limit how many values one statement may hold
 _PREFIX: Final = re.compile(r"[0-9a-f]{6,32}", re.ASCII)
@@ -52,6 +52,13 @@ def in_force(connection: Connection, dataset: Dataset) -> Revision | None:
     wanted = {f"wanted_{name}": value for name, value in dataset_values(dataset).items()}
     row = connection.execute(_IN_FORCE, wanted).first()
     return None if row is None else revision_of(row)
+
+
+def published(connection: Connection) -> Published:
+    """Return how much is published."""
+    in_force = select(func.count()).where(tables.revisions.c.superseded_at.is_(None))
+    last_at = connection.execute(select(func.max(tables.revisions.c.published_at))).scalar_one()
+    return Published(connection.execute(in_force).scalar_one(), changes.mark(connection).counter, last_at)
 
 
 def by_id(connection: Connection, revision_id: str) -> Revision | None:

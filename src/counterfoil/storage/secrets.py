@@ -1,23 +1,23 @@
-"""Private files of the data folder: written once, readable by their owner alone, never half there.
-
-Two processes may start on a new folder at the same time, and one may die while it writes. So a secret is written
-under another name, synced, and *linked* to its own: the first one wins, and everyone reads what is there.
-"""
+"""The keyring of a data folder, which signs links and continuation tokens."""
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
-from collections.abc import Callable
+import threading
+import time
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
-from counterfoil.disk.durability import create_durably, write_durably
-from counterfoil.errors import DataFolderError, FullDiskError, UsageError
+from counterfoil.errors import DataFolderError, UsageError
+from counterfoil.lifetimes_and_sizes import LINK, WALK
+from counterfoil.storage.private_files import load_or_create_private
+from counterfoil.storage.rotated_keys import RotatedFile, rotate
 from counterfoil.wire.tokens import Keyring
 
-KEYRING_FILE = "secret"
-_SIZE_BYTES_MAX = 64 * 1024
+KEYRING_FILE: Final = "secret"
+_LOOK_EVERY_S: Final = 1.0
+_OVERLAP: Final = timedelta(minutes=5)  # for servers that sign with the former key a moment longer, and their clocks
 
 
 def load_or_create_keyring(data: Path, setting: str | None = None) -> Keyring:
@@ -28,61 +28,60 @@ def load_or_create_keyring(data: Path, setting: str | None = None) -> Keyring:
     if setting:
         return Keyring.from_text(setting)
     path = data / KEYRING_FILE
-    text = load_or_create_private(path, lambda: Keyring.fresh_text().encode("ascii"))
+    load_or_create_private(path, lambda: Keyring.fresh_text().encode("ascii"))
+    return StoredKeyring(path)
+
+
+def rotate_keyring(data: Path, now: datetime, *, at_once: bool) -> bool:
+    """Let a new key sign; the former ones are honoured until what they signed ends, or `at_once` no more.
+
+    Returns whether there was a key. Raises DataFolderError.
+    """
+    until = now if at_once else now + max(LINK, WALK) + _OVERLAP
+    return rotate(data / KEYRING_FILE, Keyring.fresh_text(), until)
+
+
+class StoredKeyring(Keyring):
+    """The keyring of a file, which another process may replace: see `rotated_keys`.
+
+    The file is looked at before a key signs, once a second, and whenever a key is met that is not known. So a server
+    takes up a new key by itself, and at once where another one has used it.
+    """
+
+    __slots__ = ("_file", "_looked_at", "_looking")
+
+    def __init__(self, path: Path) -> None:
+        """Raises DataFolderError for a file that is missing or damaged; later such a one changes nothing."""
+        self._file = RotatedFile(path)
+        self._looking = threading.Lock()  # who comes while it is read waits for what is read
+        self._looked_at = time.monotonic()
+        super().__init__(_keys_in(self._file))
+
+    def sign(self, purpose: str, message: bytes) -> tuple[str, bytes]:
+        """Return the id of the key that signs today, and the 32-byte MAC of the message."""
+        if time.monotonic() - self._looked_at >= _LOOK_EVERY_S:
+            self._look_again()
+        return super().sign(purpose, message)
+
+    def verify(self, purpose: str, key_id: str, message: bytes, mac: bytes) -> bool:
+        """Whether the MAC is that of one of our keys; compared in constant time."""
+        if not self.has(key_id) or time.monotonic() - self._looked_at >= _LOOK_EVERY_S:
+            self._look_again()
+        return super().verify(purpose, key_id, message, mac)
+
+    def _look_again(self) -> None:
+        with self._looking, suppress(DataFolderError):
+            self._looked_at = time.monotonic()
+            if self._file.has_changed():
+                self.renew(_keys_in(self._file))
+
+
+def _keys_in(file: RotatedFile) -> dict[str, bytes]:
     try:
-        return Keyring.from_text(text.decode("ascii"))
+        return Keyring.keys_of("\n".join(file.read()))
     except (UsageError, UnicodeDecodeError) as error:
         why = error.message if isinstance(error, UsageError) else "It is not text."
         raise DataFolderError(
-            f"The keyring file {path} is damaged: {why}",
+            f"The keyring file {file.path} is damaged: {why}",
             remedy="Put back a copy, or delete it: every link and continuation token that is out is void then.",
         ) from error
-
-
-def load_or_create_private(path: Path, make: Callable[[], bytes]) -> bytes:
-    """Return what the private file holds; if there is none, it is made, synced, and the same for everyone."""
-    try:
-        kept = read_private(path)
-        if kept is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            create_durably(path, make())
-            kept = read_private(path)
-    except OSError as error:
-        raise _folder_error(path, error) from error
-    if kept is None:
-        raise DataFolderError(f"{path} vanished while it was read.", remedy="Start again.")
-    return kept
-
-
-def read_private(path: Path) -> bytes | None:
-    """Return what a private file holds, or None if there is none; raises DataFolderError if others can read it."""
-    try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _SIZE_BYTES_MAX:
-                raise DataFolderError(f"{path} is not a file that Counterfoil wrote.", remedy="Move it away.")
-            if status.st_mode & 0o077:
-                raise DataFolderError(
-                    f"{path} holds a secret and can be read by others.",
-                    remedy=f"Run `chmod 600 {path}`, and replace the secret if somebody may have seen it.",
-                )
-            return file.read(_SIZE_BYTES_MAX)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _folder_error(path, error) from error
-
-
-def replace_private(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Replace a file, private unless `mode` says more; a reader sees the old content or the new, never a part."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, content, mode=mode)
-    except OSError as error:
-        raise _folder_error(path, error) from error
-
-
-def _folder_error(path: Path, error: OSError) -> DataFolderError:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return FullDiskError(f"There is no room to write {path}.", remedy="Make room and start again.")
-    return DataFolderError(f"{path} cannot be used: {error.strerror or error}.", remedy="Check its permissions.")

@@ -11,6 +11,7 @@ The write-ahead log needs a local disk: its index is shared memory, which a netw
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -148,8 +149,17 @@ def make_file(path: Path) -> None:
     """Make an empty database file, for its owner alone; what a killed process left there is replaced."""
     for end in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + end).unlink(missing_ok=True)
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600))
     inherit_owner(path, path.parent)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a catalog that is in use, as it is at one moment, to a file of its own."""
+    make_file(target)
+    old = sqlite3.connect(f"file:{quote(str(source.absolute()))}?mode=rw", uri=True, timeout=BUSY_TIMEOUT_S)
+    with closing(old), closing(sqlite3.connect(target)) as new:
+        old.backup(new)
+        new.execute("PRAGMA journal_mode = DELETE")  # nothing of it is in a log beside it
 
 
 def use_write_ahead_log(engine: Engine) -> None:

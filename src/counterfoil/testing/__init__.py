@@ -18,19 +18,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from counterfoil.testing.server import PARTNER, Server
+    from counterfoil.generator.billing_month import BillingMonth
+    from counterfoil.testing.line_item_builders import PARTNER, reconciliation, usage
+    from counterfoil.testing.request_journal import JournalEntry, RequestJournal
+    from counterfoil.testing.server import Server
 
-__all__ = ["PARTNER", "Server"]
+__all__ = ["PARTNER", "BillingMonth", "JournalEntry", "RequestJournal", "Server", "reconciliation", "usage"]
+
+_MODULES = {
+    "PARTNER": "counterfoil.testing.line_item_builders",
+    "BillingMonth": "counterfoil.generator.billing_month",
+    "reconciliation": "counterfoil.testing.line_item_builders",
+    "usage": "counterfoil.testing.line_item_builders",
+    "Server": "counterfoil.testing.server",
+    "JournalEntry": "counterfoil.testing.request_journal",
+    "RequestJournal": "counterfoil.testing.request_journal",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return getattr(import_module("counterfoil.testing.server"), name)
+        return getattr(import_module(_MODULES[name]), name)
     except ModuleNotFoundError as error:
-        if error.name == "fcntl":
-            raise ImportError("counterfoil.testing runs on Linux and macOS only; on Windows, use it in WSL") from error
         if (error.name or "").partition(".")[0] == "counterfoil":
             raise
         raise ImportError('counterfoil.testing needs the server: pip install "./counterfoil[server]"') from error

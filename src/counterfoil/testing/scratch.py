@@ -20,25 +20,45 @@ from counterfoil.disk.file_lock import FileLock
 
 PREFIX: Final = "counterfoil-"
 LOCK_NAME: Final = "in-use.lock"
-_UNLOCKED_NAME: Final = "new.lock"
+_ATTEMPTS_MAX: Final = 8
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """Make a folder for as long as the context lasts; removes those of processes that died before they could."""
     remove_abandoned(Path(tempfile.gettempdir()))
-    made = tempfile.TemporaryDirectory(prefix=PREFIX)
-    unlocked = Path(made.name) / _UNLOCKED_NAME
-    with FileLock.take(unlocked), made as folder:
-        unlocked.rename(Path(folder) / LOCK_NAME)  # the name that others look for never belongs to a file without lock
-        yield Path(folder)
+    folder, lock = _locked_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)  # Windows deletes no file that is open, such as the lock
+
+
+def _locked_folder() -> tuple[Path, FileLock]:
+    """Make a folder and lock it. Between the two another process may take it for abandoned: then there is another."""
+    for attempt in range(1, _ATTEMPTS_MAX + 1):
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        try:
+            return folder, FileLock.take(folder / LOCK_NAME)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            if attempt == _ATTEMPTS_MAX:
+                raise
+    raise AssertionError
 
 
 def remove_abandoned(root: Path) -> None:
     """Delete our own folders whose lock nobody holds. What cannot be deleted stays."""
     for folder in root.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
-            if folder.lstat().st_uid != os.geteuid() or folder.is_symlink():
+            if folder.lstat().st_uid != _own_id(folder) or folder.is_symlink():
                 continue
             with FileLock.take(folder / LOCK_NAME, create=False):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _own_id(folder: Path) -> int:
+    """Return the id of this user; on Windows, where temporary folders belong to one user, whatever the folder's is."""
+    return os.geteuid() if hasattr(os, "geteuid") else folder.lstat().st_uid

@@ -7,45 +7,31 @@ move; for a token that has expired, ask for one that was issued long ago.
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.csv_values import LocalForms
-from counterfoil.datasets.data_folder import DataFolder
-from counterfoil.datasets.gathering import Input
 from counterfoil.datasets.publication_receipt import PublicationReceipt
-from counterfoil.datasets.publishing import publish
 from counterfoil.datasets.safeguards import Safeguards
 from counterfoil.errors import UsageError
-from counterfoil.model import WHOLE, tenant_id
-from counterfoil.periods import Clocks, business_clock, utc_now
-from counterfoil.server.app import create_app
-from counterfoil.server.export_operations import Exports
+from counterfoil.generator import BillingMonth
+from counterfoil.model import WHOLE, Kind, tenant_id
+from counterfoil.periods import moment_of, utc_now
 from counterfoil.server.identity.signing_keys import mint_development_token
 from counterfoil.server.server_parts import Service
-from counterfoil.server.startup import endpoints, open_service
+from counterfoil.server.startup import endpoints
 from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
-from counterfoil.testing.faults.fault_plan import rule_of
-from counterfoil.testing.faults.faulty_app import FaultyApp
+from counterfoil.testing.control import Control
+from counterfoil.testing.control_routes import ControlledApp
+from counterfoil.testing.given_files import LineItems
+from counterfoil.testing.line_item_builders import PARTNER
+from counterfoil.testing.request_journal import JournalingApp, RequestJournal
 from counterfoil.testing.scratch import scratch_folder
-
-PARTNER = "0e195b37-4574-4539-bc42-0e539b9684c0"
-_KEPT_ON_RESET = ("secret", "*.pem")
-
-LineItem = Mapping[str, Any]
-LineItems = str | Path | bytes | LineItem | Iterable[LineItem | bytes]
 
 
 class Server:
@@ -70,30 +56,34 @@ class Server:
         self.url = ""
         self.https_url = ""
         self.ca: Path | None = None
-        self._own_folder = data is None
-        self._root = data
-        self._now = now
+        self._data = data
+        self._now = moment_of(now) if now is not None else None
         self._operation_delay_s = operation_delay_s
         self._https = https
-        self._business = utc_now
-        self._has_token: set[str] = set()
         self._stack = ExitStack()
-        self._epoch = ExitStack()
-        self._service: Service | None = None
-        self._app: ASGIApp | None = None
-        self._faults = FaultyApp(self._answer, utc_now)
+        self._control: Control | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            if self._root is None:
-                self._root = stack.enter_context(scratch_folder())
-            stack.callback(self._close_epoch)
-            self._open()
-            listening, certificate = endpoints(self.service)
-            urls = stack.enter_context(running(self._faults, listening))
+            root = stack.enter_context(scratch_folder())
+            data = self._data or Path(tempfile.mkdtemp(prefix="data-", dir=root))
+            control = Control(
+                Settings(data=data, port=0, https_port=0 if self._https else None),
+                root,
+                now=self._now,
+                operation_delay_s=self._operation_delay_s,
+                data_is_scratch=self._data is None,
+            )
+            stack.callback(setattr, self, "_control", None)
+            self._control = stack.enter_context(control)
+            control.register(self.partner)
+            listening, certificate = endpoints(control.service)
+            app = ControlledApp(control, JournalingApp(control.faults, control.journal))
+            urls = stack.enter_context(running(app, listening))
             self.url = urls[0]
             if certificate is not None:
-                self.https_url, self.ca = urls[1], self._lasting(certificate.ca)
+                # A reset must not take it away.
+                self.https_url, self.ca = urls[1], Path(shutil.copy2(certificate.ca, root))
             self._stack = stack.pop_all()
         return self
 
@@ -101,11 +91,21 @@ class Server:
         self._stack.close()
 
     @property
+    def control(self) -> Control:
+        """What the methods here stand on, as the HTTP control does."""
+        if self._control is None:
+            raise UsageError("The server is not running.", remedy="Use it as a context manager.")
+        return self._control
+
+    @property
     def service(self) -> Service:
         """The parts of the running server, for tests that look inside."""
-        if self._service is None:
-            raise UsageError("The server is not running.", remedy="Use it as a context manager.")
-        return self._service
+        return self.control.service
+
+    @property
+    def requests(self) -> RequestJournal:
+        """What clients asked for and were answered, oldest first; the last 10,000. `reset` empties it."""
+        return self.control.journal
 
     @property
     def data(self) -> Path:
@@ -140,22 +140,32 @@ class Server:
         line items in two arguments or segments are refused without `allow_copies`. Raises what publishing raises:
         InputError names the line and attribute that cannot be right.
         """
-        asserted = Assertions.read(
-            partner=partner, issuer=issuer, kind=kind, invoice=invoice, period=period, currency=currency
+        limit = Decimal(max_change) if max_change is not None else None
+        return self.control.publish(
+            *line_items,
+            safeguards=Safeguards(replace=replace_invoices, max_change=limit, allow_copies=allow_copies),
+            partner=partner,
+            issuer=issuer,
+            kind=kind,
+            invoice=invoice,
+            period=period,
+            currency=currency,
+            segment=segment,
+            date_order=date_order,
+            decimal=decimal,
         )
-        forms = LocalForms.read(date_order=date_order, decimal=decimal)
-        service = self.service
-        data_folder = DataFolder(service.store, utc_now)
-        with scratch_folder() as folder:
-            inputs = [
-                Input(_as_file(given, folder / f"argument-{number}"), asserted, segment)
-                for number, given in enumerate(line_items, 1)
-            ]
-            limit = Decimal(max_change) if max_change is not None else None
-            safeguards = Safeguards(replace=replace_invoices, max_change=limit, allow_copies=allow_copies)
-            return publish(
-                data_folder, inputs, date_order=forms.date_order, decimal=forms.decimal, safeguards=safeguards
-            )
+
+    def publish_unbilled(self, month: BillingMonth, day: int | None = None) -> list[PublicationReceipt]:
+        """Publish a month as it is unbilled at the end of a day, by default its last: usage and reconciliation."""
+        return self.publish(*(month.unbilled(kind, day) for kind in Kind), partner=month.partner, period=month.period)
+
+    def publish_invoice(self, month: BillingMonth) -> list[PublicationReceipt]:
+        """Publish a month's invoice: usage and reconciliation."""
+        return self.publish(*map(month.invoiced, Kind), partner=month.partner, invoice=month.invoice)
+
+    def billing_month(self, period: str, invoice: str = "G016907411", **others: Any) -> BillingMonth:
+        """Return a coherent month of this server's partner, first unbilled and then invoiced. Publishes nothing."""
+        return BillingMonth(self.partner, period, invoice, **others)
 
     def token(self, audience: str = "graph", *, partner: str = "", issued_at: datetime | None = None) -> str:
         """Return a bearer token for `graph`, `partner-center` or an audience of your own; registers the partner.
@@ -163,25 +173,20 @@ class Server:
         It is good for an hour: one that was issued two hours ago is an expired one.
         """
         tenant = tenant_id(partner or self.partner)
-        self.service.catalog.add_partner(tenant, utc_now())
-        self._has_token.add(tenant)
+        self.control.register(tenant)
         return mint_development_token(self.data, tenant, audience, issued_at or utc_now())
 
     def headers(self, audience: str = "graph", *, partner: str = "") -> dict[str, str]:
         """Return the Authorization header for a request."""
         return {"Authorization": f"Bearer {self.token(audience, partner=partner)}"}
 
-    def travel(self, to: datetime | str) -> None:
-        """Set the business clock: from now on it is `to` (an ISO time), and runs on from there."""
-        moment = datetime.fromisoformat(to) if isinstance(to, str) else to
-        self._business = business_clock(moment.replace(tzinfo=moment.tzinfo or UTC), utc_now)
+    def travel(self, to: datetime | str | None) -> None:
+        """Set the business clock: from now on it is `to` (an ISO time; None: the present), and runs on from there."""
+        self.control.travel(to)
 
     def delay_operations(self, delay_s: float) -> None:
         """Keep exports that are submitted from now on `running` for so long. 0 ends it."""
-        service = self.service
-        exports = Exports(service.catalog, service.keyring, service.clocks, delay_s)
-        self._service = replace(service, exports=exports)
-        self._app = create_app(self._service)
+        self.control.delay_operations(delay_s)
 
     def fail(self, fault: str, **where: object) -> None:
         """Have a fault of the catalogue strike from now on: one more rule (see docs/testing-your-client.md).
@@ -189,89 +194,33 @@ class Server:
         `on` names kinds of request (`submit`, `operation`, `manifest`, `blob`, `page`, `token`), `at` the blobs or
         pages, counted from 1; it strikes `times` times after `skip`. Some faults take more. Raises UsageError.
         """
-        self._faults.add(rule_of(fault, where, "fail"))
+        self.control.fail(fault, where, "fail")
 
     def heal(self) -> None:
         """Forget all faults, and nothing else."""
-        self._faults.reset()
+        self.control.heal()
 
     def struck(self) -> dict[str, int]:
         """Return how often each fault that was asked for has struck."""
-        counts: dict[str, int] = {}
-        for rule, times in self._faults.strikes():
-            counts[rule.fault.name] = counts.get(rule.fault.name, 0) + times
-        return counts
+        return self.control.struck()
 
     def reset(self) -> None:
-        """Forget everything published, every operation, all travelling, delays and faults. Tokens stay good."""
-        self.heal()
-        before = self.data
-        self._open()
-        if self._own_folder:
-            shutil.rmtree(before, ignore_errors=True)
+        """Forget everything published, every operation and request, all travelling, delays and faults.
 
-    def _open(self) -> None:
-        """Open an empty data folder (or, the first time, the one that was given) and put it in place of the last."""
-        assert self._root is not None
-        before = self._service
-        data = self._root
-        if self._own_folder:
-            data = Path(tempfile.mkdtemp(prefix="data-", dir=self._root))
-            if before is not None:
-                for pattern in _KEPT_ON_RESET:
-                    for path in before.settings.data.glob(pattern):
-                        shutil.copy2(path, data / path.name)
-        elif before is not None:
-            raise UsageError("A data folder of your own is not reset.", remedy="Let Server make one.")
-        self._business = utc_now
-        if self._now is not None:
-            self.travel(self._now)
-        settings = Settings(data=data, port=0, https_port=0 if self._https else None)
-        epoch, clocks = ExitStack(), Clocks(business=self._business_now)
-        opened = open_service(settings, clocks, development=True, operation_delay_s=self._operation_delay_s)
-        service = epoch.enter_context(opened)
-        for tenant in (self.partner, *self._has_token):
-            service.catalog.add_partner(tenant, utc_now())
-        last, self._epoch = self._epoch, epoch
-        self._service, self._app = service, create_app(service)
-        last.close()
+        Tokens and snapshots stay. Raises UsageError for a server with a data folder of your own.
+        """
+        self._refuse_own_folder("reset")
+        self.control.reset()
 
-    def _lasting(self, ca: Path) -> Path:
-        """Return the certificate authority's file under a name that no reset takes away."""
-        assert self._root is not None
-        lasting = self._root / ca.name
-        if lasting != ca:
-            shutil.copy2(ca, lasting)
-        return lasting
+    def save_snapshot(self, name: str = "snapshot") -> None:
+        """Save what is published and exported, and the business clock, under a name."""
+        self.control.save_snapshot(name)
 
-    def _close_epoch(self) -> None:
-        self._service = self._app = None
-        self._epoch.close()
+    def load_snapshot(self, name: str = "snapshot") -> None:
+        """Serve what was saved under a name, as often as you like. Faults and requests are forgotten; tokens stay."""
+        self._refuse_own_folder("replaced by a snapshot")
+        self.control.load_snapshot(name)
 
-    def _business_now(self) -> datetime:
-        return self._business()
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        assert self._app is not None
-        await self._app(scope, receive, send)
-
-
-def _as_file(given: LineItems, path: Path) -> str:
-    if isinstance(given, str | Path):
-        return str(given)
-    with path.open("wb") as file:
-        if isinstance(given, bytes):
-            file.write(given)
-        else:
-            for each in [given] if isinstance(given, Mapping) else given:
-                file.write(each if isinstance(each, bytes) else json.dumps(dict(each), default=_text).encode() + b"\n")
-    return str(path)
-
-
-def _text(value: object) -> str:
-    """Write what JSON has no word for. A number in quotes is read as that number, digit for digit."""
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} is nothing that a line item can hold: {value!r}")
+    def _refuse_own_folder(self, done: str) -> None:
+        if self._data is not None:
+            raise UsageError(f"A data folder of your own is not {done}.", remedy="Let Server make one.")

@@ -46,9 +46,26 @@ class Keyring:
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self._extracted)})"
 
+    def renew(self, keys: Mapping[str, bytes]) -> None:
+        """Take other keys; one of the same id must be the same key. Other threads may be signing."""
+        extracted = {name: hmac.digest(_HKDF_SALT, secret, "sha256") for name, secret in keys.items()}
+        first, former = next(iter(keys)), self._extracted
+        self._extracted = {**former, **extracted}
+        self._first = first
+        self._extracted = extracted
+
+    def has(self, key_id: str) -> bool:
+        """Whether there is a key of this id."""
+        return key_id in self._extracted
+
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Read a keyring: lines (or comma separated) of a key id and a base64url secret; `#` begins a comment.
+        """Read a keyring; raises UsageError as `keys_of` does."""
+        return cls(cls.keys_of(text))
+
+    @staticmethod
+    def keys_of(text: str) -> dict[str, bytes]:
+        """Read keys: lines (or comma separated) of a key id and a base64url secret; `#` begins a comment.
 
         Raises UsageError, which never repeats a secret.
         """
@@ -71,7 +88,9 @@ class Keyring:
             keys[name] = secret
         if len(keys) > _KEYS_MAX:
             raise UsageError(f"The keyring holds more than {_KEYS_MAX} keys.", remedy="Remove the oldest ones.")
-        return cls(keys)
+        if not keys:
+            raise UsageError("The keyring holds no key.", remedy="A line is a key id, a space and a secret.")
+        return keys
 
     @staticmethod
     def fresh_text() -> str:

@@ -35,6 +35,8 @@ CLAIMED_CLIENT: Final = "counterfoil.client"  # in the scope of a sign-in: who i
 WRONG_SECRETS_A_MINUTE: Final = 10
 _MINUTE_S: Final = 60
 _COUNTED_MAX: Final = 10_000  # clients and addresses whose wrong secrets are counted at once
+# Said only to whoever has the secret.
+_ENDED = "The client's secret has expired; whoever runs this service can give it a new one."
 _WRONG_CLIENT = "The client is not registered for this tenant, or its secret is wrong."
 
 
@@ -112,7 +114,10 @@ class Authority:
             audiences = [f"{address}{path}" for path in ("/oauth2/v2.0/token", "/oauth2/token", "/v2.0", "")]
             self._assertions.prove(tenant, asked.client_id, asked.assertion, audiences=audiences, peer=peer)
             return
-        client = self.catalog.check_client(asked.client_id, asked.secret, self.clocks.wall())
+        now = self.clocks.wall()
+        client = self.catalog.check_client(asked.client_id, asked.secret, now)
+        if client is None and (ended := self.catalog.secret_ended(asked.client_id, asked.secret, now)):
+            raise oauth.refused("invalid_client", f"{_ENDED} It ended on {ended:%Y-%m-%d}.")
         if client is None or client.partner != tenant or client.revoked_at is not None:
             raise oauth.refused("invalid_client", _WRONG_CLIENT)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Self
 
@@ -24,12 +25,14 @@ from counterfoil.errors import DataFolderError
 from counterfoil.lifetimes_and_sizes import BEARER_TOKEN
 from counterfoil.model import tenant_id
 from counterfoil.server.identity.audiences import MICROSOFTS, check_form
-from counterfoil.storage.secrets import load_or_create_private, read_private
+from counterfoil.storage.private_files import load_or_create_private
+from counterfoil.storage.rotated_keys import RotatedFile, rotate
 from counterfoil.wire.microsoft_ids import PERMISSION
 
 COMMAND_LINE_CLIENT: Final = "counterfoil-token"
 
 _KEY_BITS = 2048
+_OVERLAP: Final = timedelta(minutes=5)  # for servers that sign with the former key a moment longer, and their clocks
 _AUTHORITY_FILE = "authority.pem"
 _DEVELOPMENT_FILE = "development-authority.pem"
 # Clients take an access token as it is, so only our own server reads this. It must not hold a URL: the same folder
@@ -89,21 +92,23 @@ def _numbers(private: rsa.RSAPrivateKey) -> dict[str, str]:
 
 
 class AuthorityKeys:
-    """The signing keys that one server honours. Each is made when it is first needed, and never replaced."""
+    """The signing keys that one server honours. Each file is made when it is first needed.
+
+    Another process may put a new key in front (`rotate_authority`): it is taken up when a key is asked for next.
+    """
 
     def __init__(self, data: Path, *, development: bool) -> None:
         self.development = development
-        self._authority = (data / _AUTHORITY_FILE, _AUTHORITY_ISSUER)
-        self._development = (data / _DEVELOPMENT_FILE, _DEVELOPMENT_ISSUER)
+        self._authority = _KeyFile(data / _AUTHORITY_FILE, _AUTHORITY_ISSUER)
+        self._development = _KeyFile(data / _DEVELOPMENT_FILE, _DEVELOPMENT_ISSUER)
         self._honoured = (self._authority, self._development) if development else (self._authority,)
-        self._loaded: dict[Path, SigningKey] = {}
 
     def signing(self) -> SigningKey:
         """Return the key that signs: the development key in development, else the authority's."""
-        path, issuer = self._development if self.development else self._authority
-        if path not in self._loaded:
-            self._loaded[path] = _read_key(path, issuer, load_or_create_private(path, _new_key))
-        return self._loaded[path]
+        file = self._development if self.development else self._authority
+        if not file.read():
+            load_or_create_private(file.path, _new_key)
+        return file.read()[0]
 
     def find(self, key_id: str) -> SigningKey | None:
         """Return the honoured key of that id. One that another process has just made is found too."""
@@ -115,10 +120,41 @@ class AuthorityKeys:
 
     def honoured(self) -> list[SigningKey]:
         """Return the keys that are there and good here."""
-        for path, issuer in self._honoured:
-            if path not in self._loaded and (pem := read_private(path)) is not None:
-                self._loaded[path] = _read_key(path, issuer, pem)
-        return [self._loaded[path] for path, _ in self._honoured if path in self._loaded]
+        return [key for file in self._honoured for key in file.read()]
+
+
+class _KeyFile:
+    """The keys of one file, which are read again where it has changed."""
+
+    def __init__(self, path: Path, issuer: str) -> None:
+        self.path = path
+        self._issuer = issuer
+        self._file = RotatedFile(path)
+        self._keys: list[SigningKey] = []
+        self._reading = threading.Lock()  # who comes while it is read waits for what is read
+
+    def read(self) -> list[SigningKey]:
+        """Return the keys, the one that signs first; none where there is no file.
+
+        Raises DataFolderError for a damaged file, unless there are keys from before.
+        """
+        with self._reading:
+            if self._file.has_changed():
+                try:
+                    self._keys = [_read_key(self.path, self._issuer, pem.encode("ascii")) for pem in self._file.read()]
+                except DataFolderError:
+                    if not self._keys and self.path.exists():
+                        raise
+            return self._keys
+
+
+def rotate_authority(data: Path, now: datetime, *, at_once: bool) -> bool:
+    """Let a new key sign; the former ones are honoured until their tokens end, or `at_once` no more.
+
+    Returns whether there was a key. Raises DataFolderError.
+    """
+    until = now if at_once else now + BEARER_TOKEN + _OVERLAP
+    return rotate(data / _AUTHORITY_FILE, _new_key().decode("ascii"), until)
 
 
 def mint_development_token(data: Path, partner: str, audience: str, now: datetime) -> str:

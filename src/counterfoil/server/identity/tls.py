@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from counterfoil.errors import DataFolderError, UsageError
-from counterfoil.storage.secrets import load_or_create_private, replace_private
+from counterfoil.storage.private_files import load_or_create_private, replace_private
 
 CA_FILE: Final = "development-ca.pem"
 _CA_KEY_FILE = "development-ca-key.pem"
@@ -110,6 +110,15 @@ def check_certificate(certificate: Path, key: Path) -> None:
             remedy="Name another pair.",
             parameter="tls_cert tls_key",
         ) from error
+
+
+def end_of_certificate(certificate: Path) -> datetime:
+    """Return when a certificate ends; raises UsageError for one that cannot be read."""
+    try:
+        content = _read(certificate, "certificate", "tls_cert")
+        return x509.load_pem_x509_certificates(content)[0].not_valid_after_utc
+    except ValueError as error:
+        raise UsageError(f"{certificate} holds no certificate, or a damaged one.") from error
 
 
 def _certificate_fault(certificate: Path, key: Path) -> None:

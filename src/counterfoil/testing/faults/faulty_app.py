@@ -30,6 +30,7 @@ from counterfoil.testing.faults.manifest_faults import manifest_in
 from counterfoil.testing.faults.page_faults import members_of, token_of, with_items_of, with_members
 from counterfoil.testing.faults.reply import Reply, ask, deliver, no_body, reply_to
 from counterfoil.testing.faults.spelling_faults import packed
+from counterfoil.testing.request_journal import STRUCK
 from counterfoil.wire import graph
 
 _SEEK: Final = re.compile(rb"&?seekoperation=[^&]*", re.IGNORECASE)
@@ -114,7 +115,7 @@ class _Call:
             return self._changed(armed, await self._ask(behind, path, token))
         if not armed.due():
             return await self._ask(behind, path, token)
-        armed.struck += 1
+        self._note_strike(armed)
         given_path, given_token = path, token
 
         async def ask_behind(*, path: str | None = None, token: str | None = None) -> Reply:
@@ -130,8 +131,12 @@ class _Call:
         changed = change(self._strike(armed, armed.struck + 1), reply)
         if changed is None or not armed.due():
             return reply
-        armed.struck += 1
+        self._note_strike(armed)
         return changed
+
+    def _note_strike(self, armed: _RuleState) -> None:
+        armed.struck += 1
+        self._request.scope.get(STRUCK, []).append(armed.rule.fault.name)
 
     def _strike(self, armed: _RuleState, count: int) -> Strike:
         return replace(self._request, count=count, given=armed.rule.given, seed=armed.seed)
