@@ -218,8 +218,7 @@ def reconciler_room_of(module: str) -> str:
 
 @each(RECONCILER_FILES)
 def test_imports_within_the_reconciler_stay_on_their_floor(path: Path) -> None:
-    room = reconciler_room_of(module_of(path))
-    found = imports_of(path)
+    room, found = reconciler_room_of(module_of(path)), imports_of(path)
     rooms = {reconciler_room_of(name) for name in found if name.startswith(f"{RECONCILE}.")}
     assert rooms - {room} <= IN_THE_RECONCILER[room]
     assert room == "sides" or not [name for name in found if name.startswith(CLIENT)]

@@ -1,6 +1,6 @@
 """Published datasets as sides: the lake files of a revision, each held against its size and SHA-256 before it is read.
 
-It stands above `reconcile`, which knows it as `sides.side.Published` only, and so installs without the server.
+It stands above `reconcile`, which knows it as `sides.side.PublishedDatasets` only, and so installs without the server.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class PublishedSides:
         self._store = store
 
     def find(self, wanted: Wanted, name: str, *, kind: Kind | None, partner: str) -> list[Side]:
-        """Return the revisions that fit, see `reconcile.sides.side.Published`."""
+        """Return the revisions that fit, see `reconcile.sides.side.PublishedDatasets`."""
         if wanted.revision:
             found = [self._store.catalog.find_revision(wanted.revision)]
         elif wanted.etag:

@@ -1,6 +1,6 @@
 """Opening a side: one name becomes one side, or one sentence that says what to change.
 
-Published datasets are read through the `Published` protocol. What implements it stands above this room, because it
+PublishedDatasets datasets are read through the `PublishedDatasets` protocol. What implements it stands above this room, because it
 needs the server's libraries; it is loaded by its name when a dataset is named, and not before.
 """
 
@@ -18,7 +18,7 @@ from counterfoil.model import Kind, tenant_id
 from counterfoil.reconcile.sides.file_sides import file_side
 from counterfoil.reconcile.sides.naming import FORMS, wanted_of
 from counterfoil.reconcile.sides.pull_sides import pull_side
-from counterfoil.reconcile.sides.side import Published, Reading, Side, Wanted
+from counterfoil.reconcile.sides.side import PublishedDatasets, Reading, Side, Wanted
 
 PUBLISHED_SIDES: Final = "counterfoil.published_sides"
 DATA: Final = Path("counterfoil-data")
@@ -89,19 +89,19 @@ def _check_partner(side: Side, tenant: str) -> None:
 
 
 @contextmanager
-def _published(data: Path, database_url: str) -> Iterator[Published]:
+def _published(data: Path, database_url: str) -> Iterator[PublishedDatasets]:
     try:
         module = import_module(PUBLISHED_SIDES)
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"Published datasets need the server's libraries, and {error.name} is not installed.",
+            f"PublishedDatasets datasets need the server's libraries, and {error.name} is not installed.",
             remedy='Install them with: pip install "counterfoil[server]"',
         ) from error
     with module.opened(data, database_url) as published:
         yield published
 
 
-def _only_one(published: Published, wanted: Wanted, name: str, kind: Kind | None, tenant: str) -> Side:
+def _only_one(published: PublishedDatasets, wanted: Wanted, name: str, kind: Kind | None, tenant: str) -> Side:
     found = published.find(wanted, name, kind=kind, partner=tenant)
     if not found:
         raise _not_there(published.find(wanted, name, kind=None, partner=""), name, kind, tenant)

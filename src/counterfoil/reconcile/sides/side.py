@@ -67,7 +67,7 @@ class Wanted:
     etag: str = ""
 
 
-class Published(Protocol):
+class PublishedDatasets(Protocol):
     """What the reconciler may know of a data folder."""
 
     def find(self, wanted: Wanted, name: str, *, kind: Kind | None, partner: str) -> list[Side]:
