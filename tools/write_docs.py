@@ -40,6 +40,7 @@ from counterfoil.client import (
 from counterfoil.columns import Codec, Column, LineItemTable, table_of
 from counterfoil.errors import CounterfoilError, FullDiskError, LockedError, SourceError, UsageError
 from counterfoil.model import AttributeSet, Kind
+from counterfoil.reconcile.auditing.auditor import RULES
 from counterfoil.settings import OTHER_VARIABLES, PREFIX, Profile, Settings
 from counterfoil.testing.faults.fault import Route, ServerFault
 from counterfoil.testing.faults.fault_plan import FAULTS
@@ -276,11 +277,21 @@ def _given(default: object) -> str:
     return f"={default!r}" if default is None or isinstance(default, str | int | float) else "=..."
 
 
+def audit_rules() -> str:
+    """The table of the rules of the audit."""
+    rows = ["| Rule | Demands | Severity | Line items | Source |", "| --- | --- | --- | --- | --- |"]
+    for rule in RULES:
+        kinds = "both" if len(rule.kinds) > 1 else next(iter(rule.kinds)).value
+        rows.append(f"| `{rule.id}` | {rule.sentence} | {rule.severity.value} | {kinds} | {rule.source} |")
+    return "\n".join(rows)
+
+
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "settings.md": {"settings": settings, "profiles": profiles, "variables": variables},
     "commands.md": {"commands": commands},
     "testing-your-client.md": {"faults": faults},
     "library.md": {"errors": errors, "clients": clients},
+    "totals-and-audit.md": {"rules": audit_rules},
     "line-items.md": {kind.value: partial(line_items, table_of(kind)) for kind in Kind},
     "apis.md": {kind.value: partial(attributes, table_of(kind)) for kind in Kind},
 }

@@ -14,6 +14,7 @@
     |   `-- RebaseError               ... in segments that it does not replace: it may be based on them
     |-- MissingError                  no such dataset, revision, partner or client here
     |-- DamagedError                  stored bytes are not what the catalog says they are
+    |-- SideError                     what was to be summed, audited or compared cannot be, as it stands
     |-- RequestError                  the answer to an HTTP caller is "no"; the message is sent to them
     |   |-- BadRequestError           400
     |   |-- UnauthenticatedError      401
@@ -182,6 +183,10 @@ class MissingError(CounterfoilError):
 
 class DamagedError(CounterfoilError):
     """Stored bytes differ from what the catalog promises."""
+
+
+class SideError(CounterfoilError):
+    """A side of a reconciliation is empty, damaged, in two currencies or otherwise no answer to what was asked."""
 
 
 class RequestError(CounterfoilError):

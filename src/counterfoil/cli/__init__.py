@@ -66,6 +66,8 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "init": CommandEntry(CLIENT, "init", "init", "Write the profile of a source to pull from, and check it."),
     "pull": CommandEntry(CLIENT, "pull", "pull", "Pull line items from a source, and prove them."),
     "pulls": CommandEntry(CLIENT, "pulls", "pulls", "List and verify pulls, and name what is missing or overdue."),
+    "totals": CommandEntry(CLIENT, "side_sums", "totals", "Add up line items exactly, and show who costs what."),
+    "audit": CommandEntry(CLIENT, "side_audits", "audit", "Check the arithmetic of line items, rule by rule."),
     "doctor": CommandEntry(CLIENT, "doctor", "doctor", "Check a set-up, a token or a source, and name each remedy."),
 }
 # What the plain install lacks. A missing module of any other name is a fault, and is shown as one.

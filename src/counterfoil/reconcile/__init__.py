@@ -1,5 +1,56 @@
-"""Comparing two views of one bill, and giving every cent of their difference a named cause.
+"""The reconciler: what line items add up to, whether their arithmetic is right, and why two sides differ.
 
-This room stands on the ground and `wire` alone, so that `pip install counterfoil` answers for pulls and files. What is
-published reaches it through the command line, never by an import.
+    from counterfoil import reconcile
+
+    reconcile.totals("invoice:G016907411", by="customer").gross
+    reconcile.audit("invoice:G016907411").is_clean
+
+It imports the ground, `wire` and `client` only, and installs without the server. Each name is loaded when it is first
+used.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from counterfoil.reconcile.auditing.audit_results import Audit, RoundingCount, RuleFinding
+    from counterfoil.reconcile.auditing.auditor import audit
+    from counterfoil.reconcile.auditing.rule import AuditRule, Severity
+    from counterfoil.reconcile.side_totals import By, GroupTotal, SideTotals, totals
+    from counterfoil.reconcile.sides.side import Side
+
+__all__ = [
+    "Audit",
+    "AuditRule",
+    "By",
+    "GroupTotal",
+    "RoundingCount",
+    "RuleFinding",
+    "Severity",
+    "Side",
+    "SideTotals",
+    "audit",
+    "totals",
+]
+_HOME: Final = {
+    "Audit": "auditing.audit_results",
+    "RuleFinding": "auditing.audit_results",
+    "RoundingCount": "auditing.audit_results",
+    "AuditRule": "auditing.rule",
+    "Severity": "auditing.rule",
+    "audit": "auditing.auditor",
+    "By": "side_totals",
+    "GroupTotal": "side_totals",
+    "Side": "sides.side",
+    "SideTotals": "side_totals",
+    "totals": "side_totals",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name when it is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

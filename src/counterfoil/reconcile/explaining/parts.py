@@ -41,7 +41,7 @@ class Parts(NamedTuple):
     misstated: Decimal = exact.ZERO
 
 
-class _Reading(NamedTuple):
+class _LineReading(NamedTuple):
     """One side before its rounding is known. `price` None: it tells none, and the other's does not lead to its net."""
 
     charge: Charge
@@ -69,7 +69,7 @@ def parts_of(left: Charge, right: Charge, unit: Decimal) -> tuple[Parts, Parts]:
     return (_in_billing_currency(parts[0]), _in_billing_currency(parts[1])) if len(told) > 1 else parts
 
 
-def _read(charge: Charge, other: Charge, *, metered: bool) -> _Reading:
+def _read(charge: Charge, other: Charge, *, metered: bool) -> _LineReading:
     quantity, price = _upright(charge)
     if quantity is None:
         theirs = _upright(other)[0]  # a ledger without quantities is taken to mean the same
@@ -87,7 +87,7 @@ def _read(charge: Charge, other: Charge, *, metered: bool) -> _Reading:
     if charge.list_price:
         days = exact.ONE if metered else charge.charged_days.ratio  # use is measured, not prorated
         stated = Stated(exact.magnitude(charge.list_price), days, earned, credited)
-    return _Reading(charge, quantity, price, exact.ONE if rate is None else rate, stated)
+    return _LineReading(charge, quantity, price, exact.ONE if rate is None else rate, stated)
 
 
 def _upright(charge: Charge) -> tuple[Decimal | None, Decimal | None]:
@@ -105,7 +105,7 @@ def _kept(percent: Decimal) -> Decimal:
     return exact.multiply(exact.subtract(exact.HUNDRED, percent), exact.CENT) if percent else exact.ONE
 
 
-def _with_price_of(side: _Reading, other: _Reading, unit: Decimal, *, metered: bool) -> _Reading:
+def _with_price_of(side: _LineReading, other: _LineReading, unit: Decimal, *, metered: bool) -> _LineReading:
     """Give a side that tells no price the other's, where that leads to its amount by some rounding."""
     if side.price is not None or other.price is None:
         return side
@@ -126,12 +126,12 @@ def _leads_to_net(line: Priced) -> bool:
     return line.metered and small and apart < line.most_apart
 
 
-def _alone(side: _Reading, price: Decimal, unit: Decimal, *, metered: bool) -> Parts:
+def _alone(side: _LineReading, price: Decimal, unit: Decimal, *, metered: bool) -> Parts:
     """Return the parts of a side whose partner tells no price that leads to its amount."""
     return _priced_parts((side, price), (side, price), unit, metered=metered)[0]
 
 
-def _derived(side: _Reading, like: Parts | None, *, metered: bool) -> Parts:
+def _derived(side: _LineReading, like: Parts | None, *, metered: bool) -> Parts:
     """Return the parts of a side whose price is what its amount comes to, if it was rounded as another side was."""
     count, net = side.quantity, side.charge.net
     per_unit, per_line = (like.unit_rounding, like.line_rounding) if like else (exact.ZERO, exact.ZERO)
@@ -144,7 +144,7 @@ def _derived(side: _Reading, like: Parts | None, *, metered: bool) -> Parts:
 
 
 def _priced_parts(
-    left: tuple[_Reading, Decimal], right: tuple[_Reading, Decimal], unit: Decimal, *, metered: bool
+    left: tuple[_LineReading, Decimal], right: tuple[_LineReading, Decimal], unit: Decimal, *, metered: bool
 ) -> tuple[Parts, Parts]:
     lines = [side.priced(price, metered=metered, unit=unit) for side, price in (left, right)]
     prices = [_before_rounding(line, side.stated) for line, (side, _) in zip(lines, (left, right), strict=True)]
@@ -173,7 +173,7 @@ def _due(line: Priced, way: Rounding, shown: Decimal) -> Decimal:
     return line.by(way)
 
 
-def _rounded_parts(side: _Reading, line: Priced, price: Decimal, way: Rounding, due: Decimal) -> Parts:
+def _rounded_parts(side: _LineReading, line: Priced, price: Decimal, way: Rounding, due: Decimal) -> Parts:
     unit_rounding = line_rounding = exact.ZERO
     if way in PER_UNIT:
         unit_rounding = exact.subtract(line.unit_by(way), exact.multiply(price, line.rate))

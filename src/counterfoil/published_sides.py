@@ -1,0 +1,109 @@
+"""Published datasets as sides: the lake files of a revision, each held against its size and SHA-256 before it is read.
+
+It stands above `reconcile`, which knows it as `sides.side.PublishedDatasets` only, and so installs without the server.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from counterfoil.disk.hashing import measured_stream
+from counterfoil.errors import DamagedError, SideError
+from counterfoil.line_items.lake_files import LakeReader
+from counterfoil.model import Kind, Rendering
+from counterfoil.reconcile.sides.side import Side, Wanted
+from counterfoil.storage.catalog_rows import Revision, StoredFile
+from counterfoil.storage.engines import open_store
+from counterfoil.storage.files import Reader, ReaderStream
+from counterfoil.storage.store import Store
+
+_HASHED_AT_ONCE_BYTES: Final = 1 << 20
+_LINE_ITEMS_AT_ONCE: Final = 100_000
+
+
+@contextmanager
+def opened(data: Path, database_url: str = "") -> Iterator[PublishedSides]:
+    """Open what is published in a data folder; raises DataFolderError where there is none."""
+    with open_store(data, database_url or None) as store:
+        yield PublishedSides(store)
+
+
+class PublishedSides:
+    """Finds datasets in a catalog, and reads their lake files."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def find(self, wanted: Wanted, name: str, *, kind: Kind | None, partner: str) -> list[Side]:
+        """Return the revisions that fit, see `reconcile.sides.side.PublishedDatasets`."""
+        if wanted.revision:
+            found = [self._store.catalog.find_revision(wanted.revision)]
+        elif wanted.etag:
+            found = self._by_etag(wanted.etag, partner)
+        else:
+            in_force = self._store.catalog.datasets(partner or None)
+            found = [revision for dataset, revision in in_force if revision and dataset.scope == wanted.scope]
+        return [
+            self._side(revision, name)
+            for revision in found
+            if kind in (None, revision.dataset.kind) and partner in ("", revision.dataset.partner)
+        ]
+
+    def _by_etag(self, etag: str, partner: str) -> list[Revision]:
+        """Return the newest revision of each dataset that has this content."""
+        found = []
+        for dataset, _ in self._store.catalog.datasets(partner or None):
+            its = (revision for revision in self._store.catalog.revisions(dataset) if revision.etag.startswith(etag))
+            if newest := next(its, None):
+                found.append(newest)
+        return found
+
+    def _side(self, revision: Revision, name: str) -> Side:
+        dataset = revision.dataset
+        files = self._store.catalog.files(revision.id, Rendering.LAKE)
+
+        def batches(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+            for file in files:
+                yield from self._batches(file, dataset.kind, names, name)
+
+        return Side(
+            name=name,
+            what=f"{dataset}, published {revision.published_at:%Y-%m-%d}",
+            origin="published",
+            kind=dataset.kind,
+            batches=batches,
+            proof="proven",
+            etag=revision.etag,
+            revision=revision.id,
+            scope=dataset.scope,
+            partner=dataset.partner,
+            currency=revision.contents.currency,
+        )
+
+    def _batches(self, file: StoredFile, kind: Kind, names: Sequence[str], side: str) -> Iterator[pa.RecordBatch]:
+        try:
+            reader = self._store.files.open(file.path)
+            _check(reader, file)
+            with LakeReader(ReaderStream(reader), kind) as lake:
+                yield from lake.batches(names, line_items=_LINE_ITEMS_AT_ONCE)
+        except (DamagedError, OSError, ValueError, pa.ArrowException) as error:
+            raise SideError(
+                f"{side} is damaged: the lake file {file.path} {_told(error)}",
+                remedy="`counterfoil verify` names every fault; bring the file back from a backup, or publish again.",
+            ) from error
+
+
+def _check(reader: Reader, file: StoredFile) -> None:
+    found = measured_stream(io.BufferedReader(ReaderStream(reader), _HASHED_AT_ONCE_BYTES))
+    if found != (file.size_bytes, file.sha256):
+        raise DamagedError("has other bytes than were published.")
+
+
+def _told(error: Exception) -> str:
+    return error.message if isinstance(error, DamagedError) else f"cannot be read: {error}."

@@ -1,0 +1,1 @@
+"""Whether line items are right by themselves: documented arithmetic, and what neighbours say of one another."""

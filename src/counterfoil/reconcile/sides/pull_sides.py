@@ -1,0 +1,112 @@
+"""The folder of a pull as a side: only of a pull that was finished, and whose files are what its receipt says.
+
+Microsoft promises less than can be proven (a pull of its data is `transport-checked`), so that is enough here; the
+report says which it is. A workbook keeps 15 digits of a number, so its pull is no side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from counterfoil.client.holdings.holding import holding_at
+from counterfoil.client.output_files.output_formats import Format
+from counterfoil.client.output_files.pull_files import batches_of
+from counterfoil.client.receipt import Receipt, ReceiptFile, format_of
+from counterfoil.columns import table_of
+from counterfoil.errors import CounterfoilError, ProofError, SideError
+from counterfoil.line_items.lake_files import LakeReader
+from counterfoil.line_items.line_reader import LineReader
+from counterfoil.model import Kind, Scope
+from counterfoil.periods import BillingPeriod
+from counterfoil.reconcile.sides.csv_lines import csv_batches
+from counterfoil.reconcile.sides.side import Side
+
+_LINE_ITEMS_AT_ONCE: Final = 100_000
+_READ_FIRST: Final = (Format.PARQUET.value, Format.BLOBS.value, Format.CSV.value)  # of a pull in several formats
+_PULL_AGAIN: Final = "Move the folder away, and pull again."
+
+
+def pull_side(folder: Path, name: str) -> Side:
+    """Return what a pull brought, as a side; raises SideError for a folder that holds no finished pull."""
+    holding = holding_at(folder)
+    receipt = holding.receipt
+    if receipt is None:
+        if holding.flaw:
+            raise SideError(f"{name} is damaged: {holding.flaw}", remedy=_PULL_AGAIN)
+        if holding.unfinished:
+            raise SideError(
+                f"{name} holds a pull that was not finished, so nothing in it is proven.",
+                remedy="Run the same pull again; it goes on where it stopped.",
+            )
+        raise SideError(
+            f"{name} is a folder without the receipt of a pull.",
+            remedy="Name the folder that holds receipt.json, or a file.",
+        )
+    chosen = next((each for each in _READ_FIRST if each in receipt.formats), None)
+    if chosen is None:
+        raise SideError(
+            f"{name} is the pull of a workbook, whose numbers have 15 digits only.",
+            remedy="Pull it again in a form that keeps every digit, such as parquet.",
+            parameter="format=parquet",
+        )
+    kind = Kind(receipt.request["kind"])
+    currencies = [code for code in receipt.totals if code]
+
+    def batches(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        for file in receipt.files:
+            if format_of(file.name) == chosen:
+                yield from _batches(folder, file, kind, names, name)
+
+    return Side(
+        name=name,
+        what=f"{kind} {holding.what}, pulled {receipt.finished_at[:10]}",
+        origin="pull",
+        kind=kind,
+        batches=batches,
+        proof=receipt.proof.value,
+        etag=receipt.etag,
+        scope=_scope(receipt),
+        partner=receipt.partner.lower(),
+        currency=currencies[0].upper() if len(currencies) == len(receipt.totals) == 1 else "",
+        attributes=_attributes(receipt, kind),
+    )
+
+
+def _scope(receipt: Receipt) -> Scope | None:
+    request = receipt.request
+    try:
+        if "invoiceId" in request:
+            return Scope.billed(request["invoiceId"])
+        return Scope.unbilled(BillingPeriod.parse(request["month"]), request["currencyCode"])
+    except (CounterfoilError, KeyError):  # another source may name its invoices in ways that nothing is published under
+        return None
+
+
+def _attributes(receipt: Receipt, kind: Kind) -> frozenset[str] | None:
+    if receipt.request.get("attributeSet") != "basic":
+        return None
+    return frozenset(column.name for column in table_of(kind).columns if column.basic)
+
+
+def _batches(folder: Path, file: ReceiptFile, kind: Kind, names: Sequence[str], side: str) -> Iterator[pa.RecordBatch]:
+    """Yield the line items of a file whose bytes are those of the receipt; raises SideError for any other."""
+    path = folder / file.name
+    if Path(file.name).name != file.name:
+        raise SideError(f"{side} is damaged: its receipt names {file.name!r}, which is no file of it.")
+    if different := file.difference(folder):
+        raise SideError(f"{side} is damaged: {different}.", remedy=_PULL_AGAIN)
+    try:
+        if format_of(file.name) == Format.CSV:
+            yield from csv_batches(path, str(path), kind, names)
+        elif format_of(file.name) == Format.PARQUET:
+            with LakeReader(path, kind) as lake:
+                yield from lake.batches(names, line_items=_LINE_ITEMS_AT_ONCE)
+        else:
+            for batch in batches_of(path, file.name, LineReader(kind), coded=True):
+                yield batch.select(list(names))
+    except (OSError, ValueError, ProofError, pa.ArrowException) as error:
+        raise SideError(f"{side} is damaged: {file.name} cannot be read: {error}", remedy=_PULL_AGAIN) from error

@@ -1,0 +1,172 @@
+"""A side: the line items that somebody named, as batches of text, and what is known of them beforehand.
+
+The trap: what is known beforehand (currency, partner) is known for published datasets and pulls only. Of a file, the
+line items alone say it, so `read` looks at every one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from counterfoil.columns import table_of
+from counterfoil.errors import SideError
+from counterfoil.model import Kind, Scope
+
+PARTNER: Final = "PartnerId"
+Batches = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """Line items of one kind. `batches` yields the attributes that it is given, as texts or dictionaries of texts.
+
+    - `name`: as it was named; `what`: in words, such as `invoice G016907411 of ..., published`.
+    - `origin`: `published`, `pull` or `file`; `proof`: how certain a pull is, see `client.receipt`.
+    - `partner`, `currency`: empty where only the line items say.
+    - `attributes`: those that its files hold, None where that is not known before they are read.
+    """
+
+    name: str
+    what: str
+    origin: str
+    kind: Kind
+    batches: Batches = field(repr=False)
+    proof: str = ""
+    etag: str = ""
+    revision: str = ""
+    scope: Scope | None = None
+    partner: str = ""
+    currency: str = ""
+    attributes: frozenset[str] | None = None
+
+    def to_json(self) -> dict[str, str]:
+        """Return what a report says of the side; what is not known is left out."""
+        facts = {
+            "name": self.name,
+            "what": self.what,
+            "origin": self.origin,
+            "kind": self.kind.value,
+            "proof": self.proof,
+            "eTag": self.etag,
+            "revision": self.revision,
+        }
+        return {name: value for name, value in facts.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A published dataset as people name it: by its scope, a revision or an eTag, of which the beginning is enough."""
+
+    scope: Scope | None = None
+    revision: str = ""
+    etag: str = ""
+
+
+class PublishedDatasets(Protocol):
+    """What the reconciler may know of a data folder."""
+
+    def find(self, wanted: Wanted, name: str, *, kind: Kind | None, partner: str) -> list[Side]:
+        """Return each published dataset that fits, as a side; `partner` is a tenant, '' for any.
+
+        Raises UsageError and MissingError for a revision that is not one.
+        """
+
+
+class Reading:
+    """Reads the line items of a side that are of one currency and one partner; `currency` is known afterwards."""
+
+    def __init__(self, side: Side, *, currency: str = "", partner: str = "") -> None:
+        self.side = side
+        self.currency = side.currency or currency.upper()
+        self.line_items = 0
+        self._table = table_of(side.kind)
+        self._asked_currency, self._asked_partner = currency.upper(), partner.lower()
+        self._partner = partner.lower()
+        self._currencies_seen = set[str]()
+        self._must_look = not (side.currency and side.partner)
+
+    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the attributes of these names; raises SideError for a side that cannot be answered for."""
+        if self.side.currency and self._asked_currency not in ("", self.side.currency):
+            raise self._nothing_in([self.side.currency])
+        looked_at = (self._table.currency, PARTNER) if self._must_look else ()
+        wanted = [*names, *(name for name in looked_at if name not in names)]
+        for batch in self.side.batches(wanted):
+            chosen = self._chosen(batch) if self._must_look else batch
+            self.line_items += chosen.num_rows
+            if chosen.num_rows:
+                yield chosen
+        if not self.line_items:
+            if self._currencies_seen:
+                raise self._nothing_in(sorted(self._currencies_seen))
+            raise SideError(f"{self.side.name} holds no line items.", remedy="Name a side that holds some.")
+
+    def _nothing_in(self, currencies: Sequence[str]) -> SideError:
+        whose = f" of the partner {self._asked_partner}" if self._asked_partner else ""
+        amounts = f" in {self._asked_currency}" if self._asked_currency else ""
+        return SideError(
+            f"{self.side.name} holds no line items{amounts}{whose}; its amounts are in {_listed(currencies)}.",
+            remedy="Name one of its own currencies and partners, or leave the choice out.",
+            parameter="currency" if self._asked_currency else "partner",
+        )
+
+    def _chosen(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if not self.side.partner:
+            batch = self._of_the_partner(batch)
+        return batch if self.side.currency else self._of_the_currency(batch)
+
+    def _of_the_partner(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        found = _distinct(batch, PARTNER)
+        lowered = {text.lower() for text in found if text}
+        if self._asked_partner:
+            return _only(batch, PARTNER, [text for text in found if (text or "").lower() == self._asked_partner])
+        if lowered:
+            self._partner = self._partner or min(lowered)
+            if others := lowered - {self._partner}:
+                raise SideError(
+                    f"{self.side.name} holds line items of several partners: {_listed([self._partner, *others])}.",
+                    remedy="Name the partner whose line items count.",
+                    parameter="partner",
+                )
+        return batch
+
+    def _of_the_currency(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        column = self._table.currency
+        found = _distinct(batch, column)
+        codes = {(text or "").upper() for text in found}
+        self._currencies_seen |= codes
+        if "" in codes:
+            raise SideError(
+                f"{self.side.name} holds line items without a {column}.", remedy="An amount without a currency is none."
+            )
+        if self._asked_currency:
+            return _only(batch, column, [text for text in found if (text or "").upper() == self._asked_currency])
+        if len(self._currencies_seen) > 1:
+            raise SideError(
+                f"{self.side.name} holds amounts in {_listed(sorted(self._currencies_seen))}, which cannot be added.",
+                remedy="Name the currency that counts.",
+                parameter="currency",
+            )
+        self.currency = next(iter(codes), self.currency)
+        return batch
+
+
+def _distinct(batch: pa.RecordBatch, name: str) -> list[str | None]:
+    found: list[str | None] = pc.unique(batch.column(name)).to_pylist()
+    return found
+
+
+def _only(batch: pa.RecordBatch, name: str, texts: Sequence[str | None]) -> pa.RecordBatch:
+    column = batch.column(name)
+    plain = column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+    return batch.filter(pc.is_in(plain, pa.array(texts, pa.string())))
+
+
+def _listed(texts: Sequence[str]) -> str:
+    *before, last = texts[:8]
+    return f"{', '.join(before)} and {last}" if before else last
