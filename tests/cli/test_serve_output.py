@@ -49,7 +49,9 @@ def test_a_program_is_told_where_the_server_is_in_fields_and_may_control_it(tmp_
             assert asked.status_code in (200, 400), asked.text
         finally:
             out, err = ended(server)
-    assert (out, [json.loads(each)["warning"] for each in err.splitlines()][1:]) == ("", [])
+    told = [json.loads(each) for each in err.splitlines()]
+    assert (out, "warning" in told[0]) == ("", True)
+    assert [each["logger"] for each in told[1:]] == ["counterfoil.security"] * len(told[1:]), "the log is JSON too"
     # The reset served another folder: what was published into the user's own is all there.
     command = [sys.executable, "-m", "counterfoil", "list", "--data", str(tmp_path / "data"), "--output", "json"]
     listed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -77,6 +77,7 @@ def test_a_disk_that_fills_up_gives_one_error_and_leaves_no_file_open(
         disk.leave_kib(max(free_kib, 4))
         if not free_kib:
             disk.fill()
+        gc.collect()
         before = sorted(path.name for path in Path("/proc/self/fd").iterdir())
         with pytest.raises(OSError, match="No space left") as caught:
             write(path)

@@ -72,7 +72,12 @@ def check(
 
 @pytest.mark.parametrize(
     ("api", "form"),
-    [(Api.GRAPH, Format.BLOBS), (Api.GRAPH, Format.PARQUET), (Api.V1, Format.BLOBS), (Api.V1, Format.PARQUET)],
+    [
+        (Api.GRAPH, Format.PARQUET),
+        (Api.V1, Format.BLOBS),
+        pytest.param(Api.GRAPH, Format.BLOBS, marks=pytest.mark.chaos),
+        pytest.param(Api.V1, Format.PARQUET, marks=pytest.mark.chaos),
+    ],
 )
 def test_a_killed_pull_goes_on_to_the_same_bytes(
     server: CountingServer, tmp_path: Path, api: Api, form: Format

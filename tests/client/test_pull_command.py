@@ -27,7 +27,9 @@ BILLED = ("--kind", "usage", "--invoice", "G016907411", "--to", "out")
 def test_a_url_and_a_token_are_enough(source: HostileSource) -> None:
     result = run(source.url, *BILLED, "--token", TOKEN)
     assert (result.exit_code, "proven" in result.stdout) == (0, True), result.output
-    assert "BillingPreTaxTotal 0.9999840002559959040655 EUR" in result.stdout
+    assert "BillingPreTaxTotal: 1.00 EUR" in result.stdout
+    exact = run(source.url, *BILLED, "--token", TOKEN, "--exact")
+    assert "BillingPreTaxTotal: 0.9999840002559959040655 EUR" in exact.stdout
     assert TOKEN not in result.output
 
 

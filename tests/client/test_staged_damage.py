@@ -63,9 +63,11 @@ def test_what_is_damaged_after_it_was_proven_is_never_put_in_place(
         strike()
         return tally_of(facts)
 
-    def keep(folder: target.PullFolder, receipt: Any, keep: Any = target.PullFolder.keep) -> None:
+    kept = target.PullFolder.keep
+
+    def keep(folder: target.PullFolder, *given: Any) -> Any:
         strike()
-        keep(folder, receipt)
+        return kept(folder, *given)
 
     with monkeypatch.context() as patched:
         if when == "before it is put in place":

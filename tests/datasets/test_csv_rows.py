@@ -125,7 +125,7 @@ REFUSED: dict[str, tuple[str, int | None, str]] = {
     "a header alone": (HEADER, None, "holds no line items"),
     "a header and rows of commas": ("October\r\n" + HEADER + COMMAS, None, "holds no line items"),
     "a header twice": (HEADER * 2, None, "holds no line items"),
-    "totals without a label": (PLAIN + COMMAS.replace(",,,", ",,550.00,", 1), 4, "is missing"),
+    "totals without a label": (PLAIN + COMMAS.replace(",,,", ",,550.00,", 1), 4, "are missing"),
     "totals with a partner": (
         PLAIN + FIRST.replace(A["CustomerName"], "Total").replace(",EUR,", ",,"), 4, "is missing"
     ),

@@ -178,7 +178,6 @@ def test_a_form_that_gets_no_token(place: Place, form: dict[str, str], code: str
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
         ("GET", "/nothing/here", 404),
         ("GET", "/v2/invoices", 404),
         ("GET", "/healthz/", 404),

@@ -149,7 +149,7 @@ def test_a_caller_that_goes_away_is_no_failure_of_ours(server: Server, cut: int)
 
 def test_requests_in_a_row_are_answered_in_their_order(server: Server) -> None:
     row = HEALTH * 3 + b"GET /nothing HTTP/1.1\r\n" + HOST + END + HEALTH
-    assert statuses(told(server, row + b"GET / HTTP/1.1\r\nConnection: close\r\n" + HOST + END, shut=False)) == [
+    assert statuses(told(server, row + b"GET /none HTTP/1.1\r\nConnection: close\r\n" + HOST + END, shut=False)) == [
         *([200] * 3),
         404,
         200,

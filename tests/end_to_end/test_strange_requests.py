@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 from urllib.request import urlopen
 
@@ -22,6 +22,7 @@ import pytest
 from counterfoil.generator import generate
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
+from counterfoil.server.log_lines import LogLine
 from counterfoil.testing import PARTNER, Server
 from tests.end_to_end.fetching import LINE_ITEMS, Fetcher
 
@@ -115,8 +116,8 @@ def test_every_answer_is_one_that_is_documented(
     told = json.loads(report.read_bytes())
     assert told["operations"]["tested"] == told["operations"]["total"] > 60
     # Refusals alone would prove little: every route was also asked for what it grants.
-    logged = [record.getMessage().split() for record in caplog.records if record.name == "counterfoil.access"]
-    granted = {f"{method} {path}" for method, path, status, *_ in logged if status.startswith("2")}
+    logged = [cast("LogLine", record.msg).facts for record in caplog.records if record.name == "counterfoil.access"]
+    granted = {f"{each['method']} {each['path']}" for each in logged if str(each["status"]).startswith("2")}
     document = json.loads(urlopen(f"{server.url}/openapi.json").read())
     for path, item in document["paths"].items():
         pattern = re.compile("[^/]+".join(map(re.escape, re.split(r"\{\w+\}", path))))

@@ -47,8 +47,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     generate(kind, count, seed=1, special=True, partner=PARTNER, scope=MONTH), period="2026-11"
                 )
             server.publish(generate(kind, 200, special=True, partner=PARTNER, scope=Scope.billed("G1")))
-        for day in ("2026-11-20", "2026-11-21"):
-            lines = generate(Kind.USAGE, 150, special=True, partner=OTHER, scope=MONTH)
+        for seed, day in enumerate(("2026-11-20", "2026-11-21"), 1):
+            lines = generate(Kind.USAGE, 150, seed=seed, partner=OTHER, scope=MONTH)
             server.publish(lines, period="2026-11", segment=day)
         for number in range(10):
             for partner in (PARTNER, OTHER):

@@ -22,7 +22,7 @@ from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
 from tests.generator.reading import BILLED, PARTNER, generated
 
-USUAL = ["--kind", "usage", "--line-items", "70", "--partner", PARTNER]
+USUAL = ["--kind", "usage", "--line-items", "70", "--special", "--partner", PARTNER]
 
 
 def run(*arguments: str) -> bytes:
@@ -54,7 +54,7 @@ def test_options_reach_the_generator() -> None:
 def test_a_file_named_gz_is_one_gzip_member_without_a_time(tmp_path: Path) -> None:
     files = [tmp_path / "first.jsonl.gz", tmp_path / "second.JSONL.GZ"]
     for file in files:
-        assert run(*USUAL, "--invoice", "G016907411", "-o", str(file)) == b""
+        assert run(*USUAL, "--invoice", "G016907411", "-o", str(file)) == b"", "nothing but a note"
     packed = files[0].read_bytes()
     assert packed == files[1].read_bytes()
     assert packed[4:8] == b"\0\0\0\0"

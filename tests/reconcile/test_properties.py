@@ -14,7 +14,7 @@ from counterfoil.reconcile.explaining import Cause, Charge, ChargedDays, explain
 from tests.reconcile.case_notation import causes_in, negated
 from tests.reconcile.random_charges import RandomCharges
 
-PAIRS = [10_000, pytest.param(100_000, marks=pytest.mark.soak)]
+PAIRS = [3_000, pytest.param(100_000, marks=pytest.mark.soak)]
 FACTORS = list(Cause)[:8]
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.periods import BillingPeriod, Clocks
+from counterfoil.server.activity_recorder import ActivityRecorder
 from counterfoil.server.listening import Endpoint
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.server.partner_limits import PartnerLimits
@@ -187,6 +188,7 @@ def _another_node(place: Place) -> V1App:
         limits = PartnerLimits()
         catalog, files, keyring = place.catalog, place.files, place.keyring
         clocks = Clocks(business=lambda: place.business, wall=lambda: place.wall)
+        activity = ActivityRecorder(place.catalog, clocks.wall)
 
     return V1App(Node())  # type: ignore[arg-type]
 

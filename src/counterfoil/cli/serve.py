@@ -96,6 +96,7 @@ def serve(
     For others, with a certificate of your own:
       counterfoil serve --host 0.0.0.0 --https-port 8443 --tls-cert chain.pem --tls-key key.pem
     """
+    from counterfoil.server.access_log import ACCESS_LOG
     from counterfoil.server.app import create_app
     from counterfoil.server.endings import endings
     from counterfoil.server.identity.tls import host_name
@@ -123,6 +124,7 @@ def serve(
         if dev:
             control = stack.enter_context(_controlled(settings, begins_at, operation_delay, names, plan))
             service, app = control.service, _development_app(control, output)
+            ACCESS_LOG.setLevel(logging.WARNING)  # each request is printed already
             _warn_of_development(output, names, plan)
         else:
             service = stack.enter_context(open_service(settings, Clocks(), development=False))

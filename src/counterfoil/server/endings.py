@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from counterfoil.errors import UsageError
+from counterfoil.lifetimes_and_sizes import ENDS_SOON
 from counterfoil.server.identity.tls import end_of_certificate
 from counterfoil.settings import Settings
 from counterfoil.storage.catalog import Catalog
 
-SOON: Final = timedelta(days=30)
 _CLIENTS_NAMED_MAX: Final = 20
 
 
@@ -32,10 +32,10 @@ def endings(settings: Settings, catalog: Catalog, now: datetime) -> list[Ending]
             ends_at = end_of_certificate(settings.tls_cert)
         except UsageError as error:
             return [Ending("certificate", error.message, error.remedy)]
-        if ends_at - now < SOON:
+        if ends_at - now < ENDS_SOON:
             told = f"The certificate {settings.tls_cert} {_ends(ends_at, now)}."
             found.append(Ending("certificate", told, "Renew it; a running server takes the new files by itself."))
-    clients = catalog.clients_ending(now + SOON)
+    clients = catalog.clients_ending(now + ENDS_SOON)
     for client, ends_at in clients[:_CLIENTS_NAMED_MAX]:
         whose = f"client {client.id} ({client.name}) of {client.partner}"
         told = f"All that {whose} can sign in by {_ends(ends_at, now)}."

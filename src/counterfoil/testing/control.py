@@ -15,17 +15,10 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from counterfoil.datasets.check import Assertions
-from counterfoil.datasets.csv_values import LocalForms
-from counterfoil.datasets.data_folder import DataFolder
-from counterfoil.datasets.gathering import Input
-from counterfoil.datasets.publication_receipt import PublicationReceipt
-from counterfoil.datasets.publishing import publish
-from counterfoil.datasets.safeguards import Safeguards
 from counterfoil.errors import MissingError, UnavailableError, UsageError
 from counterfoil.model import WHOLE
 from counterfoil.periods import Clocks, business_clock, moment_of, utc_now
@@ -40,8 +33,11 @@ from counterfoil.testing.given_files import LineItems, as_file, told_as
 from counterfoil.testing.request_journal import RequestJournal
 from counterfoil.testing.snapshots import SNAPSHOTS_MAX, Snapshot, copy_data_folder, copy_keys, snapshot_name
 
+if TYPE_CHECKING:
+    from counterfoil.datasets.publication_receipt import PublicationReceipt
+    from counterfoil.datasets.safeguards import Safeguards
+
 OPERATION_DELAY_S_MAX: Final = 86_400
-_REPLACING: Final = Safeguards(replace=True)
 _LOCAL: Final = ("date_order", "decimal")
 _GIVEN: Final = ("partner", "issuer", "kind", "invoice", "period", "currency", "segment", *_LOCAL)
 
@@ -155,14 +151,23 @@ class Control:
         self,
         *line_items: LineItems,
         names: Sequence[str] = (),
-        safeguards: Safeguards = _REPLACING,
+        safeguards: Safeguards | None = None,
         **given: str,
     ) -> list[PublicationReceipt]:
         """Publish files, contents of files or line items, all together or not at all.
 
         `names` are what errors call each of them, `given` is what is known beforehand. Raises what publishing raises,
-        and UsageError for what cannot be given. By default an invoice in force is replaced: a test says what it wants.
+        and UsageError for what cannot be given. By default an invoice in force is replaced, and files may repeat line
+        items.
         """
+        # Imported here, because a server is ready before what publishes is loaded.
+        from counterfoil.datasets.check import Assertions
+        from counterfoil.datasets.csv_values import LocalForms
+        from counterfoil.datasets.data_folder import DataFolder
+        from counterfoil.datasets.gathering import Input
+        from counterfoil.datasets.publishing import publish
+        from counterfoil.datasets.safeguards import Safeguards
+
         for name in given:
             if name not in _GIVEN:
                 raise UsageError(f"There is no parameter {name!r}.", remedy=f"Choose from {', '.join(_GIVEN)}.")
@@ -182,7 +187,11 @@ class Control:
             with told_as(called, _GIVEN):
                 inputs = [Input(file, asserted, segment) for file in files]
                 return publish(
-                    data_folder, inputs, date_order=forms.date_order, decimal=forms.decimal, safeguards=safeguards
+                    data_folder,
+                    inputs,
+                    date_order=forms.date_order,
+                    decimal=forms.decimal,
+                    safeguards=safeguards or Safeguards(replace=True, allow_copies=True),
                 )
 
     def reset(self) -> None:

@@ -9,7 +9,7 @@ import json
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -17,7 +17,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from counterfoil.datasets.publication_receipt import PublicationReceipt
 from counterfoil.errors import (
     BadRequestError,
     CounterfoilError,
@@ -34,6 +33,9 @@ from counterfoil.server.error_responses import LOG, ApiDialect, as_refusal, refu
 from counterfoil.testing.control import Control
 from counterfoil.testing.control_requests import json_body, parameters_of, refuse_strangers, spool, whole_number
 from counterfoil.testing.faults.fault_plan import read_plan
+
+if TYPE_CHECKING:
+    from counterfoil.datasets.publication_receipt import PublicationReceipt
 
 PREFIX: Final = "/_counterfoil"
 ENTRIES_SHOWN_MAX: Final = 1_000

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def counterfoil_session_server() -> Iterator[Server]:
     """One server for the whole run. Tests ask for `counterfoil_server`, which is empty each time."""
-    from counterfoil.testing import Server  # noqa: PLC0415 - pytest loads this module in every run
+    from counterfoil.testing import Server
 
     with Server() as server:
         yield server

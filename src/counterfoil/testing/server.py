@@ -13,10 +13,8 @@ from contextlib import ExitStack
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from counterfoil.datasets.publication_receipt import PublicationReceipt
-from counterfoil.datasets.safeguards import Safeguards
 from counterfoil.errors import UsageError
 from counterfoil.generator import BillingMonth
 from counterfoil.model import WHOLE, Kind, tenant_id
@@ -32,6 +30,9 @@ from counterfoil.testing.given_files import LineItems
 from counterfoil.testing.line_item_builders import PARTNER
 from counterfoil.testing.request_journal import JournalingApp, RequestJournal
 from counterfoil.testing.scratch import scratch_folder
+
+if TYPE_CHECKING:
+    from counterfoil.datasets.publication_receipt import PublicationReceipt
 
 
 class Server:
@@ -124,7 +125,7 @@ class Server:
         segment: str = WHOLE,
         replace_invoices: bool = True,
         max_change: Decimal | int | None = None,
-        allow_copies: bool = False,
+        allow_copies: bool = True,
         date_order: str = "",
         decimal: str = "",
     ) -> list[PublicationReceipt]:
@@ -135,11 +136,13 @@ class Server:
         all are published together or not at all. `date_order` (mdy, dmy) and `decimal` (point, comma) say how a CSV
         writes local dates and numbers.
 
-        An invoice in force is replaced freely, unlike on the command line: a test says what it wants. Without
-        `replace_invoices`, and with a `max_change` in percent, SurpriseError is raised as for an operator. The same
-        line items in two arguments or segments are refused without `allow_copies`. Raises what publishing raises:
+        An invoice in force is replaced freely, and the same line items may be in two arguments or segments, unlike on
+        the command line: a test says what it wants. Without `replace_invoices`, and with a `max_change` in percent,
+        SurpriseError is raised as for an operator; without `allow_copies`, InputError. Raises what publishing raises:
         InputError names the line and attribute that cannot be right.
         """
+        from counterfoil.datasets.safeguards import Safeguards  # see `Control.publish`
+
         limit = Decimal(max_change) if max_change is not None else None
         return self.control.publish(
             *line_items,

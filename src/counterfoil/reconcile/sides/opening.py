@@ -1,7 +1,7 @@
 """Opening a side: one name becomes one side, or one sentence that says what to change.
 
-PublishedDatasets datasets are read through the `PublishedDatasets` protocol. What implements it stands above this room, because it
-needs the server's libraries; it is loaded by its name when a dataset is named, and not before.
+Published datasets are read through the `PublishedDatasets` protocol. What implements it stands above this room, because
+it needs the server's libraries; it is loaded by its name when a dataset is named, and not before.
 """
 
 from __future__ import annotations
