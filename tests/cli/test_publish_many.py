@@ -202,8 +202,8 @@ def test_the_receipt_shows_before_after_and_difference() -> None:
     assert "Before" not in first.stdout
     name = write(Path("a"), amounts(Kind.USAGE, "1.10", "0.4"))
     done = run("publish", name, "--period", "2026-11")
-    assert "Before      1 line item\n            BillingPreTaxTotal: 1.10" in done.stdout
-    assert "Difference  1 line item\n            BillingPreTaxTotal: 0.40" in done.stdout
+    assert "Before      line items: 1\n            BillingPreTaxTotal: 1.10 EUR" in done.stdout
+    assert "Difference  line items: 1\n            BillingPreTaxTotal: 0.40 EUR" in done.stdout
     [receipt] = json.loads(run("publish", name, "--period", "2026-11", "--output", "json").stdout)
     assert receipt["before"] == {"lineItems": 1, "totals": {"BillingPreTaxTotal": "1.10"}}
     assert receipt["difference"] == {"lineItems": 1, "totals": {"BillingPreTaxTotal": "0.40"}}

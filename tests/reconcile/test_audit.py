@@ -86,7 +86,7 @@ PRINTED: list[tuple[str, Item, str, str, str, set[Rounding]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("_", "more", "price", "quantity", "net", "ways"), PRINTED, ids=lambda each: str(each)[:24])
+@pytest.mark.parametrize(("_", "more", "price", "quantity", "net", "ways"), PRINTED, ids=[row[0] for row in PRINTED])
 def test_every_rounding_that_explains_an_amount_is_named(
     _: str, more: Item, price: str, quantity: str, net: str, ways: set[Rounding]
 ) -> None:

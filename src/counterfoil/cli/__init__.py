@@ -176,7 +176,7 @@ def _report(error: BaseException, invocation: Invocation) -> int:
         case click.Abort() if isinstance(error.__cause__, EOFError):
             output.error(CounterfoilError("The input ended where an answer was expected."))
         case click.Abort() | KeyboardInterrupt():
-            _say_interrupted(output)
+            _say_interrupted(output, str(error.__cause__ or error))  # click hides the interruption behind its own
             return EXIT_INTERRUPTED
         case click.exceptions.NoArgsIsHelpError():
             error.show()
@@ -207,14 +207,14 @@ def _form_asked_for(arguments: Sequence[str]) -> OutputForm:
     return OutputForm.TABLE
 
 
-def _say_interrupted(output: Output) -> None:
-    message = "Interrupted. What was finished before stays; the rest was not done."
-    if output.form is not OutputForm.JSON:
-        output.note(message)
-        return
-    interrupted = CounterfoilError(message)
+def _say_interrupted(output: Output, remedy: str) -> None:
+    """`remedy` is what the command itself says to do, if anything."""
+    interrupted = CounterfoilError("Interrupted. What was finished before stays; the rest was not done.", remedy=remedy)
     interrupted.exit_code = EXIT_INTERRUPTED
-    output.error(interrupted)
+    if output.form is OutputForm.JSON:
+        output.error(interrupted)
+    else:
+        output.note(f"{interrupted.message} {interrupted.remedy}".rstrip())
 
 
 def _as_usage_error(error: click.ClickException, invocation: Invocation) -> CounterfoilError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from counterfoil.cli.options import with_output
+from counterfoil.cli.options import with_amounts, with_output
 from counterfoil.cli.output import Output
 
 
@@ -22,6 +22,7 @@ from counterfoil.cli.output import Output
     metavar="N",
     help="How many line items in each dataset.",
 )
+@with_amounts
 @with_output
 def demo(*, keep: bool, line_items: int, output: Output) -> None:
     """Publish made-up line items, serve them, fetch them back through both APIs, and prove every count and cent.

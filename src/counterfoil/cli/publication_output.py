@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil import numbers
 from counterfoil.cli.output import Output, OutputForm, counted
+from counterfoil.money import Money
 
 if TYPE_CHECKING:
     from counterfoil.datasets.publication_receipt import PublicationReceipt
     from counterfoil.model import Contents
 
 _WARNINGS: Final = {
-    "inexact": "decimal column {name} was rounded in {lines}, the text is exact",
     "unknown": "unknown attribute {name} was kept unchanged in {lines}",
     "notInGraph": "attribute {name} is not in Graph's exports, and {lines} had it",
     "notInV1": "attribute {name} is not in the answers of Partner Center v1, and {lines} had it",
@@ -24,7 +24,7 @@ _WARNINGS: Final = {
     "none dated": "none of {lines} is dated in {name}: is this another month or day?",
     "repeated": "{lines} in segment {name} too, and they count twice",
 }
-_SKIPPED: Final = "skipped"
+_SKIPPED, _INEXACT = "skipped", "inexact"
 _REMEDY: Final = "It is in force. `counterfoil list` shows it, and publishing the same again changes nothing."
 _FACTS_MAX: Final = 10  # receipts; more are a table
 
@@ -39,8 +39,12 @@ def print_receipts(output: Output, receipts: Sequence[PublicationReceipt]) -> No
         output.rows([_short(row) for row in rows])
         return
     for row in rows:
-        row["before"] = _totals_in_words(row["before"])
-        row["difference"] = _totals_in_words(row["difference"])
+        currency = row["currency"]
+        row["totals"] = _as_money(row["totals"], currency)
+        for name in ("before", "difference"):
+            held = row[name]
+            row[name] = held and {"line items": held["lineItems"], **_as_money(held["totals"], currency)}
+        row["warnings"].pop(_INEXACT, None)  # so it is with nearly all usage, and no digit is lost
         row["warnings"] = _warnings_in_words(row["warnings"])
         output.facts({name: value for name, value in row.items() if value or name not in _MAY_LACK})
 
@@ -71,21 +75,21 @@ def _held(contents: Contents) -> dict[str, Any]:
 
 
 def _short(row: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {name: row[name] for name in ("dataset", "segment", "lineItems", "currency", "totals")}
-    return {**shown, "difference": row["difference"]["totals"] if row["difference"] else None}
+    currency, difference = row["currency"], row["difference"]
+    shown = {name: row[name] for name in ("dataset", "segment", "lineItems")}
+    changed = list(_as_money(difference["totals"], currency).values())[-1:] if difference else None
+    return {**shown, "total": list(_as_money(row["totals"], currency).values())[-1:], "difference": changed}
 
 
-def _totals_in_words(held: Mapping[str, Any] | None) -> list[str]:
-    if held is None:
-        return []
-    return [counted(held["lineItems"], "line item"), *(f"{name}: {total}" for name, total in held["totals"].items())]
+def _as_money(totals: Mapping[str, str], currency: str) -> dict[str, Money]:
+    return {name: Money(numbers.exact(total), currency) for name, total in totals.items()}
 
 
 def warnings_sorted(warnings: Mapping[str, int]) -> dict[str, Any]:
     """Return what deserves a look by its sort (see `PublicationReceipt`), with the names it is about."""
     found: dict[str, Any] = {}
     for warning, count in sorted(warnings.items()):
-        sort = next((sort for sort in (*_WARNINGS, _SKIPPED) if warning.startswith(f"{sort} ")), "")
+        sort = next((sort for sort in (*_WARNINGS, _SKIPPED, _INEXACT) if warning.startswith(f"{sort} ")), "")
         if sort:
             found.setdefault(sort, {})[warning.removeprefix(f"{sort} ")] = count
         else:

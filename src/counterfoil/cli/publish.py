@@ -13,7 +13,7 @@ import click
 
 from counterfoil import numbers
 from counterfoil.cli.open_folder import believed_now, open_data_folder, progress_of, sweep_after_publishing
-from counterfoil.cli.options import KINDS, NamedPath, standard_input, with_output, with_settings
+from counterfoil.cli.options import KINDS, NamedPath, standard_input, with_amounts, with_output, with_settings
 from counterfoil.cli.output import Output
 from counterfoil.cli.publication_output import tell_published, with_care
 from counterfoil.errors import LockedError, UsageError
@@ -80,6 +80,7 @@ _ASSERTED: Final = ("partner", "issuer", "kind", "invoice", "period", "currency"
     help="Use N processes for what is large.  [default: as many as processors and memory allow]",
 )
 @click.option("--dry-run", is_flag=True, help="Check everything and print the receipt; publish nothing.")
+@with_amounts
 @with_output
 @with_settings()
 def publish(

@@ -173,8 +173,7 @@ def _pull_one(
         with displayed(output, ask.kind.value) as display:
             receipt = client.pull(ask, to, api=api, format=formats, keep=keep, former=former, watcher=display)
     except KeyboardInterrupt:
-        output.note(again.sentence("To go on"))
-        raise
+        raise KeyboardInterrupt(again.sentence("To go on")) from None
     except CounterfoilError as error:
         if single["to"] is None:
             advise_for_profile(error, to)

@@ -44,8 +44,7 @@ def pull_all(
             more = f", {counted(each.line_items, 'line item')}" if each.state == "pulled" and each.line_items else ""
             log_line(output, f"{each.expected}: {each.state}{more}. {rows[-1]['told']}".rstrip())
     except KeyboardInterrupt:
-        output.note(again.sentence("To go on"))
-        raise
+        raise KeyboardInterrupt(again.sentence("To go on")) from None
     output.rows(rows, headings={"told": "Remark"}, only_json=["folder", "setAside"], only_table=["total"])
     exit_code = _conclude(results, output, again)
     return conclude_set_aside(aside, output) or exit_code
