@@ -208,7 +208,8 @@ def by_reference(kind: Kind, lines: list[bytes]) -> tuple[dict[int, dict[str, st
         if not each.strip():
             continue
         bare = each.removeprefix(b"\xef\xbb\xbf")  # what stands around lines that were joined, or cut from a list
-        bare = bare.rstrip(b", \t\r") if bare.rstrip(b" \t\r")[-2:-1] == b"}" else bare
+        stripped = bare.rstrip(b", \t\r")
+        bare = stripped if stripped.endswith(b"}") and bare.rstrip().endswith(b",") else bare
         try:
             accepted[number] = read_json_line(table_of(kind), bare)
         except Refused as refused:

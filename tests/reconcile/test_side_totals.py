@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import counterfoil.storage
 from counterfoil import numbers, reconcile
 from counterfoil.cli import main
 from counterfoil.disk.hashing import measured
@@ -275,6 +276,7 @@ def test_a_client_without_the_server_is_told_what_published_sides_need(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "counterfoil.published_sides", raising=False)
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    monkeypatch.setattr(counterfoil, "storage", counterfoil.storage)  # which importing it again would replace for good
     for name in [name for name in sys.modules if name.startswith("counterfoil.storage")]:
         monkeypatch.delitem(sys.modules, name)
     assert 'pip install "counterfoil[server]"' in refusal(f"invoice:{INVOICE}")

@@ -53,7 +53,7 @@ def test_each_request_leaves_one_line_with_who_asked_and_what_was_sent(
         (404, len(lost.content), ""),
     ]
     assert [each["event"] for each in found] == ["request"] * 6
-    assert (part.status_code, found[5]["path"]) == (206, "/a\nb status=200")
+    assert (part.status_code, found[5]["path"]) == (206, "/a%0Ab%20status=200")
     assert found[5]["request"] == lost.headers["request-id"]
     assert all(0 <= each["ms"] < 60_000 and each["peer"] == "127.0.0.1" for each in found)
     assert link.token.partition("sig=")[2][:20] not in json.dumps(found)

@@ -18,16 +18,15 @@ def write_access_line(record: RequestRecord) -> None:
     if not ACCESS_LOG.isEnabledFor(logging.INFO):
         return
     scope = record.scope
-    path: str = scope["path"]
     facts = {
         "method": scope["method"],
-        "path": path,
+        "path": scope["raw_path"].decode("ascii"),  # as it was sent: several spellings lead to one operation
         "status": record.status,
         "bytes": record.sent_bytes,
         "ms": round(record.seconds * 1000, 1),
         "partner": record.partner,
         "client": record.client,
-        "request": request_id_of(dialect_of(path), scope),
+        "request": request_id_of(dialect_of(scope["path"]), scope),
         "peer": peer_of(scope),
     }
     ACCESS_LOG.info(LogLine("request" if not record.broke_off else "request broke off", facts))
