@@ -211,7 +211,7 @@ def _say_interrupted(output: Output, remedy: str) -> None:
     """`remedy` is what the command itself says to do, if anything."""
     interrupted = CounterfoilError("Interrupted. What was finished before stays; the rest was not done.", remedy=remedy)
     interrupted.exit_code = EXIT_INTERRUPTED
-    if output.form is OutputForm.JSON:
+    if output.is_json:
         output.error(interrupted)
     else:
         output.note(f"{interrupted.message} {interrupted.remedy}".rstrip())

@@ -64,7 +64,7 @@ def list_datasets(*, limit: int | None, offset: int, settings: Settings, output:
         found = data_folder.catalog.datasets(**wanted)
     shown = found[offset : offset + limit if limit is not None else None]
     rows = [{**_row(dataset, revision), "revision": revision.id if revision else None} for dataset, revision in shown]
-    if output.form is not OutputForm.JSON:
+    if not output.is_json:
         for row in rows:
             row["revision"] = row["revision"] or "withdrawn"
     asked = {name for name, value in wanted.items() if value is not None}

@@ -87,7 +87,7 @@ class Output:
         What is named in `only_json` has no column in a table, and what is in `only_table` is not in JSON. A terminal
         that has no room for them all lacks those that are `less_needed`, the first named first.
         """
-        if self.form is OutputForm.JSON:
+        if self.is_json:
             self._print_json([{name: row[name] for name in row if name not in only_table} for row in rows])
         elif rows:
             columns = [name for name in rows[0] if name not in only_json]
@@ -105,7 +105,7 @@ class Output:
             name: value if isinstance(value, Headed) else Headed(_heading(name), value)
             for name, value in values.items()
         }
-        if self.form is OutputForm.JSON:
+        if self.is_json:
             self._print_json({name: fact.value for name, fact in facts.items()})
             return
         lines = {fact.heading: _lines(fact.value, exact=self.exact) for fact in facts.values()}
@@ -118,33 +118,33 @@ class Output:
 
     def findings(self, faults: Sequence[Mapping[str, object]], looked_at: Mapping[str, object]) -> None:
         """Print the faults that a check found; in JSON, what was looked at beside them."""
-        if self.form is OutputForm.JSON:
+        if self.is_json:
             self._print_json({**looked_at, "faults": faults})
         else:
             self.rows(faults)
 
     def text(self, name: str, value: str) -> None:
         """Print one bare value, so that a shell can take it as it is: `$(counterfoil token ...)`."""
-        if self.form is OutputForm.JSON:
+        if self.is_json:
             self._print_json({name: value})
         else:
             self._print(value)
 
     def done(self, sentence: str, values: Mapping[str, object]) -> None:
         """Say what a command did: to people in a sentence on stderr, to programs as `values`."""
-        if self.form is OutputForm.JSON:
+        if self.is_json:
             self._print_json(values)
         else:
             self.note(sentence)
 
     def note(self, message: str) -> None:
         """Remark something to people, on stderr; a quiet run and one that prints JSON leave it out."""
-        if not self.quiet and self.form is not OutputForm.JSON:
+        if not self.quiet and not self.is_json:
             click.echo(printable(message), file=self.stderr)
 
     def warning(self, message: str) -> None:
         """Warn of something that does not stop the work, on stderr."""
-        if self.form is OutputForm.JSON:
+        if self.is_json:
             click.echo(_as_json({"warning": {"message": printable(message)}}), file=self.stderr)
             return
         click.echo(_styled("Warning: ", fg="yellow") + printable(message), file=self.stderr)
@@ -152,7 +152,7 @@ class Output:
     def error(self, error: CounterfoilError) -> None:
         """Say on stderr, in one line, what was refused and what to do about it."""
         message, remedy = _shortened(printable(error.message)), _shortened(printable(error.advice(as_option)))
-        if self.form is OutputForm.JSON:
+        if self.is_json:
             body = {"type": type(error).__name__, "message": message, "remedy": remedy, "exitCode": error.exit_code}
             click.echo(_as_json({"error": body}), file=self.stderr)
             return
@@ -160,7 +160,7 @@ class Output:
 
     def conclude(self, message: str, *, remedy: str, exit_code: int) -> int:
         """Say on stderr how a command ended that did its work and found something; returns the exit code for it."""
-        if self.form is OutputForm.JSON:
+        if self.is_json:
             body = {"message": printable(message), "remedy": printable(remedy), "exitCode": exit_code}
             click.echo(_as_json({"conclusion": body}), file=self.stderr)
         else:
@@ -172,7 +172,7 @@ class Output:
         self, what: str, total: int | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> Iterator[Callable[[int], None]]:
         """Show progress: a bar on a terminal, otherwise a plain line now and then. Yields what counts work as done."""
-        if self.quiet or self.form is OutputForm.JSON or not self.stderr.isatty():
+        if self.quiet or self.is_json or not self.stderr.isatty():
             yield self._plain_progress(what, total, clock)
             return
         from rich.console import Console

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil import numbers
-from counterfoil.cli.output import Output, OutputForm, counted
+from counterfoil.cli.output import Output, counted
 from counterfoil.money import Money
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _FACTS_MAX: Final = 10  # receipts; more are a table
 def print_receipts(output: Output, receipts: Sequence[PublicationReceipt]) -> None:
     """Print receipts: as facts for people, a table where there are many, and one list for programs."""
     rows = [receipt_facts(receipt) for receipt in receipts]
-    if output.form is OutputForm.JSON:
+    if output.is_json:
         output.rows(rows)
         return
     if len(rows) > _FACTS_MAX:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.cli.options import invocation
-from counterfoil.cli.output import Output, OutputForm, as_option
+from counterfoil.cli.output import Output, as_option
 from counterfoil.cli.pull_publish import PullPublisher
 from counterfoil.errors import CounterfoilError, OperationFailedError, RefusedError, UsageError
 
@@ -71,7 +71,7 @@ def resuming(
     words = ["counterfoil", *(["--config", str(config)] if config else []), "pull", source, *what]
     if publisher is not None:
         words += ["--publish", "--data", str(publisher.settings.data)]
-    if output.form is OutputForm.JSON:
+    if output.is_json:
         words += ["--output", "json"]
     return PullCommand(tuple(words), token is not None)
 

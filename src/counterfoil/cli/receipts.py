@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterfoil.cli.output import Output, OutputForm, counted
+from counterfoil.cli.output import Output, counted
 from counterfoil.columns import table_of
 from counterfoil.model import Kind
 from counterfoil.money import Money, money_of
@@ -19,7 +19,7 @@ def show_receipt(
     output: Output, receipt: Receipt, folder: Path, *, in_full: bool = False, more: Mapping[str, object] | None = None
 ) -> None:
     """Print what came, and what is proven; in full with what was asked, checked and called. JSON has `more` too."""
-    if output.form is OutputForm.JSON:
+    if output.is_json:
         output.facts({**receipt.to_json(), "folder": folder, **(more or {})})
         return
     asked = ", ".join(f"{name} {value}" for name, value in receipt.request.items())

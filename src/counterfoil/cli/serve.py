@@ -16,7 +16,7 @@ import click
 
 from counterfoil.cli.open_folder import open_data_folder, progress_of
 from counterfoil.cli.options import NamedPath, refuse_nan, with_output, with_settings
-from counterfoil.cli.output import Output, OutputForm, as_option, counted
+from counterfoil.cli.output import Output, as_option, counted
 from counterfoil.cli.publication_output import warn_of
 from counterfoil.errors import InputError, SurpriseError, UsageError
 from counterfoil.periods import Clocks, moment_of, utc_now
@@ -170,7 +170,7 @@ def _development_app(control: Control, output: Output) -> ASGIApp:
     from counterfoil.testing.control_routes import ControlledApp
     from counterfoil.testing.request_journal import JournalingApp
 
-    if output.quiet or output.form is OutputForm.JSON:
+    if output.quiet or output.is_json:
         return ControlledApp(control, JournalingApp(control.faults, control.journal))
     printing = JournalingApp(control.faults, control.journal, lambda entry: output.note(entry.line()))
     return ControlledApp(control, printing)
@@ -200,7 +200,7 @@ def _warn_of_faults(output: Output, plan: FaultPlan) -> None:
 def _announce(
     service: Service, output: Output, urls: Sequence[str], certificate: DevelopmentCertificate | None
 ) -> None:
-    if output.form is OutputForm.JSON:
+    if output.is_json:
         output.facts(_fields(service, urls, certificate))
     else:
         for url in urls:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from counterfoil.cli.options import with_output
-from counterfoil.cli.output import Output, OutputForm, counted
+from counterfoil.cli.output import Output, counted
 from counterfoil.cli.sides import note_data_folder, print_report, with_side_options
 from counterfoil.errors import UsageError
 
@@ -59,7 +59,7 @@ def audit(
     note_data_folder(sides, choice["data"])
     with output.progress("Line items") as advance:
         found = [audit_of(side, rules=rules, skip=skip, progress=advance, **choice) for side in sides]
-    if len(found) > 1 and output.form is OutputForm.JSON:
+    if len(found) > 1 and output.is_json:
         output.rows([each.to_json() for each in found])
     else:
         for each in found:

@@ -13,7 +13,7 @@ from typing import TypeVar
 import click
 
 from counterfoil.cli.options import KINDS, NamedPath, current_output, load_settings
-from counterfoil.cli.output import Output, OutputForm
+from counterfoil.cli.output import Output
 
 R = TypeVar("R")
 
@@ -70,7 +70,7 @@ def print_report(
 
     What is named in `only_terminal` has no column where the table goes into a pipe or a file.
     """
-    if output.form is OutputForm.JSON:
+    if output.is_json:
         output.facts(document)
         return
     output.facts(values)
