@@ -22,8 +22,7 @@ from typing import Any, Final
 from counterfoil import numbers
 from counterfoil.anonymizing.line_anonymizer import LineAnonymizer, ObjectPairs, TellingNames, parsed, spelled
 from counterfoil.anonymizing.pseudonyms import KEY_BYTES_MIN, Pseudonyms
-from counterfoil.client import Format, Receipt
-from counterfoil.client.receipt import format_of
+from counterfoil.client import Receipt
 from counterfoil.datasets.csv_header import CsvHeader, header_of
 from counterfoil.datasets.folder import contents_of_folder
 from counterfoil.datasets.input_formats import recognise
@@ -228,12 +227,10 @@ def _originals(path: Path) -> list[_Original]:
     if receipt is None:
         found = [Path(given.name) for given in contents_of_folder(path).inputs]
         return [_Original(each, _month_in(str(each.relative_to(path)))) for each in found]
-    exact = [each for each in receipt.formats if each != Format.XLSX]
-    if not exact:
+    if not receipt.exact_formats:
         raise UsageError(f"{path} holds a workbook, which is for people.", remedy="Pull as blobs, Parquet or CSV.")
     month = receipt.request.get("month", "")
-    # A pull in several formats has all its line items in each.
-    return [_Original(path / file.name, month) for file in receipt.files if format_of(file.name) == exact[0]]
+    return [_Original(path / file.name, month) for file in receipt.files_in(receipt.exact_formats[0])]
 
 
 def _month_in(name: str) -> str:

@@ -123,6 +123,15 @@ class Receipt(
         """The formats of the files, one or several."""
         return (self.format,) if isinstance(self.format, str) else self.format
 
+    @property
+    def exact_formats(self) -> tuple[str, ...]:
+        """The formats that keep every digit, which a workbook does not. Each has all line items."""
+        return tuple(each for each in self.formats if each != "xlsx")
+
+    def files_in(self, of: str) -> tuple[ReceiptFile, ...]:
+        """Return the files of one format."""
+        return tuple(file for file in self.files if format_of(file.name) == of)
+
     def line_items_by_format(self) -> dict[str, int]:
         """Return how many line items the files of each format have together."""
         return line_items_by_format(self.files)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
-from counterfoil.client import Format, Proof, Receipt
-from counterfoil.client.receipt import format_of
+from counterfoil.client import Proof, Receipt
 from counterfoil.datasets.check import Assertions, first_text
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
@@ -30,7 +29,7 @@ def publish_pull(data_folder: DataFolder, receipt: Receipt, folder: Path) -> Pub
     Raises DamagedError if the files are not those of the receipt, UsageError for a workbook, and what publishing
     raises.
     """
-    if not _exact_formats(receipt):
+    if not receipt.exact_formats:
         raise UsageError(
             "A workbook cannot be published: Excel keeps 15 digits.",
             remedy="Pull as blobs or parquet.",
@@ -55,22 +54,16 @@ def pulled_inputs(folder: Path) -> list[Input] | None:
         return None
     if receipt is None:
         return None
-    if not receipt.line_items or not _exact_formats(receipt):
+    if not receipt.line_items or not receipt.exact_formats:
         return []
     check_files(receipt, folder)
     return _inputs_of(receipt, folder)
 
 
 def _inputs_of(receipt: Receipt, folder: Path) -> list[Input]:
-    first = _exact_formats(receipt)[0]  # a pull in several formats has all its line items in each
-    paths = [folder / file.name for file in receipt.files if format_of(file.name) == first]
+    paths = [folder / file.name for file in receipt.files_in(receipt.exact_formats[0])]
     asserted = _assertions(receipt, Kind(receipt.request["kind"]), paths[0])
     return [Input(str(path), asserted, as_written=True) for path in paths]
-
-
-def _exact_formats(receipt: Receipt) -> list[Format]:
-    """Return the formats of a pull that keep every digit, which a workbook does not."""
-    return [Format(each) for each in receipt.formats if each != Format.XLSX]
 
 
 def check_files(receipt: Receipt, folder: Path) -> None:

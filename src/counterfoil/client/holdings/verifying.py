@@ -101,7 +101,7 @@ def _own_faults(receipt: Receipt) -> Iterator[str]:
 
 def _blob_faults(receipt: Receipt, *, is_parquet: bool) -> Iterator[str]:
     wanted = Format.PARQUET if is_parquet else Format.BLOBS
-    files = {file.name: file for file in receipt.files if format_of(file.name) == wanted}
+    files = {file.name: file for file in receipt.files_in(wanted)}
     for blob in receipt.blobs:
         file = files.pop(parquet_name(blob.name) if is_parquet else blob.name, None)
         if file is None or file.line_items != blob.line_items or not (is_parquet or file == blob):

@@ -57,9 +57,8 @@ def pull_side(folder: Path, name: str) -> Side:
     currencies = [code for code in receipt.totals if code]
 
     def batches(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        for file in receipt.files:
-            if format_of(file.name) == chosen:
-                yield from _batches(folder, file, kind, names, name)
+        for file in receipt.files_in(chosen):
+            yield from _batches(folder, file, kind, names, name)
 
     return Side(
         name=name,
