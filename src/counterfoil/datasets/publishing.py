@@ -121,12 +121,13 @@ class _Publishing:
                 segment.intake.dates.refuse_others(segment.files[0])
             segment.settle()
         data_folder.at_point("read")
-        self.changed = [segment for segment in self._segments if self._stored(segment) is None]
+        self._stored = {(segment.dataset, segment.name): self._find_stored(segment) for segment in self._segments}
+        self.changed = [each for each in self._segments if self._stored[each.dataset, each.name] is None]
         self._bases = {segment.dataset: segment.base for segment in self.changed}
         self._foreseen = self._foresee(self._bases)
         self._sealed: list[NewSegment] = []
 
-    def _stored(self, segment: GatheredSegment) -> Segment | None:
+    def _find_stored(self, segment: GatheredSegment) -> Segment | None:
         """Return the segment of these contents that is in force already."""
         held = self._catalog.segments(segment.base.id) if segment.base is not None else []
         return next((each for each in held if each.name == segment.name and each.contents == segment.contents), None)
@@ -157,7 +158,7 @@ class _Publishing:
         dataset, objection = segment.dataset, None
         seen = self._foreseen.get(dataset)
         if seen is None:
-            return self._receipt_of_stored(segment, segment.base)
+            return self._receipt_of_stored(segment)
         try:
             self._safeguards.check(dataset, seen.before, seen.contents, replaces=seen.replaces)
         except SurpriseError as error:
@@ -166,7 +167,7 @@ class _Publishing:
             inexact = inexact_in(segment.table, segment.items, self._data_folder.sizes)
             warnings = segment.warnings_with(inexact)
         else:
-            warnings = self._receipt_of_stored(segment, segment.base).warnings
+            warnings = self._receipt_of_stored(segment).warnings
         return PublicationReceipt(
             dataset,
             segment.name,
@@ -180,9 +181,9 @@ class _Publishing:
             objection,
         )
 
-    def _receipt_of_stored(self, segment: GatheredSegment, revision: Revision | None) -> PublicationReceipt:
+    def _receipt_of_stored(self, segment: GatheredSegment) -> PublicationReceipt:
         """Return the receipt as the catalog has it, so that a repeated publication prints the very same."""
-        stored = self._stored(segment)
+        stored, revision = self._stored[segment.dataset, segment.name], segment.base
         assert stored is not None
         assert revision is not None
         base = self._catalog.revision(revision.base_id) if revision.base_id else None
@@ -238,7 +239,7 @@ class _Publishing:
         bases = {dataset: base.id if base else None for dataset, base in self._bases.items()}
         computed_on = dict(bases)
         unchanged = {
-            (segment.dataset, segment.name): self._receipt_of_stored(segment, segment.base)
+            (segment.dataset, segment.name): self._receipt_of_stored(segment)
             for segment in self._segments
             if segment not in self.changed
         }
