@@ -8,9 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from counterfoil import cli
 from counterfoil.cli.open_folder import open_data_folder
 from counterfoil.datasets.gathering import Input
 from counterfoil.datasets.publishing import publish
@@ -18,6 +16,7 @@ from counterfoil.errors import InputError
 from counterfoil.model import Dataset, Kind, Scope
 from counterfoil.settings import Settings
 from counterfoil.storage.engines import open_store
+from tests.cli.pulling import run
 from tests.datasets.line_items import INVOICE, OTHER, PARTNER, UNBILLED, amounts, billed, raw_lines, write
 from tests.datasets.reading import USAGE_ITEM, rows
 
@@ -25,12 +24,6 @@ from tests.datasets.reading import USAGE_ITEM, rows
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def run(*arguments: str) -> Result:
-    done = CliRunner().invoke(cli.main, arguments, prog_name="counterfoil")
-    assert "Traceback" not in done.stderr
-    return done
 
 
 def receipts(*arguments: str) -> list[dict[str, object]]:

@@ -6,25 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from counterfoil import cli
 from counterfoil.cli import publication_output
 from counterfoil.cli import publish as publish_command
 from counterfoil.errors import FullDiskError
 from counterfoil.model import Kind
+from tests.cli.pulling import run
 from tests.datasets.line_items import OTHER, PARTNER, amounts, billed, raw_lines, write
 
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def run(*arguments: str) -> Result:
-    done = CliRunner().invoke(cli.main, arguments, prog_name="counterfoil")
-    assert "Traceback" not in done.stderr
-    return done
 
 
 def in_force() -> dict[str, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -248,7 +247,7 @@ def total_of(revision: Revision) -> list[Money]:
     """Return the amount that a revision comes to: the last of its kind's totals."""
     contents = revision.contents
     name = table_of(revision.dataset.kind).totals[-1]
-    return [Money(Decimal(contents.plain_totals()[name]), contents.currency)]
+    return [Money(contents.totals[name], contents.currency)]
 
 
 def _named(dataset: Dataset, form: OutputForm) -> dict[str, object]:
@@ -269,10 +268,7 @@ def _facts(revision: Revision) -> dict[str, object]:
         "superseded": revision.superseded_at,
         "lineItems": revision.contents.line_items,
         "currency": revision.contents.currency,
-        "totals": {
-            name: Money(Decimal(text), revision.contents.currency)
-            for name, text in revision.contents.plain_totals().items()
-        },
+        "totals": {name: Money(total, revision.contents.currency) for name, total in revision.contents.totals.items()},
         "eTag": revision.etag,
         "base": revision.base_id,
     }

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from counterfoil.storage.catalog import Catalog
 
 _NAMES: Final = ("partner", "name", "client")
-_NAME_LENGTH_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,7 @@ class ListedPartner:
 def read_partners(path: Path) -> list[ListedPartner]:
     """Return the lines of a list of partners; raises InputError, naming the line."""
     from counterfoil.datasets.csv_lists import rows_of, text_of
+    from counterfoil.storage.partner_registry import NAME_LENGTH_MAX, is_name
 
     listed = []
     for line, row in rows_of(text_of(path), path, _NAMES):
@@ -42,10 +42,10 @@ def read_partners(path: Path) -> list[ListedPartner]:
             raise InputError(error.message.rstrip("."), file=str(path), line=line, remedy=error.remedy) from error
         for name in ("name", "client"):
             text = row.get(name, "")
-            if len(text) > _NAME_LENGTH_MAX or not text.isprintable():
+            if text and not is_name(text):
                 raise InputError(
                     "is not a name", file=str(path), line=line, attribute=name, value=text,
-                    remedy=f"Use 1 to {_NAME_LENGTH_MAX} printable characters.",
+                    remedy=f"Use 1 to {NAME_LENGTH_MAX} printable characters.",
                 )  # fmt: skip
         listed.append(ListedPartner(tenant, row.get("name", ""), row.get("client", "")))
     if not listed:

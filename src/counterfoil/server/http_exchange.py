@@ -17,7 +17,7 @@ _LOG: Final = logging.getLogger("counterfoil.server")
 _PHRASES: Final = {each.value: each.phrase for each in HTTPStatus}
 _STATUS_LINES: Final = {code: f"HTTP/1.1 {code} {_PHRASES.get(code, '')}\r\n".encode() for code in range(100, 600)}
 
-_JOINED_BYTES_MAX: Final = 256 << 10  # copying more takes longer than one more system call
+JOINED_BYTES_MAX: Final = 256 << 10  # copying more takes longer than one more system call
 
 Bytes = bytes | bytearray | memoryview
 Headers = list[tuple[bytes, bytes]]
@@ -202,7 +202,7 @@ class Exchange:
             body = b"".join([b"%x\r\n" % len(body), body, b"\r\n"])
         if self._in_chunks and not more:
             body = b"".join([body, b"0\r\n\r\n"])
-        if self._head and len(body) > _JOINED_BYTES_MAX:
+        if self._head and len(body) > JOINED_BYTES_MAX:
             self._connection.write(self._head)
         elif self._head:
             body = b"".join([self._head, body])

@@ -27,6 +27,7 @@ from counterfoil.model import Dataset
 from counterfoil.model import Scope as DatasetScope
 from counterfoil.periods import BillingPeriod
 from counterfoil.server.error_responses import v1_headers
+from counterfoil.server.http_exchange import JOINED_BYTES_MAX
 from counterfoil.server.lru_cache import LruCache
 from counterfoil.server.request_record import note_caller
 from counterfoil.server.server_parts import Service
@@ -40,7 +41,6 @@ from counterfoil.wire.tokens import Continuation, Position, decode_continuation,
 # A token's end is moved to the next full minute: walks begun in the same minute share their tokens and envelopes.
 _EXPIRY_STEP_S: Final = 60
 _REMEMBERED: Final = 1_024  # distinct queries, paths and Accept headers whose parsed form is kept
-_JOINED_BYTES_MAX: Final = 256 << 10  # pieces of a page up to this size are sent as one: fewer calls of the system
 _PREPARED: Final = 2_048  # envelopes, about 3 KB each
 _GZIP: Final = (b"content-encoding", b"gzip")
 _VARY: Final = (b"vary", b"Accept-Encoding")  # of every page, whichever form this caller took
@@ -97,7 +97,7 @@ class V1App:
         async with self._limits.pages.turn(asked.partner):
             own, pieces = await self._line_items(asked)
             size = sum(map(len, pieces))
-            if size <= _JOINED_BYTES_MAX:
+            if size <= JOINED_BYTES_MAX:
                 pieces = (b"".join(pieces),)
             length = (b"content-length", b"%d" % size)
             answer_headers = [length, _VARY, *own, *v1_headers(scope)]

@@ -97,8 +97,13 @@ def add_client(
     return client, client_secrets.add(connection, client.id, now, expires_at)[1] if with_secret else ""
 
 
+def is_name(text: str) -> bool:
+    """Whether a partner or a client can have this name."""
+    return 1 <= len(text) <= NAME_LENGTH_MAX and text.isprintable()
+
+
 def _check_name(name: str, of: str) -> None:
-    if not 1 <= len(name) <= NAME_LENGTH_MAX or not name.isprintable():
+    if not is_name(name):
         raise UsageError(f"{name!r} is not a {of} name.", remedy=f"Use 1 to {NAME_LENGTH_MAX} printable characters.")
 
 

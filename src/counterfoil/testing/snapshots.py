@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 import shutil
-import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from counterfoil.errors import LostCatalogError, UsageError
-from counterfoil.storage.sqlite import database_path
+from counterfoil.storage import sqlite
 
 SNAPSHOTS_MAX: Final = 32
 KEYS: Final = ("secret", "*.pem")  # what tokens and links are signed with
@@ -59,11 +58,9 @@ def copy_data_folder(
     `opened` opens a data folder, or raises LostCatalogError if its catalog and files do not belong together.
     """
     copy_keys(data, folder)
-    copied = database_path(folder, None)
+    copied = sqlite.database_path(folder, None)
     for attempt in range(1, _COPIES_MAX + 1):
-        catalog = database_path(data, database_url)
-        with closing(sqlite3.connect(catalog)) as source, closing(sqlite3.connect(copied)) as target:
-            source.backup(target)
+        sqlite.copy(sqlite.database_path(data, database_url), copied)
         shutil.copytree(data / "files", folder / "files", dirs_exist_ok=True)
         try:
             with opened(folder):
