@@ -50,6 +50,7 @@ ALLOWED = {
     "client": GROUND | {"wire"},
     "reconcile": GROUND | {"wire", "client"},
     "published_sides": GROUND | {"storage", "reconcile"},
+    "sql_ledgers": GROUND | {"reconcile"},
     "generator": GROUND,
     "mirror": GROUND | {"datasets", "client"},
     "anonymizing": GROUND | {"datasets", "client", "generator"},
