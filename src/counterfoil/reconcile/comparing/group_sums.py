@@ -57,11 +57,10 @@ class SharesWriter:
         if not found.causes:
             return
         of_left, of_right = self._keys(found.left), self._keys(found.right)
-        if of_left and of_right and of_left != of_right:
-            if any(a.lower() != b.lower() for a, b in zip(of_left[::2], of_right[::2], strict=True)):
-                self._add_moved(found, of_left, of_right)
-                return
-        self._add(of_right or of_left, ((each.cause, each.amount) for each in found.causes))
+        if of_left and of_right and _lowered(of_left) != _lowered(of_right):
+            self._add_moved(found, of_left, of_right)
+        else:
+            self._add(of_right or of_left, ((each.cause, each.amount) for each in found.causes))
 
     def _add_moved(self, found: FoundDifference, of_left: tuple[str, ...], of_right: tuple[str, ...]) -> None:
         """Give the groups of either side half of the causes each."""
@@ -167,3 +166,8 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
         file = pa.ipc.open_file(source)
         for at in range(file.num_record_batches):
             yield file.get_batch(at)
+
+
+def _lowered(keys: tuple[str, ...]) -> list[str]:
+    """Return the keys without what names them to people."""
+    return [key.lower() for key in keys[::2]]

@@ -66,6 +66,11 @@ class LineKeys:
         return (*(column.name for column in self.table.columns), EXTRA)
 
     @cached_property
+    def alone(self) -> frozenset[str]:
+        """The attributes whose values hardly repeat."""
+        return frozenset(column.name for column in self.table.columns if column.alone)
+
+    @cached_property
     def words(self) -> frozenset[str]:
         """The attributes that carry no money, or are documented to differ."""
         return frozenset((_WORDS | _WORDS_BY_KIND[self.kind]).intersection(self.names))
@@ -122,9 +127,10 @@ class LineKeys:
         return lambda attributes: "\0".join(joined(attributes))
 
     @cached_property
-    def customer(self) -> Key:
-        """The customer."""
-        return lambda attributes: attributes["CustomerId"].lower()
+    def within(self) -> Key:
+        """What all keys but `moved` have in common: upgrades of licences go from one subscription to another."""
+        names = ("CustomerId", "SubscriptionId") if self.kind is Kind.USAGE else ("CustomerId",)
+        return lambda attributes: "\0".join(attributes[name] for name in names).lower()
 
 
 def reference_of(attributes: Mapping[str, str]) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
-
 from counterfoil.model import Kind
+from counterfoil.reconcile.matching.leftovers import Leftovers
 from counterfoil.reconcile.matching.line_keys import LineKeys
 from counterfoil.reconcile.matching.matched_lines import Line, MatchedLines, Stage
-from counterfoil.reconcile.matching.staging import Unmatched, at_one_place, duplicates, everywhere, moved
+from counterfoil.reconcile.matching.ordered_sides import OrderedSide
+from counterfoil.reconcile.matching.partnerless import Partnerless
+from counterfoil.reconcile.matching.staging import at_one_place, duplicates, everywhere, moved
 from counterfoil.reconcile.sides.side import Reading
 
 
@@ -24,8 +27,8 @@ class Matching:
     def __init__(self, left: Reading, right: Reading, keys: LineKeys, *, words: bool, scratch: Path) -> None:
         self.counts = Counter[Stage]()
         self.line_items = (0, 0)
-        self._sides, self._keys, self._words, self._scratch = (left, right), keys, words, scratch
-        self._seen: tuple[set[int], set[int]] = (set(), set())
+        self._readings, self._keys, self._words, self._scratch = (left, right), keys, words, scratch
+        self._partnerless: Partnerless | None = None
 
     def __iter__(self) -> Iterator[MatchedLines]:
         """Yield each group that is not identical; raises SideError and InputError for sides that cannot be read."""
@@ -38,38 +41,34 @@ class Matching:
 
         It is certain once lines of one side are yielded, which come last.
         """
-        seen = self._seen[not on_the_right]
-        customer, subscription = (line.attributes[name].lower() for name in ("CustomerId", "SubscriptionId"))
-        return hash(customer) in seen, hash((customer, subscription)) in seen
+        assert self._partnerless is not None, "nothing was matched yet"
+        return self._partnerless.seen[not on_the_right].has(line.attributes)
 
     def _groups(self) -> Iterator[MatchedLines]:
-        lines, twins = self._without_identical()
-        yield from duplicates(twins)
-        yield from at_one_place(lines, self._keys)
-        yield from everywhere(lines, self._keys)
-        yield from moved(lines, self._keys)
-
-    def _without_identical(self) -> tuple[Unmatched, Unmatched]:
         keys = self._keys
-        groups: dict[str, tuple[list[Line], list[Line]]] = {}
-        for index, reading in enumerate(self._sides):
-            for line in _lines(reading, keys):
-                self._note(line, index)
-                identity = keys.without_words(line.attributes) if self._words else "\0".join(line.attributes.values())
-                groups.setdefault(identity, ([], []))[index].append(line)
-        self.line_items = (self._sides[0].line_items, self._sides[1].line_items)
-        lines, twins = Unmatched(), Unmatched()
-        for lefts, rights in groups.values():
-            pairs = min(len(lefts), len(rights))
-            self.counts[Stage.WORDS if self._words else Stage.IDENTICAL] += pairs
-            chosen = twins if pairs else lines
-            chosen.left += lefts[pairs:]
-            chosen.right += rights[pairs:]
-        return lines, twins
-
-    def _note(self, line: Line, index: int) -> None:
-        customer, subscription = (line.attributes[name].lower() for name in ("CustomerId", "SubscriptionId"))
-        self._seen[index].update((hash(customer), hash((customer, subscription))))
+        folder = Path(tempfile.mkdtemp(prefix="matching-", dir=self._scratch))
+        try:
+            left, right = (
+                OrderedSide(reading, keys, folder / f"side-{index}") for index, reading in enumerate(self._readings)
+            )
+            self.line_items = (left.line_items, right.line_items)
+            found = self._partnerless = Partnerless(left, right, keys, words=self._words)
+            with (
+                Leftovers(keys, keys.within, folder / "customers") as of_customers,
+                Leftovers(keys, keys.without_ids, folder / "others") as others,
+            ):
+                for lines, twins in found.windows():
+                    yield from duplicates(twins)
+                    yield from at_one_place(lines, keys)
+                    of_customers.add(lines)
+                self.counts[Stage.WORDS if self._words else Stage.IDENTICAL] += found.pairs
+                for lines in of_customers.parts():
+                    yield from everywhere(lines, keys)
+                    others.add(lines)
+                for lines in others.parts():
+                    yield from moved(lines, keys)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def match(left: Reading, right: Reading, kind: Kind, *, words: bool = False, scratch: Path) -> Matching:
@@ -79,16 +78,3 @@ def match(left: Reading, right: Reading, kind: Kind, *, words: bool = False, scr
     a billed line differ in their invoice's number at least. `scratch` is a folder for what outgrows memory.
     """
     return Matching(left, right, LineKeys(kind), words=words, scratch=scratch)
-
-
-def _lines(reading: Reading, keys: LineKeys) -> Iterator[Line]:
-    number = 0
-    for batch in reading.batches(keys.names):
-        for row in zip(*(_texts(column) for column in batch.columns[: len(keys.names)]), strict=True):
-            number += 1
-            yield Line(number, dict(zip(keys.names, row, strict=True)))
-
-
-def _texts(column: pa.Array) -> list[str]:
-    found: list[str] = column.cast(pa.string()).fill_null("").to_pylist()
-    return found
