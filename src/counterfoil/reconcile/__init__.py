@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from counterfoil.reconcile.auditing.auditor import audit
     from counterfoil.reconcile.auditing.rule import AuditRule, Severity
     from counterfoil.reconcile.side_totals import By, GroupTotal, SideTotals, totals
+    from counterfoil.reconcile.sides.ledgers.ledger_checks import LedgerCheck, check_ledger
+    from counterfoil.reconcile.sides.ledgers.ledger_mapping import LedgerMapping
+    from counterfoil.reconcile.sides.ledgers.mapping_drafts import MappingDraft, suggest_mapping
     from counterfoil.reconcile.sides.side import Side
 
 __all__ = [
@@ -26,12 +29,17 @@ __all__ = [
     "AuditRule",
     "By",
     "GroupTotal",
+    "LedgerCheck",
+    "LedgerMapping",
+    "MappingDraft",
     "RoundingCount",
     "RuleFinding",
     "Severity",
     "Side",
     "SideTotals",
     "audit",
+    "check_ledger",
+    "suggest_mapping",
     "totals",
 ]
 _HOME: Final = {
@@ -41,6 +49,11 @@ _HOME: Final = {
     "AuditRule": "auditing.rule",
     "Severity": "auditing.rule",
     "audit": "auditing.auditor",
+    "LedgerCheck": "sides.ledgers.ledger_checks",
+    "LedgerMapping": "sides.ledgers.ledger_mapping",
+    "MappingDraft": "sides.ledgers.mapping_drafts",
+    "check_ledger": "sides.ledgers.ledger_checks",
+    "suggest_mapping": "sides.ledgers.mapping_drafts",
     "By": "side_totals",
     "GroupTotal": "side_totals",
     "Side": "sides.side",

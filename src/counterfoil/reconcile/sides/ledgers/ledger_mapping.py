@@ -29,7 +29,7 @@ from typing import Any, Final
 from counterfoil.columns import RECONCILIATION, USAGE, Column, Type, table_of
 from counterfoil.errors import SideError, UsageError
 from counterfoil.model import Kind
-from counterfoil.reconcile.sides.ledgers.ledger_keys import KEYS
+from counterfoil.reconcile.sides.ledgers.ledger_keys import KEYS, keys_that_count
 from counterfoil.setting_values import did_you_mean, is_variable_name
 
 DEBIT: Final = "Debit"
@@ -83,6 +83,11 @@ class LedgerMapping:
     def keys(self) -> tuple[str, ...]:
         """The attributes that tell which lines of two sides belong together, as far as they are mapped."""
         return tuple(name for name in KEYS if name in self.columns)
+
+    @property
+    def matched_by(self) -> tuple[str, ...]:
+        """The attributes by which lines find their charges: of several that name one thing, the first."""
+        return keys_that_count(self.keys)
 
     @property
     def has_sales(self) -> bool:
@@ -248,6 +253,11 @@ def _check(mapping: LedgerMapping, name: str) -> None:
         raise UsageError(
             f"{name}: no column is the amount.",
             remedy="Map Subtotal (before tax), Total (with tax), or Debit and Credit under [columns].",
+        )
+    if SALE_PRICE in columns and SALE_AMOUNT not in columns and "Quantity" not in columns:
+        raise UsageError(
+            f"{name}: the sale price is for one, and nothing says how many there are.",
+            remedy="Map Quantity under [columns], or amount in place of price under [sale].",
         )
     if not mapping.source.currency and "Currency" not in columns:
         raise UsageError(
