@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from counterfoil.reconcile.auditing.audit_results import Audit, RoundingCount, RuleFinding
     from counterfoil.reconcile.auditing.auditor import audit
     from counterfoil.reconcile.auditing.rule import AuditRule, Severity
+    from counterfoil.reconcile.comparing.changed import Change, ChangeTotal, changes, changes_in
     from counterfoil.reconcile.comparing.compare import compare
     from counterfoil.reconcile.comparing.comparison import (
         ComparedSide,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     )
     from counterfoil.reconcile.comparing.found_difference import FoundDifference, GroupDifference
     from counterfoil.reconcile.explaining import Cause, CauseAmount, CauseTotal
+    from counterfoil.reconcile.ledger_matching.margins import Margin, Margins
     from counterfoil.reconcile.matching import Line, Stage
     from counterfoil.reconcile.side_totals import By, GroupTotal, SideTotals, totals
     from counterfoil.reconcile.sides.ledgers.ledger_checks import LedgerCheck, check_ledger
@@ -42,6 +44,8 @@ __all__ = [
     "Cause",
     "CauseAmount",
     "CauseTotal",
+    "Change",
+    "ChangeTotal",
     "ComparedSide",
     "Comparing",
     "Comparison",
@@ -52,6 +56,8 @@ __all__ = [
     "LedgerMapping",
     "Line",
     "MappingDraft",
+    "Margin",
+    "Margins",
     "ReportWarning",
     "RoundingCount",
     "RuleFinding",
@@ -60,6 +66,8 @@ __all__ = [
     "SideTotals",
     "Stage",
     "audit",
+    "changes",
+    "changes_in",
     "check_ledger",
     "compare",
     "suggest_mapping",
@@ -72,6 +80,8 @@ _HOME: Final = {
     "AuditRule": "auditing.rule",
     "Severity": "auditing.rule",
     "audit": "auditing.auditor",
+    "Margin": "ledger_matching.margins",
+    "Margins": "ledger_matching.margins",
     "LedgerCheck": "sides.ledgers.ledger_checks",
     "LedgerMapping": "sides.ledgers.ledger_mapping",
     "MappingDraft": "sides.ledgers.mapping_drafts",
@@ -80,6 +90,10 @@ _HOME: Final = {
     "Cause": "explaining",
     "CauseAmount": "explaining",
     "CauseTotal": "explaining",
+    "Change": "comparing.changed",
+    "ChangeTotal": "comparing.changed",
+    "changes": "comparing.changed",
+    "changes_in": "comparing.changed",
     "ComparedSide": "comparing.comparison",
     "Comparing": "comparing.comparison",
     "Comparison": "comparing.comparison",

@@ -37,6 +37,7 @@ CREDIT: Final = "Credit"
 NET: Final = "Subtotal"
 SALE_AMOUNT: Final = "SaleAmount"
 SALE_PRICE: Final = "SalePrice"
+PRICES: Final = ("UnitPrice", "EffectiveUnitPrice")  # before tax, so of no use where amounts are with it
 DATE_ORDERS: Final = ("dmy", "mdy", "ymd")
 TOTALS_SKIPPED: Final = "skip"
 _SIZE_BYTES_MAX: Final = 4 << 20
@@ -98,6 +99,11 @@ class LedgerMapping:
     def tells_gross_only(self) -> bool:
         """Whether amounts are with tax, and nothing tells how much of them is tax."""
         return "Total" in self.columns and NET not in self.columns and "TaxTotal" not in self.columns
+
+    @property
+    def tells_tax(self) -> bool:
+        """Whether tax is told, or follows from what is."""
+        return "TaxTotal" in self.columns or {NET, "Total"} <= self.columns.keys()
 
     @property
     def kind(self) -> Kind | None:
