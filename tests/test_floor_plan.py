@@ -93,6 +93,7 @@ IN_THE_RECONCILER = {
     "auditing": {"sides", "explaining"},
     "matching": {"sides", "explaining"},
     "comparing": {"sides", "grouped_sums", "side_totals", "matching", "explaining"},
+    "reports": {"side_totals", "matching", "explaining", "comparing"},
     "__init__": {"sides", "side_totals", "auditing", "explaining", "matching", "comparing"},
 }
 # What the server's rooms stand on within the server; whatever is one module of it is free in this.
