@@ -88,7 +88,8 @@ class ReportBook:
 
     def formula(self, sheet: Any, row: int, at: int, formula: str, result: Decimal, style: Any = None) -> None:
         """Write a formula, and its result for programs that do not compute."""
-        sheet.write_formula(row, at, formula, style or self.amount, numbers.plain(in_excel(result)))
+        # A result that is given as text would be stored as text, and no program could add it up.
+        sheet.write_formula(row, at, formula, style or self.amount, in_excel(result))
 
 
 def in_excel(amount: Decimal) -> Decimal:
