@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from counterfoil.reconcile.auditing.audit_results import Audit, RoundingCount, RuleFinding
     from counterfoil.reconcile.auditing.auditor import audit
     from counterfoil.reconcile.auditing.rule import AuditRule, Severity
+    from counterfoil.reconcile.comparing.changed import Change, ChangeTotal, changes, changes_in
     from counterfoil.reconcile.comparing.compare import compare
     from counterfoil.reconcile.comparing.comparison import (
         ComparedSide,
@@ -39,6 +40,8 @@ __all__ = [
     "Cause",
     "CauseAmount",
     "CauseTotal",
+    "Change",
+    "ChangeTotal",
     "ComparedSide",
     "Comparing",
     "Comparison",
@@ -54,6 +57,8 @@ __all__ = [
     "SideTotals",
     "Stage",
     "audit",
+    "changes",
+    "changes_in",
     "compare",
     "totals",
 ]
@@ -67,6 +72,10 @@ _HOME: Final = {
     "Cause": "explaining",
     "CauseAmount": "explaining",
     "CauseTotal": "explaining",
+    "Change": "comparing.changed",
+    "ChangeTotal": "comparing.changed",
+    "changes": "comparing.changed",
+    "changes_in": "comparing.changed",
     "ComparedSide": "comparing.comparison",
     "Comparing": "comparing.comparison",
     "Comparison": "comparing.comparison",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, Protocol
 
 import pyarrow as pa
@@ -98,6 +99,14 @@ class Wanted:
     etag: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedState:
+    """One revision of a dataset: its id, and when it was published, in UTC."""
+
+    revision: str
+    published_at: datetime
+
+
 class PublishedDatasets(Protocol):
     """What the reconciler may know of a data folder."""
 
@@ -106,6 +115,9 @@ class PublishedDatasets(Protocol):
 
         Raises UsageError and MissingError for a revision that is not one.
         """
+
+    def states(self, side: Side) -> list[PublishedState]:
+        """Return the revisions of the dataset that a side is a state of, the newest first."""
 
 
 class Reading:
