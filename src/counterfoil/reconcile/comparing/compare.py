@@ -161,6 +161,7 @@ def _compared_side(survey: Survey) -> ComparedSide:
         proof=side.proof,
         etag=side.etag,
         revision=side.revision,
+        scope=side.scope,
         line_items=survey.line_items,
         total=survey.total,
         net=survey.net,
