@@ -12,11 +12,13 @@ import pyarrow as pa
 from counterfoil.line_items.lake import DIGEST
 from counterfoil.reconcile.matching.line_keys import LineKeys
 from counterfoil.reconcile.matching.sorting import PIECE_LINES, OrderCheck, Run, sorted_runs
-from counterfoil.reconcile.matching.windows import Piece, Pieces, Stream
+from counterfoil.reconcile.matching.windows import Piece, Pieces, Stream, plain
 from counterfoil.reconcile.sides.side import Reading, SidePart, Wants
 
 _PIECE_LINES_MIN: Final = 2_000
+_WINDOW_LINES: Final = 100_000  # of a stream, if there are few
 _LINES_AT_ONCE: Final = 400_000  # of all streams together
+_MARKED_LINES: Final = 10_000
 
 
 class OrderedSide:
@@ -54,21 +56,24 @@ class OrderedSide:
 
     def all_lines(self, streams: int) -> list[Stream]:
         """Return the streams of all attributes; `streams` is how many are read together."""
-        at_once = _at_once(streams)
-        if not self.parts:
-            return [Stream(run(at_once), self._width) for run in self._runs]
-        return [Stream(self._pieces(at, self.columns, at_once), self._width) for at in range(len(self.parts))]
+        piece, window = _at_once(streams)
+        runs = [run(piece) for run in self._runs]
+        parts = [self._pieces(at, self.columns, piece) for at in range(len(self.parts))]
+        return [Stream(pieces, self._width, window) for pieces in (*runs, *parts)]
 
     def digests(self, skipped: Collection[int], streams: int) -> list[Stream]:
         """Return the streams of places and digests, some parts left out."""
         names = (*self._keys.place, DIGEST)
+        piece, window = _at_once(streams)
         chosen = [at for at in range(len(self.parts)) if at not in skipped]
-        return [Stream(self._pieces(at, names, _at_once(streams)), self._width) for at in chosen]
+        return [Stream(self._pieces(at, names, piece), self._width, window) for at in chosen]
 
     def marked(self, marks: bytearray, skipped: Collection[int], streams: int) -> list[Stream]:
         """Return the streams of the lines with a mark, which is a byte for each line that is not 0."""
+        piece, window = _at_once(streams)
         chosen = [at for at in range(len(self.parts)) if at not in skipped]
-        return [Stream(self._marked(at, marks, _at_once(streams)), self._width) for at in chosen]
+        its = [self._marked(at, marks, piece) for at in chosen]
+        return [Stream(pieces, self._width, min(window, _MARKED_LINES)) for pieces in its]
 
     def skipped_digests(self, skipped: Collection[int]) -> Iterator[pa.Array]:
         """Yield the digests of some parts."""
@@ -124,7 +129,7 @@ class OrderedSide:
             first, end = piece.numbers, piece.numbers + len(piece)
             if numbers := _marked(marks, first, end):
                 rows = pa.array([number - first for number in numbers], pa.int64())
-                yield Piece(piece.batch.take(rows), pa.array(numbers, pa.int64()))
+                yield Piece(plain(piece.batch.take(rows)), pa.array(numbers, pa.int64()))
 
 
 def _marked(marks: bytearray, first: int, end: int) -> list[int]:
@@ -133,5 +138,7 @@ def _marked(marks: bytearray, first: int, end: int) -> list[int]:
     return [number for number in range(first, end) if marks[number]]
 
 
-def _at_once(streams: int) -> int:
-    return max(_PIECE_LINES_MIN, min(PIECE_LINES, _LINES_AT_ONCE // max(1, streams)))
+def _at_once(streams: int) -> tuple[int, int]:
+    """Return how many lines a piece has, and how many are read at once: many pay, and all streams hold some."""
+    most = _LINES_AT_ONCE // max(1, streams)
+    return max(_PIECE_LINES_MIN, min(PIECE_LINES, most)), max(_PIECE_LINES_MIN, min(_WINDOW_LINES, most))

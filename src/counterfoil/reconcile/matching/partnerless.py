@@ -7,6 +7,7 @@ then, and only then, the digests of those parts are read as well.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
@@ -20,7 +21,7 @@ from counterfoil.reconcile.matching.line_keys import LineKeys
 from counterfoil.reconcile.matching.matched_lines import Line
 from counterfoil.reconcile.matching.ordered_sides import OrderedSide
 from counterfoil.reconcile.matching.staging import Unmatched
-from counterfoil.reconcile.matching.windows import Piece, Pieces, windows
+from counterfoil.reconcile.matching.windows import Piece, Pieces, plain, windows
 
 _ALONE, _TWIN = 1, 2  # marks of lines without a partner; a twin is one more copy of a line that has one
 _LOOKED_UP_AT_ONCE: Final = 500_000
@@ -80,7 +81,7 @@ class Partnerless:
         for window in windows(*(side.digests(skipped, streams) for side, skipped in sides)):
             for pieces, found, its in zip(window, self._surplus(window, (DIGEST,)), marks, strict=True):
                 for mark, rows in ((_ALONE, found.rows), (_TWIN, found.twins)):
-                    for piece, some in _by_piece(pieces, rows):
+                    for piece, some in _by_piece(pieces, sorted(rows)):
                         numbers = piece.numbers_of(some)
                         for number in numbers:
                             its[number] = mark
@@ -97,9 +98,8 @@ class Partnerless:
         for window in windows(*(side.marked(its, skipped, streams) for side, its, skipped in each)):
             lines, twins = Unmatched(), Unmatched()
             for pieces, its, mine, copies in _each_side(window, marks, lines, twins):
-                for piece in pieces:
-                    for line in _lines(piece, range(len(piece)), self._keys):
-                        (copies if its[line.number - 1] == _TWIN else mine).append(line)
+                for line in _lines_at(pieces, range(sum(map(len, pieces))), self._keys):
+                    (copies if its[line.number - 1] == _TWIN else mine).append(line)
             yield lines, twins
 
     def _compared(self) -> Iterator[tuple[Unmatched, Unmatched]]:
@@ -107,9 +107,10 @@ class Partnerless:
         for window in windows(*(side.all_lines(streams) for side in self._sides)):
             lines, twins = Unmatched(), Unmatched()
             for pieces, found, mine, copies in _each_side(window, self._surplus(window, self._names), lines, twins):
-                for rows, into in ((found.rows, mine), (found.twins, copies)):
-                    for piece, some in _by_piece(pieces, rows):
-                        into.extend(_lines(piece, some, self._keys))
+                copied = set(found.twins)
+                rows = sorted((*found.rows, *copied))
+                for row, line in zip(rows, _lines_at(pieces, rows, self._keys), strict=True):
+                    (copies if row in copied else mine).append(line)
             yield lines, twins
 
     def _surplus(self, window: tuple[Pieces, Pieces], names: Sequence[str]) -> tuple[Surplus, Surplus]:
@@ -186,22 +187,30 @@ def _hashes(customer: str, subscription: str) -> tuple[int, int]:
     return hash(customer.lower()), hash((customer.lower(), subscription.lower()))
 
 
-def _by_piece(pieces: Pieces, rows: list[int]) -> Iterator[tuple[Piece, list[int]]]:
-    """Yield the pieces that have rows, which count over all pieces, with their own rows."""
-    waiting, begin = sorted(rows, reverse=True), 0
+def _by_piece(pieces: Pieces, rows: Sequence[int]) -> Iterator[tuple[Piece, list[int]]]:
+    """Yield the pieces that have rows, which count over all pieces and ascend, with their own rows."""
+    begin = at = 0
     for piece in pieces:
-        some: list[int] = []
-        while waiting and waiting[-1] < begin + len(piece):
-            some.append(waiting.pop() - begin)
-        if some:
-            yield piece, some
-        begin += len(piece)
+        end = bisect_left(rows, begin + len(piece), at)
+        if end > at:
+            yield piece, [row - begin for row in rows[at:end]]
+        begin, at = begin + len(piece), end
 
 
-def _lines(piece: Piece, rows: Sequence[int], keys: LineKeys) -> Iterator[Line]:
-    chosen = piece.batch.select(list(keys.names))
-    if len(rows) < len(piece):
-        chosen = chosen.take(pa.array(rows, pa.int64()))
-    columns = (column.cast(pa.string()).fill_null("").to_pylist() for column in chosen.columns)
-    for number, texts in zip(piece.numbers_of(rows), zip(*columns, strict=True), strict=True):
-        yield Line(number + 1, dict(zip(keys.names, texts, strict=True)))
+def _lines_at(pieces: Pieces, rows: Sequence[int], keys: LineKeys) -> Iterator[Line]:
+    """Yield the lines of some rows, which count over all pieces and ascend."""
+    numbers: list[int] = []
+    batches: list[pa.RecordBatch] = []
+    for piece, some in _by_piece(pieces, rows):
+        numbers += piece.numbers_of(some)
+        batches.append(plain(piece.batch.select(list(keys.names)).take(pa.array(some, pa.int64()))))
+    if batches:
+        columns = pa.concat_batches(batches).columns
+        texts = zip(*(_texts(column) for column in columns), strict=True)
+        for number, its in zip(numbers, texts, strict=True):
+            yield Line(number + 1, dict(zip(keys.names, its, strict=True)))
+
+
+def _texts(column: pa.Array) -> list[str]:
+    found: list[str] = (column.fill_null("") if column.null_count else column).to_pylist()
+    return found

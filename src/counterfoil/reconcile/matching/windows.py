@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import pyarrow as pa
 
 Place = tuple[str, ...]
+_THREADS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +53,39 @@ class Piece:
 Pieces = list[Piece]
 
 
-class Stream:
-    """Pieces of one sorted part of a side, and those that are in no window yet."""
+def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return plain texts in the place of dictionaries. A cast would look at every entry, used or not."""
+    columns = [
+        column.dictionary.take(column.indices) if pa.types.is_dictionary(column.type) else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
-    def __init__(self, pieces: Iterable[Piece], width: int) -> None:
-        self._pieces, self._width = iter(pieces), width
+
+class Stream:
+    """Pieces of one sorted part of a side, and those that are in no window yet; `lines` are read at once."""
+
+    def __init__(self, pieces: Iterable[Piece], width: int, lines: int) -> None:
+        self._pieces, self._width, self._lines = iter(pieces), width, lines
         self._held: deque[Piece] = deque()
+        self._coming: Future[Pieces] | None = None
         self.last: Place | None = None  # None once there is no more to read
 
-    def read(self) -> None:
-        """Hold one more piece."""
-        piece = next(self._pieces, None)
-        while piece is not None and not len(piece):
-            piece = next(self._pieces, None)
-        if piece is None:
-            self.last = None
-            return
-        self._held.append(piece)
-        self.last = piece.place(len(piece) - 1, self._width)
+    def read(self, threads: ThreadPoolExecutor) -> None:
+        """Hold more pieces, while a thread reads those after them."""
+        pieces = self._coming.result() if self._coming else self._next()
+        self._held.extend(pieces)
+        self.last = pieces[-1].place(len(pieces[-1]) - 1, self._width) if pieces else None
+        if pieces:
+            self._coming = threads.submit(self._next)
+
+    def _next(self) -> Pieces:
+        pieces, lines = [], 0
+        while lines < self._lines and (piece := next(self._pieces, None)) is not None:
+            if len(piece):
+                pieces.append(piece)
+                lines += len(piece)
+        return pieces
 
     def take_below(self, place: Place | None) -> Iterator[Piece]:
         """Yield and let go the lines below a place, or all."""
@@ -99,16 +116,17 @@ class Stream:
 def windows(left: Sequence[Stream], right: Sequence[Stream]) -> Iterator[tuple[Pieces, Pieces]]:
     """Yield the pieces of both sides, window after window, in the order of their places."""
     streams = [*left, *right]
-    for stream in streams:
-        stream.read()
-    while lasts := [stream.last for stream in streams if stream.last is not None]:
-        limit = min(lasts)
-        window = _taken(left, limit), _taken(right, limit)
-        if any(window):
-            yield window
+    with ThreadPoolExecutor(_THREADS, "counterfoil-matching") as threads:
         for stream in streams:
-            if stream.last == limit:
-                stream.read()
+            stream.read(threads)
+        while lasts := [stream.last for stream in streams if stream.last is not None]:
+            limit = min(lasts)
+            window = _taken(left, limit), _taken(right, limit)
+            if any(window):
+                yield window
+            for stream in streams:
+                if stream.last == limit:
+                    stream.read(threads)
     window = _taken(left, None), _taken(right, None)
     if any(window):
         yield window
