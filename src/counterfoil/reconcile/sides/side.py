@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from counterfoil.columns import table_of
 from counterfoil.errors import SideError
 from counterfoil.model import Kind, Scope
+from counterfoil.reconcile.sides.ledgers.ledger_facts import LedgerFacts
 
 PARTNER: Final = "PartnerId"
 Batches = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
@@ -52,10 +53,11 @@ class Side:
     """Line items of one kind. `batches` yields the attributes that it is given, as texts or dictionaries of texts.
 
     - `name`: as it was named; `what`: in words, such as `invoice G016907411 of ..., published`.
-    - `origin`: `published`, `pull` or `file`; `proof`: how certain a pull is, see `client.receipt`.
+    - `origin`: `published`, `pull`, `file` or `ledger`; `proof`: how certain a pull is, see `client.receipt`.
     - `partner`, `currency`: empty where only the line items say.
     - `attributes`: those that its files hold, None where that is not known before they are read.
     - `parts`: the same line items in the same order, where parts of them can be read apart; or none.
+    - `ledger`: of a ledger only, whose lines may tell of fewer things than line items do.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Side:
     currency: str = ""
     attributes: frozenset[str] | None = None
     parts: tuple[SidePart, ...] = field(default=(), repr=False)
+    ledger: LedgerFacts | None = None
 
     def to_json(self) -> dict[str, str]:
         """Return what a report says of the side; what is not known is left out."""
