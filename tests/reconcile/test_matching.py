@@ -132,14 +132,3 @@ def test_where_words_differ_throughout_they_are_counted_only(tmp_path: Path) -> 
     left = [use("a"), use("b", MeterId="m2"), use("b", MeterId="m2")]
     right = [use("a", InvoiceNumber="G1"), use("b", MeterId="m2", InvoiceNumber="G1")]
     assert matched(left, right, USE, tmp_path, words=True) == Counter([("duplicate", ("b",), ())])
-
-
-def test_who_is_on_the_other_side(tmp_path: Path) -> None:
-    left = [use("a", CustomerId="C1"), use("b", MeterId="m2", SubscriptionId="s7"), use("c", CustomerId="c8")]
-    matching = match(reading(left, USE), reading([use("z", MeterId="m9")], USE), USE, scratch=tmp_path)
-    told = {
-        line.attributes["AvailabilityId"]: matching.other_side_has(line, on_the_right=bool(each.right))
-        for each in matching
-        for line in (*each.left, *each.right)
-    }
-    assert told == {"a": (True, True), "b": (True, False), "c": (False, False), "z": (True, True)}

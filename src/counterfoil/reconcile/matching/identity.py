@@ -146,6 +146,8 @@ class _Window:
 
 def _telling(columns: Sequence[_Column]) -> tuple[list[_Column], list[_Column]]:
     """Return the columns that tell most, as many as can be packed, and the others."""
+    if columns and pa.types.is_fixed_size_binary(columns[0].values.type):
+        return [_Column(_first_words(columns[0].values), _ROOM)], list(columns)
     texts = sorted((column for column in columns if not column.kinds), key=lambda column: column.values.nbytes)
     told = [texts.pop().coded()] if texts else []
     others, room = texts, _ROOM // (told[0].kinds if told else 1)
@@ -156,6 +158,16 @@ def _telling(columns: Sequence[_Column]) -> tuple[list[_Column], list[_Column]]:
         else:
             others.append(column)
     return told, others
+
+
+def _first_words(digests: pa.FixedSizeBinaryArray) -> pa.Int64Array:
+    """Return the first eight bytes of each digest: nearly as telling, and looked up in half the time."""
+    words, lines = digests.type.byte_width // 8, len(digests)
+    numbers = pa.Array.from_buffers(
+        pa.int64(), words * lines, [None, digests.buffers()[1]], offset=words * digests.offset
+    )
+    step = pa.scalar(words, pa.int64())
+    return numbers.take(pc.subtract(pc.cumulative_sum(pa.repeat(step, lines)), step))
 
 
 def _packed(columns: Iterable[_Column], lines: int) -> pa.Int64Array:

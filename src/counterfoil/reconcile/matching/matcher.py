@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from counterfoil.model import Kind
-from counterfoil.reconcile.matching.leftovers import Leftovers
+from counterfoil.reconcile.matching.leftovers import LINES_HELD_MAX, Leftovers
 from counterfoil.reconcile.matching.line_keys import LineKeys
-from counterfoil.reconcile.matching.matched_lines import Line, MatchedLines, Stage
+from counterfoil.reconcile.matching.matched_lines import MatchedLines, Stage
 from counterfoil.reconcile.matching.ordered_sides import OrderedSide
 from counterfoil.reconcile.matching.partnerless import Partnerless
 from counterfoil.reconcile.matching.staging import at_one_place, duplicates, everywhere, moved
@@ -28,21 +28,12 @@ class Matching:
         self.counts = Counter[Stage]()
         self.line_items = (0, 0)
         self._readings, self._keys, self._words, self._scratch = (left, right), keys, words, scratch
-        self._partnerless: Partnerless | None = None
 
     def __iter__(self) -> Iterator[MatchedLines]:
         """Yield each group that is not identical; raises SideError and InputError for sides that cannot be read."""
         for matched in self._groups():
             self.counts[matched.stage] += 1
             yield matched
-
-    def other_side_has(self, line: Line, *, on_the_right: bool) -> tuple[bool, bool]:
-        """Tell of a line of the right or the left whether the other side knows its customer, and its subscription.
-
-        It is certain once lines of one side are yielded, which come last.
-        """
-        assert self._partnerless is not None, "nothing was matched yet"
-        return self._partnerless.seen[not on_the_right].has(line.attributes)
 
     def _groups(self) -> Iterator[MatchedLines]:
         keys = self._keys
@@ -52,10 +43,10 @@ class Matching:
                 OrderedSide(reading, keys, folder / f"side-{index}") for index, reading in enumerate(self._readings)
             )
             self.line_items = (left.line_items, right.line_items)
-            found = self._partnerless = Partnerless(left, right, keys, words=self._words)
+            found = Partnerless(left, right, keys, words=self._words)
             with (
-                Leftovers(keys, keys.within, folder / "customers") as of_customers,
-                Leftovers(keys, keys.without_ids, folder / "others") as others,
+                Leftovers(keys, keys.within, folder / "customers", held_max=LINES_HELD_MAX) as of_customers,
+                Leftovers(keys, keys.without_ids, folder / "others", held_max=LINES_HELD_MAX) as others,
             ):
                 for lines, twins in found.windows():
                     yield from duplicates(twins)

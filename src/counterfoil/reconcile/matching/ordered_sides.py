@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from counterfoil.line_items.lake import DIGEST
 from counterfoil.reconcile.matching.line_keys import LineKeys
-from counterfoil.reconcile.matching.sorting import PIECE_LINES, OrderCheck, Run, sorted_runs
-from counterfoil.reconcile.matching.windows import Piece, Pieces, Stream, plain
+from counterfoil.reconcile.matching.sorting import PIECE_LINES, RUN_LINES, OrderCheck, Run, sorted_runs
+from counterfoil.reconcile.matching.windows import Piece, Stream, plain
 from counterfoil.reconcile.sides.side import Reading, SidePart, Wants
 
 _PIECE_LINES_MIN: Final = 2_000
@@ -35,7 +35,7 @@ class OrderedSide:
         self._runs: list[Run] = []
         self.line_items = 0
         if not self._is_stored_in_order():
-            self._runs = sorted_runs(self._counted(), self._width, keys.alone, folder)
+            self._runs = sorted_runs(self._counted(), self._width, keys.alone, folder, run_lines=RUN_LINES)
         reading.line_items = self.line_items
         reading.refuse_none()
 
@@ -80,12 +80,6 @@ class OrderedSide:
         for at in sorted(skipped):
             for piece in self._pieces(at, (DIGEST,), PIECE_LINES):
                 yield piece.batch.column(0)
-
-    def places(self, skipped: Collection[int]) -> Iterator[Pieces]:
-        """Yield the places of the lines of some parts."""
-        for at in sorted(skipped):
-            for piece in self._pieces(at, self._keys.place, PIECE_LINES):
-                yield [piece]
 
     def _counted(self) -> Iterator[pa.RecordBatch]:
         for batch in self._reading.batches(self.columns):

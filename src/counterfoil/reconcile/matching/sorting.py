@@ -46,7 +46,7 @@ class OrderCheck:
 
 
 def sorted_runs(
-    batches: Iterable[pa.RecordBatch], width: int, alone: frozenset[str], folder: Path, *, run_lines: int = RUN_LINES
+    batches: Iterable[pa.RecordBatch], width: int, alone: frozenset[str], folder: Path, *, run_lines: int
 ) -> list[Run]:
     """Return runs that hold all lines of the batches, numbered from 0 as they came.
 
