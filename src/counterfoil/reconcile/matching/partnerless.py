@@ -22,7 +22,7 @@ from counterfoil.reconcile.matching.line_keys import LineKeys
 from counterfoil.reconcile.matching.matched_lines import Line
 from counterfoil.reconcile.matching.ordered_sides import OrderedSide
 from counterfoil.reconcile.matching.staging import Unmatched
-from counterfoil.reconcile.matching.windows import Piece, Pieces, plain, windows
+from counterfoil.reconcile.matching.windows import Piece, Pieces, made_ahead, plain, windows
 
 _ALONE, _TWIN = 1, 2  # marks of lines without a partner; a twin is one more copy of a line that has one
 _LOOKED_UP_AT_ONCE: Final = 500_000
@@ -51,8 +51,9 @@ class Partnerless:
         self.pairs = sum(self._sides[0].parts[at].line_items for at in self._skipped[0])
         streams = sum(side.streams for side in self._sides)
         sides = zip(self._sides, self._skipped, strict=True)
-        for window in windows(*(side.digests(skipped, streams) for side, skipped in sides)):
-            for pieces, found, its in zip(window, self._surplus(window, (DIGEST,)), marks, strict=True):
+        all_windows = windows(*(side.digests(skipped, streams) for side, skipped in sides))
+        for window, surpluses in made_ahead((window, self._surplus(window, (DIGEST,))) for window in all_windows):
+            for pieces, found, its in zip(window, surpluses, marks, strict=True):
                 for mark, rows in ((_ALONE, found.rows), (_TWIN, found.twins)):
                     for piece, some in _by_piece(pieces, sorted(rows)):
                         numbers = piece.numbers_of(some)
@@ -77,9 +78,10 @@ class Partnerless:
 
     def _compared(self) -> Iterator[tuple[Unmatched, Unmatched]]:
         streams = sum(side.streams for side in self._sides)
-        for window in windows(*(side.all_lines(streams) for side in self._sides)):
+        all_windows = windows(*(side.all_lines(streams) for side in self._sides))
+        for window, surpluses in made_ahead((window, self._surplus(window, self._names)) for window in all_windows):
             lines, twins = Unmatched(), Unmatched()
-            for pieces, found, mine, copies in _each_side(window, self._surplus(window, self._names), lines, twins):
+            for pieces, found, mine, copies in _each_side(window, surpluses, lines, twins):
                 copied = set(found.twins)
                 rows = sorted((*found.rows, *copied))
                 for row, line in zip(rows, _lines_at(pieces, rows, self._keys), strict=True):

@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import pyarrow as pa
 
 Place = tuple[str, ...]
+T = TypeVar("T")
 _THREADS: Final = 2
 
 
@@ -130,6 +131,15 @@ def windows(left: Sequence[Stream], right: Sequence[Stream]) -> Iterator[tuple[P
     window = _taken(left, None), _taken(right, None)
     if any(window):
         yield window
+
+
+def made_ahead(made: Iterator[T]) -> Iterator[T]:
+    """Yield what is made, each by a thread while the one before is in use."""
+    with ThreadPoolExecutor(1, "counterfoil-ahead") as thread:
+        coming = thread.submit(next, made, None)
+        while (its := coming.result()) is not None:
+            coming = thread.submit(next, made, None)
+            yield its
 
 
 def _taken(streams: Sequence[Stream], limit: Place | None) -> Pieces:
