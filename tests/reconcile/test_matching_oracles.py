@@ -202,6 +202,20 @@ def test_a_line_on_both_sides_and_another_name_change_no_group(sides: tuple[Kind
     assert groups(reading(both[0], kind), reading(both[1], kind), kind, tmp_path)[1] == counts
 
 
+def test_numbers_are_those_of_the_groups(sides: tuple[Kind, Sides], tmp_path: Path) -> None:
+    kind, (left, right) = sides
+    for digests in (True, False):
+        stored = [StoredSide(cut(items, 3, 1), kind, digests=digests) for items in (left, right)]
+        both = [match(stored[0].reading, stored[1].reading, kind, scratch=tmp_path) for _ in range(2)]
+        found = list(both[0])
+        numbers = both[1].numbers()
+        assert numbers[0] == sorted(line.number for each in found for line in each.left)
+        assert numbers[1] == sorted(line.number for each in found for line in each.right)
+        assert both[1].counts == {Stage.IDENTICAL: both[0].counts[Stage.IDENTICAL]}
+        assert both[1].line_items == both[0].line_items == (len(left), len(right))
+        assert {names[-1] for each in stored for _, names in each.read} == ({DIGEST, EXTRA} if digests else {EXTRA})
+
+
 def test_parts_that_both_sides_hold_are_not_read(tmp_path: Path) -> None:
     days = [[usage(str(at + 1), UsageDate=f"2026-10-0{day}T00:00:00Z") for at in range(3)] for day in (1, 2, 3)]
     left = StoredSide(days, Kind.USAGE)

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from counterfoil.model import Kind
@@ -35,15 +36,40 @@ class Matching:
             self.counts[matched.stage] += 1
             yield matched
 
-    def _groups(self) -> Iterator[MatchedLines]:
-        keys = self._keys
+    def numbers(self) -> tuple[list[int], list[int]]:
+        """Return the numbers of the lines of left and right that are not identical, and count the others.
+
+        It takes the place of iterating. Of sides with stored digests no line is read.
+        """
+        with self._folder() as folder:
+            found = self._partnerless(folder)
+            numbers = found.numbers()
+            self._count_pairs(found)
+            return numbers
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """Make a folder for what outgrows memory, which is gone afterwards."""
         folder = Path(tempfile.mkdtemp(prefix="matching-", dir=self._scratch))
         try:
-            left, right = (
-                OrderedSide(reading, keys, folder / f"side-{index}") for index, reading in enumerate(self._readings)
-            )
-            self.line_items = (left.line_items, right.line_items)
-            found = Partnerless(left, right, keys, words=self._words)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _partnerless(self, folder: Path) -> Partnerless:
+        left, right = (
+            OrderedSide(reading, self._keys, folder / f"side-{index}") for index, reading in enumerate(self._readings)
+        )
+        self.line_items = (left.line_items, right.line_items)
+        return Partnerless(left, right, self._keys, words=self._words)
+
+    def _count_pairs(self, found: Partnerless) -> None:
+        self.counts[Stage.WORDS if self._words else Stage.IDENTICAL] += found.pairs
+
+    def _groups(self) -> Iterator[MatchedLines]:
+        keys = self._keys
+        with self._folder() as folder:
+            found = self._partnerless(folder)
             with (
                 Leftovers(keys, keys.within, folder / "customers", held_max=LINES_HELD_MAX) as of_customers,
                 Leftovers(keys, keys.without_ids, folder / "others", held_max=LINES_HELD_MAX) as others,
@@ -52,14 +78,12 @@ class Matching:
                     yield from duplicates(twins)
                     yield from at_one_place(lines, keys)
                     of_customers.add(lines)
-                self.counts[Stage.WORDS if self._words else Stage.IDENTICAL] += found.pairs
+                self._count_pairs(found)
                 for lines in of_customers.parts():
                     yield from everywhere(lines, keys)
                     others.add(lines)
                 for lines in others.parts():
                     yield from moved(lines, keys)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def match(left: Reading, right: Reading, kind: Kind, *, words: bool = False, scratch: Path) -> Matching:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -15,8 +17,9 @@ from counterfoil.reconcile.matching.sorting import PIECE_LINES, RUN_LINES, Order
 from counterfoil.reconcile.matching.windows import Piece, Stream, plain
 from counterfoil.reconcile.sides.side import Reading, SidePart, Wants
 
+_MARK: Final = re.compile(rb"[^\0]")
 _PIECE_LINES_MIN: Final = 2_000
-_WINDOW_LINES: Final = 100_000  # of a stream, if there are few
+_WINDOW_LINES: Final = 50_000  # of a stream, if there are few
 _LINES_AT_ONCE: Final = 400_000  # of all streams together
 _MARKED_LINES: Final = 10_000
 
@@ -116,20 +119,19 @@ class OrderedSide:
         begin = self._begins[at]
 
         def has_marks(first: int, end: int) -> bool:
-            return marks.count(0, begin + first, begin + end) < end - first
+            return _MARK.search(marks, begin + first, begin + end) is not None
 
         for piece in self._pieces(at, self.columns, line_items, has_marks):
             assert isinstance(piece.numbers, int)
             first, end = piece.numbers, piece.numbers + len(piece)
-            if numbers := _marked(marks, first, end):
+            if numbers := marked(marks, first, end):
                 rows = pa.array([number - first for number in numbers], pa.int64())
                 yield Piece(plain(piece.batch.take(rows)), pa.array(numbers, pa.int64()))
 
 
-def _marked(marks: bytearray, first: int, end: int) -> list[int]:
-    if marks.count(0, first, end) == end - first:
-        return []
-    return [number for number in range(first, end) if marks[number]]
+def marked(marks: bytearray, first: int = 0, end: int = sys.maxsize) -> list[int]:
+    """Return the places of the marks from one place to another. A loop over all bytes would take a second for 10M."""
+    return [found.start() for found in _MARK.finditer(marks, first, end)]
 
 
 def _at_once(streams: int) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from counterfoil.line_items.lake import DIGEST
 from counterfoil.reconcile.matching.identity import Surplus, surplus
 from counterfoil.reconcile.matching.line_keys import LineKeys
 from counterfoil.reconcile.matching.matched_lines import Line
-from counterfoil.reconcile.matching.ordered_sides import OrderedSide
+from counterfoil.reconcile.matching.ordered_sides import OrderedSide, marked
 from counterfoil.reconcile.matching.staging import Unmatched
 from counterfoil.reconcile.matching.windows import Piece, Pieces, made_ahead, plain, windows
 
@@ -43,9 +43,19 @@ class Partnerless:
         """Yield the lines without a partner, and apart from them the twins."""
         yield from self._digested() if self._by_digest else self._compared()
 
-    def marks(self) -> tuple[bytearray, bytearray]:
-        """Return a byte for each line of either side, 0 where it has an identical partner; both sides have digests."""
-        assert self._by_digest, "a side has no digests"
+    def numbers(self) -> tuple[list[int], list[int]]:
+        """Return the numbers of the lines without a partner, from 1, by side."""
+        if self._by_digest:
+            left, right = ([place + 1 for place in marked(marks)] for marks in self._marks())
+            return left, right
+        found: tuple[list[int], list[int]] = [], []
+        for lines, twins in self._compared():
+            for numbers, its, copies in ((found[0], lines.left, twins.left), (found[1], lines.right, twins.right)):
+                numbers += [line.number for line in (*its, *copies)]
+        return sorted(found[0]), sorted(found[1])
+
+    def _marks(self) -> tuple[bytearray, bytearray]:
+        """Return a byte for each line of either side, 0 where it has an identical partner."""
         marks = bytearray(self._sides[0].line_items), bytearray(self._sides[1].line_items)
         alone = _Alone() if self._skipped[0] else None
         self.pairs = sum(self._sides[0].parts[at].line_items for at in self._skipped[0])
@@ -66,7 +76,7 @@ class Partnerless:
         return marks
 
     def _digested(self) -> Iterator[tuple[Unmatched, Unmatched]]:
-        marks = self.marks()
+        marks = self._marks()
         streams = sum(side.streams for side in self._sides)
         each = zip(self._sides, marks, self._skipped, strict=True)
         for window in windows(*(side.marked(its, skipped, streams) for side, its, skipped in each)):
