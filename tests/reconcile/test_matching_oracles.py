@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def texts(line: Line, kind: Kind) -> tuple[str, ...]:
 
 
 def groups(
-    left: Reading, right: Reading, kind: Kind, scratch: Path, numbered: Sequence[Sequence[Item]] = ()
+    left: Reading, right: Reading, kind: Kind, scratch: Path, numbered: Sequence[Sequence[Mapping[str, str]]] = ()
 ) -> tuple[Counter[Group], dict[Stage, int]]:
     """The groups by what their lines say, and the counts; `numbered` are the lines of each side in its own order."""
     matching = match(left, right, kind, scratch=scratch)
@@ -98,10 +98,10 @@ def swapped(found: Counter[Group]) -> Counter[Group]:
 
 
 def few_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make everything that is large small: runs, pieces, windows, and what is left over in memory."""
+    """Make everything that is large small: runs, sections, windows, and what is left over in memory."""
     monkeypatch.setattr(ordered_sides, "RUN_LINES", 50)
-    monkeypatch.setattr(ordered_sides, "PIECE_LINES", 40)
-    monkeypatch.setattr(ordered_sides, "_PIECE_LINES_MIN", 40)
+    monkeypatch.setattr(ordered_sides, "SECTION_LINES", 40)
+    monkeypatch.setattr(ordered_sides, "_SECTION_LINES_MIN", 40)
     monkeypatch.setattr(ordered_sides, "_WINDOW_LINES", 40)
     monkeypatch.setattr(ordered_sides, "_MARKED_LINES", 40)
     monkeypatch.setattr(matcher, "LINES_HELD_MAX", 11)
@@ -133,12 +133,13 @@ def except_all(left: Iterable[Item], right: Iterable[Item], kind: Kind) -> Count
 def test_what_is_not_identical_is_what_except_all_leaves(sides: tuple[Kind, Sides], tmp_path: Path) -> None:
     kind, (left, right) = sides
     found, counts = groups(reading(left, kind), reading(right, kind), kind, tmp_path, (left, right))
-    for at, expected in ((1, except_all(left, right, kind)), (2, except_all(right, left, kind))):
-        alone = Counter[tuple[str, ...]]()
-        for group, count in found.items():
-            alone.update(dict.fromkeys(group[at], count) if len(set(group[at])) == len(group[at]) else group[at])
-        assert alone == expected
-        assert expected.total() + counts[Stage.IDENTICAL] == len((left, right)[at - 1])
+    alone = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
+    for (_, *both), count in found.items():
+        for side, its in zip(alone, both, strict=True):
+            for line in its:
+                side[line] += count
+    assert alone == (except_all(left, right, kind), except_all(right, left, kind))
+    assert [side.total() + counts[Stage.IDENTICAL] for side in alone] == [len(left), len(right)]
     assert counts.keys() >= {Stage(stage) for stage, _, _ in found}
 
 

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from counterfoil.columns import EXTRA
 from counterfoil.line_items.canonical import extra_texts
-from counterfoil.reconcile.matching.windows import Pieces
+from counterfoil.reconcile.matching.windows import Sections
 
 _ROOM: Final = 1 << 62
 _EMPTY: Final = pa.scalar("", pa.string())
@@ -28,18 +28,18 @@ _NONE: Final = pa.scalar(0, pa.int64())
 
 @dataclass(slots=True)
 class Surplus:
-    """The rows of a side of a window, counted over its pieces, that have no identical line on the other side."""
+    """The rows of a side of a window, counted over its sections, that have no identical line on the other side."""
 
     rows: list[int] = field(default_factory=list)
     twins: list[int] = field(default_factory=list)  # of which another copy has one
 
 
-def surplus(left: Pieces, right: Pieces, names: Sequence[str]) -> tuple[Surplus, Surplus]:
+def surplus(left: Sections, right: Sections, names: Sequence[str]) -> tuple[Surplus, Surplus]:
     """Return what is not identical, given the columns that count."""
     if not left or not right:
         alone = Surplus(list(range(sum(map(len, left or right)))))
         return (alone, Surplus()) if left else (Surplus(), alone)
-    columns = [_Column.of(name, [piece.batch.column(name) for piece in (*left, *right)]) for name in names]
+    columns = [_Column.of(name, [section.batch.column(name) for section in (*left, *right)]) for name in names]
     lefts = sum(map(len, left))
     return _Window([column for column in columns if column.kinds != 1], lefts, sum(map(len, right))).surplus()
 

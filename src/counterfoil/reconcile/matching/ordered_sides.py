@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from counterfoil.line_items.lake import DIGEST
 from counterfoil.reconcile.matching.line_keys import LineKeys
-from counterfoil.reconcile.matching.sorting import PIECE_LINES, RUN_LINES, OrderCheck, Run, sorted_runs
-from counterfoil.reconcile.matching.windows import Piece, Stream, plain
+from counterfoil.reconcile.matching.sorting import RUN_LINES, SECTION_LINES, OrderCheck, Run, sorted_runs
+from counterfoil.reconcile.matching.windows import Section, Stream, plain
 from counterfoil.reconcile.sides.side import Reading, SidePart, Wants
 
 _MARK: Final = re.compile(rb"[^\0]")
-_PIECE_LINES_MIN: Final = 2_000
+_SECTION_LINES_MIN: Final = 2_000
 _WINDOW_LINES: Final = 50_000  # of a stream, if there are few
 _LINES_AT_ONCE: Final = 400_000  # of all streams together
 _MARKED_LINES: Final = 10_000
@@ -59,30 +59,30 @@ class OrderedSide:
 
     def all_lines(self, streams: int) -> list[Stream]:
         """Return the streams of all attributes; `streams` is how many are read together."""
-        piece, window = _at_once(streams)
-        runs = [run(piece) for run in self._runs]
-        parts = [self._pieces(at, self.columns, piece) for at in range(len(self.parts))]
-        return [Stream(pieces, self._width, window) for pieces in (*runs, *parts)]
+        section, window = _at_once(streams)
+        runs = [run(section) for run in self._runs]
+        parts = [self._sections(at, self.columns, section) for at in range(len(self.parts))]
+        return [Stream(sections, self._width, window) for sections in (*runs, *parts)]
 
     def digests(self, skipped: Collection[int], streams: int) -> list[Stream]:
         """Return the streams of places and digests, some parts left out."""
         names = (*self._keys.place, DIGEST)
-        piece, window = _at_once(streams)
+        section, window = _at_once(streams)
         chosen = [at for at in range(len(self.parts)) if at not in skipped]
-        return [Stream(self._pieces(at, names, piece), self._width, window) for at in chosen]
+        return [Stream(self._sections(at, names, section), self._width, window) for at in chosen]
 
     def marked(self, marks: bytearray, skipped: Collection[int], streams: int) -> list[Stream]:
         """Return the streams of the lines with a mark, which is a byte for each line that is not 0."""
-        piece, window = _at_once(streams)
+        section, window = _at_once(streams)
         chosen = [at for at in range(len(self.parts)) if at not in skipped]
-        its = [self._marked(at, marks, piece) for at in chosen]
-        return [Stream(pieces, self._width, min(window, _MARKED_LINES)) for pieces in its]
+        its = [self._marked(at, marks, section) for at in chosen]
+        return [Stream(sections, self._width, min(window, _MARKED_LINES)) for sections in its]
 
     def skipped_digests(self, skipped: Collection[int]) -> Iterator[pa.Array]:
         """Yield the digests of some parts."""
         for at in sorted(skipped):
-            for piece in self._pieces(at, (DIGEST,), PIECE_LINES):
-                yield piece.batch.column(0)
+            for section in self._sections(at, (DIGEST,), SECTION_LINES):
+                yield section.batch.column(0)
 
     def _counted(self) -> Iterator[pa.RecordBatch]:
         for batch in self._reading.batches(self.columns):
@@ -97,7 +97,7 @@ class OrderedSide:
                 counts.append(part.line_items)
                 continue
             check, lines = OrderCheck(), 0
-            for _, batch in reading.stretches(part, self._keys.place, line_items=PIECE_LINES):
+            for _, batch in reading.stretches(part, self._keys.place, line_items=SECTION_LINES):
                 check.add(batch.columns[: self._width])
                 lines += batch.num_rows
                 if not check.in_order:
@@ -110,23 +110,25 @@ class OrderedSide:
         self.line_items = self._begins[-1]
         return True
 
-    def _pieces(self, at: int, names: Sequence[str], line_items: int, wants: Wants | None = None) -> Iterator[Piece]:
+    def _sections(
+        self, at: int, names: Sequence[str], line_items: int, wants: Wants | None = None
+    ) -> Iterator[Section]:
         begin = self._begins[at]
         for place, batch in self._reading.stretches(self.parts[at], names, line_items=line_items, wants=wants):
-            yield Piece(batch, begin + place)
+            yield Section(batch, begin + place)
 
-    def _marked(self, at: int, marks: bytearray, line_items: int) -> Iterator[Piece]:
+    def _marked(self, at: int, marks: bytearray, line_items: int) -> Iterator[Section]:
         begin = self._begins[at]
 
         def has_marks(first: int, end: int) -> bool:
             return _MARK.search(marks, begin + first, begin + end) is not None
 
-        for piece in self._pieces(at, self.columns, line_items, has_marks):
-            assert isinstance(piece.numbers, int)
-            first, end = piece.numbers, piece.numbers + len(piece)
+        for section in self._sections(at, self.columns, line_items, has_marks):
+            assert isinstance(section.numbers, int)
+            first, end = section.numbers, section.numbers + len(section)
             if numbers := marked(marks, first, end):
                 rows = pa.array([number - first for number in numbers], pa.int64())
-                yield Piece(plain(piece.batch.take(rows)), pa.array(numbers, pa.int64()))
+                yield Section(plain(section.batch.take(rows)), pa.array(numbers, pa.int64()))
 
 
 def marked(marks: bytearray, first: int = 0, end: int = sys.maxsize) -> list[int]:
@@ -135,6 +137,6 @@ def marked(marks: bytearray, first: int = 0, end: int = sys.maxsize) -> list[int
 
 
 def _at_once(streams: int) -> tuple[int, int]:
-    """Return how many lines a piece has, and how many are read at once: many pay, and all streams hold some."""
+    """Return how many lines a section has, and how many are read at once: many pay, and all streams hold some."""
     most = _LINES_AT_ONCE // max(1, streams)
-    return max(_PIECE_LINES_MIN, min(PIECE_LINES, most)), max(_PIECE_LINES_MIN, min(_WINDOW_LINES, most))
+    return max(_SECTION_LINES_MIN, min(SECTION_LINES, most)), max(_SECTION_LINES_MIN, min(_WINDOW_LINES, most))

@@ -22,7 +22,7 @@ from counterfoil.reconcile.matching.line_keys import LineKeys
 from counterfoil.reconcile.matching.matched_lines import Line
 from counterfoil.reconcile.matching.ordered_sides import OrderedSide, marked
 from counterfoil.reconcile.matching.staging import Unmatched
-from counterfoil.reconcile.matching.windows import Piece, Pieces, made_ahead, plain, windows
+from counterfoil.reconcile.matching.windows import Section, Sections, made_ahead, plain, windows
 
 _ALONE, _TWIN = 1, 2  # marks of lines without a partner; a twin is one more copy of a line that has one
 _LOOKED_UP_AT_ONCE: Final = 500_000
@@ -63,14 +63,14 @@ class Partnerless:
         sides = zip(self._sides, self._skipped, strict=True)
         all_windows = windows(*(side.digests(skipped, streams) for side, skipped in sides))
         for window, surpluses in made_ahead((window, self._surplus(window, (DIGEST,))) for window in all_windows):
-            for pieces, found, its in zip(window, surpluses, marks, strict=True):
+            for sections, found, its in zip(window, surpluses, marks, strict=True):
                 for mark, rows in ((_ALONE, found.rows), (_TWIN, found.twins)):
-                    for piece, some in _by_piece(pieces, sorted(rows)):
-                        numbers = piece.numbers_of(some)
+                    for section, some in _by_section(sections, sorted(rows)):
+                        numbers = section.numbers_of(some)
                         for number in numbers:
                             its[number] = mark
                         if alone is not None and mark == _ALONE:
-                            alone.add(its, numbers, piece.batch.column(DIGEST).take(pa.array(some, pa.int64())))
+                            alone.add(its, numbers, section.batch.column(DIGEST).take(pa.array(some, pa.int64())))
         if alone is not None:
             alone.find_twins(self._sides[0].skipped_digests(self._skipped[0]))
         return marks
@@ -81,8 +81,8 @@ class Partnerless:
         each = zip(self._sides, marks, self._skipped, strict=True)
         for window in windows(*(side.marked(its, skipped, streams) for side, its, skipped in each)):
             lines, twins = Unmatched(), Unmatched()
-            for pieces, its, mine, copies in _each_side(window, marks, lines, twins):
-                for line in _lines_at(pieces, range(sum(map(len, pieces))), self._keys):
+            for sections, its, mine, copies in _each_side(window, marks, lines, twins):
+                for line in _lines_at(sections, range(sum(map(len, sections))), self._keys):
                     (copies if its[line.number - 1] == _TWIN else mine).append(line)
             yield lines, twins
 
@@ -91,14 +91,14 @@ class Partnerless:
         all_windows = windows(*(side.all_lines(streams) for side in self._sides))
         for window, surpluses in made_ahead((window, self._surplus(window, self._names)) for window in all_windows):
             lines, twins = Unmatched(), Unmatched()
-            for pieces, found, mine, copies in _each_side(window, surpluses, lines, twins):
+            for sections, found, mine, copies in _each_side(window, surpluses, lines, twins):
                 copied = set(found.twins)
                 rows = sorted((*found.rows, *copied))
-                for row, line in zip(rows, _lines_at(pieces, rows, self._keys), strict=True):
+                for row, line in zip(rows, _lines_at(sections, rows, self._keys), strict=True):
                     (copies if row in copied else mine).append(line)
             yield lines, twins
 
-    def _surplus(self, window: tuple[Pieces, Pieces], names: Sequence[str]) -> tuple[Surplus, Surplus]:
+    def _surplus(self, window: tuple[Sections, Sections], names: Sequence[str]) -> tuple[Surplus, Surplus]:
         found = surplus(*window, names)
         self.pairs += sum(map(len, window[0])) - len(found[0].rows) - len(found[0].twins)
         return found
@@ -141,8 +141,8 @@ def _gathered(arrays: Iterator[pa.Array]) -> Iterator[pa.Array]:
 
 
 def _each_side(
-    window: tuple[Pieces, Pieces], its: tuple[T, T], lines: Unmatched, twins: Unmatched
-) -> Iterator[tuple[Pieces, T, list[Line], list[Line]]]:
+    window: tuple[Sections, Sections], its: tuple[T, T], lines: Unmatched, twins: Unmatched
+) -> Iterator[tuple[Sections, T, list[Line], list[Line]]]:
     yield window[0], its[0], lines.left, twins.left
     yield window[1], its[1], lines.right, twins.right
 
@@ -158,23 +158,23 @@ def _shared_parts(left: OrderedSide, right: OrderedSide) -> tuple[frozenset[int]
     return frozenset(at for at, _ in pairs), frozenset(at for _, at in pairs)
 
 
-def _by_piece(pieces: Pieces, rows: Sequence[int]) -> Iterator[tuple[Piece, list[int]]]:
-    """Yield the pieces that have rows, which count over all pieces and ascend, with their own rows."""
+def _by_section(sections: Sections, rows: Sequence[int]) -> Iterator[tuple[Section, list[int]]]:
+    """Yield the sections that have rows, which count over all sections and ascend, with their own rows."""
     begin = at = 0
-    for piece in pieces:
-        end = bisect_left(rows, begin + len(piece), at)
+    for section in sections:
+        end = bisect_left(rows, begin + len(section), at)
         if end > at:
-            yield piece, [row - begin for row in rows[at:end]]
-        begin, at = begin + len(piece), end
+            yield section, [row - begin for row in rows[at:end]]
+        begin, at = begin + len(section), end
 
 
-def _lines_at(pieces: Pieces, rows: Sequence[int], keys: LineKeys) -> Iterator[Line]:
-    """Yield the lines of some rows, which count over all pieces and ascend."""
+def _lines_at(sections: Sections, rows: Sequence[int], keys: LineKeys) -> Iterator[Line]:
+    """Yield the lines of some rows, which count over all sections and ascend."""
     numbers: list[int] = []
     batches: list[pa.RecordBatch] = []
-    for piece, some in _by_piece(pieces, rows):
-        numbers += piece.numbers_of(some)
-        batches.append(plain(piece.batch.select(list(keys.names)).take(pa.array(some, pa.int64()))))
+    for section, some in _by_section(sections, rows):
+        numbers += section.numbers_of(some)
+        batches.append(plain(section.batch.select(list(keys.names)).take(pa.array(some, pa.int64()))))
     if batches:
         columns = pa.concat_batches(batches).columns
         texts = zip(*(_texts(column.fill_null("")) for column in columns), strict=True)

@@ -21,7 +21,7 @@ _THREADS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Section:
     """Some lines of a side in order: `numbers` are their places in the side's own order, from 0.
 
     The first columns of the batch are the place.
@@ -51,7 +51,7 @@ class Piece:
         return tuple(self.batch.column(at)[row].as_py() or "" for at in range(width))
 
 
-Pieces = list[Piece]
+Sections = list[Section]
 
 
 def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -64,58 +64,58 @@ def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 class Stream:
-    """Pieces of one sorted part of a side, and those that are in no window yet; `lines` are read at once."""
+    """Sections of one sorted part of a side, and those that are in no window yet; `lines` are read at once."""
 
-    def __init__(self, pieces: Iterable[Piece], width: int, lines: int) -> None:
-        self._pieces, self._width, self._lines = iter(pieces), width, lines
-        self._held: deque[Piece] = deque()
-        self._coming: Future[Pieces] | None = None
+    def __init__(self, sections: Iterable[Section], width: int, lines: int) -> None:
+        self._sections, self._width, self._lines = iter(sections), width, lines
+        self._held: deque[Section] = deque()
+        self._coming: Future[Sections] | None = None
         self.last: Place | None = None  # None once there is no more to read
 
     def read(self, threads: ThreadPoolExecutor) -> None:
-        """Hold more pieces, while a thread reads those after them."""
-        pieces = self._coming.result() if self._coming else self._next()
-        self._held.extend(pieces)
-        self.last = pieces[-1].place(len(pieces[-1]) - 1, self._width) if pieces else None
-        if pieces:
+        """Hold more sections, while a thread reads those after them."""
+        sections = self._coming.result() if self._coming else self._next()
+        self._held.extend(sections)
+        self.last = sections[-1].place(len(sections[-1]) - 1, self._width) if sections else None
+        if sections:
             self._coming = threads.submit(self._next)
 
-    def _next(self) -> Pieces:
-        pieces, lines = [], 0
-        while lines < self._lines and (piece := next(self._pieces, None)) is not None:
-            if len(piece):
-                pieces.append(piece)
-                lines += len(piece)
-        return pieces
+    def _next(self) -> Sections:
+        sections, lines = [], 0
+        while lines < self._lines and (section := next(self._sections, None)) is not None:
+            if len(section):
+                sections.append(section)
+                lines += len(section)
+        return sections
 
-    def take_below(self, place: Place | None) -> Iterator[Piece]:
+    def take_below(self, place: Place | None) -> Iterator[Section]:
         """Yield and let go the lines below a place, or all."""
         while self._held:
-            piece = self._held[0]
-            count = len(piece) if place is None else self._count_below(piece, place)
-            if count < len(piece):
-                self._held[0] = piece.slice(count, len(piece))
+            section = self._held[0]
+            count = len(section) if place is None else self._count_below(section, place)
+            if count < len(section):
+                self._held[0] = section.slice(count, len(section))
                 if count:
-                    yield piece.slice(0, count)
+                    yield section.slice(0, count)
                 return
             self._held.popleft()
-            yield piece
+            yield section
 
-    def _count_below(self, piece: Piece, place: Place) -> int:
-        low, high = 0, len(piece)
-        if piece.place(high - 1, self._width) < place:
+    def _count_below(self, section: Section, place: Place) -> int:
+        low, high = 0, len(section)
+        if section.place(high - 1, self._width) < place:
             return high
         while low < high:
             middle = (low + high) // 2
-            if piece.place(middle, self._width) < place:
+            if section.place(middle, self._width) < place:
                 low = middle + 1
             else:
                 high = middle
         return low
 
 
-def windows(left: Sequence[Stream], right: Sequence[Stream]) -> Iterator[tuple[Pieces, Pieces]]:
-    """Yield the pieces of both sides, window after window, in the order of their places."""
+def windows(left: Sequence[Stream], right: Sequence[Stream]) -> Iterator[tuple[Sections, Sections]]:
+    """Yield the sections of both sides, window after window, in the order of their places."""
     streams = [*left, *right]
     with ThreadPoolExecutor(_THREADS, "counterfoil-matching") as threads:
         for stream in streams:
@@ -142,5 +142,5 @@ def made_ahead(made: Iterator[T]) -> Iterator[T]:
             yield its
 
 
-def _taken(streams: Sequence[Stream], limit: Place | None) -> Pieces:
-    return [piece for stream in streams for piece in stream.take_below(limit)]
+def _taken(streams: Sequence[Stream], limit: Place | None) -> Sections:
+    return [section for stream in streams for section in stream.take_below(limit)]

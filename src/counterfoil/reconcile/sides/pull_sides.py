@@ -60,7 +60,7 @@ def pull_side(folder: Path, name: str) -> Side:
         for file in receipt.files_in(chosen):
             yield from _batches(folder, file, kind, names, name)
 
-    parts = (_part(folder, receipt.files_in(chosen), kind, name),) if chosen == Format.PARQUET else ()
+    parts = (_part(folder, receipt.files_in(chosen), kind, name),) if chosen == Format.PARQUET.value else ()
     return Side(
         name=name,
         what=f"{kind} {holding.what}, pulled {receipt.finished_at[:10]}",
