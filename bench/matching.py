@@ -26,7 +26,10 @@ def match(sample: Sample, rounds: int) -> Iterator[Row]:
     without, told = in_turns(rounds, partial(lines, digests=False), numbers)
     yield Row("match: numbers by digest : lines without digests, rows/s", 1 / told, 1 / without, "", 8)
     if sample.line_items >= _JOINED_FROM:
-        lake = {"left": [str(path) for path in sample.lake], "right": [str(path) for path in sample.changed_lake]}
+        lake: dict[str, Any] = {
+            "left": [str(path) for path in sample.lake],
+            "right": [str(path) for path in sample.changed_lake],
+        }
         joined = partial(work, "duckdb_full_join", **lake, scratch=str(sample.scratch), jobs=2)
         for digests in (True, False):
             ours, peer = in_turns(rounds, partial(lines, digests=digests), joined)

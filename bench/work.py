@@ -207,7 +207,12 @@ def duckdb_full_join(left: list[str], right: list[str], scratch: str, jobs: int 
     key = ", ".join(names.split())
     columns = f"{key}, BillingPreTaxTotal AS amount, Quantity AS quantity, EffectiveUnitPrice AS price"
     mine, theirs = (f"(SELECT {columns} FROM read_parquet({files}))" for files in (left, right))
-    config = {"threads": jobs, "memory_limit": "1500MB", "temp_directory": scratch, "preserve_insertion_order": False}
+    config: dict[str, Any] = {
+        "threads": jobs,
+        "memory_limit": "1500MB",
+        "temp_directory": scratch,
+        "preserve_insertion_order": False,
+    }
     connection = duckdb.connect(config=config)
     start()
     connection.execute(

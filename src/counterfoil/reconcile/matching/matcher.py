@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from counterfoil.errors import SideError
 from counterfoil.model import Kind
 from counterfoil.reconcile.matching.leftovers import LINES_HELD_MAX, Leftovers
 from counterfoil.reconcile.matching.line_keys import LineKeys
@@ -49,10 +50,15 @@ class Matching:
 
     @contextmanager
     def _folder(self) -> Iterator[Path]:
-        """Make a folder for what outgrows memory, which is gone afterwards."""
+        """Make a folder for what outgrows memory, which is gone afterwards. Nobody checks the texts of a lake file."""
         folder = Path(tempfile.mkdtemp(prefix="matching-", dir=self._scratch))
         try:
             yield folder
+        except UnicodeDecodeError as error:
+            names = " or ".join(reading.side.name for reading in self._readings)
+            raise SideError(
+                f"{names} holds bytes that are not UTF-8.", remedy="Write its texts as UTF-8, and the file again."
+            ) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
