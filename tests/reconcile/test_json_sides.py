@@ -51,9 +51,8 @@ def test_every_shape_of_json_holds_the_same_line_items(tmp_path: Path, shape: st
 
 
 def test_a_page_of_v1_is_read_in_its_spelling(tmp_path: Path) -> None:
-    first = (
-        '{"totalCount":1,"items":[%s],"links":{"self":{"uri":"/x","method":"GET","headers":[]}},"attributes":{}}' % V1
-    )
+    links = '"links":{"self":{"uri":"/x","method":"GET","headers":[]}},"attributes":{}'
+    first = f'{{"totalCount":1,"items":[{V1}],{links}}}'
     (tmp_path / "side").write_text(first, encoding="utf-8")
     assert totals(str(tmp_path / "side")).gross == Decimal("1.10")
 

@@ -41,6 +41,8 @@ class LedgerLines:
         self.findings = LedgerFindings()
         self._table, self._mapping = table, mapping
         self._reader = ValueReader(mapping)
+        self._amounts = frozenset(ours for ours in mapping.columns if is_amount(ours))
+        self._keys = mapping.keys
         self._above = numbers.exact("0")  # what the rows so far come to, and those since the last row of totals
         self._since = numbers.exact("0")
         self._ids: dict[str, bool] = {}  # of ids of more than 15 digits: whether all so far ended in zeros
@@ -80,7 +82,7 @@ class LedgerLines:
                     remedy="Open the workbook in Excel or LibreOffice, save it, and give it again.",
                 )
         told = {ours: cell for ours, cell in cells.items() if cell.strip(UNSEEN)}
-        if not any(is_amount(ours) for ours in told):
+        if self._amounts.isdisjoint(told):
             raise self._error(
                 row.line, "a row without an amount", remedy="Remove it if it is a note, or fill in its amount."
             )
@@ -101,7 +103,7 @@ class LedgerLines:
 
     def _is_of_totals(self, row: LedgerRow, told: dict[str, str]) -> str:
         """Return what says that a row is one of totals: its words, or that it has nothing but amounts."""
-        keys = [told[name].strip(UNSEEN) for name in self._mapping.keys if name in told]
+        keys = [told[name].strip(UNSEEN) for name in self._keys if name in told]
         first = next((text for cell in row.cells if (text := cell.strip(UNSEEN))), "")
         if not keys:
             return first if _says_total(first) else "nothing but amounts"
@@ -122,7 +124,7 @@ class LedgerLines:
         self.findings.totals_left_out.append(line)
 
     def _look_at(self, line: int, told: dict[str, str]) -> None:
-        for name in self._mapping.keys:
+        for name in self._keys:
             text = told.get(name, "")
             if len(text) > _SPREADSHEET_DIGITS and text.isascii() and text.isdecimal():
                 ends_in_zeros = not text[_SPREADSHEET_DIGITS:].strip("0")
