@@ -10,14 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
 
 from counterfoil import numbers
 from counterfoil.errors import UsageError
-from counterfoil.model import Kind
+from counterfoil.model import Kind, Scope
 from counterfoil.reconcile.comparing.difference_files import DifferenceFiles
 from counterfoil.reconcile.comparing.found_difference import TABLES, FoundDifference, GroupDifference
 from counterfoil.reconcile.comparing.group_sums import DifferenceSums
@@ -52,6 +54,7 @@ class ComparedSide:
     proof: str = ""
     etag: str = ""
     revision: str = ""
+    scope: Scope | None = None
     line_items: int = 0
     total: Decimal = Decimal(0)
     net: Decimal = Decimal(0)
@@ -187,6 +190,23 @@ class Comparison:
         for by in filter(self.groups.has, _IN_JSON):
             document[f"by{by.value.capitalize()}"] = [group.to_json() for group in self.by(by)[:top]]
         return document
+
+    def write_html(self, path: Path | str) -> None:
+        """Write one HTML file for people: what differs and why, with the line items of the largest differences.
+
+        It asks for nothing from anywhere. Raises UsageError where there is something of that name already, or no folder
+        to write to, and CounterfoilError if it cannot be written.
+        """
+        _report("comparison_page").write_comparison_page(self, path)
+
+    def write_workbook(self, path: Path | str) -> None:
+        """Write an Excel workbook whose sums are formulas, with the 100,000 largest differences; raises as above."""
+        _report("comparison_workbook").write_comparison_workbook(self, path)
+
+
+def _report(module: str) -> Any:
+    """Load what writes a report: it stands above this room, so it is loaded by its name when one is written."""
+    return import_module(f"counterfoil.reconcile.reports.{module}")
 
 
 def _grouping(by: By | str) -> By:

@@ -71,6 +71,7 @@ def write_result(comparison: Comparison, folder: Path, formats: Sequence[ResultF
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, write in writers.items():
+            path.with_name(path.name + _UNFINISHED).unlink(missing_ok=True)  # that a killed run left
             write(path.with_name(path.name + _UNFINISHED))
             sync_file(path.with_name(path.name + _UNFINISHED))
         for path in writers:
