@@ -106,7 +106,7 @@ class LedgerMatching:
         ledger, bill = (left, right) if at == 0 else (right, left)
         named = (ledger, self._sums[at]) if bill is None else (bill, self._sums[1 - at])
         assert named[0] is not None
-        revenue = (ledger.sale or _ZERO) if ledger else _ZERO
+        revenue = ledger.sale if ledger else _ZERO
         cost = bill.net if bill else _ZERO
         self.margins.add(named[1].customer_of(named[0]), named[1].product_of(named[0]), revenue, cost)
 

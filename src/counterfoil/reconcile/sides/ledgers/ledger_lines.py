@@ -106,8 +106,8 @@ class LedgerLines:
         keys = [told[name].strip(UNSEEN) for name in self._keys if name in told]
         first = next((text for cell in row.cells if (text := cell.strip(UNSEEN))), "")
         if not keys:
-            return first if _says_total(first) else "nothing but amounts"
-        return keys[0] if len(keys) == 1 and _says_total(keys[0]) else ""
+            return first if says_total(first) else "nothing but amounts"
+        return keys[0] if len(keys) == 1 and says_total(keys[0]) else ""
 
     def _check_totals(self, line: int, amount: Decimal, told: str) -> None:
         if amount not in (self._above, self._since):
@@ -154,5 +154,6 @@ class LedgerLines:
         return InputError(reason, file=self._table.name, line=line, attribute=attribute, value=value, remedy=remedy)
 
 
-def _says_total(text: str) -> bool:
+def says_total(text: str) -> bool:
+    """Whether a text is what a row of totals begins with, in one of several languages."""
     return any(pattern.fullmatch(text.rstrip(":")) for pattern in (_TOTAL, _TOTAL_AT_END, _TOTAL_AT_START))
