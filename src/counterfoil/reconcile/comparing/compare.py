@@ -66,8 +66,7 @@ def compare(
     asked = None if comparing is None else comparing_of(comparing)
     kinds = (kind, kind)
     if asked is Comparing.PLAN:  # a file tells its kind itself
-        of_published = (Kind.RECONCILIATION, Kind.USAGE)
-        kinds = tuple(its if wanted_of(name) else None for name, its in zip((left, right), of_published, strict=True))
+        kinds = (Kind.RECONCILIATION if wanted_of(left) else None, Kind.USAGE if wanted_of(right) else None)
     with ExitStack() as opened, ExitStack() as scratch:
         folder = scratch.enter_context(scratch_folder())
         pair = opened_pair(
