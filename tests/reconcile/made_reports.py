@@ -60,10 +60,10 @@ def of_invoice(
         equal=equal,
         warnings=warnings,
     )
-    told = {"origin": "published", "proof": "proven"}
-    left = replace(made.left, name="unbilled:2026-10:EUR", what="unbilled", scope=UNBILLED, etag="7e1c0b5a", **told)
-    right = replace(made.right, name="invoice:G016907411", what="invoice", scope=INVOICE, revision="9bdc4ace", **told)
-    return replace(made, left=left, right=right)
+    left = replace(made.left, name="unbilled:2026-10:EUR", what="unbilled", scope=UNBILLED, etag="7e1c0b5a")
+    right = replace(made.right, name="invoice:G016907411", what="invoice", scope=INVOICE, revision="9bdc4ace")
+    sides = [replace(side, origin="published", proof="proven") for side in (left, right)]
+    return replace(made, left=sides[0], right=sides[1])
 
 
 def two_causes(folder: Path) -> Comparison:

@@ -15,6 +15,7 @@ import pytest
 from counterfoil import numbers
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.reconcile import Comparing, Comparison, FoundDifference, ReportWarning
+from counterfoil.reconcile.comparing.difference_files import DifferenceFiles
 from counterfoil.reconcile.reports import comparison_page, difference_rows
 from tests.reconcile import made_reports as made
 from tests.reconcile.pages import Page
@@ -91,8 +92,8 @@ def test_the_amounts_on_the_page_are_those_of_the_json_and_add_up(make: Make, sh
         assert last == [document["left"]["total"], document["right"]["total"], document["difference"]]
         assert [numbers.total(row[at] for row in rows) for at in range(3)] == [Decimal(text) for text in last]
         groups = document[f"by{by.capitalize()}"]
-        shown = [[each["left"], each["right"], each["difference"]] for each in groups[:20]]
-        assert rows[: len(shown)] == shown
+        listed = [[each["left"], each["right"], each["difference"]] for each in groups[:20]]
+        assert rows[: len(listed)] == listed
     assert page_cents_add_up(page)
 
 
@@ -115,7 +116,10 @@ def page_cents_add_up(page: Page) -> bool:
         (
             made.two_causes,
             "Invoice G016907411 is 45.00 EUR lower than the unbilled amount of October 2026",
-            "Why: Missing line items −100.00; Quantity +55.00 EUR. Every cent is explained.",
+            (
+                "Why: Missing line items −100.00; Quantity +55.00 EUR. Every cent is explained. "
+                "Largest at Customer c2 −100.00; Customer c1 +55.00 EUR."
+            ),
         ),
         (empty, "Invoice G016907411 equals the unbilled amount of October 2026", "All 2 line items of both sides are"),
         (
@@ -188,10 +192,13 @@ def test_two_revisions_are_told_apart_and_the_later_one_is_corrected(tmp_path: P
     assert page.text.index("Fewer than half") < page.text.index("Why:")
 
 
-class TornFiles:
+class TornFiles(DifferenceFiles):
     """Files of a result that end while they are read."""
 
-    def differences(self, *_: object) -> Iterator[FoundDifference]:
+    def __init__(self) -> None:
+        pass
+
+    def differences(self, *_: object, **__: object) -> Iterator[FoundDifference]:
         yield made.differing(1, "1.00", "", {"vanished": "-1.00"})
         raise OSError("no more")
 

@@ -16,6 +16,7 @@ from xlsxwriter.utility import xl_col_to_name
 from counterfoil.errors import SideError
 from counterfoil.reconcile.comparing.comparison import Comparison
 from counterfoil.reconcile.comparing.found_difference import FoundDifference, GroupDifference
+from counterfoil.reconcile.explaining import Cause
 from counterfoil.reconcile.reports.bridge_rows import Bridge, bridge_of
 from counterfoil.reconcile.reports.difference_rows import dates_of, note_in_words, totals_of
 from counterfoil.reconcile.reports.headline import headline, lead
@@ -64,7 +65,7 @@ def _write_groups(
         groups = comparison.by(by)
     except SideError:  # a side with the basic attribute set lacks it
         return
-    causes = [row.cause for row in bridge.rows]
+    causes = [Cause(row.cause) for row in bridge.rows]
     key, name = columns_of_key(by, comparison.kind)
     of_left, of_right = (_heading(words, comparison.currency) for words in sides)
     apart = f"Difference, {comparison.currency}"
