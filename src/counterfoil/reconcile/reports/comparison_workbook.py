@@ -20,7 +20,7 @@ from counterfoil.reconcile.explaining import Cause
 from counterfoil.reconcile.reports.bridge_rows import Bridge, bridge_of
 from counterfoil.reconcile.reports.difference_rows import dates_of, note_in_words, totals_of
 from counterfoil.reconcile.reports.headline import headline, lead
-from counterfoil.reconcile.reports.report_book import ROWS_MAX, ReportBook, new_book
+from counterfoil.reconcile.reports.report_book import EXACT_WIDTH, ROWS_MAX, ReportBook, new_book
 from counterfoil.reconcile.reports.report_facts import MATCHED, facts, stages_in_words, words_used
 from counterfoil.reconcile.reports.shown_amounts import added, less
 from counterfoil.reconcile.reports.side_words import SideWords, words_of_sides
@@ -45,7 +45,7 @@ def write_comparison_workbook(comparison: Comparison, path: Path | str) -> None:
     title = headline(comparison, (left, right), bridge.difference)
     sentences = [each for each in lead(comparison, [(row.words.title, row.amount) for row in bridge.rows]) if each]
     with new_book(Path(path), title) as book:
-        summary = book.sheet("Summary", (44, 20, 34, 13, 20))
+        summary = book.sheet("Summary", (44, 20, EXACT_WIDTH, 13, 20))
         for by in _GROUPINGS:
             _write_groups(book, comparison, by, bridge, (left, right))
         first_rows = _write_lines(book, comparison, bridge, (left, right))
@@ -70,8 +70,8 @@ def _write_groups(
     of_left, of_right = (_heading(words, comparison.currency) for words in sides)
     apart = f"Difference, {comparison.currency}"
     headings = [key, name, of_left, of_right, apart, "Exact difference", *(row.words.title for row in bridge.rows)]
-    sheet = book.sheet(f"By {by}", [_WIDE, 32, 18, 18, 18, 30, *[16] * len(causes)])
-    book.headings(sheet, 0, headings, frozen_columns=2)
+    sheet = book.sheet(f"By {by}", [_WIDE, 32, 18, 18, 18, EXACT_WIDTH, *[16] * len(causes)])
+    book.headings(sheet, 0, headings, lines=3, frozen_columns=2)
     rows = [*groups[:_GROUPS_MAX], *_others(comparison, groups)]
     for row, group in enumerate(rows, 1):
         book.text(sheet, row, 0, group.key)
@@ -127,9 +127,9 @@ def _write_lines(
     amounts = (of_left, of_right, f"Difference, {comparison.currency}", "Exact difference")
     headings = ["Number", *_TOLD, "Dates", "Matched as", *amounts, *(row.words.title for row in bridge.rows)]
     headings += ["Attributes that differ", "Notes"]
-    widths = [9, 28, _WIDE, _WIDE, 32, 10, 18, 24, 26, 18, 18, 18, 30, *[14] * len(causes), 40, 80]
+    widths = [9, 28, _WIDE, _WIDE, 32, 10, 18, 24, 26, 18, 18, 18, EXACT_WIDTH, *[14] * len(causes), 40, 80]
     sheet = book.sheet(LINES, widths)
-    book.headings(sheet, 0, headings, frozen_columns=2)
+    book.headings(sheet, 0, headings, lines=3, frozen_columns=2)
     first_rows: dict[str, int] = {}
     sums = {at: Decimal(0) for at in (9, 10, 11, *range(13, 13 + len(causes)))}
     row = 0

@@ -25,6 +25,8 @@ _CELL_LENGTH_MAX: Final = 16_000  # of a text; Excel counts some characters twic
 _MADE: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - the same comparison gives the same bytes
 _AMOUNT: Final = "#,##0.00;-#,##0.00;0.00"
 _A4: Final = 9
+_LINE_HEIGHT: Final = 15  # in points
+EXACT_WIDTH: Final = 48  # of a column of exact amounts
 _OPTIONS: Final = {
     "constant_memory": True,
     "use_zip64": True,
@@ -65,8 +67,11 @@ class ReportBook:
         sheet.ignore_errors({"number_stored_as_text": f"A1:XFD{ROWS_MAX}"})
         return sheet
 
-    def headings(self, sheet: Any, row: int, headings: Sequence[str], *, frozen_columns: int = 1) -> None:
-        """Write a row of headings that stays in view, and is printed on each page."""
+    def headings(
+        self, sheet: Any, row: int, headings: Sequence[str], *, lines: int = 1, frozen_columns: int = 1
+    ) -> None:
+        """Write a row of headings, so many lines high, that stays in view and is printed on each page."""
+        sheet.set_row(row, _LINE_HEIGHT * lines)
         for at, heading in enumerate(headings):
             self.text(sheet, row, at, heading, self.heading)
         sheet.freeze_panes(row + 1, frozen_columns)
