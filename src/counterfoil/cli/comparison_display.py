@@ -11,6 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from counterfoil.cli.margin_display import show_margins
 from counterfoil.cli.output import Headed, Output, counted
 from counterfoil.errors import UsageError
 from counterfoil.money import Money
@@ -54,11 +55,12 @@ def show(
     output.facts(_facts(comparison))
     output.text("", "")
     (told if comparison.is_equal else output).rows(_side_rows(comparison))
+    show_margins(comparison, output, top=most)
     if comparison.is_equal:
         return
     _section(output, "What happened", [_change_row(each, comparison.currency) for each in changes])
     _section(output, "Why", [_cause_row(comparison, cause) for cause in comparison.causes])
-    for each in [by] if by else _LISTED:
+    for each in [by] if by else comparison.grouped_by(_LISTED):
         groups = _shown(comparison.by(each), at_least)
         rows = [_group_row(each, group, comparison.currency) for group in groups[:most]]
         _section(told if by else output, _of(f"By {each}", len(rows), len(groups)), rows)

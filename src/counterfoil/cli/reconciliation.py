@@ -28,6 +28,12 @@ _GROUPINGS: Final = ("customer", "subscription", "product", "reseller", "meter",
     type=click.Choice(_COMPARISONS),
     help="What is compared, where it cannot be told from the sides.",
 )
+@click.option(
+    "--mapping",
+    metavar="FILE",
+    type=NamedPath(),
+    help="What a ledger's columns are: see `counterfoil mapping`. RIGHT is the ledger, unless LEFT alone is a file.",
+)
 @click.option("--period", metavar="YYYY-MM", help="The month that both are about.  [default: that of most line items]")
 @click.option("--by", type=click.Choice(_GROUPINGS), help="List the difference of each customer, day, ...")
 @click.option("--top", metavar="N", type=click.IntRange(min=0), help="How many to list; 0 lists all.  [default: 5]")
@@ -48,6 +54,7 @@ def reconcile(
     left: str,
     right: str,
     comparing: str | None,
+    mapping: Path | None,
     period: str | None,
     by: str | None,
     top: int | None,
@@ -60,14 +67,16 @@ def reconcile(
     """Compare two sides and give every cent of difference a cause.
 
     LEFT is what was expected and RIGHT what came. Each is a published dataset (invoice:ID, unbilled:YYYY-MM:CCC,
-    revision:ID or etag:...), the folder of a pull, or a file of line items. Amounts are exact, the causes
-    sum to the difference, and what no rule explains is shown as unexplained.
+    revision:ID or etag:...), the folder of a pull, a file of line items, or a ledger: ledger:MAPPING.toml, or a file
+    with --mapping. Amounts are exact, the causes sum to the difference, and what no rule explains is shown as
+    unexplained. Of a ledger with sale prices, revenue, cost and margin are shown, and what leaks.
 
     Exit code 0 if both are equal, 3 if anything differs, however little; 1 if the sides are no two views of one thing.
 
     \b
     Examples:
       counterfoil reconcile unbilled:2026-10:EUR invoice:G016907411 --kind usage
+      counterfoil reconcile invoice:G016907411 october.xlsx --mapping ledger.toml
       counterfoil reconcile before.jsonl after.jsonl --by product
       counterfoil reconcile invoice:G016907411 pulls/G016907411 --to result --format parquet
     """
@@ -78,7 +87,9 @@ def reconcile(
     chosen = _formats(formats, to)
     note_data_folder((left, right), choice["data"])
     with output.progress("Line items") as advance:
-        comparison = compare(left, right, comparing=comparing, period=period or "", progress=advance, **choice)
+        comparison = compare(
+            left, right, comparing=comparing, mapping=mapping, period=period or "", progress=advance, **choice
+        )
     with comparison:
         show(comparison, output, by=by, top=top, at_least=at_least)
         if to is not None:

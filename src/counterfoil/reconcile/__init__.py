@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     )
     from counterfoil.reconcile.comparing.found_difference import FoundDifference, GroupDifference
     from counterfoil.reconcile.explaining import Cause, CauseAmount, CauseTotal
+    from counterfoil.reconcile.ledger_matching.margins import Margin, Margins
     from counterfoil.reconcile.matching import Line, Stage
     from counterfoil.reconcile.side_totals import By, GroupTotal, SideTotals, totals
+    from counterfoil.reconcile.sides.ledgers.ledger_checks import LedgerCheck, check_ledger
+    from counterfoil.reconcile.sides.ledgers.ledger_mapping import LedgerMapping
+    from counterfoil.reconcile.sides.ledgers.mapping_drafts import MappingDraft, suggest_mapping
     from counterfoil.reconcile.sides.side import Side
 
 __all__ = [
@@ -48,7 +52,12 @@ __all__ = [
     "FoundDifference",
     "GroupDifference",
     "GroupTotal",
+    "LedgerCheck",
+    "LedgerMapping",
     "Line",
+    "MappingDraft",
+    "Margin",
+    "Margins",
     "ReportWarning",
     "RoundingCount",
     "RuleFinding",
@@ -59,7 +68,9 @@ __all__ = [
     "audit",
     "changes",
     "changes_in",
+    "check_ledger",
     "compare",
+    "suggest_mapping",
     "totals",
 ]
 _HOME: Final = {
@@ -69,6 +80,13 @@ _HOME: Final = {
     "AuditRule": "auditing.rule",
     "Severity": "auditing.rule",
     "audit": "auditing.auditor",
+    "Margin": "ledger_matching.margins",
+    "Margins": "ledger_matching.margins",
+    "LedgerCheck": "sides.ledgers.ledger_checks",
+    "LedgerMapping": "sides.ledgers.ledger_mapping",
+    "MappingDraft": "sides.ledgers.mapping_drafts",
+    "check_ledger": "sides.ledgers.ledger_checks",
+    "suggest_mapping": "sides.ledgers.mapping_drafts",
     "Cause": "explaining",
     "CauseAmount": "explaining",
     "CauseTotal": "explaining",

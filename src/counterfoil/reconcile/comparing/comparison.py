@@ -6,7 +6,7 @@ The trap: differences may be as many as the line items, so they are in files and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -24,6 +24,7 @@ from counterfoil.reconcile.comparing.difference_files import DifferenceFiles
 from counterfoil.reconcile.comparing.found_difference import TABLES, FoundDifference, GroupDifference
 from counterfoil.reconcile.comparing.group_sums import DifferenceSums
 from counterfoil.reconcile.explaining import Cause, CauseTotal
+from counterfoil.reconcile.ledger_matching.margins import Margins
 from counterfoil.reconcile.matching import Stage
 from counterfoil.reconcile.side_totals import By, amount_of, shown
 
@@ -85,7 +86,8 @@ class Comparison:
     """Two sides, and why they differ: the amounts of `causes` sum to `difference`, to the last digit.
 
     `stages` counts what was found to belong together, by how it was found. `found` is the number of differences, those
-    that come to nothing included. Use it in a `with`, or call `close`: its files are removed then.
+    that come to nothing included. `margins` is what was earned, for a ledger with sale prices. Use it in a `with`, or
+    call `close`: its files are removed then.
     """
 
     comparing: Comparing
@@ -98,6 +100,7 @@ class Comparison:
     found: int
     warnings: tuple[ReportWarning, ...] = ()
     conventions: tuple[str, ...] = ()
+    margins: Margins | None = None
     period: str = ""
     files: DifferenceFiles = field(repr=False)
     groups: DifferenceSums = field(repr=False)
@@ -137,6 +140,10 @@ class Comparison:
         for what line items are not grouped by.
         """
         return self.groups.by(_grouping(by), equal=equal)
+
+    def grouped_by(self, wanted: Iterable[By | str]) -> list[str]:
+        """Return those of these groupings whose attribute both sides have: a ledger may lack the subscription."""
+        return [grouping.value for grouping in map(_grouping, wanted) if self.groups.has(grouping)]
 
     def differences(
         self, cause: Cause | str | None = None, at_least: Decimal | str | None = None, limit: int | None = None
@@ -178,6 +185,8 @@ class Comparison:
             "warnings": [{"code": each.code, "text": each.text} for each in self.warnings],
             "conventions": list(self.conventions),
         }
+        if self.margins is not None:
+            document["margins"] = self.margins.to_json(top)
         for by in filter(self.groups.has, _IN_JSON):
             document[f"by{by.value.capitalize()}"] = [group.to_json() for group in self.by(by)[:top]]
         return document

@@ -96,6 +96,8 @@ class ValueReader:
                 attributes[name] = attributes.get(name) or numbers.plain(value)
             else:
                 attributes.setdefault(name, None)
+        if attributes.get(SALE_PRICE) and not attributes.get(SALE_AMOUNT):
+            attributes[SALE_AMOUNT] = _sale_of(attributes)
 
 
 def _debit_less_credit(attributes: Mapping[str, str | None]) -> str:
@@ -108,6 +110,21 @@ def _debit_less_credit(attributes: Mapping[str, str | None]) -> str:
         assert credit is not None
         return numbers.plain(credit.copy_negate() if credit else credit)
     return numbers.plain(debit)
+
+
+def _sale_of(attributes: Mapping[str, str | None]) -> str | None:
+    """Return price times quantity, exactly, negative where the line gives money back; None without a quantity."""
+    price, quantity = _number(attributes, SALE_PRICE), _number(attributes, "Quantity")
+    if price is None or quantity is None:
+        return None
+    amount = numbers.ROUNDING.multiply(price, quantity)
+    cost = _number(attributes, NET) or _number(attributes, _TOTAL)
+    if cost is not None and cost < 0 < amount:
+        amount = amount.copy_negate()
+    text = numbers.plain(amount)
+    if reason := numbers.why_not_a_number(text):
+        raise Refused(f"price times quantity is {reason}", SALE_PRICE, attributes[SALE_PRICE])
+    return text
 
 
 def _number(attributes: Mapping[str, str | None], name: str) -> Decimal | None:

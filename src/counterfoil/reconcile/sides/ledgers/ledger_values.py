@@ -16,7 +16,7 @@ from counterfoil.line_items.lost_values import REMEDY, why_lost
 from counterfoil.line_items.values import NumberText, Refused, undressed
 
 _MINUS: Final = "-\u2212"
-_SIGNS: Final = {
+CURRENCY_SIGNS: Final = {
     "€": ("EUR",),
     "£": ("GBP", "EGP", "LBP"),
     "$": ("USD", "CAD", "AUD", "NZD", "SGD", "HKD", "MXN", "TWD", "CLP", "COP", "ARS", "BRL"),
@@ -45,7 +45,7 @@ _SIGNS: Final = {
     "RM": ("MYR",),
     "Rp": ("IDR",),
 }
-_CURRENCY: Final = "|".join([*map(re.escape, sorted(_SIGNS, key=len, reverse=True)), "[A-Z]{3}"])
+_CURRENCY: Final = "|".join([*map(re.escape, sorted(CURRENCY_SIGNS, key=len, reverse=True)), "[A-Z]{3}"])
 _SPACE: Final = "[ \u00a0\u2007\u202f]*"
 _AMOUNT: Final = re.compile(
     rf"(?P<open>\(?){_SPACE}(?P<minus>[-+\u2212]?){_SPACE}(?P<before>{_CURRENCY})?{_SPACE}(?P<inner>[-+\u2212]?)"
@@ -81,7 +81,7 @@ class LedgerForms:
         if bool(match["open"]) != bool(match["close"]) or sum(map(bool, signs)) > 1:
             raise Refused("an amount with more than one sign", value=given, remedy="Write it with one minus at most.")
         for sign in filter(None, (match["before"], match["after"])):
-            means = _SIGNS.get(sign, (sign,))
+            means = CURRENCY_SIGNS.get(sign, (sign,))
             if currency and currency.upper() not in means:
                 raise Refused(
                     f"an amount in {means[0]}, where the ledger says {currency.upper()}",
