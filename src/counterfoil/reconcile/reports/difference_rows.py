@@ -42,7 +42,7 @@ class EvidenceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class LineEvidence:
     """The lines of both sides: the number of each in its side, and what they say. `left_out` are lines not shown."""
 
     left: tuple[int, ...]
@@ -67,7 +67,7 @@ class DifferenceRow:
     causes: tuple[tuple[str, ShownAmount], ...]
     notes: tuple[str, ...]
     groups: Mapping[str, str]
-    evidence: Evidence
+    evidence: LineEvidence
 
     @property
     def slugs(self) -> str:
@@ -146,7 +146,7 @@ def _sum_of(lines: Sequence[Line], name: str) -> Decimal | None:
     return numbers.total(texts)
 
 
-def _evidence(found: FoundDifference, kind: Kind) -> Evidence:
+def _evidence(found: FoundDifference, kind: Kind) -> LineEvidence:
     left, right = found.left[:LINES_SHOWN_MAX], found.right[:LINES_SHOWN_MAX]
     lines = (*left, *right)
     names = dict.fromkeys([*(column.name for column in table_of(kind).columns), *found.attributes])
@@ -158,4 +158,4 @@ def _evidence(found: FoundDifference, kind: Kind) -> Evidence:
             rows.append(EvidenceRow(name, differs, texts))
     rows.sort(key=lambda row: not row.differs)
     left_out = len(found.left) + len(found.right) - len(lines)
-    return Evidence(tuple(line.number for line in left), tuple(line.number for line in right), tuple(rows), left_out)
+    return LineEvidence(tuple(line.number for line in left), tuple(line.number for line in right), tuple(rows), left_out)
