@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
 from counterfoil.reconcile import Comparing, Comparison, FoundDifference, ReportWarning, Stage
+from counterfoil.reconcile.ledger_matching.margins import Margins
 from tests.reconcile.comparisons import comparison, found
 from tests.reconcile.sides import Item, licence, usage
 
@@ -76,6 +78,17 @@ def two_causes(folder: Path) -> Comparison:
         ],
         equal=[charged("1000.00", "c3")],
     )
+
+
+def with_margins(folder: Path) -> Comparison:
+    """An invoice against a ledger with sale prices, in which something was bought and not sold."""
+    margins = Margins()
+    margins.add(("c1", "Contoso"), ("p1", "Microsoft 365 E3"), Decimal("330.005"), Decimal("275.00"))
+    margins.add(("c2", FORMULA), ("p1", "Microsoft 365 E3"), Decimal(0), Decimal("100.00"))
+    for number in range(30):
+        customer = f"c{number + 3}"
+        margins.add((customer, ""), (f"p{number}", ""), Decimal("10.0033"), Decimal("9.99"))
+    return replace(two_causes(folder), comparing=Comparing.LEDGER, margins=margins)
 
 
 def many(folder: Path, count: int = 150) -> Comparison:

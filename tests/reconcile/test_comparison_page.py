@@ -154,6 +154,17 @@ def test_every_total_leads_to_its_rows_and_says_how_certain_it_is(shown: Shown) 
     assert "From Unbilled, October 2026 (open, proven) to Invoice G016907411 (billed, proven)" in page.text
 
 
+def test_what_was_earned_adds_up(shown: Shown) -> None:
+    page, document, _ = shown(made.with_margins)
+    told = document["margins"]
+    for word in ("customer", "product"):
+        *rows, last = page.amounts(f"margins-{word}")
+        assert last == [told[name] for name in ("revenue", "cost", "boughtNotSold", "soldNotBought", "margin")]
+        assert [numbers.total(row[at] for row in rows) for at in range(5)] == [Decimal(text) for text in last]
+        assert len(rows) == 21
+    assert page.amounts("margins-customer")[0] == ["0.00", "100.00", "100.00", "0.00", "-100.00"]
+
+
 def test_names_from_strangers_stay_names(shown: Shown) -> None:
     page, _, _ = shown(made.hostile)
     assert made.HOSTILE in page.text

@@ -14,6 +14,7 @@ from counterfoil.reconcile.comparing.comparison import Comparison
 from counterfoil.reconcile.reports.bridge_rows import GroupTable, bridge_of, group_tables
 from counterfoil.reconcile.reports.difference_rows import DIFFERENCES_SHOWN_MAX, DifferenceRow, difference_row
 from counterfoil.reconcile.reports.headline import headline, lead
+from counterfoil.reconcile.reports.margin_rows import MarginTable, margin_table
 from counterfoil.reconcile.reports.page_layout import write_page
 from counterfoil.reconcile.reports.report_facts import COMPARING, facts, stages_in_words, words_used
 from counterfoil.reconcile.reports.shown_amounts import ShownAmount
@@ -49,6 +50,7 @@ def write_comparison_page(comparison: Comparison, path: Path | str) -> None:
         "bridge": bridge,
         "tables": tables,
         "titles": titles,
+        "margins": _margin_tables(comparison),
         "differences": rows,
         "first_of": _first_of(rows),
         "shown_max": DIFFERENCES_SHOWN_MAX,
@@ -58,6 +60,15 @@ def write_comparison_page(comparison: Comparison, path: Path | str) -> None:
         "words": list(words_used(bridge, left, right)),
     }
     write_page(Path(path), "comparison.html", values)
+
+
+def _margin_tables(comparison: Comparison) -> list[MarginTable]:
+    """Return what was earned by customer and by product; nothing without sale prices."""
+    margins, currency = comparison.margins, comparison.currency
+    if margins is None:
+        return []
+    groups = (("customer", margins.by_customer()), ("product", margins.by_product()))
+    return [margin_table(word, found, margins.total, currency) for word, found in groups]
 
 
 def _customers(tables: Sequence[GroupTable]) -> list[tuple[str, ShownAmount]]:

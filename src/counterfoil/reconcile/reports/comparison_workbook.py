@@ -6,12 +6,10 @@ Its sums are formulas with their results stored beside, so a program that does n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
-
-from xlsxwriter.utility import xl_col_to_name
+from typing import Final
 
 from counterfoil.errors import SideError
 from counterfoil.reconcile.comparing.comparison import Comparison
@@ -20,6 +18,7 @@ from counterfoil.reconcile.explaining import Cause
 from counterfoil.reconcile.reports.bridge_rows import Bridge, bridge_of
 from counterfoil.reconcile.reports.difference_rows import dates_of, note_in_words, totals_of
 from counterfoil.reconcile.reports.headline import headline, lead
+from counterfoil.reconcile.reports.margin_sheet import write_margins
 from counterfoil.reconcile.reports.report_book import EXACT_WIDTH, ROWS_MAX, ReportBook, new_book
 from counterfoil.reconcile.reports.report_facts import MATCHED, facts, stages_in_words, words_used
 from counterfoil.reconcile.reports.shown_amounts import added, less
@@ -48,6 +47,8 @@ def write_comparison_workbook(comparison: Comparison, path: Path | str) -> None:
         summary = book.sheet("Summary", (44, 20, EXACT_WIDTH, 13, 20))
         for by in _GROUPINGS:
             _write_groups(book, comparison, by, bridge, (left, right))
+        if comparison.margins is not None:
+            write_margins(book, comparison.margins, comparison.currency)
         first_rows = _write_lines(book, comparison, bridge, (left, right))
         _write_about(book, comparison, bridge, (left, right))
         warnings = [warning.text for warning in comparison.warnings]
@@ -86,7 +87,7 @@ def _write_groups(
     sums: dict[int, Decimal] = {2: comparison.left.total, 3: comparison.right.total, 4: comparison.difference}
     for at, cause in enumerate(causes, 6):
         sums[at] = added(group.causes.get(cause, Decimal(0)) for group in rows)
-    _write_sums(book, sheet, len(rows), sums, len(headings))
+    book.sums(sheet, len(rows), sums, len(headings))
 
 
 def _heading(words: SideWords, currency: str) -> str:
@@ -105,16 +106,6 @@ def _others(comparison: Comparison, groups: Sequence[GroupDifference]) -> Iterat
     right = less(comparison.right.total, added(each.right for each in groups))
     if left or right:
         yield GroupDifference(key="", name="All without a difference", left=left, right=right)
-
-
-def _write_sums(book: ReportBook, sheet: Any, rows: int, sums: Mapping[int, Decimal], columns: int) -> None:
-    """Write sums below the rows, of those that a filter shows, and a filter above."""
-    last = max(rows, 1)
-    book.text(sheet, last + 1, 0, "Sum of the rows shown", book.bold)
-    for at, total in sums.items():
-        letter = xl_col_to_name(at)
-        book.formula(sheet, last + 1, at, f"=SUBTOTAL(109,{letter}2:{letter}{last + 1})", total, book.sum)
-    sheet.autofilter(0, 0, last, columns - 1)
 
 
 def _write_lines(
@@ -145,7 +136,7 @@ def _write_lines(
         book.text(sheet, row, 14 + len(causes), "; ".join(note_in_words(each, titles) for each in found.notes))
         for each in found.causes:
             first_rows.setdefault(each.cause.value, row)
-    _write_sums(book, sheet, row, sums, len(headings))
+    book.sums(sheet, row, sums, len(headings))
     return first_rows
 
 

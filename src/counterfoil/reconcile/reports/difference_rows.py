@@ -158,4 +158,6 @@ def _evidence(found: FoundDifference, kind: Kind) -> LineEvidence:
             rows.append(EvidenceRow(name, differs, texts))
     rows.sort(key=lambda row: not row.differs)
     left_out = len(found.left) + len(found.right) - len(lines)
-    return LineEvidence(tuple(line.number for line in left), tuple(line.number for line in right), tuple(rows), left_out)
+    return LineEvidence(
+        tuple(line.number for line in left), tuple(line.number for line in right), tuple(rows), left_out
+    )

@@ -6,7 +6,7 @@ text. A text is always written as text: a name that begins with `=` stays a name
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import xlsxwriter
 from xlsxwriter.exceptions import XlsxFileError
+from xlsxwriter.utility import xl_col_to_name
 
 from counterfoil import numbers
 from counterfoil.reconcile.reports.report_file import new_file, private_text
@@ -95,6 +96,15 @@ class ReportBook:
         """Write a formula, and its result for programs that do not compute."""
         # A result that is given as text would be stored as text, and no program could add it up.
         sheet.write_formula(row, at, formula, style or self.amount, in_excel(result))
+
+    def sums(self, sheet: Any, rows: int, sums: Mapping[int, Decimal], columns: int) -> None:
+        """Write sums by column below so many rows, of those that a filter shows, and a filter above."""
+        last = max(rows, 1)
+        self.text(sheet, last + 1, 0, "Sum of the rows shown", self.bold)
+        for at, total in sums.items():
+            letter = xl_col_to_name(at)
+            self.formula(sheet, last + 1, at, f"=SUBTOTAL(109,{letter}2:{letter}{last + 1})", total, self.sum)
+        sheet.autofilter(0, 0, last, columns - 1)
 
 
 def in_excel(amount: Decimal) -> Decimal:
