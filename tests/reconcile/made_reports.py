@@ -91,7 +91,7 @@ def with_margins(folder: Path) -> Comparison:
     return replace(two_causes(folder), comparing=Comparing.LEDGER, margins=margins)
 
 
-def many(folder: Path, count: int = 150) -> Comparison:
+def many(folder: Path, count: int = 60) -> Comparison:
     """Many small differences of 40 customers, whose amounts have twenty-three decimals."""
     items = []
     for number in range(1, count + 1):

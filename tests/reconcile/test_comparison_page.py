@@ -14,9 +14,10 @@ import pytest
 
 from counterfoil import numbers
 from counterfoil.errors import CounterfoilError, UsageError
-from counterfoil.reconcile import Comparing, Comparison, FoundDifference, ReportWarning
+from counterfoil.reconcile import Cause, Comparing, Comparison, FoundDifference, ReportWarning, Stage
 from counterfoil.reconcile.comparing.difference_files import DifferenceFiles
-from counterfoil.reconcile.reports import comparison_page, difference_rows
+from counterfoil.reconcile.reports import comparison_page, difference_rows, report_facts
+from counterfoil.reconcile.reports.cause_words import titles_of_causes, words_of
 from tests.reconcile import made_reports as made
 from tests.reconcile.pages import Page
 
@@ -34,14 +35,14 @@ def page_of(comparison: Comparison, tmp_path: Path) -> Page:
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    """The page of a made comparison, with its JSON and the numbers of its largest differences; it shows 100 at most."""
+    """The page of a made comparison, with its JSON and the numbers of its largest differences; it shows 40 at most."""
 
     @cache
     def show(make: Make) -> tuple[Page, dict[str, Any], list[int]]:
         folder = tmp_path_factory.mktemp(make.__name__)
         with make(folder / "result") as comparison, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(comparison_page, "DIFFERENCES_SHOWN_MAX", 100)
-            largest = [each.number for each in comparison.differences(limit=100)]
+            patch.setattr(comparison_page, "DIFFERENCES_SHOWN_MAX", 40)
+            largest = [each.number for each in comparison.differences(limit=40)]
             return page_of(comparison, folder), comparison.to_json(), largest
 
     return show
@@ -165,6 +166,20 @@ def test_what_was_earned_adds_up(shown: Shown) -> None:
     assert page.amounts("margins-customer")[0] == ["0.00", "100.00", "100.00", "0.00", "-100.00"]
 
 
+def test_every_cause_stage_and_comparison_has_its_words() -> None:
+    titles = titles_of_causes("Left", "Right")
+    assert set(titles) == set(Cause)
+    assert len({*titles.values()}) == len(titles)
+    meanings = {cause: words_of(cause, "Mine", "Theirs").meaning for cause in Cause}
+    assert all(meanings.values())
+    assert (meanings[Cause.NEW], meanings[Cause.VANISHED]) == (
+        "Line items that only Theirs has.",
+        "Line items that only Mine has.",
+    )
+    assert set(report_facts.MATCHED) == set(Stage)
+    assert set(report_facts.COMPARING) == set(Comparing)
+
+
 def test_names_from_strangers_stay_names(shown: Shown) -> None:
     page, _, _ = shown(made.hostile)
     assert made.HOSTILE in page.text
@@ -179,10 +194,10 @@ def test_a_page_has_the_largest_differences_and_says_where_the_rest_is(shown: Sh
     page, _, largest = shown(made.many)
     rows = [each["id"] for each in page.all("tbody") if each.get("class") == "difference"]
     assert rows == [f"d{number}" for number in largest]
-    assert len(rows) == 100
+    assert len(rows) == 40
     assert difference_rows.DIFFERENCES_SHOWN_MAX == 2_000
-    assert "The 100 largest of 150 differences" in page.text
-    assert "50 smaller differences are not on this page" in page.text
+    assert "The 40 largest of 60 differences" in page.text
+    assert "20 smaller differences are not on this page" in page.text
     assert "20 more with differences" in page.text
 
 

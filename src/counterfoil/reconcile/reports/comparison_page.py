@@ -12,6 +12,7 @@ from pathlib import Path
 
 from counterfoil.reconcile.comparing.comparison import Comparison
 from counterfoil.reconcile.reports.bridge_rows import GroupTable, bridge_of, group_tables
+from counterfoil.reconcile.reports.cause_words import titles_of_causes
 from counterfoil.reconcile.reports.difference_rows import DIFFERENCES_SHOWN_MAX, DifferenceRow, difference_row
 from counterfoil.reconcile.reports.headline import headline, lead
 from counterfoil.reconcile.reports.margin_rows import MarginTable, margin_table
@@ -33,7 +34,7 @@ def write_comparison_page(comparison: Comparison, path: Path | str) -> None:
     left, right = words_of_sides(comparison)
     bridge = bridge_of(comparison, left.title, right.title)
     tables = group_tables(comparison, bridge)
-    titles = {row.cause: row.words.title for row in bridge.rows}
+    titles = titles_of_causes(left.title, right.title)
     rows = [
         difference_row(found, comparison.kind, comparison.currency, tables, titles)
         for found in comparison.differences(limit=DIFFERENCES_SHOWN_MAX)

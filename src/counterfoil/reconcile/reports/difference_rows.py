@@ -34,11 +34,12 @@ _EVIDENCE: Final = frozenset((
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRow:
-    """One attribute, as the lines of both sides have it."""
+    """One attribute, as the lines of both sides have it: a text for each line, or one that all `span` lines have."""
 
     attribute: str
     differs: bool
     texts: tuple[str, ...]
+    span: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,8 @@ def _evidence(found: FoundDifference, kind: Kind) -> LineEvidence:
         differs = name in found.attributes
         texts = tuple(line.attributes.get(name) or "" for line in lines)
         if differs or (name in _EVIDENCE and any(texts)):
-            rows.append(EvidenceRow(name, differs, texts))
+            alike = len({*texts}) == 1
+            rows.append(EvidenceRow(name, differs, texts[:1] if alike else texts, len(texts) if alike else 1))
     rows.sort(key=lambda row: not row.differs)
     left_out = len(found.left) + len(found.right) - len(lines)
     return LineEvidence(

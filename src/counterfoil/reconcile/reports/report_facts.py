@@ -43,7 +43,7 @@ def facts(comparison: Comparison, left: SideWords, right: SideWords) -> Iterator
         ("eTag", [side.etag for side in sides]),
         ("Revision", [side.revision for side in sides]),
         ("Line items", [f"{side.line_items:,}" for side in sides]),
-        ("Exact total before tax", [shown(side.net) for side in sides]),
+        ("Exact total before tax", [shown(side.net) if side.net != side.total else "" for side in sides]),
         ("Exact total", [shown(side.total) for side in sides]),
     ):
         if any(told):
