@@ -128,6 +128,37 @@ def test_what_is_no_answer_is_refused_with_what_to_change(tmp_path: Path, name: 
             compared(tmp_path, right, left, **more)
 
 
+def metered(subtotal: str, **more: str) -> dict[str, str]:
+    told = {"MeterDescription": "D4 v5", "UnitType": "1 Hour", "UnitPrice": "0.045", "EffectiveUnitPrice": "0.03825"}
+    rate = {"PCToBCExchangeRate": "0.846202666", "PriceAdjustmentDescription": "15% Partner earned credit"}
+    return licence(subtotal, "0.43", f"{subtotal}1", **told, **rate, BillableQuantity="70.050021", **more)
+
+
+def test_metered_charges_are_compared_with_the_usage_behind_them(tmp_path: Path) -> None:
+    priced = {"UnitPrice": "0.045", "EffectiveUnitPrice": "0.03825", "PartnerEarnedCreditPercentage": "15"}
+    day = {"Quantity": "23.350007", "PCToBCExchangeRate": "0.846202666", **priced}
+    days = [usage("0.7557755601753388215", **day, UsageDate=f"2026-10-0{at}T00:00:00Z") for at in (1, 2, 3)]
+    bill = lines_file(tmp_path / "bill.jsonl", [metered("2.26"), seats("550")])
+    used = lines_file(tmp_path / "used.jsonl", days)
+    with reconcile.compare(str(bill), str(used), comparing="plan") as result:
+        assert causes(result) == {"rounding": "0.0073266805260164645"}
+        assert (result.left.line_items, result.right.line_items, result.left.total) == (1, 1, Decimal("2.26"))
+    others = {
+        "metered": [seats("550")],
+        "plan and product": [metered("2.26", SkuId="0009")],
+        "of one month": [metered("2.26", ChargeStartDate="2026-07-01T00:00:00Z")],
+        "of one invoice": [metered("2.26", InvoiceNumber="G1")],
+    }
+    invoiced = lines_file(tmp_path / "invoiced.jsonl", [each | {"InvoiceNumber": "G2"} for each in days])
+    for told, items in others.items():
+        other = lines_file(tmp_path / "other.jsonl", items)
+        with pytest.raises(CounterfoilError) as refused:
+            reconcile.compare(str(other), str(invoiced if "invoice" in told else used), comparing="plan")
+        assert told in str(refused.value)
+    with pytest.raises(CounterfoilError, match="both hold"):
+        reconcile.compare(str(used), str(used), comparing="plan")
+
+
 def test_an_empty_side_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(CounterfoilError, match="no line items"):

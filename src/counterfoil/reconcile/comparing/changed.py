@@ -28,7 +28,7 @@ from counterfoil.reconcile.sides.opening import DATA, published_states
 from counterfoil.reconcile.sides.side import PublishedState
 
 YESTERDAY: Final = "yesterday"
-_SHORT: Final = 12  # digits of a revision that are shown
+_SHORT: Final = 12  # digits of a revision by which it is named
 
 
 class Change(StrEnum):
@@ -90,8 +90,8 @@ def changes(
     states = published_states(dataset, kind=kind, partner=partner, data=data, database_url=database_url)
     before = _before(states, dataset, since, now)
     return compare(
-        f"revision:{before}",
-        f"revision:{states[0].revision}",
+        f"revision:{before[:_SHORT]}",
+        f"revision:{states[0].revision[:_SHORT]}",
         comparing=Comparing.REVISIONS,
         kind=kind,
         period=period,
@@ -125,7 +125,7 @@ def _before(states: list[PublishedState], dataset: str, since: str, now: Callabl
         return states[1].revision
     moment = _moment(since, now)
     if moment is None:
-        return since
+        return next((state.revision for state in states if state.revision.startswith(since.lower())), since)
     held = next((state for state in states if state.published_at < moment), None)
     if held is None:
         first = states[-1]

@@ -14,6 +14,7 @@ from counterfoil.model import Kind
 from counterfoil.reconcile.comparing.choosing import Surveys, comparing_of, days_of, inferred, period_of
 from counterfoil.reconcile.comparing.comparison import ComparedSide, Comparing, Comparison
 from counterfoil.reconcile.comparing.explained_matches import MatchExplainer
+from counterfoil.reconcile.comparing.plans import PLAN_CONVENTIONS, plan_pair
 from counterfoil.reconcile.comparing.reader_notes import CONVENTIONS, respelled, warnings_of
 from counterfoil.reconcile.comparing.refusals import refuse_other_kinds, refuse_what_is_no_answer
 from counterfoil.reconcile.comparing.result_writer import ResultWriter
@@ -22,6 +23,7 @@ from counterfoil.reconcile.ledger_matching.ledger_matcher import LedgerMatching
 from counterfoil.reconcile.ledger_matching.ledger_pair import mapping_of, opened_pair
 from counterfoil.reconcile.ledger_matching.told_alike import conventions_of
 from counterfoil.reconcile.matching import Matching, Stage, match
+from counterfoil.reconcile.sides.naming import wanted_of
 from counterfoil.reconcile.sides.opening import DATA
 from counterfoil.reconcile.sides.side import Reading
 
@@ -62,7 +64,10 @@ def compare(
     no answer to the question: of two kinds, currencies, partners or months, empty, damaged, or with nothing in common.
     """
     asked = None if comparing is None else comparing_of(comparing)
-    kinds = (Kind.RECONCILIATION, Kind.USAGE) if asked is Comparing.PLAN and kind is None else (kind, kind)
+    kinds = (kind, kind)
+    if asked is Comparing.PLAN:  # a file tells its kind itself
+        of_published = (Kind.RECONCILIATION, Kind.USAGE)
+        kinds = tuple(its if wanted_of(name) else None for name, its in zip((left, right), of_published, strict=True))
     with ExitStack() as opened, ExitStack() as scratch:
         folder = scratch.enter_context(scratch_folder())
         pair = opened_pair(
@@ -74,7 +79,10 @@ def compare(
             data=data,
             database_url=database_url,
         )
-        return _compared(opened.enter_context(pair), asked, period, folder, scratch, progress)
+        readings = opened.enter_context(pair)
+        if asked is Comparing.PLAN:
+            readings = plan_pair(*readings)
+        return _compared(readings, asked, period, folder, scratch, progress)
 
 
 def _compared(
@@ -93,7 +101,7 @@ def _compared(
     )
     mapping = mapping_of(left.side, right.side)
     comparing = asked or inferred(surveys)
-    period = period_of(asked_period, surveys)
+    period = None if comparing is Comparing.PLAN else period_of(asked_period, surveys)
     refuse_what_is_no_answer(comparing, surveys, period, asked_period)
     days = None if period is None else days_of(period)
     for reading in readings:
@@ -109,6 +117,8 @@ def _compared(
         _write(matches, explainer, writer)
         warned = warnings_of(comparing, surveys, days, partnered=_partnered(matches))
         conventions = CONVENTIONS if not explainer.respelled else (*CONVENTIONS, respelled(explainer.respelled))
+        if comparing is Comparing.PLAN:
+            conventions = (*conventions, *PLAN_CONVENTIONS)
         if mapping is not None:
             conventions = (*conventions, *conventions_of(mapping, left.side.kind))
         result = writer.finish(

@@ -32,6 +32,7 @@ _DIGITS = 600
 _RANGE = 99_999  # of exponents: only a zero may have a large one
 _EXACT = Context(prec=_DIGITS, Emin=-_RANGE, Emax=_RANGE, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 _ROUNDING = Context(prec=_DIGITS, Emin=-_RANGE, Emax=_RANGE, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation])
+_FIFTEEN = Context(prec=15, Emin=-_RANGE, Emax=_RANGE, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation])
 # A ratio has no last digit. 200 are kept, of which comparing and rounding use 40 after the point.
 _RATIO = Context(prec=200, Emin=-_RANGE, Emax=_RANGE, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation])
 
@@ -85,6 +86,11 @@ def rounded(value: Decimal, unit: Decimal, way: str) -> Decimal:
 def to_places(value: Decimal, places: int) -> Decimal:
     """Round a value half to even to so many decimals."""
     return value.quantize(ONE.scaleb(-places), ROUND_HALF_EVEN, _ROUNDING)
+
+
+def to_fifteen_digits(value: Decimal) -> Decimal:
+    """Round a value half to even to 15 significant digits, as daily usage is, whatever the documentation says."""
+    return _FIFTEEN.plus(value)
 
 
 def hypothesis(ratio: Decimal) -> Decimal:
