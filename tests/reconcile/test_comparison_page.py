@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from counterfoil import numbers
@@ -223,6 +224,9 @@ class TornFiles(DifferenceFiles):
 
     def __init__(self) -> None:
         pass
+
+    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+        yield pa.RecordBatch.from_pydict({"number": [1, 2], "difference": ["-1.00", "2.00"]})
 
     def differences(self, *_: object, **__: object) -> Iterator[FoundDifference]:
         yield made.differing(1, "1.00", "", {"vanished": "-1.00"})
