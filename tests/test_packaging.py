@@ -30,7 +30,7 @@ def test_the_wheel_is_for_any_platform_and_holds_the_package_alone(wheel: Path) 
         path.relative_to(ROOT / "src").as_posix()
         for path in (ROOT / "src/counterfoil/reconcile/reports/page_files").iterdir()
     }
-    assert len(pages) == 5
+    assert len(pages) == 6
     other = {"counterfoil/server/openapi.json", "counterfoil/generator/vocabulary.toml"}
     assert sources | pages | other <= set(names)
 

@@ -8,7 +8,7 @@ from typing import Final
 from counterfoil.reconcile.comparing.comparison import ComparedSide, Comparing, Comparison
 from counterfoil.reconcile.matching import Stage
 from counterfoil.reconcile.reports.bridge_rows import Bridge
-from counterfoil.reconcile.reports.side_words import MEANINGS, SideWords
+from counterfoil.reconcile.reports.side_words import SideWords, meanings_of
 from counterfoil.reconcile.reports.visible_text import visible
 from counterfoil.reconcile.side_totals import shown
 
@@ -57,8 +57,7 @@ def stages_in_words(comparison: Comparison) -> list[tuple[str, int]]:
 
 def words_used(bridge: Bridge, left: SideWords, right: SideWords) -> Iterator[tuple[str, str]]:
     """Yield the words of states, proofs and causes that occur, and what they mean."""
-    for word in dict.fromkeys((left.state, right.state, left.proof, right.proof)):
-        yield word[:1].upper() + word[1:], MEANINGS.get(word, "")
+    yield from meanings_of((left, right))
     for row in bridge.rows:
         if row.words.meaning:
             yield row.words.title, row.words.meaning
