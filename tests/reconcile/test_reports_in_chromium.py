@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from counterfoil import numbers
+from counterfoil import numbers, reconcile
 from tests.reconcile import made_reports as made
 from tests.reconcile.browser import Browser, checker
+from tests.reconcile.sides import lines_file
 
 pytestmark = pytest.mark.soak
 # What a page says of itself: exact amounts and shown cents of its tables, and which differences are shown.
@@ -79,10 +80,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dic
         path = folder / "thousands.html"
         comparison.write_html(path)
         found["thousands"] = (path, comparison.to_json())
+    side = lines_file(folder / "october.jsonl", [made.charged(f"{at}.005", f"c{at}") for at in range(30)])
+    totals = reconcile.totals(str(side), by="customer")
+    totals.write_html(folder / "totals.html")
+    found["totals"] = (folder / "totals.html", totals.to_json())
     return found
 
 
-@pytest.mark.parametrize("name", ["two_causes", "hostile", "many", "thousands"])
+@pytest.mark.parametrize("name", ["two_causes", "hostile", "many", "thousands", "totals"])
 def test_the_page_asks_for_nothing_and_its_policy_refuses_nothing_of_its_own(
     browser: Browser, pages: dict[str, tuple[Path, dict[str, Any]]], name: str
 ) -> None:
@@ -143,7 +148,7 @@ def test_axe_would_find_something(browser: Browser, tmp_path: Path, axe: Path) -
 
 
 @pytest.mark.parametrize("look", ["light", "dark"])
-@pytest.mark.parametrize("name", ["two_causes", "hostile", "many"])
+@pytest.mark.parametrize("name", ["two_causes", "hostile", "many", "totals"])
 def test_axe_finds_nothing(
     browser: Browser,
     pages: dict[str, tuple[Path, dict[str, Any]]],

@@ -23,7 +23,7 @@ def test_the_page_has_the_totals_of_the_json_and_its_columns_add_up(tmp_path: Pa
     page.check()
     told = [numbers.exact(str(text)) for text in found.to_json()["totals"].values()]  # type: ignore[attr-defined]
     assert "october.jsonl comes to 777.20 EUR" in page.text
-    assert "10.00 EUR was expected of Total. It is 767.20 more." in page.text
+    assert "10.00 EUR was expected with tax. It is 767.20 more." in page.text
     assert "as given" in page.text
     if by is None:
         assert "Share" not in page.text

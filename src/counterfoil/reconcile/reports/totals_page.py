@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from counterfoil.reconcile.reports.page_layout import write_page
 from counterfoil.reconcile.reports.shown_amounts import ShownAmount, shown_adding_up, shown_by_itself
@@ -12,6 +13,13 @@ from counterfoil.reconcile.reports.side_words import SideWords, meanings_of, wor
 from counterfoil.reconcile.reports.visible_text import counted, visible
 from counterfoil.reconcile.reports.waterfall import WIDTH, Bar, from_zero
 from counterfoil.reconcile.side_totals import By, SideTotals, shown
+
+_IN_WORDS: Final = {
+    "Subtotal": "Before tax",
+    "TaxTotal": "Tax",
+    "Total": "With tax",
+    "BillingPreTaxTotal": "Before tax",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,7 @@ def write_totals_page(totals: SideTotals, path: Path | str) -> None:
     written. Then there is no file.
     """
     words = words_of_side(totals.side)
-    cards = [(name, shown_by_itself(amount, totals.currency)) for name, amount in totals.totals.items()]
+    cards = [(_IN_WORDS[name], shown_by_itself(amount, totals.currency)) for name, amount in totals.totals.items()]
     gross = cards[-1][1]
     phrase = words.phrase[:1].upper() + words.phrase[1:] if words.phrase.startswith("the ") else words.phrase
     values = {
@@ -57,7 +65,7 @@ def _lead(totals: SideTotals) -> Iterator[str]:
     yield f"{counted(totals.line_items, 'line item')}, added up exactly."
     if totals.expected is None or totals.difference is None:
         return
-    expected = f"{shown(totals.expected)} {totals.currency} was expected of {totals.gross_name}"
+    expected = f"{shown(totals.expected)} {totals.currency} was expected {_IN_WORDS[totals.gross_name].lower()}"
     if totals.is_as_expected:
         yield f"{expected}, and that is what it is, to the last digit."
     else:
