@@ -140,7 +140,7 @@ def _write_csv(comparison: Comparison, table: str, path: Path) -> None:
 
 
 def _is_list(field: pa.Field) -> bool:
-    return pa.types.is_list(field.type)
+    return bool(pa.types.is_list(field.type))
 
 
 def _number(text: str) -> Decimal | None:
