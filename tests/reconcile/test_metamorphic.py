@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
 @cache
 def sides(kind: Kind, scenario: str = "all") -> tuple[list[Item], list[Item]]:
     """Two sides of which every third line item differs."""
-    blocks = list(ScenarioPair(scenario, kind, 500, PARTNER, PERIOD, seed=3, one_in=3).blocks())
+    blocks = list(ScenarioPair(scenario, kind, 200, PARTNER, PERIOD, seed=3, one_in=3).blocks())
     left, right = (
         [{name: text for name, text in read(each).items() if text} for each in b"".join(side).splitlines()]
         for side in zip(*((block.left, block.right) for block in blocks), strict=True)
@@ -101,7 +101,7 @@ def in_small_groups(path: Path, items: Sequence[Item], kind: Kind) -> Path:
 
 def test_the_order_of_line_items_changes_nothing(usual: tuple[Kind, Outcome], tmp_path: Path) -> None:
     kind, wanted = usual
-    assert len(wanted.differences) > 15
+    assert len(wanted.differences) > 8
     left, right = sides(kind)
     assert of(tmp_path, shuffled(left), shuffled(right)) == wanted
 
@@ -168,7 +168,7 @@ def test_a_side_is_equal_to_itself(kind: Kind, tmp_path: Path) -> None:
         assert not result.causes
 
 
-@pytest.mark.parametrize("scenario", ["quantity", "exchange-rate", "earned-credit", "covered-by-credit", "vanished"])
+@pytest.mark.parametrize("scenario", ["quantity", "earned-credit", "vanished"])
 def test_amounts_ten_times_as_large_have_causes_ten_times_as_large(scenario: str, tmp_path: Path) -> None:
     """Where nothing is cut: the prices and amounts of daily use, on both sides."""
     left, right = sides(Kind.USAGE, scenario)
