@@ -64,7 +64,9 @@ def judged(files: ScenarioFiles) -> Verdict:
             for each in result.differences()
         }
         total = sum((Fraction(each.amount) for each in result.causes.values()), Fraction(0))
-        verdict.sums = total == Fraction(result.difference) == Fraction(result.right.total) - Fraction(result.left.total)
+        verdict.sums = (
+            total == Fraction(result.difference) == Fraction(result.right.total) - Fraction(result.left.total)
+        )
     left_over = []
     for scenario, numbers, causes in truth:
         if numbers in found and dict(found[numbers]) == dict(causes):
@@ -77,11 +79,17 @@ def judged(files: ScenarioFiles) -> Verdict:
 
 
 def _match_twins(
-    truth: list[tuple[str, Numbers, Causes]], found: dict[Numbers, dict[str, Decimal]], files: ScenarioFiles, verdict: Verdict
+    truth: list[tuple[str, Numbers, Causes]],
+    found: dict[Numbers, dict[str, Decimal]],
+    files: ScenarioFiles,
+    verdict: Verdict,
 ) -> None:
     """Judge what is left by what the line items are: which of two identical ones is the extra nobody can say."""
     named = [numbers for _, numbers, _ in truth] + list(found)
-    texts = [_texts(path, {number for each in named for number in each[side]}) for side, path in enumerate((files.left, files.right))]
+    texts = [
+        _texts(path, {number for each in named for number in each[side]})
+        for side, path in enumerate((files.left, files.right))
+    ]
 
     def told(numbers: Numbers, causes: Causes) -> tuple[object, ...]:
         sides = tuple(tuple(sorted(texts[side][number] for number in numbers[side])) for side in (0, 1))
@@ -120,3 +128,12 @@ def _texts(path: Path, numbers: set[int]) -> dict[int, bytes]:
         return {
             number: blake2b(line, digest_size=16).digest() for number, line in enumerate(lines, 1) if number in numbers
         }
+
+
+def table(verdict: Verdict) -> str:
+    """Return a line for each scenario: how many there were, how many were hit, and all."""
+    rows = [(name, count, verdict.hits[name]) for name, count in sorted(verdict.injected.items())]
+    rows.append(("all", verdict.injected.total(), verdict.hits.total()))
+    return "\n".join(
+        f"{name:32} {count:8,} {hits:8,} {100 * Fraction(hits, count):8.3f} %" for name, count, hits in rows
+    )
