@@ -81,7 +81,7 @@ class PostgresServer:
                 **_user(),
             )
         until = time.monotonic() + _START_S
-        ready = [self._bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        ready = [f"{self._bin}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         while subprocess.run(ready, check=False).returncode:
             if time.monotonic() > until or self._process.poll() is not None:
                 raise RuntimeError((self.folder / "log").read_text()[-2_000:])
