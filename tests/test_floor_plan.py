@@ -92,8 +92,10 @@ IN_THE_RECONCILER = {
     "side_totals": {"sides", "grouped_sums"},
     "auditing": {"sides", "explaining"},
     "matching": {"sides", "explaining"},
-    "comparing": {"sides", "grouped_sums", "side_totals", "matching", "explaining"},
-    "__init__": {"sides", "side_totals", "auditing", "explaining", "matching", "comparing"},
+    "ledger_matching": {"sides", "grouped_sums", "side_totals", "explaining", "matching"},
+    "comparing": {"sides", "grouped_sums", "side_totals", "matching", "ledger_matching", "explaining"},
+    "reports": {"side_totals", "matching", "explaining", "comparing", "ledger_matching"},
+    "__init__": {"sides", "side_totals", "auditing", "explaining", "matching", "ledger_matching", "comparing"},
 }
 # What the server's rooms stand on within the server; whatever is one module of it is free in this.
 IN_THE_SERVER = {"identity": {"lru_cache"}}
