@@ -56,7 +56,7 @@ def lengths() -> list[tuple[int, ...]]:
 
     def stream(*texts: str) -> windows_module.Stream:
         batches = (pa.record_batch([pa.array([text])], ["place"]) for text in texts)
-        return windows_module.Stream([windows_module.Piece(batch, at) for at, batch in enumerate(batches)], 1)
+        return windows_module.Stream([windows_module.Section(batch, at) for at, batch in enumerate(batches)], 1, 1)
 
     found = windows_module.windows([stream("a", "a", "b")], [stream("a", "c")])
     return [tuple(sum(map(len, pieces)) for pieces in window) for window in found]
@@ -66,6 +66,6 @@ def test_a_window_that_ends_with_a_place_is_convicted(monkeypatch: pytest.Monkey
     """Below the last place, not with it: more lines of that place may follow."""
     assert lengths() == [(2, 1), (1, 0), (0, 1)]
     with monkeypatch.context() as patch:
-        right = "if piece.place(high - 1, self._width) < place:"
+        right = "if section.place(high - 1, self._width) < place:"
         replace_text(patch, "windows", right, right.replace("<", "<="), PACKAGE, windows_module)
         assert lengths() != [(2, 1), (1, 0), (0, 1)]

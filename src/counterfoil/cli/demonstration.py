@@ -35,6 +35,7 @@ from counterfoil.wire.graph import ExportRequest
 INVOICE = "G016907411"
 CURRENCY = "EUR"
 _COMPARED_MAX = 5_000  # line items of each side of the comparison
+_ONE_IN = 10  # of them differs
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,7 @@ def _explain(root: Path, month: BillingPeriod, line_items: int, output: Output) 
         period=str(month),
         invoice=INVOICE,
         currency=CURRENCY,
+        one_in=_ONE_IN,
     )
     folder = root / "compared"
     folder.mkdir()
