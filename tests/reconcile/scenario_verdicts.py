@@ -96,8 +96,8 @@ def _match_twins(
         return *sides, tuple(sorted(causes.items()))
 
     waiting: dict[object, list[Numbers]] = {}
-    for numbers in found:
-        waiting.setdefault(told(numbers, found[numbers]), []).append(numbers)
+    for numbers, its in found.items():
+        waiting.setdefault(told(numbers, its), []).append(numbers)
     for scenario, numbers, causes in truth:
         twins = waiting.get(told(numbers, causes))
         if twins:
