@@ -40,12 +40,14 @@ class Job:
     how: str = "kill"
     now: str = ""
     jobs: int = 1
+    run_bytes: int = 64 << 20
 
     def line(self) -> str:
         """The job as the driver reads it."""
         inputs = [{"file": str(each.file), "segment": each.segment, "period": each.period} for each in self.inputs]
         told = {"data": str(self.data), "inputs": inputs, "does": self.does, "revision": self.revision}
-        return json.dumps(told | {"at": self.at, "how": self.how, "now": self.now, "jobs": self.jobs}) + "\n"
+        told |= {"at": self.at, "how": self.how, "now": self.now, "jobs": self.jobs, "run_bytes": self.run_bytes}
+        return json.dumps(told) + "\n"
 
 
 @dataclass(frozen=True, slots=True)

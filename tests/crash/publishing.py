@@ -5,7 +5,7 @@ that says its id and does one job after another. Each job is one line of JSON, a
 
 A *point* is a name and how often it was passed, such as `synced 3`. The publication itself names some; the others are
 put around what the operating system and the database are asked to do, so that they fall between any two changes on
-the disk. Parts are made small, to have several of each.
+the disk. Parts are made small, to have several of each; a job may make the runs small that are spilled from memory.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def run(job: Job) -> Done:
 
 def data_folder_of(job: Job, store: Store, stops: Stops) -> DataFolder:
     now = datetime.fromisoformat(job["now"]) if job["now"] else None
-    return DataFolder(store, lambda: now or utc_now(), at_point=stops, sizes=SIZES, jobs=job["jobs"])
+    sizes = replace(SIZES, run_bytes=job["run_bytes"])
+    return DataFolder(store, lambda: now or utc_now(), at_point=stops, sizes=sizes, jobs=job["jobs"])
 
 
 def do_publish(job: Job, stops: Stops, done: Done) -> None:
