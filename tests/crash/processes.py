@@ -36,6 +36,7 @@ class Job:
     inputs: Sequence[Given] = ()
     does: str = "publish"
     revision: str = ""
+    partner: str = ""
     at: str = ""
     how: str = "kill"
     now: str = ""
@@ -45,7 +46,8 @@ class Job:
     def line(self) -> str:
         """The job as the driver reads it."""
         inputs = [{"file": str(each.file), "segment": each.segment, "period": each.period} for each in self.inputs]
-        told = {"data": str(self.data), "inputs": inputs, "does": self.does, "revision": self.revision}
+        told = {"data": str(self.data), "inputs": inputs, "does": self.does}
+        told |= {"revision": self.revision, "partner": self.partner}
         told |= {"at": self.at, "how": self.how, "now": self.now, "jobs": self.jobs, "run_bytes": self.run_bytes}
         return json.dumps(told) + "\n"
 
