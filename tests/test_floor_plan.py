@@ -47,6 +47,7 @@ ALLOWED = {
     "client": GROUND | {"wire"},
     "reconcile": GROUND | {"wire", "client"},
     "published_sides": GROUND | {"storage", "reconcile"},
+    "sql_ledgers": GROUND | {"reconcile"},
     "generator": GROUND,
     "mirror": GROUND | {"datasets", "client"},
     "anonymizing": GROUND | {"datasets", "client", "generator"},
@@ -90,7 +91,9 @@ IN_THE_RECONCILER = {
     "grouped_sums": set[str](),
     "side_totals": {"sides", "grouped_sums"},
     "auditing": {"sides", "explaining"},
-    "__init__": {"sides", "side_totals", "auditing"},
+    "matching": {"sides", "explaining"},
+    "comparing": {"sides", "grouped_sums", "side_totals", "matching", "explaining"},
+    "__init__": {"sides", "side_totals", "auditing", "explaining", "matching", "comparing"},
 }
 # What the server's rooms stand on within the server; whatever is one module of it is free in this.
 IN_THE_SERVER = {"identity": {"lru_cache"}}
@@ -132,15 +135,8 @@ MAY_TOUCH_DISK = {
     "counterfoil.server.identity.tls",
     "counterfoil.server.listening",
 }
-PLAIN_ROOMS = {
-    *GROUND,
-    "wire",
-    "client",
-    "reconcile",
-    "generator",
-    "__init__",
-    "__main__",
-}  # installed without [server], on Windows too
+# Installed without [server], on Windows too.
+PLAIN_ROOMS = {*GROUND, "wire", "client", "reconcile", "generator", "__init__", "__main__"}
 IMPORT_NAMES = {"prometheus-client": "prometheus_client", "pyjwt": "jwt"}
 PROGRAMS = {"counterfoil.__main__", "counterfoil.datasets.kernels.compiler", "counterfoil.datasets.worker"}
 POSIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
