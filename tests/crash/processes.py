@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -45,11 +45,7 @@ class Job:
 
     def line(self) -> str:
         """The job as the driver reads it."""
-        inputs = [{"file": str(each.file), "segment": each.segment, "period": each.period} for each in self.inputs]
-        told = {"data": str(self.data), "inputs": inputs, "does": self.does}
-        told |= {"revision": self.revision, "partner": self.partner}
-        told |= {"at": self.at, "how": self.how, "now": self.now, "jobs": self.jobs, "run_bytes": self.run_bytes}
-        return json.dumps(told) + "\n"
+        return json.dumps(asdict(self), default=str) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
