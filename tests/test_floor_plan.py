@@ -90,9 +90,10 @@ IN_THE_CLIENT = {
 IN_THE_RECONCILER = {
     "explaining": set[str](),
     "sides": set[str](),
-    "grouped_sums": set[str](),
+    "text_decimals": set[str](),
+    "grouped_sums": {"text_decimals"},
     "side_totals": {"sides", "grouped_sums"},
-    "auditing": {"sides", "explaining"},
+    "auditing": {"sides", "explaining", "text_decimals"},
     "__init__": {"sides", "side_totals", "auditing"},
 }
 # What the server's rooms stand on within the server; whatever is one module of it is free in this.
@@ -135,15 +136,8 @@ MAY_TOUCH_DISK = {
     "counterfoil.server.identity.tls",
     "counterfoil.server.listening",
 }
-PLAIN_ROOMS = {
-    *GROUND,
-    "wire",
-    "client",
-    "reconcile",
-    "generator",
-    "__init__",
-    "__main__",
-}  # installed without [server], on Windows too
+# Installed without [server], on Windows too.
+PLAIN_ROOMS = {*GROUND, "wire", "client", "reconcile", "generator", "__init__", "__main__"}
 IMPORT_NAMES = {"prometheus-client": "prometheus_client", "pyjwt": "jwt"}
 PROGRAMS = {"counterfoil.__main__", "counterfoil.datasets.kernels.compiler", "counterfoil.datasets.worker"}
 POSIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
