@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from typing import Self
 
 import msgspec
@@ -18,11 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from counterfoil.columns import LineItemTable, table_of
+from counterfoil.columns import LineItemTable, Type, table_of
 from counterfoil.datasets.batch import Batch, names_of
 from counterfoil.datasets.coded import Coder
 from counterfoil.datasets.flagged import Flagged
 from counterfoil.datasets.line_item_findings import Findings
+from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.errors import InputError, UsageError
 from counterfoil.lifetimes_and_sizes import LINE_ITEM_SIZE_BYTES_MAX
 from counterfoil.line_items.reference import OnRefused
@@ -32,6 +32,7 @@ from counterfoil.periods import BillingPeriod
 
 _EMPTY = pa.scalar("", pa.string())  # made of a plain "", every time, Arrow would look for date libraries to import
 UNKNOWN_ATTRIBUTES_MAX = 200  # different ones in all line items of a segment
+UNKNOWN_SIZE_BYTES_MAX = 64 << 10  # of one line item together, as JSON; what Microsoft sends has some hundred
 _UNKNOWN = "unknown "  # of a warning: the name of the attribute follows
 _CERTAINLY_SMALL_BYTES = 128 << 10  # escapes make a text six times longer at most
 
@@ -142,25 +143,38 @@ def missing(names: Sequence[str]) -> Refused:
     return Refused("are missing", f"{', '.join(names[:-1])} and {names[-1]}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """What all values of a column must be, in any case of letters, and what is said where one is not."""
+
+    column: int
+    allowed: set[str]
+    reason: str
+    remedy: str
+    parameter: str
+
+
 class Checks:
     """The checks of one segment's line items. Each entry of a dictionary is looked at once, whatever refers to it."""
 
     def __init__(self, identity: Identity, coder: Coder) -> None:
         self._coder = coder
         table = table_of(identity.dataset.kind)
+        names = names_of(table)
+        self._required = [names.index(name) for name in table.required]
         invoice = identity.dataset.scope.invoice
         reason = f"not of invoice {invoice}" if invoice else "an invoice number in unbilled data"
-        self._required = [Flagged(coder, table, name, _absent) for name in table.required]
-        alike = (
-            ("PartnerId", {identity.issuer}, "another partner's line item", *_PARTNER_REMEDY),
-            (table.currency, {identity.currency}, f"not in {identity.currency}", _CURRENCY_REMEDY, ""),
-            ("InvoiceNumber", {"", invoice}, reason, *_INVOICE_REMEDY),
-        )
         self._alike = [
-            (Flagged(coder, table, name, partial(_other_than, allowed)), reason, remedy, parameter)
-            for name, allowed, reason, remedy, parameter in alike
+            _Alike(names.index(name), *rest)
+            for name, *rest in (
+                ("PartnerId", {identity.issuer}, "another partner's line item", *_PARTNER_REMEDY),
+                (table.currency, {identity.currency}, f"not in {identity.currency}", _CURRENCY_REMEDY, ""),
+                ("InvoiceNumber", {"", invoice}, reason, *_INVOICE_REMEDY),
+            )
         ]
-        self.findings = Findings(identity.dataset, coder)
+        texts = {number for number, column in enumerate(table.columns) if column.type is Type.TEXT}
+        self._flagged = Flagged(coder, texts | {alike.column for alike in self._alike})
+        self.findings = Findings(identity.dataset, self._flagged)
 
     def passed(
         self, batch: Batch, codes: np.ndarray, sizes: np.ndarray, file: str, on_refused: OnRefused
@@ -169,30 +183,43 @@ class Checks:
 
         Raises InputError where the whole file is in doubt.
         """
-        absent = {required.name: required.rows(codes) for required in self._required}
-        kept: np.ndarray = ~np.logical_or.reduce([*absent.values()])
+        items, names = batch.items, names_of(batch.table)
+        absent = (items.starts[:, self._required] < 0) | (items.lengths[:, self._required] == 0)
+        kept: np.ndarray = ~absent.any(axis=1)
         for row in np.flatnonzero(~kept):
-            on_refused(int(batch.lines[row]), missing([name for name, rows in absent.items() if rows[row]]))
-        for flagged, reason, remedy, parameter in self._alike:
-            other = np.flatnonzero(flagged.rows(codes) & kept)
-            if len(other):
-                value = batch.column(flagged.name)[int(other[0])].as_py() or ""
-                line = int(batch.lines[other[0]])
-                raise InputError(
-                    reason,
-                    file=file,
-                    line=line,
-                    attribute=flagged.name,
-                    value=value,
-                    remedy=remedy,
-                    parameter=parameter,
-                )
+            lacking = [names[column] for column, lacks in zip(self._required, absent[row], strict=True) if lacks]
+            on_refused(int(batch.lines[row]), missing(lacking))
+        new = self._flagged.new_rows(codes)
+        if len(new):
+            self._look(items, codes, new)
+            self.findings.look(batch, codes, new)
+        for alike in self._alike:
+            for column, flags in self._flagged.rows(alike.reason, codes):
+                other = np.flatnonzero(flags & kept)
+                if len(other):
+                    raise InputError(
+                        alike.reason,
+                        file=file,
+                        line=int(batch.lines[other[0]]),
+                        attribute=names[column],
+                        value=batch.column(names[column])[int(other[0])].as_py() or "",
+                        remedy=alike.remedy,
+                        parameter=alike.parameter,
+                    )
         kept &= ~self.findings.lost(batch, codes, kept, on_refused)
         for row in np.flatnonzero(kept & (sizes > _CERTAINLY_SMALL_BYTES)):
             if _is_oversized(batch, int(row)):
                 kept[row] = False
                 on_refused(int(batch.lines[row]), Refused("a line item of more than 1 MiB"))
         return kept
+
+    def _look(self, items: ValueSpans, codes: np.ndarray, rows: np.ndarray) -> None:
+        """Flag the entries in some rows that are not what all must be."""
+        some = ValueSpans(items.text, items.starts[rows], items.lengths[rows])
+        for alike, texts in zip(self._alike, some.columns([alike.column for alike in self._alike]), strict=True):
+            other = rows[_other_than(alike.allowed, texts)]
+            if len(other):
+                self._flagged.add(alike.reason, alike.column, codes[self._flagged.group_of[alike.column], other])
 
     def unknown_attributes(self, batch: Batch, codes: np.ndarray, file: str) -> Counter[str]:
         """Count the attributes that only Extra could keep, by name; raises InputError if there are too many."""
@@ -201,10 +228,25 @@ class Checks:
         used, rows, counts = np.unique(codes[-1], return_index=True, return_counts=True)
         there = entries.nulls[used] == 0
         for code, row, count in zip(used[there].tolist(), rows[there].tolist(), counts[there].tolist(), strict=True):
-            for name in json.loads(entries.texts(code)[0], parse_int=str, parse_float=str):
+            text, line = entries.texts(code)[0], int(batch.lines[row])
+            names = json.loads(text, parse_int=str, parse_float=str)
+            refuse_large_unknown(text, names, file, line)
+            for name in names:
                 found[_UNKNOWN + name] += count
-            refuse_many_unknown(found, file, int(batch.lines[row]))
+            refuse_many_unknown(found, file, line)
         return found
+
+
+def refuse_large_unknown(text: bytes, names: Iterable[str], file: str, line: int) -> None:
+    """Raise InputError if the attributes that only Extra could keep are larger than anything Microsoft sends."""
+    if len(text) > UNKNOWN_SIZE_BYTES_MAX:
+        raise InputError(
+            f"the attributes that Microsoft has not documented take more than {UNKNOWN_SIZE_BYTES_MAX >> 10} KiB",
+            file=file,
+            line=line,
+            attribute=next(iter(names)),
+            remedy="Leave out what is no attribute of a line item.",
+        )
 
 
 def refuse_many_unknown(warnings: Mapping[str, int], file: str, line: int | None = None) -> None:
@@ -218,16 +260,13 @@ def refuse_many_unknown(warnings: Mapping[str, int], file: str, line: int | None
         )
 
 
-def _absent(texts: pa.StringArray) -> pa.BooleanArray:
-    return pc.fill_null(pc.equal(texts, _EMPTY), fill_value=True)
-
-
-def _other_than(allowed: set[str], texts: pa.StringArray) -> pa.BooleanArray:
+def _other_than(allowed: set[str], texts: pa.StringArray) -> np.ndarray:
     """Flag the texts that are none of the allowed ones, whatever their case."""
     encoded = pc.dictionary_encode(texts.fill_null(_EMPTY))
     distinct = encoded.dictionary.to_pylist()
-    flags = [allowed.isdisjoint({text, text.lower(), text.upper()}) for text in distinct]
-    return pa.array(flags, pa.bool_()).take(encoded.indices)
+    flags = np.array([allowed.isdisjoint({text, text.lower(), text.upper()}) for text in distinct], dtype=bool)
+    found: np.ndarray = flags[encoded.indices.to_numpy()]
+    return found
 
 
 # Each remedy with the parameters it is about.

@@ -126,10 +126,6 @@ class Dictionary:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def since(self, count: int) -> Entries:
-        """Return copies of the entries after the first so many."""
-        return self.entries.chosen(np.arange(count, len(self), dtype=np.int32))
-
     def renumbered(self, codes: np.ndarray) -> tuple[np.ndarray, Entries]:
         """Return codes by first appearance, and copies of the entries that they are of."""
         if not self.group.repeats:  # each has an entry of its own

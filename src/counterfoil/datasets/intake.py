@@ -66,7 +66,7 @@ class Intake:
         self.digests.add(digest.digest_array(digests))
         self.warnings.update(self._checks.unknown_attributes(batch, codes, file))
         refuse_many_unknown(self.warnings, file, int(batch.lines[0]))
-        self.warnings.update(self._checks.findings.counts(codes))
+        self.warnings.update(self._checks.findings.counts(batch, codes))
         self.sorter.add(codes, digests)
 
     @property

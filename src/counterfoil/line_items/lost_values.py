@@ -30,6 +30,10 @@ _IN_IDS: Final = {
 }
 _TEXT_PATTERNS: Final = [(re.compile(pattern, re.ASCII), what) for pattern, what in _ANYWHERE.items()]
 _ID_PATTERNS: Final = [(re.compile(pattern, re.ASCII), what) for pattern, what in (_ANYWHERE | _IN_IDS).items()]
+_ANY_OF: Final = {  # all patterns in one, because nearly every text is none of them
+    is_id: re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.ASCII)
+    for is_id, patterns in ((False, _ANYWHERE), (True, _ANYWHERE | _IN_IDS))
+}
 # How they begin, and how long they are, so that other texts are passed over at once.
 TEXT_BEGINS: Final = "SNMjs[<#"
 ID_BEGINS: Final = "0123456789+-JFAMSONDjfamsond"
@@ -40,7 +44,7 @@ REMEDY: Final = "The value cannot be had from this file: take the file that the 
 
 def why_lost(text: str, *, is_id: bool = False) -> str | None:
     """Return what a text is in place of the value that it was; None for one that nothing says is destroyed."""
-    if len(text) > LOST_LENGTH_MAX:
+    if len(text) > LOST_LENGTH_MAX or not _ANY_OF[is_id].fullmatch(text):
         return None
     return next(
         (what for pattern, what in (_ID_PATTERNS if is_id else _TEXT_PATTERNS) if pattern.fullmatch(text)), None
