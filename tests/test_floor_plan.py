@@ -92,9 +92,11 @@ IN_THE_RECONCILER = {
     "grouped_sums": {"text_decimals"},
     "side_totals": {"sides", "grouped_sums"},
     "auditing": {"sides", "explaining", "text_decimals"},
+    "line_places": {"sides"},
+    "line_explanation": {"sides", "auditing", "line_places"},
     "matching": {"sides", "explaining"},
     "comparing": {"sides", "grouped_sums", "side_totals", "matching", "explaining"},
-    "__init__": {"sides", "side_totals", "auditing", "explaining", "matching", "comparing"},
+    "__init__": {"sides", "side_totals", "auditing", "explaining", "matching", "comparing", "line_explanation"},
 }
 # What the server's rooms stand on within the server; whatever is one module of it is free in this.
 IN_THE_SERVER = {"identity": {"lru_cache"}}

@@ -97,6 +97,7 @@ def _scenario(house: House, folder: Path) -> Iterator[tuple[str, list[str]]]:
     yield "pulls status", ["contoso"]
     yield "totals", [f"counterfoil-pulls/contoso/usage/{INVOICE}", "--by", "customer"]
     yield "audit", ["made.jsonl", "--rule", "usage-billing-total"]
+    yield "explain", ["made.jsonl:2"]
 
 
 def test_every_command_that_does_its_work_says_so_in_json(house: House, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from counterfoil.reconcile.comparing.found_difference import FoundDifference, GroupDifference
     from counterfoil.reconcile.explaining import Cause, CauseAmount, CauseTotal
+    from counterfoil.reconcile.line_explanation import ExplainedDifference, ExplainedLine, explain_line
     from counterfoil.reconcile.matching import Line, Stage
     from counterfoil.reconcile.side_totals import By, GroupTotal, SideTotals, totals
     from counterfoil.reconcile.sides.side import Side
@@ -42,6 +43,8 @@ __all__ = [
     "ComparedSide",
     "Comparing",
     "Comparison",
+    "ExplainedDifference",
+    "ExplainedLine",
     "FoundDifference",
     "GroupDifference",
     "GroupTotal",
@@ -55,6 +58,7 @@ __all__ = [
     "Stage",
     "audit",
     "compare",
+    "explain_line",
     "totals",
 ]
 _HOME: Final = {
@@ -70,6 +74,9 @@ _HOME: Final = {
     "ComparedSide": "comparing.comparison",
     "Comparing": "comparing.comparison",
     "Comparison": "comparing.comparison",
+    "ExplainedDifference": "line_explanation",
+    "ExplainedLine": "line_explanation",
+    "explain_line": "line_explanation",
     "FoundDifference": "comparing.found_difference",
     "GroupDifference": "comparing.found_difference",
     "ReportWarning": "comparing.comparison",

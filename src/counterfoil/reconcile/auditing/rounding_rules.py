@@ -193,23 +193,6 @@ def _billing_total(facts: Facts) -> Explained | None:
     return _of_usage(facts.net, values)
 
 
-def substituted(rule: RoundingRule, facts: Facts) -> str:
-    """Return a rule's formula with the numbers of a line item, and what each rounding makes of it."""
-    ways: tuple[Rounding, ...]
-    if facts.price is None or facts.quantity is None:
-        before, rate = facts.number("PricingPreTaxTotal"), facts.rate
-        value = exact.multiply(before or exact.ZERO, rate)
-        formula, ways = f"{before} x {rate}", (Rounding.CUT_PER_LINE, Rounding.HALF_UP_PER_LINE)
-        priced = Priced(value, exact.ONE, value, exact.ONE, metered=True, unit=exact.CENT)
-    else:
-        rate = exact.ONE if "PricingPreTaxTotal" in rule.reads else facts.rate
-        ways = _LICENCES if facts.metered is False else _METERED
-        priced = Priced(exact.ZERO, facts.quantity, facts.price, rate, bool(facts.metered), exact.CENT)
-        formula = f"{facts.price} x {facts.quantity}" + ("" if rate == exact.ONE else f" x {rate}")
-    results = "; ".join(f"{way}: {priced.by(way)}" for way in ways)
-    return f"{formula} = {priced.value}; {results}"
-
-
 _PRICED: Final = (NET, "EffectiveUnitPrice", QUANTITY, "PCToBCExchangeRate", *METERED_BY)
 _SEATS: Final = {"Currency": "EUR", "UnitType": "Licenses"}
 _USE: Final = {"UsageDate": "2026-10-05T00:00:00Z", "BillingCurrency": "EUR"}

@@ -5,7 +5,6 @@ The trap: a rule that does not apply has proved nothing. A check returns None fo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +17,7 @@ from counterfoil.columns import table_of
 from counterfoil.model import Kind
 from counterfoil.reconcile.auditing.excerpts import Excerpt, excerpt_and_name
 from counterfoil.reconcile.explaining import arithmetic as exact
+from counterfoil.reconcile.explaining.line_item_charges import earned_credit_of, is_metered
 
 # What both kinds have under different names; a rule reads these, and they become the kind's own attributes.
 NET: Final = "net"
@@ -29,7 +29,6 @@ _OWN_NAMES: Final[dict[Kind, dict[str, str]]] = {
 }
 _METER, _UNIT = "MeterDescription", "UnitType"
 METERED_BY: Final = (Excerpt.PRESENCE.of(_METER), Excerpt.BEGINNING.of(_UNIT))
-_EARNED_CREDIT: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)% Partner earned credit", re.IGNORECASE)
 BOTH: Final = frozenset(Kind)
 RECONCILIATION: Final = frozenset({Kind.RECONCILIATION})
 USAGE: Final = frozenset({Kind.USAGE})
@@ -112,17 +111,14 @@ class Facts:
     @property
     def metered(self) -> bool | None:
         """Whether use is charged, and not seats; None where the basic attribute set does not tell."""
-        if self.kind is Kind.USAGE or self.text(_METER) or self.text(_UNIT)[:1].isdigit():
+        if self.kind is Kind.USAGE or is_metered(self.texts):
             return True
         return None if all(self.texts.get(name) is None for name in (_METER, _UNIT)) else False
 
     @property
     def earned_credit(self) -> Decimal:
-        """Partner earned credit in percent: usage has it as a number, reconciliation in words."""
-        if self.kind is Kind.USAGE:
-            return self.number("PartnerEarnedCreditPercentage") or exact.ZERO
-        found = _EARNED_CREDIT.search(self.text("PriceAdjustmentDescription"))
-        return exact.ZERO if found is None else numbers.exact(found[1])
+        """Partner earned credit in percent."""
+        return earned_credit_of(self.texts)
 
 
 Check = Callable[[Facts], bool | None]
