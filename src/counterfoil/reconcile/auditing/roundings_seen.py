@@ -94,12 +94,19 @@ class RoundingsSeen:
         return [finding for finding in found if finding.rule.id in rules]
 
     def _unusual(self) -> RuleFinding:
+        """Hold each product against its usual rounding; one of few line items against that of its charge type."""
         applied = found = 0
         stake = exact.ZERO
         examples = []
+        of_charge: dict[tuple[str, str], Counter[Rounding]] = defaultdict(Counter)
+        for (rule, charge, _), ways in self._by_product.items():
+            of_charge[rule, charge].update({way: each.line_items for way, each in ways.items()})
         for (rule, charge, product), ways in self._by_product.items():
-            applied += sum(each.line_items for each in ways.values())
-            usual = _usual({way: each.line_items for way, each in ways.items()})
+            line_items = sum(each.line_items for each in ways.values())
+            applied += line_items
+            is_enough = line_items >= _TOLD_MIN
+            counts = {way: each.line_items for way, each in ways.items()} if is_enough else of_charge[rule, charge]
+            usual = _usual(counts)
             for way, each in ways.items():
                 if usual is None or way is usual:
                     continue
