@@ -1,4 +1,4 @@
-"""The audit convicts: each formula that is broken in ordinary line items is found, and no trap of other tools is left."""
+"""The audit convicts: each formula broken in ordinary line items is found, and no trap of other tools is left."""
 
 from __future__ import annotations
 
