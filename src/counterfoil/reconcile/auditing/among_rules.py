@@ -30,6 +30,12 @@ from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.sides.side import Side
 
 _NET_TYPE: Final = pa.decimal256(36, 20)
+_BETWEEN: Final = "\0"  # which no text holds
+
+
+def _joined(key: Sequence[str | None]) -> str:
+    """Return a key as one text, in which letter case does not count."""
+    return _BETWEEN.join([text or "" for text in key]).lower()
 
 
 class Collector(Protocol):
@@ -48,8 +54,8 @@ class OneOf:
     def __init__(self, rule: AuditRule, side: Side, name: str, key: Sequence[str], known: str = "") -> None:
         self._rule, self._side, self._name = rule, side, name
         self._key = own_names(tuple(key), side.kind)
-        self._first: dict[tuple[str, ...], str] = {(): known} if known else {}
-        self._broken: dict[tuple[str, ...], tuple[int, str]] = {}
+        self._first: dict[str, str] = {"": known} if known else {}
+        self._broken: dict[str, tuple[int, str]] = {}
 
     def add(self, columns: BatchColumns, first_line_item: int) -> None:
         """See `Collector`."""
@@ -59,16 +65,18 @@ class OneOf:
             is_there = pc.and_(is_there, columns.is_given(name))
         found = columns.distinct(names, columns.rows.filter(is_there))
         for texts, row in zip(found.texts, found.rows, strict=True):
-            *key_texts, value = (text or "" for text in texts)
-            key = tuple(text.lower() for text in key_texts)
-            if self._first.setdefault(key, value).casefold() != value.casefold() and key not in self._broken:
+            *key_texts, value = texts
+            assert value is not None
+            key = _joined(key_texts)
+            known = self._first.setdefault(key, value)
+            if known != value and known.casefold() != value.casefold() and key not in self._broken:
                 self._broken[key] = first_line_item + row, value
 
     def finding(self) -> RuleFinding:
         """See `Collector`."""
         examples = []
         for key, (line_item, value) in list(self._broken.items())[:EXAMPLES_MAX]:
-            named = dict(zip(self._key, key, strict=True))
+            named = dict(zip(self._key, key.split(_BETWEEN), strict=False)) if self._key else {}
             examples.append(Example(line_item, named | {self._name: f"{self._first[key]} and {value}"}))
         return RuleFinding(self._rule, len(self._first), len(self._broken), exact.ZERO, tuple(examples))
 
@@ -79,7 +87,7 @@ class ChangePairs:
     def __init__(self, rule: AuditRule, side: Side) -> None:
         self._rule = rule
         *self._key, self._net = own_names(rule.reads, side.kind)
-        self._changes: dict[tuple[str, ...], tuple[int, Decimal]] = {}
+        self._changes: dict[str, tuple[int, Decimal]] = {}
 
     def add(self, columns: BatchColumns, first_line_item: int) -> None:
         """See `Collector`."""
@@ -98,20 +106,19 @@ class ChangePairs:
                 self._keep(texts[:-1], -count if net < 0 else count, net)
 
     def _keep(self, texts: Sequence[str | None], more: int, net: Decimal) -> None:
-        key = tuple((text or "").lower() for text in texts)
+        key = _joined(texts)
         balance, before = self._changes.get(key, (0, exact.ZERO))
         self._changes[key] = balance + more, exact.add(before, net)
 
     def finding(self) -> RuleFinding:
         """See `Collector`."""
-        odd = {key: exact.trimmed(net) for key, (balance, net) in self._changes.items() if balance}
+        odd = {key: net for key, (balance, net) in self._changes.items() if balance}
         examples = tuple(
-            Example(0, dict(zip(self._key, key, strict=True)) | {self._net: f"{net:f}"})
+            Example(0, dict(zip(self._key, key.split(_BETWEEN), strict=True)) | {self._net: f"{exact.trimmed(net):f}"})
             for key, net in list(odd.items())[:EXAMPLES_MAX]
         )
-        return RuleFinding(
-            self._rule, len(self._changes), len(odd), exact.total(map(exact.magnitude, odd.values())), examples
-        )
+        stake = exact.trimmed(exact.total(map(exact.magnitude, odd.values())))
+        return RuleFinding(self._rule, len(self._changes), len(odd), stake, examples)
 
 
 class Duplicates:
