@@ -22,10 +22,10 @@ def totals(sample: Sample, rounds: int) -> Iterator[Row]:
 
 def audit(sample: Sample, rounds: int) -> Iterator[Row]:
     """All rules over all line items, against the floor, and the memory that it takes."""
-    given = {"data": str(sample.data), "side": _side(sample)}
-    [seconds] = in_turns(rounds, partial(work, "audit_side", **given))
+    data, side = str(sample.data), _side(sample)
+    [seconds] = in_turns(rounds, partial(work, "audit_side", data=data, side=side))
     yield Row("audit, rows/s, against the floor", sample.line_items / seconds, _AUDIT_LINE_ITEMS_A_SECOND, "", 1.0)
-    peak = peak_bytes(task_command("audit_side", **given))
+    peak = peak_bytes(task_command("audit_side", data=data, side=side))
     yield Row.within("audit, peak MB", peak / 1e6, _AUDIT_PEAK_MB)
 
 

@@ -153,7 +153,7 @@ def test_two_subscriptions_of_one_product_stay_apart(tmp_path: Path) -> None:
         licence("15", "0", "15", SubscriptionId="s2", **change),
     ]
     found = reconcile.audit(str(lines_file(tmp_path / "side", halves))).of("change-pairs")
-    assert (found.applied_to, found.found, found.at_stake) == (2, 2, 25)
+    assert (found.applied_to, found.found, found.at_stake) == (2, 2, Decimal(25))
 
 
 def test_line_items_without_a_key_are_no_neighbours(tmp_path: Path) -> None:
