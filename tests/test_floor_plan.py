@@ -88,14 +88,20 @@ IN_THE_CLIENT = {
 IN_THE_RECONCILER = {
     "explaining": set[str](),
     "sides": set[str](),
-    "grouped_sums": set[str](),
+    "text_decimals": set[str](),
+    "grouped_sums": {"text_decimals"},
     "side_totals": {"sides", "grouped_sums"},
-    "auditing": {"sides", "explaining"},
+    "auditing": {"sides", "explaining", "text_decimals"},
+    "line_places": {"sides"},
+    "line_explanation": {"sides", "auditing", "line_places"},
     "matching": {"sides", "explaining"},
     "ledger_matching": {"sides", "grouped_sums", "side_totals", "explaining", "matching"},
     "comparing": {"sides", "grouped_sums", "side_totals", "matching", "ledger_matching", "explaining"},
     "reports": {"sides", "side_totals", "matching", "explaining", "comparing", "ledger_matching"},
-    "__init__": {"sides", "side_totals", "auditing", "explaining", "matching", "ledger_matching", "comparing"},
+    "__init__": {
+        *("sides", "side_totals", "auditing", "line_explanation"),
+        *("explaining", "matching", "ledger_matching", "comparing"),
+    },
 }
 # What the server's rooms stand on within the server; whatever is one module of it is free in this.
 IN_THE_SERVER = {"identity": {"lru_cache"}}

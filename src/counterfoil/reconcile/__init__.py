@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from counterfoil.reconcile.comparing.found_difference import FoundDifference, GroupDifference
     from counterfoil.reconcile.explaining import Cause, CauseAmount, CauseTotal
     from counterfoil.reconcile.ledger_matching.margins import Margin, Margins
+    from counterfoil.reconcile.line_explanation import ExplainedDifference, ExplainedLine, explain_line
     from counterfoil.reconcile.matching import Line, Stage
     from counterfoil.reconcile.side_totals import By, GroupTotal, SideTotals, totals
     from counterfoil.reconcile.sides.ledgers.ledger_checks import LedgerCheck, check_ledger
@@ -48,6 +49,8 @@ __all__ = [
     "ComparedSide",
     "Comparing",
     "Comparison",
+    "ExplainedDifference",
+    "ExplainedLine",
     "FoundDifference",
     "GroupDifference",
     "GroupTotal",
@@ -70,6 +73,7 @@ __all__ = [
     "changes_in",
     "check_ledger",
     "compare",
+    "explain_line",
     "suggest_mapping",
     "totals",
 ]
@@ -97,6 +101,9 @@ _HOME: Final = {
     "ComparedSide": "comparing.comparison",
     "Comparing": "comparing.comparison",
     "Comparison": "comparing.comparison",
+    "ExplainedDifference": "line_explanation",
+    "ExplainedLine": "line_explanation",
+    "explain_line": "line_explanation",
     "FoundDifference": "comparing.found_difference",
     "GroupDifference": "comparing.found_difference",
     "ReportWarning": "comparing.comparison",

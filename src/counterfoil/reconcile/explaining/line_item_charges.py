@@ -50,7 +50,7 @@ def charge_of(attributes: Attributes, kind: Kind) -> Charge:
         total=None if usage else _number(attributes, "Total"),
         metered=metered,
         charged_days=WHOLE if metered else charged_days(start, end),
-        earned_credit=_earned_credit(attributes),
+        earned_credit=earned_credit_of(attributes),
         credit=_number(attributes, "CreditPercentage") or exact.ZERO,
         pricing_currency=attributes.get("PricingCurrency") or "",
     )
@@ -78,11 +78,11 @@ def circumstances_of(
 
 
 def is_metered(attributes: Attributes) -> bool:
-    """Whether a reconciliation line item charges for metered use: it names a meter, or a unit such as `1 GB/Month`.
+    """Whether a reconciliation line item charges for metered use: it names a meter, or a unit such as `1 GB` or `10K`.
 
     Nothing documents how the two are told apart. Seats have no meter, and `Licenses` or nothing for a unit.
     """
-    return bool(attributes.get("MeterDescription")) or (attributes.get("UnitType") or "").startswith("1 ")
+    return bool(attributes.get("MeterDescription")) or (attributes.get("UnitType") or "")[:1].isdigit()
 
 
 def _quantity(attributes: Attributes, *, usage: bool) -> Decimal | None:
@@ -90,7 +90,8 @@ def _quantity(attributes: Attributes, *, usage: bool) -> Decimal | None:
     return _number(attributes, "Quantity") if billable is None else billable
 
 
-def _earned_credit(attributes: Attributes) -> Decimal:
+def earned_credit_of(attributes: Attributes) -> Decimal:
+    """Return the partner earned credit in percent: usage has it as a number, reconciliation in words."""
     percent = _number(attributes, "PartnerEarnedCreditPercentage")
     if percent is not None:
         return percent
