@@ -97,6 +97,9 @@ def _scenario(house: House, folder: Path) -> Iterator[tuple[str, list[str]]]:
     yield "pulls status", ["contoso"]
     yield "totals", [f"counterfoil-pulls/contoso/usage/{INVOICE}", "--by", "customer"]
     yield "audit", ["made.jsonl", "--rule", "usage-billing-total"]
+    Path("ledger.csv").write_text("Customer;Amount;Currency\nc1;1.50;EUR\n", encoding="utf-8")
+    yield "mapping suggest", ["ledger.csv", "-o", "ledger.toml"]
+    yield "mapping check", ["ledger.toml"]
     yield "reconcile", ["made.jsonl", "made.jsonl", "--by", "product", "--to", "compared", "--format", "csv,json"]
     yield "changes", ["made.jsonl", "made.jsonl"]
 

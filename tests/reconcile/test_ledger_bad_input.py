@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xlsxwriter
 
 from counterfoil.errors import CounterfoilError
 from counterfoil.reconcile import check_ledger
@@ -198,6 +199,11 @@ TABLES: list[tuple[Callable[[Path], object], dict[str, Any], str]] = [
         "a formula that was never calculated ('=D2*22')",
     ),
     (
+        lambda p: written_by_program(p),  # noqa: PLW0108 - defined below
+        {},
+        "a formula that was never calculated",
+    ),
+    (
         lambda p: workbook(p, {"A": [HEADER, (566891234567890123, "s1", "p1", 2, 44, None)]}),
         {},
         "a rounded number in place of an id",
@@ -214,6 +220,14 @@ TABLES: list[tuple[Callable[[Path], object], dict[str, Any], str]] = [
     (lambda p: parquet(p, Betrag=pa.array([float("nan")])), {}, "not an amount ('nan')"),
     (lambda p: parquet(p, Betrag=pa.array([True])), {}, "not an amount ('true')"),
 ]
+
+
+def written_by_program(path: Path) -> None:
+    """A workbook whose formula has the value 0 beside it, because its maker calculates nothing."""
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        for row, cells in enumerate((HEADER, ("c1", "s1", "p1", 2, "=D2*22"))):
+            sheet.write_row(row, 0, cells)
 
 
 def zipped(path: Path, members: dict[str, str]) -> None:

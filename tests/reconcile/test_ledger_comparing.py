@@ -54,7 +54,7 @@ def told(found: Comparison) -> dict[str, str]:
 
 
 def test_what_was_bought_and_sold_is_compared_and_the_margin_is_exact(tmp_path: Path) -> None:
-    rows = [("c1", "s-p1", "p1", "24", "528.00", "600.00")]
+    rows = [("c1", "s-p1", "p1", "20", "440.00", "600.00"), ("c1", "s-p1", "p1", "4", "88.00", "")]
     with compared(tmp_path, BILL, rows, sale="VK") as found:
         assert told(found) == {"vanished": "-24.00", "quantity": "-22.00"}
         assert dict(found.stages) == {Stage.SAME_CHARGE: 1, Stage.ONE_SIDE: 1}

@@ -260,6 +260,8 @@ def test_the_commands_draft_check_and_keep_what_is_there(tmp_path: Path, monkeyp
         "totals": {"EUR": {"Subtotal": "12.5"}},
         "notes": [],
     }
+    summed = json.loads(run("totals", "ledger:m.toml", "--by", "customer", "--output", "json").stdout)
+    assert summed["totals"] == {"Subtotal": "12.50", "Total": "12.50"}
     before = (tmp_path / "m.toml").read_bytes()
     assert run("mapping", "suggest", "books.xlsx", "--sheet", "oct", "-o", "m.toml").exit_code == 2
     assert (tmp_path / "m.toml").read_bytes() == before

@@ -51,7 +51,8 @@ def suggest(file: Path, sheet: str, out: Path | None, output: Output) -> None:
             }
         )
     elif out is None:
-        output.text("", text.rstrip("\n"))
+        for line in text.splitlines():
+            output.text("", line)
     for question in draft.open_questions:
         output.warning(f"To be filled in: {question}.")
     for line in draft.to_be_looked_at:

@@ -56,7 +56,7 @@ _PRICES: Final = ("Quantity", "UnitPrice", "EffectiveUnitPrice", "PCToBCExchange
 
 @dataclass(slots=True)
 class KeySum:
-    """The lines of one side that have one key. `quantity` and `sale` are None where one of the lines tells none."""
+    """The lines of one side that have one key. `quantity` is None where one tells none; `sale` is what is told."""
 
     number: int
     texts: tuple[str, ...]
@@ -65,7 +65,7 @@ class KeySum:
     tax: Decimal
     total: Decimal
     quantity: Decimal | None
-    sale: Decimal | None
+    sale: Decimal
 
 
 class SideSums:
@@ -106,16 +106,16 @@ class SideSums:
             "Quantity": _signed(quantity.fill_null("0"), net),
             SALE_AMOUNT: sale.fill_null("0"),
         }
-        sums = GroupedSums(["lines without quantity", "lines without sale", *columns], self._side)
+        sums = GroupedSums(["lines without quantity", *columns], self._side)
         rows = pa.array(range(batch.num_rows), pa.int64())
-        sums.add([_counted(quantity), _counted(sale), *columns.values()], batch.column(KEY), rows)
+        sums.add([_counted(quantity), *columns.values()], batch.column(KEY), rows)
         groups = list(sums.groups.values())
         first = pa.array([int(group.name) for group in groups], pa.int64())
         texts = zip(*(_texts(batch.column(name), first) for name in (*self._carried, *self._of_one)), strict=True)
         at = batch.column(NUMBER).take(first).to_pylist()
         for group, its, number in zip(groups, texts, at, strict=True):
-            no_quantity, no_sale, net_sum, tax_sum, *others = group.amounts
-            total, q, s = (net_sum, *others) if len(others) == 2 else others
+            no_quantity, net_sum, tax_sum, *others = group.amounts
+            total, quantity_sum, sale_sum = (net_sum, *others) if len(others) == 2 else others
             new = KeySum(
                 number=number,
                 texts=its,
@@ -123,8 +123,8 @@ class SideSums:
                 net=net_sum,
                 tax=tax_sum,
                 total=total,
-                quantity=None if no_quantity else q,
-                sale=None if no_sale else s,
+                quantity=None if no_quantity else quantity_sum,
+                sale=sale_sum,
             )
             before = found.get(group.key)
             found[group.key] = new if before is None else _together(before, new)
@@ -177,7 +177,7 @@ def _together(first: KeySum, second: KeySum) -> KeySum:
         tax=numbers.add(first.tax, second.tax),
         total=numbers.add(first.total, second.total),
         quantity=_sum_of_told(first.quantity, second.quantity),
-        sale=_sum_of_told(first.sale, second.sale),
+        sale=numbers.add(first.sale, second.sale),
     )
 
 

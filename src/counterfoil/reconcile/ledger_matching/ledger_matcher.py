@@ -26,8 +26,8 @@ from counterfoil.reconcile.sides.ledgers.ledger_keys import ids_that_count
 from counterfoil.reconcile.sides.ledgers.ledger_mapping import LedgerMapping
 from counterfoil.reconcile.sides.side import Reading
 
-_LINES_IN_A_PART: Final = 500_000
-_PARTS_MAX: Final = 64
+_LINES_IN_A_PART: Final = 200_000
+_PARTS_MAX: Final = 128
 _WAYS: Final = (arithmetic.HALF_UP, arithmetic.HALF_EVEN, arithmetic.CUT, arithmetic.FLOOR)
 _CENTS: Final = 2  # two decimals at least: an amount of 24 is one of 24.00
 _ZERO: Final = Decimal(0)
@@ -106,7 +106,7 @@ class LedgerMatching:
         ledger, bill = (left, right) if at == 0 else (right, left)
         named = (ledger, self._sums[at]) if bill is None else (bill, self._sums[1 - at])
         assert named[0] is not None
-        revenue = (ledger.sale or _ZERO) if ledger else _ZERO
+        revenue = ledger.sale if ledger else _ZERO
         cost = bill.net if bill else _ZERO
         self.margins.add(named[1].customer_of(named[0]), named[1].product_of(named[0]), revenue, cost)
 

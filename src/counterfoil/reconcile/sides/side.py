@@ -76,6 +76,14 @@ class Side:
     parts: tuple[SidePart, ...] = field(default=(), repr=False)
     ledger: LedgerFacts | None = None
 
+    @property
+    def amounts(self) -> tuple[str, ...]:
+        """The amounts that line items of its kind add up to, as far as they are told: a ledger may tell no tax."""
+        names = table_of(self.kind).totals
+        if self.ledger is None or self.attributes is None:
+            return names
+        return tuple(name for name in names if name in self.attributes)
+
     def to_json(self) -> dict[str, str]:
         """Return what a report says of the side; what is not known is left out."""
         facts = {

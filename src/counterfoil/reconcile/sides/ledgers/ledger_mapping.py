@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ NET: Final = "Subtotal"
 SALE_AMOUNT: Final = "SaleAmount"
 SALE_PRICE: Final = "SalePrice"
 PRICES: Final = ("UnitPrice", "EffectiveUnitPrice")  # before tax, so of no use where amounts are with it
+OTHER_SIGN: Final = {".": ",", ",": "."}  # before decimals, where the one is between thousands
 DATE_ORDERS: Final = ("dmy", "mdy", "ymd")
 TOTALS_SKIPPED: Final = "skip"
 _SIZE_BYTES_MAX: Final = 4 << 20
@@ -166,6 +167,8 @@ def _source_of(given: Mapping[str, Any], where: str) -> LedgerSource:
         raise UsageError(f'{where}: decimal is {source.decimal!r}, and must be "." or ",".')
     if source.thousands and (len(source.thousands) > 1 or source.thousands.isalnum() or source.thousands in "-+"):
         raise UsageError(f"{where}: thousands is {source.thousands!r}, and must be one sign, such as a point.")
+    if not source.decimal and source.thousands in OTHER_SIGN:
+        source = replace(source, decimal=OTHER_SIGN[source.thousands])
     if source.thousands and source.thousands == source.decimal:
         raise UsageError(f"{where}: decimal and thousands are the same sign.", remedy="Change one of the two.")
     if source.date and source.date not in DATE_ORDERS:

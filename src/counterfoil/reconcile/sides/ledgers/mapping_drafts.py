@@ -8,25 +8,29 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from counterfoil.errors import InputError, UsageError
+from counterfoil.line_items.values import UNSEEN
 from counterfoil.reconcile.sides.ledgers.heading_words import meant_by
 from counterfoil.reconcile.sides.ledgers.ledger_formats import table_at
+from counterfoil.reconcile.sides.ledgers.ledger_lines import says_total
 from counterfoil.reconcile.sides.ledgers.ledger_mapping import (
     CREDIT,
     DEBIT,
     NET,
     SALE_AMOUNT,
     SALE_PRICE,
+    TOTALS_SKIPPED,
     LedgerSource,
     column_of,
     is_amount,
 )
-from counterfoil.reconcile.sides.ledgers.ledger_table import with_header
+from counterfoil.reconcile.sides.ledgers.ledger_table import LedgerRow, with_header
 from counterfoil.reconcile.sides.ledgers.value_samples import (
     SampledColumn,
     currencies_in,
@@ -39,6 +43,7 @@ from counterfoil.reconcile.sides.ledgers.value_samples import (
 _KNOWN_WEIGHT: Final = 100  # a row with one name that is known is more of a header than any row of other texts
 _SALES: Final = {SALE_AMOUNT: "amount", SALE_PRICE: "price"}
 _LOOK: Final = "?"
+_SAMPLED_ROWS: Final = 1_000
 
 
 @dataclass(slots=True)
@@ -89,7 +94,8 @@ def suggest_mapping(path: Path, *, sheet: str = "", written_to: Path | None = No
     if not path.exists() or path.is_dir():
         raise UsageError(f"There is no file {path}.", remedy="Name the file that holds the ledger.")
     table = table_at(path, str(path), LedgerSource(sheet=sheet), score=_score, is_wanted=lambda _: False)
-    header, rows = with_header(table, _score)
+    header, all_rows = with_header(table, _score)
+    rows = list(islice(all_rows, _SAMPLED_ROWS))
     columns = [column for column in sampled(header.cells, rows) if column.heading]
     if not any(column.values for column in columns):
         raise InputError("has a header and no rows below it", file=table.name, remedy="Name the sheet with the rows.")
@@ -102,6 +108,7 @@ def suggest_mapping(path: Path, *, sheet: str = "", written_to: Path | None = No
     _write_columns(chosen, draft)
     _write_forms(chosen, draft)
     _ask(chosen, draft)
+    _ask_of_totals(rows, draft)
     draft.unused = [column.heading for column in columns if column not in [each for each, _, _ in chosen.values()]]
     return draft
 
@@ -215,6 +222,17 @@ def _ask(chosen: _Chosen, draft: MappingDraft) -> None:
         draft.open_questions.append('which column is the customer: CustomerId = "..." under [columns]')
     if SALE_PRICE in chosen and "Quantity" not in chosen and SALE_AMOUNT not in chosen:
         draft.open_questions.append("the quantity, by which the sale price is multiplied")
+
+
+def _ask_of_totals(rows: Sequence[LedgerRow], draft: MappingDraft) -> None:
+    for row in rows:
+        first = next((text for cell in row.cells if (text := cell.strip(UNSEEN))), "")
+        if says_total(first):
+            draft.open_questions.append(
+                f"what is to become of rows of totals, such as row {row.line} ({first!r}): remove them, or write "
+                f'totals = "{TOTALS_SKIPPED}" under [source]'
+            )
+            return
 
 
 _ORDER: Final = (

@@ -1,15 +1,14 @@
 """What the values of a ledger's columns look like, so that a mapping can be drafted from them and not from names alone.
 
-A thousand rows are looked at. What they do not decide is asked and never guessed.
+Some rows are looked at. What they do not decide is asked and never guessed.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Final
 
 from counterfoil.line_items.dates import local_reading
@@ -17,7 +16,6 @@ from counterfoil.line_items.values import UNSEEN, NumberText, Refused
 from counterfoil.reconcile.sides.ledgers.ledger_table import LedgerRow
 from counterfoil.reconcile.sides.ledgers.ledger_values import CURRENCY_SIGNS, LedgerForms
 
-_SAMPLED_ROWS: Final = 1_000
 _GUID: Final = re.compile(r"\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?", re.IGNORECASE)
 _CODE: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 _LOCAL: Final = re.compile(r"[0-9]{1,2}([/.-])[0-9]{1,2}\1[0-9]{4}(?:[ T].*)?", re.ASCII)
@@ -56,10 +54,10 @@ class SampledColumn:
         return bool(found) and sum(found) >= _MOST * len(found)
 
 
-def sampled(headings: Iterable[str], rows: Iterator[LedgerRow]) -> list[SampledColumn]:
-    """Return the columns with a name, and what is in the first thousand rows of them."""
+def sampled(headings: Iterable[str], rows: Iterable[LedgerRow]) -> list[SampledColumn]:
+    """Return the columns, and what is in these rows of them."""
     columns = [SampledColumn(" ".join(heading.split())) for heading in headings]
-    for row in islice(rows, _SAMPLED_ROWS):
+    for row in rows:
         for column, cell in zip(columns, row.cells, strict=False):
             if text := cell.strip(UNSEEN):
                 column.values.append(cell if isinstance(cell, NumberText) else text)

@@ -22,7 +22,8 @@ from counterfoil.line_items.values import NumberText
 from counterfoil.reconcile.sides.ledgers.ledger_table import LedgerRow, LedgerTable, Uncalculated, shown_double
 
 _ROWS_AT_ONCE: Final = 1_000
-_UNPACKED_SIZE_BYTES_MAX: Final = 8 << 30
+_SHEET_SIZE_BYTES_MAX: Final = 8 << 30  # which is read as a stream
+_HELD_SIZE_BYTES_MAX: Final = 256 << 20  # of all texts, for instance, which are held
 _SHEETS: Final = "xl/worksheets/"
 _SEARCHED_AT_ONCE_BYTES: Final = 1 << 20
 _FORMULA_MARKS: Final = (b"<f>", b"<f ")
@@ -63,8 +64,14 @@ def _look_into(path: Path, name: str) -> bool:
                     file=name,
                     remedy="Save it as Excel workbook (.xlsx) or as CSV UTF-8, and give that.",
                 )
-            if sum(each.file_size for each in archive.infolist()) > _UNPACKED_SIZE_BYTES_MAX:
-                raise InputError("unpacks to more than 8 GiB", file=name, remedy="Save the sheet as CSV UTF-8.")
+            for each in archive.infolist():
+                most = _SHEET_SIZE_BYTES_MAX if each.filename.startswith(_SHEETS) else _HELD_SIZE_BYTES_MAX
+                if each.file_size > most:
+                    raise InputError(
+                        f"unpacks to more than can be read: {each.filename}",
+                        file=name,
+                        remedy="Save the sheet as CSV UTF-8.",
+                    )
             return any(_has_formulas(archive, each) for each in names if each.startswith(_SHEETS))
     except (zipfile.BadZipFile, OSError, EOFError) as error:
         raise _damaged(name, error) from error
