@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
-from bench import client, compute, crowd, memory, published_side, serving, startup
+from bench import client, compute, crowd, matching, memory, published_side, serving, startup
 from bench.data import Sample, prepared
 from bench.measure import Row, os_release
 
@@ -33,6 +33,7 @@ ROWS: dict[str, Callable[[Sample, int], Iterator[Row]]] = {
     "startup": startup.startup,
     "many": startup.many,
     "kernels": startup.kernels,
+    "match": matching.match,
     "memory": memory.memory,
     "client-memory": client.client_memory,
 }

@@ -18,6 +18,7 @@ from tempfile import mkdtemp
 
 import msgspec
 
+from bench.changed_side import write_changed
 from counterfoil.columns import USAGE, LineItemTable, Type
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
@@ -137,12 +138,33 @@ class Sample:
         return path
 
     @cached_property
+    def changed_data(self) -> Path:
+        """A data folder with the usage line items after some of them changed."""
+        path = self.folder / "changed-data"
+        if not path.exists():
+            half, changed = self.scratch / "half", self.scratch / "changed.jsonl"
+            write_changed(self.file("usage"), changed)
+            publish_into(half, changed, self.period)
+            changed.unlink()
+            half.rename(path)
+        return path
+
+    @property
     def lake(self) -> list[Path]:
         """The lake files of the usage line items."""
-        with open_store(self.data).catalog as catalog:
-            files = [self.data / "files" / file.path for file in catalog.all_files() if file.rendering == "lake"]
-        largest = max(files, key=lambda path: path.stat().st_size)
-        return sorted(path for path in files if path.parent == largest.parent)
+        return _largest_lake(self.data)
+
+    @property
+    def changed_lake(self) -> list[Path]:
+        """The lake files of those that changed."""
+        return _largest_lake(self.changed_data)
+
+
+def _largest_lake(data: Path) -> list[Path]:
+    with open_store(data).catalog as catalog:
+        files = [data / "files" / file.path for file in catalog.all_files() if file.rendering == "lake"]
+    largest = max(files, key=lambda path: path.stat().st_size)
+    return sorted(path for path in files if path.parent == largest.parent)
 
 
 @contextmanager

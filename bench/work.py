@@ -9,7 +9,10 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 
@@ -184,6 +187,67 @@ def audit_side(data: str, side: str) -> None:
 
     start()
     assert audit(side, data=data).line_items
+
+
+def match_sides(name: str, left: str, right: str, *, digests: bool, jobs: int = 1) -> None:
+    """Ours: all groups of two published sides, with their lines."""
+    del jobs
+    with _sides(name, left, right, digests=digests) as matching:
+        start()
+        assert sum(1 for _ in matching)
+
+
+def numbers_of_sides(name: str, left: str, right: str, jobs: int = 1) -> None:
+    """Ours: the numbers of the lines that differ."""
+    del jobs
+    with _sides(name, left, right, digests=True) as matching:
+        start()
+        assert all(matching.numbers())
+
+
+@contextmanager
+def _sides(name: str, left: str, right: str, *, digests: bool) -> Iterator[Any]:
+    from dataclasses import replace
+
+    from counterfoil.model import Kind
+    from counterfoil.reconcile.matching import match
+    from counterfoil.reconcile.sides.opening import opened_side
+
+    with (
+        opened_side(name, kind=Kind.USAGE, data=left) as mine,
+        opened_side(name, kind=Kind.USAGE, data=right) as theirs,
+        TemporaryDirectory() as scratch,
+    ):
+        for reading in (mine, theirs):
+            parts = tuple(replace(part, digests=digests) for part in reading.side.parts)
+            reading.side = replace(reading.side, parts=parts)
+        yield match(mine, theirs, Kind.USAGE, scratch=Path(scratch))
+
+
+def duckdb_full_join(left: list[str], right: list[str], scratch: str, jobs: int = 1) -> None:
+    """The peer: a full join on what makes two lines one charge; keys repeat, so it finds many pairs for one change."""
+    import duckdb
+
+    names = (
+        "CustomerId SubscriptionId EntitlementId ProductId SkuId MeterId ResourceURI UsageDateText ChargeType UnitType "
+        "AdditionalInfo"
+    )
+    key = ", ".join(names.split())
+    columns = f"{key}, BillingPreTaxTotal AS amount, Quantity AS quantity, EffectiveUnitPrice AS price"
+    mine, theirs = (f"(SELECT {columns} FROM read_parquet({files}))" for files in (left, right))
+    config: dict[str, Any] = {
+        "threads": jobs,
+        "memory_limit": "1500MB",
+        "temp_directory": scratch,
+        "preserve_insertion_order": False,
+    }
+    connection = duckdb.connect(config=config)
+    start()
+    connection.execute(
+        f"SELECT count(*) FILTER (l.amount IS NULL), count(*) FILTER (r.amount IS NULL), "
+        f"count(*) FILTER (l.amount <> r.amount), sum(r.amount - l.amount) "
+        f"FROM {mine} l FULL JOIN {theirs} r USING ({key})"
+    ).fetchall()
 
 
 def load_kernels() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from counterfoil.errors import SideError
 from counterfoil.model import Kind
 from counterfoil.reconcile.matching import Stage, match
+from counterfoil.reconcile.sides.side import Reading, Side
 from tests.reconcile.readings import reading
 from tests.reconcile.sides import licence, usage
 
@@ -141,12 +144,17 @@ def test_where_words_differ_throughout_they_are_counted_only(tmp_path: Path) -> 
     assert matched(left, right, USE, tmp_path, words=True) == Counter([("duplicate", ("b",), ())])
 
 
-def test_who_is_on_the_other_side(tmp_path: Path) -> None:
-    left = [use("a", CustomerId="C1"), use("b", MeterId="m2", SubscriptionId="s7"), use("c", CustomerId="c8")]
-    matching = match(reading(left, USE), reading([use("z", MeterId="m9")], USE), USE, scratch=tmp_path)
-    told = {
-        line.attributes["AvailabilityId"]: matching.other_side_has(line, on_the_right=bool(each.right))
-        for each in matching
-        for line in (*each.left, *each.right)
-    }
-    assert told == {"a": (True, True), "b": (True, False), "c": (False, False), "z": (True, True)}
+def test_a_side_without_lines_or_of_no_text_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SideError, match="a side holds no line items"):
+        list(match(reading([use("a")], USE), reading([], USE), USE, scratch=tmp_path))
+    offsets, data = pa.array([0, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff\xfe")
+    bytes_ = pa.Array.from_buffers(pa.string(), 1, [None, offsets, data])
+
+    def batches(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        columns = {name: pa.array([text]) for name, text in use("a").items()} | {"Tags": bytes_}
+        yield pa.record_batch([columns.get(name, pa.nulls(1, pa.string())) for name in names], list(names))
+
+    foreign = Reading(Side(name="f.parquet", what="a file", origin="file", kind=USE, batches=batches))
+    with pytest.raises(SideError, match=r"f.parquet or a side holds bytes that are not UTF-8"):
+        list(match(foreign, reading([use("a")], USE), USE, scratch=tmp_path))
+    assert not list(tmp_path.iterdir())

@@ -5,9 +5,10 @@
         for matched in matching:                # identical pairs are counted, never yielded
             matched.stage, matched.left, matched.right
         matching.counts[Stage.IDENTICAL], matching.line_items
+        match(left, right, Kind.USAGE, scratch=folder).numbers()    # only which lines are not identical
 
 Each side is a multiset: copies count. The groups are the same whatever the order of the lines, the size of the batches
-and which side is left. The trap: all of it holds after the last group only, counts and what `other_side_has` knows.
+and which side is left. The trap: counts are complete after the last group, and not before.
 """
 
 from counterfoil.reconcile.matching.matched_lines import Line, MatchedLines, Stage

@@ -30,7 +30,7 @@ class Leftovers:
     A part may be as large as all lines of one key.
     """
 
-    def __init__(self, keys: LineKeys, key: Key, folder: Path, *, held_max: int = LINES_HELD_MAX) -> None:
+    def __init__(self, keys: LineKeys, key: Key, folder: Path, *, held_max: int) -> None:
         self._names, self._key, self._folder, self._held_max = keys.names, key, folder, held_max
         self._held = Unmatched()
         self._files: dict[tuple[int, int], _LinesFile] = {}

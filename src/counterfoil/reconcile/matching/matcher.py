@@ -6,12 +6,14 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from counterfoil.errors import SideError
 from counterfoil.model import Kind
-from counterfoil.reconcile.matching.leftovers import Leftovers
+from counterfoil.reconcile.matching.leftovers import LINES_HELD_MAX, Leftovers
 from counterfoil.reconcile.matching.line_keys import LineKeys
-from counterfoil.reconcile.matching.matched_lines import Line, MatchedLines, Stage
+from counterfoil.reconcile.matching.matched_lines import MatchedLines, Stage
 from counterfoil.reconcile.matching.ordered_sides import OrderedSide
 from counterfoil.reconcile.matching.partnerless import Partnerless
 from counterfoil.reconcile.matching.staging import at_one_place, duplicates, everywhere, moved
@@ -28,7 +30,6 @@ class Matching:
         self.counts = Counter[Stage]()
         self.line_items = (0, 0)
         self._readings, self._keys, self._words, self._scratch = (left, right), keys, words, scratch
-        self._partnerless: Partnerless | None = None
 
     def __iter__(self) -> Iterator[MatchedLines]:
         """Yield each group that is not identical; raises SideError and InputError for sides that cannot be read."""
@@ -36,39 +37,59 @@ class Matching:
             self.counts[matched.stage] += 1
             yield matched
 
-    def other_side_has(self, line: Line, *, on_the_right: bool) -> tuple[bool, bool]:
-        """Tell of a line of the right or the left whether the other side knows its customer, and its subscription.
+    def numbers(self) -> tuple[list[int], list[int]]:
+        """Return the numbers of the lines of left and right that are not identical, and count the others.
 
-        It is certain once lines of one side are yielded, which come last.
+        It takes the place of iterating. Of sides with stored digests no line is read.
         """
-        assert self._partnerless is not None, "nothing was matched yet"
-        return self._partnerless.seen[not on_the_right].has(line.attributes)
+        with self._folder() as folder:
+            found = self._partnerless(folder)
+            numbers = found.numbers()
+            self._count_pairs(found)
+            return numbers
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """Make a folder for what outgrows memory, which is gone afterwards. Nobody checks the texts of a lake file."""
+        folder = Path(tempfile.mkdtemp(prefix="matching-", dir=self._scratch))
+        try:
+            yield folder
+        except UnicodeDecodeError as error:
+            names = " or ".join(reading.side.name for reading in self._readings)
+            raise SideError(
+                f"{names} holds bytes that are not UTF-8.", remedy="Write its texts as UTF-8, and the file again."
+            ) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _partnerless(self, folder: Path) -> Partnerless:
+        left, right = (
+            OrderedSide(reading, self._keys, folder / f"side-{index}") for index, reading in enumerate(self._readings)
+        )
+        self.line_items = (left.line_items, right.line_items)
+        return Partnerless(left, right, self._keys, words=self._words)
+
+    def _count_pairs(self, found: Partnerless) -> None:
+        self.counts[Stage.WORDS if self._words else Stage.IDENTICAL] += found.pairs
 
     def _groups(self) -> Iterator[MatchedLines]:
         keys = self._keys
-        folder = Path(tempfile.mkdtemp(prefix="matching-", dir=self._scratch))
-        try:
-            left, right = (
-                OrderedSide(reading, keys, folder / f"side-{index}") for index, reading in enumerate(self._readings)
-            )
-            self.line_items = (left.line_items, right.line_items)
-            found = self._partnerless = Partnerless(left, right, keys, words=self._words)
+        with self._folder() as folder:
+            found = self._partnerless(folder)
             with (
-                Leftovers(keys, keys.within, folder / "customers") as of_customers,
-                Leftovers(keys, keys.without_ids, folder / "others") as others,
+                Leftovers(keys, keys.within, folder / "customers", held_max=LINES_HELD_MAX) as of_customers,
+                Leftovers(keys, keys.without_ids, folder / "others", held_max=LINES_HELD_MAX) as others,
             ):
                 for lines, twins in found.windows():
                     yield from duplicates(twins)
                     yield from at_one_place(lines, keys)
                     of_customers.add(lines)
-                self.counts[Stage.WORDS if self._words else Stage.IDENTICAL] += found.pairs
+                self._count_pairs(found)
                 for lines in of_customers.parts():
                     yield from everywhere(lines, keys)
                     others.add(lines)
                 for lines in others.parts():
                     yield from moved(lines, keys)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def match(left: Reading, right: Reading, kind: Kind, *, words: bool = False, scratch: Path) -> Matching:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -11,12 +13,15 @@ import pyarrow as pa
 
 from counterfoil.line_items.lake import DIGEST
 from counterfoil.reconcile.matching.line_keys import LineKeys
-from counterfoil.reconcile.matching.sorting import PIECE_LINES, OrderCheck, Run, sorted_runs
-from counterfoil.reconcile.matching.windows import Piece, Pieces, Stream
+from counterfoil.reconcile.matching.sorting import RUN_LINES, SECTION_LINES, OrderCheck, Run, sorted_runs
+from counterfoil.reconcile.matching.windows import Section, Stream, plain
 from counterfoil.reconcile.sides.side import Reading, SidePart, Wants
 
-_PIECE_LINES_MIN: Final = 2_000
+_MARK: Final = re.compile(rb"[^\0]")
+_SECTION_LINES_MIN: Final = 2_000
+_WINDOW_LINES: Final = 50_000  # of a stream, if there are few
 _LINES_AT_ONCE: Final = 400_000  # of all streams together
+_MARKED_LINES: Final = 10_000
 
 
 class OrderedSide:
@@ -33,7 +38,7 @@ class OrderedSide:
         self._runs: list[Run] = []
         self.line_items = 0
         if not self._is_stored_in_order():
-            self._runs = sorted_runs(self._counted(), self._width, keys.alone, folder)
+            self._runs = sorted_runs(self._counted(), self._width, keys.alone, folder, run_lines=RUN_LINES)
         reading.line_items = self.line_items
         reading.refuse_none()
 
@@ -54,33 +59,30 @@ class OrderedSide:
 
     def all_lines(self, streams: int) -> list[Stream]:
         """Return the streams of all attributes; `streams` is how many are read together."""
-        at_once = _at_once(streams)
-        if not self.parts:
-            return [Stream(run(at_once), self._width) for run in self._runs]
-        return [Stream(self._pieces(at, self.columns, at_once), self._width) for at in range(len(self.parts))]
+        section, window = _at_once(streams)
+        runs = [run(section) for run in self._runs]
+        parts = [self._sections(at, self.columns, section) for at in range(len(self.parts))]
+        return [Stream(sections, self._width, window) for sections in (*runs, *parts)]
 
     def digests(self, skipped: Collection[int], streams: int) -> list[Stream]:
         """Return the streams of places and digests, some parts left out."""
         names = (*self._keys.place, DIGEST)
+        section, window = _at_once(streams)
         chosen = [at for at in range(len(self.parts)) if at not in skipped]
-        return [Stream(self._pieces(at, names, _at_once(streams)), self._width) for at in chosen]
+        return [Stream(self._sections(at, names, section), self._width, window) for at in chosen]
 
     def marked(self, marks: bytearray, skipped: Collection[int], streams: int) -> list[Stream]:
         """Return the streams of the lines with a mark, which is a byte for each line that is not 0."""
+        section, window = _at_once(streams)
         chosen = [at for at in range(len(self.parts)) if at not in skipped]
-        return [Stream(self._marked(at, marks, _at_once(streams)), self._width) for at in chosen]
+        its = [self._marked(at, marks, section) for at in chosen]
+        return [Stream(sections, self._width, min(window, _MARKED_LINES)) for sections in its]
 
     def skipped_digests(self, skipped: Collection[int]) -> Iterator[pa.Array]:
         """Yield the digests of some parts."""
         for at in sorted(skipped):
-            for piece in self._pieces(at, (DIGEST,), PIECE_LINES):
-                yield piece.batch.column(0)
-
-    def places(self, skipped: Collection[int]) -> Iterator[Pieces]:
-        """Yield the places of the lines of some parts."""
-        for at in sorted(skipped):
-            for piece in self._pieces(at, self._keys.place, PIECE_LINES):
-                yield [piece]
+            for section in self._sections(at, (DIGEST,), SECTION_LINES):
+                yield section.batch.column(0)
 
     def _counted(self) -> Iterator[pa.RecordBatch]:
         for batch in self._reading.batches(self.columns):
@@ -95,7 +97,7 @@ class OrderedSide:
                 counts.append(part.line_items)
                 continue
             check, lines = OrderCheck(), 0
-            for _, batch in reading.stretches(part, self._keys.place, line_items=PIECE_LINES):
+            for _, batch in reading.stretches(part, self._keys.place, line_items=SECTION_LINES):
                 check.add(batch.columns[: self._width])
                 lines += batch.num_rows
                 if not check.in_order:
@@ -108,30 +110,33 @@ class OrderedSide:
         self.line_items = self._begins[-1]
         return True
 
-    def _pieces(self, at: int, names: Sequence[str], line_items: int, wants: Wants | None = None) -> Iterator[Piece]:
+    def _sections(
+        self, at: int, names: Sequence[str], line_items: int, wants: Wants | None = None
+    ) -> Iterator[Section]:
         begin = self._begins[at]
         for place, batch in self._reading.stretches(self.parts[at], names, line_items=line_items, wants=wants):
-            yield Piece(batch, begin + place)
+            yield Section(batch, begin + place)
 
-    def _marked(self, at: int, marks: bytearray, line_items: int) -> Iterator[Piece]:
+    def _marked(self, at: int, marks: bytearray, line_items: int) -> Iterator[Section]:
         begin = self._begins[at]
 
         def has_marks(first: int, end: int) -> bool:
-            return marks.count(0, begin + first, begin + end) < end - first
+            return _MARK.search(marks, begin + first, begin + end) is not None
 
-        for piece in self._pieces(at, self.columns, line_items, has_marks):
-            assert isinstance(piece.numbers, int)
-            first, end = piece.numbers, piece.numbers + len(piece)
-            if numbers := _marked(marks, first, end):
+        for section in self._sections(at, self.columns, line_items, has_marks):
+            assert isinstance(section.numbers, int)
+            first, end = section.numbers, section.numbers + len(section)
+            if numbers := marked(marks, first, end):
                 rows = pa.array([number - first for number in numbers], pa.int64())
-                yield Piece(piece.batch.take(rows), pa.array(numbers, pa.int64()))
+                yield Section(plain(section.batch.take(rows)), pa.array(numbers, pa.int64()))
 
 
-def _marked(marks: bytearray, first: int, end: int) -> list[int]:
-    if marks.count(0, first, end) == end - first:
-        return []
-    return [number for number in range(first, end) if marks[number]]
+def marked(marks: bytearray, first: int = 0, end: int = sys.maxsize) -> list[int]:
+    """Return the places of the marks from one place to another. A loop over all bytes would take a second for 10M."""
+    return [found.start() for found in _MARK.finditer(marks, first, end)]
 
 
-def _at_once(streams: int) -> int:
-    return max(_PIECE_LINES_MIN, min(PIECE_LINES, _LINES_AT_ONCE // max(1, streams)))
+def _at_once(streams: int) -> tuple[int, int]:
+    """Return how many lines a section has, and how many are read at once: many pay, and all streams hold some."""
+    most = _LINES_AT_ONCE // max(1, streams)
+    return max(_SECTION_LINES_MIN, min(SECTION_LINES, most)), max(_SECTION_LINES_MIN, min(_WINDOW_LINES, most))

@@ -7,8 +7,10 @@ then, and only then, the digests of those parts are read as well.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final, TypeVar
 
 import pyarrow as pa
@@ -18,44 +20,17 @@ from counterfoil.line_items.lake import DIGEST
 from counterfoil.reconcile.matching.identity import Surplus, surplus
 from counterfoil.reconcile.matching.line_keys import LineKeys
 from counterfoil.reconcile.matching.matched_lines import Line
-from counterfoil.reconcile.matching.ordered_sides import OrderedSide
+from counterfoil.reconcile.matching.ordered_sides import OrderedSide, marked
 from counterfoil.reconcile.matching.staging import Unmatched
-from counterfoil.reconcile.matching.windows import Piece, Pieces, windows
+from counterfoil.reconcile.matching.windows import Section, Sections, made_ahead, plain, windows
 
 _ALONE, _TWIN = 1, 2  # marks of lines without a partner; a twin is one more copy of a line that has one
 _LOOKED_UP_AT_ONCE: Final = 500_000
 T = TypeVar("T")
 
 
-class Seen:
-    """The customers and subscriptions of a side; `unread` yields what was left out, and is asked only when needed."""
-
-    def __init__(self, unread: Callable[[], Iterator[Pieces]]) -> None:
-        self._hashes = set[int]()  # of texts that may be many
-        self._unread: Callable[[], Iterator[Pieces]] | None = unread
-
-    def add(self, pieces: Pieces) -> None:
-        """Note the places of some lines; in a piece they are in order."""
-        for piece in pieces:
-            codes = [_codes(piece.batch.column(at)) for at in range(2)]
-            new = pc.or_(*(pc.not_equal(each[1:], each[:-1]) for each in codes))
-            rows = pa.array([0, *(row + 1 for row in pc.indices_nonzero(new).to_pylist())], pa.int64())
-            places = (piece.batch.column(at).take(rows).cast(pa.string()).fill_null("").to_pylist() for at in range(2))
-            for customer, subscription in zip(*places, strict=True):
-                self._hashes.update(_hashes(customer, subscription))
-
-    def has(self, attributes: Mapping[str, str]) -> tuple[bool, bool]:
-        """Tell whether the customer is there, and whether the subscription is."""
-        customer, subscription = _hashes(attributes["CustomerId"], attributes["SubscriptionId"])
-        if subscription not in self._hashes and self._unread is not None:
-            unread, self._unread = self._unread, None
-            for pieces in unread():
-                self.add(pieces)
-        return customer in self._hashes, subscription in self._hashes
-
-
 class Partnerless:
-    """Finds what is not identical. `pairs` counts what is, complete after the last window; `seen` is by side."""
+    """Finds what is not identical. `pairs` counts what is, complete after the last window."""
 
     def __init__(self, left: OrderedSide, right: OrderedSide, keys: LineKeys, *, words: bool) -> None:
         self.pairs = 0
@@ -63,58 +38,67 @@ class Partnerless:
         self._by_digest = left.has_digests and right.has_digests and not words
         self._names = tuple(name for name in left.columns if not (words and name in keys.words))
         self._skipped = _shared_parts(left, right) if self._by_digest else (frozenset[int](), frozenset[int]())
-        self.seen = (_seen(left, self._skipped[0]), _seen(right, self._skipped[1]))
 
     def windows(self) -> Iterator[tuple[Unmatched, Unmatched]]:
         """Yield the lines without a partner, and apart from them the twins."""
         yield from self._digested() if self._by_digest else self._compared()
 
-    def marks(self) -> tuple[bytearray, bytearray]:
-        """Return a byte for each line of either side, 0 where it has an identical partner; both sides have digests."""
-        assert self._by_digest, "a side has no digests"
+    def numbers(self) -> tuple[list[int], list[int]]:
+        """Return the numbers of the lines without a partner, from 1, by side."""
+        if self._by_digest:
+            left, right = ([place + 1 for place in marked(marks)] for marks in self._marks())
+            return left, right
+        found: tuple[list[int], list[int]] = [], []
+        for lines, twins in self._compared():
+            for numbers, its, copies in ((found[0], lines.left, twins.left), (found[1], lines.right, twins.right)):
+                numbers += [line.number for line in (*its, *copies)]
+        return sorted(found[0]), sorted(found[1])
+
+    def _marks(self) -> tuple[bytearray, bytearray]:
+        """Return a byte for each line of either side, 0 where it has an identical partner."""
         marks = bytearray(self._sides[0].line_items), bytearray(self._sides[1].line_items)
         alone = _Alone() if self._skipped[0] else None
         self.pairs = sum(self._sides[0].parts[at].line_items for at in self._skipped[0])
         streams = sum(side.streams for side in self._sides)
         sides = zip(self._sides, self._skipped, strict=True)
-        for window in windows(*(side.digests(skipped, streams) for side, skipped in sides)):
-            for pieces, found, its in zip(window, self._surplus(window, (DIGEST,)), marks, strict=True):
+        all_windows = windows(*(side.digests(skipped, streams) for side, skipped in sides))
+        for window, surpluses in made_ahead((window, self._surplus(window, (DIGEST,))) for window in all_windows):
+            for sections, found, its in zip(window, surpluses, marks, strict=True):
                 for mark, rows in ((_ALONE, found.rows), (_TWIN, found.twins)):
-                    for piece, some in _by_piece(pieces, rows):
-                        numbers = piece.numbers_of(some)
+                    for section, some in _by_section(sections, sorted(rows)):
+                        numbers = section.numbers_of(some)
                         for number in numbers:
                             its[number] = mark
                         if alone is not None and mark == _ALONE:
-                            alone.add(its, numbers, piece.batch.column(DIGEST).take(pa.array(some, pa.int64())))
+                            alone.add(its, numbers, section.batch.column(DIGEST).take(pa.array(some, pa.int64())))
         if alone is not None:
             alone.find_twins(self._sides[0].skipped_digests(self._skipped[0]))
         return marks
 
     def _digested(self) -> Iterator[tuple[Unmatched, Unmatched]]:
-        marks = self.marks()
+        marks = self._marks()
         streams = sum(side.streams for side in self._sides)
         each = zip(self._sides, marks, self._skipped, strict=True)
         for window in windows(*(side.marked(its, skipped, streams) for side, its, skipped in each)):
             lines, twins = Unmatched(), Unmatched()
-            for pieces, its, mine, copies in _each_side(window, marks, lines, twins):
-                for piece in pieces:
-                    for line in _lines(piece, range(len(piece)), self._keys):
-                        (copies if its[line.number - 1] == _TWIN else mine).append(line)
+            for sections, its, mine, copies in _each_side(window, marks, lines, twins):
+                for line in _lines_at(sections, range(sum(map(len, sections))), self._keys):
+                    (copies if its[line.number - 1] == _TWIN else mine).append(line)
             yield lines, twins
 
     def _compared(self) -> Iterator[tuple[Unmatched, Unmatched]]:
         streams = sum(side.streams for side in self._sides)
-        for window in windows(*(side.all_lines(streams) for side in self._sides)):
+        all_windows = windows(*(side.all_lines(streams) for side in self._sides))
+        for window, surpluses in made_ahead((window, self._surplus(window, self._names)) for window in all_windows):
             lines, twins = Unmatched(), Unmatched()
-            for pieces, found, mine, copies in _each_side(window, self._surplus(window, self._names), lines, twins):
-                for rows, into in ((found.rows, mine), (found.twins, copies)):
-                    for piece, some in _by_piece(pieces, rows):
-                        into.extend(_lines(piece, some, self._keys))
+            for sections, found, mine, copies in _each_side(window, surpluses, lines, twins):
+                copied = set(found.twins)
+                rows = sorted((*found.rows, *copied))
+                for row, line in zip(rows, _lines_at(sections, rows, self._keys), strict=True):
+                    (copies if row in copied else mine).append(line)
             yield lines, twins
 
-    def _surplus(self, window: tuple[Pieces, Pieces], names: Sequence[str]) -> tuple[Surplus, Surplus]:
-        for seen, pieces in zip(self.seen, window, strict=True):
-            seen.add(pieces)
+    def _surplus(self, window: tuple[Sections, Sections], names: Sequence[str]) -> tuple[Surplus, Surplus]:
         found = surplus(*window, names)
         self.pairs += sum(map(len, window[0])) - len(found[0].rows) - len(found[0].twins)
         return found
@@ -157,8 +141,8 @@ def _gathered(arrays: Iterator[pa.Array]) -> Iterator[pa.Array]:
 
 
 def _each_side(
-    window: tuple[Pieces, Pieces], its: tuple[T, T], lines: Unmatched, twins: Unmatched
-) -> Iterator[tuple[Pieces, T, list[Line], list[Line]]]:
+    window: tuple[Sections, Sections], its: tuple[T, T], lines: Unmatched, twins: Unmatched
+) -> Iterator[tuple[Sections, T, list[Line], list[Line]]]:
     yield window[0], its[0], lines.left, twins.left
     yield window[1], its[1], lines.right, twins.right
 
@@ -174,34 +158,39 @@ def _shared_parts(left: OrderedSide, right: OrderedSide) -> tuple[frozenset[int]
     return frozenset(at for at, _ in pairs), frozenset(at for _, at in pairs)
 
 
-def _seen(side: OrderedSide, skipped: frozenset[int]) -> Seen:
-    return Seen(lambda: side.places(skipped))
+def _by_section(sections: Sections, rows: Sequence[int]) -> Iterator[tuple[Section, list[int]]]:
+    """Yield the sections that have rows, which count over all sections and ascend, with their own rows."""
+    begin = at = 0
+    for section in sections:
+        end = bisect_left(rows, begin + len(section), at)
+        if end > at:
+            yield section, [row - begin for row in rows[at:end]]
+        begin, at = begin + len(section), end
 
 
-def _codes(column: pa.Array) -> pa.Array:
-    return column.indices.fill_null(-1) if pa.types.is_dictionary(column.type) else column.fill_null("")
+def _lines_at(sections: Sections, rows: Sequence[int], keys: LineKeys) -> Iterator[Line]:
+    """Yield the lines of some rows, which count over all sections and ascend."""
+    numbers: list[int] = []
+    batches: list[pa.RecordBatch] = []
+    for section, some in _by_section(sections, rows):
+        numbers += section.numbers_of(some)
+        batches.append(plain(section.batch.select(list(keys.names)).take(pa.array(some, pa.int64()))))
+    if batches:
+        columns = pa.concat_batches(batches).columns
+        texts = zip(*(_texts(column.fill_null("")) for column in columns), strict=True)
+        for number, its in zip(numbers, texts, strict=True):
+            yield Line(number + 1, dict(zip(keys.names, its, strict=True)))
 
 
-def _hashes(customer: str, subscription: str) -> tuple[int, int]:
-    return hash(customer.lower()), hash((customer.lower(), subscription.lower()))
-
-
-def _by_piece(pieces: Pieces, rows: list[int]) -> Iterator[tuple[Piece, list[int]]]:
-    """Yield the pieces that have rows, which count over all pieces, with their own rows."""
-    waiting, begin = sorted(rows, reverse=True), 0
-    for piece in pieces:
-        some: list[int] = []
-        while waiting and waiting[-1] < begin + len(piece):
-            some.append(waiting.pop() - begin)
-        if some:
-            yield piece, some
-        begin += len(piece)
-
-
-def _lines(piece: Piece, rows: Sequence[int], keys: LineKeys) -> Iterator[Line]:
-    chosen = piece.batch.select(list(keys.names))
-    if len(rows) < len(piece):
-        chosen = chosen.take(pa.array(rows, pa.int64()))
-    columns = (column.cast(pa.string()).fill_null("").to_pylist() for column in chosen.columns)
-    for number, texts in zip(piece.numbers_of(rows), zip(*columns, strict=True), strict=True):
-        yield Line(number + 1, dict(zip(keys.names, texts, strict=True)))
+def _texts(column: pa.Array) -> list[str]:
+    """Return the texts of a column without nulls: `to_pylist` takes three times as long."""
+    if not len(column):
+        return []
+    _, offsets, data = column.buffers()
+    ends = memoryview(offsets).cast("i")[column.offset : column.offset + len(column) + 1].tolist()
+    held = memoryview(data or b"")[ends[0] : ends[-1]].tobytes()
+    begin = ends[0]
+    if held.isascii():
+        text = held.decode()
+        return [text[first - begin : end - begin] for first, end in pairwise(ends)]
+    return [held[first - begin : end - begin].decode() for first, end in pairwise(ends)]

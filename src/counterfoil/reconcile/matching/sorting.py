@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from counterfoil.reconcile.matching.windows import Piece, Place
+from counterfoil.reconcile.matching.windows import Place, Section
 
 RUN_LINES: Final = 300_000
-PIECE_LINES: Final = 25_000
+SECTION_LINES: Final = 25_000
 _NUMBER: Final = "#"  # no attribute is called that
 _DICTIONARY: Final = pa.dictionary(pa.int32(), pa.string())
 _ROOM: Final = 1 << 62
 
-Run = Callable[[int], Iterator[Piece]]  # is given how many lines to read at once
+Run = Callable[[int], Iterator[Section]]  # is given how many lines to read at once
 
 
 class OrderCheck:
@@ -46,7 +46,7 @@ class OrderCheck:
 
 
 def sorted_runs(
-    batches: Iterable[pa.RecordBatch], width: int, alone: frozenset[str], folder: Path, *, run_lines: int = RUN_LINES
+    batches: Iterable[pa.RecordBatch], width: int, alone: frozenset[str], folder: Path, *, run_lines: int
 ) -> list[Run]:
     """Return runs that hold all lines of the batches, numbered from 0 as they came.
 
@@ -105,27 +105,27 @@ def _ranks(places: Sequence[pa.Array]) -> pa.Int64Array:
     return ranks
 
 
-def _pieces(batches: Iterable[pa.RecordBatch]) -> Iterator[Piece]:
+def _sections(batches: Iterable[pa.RecordBatch]) -> Iterator[Section]:
     for batch in batches:
         last = batch.num_columns - 1
-        yield Piece(batch.select(range(last)), batch.column(last))
+        yield Section(batch.select(range(last)), batch.column(last))
 
 
 def _written(table: pa.Table, path: Path) -> Run:
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path, row_group_size=PIECE_LINES, compression="lz4", write_statistics=False)
+    pq.write_table(table, path, row_group_size=SECTION_LINES, compression="lz4", write_statistics=False)
 
-    def read(line_items: int) -> Iterator[Piece]:
+    def read(line_items: int) -> Iterator[Section]:
         with pq.ParquetFile(path) as file:
-            yield from _pieces(file.iter_batches(line_items, use_threads=False))
+            yield from _sections(file.iter_batches(line_items, use_threads=False))
 
     return read
 
 
 def _held(table: pa.Table) -> Run:
-    def read(line_items: int) -> Iterator[Piece]:
-        for batch in table.to_batches(max_chunksize=max(line_items, PIECE_LINES)):
-            yield from _pieces([_compact(batch)])
+    def read(line_items: int) -> Iterator[Section]:
+        for batch in table.to_batches(max_chunksize=max(line_items, SECTION_LINES)):
+            yield from _sections([_compact(batch)])
 
     return read
 

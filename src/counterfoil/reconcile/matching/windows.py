@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self, TypeVar
 
 import pyarrow as pa
 
 Place = tuple[str, ...]
+T = TypeVar("T")
+_THREADS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Section:
     """Some lines of a side in order: `numbers` are their places in the side's own order, from 0.
 
     The first columns of the batch are the place.
@@ -48,71 +51,96 @@ class Piece:
         return tuple(self.batch.column(at)[row].as_py() or "" for at in range(width))
 
 
-Pieces = list[Piece]
+Sections = list[Section]
+
+
+def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return plain texts in the place of dictionaries. A cast would look at every entry, used or not."""
+    columns = [
+        column.dictionary.take(column.indices) if pa.types.is_dictionary(column.type) else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
 class Stream:
-    """Pieces of one sorted part of a side, and those that are in no window yet."""
+    """Sections of one sorted part of a side, and those that are in no window yet; `lines` are read at once."""
 
-    def __init__(self, pieces: Iterable[Piece], width: int) -> None:
-        self._pieces, self._width = iter(pieces), width
-        self._held: deque[Piece] = deque()
+    def __init__(self, sections: Iterable[Section], width: int, lines: int) -> None:
+        self._sections, self._width, self._lines = iter(sections), width, lines
+        self._held: deque[Section] = deque()
+        self._coming: Future[Sections] | None = None
         self.last: Place | None = None  # None once there is no more to read
 
-    def read(self) -> None:
-        """Hold one more piece."""
-        piece = next(self._pieces, None)
-        while piece is not None and not len(piece):
-            piece = next(self._pieces, None)
-        if piece is None:
-            self.last = None
-            return
-        self._held.append(piece)
-        self.last = piece.place(len(piece) - 1, self._width)
+    def read(self, threads: ThreadPoolExecutor) -> None:
+        """Hold more sections, while a thread reads those after them."""
+        sections = self._coming.result() if self._coming else self._next()
+        self._held.extend(sections)
+        self.last = sections[-1].place(len(sections[-1]) - 1, self._width) if sections else None
+        if sections:
+            self._coming = threads.submit(self._next)
 
-    def take_below(self, place: Place | None) -> Iterator[Piece]:
+    def _next(self) -> Sections:
+        sections, lines = [], 0
+        while lines < self._lines and (section := next(self._sections, None)) is not None:
+            if len(section):
+                sections.append(section)
+                lines += len(section)
+        return sections
+
+    def take_below(self, place: Place | None) -> Iterator[Section]:
         """Yield and let go the lines below a place, or all."""
         while self._held:
-            piece = self._held[0]
-            count = len(piece) if place is None else self._count_below(piece, place)
-            if count < len(piece):
-                self._held[0] = piece.slice(count, len(piece))
+            section = self._held[0]
+            count = len(section) if place is None else self._count_below(section, place)
+            if count < len(section):
+                self._held[0] = section.slice(count, len(section))
                 if count:
-                    yield piece.slice(0, count)
+                    yield section.slice(0, count)
                 return
             self._held.popleft()
-            yield piece
+            yield section
 
-    def _count_below(self, piece: Piece, place: Place) -> int:
-        low, high = 0, len(piece)
-        if piece.place(high - 1, self._width) < place:
+    def _count_below(self, section: Section, place: Place) -> int:
+        low, high = 0, len(section)
+        if section.place(high - 1, self._width) < place:
             return high
         while low < high:
             middle = (low + high) // 2
-            if piece.place(middle, self._width) < place:
+            if section.place(middle, self._width) < place:
                 low = middle + 1
             else:
                 high = middle
         return low
 
 
-def windows(left: Sequence[Stream], right: Sequence[Stream]) -> Iterator[tuple[Pieces, Pieces]]:
-    """Yield the pieces of both sides, window after window, in the order of their places."""
+def windows(left: Sequence[Stream], right: Sequence[Stream]) -> Iterator[tuple[Sections, Sections]]:
+    """Yield the sections of both sides, window after window, in the order of their places."""
     streams = [*left, *right]
-    for stream in streams:
-        stream.read()
-    while lasts := [stream.last for stream in streams if stream.last is not None]:
-        limit = min(lasts)
-        window = _taken(left, limit), _taken(right, limit)
-        if any(window):
-            yield window
+    with ThreadPoolExecutor(_THREADS, "counterfoil-matching") as threads:
         for stream in streams:
-            if stream.last == limit:
-                stream.read()
+            stream.read(threads)
+        while lasts := [stream.last for stream in streams if stream.last is not None]:
+            limit = min(lasts)
+            window = _taken(left, limit), _taken(right, limit)
+            if any(window):
+                yield window
+            for stream in streams:
+                if stream.last == limit:
+                    stream.read(threads)
     window = _taken(left, None), _taken(right, None)
     if any(window):
         yield window
 
 
-def _taken(streams: Sequence[Stream], limit: Place | None) -> Pieces:
-    return [piece for stream in streams for piece in stream.take_below(limit)]
+def made_ahead(made: Iterator[T]) -> Iterator[T]:
+    """Yield what is made, each by a thread while the one before is in use."""
+    with ThreadPoolExecutor(1, "counterfoil-ahead") as thread:
+        coming = thread.submit(next, made, None)
+        while (its := coming.result()) is not None:
+            coming = thread.submit(next, made, None)
+            yield its
+
+
+def _taken(streams: Sequence[Stream], limit: Place | None) -> Sections:
+    return [section for stream in streams for section in stream.take_below(limit)]

@@ -7,6 +7,7 @@ that is summed is checked on the way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -32,7 +33,7 @@ from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind
 from counterfoil.reconcile.sides.csv_lines import csv_batches, headings_of
 from counterfoil.reconcile.sides.json_sides import first_item, is_line_item, json_batches
-from counterfoil.reconcile.sides.side import Batches, Side
+from counterfoil.reconcile.sides.side import Batches, Side, SidePart, Wants
 from counterfoil.reconcile.sides.text_files import opened_bytes
 
 _LINE_ITEMS_AT_ONCE: Final = 100_000
@@ -108,6 +109,7 @@ def _of_parquet(path: Path, name: str) -> Side:
             kind=kind,
             batches=lambda names: _lake_batches(path, name, kind, names),
             attributes=frozenset(column.name for column in columns_of(schema, kind)),
+            parts=(lake_part(path, name, kind),),
         )
     return Side(
         name=name,
@@ -118,10 +120,29 @@ def _of_parquet(path: Path, name: str) -> Side:
     )
 
 
+def lake_part(path: Path, name: str, kind: Kind) -> SidePart:
+    """Return a lake file as a part of the side of this name; nobody says that its line items are in order."""
+
+    def stretches(
+        names: Sequence[str], *, line_items: int, wants: Wants | None = None
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
+        with _opened_lake(path, name, kind) as lake:
+            yield from lake.stretches(names, line_items=line_items, wants=wants)
+
+    with _opened_lake(path, name, kind) as lake:
+        return SidePart(line_items=lake.line_items, stretches=stretches)
+
+
 def _lake_batches(path: Path, name: str, kind: Kind, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with _opened_lake(path, name, kind) as lake:
+        yield from lake.batches(names, line_items=_LINE_ITEMS_AT_ONCE)
+
+
+@contextmanager
+def _opened_lake(path: Path, name: str, kind: Kind) -> Iterator[LakeReader]:
     try:
         with LakeReader(path, kind) as lake:
-            yield from lake.batches(names, line_items=_LINE_ITEMS_AT_ONCE)
+            yield lake
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _damaged(name, error) from error
 

@@ -6,7 +6,7 @@ report says which it is. A workbook keeps 15 digits of a number, so its pull is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,7 @@ from counterfoil.line_items.line_reader import LineReader
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
 from counterfoil.reconcile.sides.csv_lines import csv_batches
-from counterfoil.reconcile.sides.side import Side
+from counterfoil.reconcile.sides.side import Side, SidePart, Wants
 
 _LINE_ITEMS_AT_ONCE: Final = 100_000
 _READ_FIRST: Final = (Format.PARQUET.value, Format.BLOBS.value, Format.CSV.value)  # of a pull in several formats
@@ -60,6 +60,7 @@ def pull_side(folder: Path, name: str) -> Side:
         for file in receipt.files_in(chosen):
             yield from _batches(folder, file, kind, names, name)
 
+    parts = (_part(folder, receipt.files_in(chosen), kind, name),) if chosen == Format.PARQUET.value else ()
     return Side(
         name=name,
         what=f"{kind} {holding.what}, pulled {receipt.finished_at[:10]}",
@@ -72,6 +73,7 @@ def pull_side(folder: Path, name: str) -> Side:
         partner=receipt.partner.lower(),
         currency=currencies[0].upper() if len(currencies) == len(receipt.totals) == 1 else "",
         attributes=_attributes(receipt, kind),
+        parts=parts,
     )
 
 
@@ -91,7 +93,28 @@ def _attributes(receipt: Receipt, kind: Kind) -> frozenset[str] | None:
     return frozenset(column.name for column in table_of(kind).columns if column.basic)
 
 
-def _batches(folder: Path, file: ReceiptFile, kind: Kind, names: Sequence[str], side: str) -> Iterator[pa.RecordBatch]:
+def _part(folder: Path, files: Iterable[ReceiptFile], kind: Kind, side: str) -> SidePart:
+    """Return all Parquet files as one part: a source that exports in order has them in order, one after the other."""
+    listed = list(files)
+
+    def stretches(
+        names: Sequence[str], *, line_items: int, wants: Wants | None = None
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
+        begin = 0
+        for file in listed:
+            if wants is None or wants(begin, begin + file.line_items):
+                place = begin
+                for batch in _batches(folder, file, kind, names, side, line_items=line_items):
+                    yield place, batch
+                    place += batch.num_rows
+            begin += file.line_items
+
+    return SidePart(line_items=sum(file.line_items for file in listed), stretches=stretches)
+
+
+def _batches(
+    folder: Path, file: ReceiptFile, kind: Kind, names: Sequence[str], side: str, line_items: int = _LINE_ITEMS_AT_ONCE
+) -> Iterator[pa.RecordBatch]:
     """Yield the line items of a file whose bytes are those of the receipt; raises SideError for any other."""
     path = folder / file.name
     if Path(file.name).name != file.name:
@@ -103,7 +126,7 @@ def _batches(folder: Path, file: ReceiptFile, kind: Kind, names: Sequence[str], 
             yield from csv_batches(path, str(path), kind, names)
         elif format_of(file.name) == Format.PARQUET:
             with LakeReader(path, kind) as lake:
-                yield from lake.batches(names, line_items=_LINE_ITEMS_AT_ONCE)
+                yield from lake.batches(names, line_items=line_items)
         else:
             for batch in batches_of(path, file.name, LineReader(kind), coded=True):
                 yield batch.select(list(names))
