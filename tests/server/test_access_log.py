@@ -105,6 +105,19 @@ def test_both_forms_tell_the_time_in_utc_and_json_tells_what_went_wrong() -> Non
     assert "ValueError: why" in told["exception"]
 
 
+def test_a_line_that_is_logged_often_is_as_any_other() -> None:
+    line, written = LogLine("request", {"path": "/a b", "status": 200, "ms": 0.5, "again": True}), []
+    for log in (lambda: LOG.info(line), lambda: log_lines.log_often(LOG, logging.INFO, line)):
+        stream = io.StringIO()
+        for form in ("text", "json"):
+            with logging_to(stream, level="info", form=form):
+                log()
+                log_lines.log_often(LOG, logging.DEBUG, line)
+        written.append(re.sub(r"[0-9-]{10}T[0-9:.]{12}Z", "now", stream.getvalue()))
+    assert written[0] == written[1]
+    assert written[0].count("now") == 2
+
+
 def test_a_record_with_the_wrong_arguments_does_not_end_the_log() -> None:
     stream = io.StringIO()
     with logging_to(stream, level="info", form="json"):
