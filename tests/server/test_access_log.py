@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import time
+from functools import partial
 from typing import Any
 
 import httpx
@@ -107,7 +108,7 @@ def test_both_forms_tell_the_time_in_utc_and_json_tells_what_went_wrong() -> Non
 
 def test_a_line_that_is_logged_often_is_as_any_other() -> None:
     line, written = LogLine("request", {"path": "/a b", "status": 200, "ms": 0.5, "again": True}), []
-    for log in (lambda: LOG.info(line), lambda: log_lines.log_often(LOG, logging.INFO, line)):
+    for log in (partial(LOG.info, line), partial(log_lines.log_often, LOG, logging.INFO, line)):
         stream = io.StringIO()
         for form in ("text", "json"):
             with logging_to(stream, level="info", form=form):

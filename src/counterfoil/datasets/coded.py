@@ -19,7 +19,7 @@ from counterfoil.datasets.value_spans import PADDING, ValueSpans
 from counterfoil.line_items.canonical import DIGEST_SIZE_BYTES
 
 _ROWS: Final = 1 << 10  # there is room for so many at first
-_FEW_ROWS: Final = 1 << 11
+_FEW_ROWS: Final = 1 << 10
 _ALIGNMENT: Final = 8
 
 
