@@ -7,15 +7,12 @@ import subprocess
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import pytest
+from tests.source_files import FILES, MODULES, ROOT, SOURCE, module_of, read
 
-ROOT = Path(__file__).parent.parent
-SOURCE = ROOT / "src"
 GROUND = {
     "disk",
     "line_items",
@@ -50,6 +47,7 @@ ALLOWED = {
     "client": GROUND | {"wire"},
     "reconcile": GROUND | {"wire", "client"},
     "published_sides": GROUND | {"storage", "reconcile"},
+    "sql_ledgers": GROUND | {"reconcile"},
     "generator": GROUND,
     "mirror": GROUND | {"datasets", "client"},
     "anonymizing": GROUND | {"datasets", "client", "generator"},
@@ -93,7 +91,9 @@ IN_THE_RECONCILER = {
     "grouped_sums": set[str](),
     "side_totals": {"sides", "grouped_sums"},
     "auditing": {"sides", "explaining"},
-    "__init__": {"sides", "side_totals", "auditing"},
+    "matching": {"sides", "explaining"},
+    "comparing": {"sides", "grouped_sums", "side_totals", "matching", "explaining"},
+    "__init__": {"sides", "side_totals", "auditing", "explaining", "matching", "comparing"},
 }
 # What the server's rooms stand on within the server; whatever is one module of it is free in this.
 IN_THE_SERVER = {"identity": {"lru_cache"}}
@@ -135,20 +135,12 @@ MAY_TOUCH_DISK = {
     "counterfoil.server.identity.tls",
     "counterfoil.server.listening",
 }
-PLAIN_ROOMS = {
-    *GROUND,
-    "wire",
-    "client",
-    "reconcile",
-    "generator",
-    "__init__",
-    "__main__",
-}  # installed without [server], on Windows too
+# Installed without [server], on Windows too.
+PLAIN_ROOMS = {*GROUND, "wire", "client", "reconcile", "generator", "__init__", "__main__"}
 IMPORT_NAMES = {"prometheus-client": "prometheus_client", "pyjwt": "jwt"}
 PROGRAMS = {"counterfoil.__main__", "counterfoil.datasets.kernels.compiler", "counterfoil.datasets.worker"}
 POSIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "core"}
-FILES = sorted((SOURCE / "counterfoil").rglob("*.py"))
 TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
 FILE_LINES_MAX = 350
 CONFTEST_LINES_MAX = 200
@@ -158,39 +150,22 @@ def room_of(module: str) -> str:
     return [*module.split("."), "__init__"][1]
 
 
-def module_of(path: Path) -> str:
-    parts = path.relative_to(SOURCE).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
-
-
-MODULES = {module_of(path): path for path in FILES}
-
-
-@cache
 def imports_of(path: Path) -> frozenset[str]:
-    """Every module a file imports, also inside functions and for types only."""
-    found = set[str]()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: write imports in full"
-            assert node.module is not None
-            found |= {
-                name if (name := f"{node.module}.{alias.name}") in MODULES else node.module for alias in node.names
-            }
-    return frozenset(found)
+    return read(path).imports
 
 
-def each(paths: list[Path]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("path", paths, ids=lambda path: str(path.relative_to(ROOT)))
+def broken_by(paths: Iterable[Path], fault_of: Callable[[Path], object]) -> dict[str, object]:
+    """The files that break a rule, and with what."""
+    return {str(path.relative_to(ROOT)): fault for path in paths if (fault := fault_of(path))}
 
 
-@each(FILES)
-def test_imports_stay_on_their_floor(path: Path) -> None:
-    room = room_of(module_of(path))
-    ours = {name for name in imports_of(path) if name.partition(".")[0] == "counterfoil"}
-    assert {room_of(name) for name in ours} - {room} <= ALLOWED[room]
+def test_imports_stay_on_their_floor() -> None:
+    def strange(path: Path) -> set[str]:
+        room = room_of(module_of(path))
+        ours = {name for name in imports_of(path) if name.partition(".")[0] == "counterfoil"}
+        return {room_of(name) for name in ours} - {room} - ALLOWED[room]
+
+    assert broken_by(FILES, strange) == {}
 
 
 CLIENT = "counterfoil.client"
@@ -201,11 +176,13 @@ def client_room_of(module: str) -> str:
     return [*module.removeprefix(CLIENT).split("."), "__init__"][1]
 
 
-@each(CLIENT_FILES)
-def test_imports_within_the_client_stay_on_their_floor(path: Path) -> None:
-    room = client_room_of(module_of(path))
-    rooms = {client_room_of(name) for name in imports_of(path) if name.startswith(f"{CLIENT}.")}
-    assert rooms - {room} <= IN_THE_CLIENT[room]
+def test_imports_within_the_client_stay_on_their_floor() -> None:
+    def strange(path: Path) -> set[str]:
+        room = client_room_of(module_of(path))
+        rooms = {client_room_of(name) for name in imports_of(path) if name.startswith(f"{CLIENT}.")}
+        return rooms - {room} - IN_THE_CLIENT[room]
+
+    assert broken_by(CLIENT_FILES, strange) == {}
 
 
 RECONCILE = "counterfoil.reconcile"
@@ -216,40 +193,52 @@ def reconciler_room_of(module: str) -> str:
     return [*module.removeprefix(RECONCILE).split("."), "__init__"][1]
 
 
-@each(RECONCILER_FILES)
-def test_imports_within_the_reconciler_stay_on_their_floor(path: Path) -> None:
-    room, found = reconciler_room_of(module_of(path)), imports_of(path)
-    rooms = {reconciler_room_of(name) for name in found if name.startswith(f"{RECONCILE}.")}
-    assert rooms - {room} <= IN_THE_RECONCILER[room]
-    assert room == "sides" or not [name for name in found if name.startswith(CLIENT)]
+def test_imports_within_the_reconciler_stay_on_their_floor() -> None:
+    def strange(path: Path) -> set[str]:
+        room, found = reconciler_room_of(module_of(path)), imports_of(path)
+        rooms = {reconciler_room_of(name) for name in found if name.startswith(f"{RECONCILE}.")}
+        of_the_client = {name for name in found if name.startswith(CLIENT)}
+        return rooms - {room} - IN_THE_RECONCILER[room] | (of_the_client if room != "sides" else set())
+
+    assert broken_by(RECONCILER_FILES, strange) == {}
 
 
-@each([path for path in FILES if path.parent.name in IN_THE_SERVER])
-def test_the_servers_rooms_know_nothing_of_its_routes(path: Path) -> None:
+def test_the_servers_rooms_know_nothing_of_its_routes() -> None:
     prefix = "counterfoil.server."
-    rooms = {name.removeprefix(prefix).partition(".")[0] for name in imports_of(path) if name.startswith(prefix)}
-    assert rooms - {path.parent.name} <= IN_THE_SERVER[path.parent.name]
+
+    def strange(path: Path) -> set[str]:
+        rooms = {name.removeprefix(prefix).partition(".")[0] for name in imports_of(path) if name.startswith(prefix)}
+        return rooms - {path.parent.name} - IN_THE_SERVER[path.parent.name]
+
+    assert broken_by([path for path in FILES if path.parent.name in IN_THE_SERVER], strange) == {}
 
 
-@each([path for path in CLIENT_FILES if client_room_of(module_of(path)) == "protocol"])
-def test_the_protocol_is_pure(path: Path) -> None:
-    assert not {name.partition(".")[0] for name in imports_of(path)} & IMPURE
+def test_the_protocol_is_pure() -> None:
+    protocol = [path for path in CLIENT_FILES if client_room_of(module_of(path)) == "protocol"]
+    assert protocol
+    assert broken_by(protocol, lambda path: {name.partition(".")[0] for name in imports_of(path)} & IMPURE) == {}
 
 
-@each([path for path in FILES if module_of(path).startswith(EXPLAINING)])
-def test_explaining_is_pure_and_shares_no_rounding_with_the_generator(path: Path) -> None:
+def test_explaining_is_pure_and_shares_no_rounding_with_the_generator() -> None:
     """Not even through the ground: a mistake in what both used could not be found by scenarios."""
-    assert {name.partition(".")[0] for name in imports_of(path)} <= {*PURE_LIBRARIES, "counterfoil"}
-    ours = {name for name in imports_of(path) if name.startswith("counterfoil.")}
-    assert {name for name in ours if not name.startswith(EXPLAINING)} <= {"counterfoil.errors", "counterfoil.model"}
+
+    def strange(path: Path) -> set[str]:
+        found = imports_of(path)
+        foreign = {name.partition(".")[0] for name in found} - {*PURE_LIBRARIES, "counterfoil"}
+        ours = {name for name in found if name.startswith("counterfoil.") and not name.startswith(EXPLAINING)}
+        return foreign | ours - {"counterfoil.errors", "counterfoil.model"}
+
+    explaining = [path for path in FILES if module_of(path).startswith(EXPLAINING)]
+    assert explaining
+    assert broken_by(explaining, strange) == {}
 
 
-@each([path for path in FILES if room_of(module_of(path)) in WITHOUT_DISK])
-def test_stored_files_are_reached_through_storage_alone(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    touched = {name.partition(".")[0] for name in imports_of(path)} & DISK | calls & {"open"}
-    assert bool(touched) <= (module_of(path) in MAY_TOUCH_DISK), touched
+def test_stored_files_are_reached_through_storage_alone() -> None:
+    def touched(path: Path) -> set[str]:
+        found = {name.partition(".")[0] for name in imports_of(path)} & DISK | read(path).calls & {"open"}
+        return set() if module_of(path) in MAY_TOUCH_DISK else found
+
+    assert broken_by([path for path in FILES if room_of(module_of(path)) in WITHOUT_DISK], touched) == {}
 
 
 def test_those_who_may_touch_the_disk_do() -> None:
@@ -268,15 +257,19 @@ def libraries(*extras: str) -> set[str]:
     return {IMPORT_NAMES.get(name, name) for name in names}
 
 
-@each(FILES)
-def test_imported_libraries_are_declared(path: Path) -> None:
-    room = room_of(module_of(path))
-    foreign = {name.partition(".")[0] for name in imports_of(path)} - {"counterfoil"}
-    third_party = foreign - sys.stdlib_module_names - {"_typeshed"}  # which exists for type checkers only
-    if room == "testing":
-        third_party -= {"pytest"}  # it offers a fixture; whoever uses that has pytest
-    assert third_party <= (libraries() if room in PLAIN_ROOMS else libraries("server"))
-    assert not (room in PLAIN_ROOMS | {"cli"} and foreign & POSIX_ONLY)
+def test_imported_libraries_are_declared() -> None:
+    plain, server = libraries(), libraries("server")
+
+    def strange(path: Path) -> set[str]:
+        room = room_of(module_of(path))
+        foreign = {name.partition(".")[0] for name in imports_of(path)} - {"counterfoil"}
+        third_party = foreign - sys.stdlib_module_names - {"_typeshed"}  # which exists for type checkers only
+        if room == "testing":
+            third_party -= {"pytest"}  # it offers a fixture; whoever uses that has pytest
+        undeclared = third_party - (plain if room in PLAIN_ROOMS else server)
+        return undeclared | (foreign & POSIX_ONLY if room in PLAIN_ROOMS | {"cli"} else set())
+
+    assert broken_by(FILES, strange) == {}
 
 
 def twice(names: Iterable[tuple[str, Path]]) -> dict[str, list[str]]:
@@ -292,23 +285,16 @@ def test_no_two_modules_share_a_name() -> None:
 
 
 def test_no_two_classes_share_a_name() -> None:
-    assert not twice(
-        (node.name, path)
-        for path in FILES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef)
-    )
+    assert not twice((name, path) for path in FILES for name in read(path).classes)
 
 
-@each([path for path in FILES if room_of(module_of(path)) != "cli"])
-def test_the_library_names_no_option_of_the_command_line(path: Path) -> None:
+def test_the_library_names_no_option_of_the_command_line() -> None:
     """An error names parameters, and the command line spells them as options. Docstrings are read by Python's users."""
-    texts = [
-        node.value
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
-    assert not [text for text in texts if re.search(r"(?<![\w-])--[a-z]", text)]
+
+    def options_in(path: Path) -> list[str]:
+        return [text for text in read(path).texts if re.search(r"(?<![\w-])--[a-z]", text)]
+
+    assert broken_by([path for path in FILES if room_of(module_of(path)) != "cli"], options_in) == {}
 
 
 def test_importing_has_no_effect() -> None:
@@ -320,31 +306,26 @@ def test_importing_has_no_effect() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@each(FILES)
-def test_files_stay_short(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= FILE_LINES_MAX
+def test_files_stay_short() -> None:
+    assert broken_by(FILES, lambda path: max(0, read(path).lines - FILE_LINES_MAX)) == {}
 
 
-@each(TEST_FILES)
-def test_test_files_stay_short(path: Path) -> None:
-    most = CONFTEST_LINES_MAX if path.name == "conftest.py" else FILE_LINES_MAX
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= most
+def test_test_files_stay_short() -> None:
+    def lines_too_many(path: Path) -> int:
+        most = CONFTEST_LINES_MAX if path.name == "conftest.py" else FILE_LINES_MAX
+        return max(0, len(path.read_text(encoding="utf-8").splitlines()) - most)
+
+    assert broken_by(TEST_FILES, lines_too_many) == {}
 
 
-def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
+def test_functions_stay_short() -> None:
+    assert broken_by(FILES, lambda path: [name for name, lines in read(path).functions.items() if lines >= 70]) == {}
 
 
-@each(FILES)
-def test_functions_stay_short(path: Path) -> None:
-    for function in functions(path):
-        assert function.end_lineno is not None
-        assert function.end_lineno - function.lineno < 70, function.name
+def test_every_file_has_a_telling_name_and_says_what_it_is_for() -> None:
+    def docstring_of(path: Path) -> str | None:
+        return read(path).docstring if path.is_relative_to(SOURCE) else ast.get_docstring(ast.parse(path.read_bytes()))
 
-
-@each([*FILES, *TEST_FILES])
-def test_every_file_has_a_telling_name_and_says_what_it_is_for(path: Path) -> None:
-    assert not {*path.relative_to(ROOT).with_suffix("").parts} & NO_NAMES
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    everything = [*FILES, *TEST_FILES]
+    assert broken_by(everything, lambda path: {*path.relative_to(ROOT).with_suffix("").parts} & NO_NAMES) == {}
+    assert broken_by(everything, lambda path: not docstring_of(path)) == {}

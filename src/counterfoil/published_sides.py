@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +18,8 @@ import pyarrow as pa
 from counterfoil.disk.hashing import measured_stream
 from counterfoil.errors import DamagedError, SideError
 from counterfoil.line_items.lake_files import LakeReader
-from counterfoil.model import Kind, Rendering
-from counterfoil.reconcile.sides.side import Side, Wanted
+from counterfoil.model import Contents, Kind, Rendering
+from counterfoil.reconcile.sides.side import Side, SidePart, Wanted, Wants
 from counterfoil.storage.catalog_rows import Revision, StoredFile
 from counterfoil.storage.engines import open_store
 from counterfoil.storage.files import Reader, ReaderStream
@@ -66,18 +68,16 @@ class PublishedSides:
 
     def _side(self, revision: Revision, name: str) -> Side:
         dataset = revision.dataset
-        files = self._store.catalog.files(revision.id, Rendering.LAKE)
-
-        def batches(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-            for file in files:
-                yield from self._batches(file, dataset.kind, names, name)
-
+        files = _LakeFiles(self._store, name, dataset.kind)
+        listed = self._store.catalog.files(revision.id, Rendering.LAKE)
+        contents = {segment.id: segment.contents for segment in self._store.catalog.segments(revision.id)}
         return Side(
             name=name,
             what=f"{dataset}, published {revision.published_at:%Y-%m-%d}",
             origin="published",
             kind=dataset.kind,
-            batches=batches,
+            batches=partial(files.batches, listed),
+            parts=tuple(files.part(list(its), contents[segment]) for segment, its in groupby(listed, key=_segment_of)),
             proof="proven",
             etag=revision.etag,
             revision=revision.id,
@@ -86,17 +86,64 @@ class PublishedSides:
             currency=revision.contents.currency,
         )
 
-    def _batches(self, file: StoredFile, kind: Kind, names: Sequence[str], side: str) -> Iterator[pa.RecordBatch]:
+
+class _LakeFiles:
+    """Reads lake files of one side, each of which is held against its size and SHA-256 once."""
+
+    def __init__(self, store: Store, side: str, kind: Kind) -> None:
+        self._store, self._side, self._kind = store, side, kind
+        self._checked = set[int]()
+
+    def part(self, files: Sequence[StoredFile], contents: Contents) -> SidePart:
+        """Return a segment, which is in order throughout its files."""
+        return SidePart(
+            line_items=contents.line_items,
+            stretches=partial(self._stretches, files),
+            identity=f"{contents.line_items} {contents.digest}",
+            in_order=True,
+            digests=True,
+        )
+
+    def batches(self, files: Sequence[StoredFile], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the line items of some files."""
+        for file in files:
+            with self._opened(file) as lake:
+                yield from lake.batches(names, line_items=_LINE_ITEMS_AT_ONCE)
+
+    def _stretches(
+        self, files: Sequence[StoredFile], names: Sequence[str], *, line_items: int, wants: Wants | None = None
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
+        begin = 0
+        for file in files:
+            if wants is None or wants(begin, begin + file.line_items):
+                its = None if wants is None else partial(_from, begin, wants)
+                with self._opened(file) as lake:
+                    for place, batch in lake.stretches(names, line_items=line_items, wants=its):
+                        yield begin + place, batch
+            begin += file.line_items
+
+    @contextmanager
+    def _opened(self, file: StoredFile) -> Iterator[LakeReader]:
         try:
             reader = self._store.files.open(file.path)
-            _check(reader, file)
-            with LakeReader(ReaderStream(reader), kind) as lake:
-                yield from lake.batches(names, line_items=_LINE_ITEMS_AT_ONCE)
+            if file.id not in self._checked:
+                _check(reader, file)
+                self._checked.add(file.id)
+            with LakeReader(ReaderStream(reader), self._kind) as lake:
+                yield lake
         except (DamagedError, OSError, ValueError, pa.ArrowException) as error:
             raise SideError(
-                f"{side} is damaged: the lake file {file.path} {_told(error)}",
+                f"{self._side} is damaged: the lake file {file.path} {_told(error)}",
                 remedy="`counterfoil verify` names every fault; bring the file back from a backup, or publish again.",
             ) from error
+
+
+def _segment_of(file: StoredFile) -> int:
+    return file.segment_id
+
+
+def _from(begin: int, wants: Wants, first: int, end: int) -> bool:
+    return wants(begin + first, begin + end)
 
 
 def _check(reader: Reader, file: StoredFile) -> None:

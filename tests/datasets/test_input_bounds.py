@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from counterfoil.datasets.check import UNKNOWN_ATTRIBUTES_MAX
+from counterfoil.datasets.check import UNKNOWN_ATTRIBUTES_MAX, UNKNOWN_SIZE_BYTES_MAX
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.sizes import Sizes
 from counterfoil.errors import InputError
@@ -24,11 +24,16 @@ from tests.datasets.line_items import publish_bytes, raw_line
 from tests.datasets.test_limits import counterfoil
 
 LINE = raw_line(Kind.USAGE).encode()
+LARGE = UNKNOWN_SIZE_BYTES_MAX
 ITEM: dict[str, Any] = {name: str(value) for name, value in json.loads(LINE, parse_float=str).items()}
 
 
 def with_names(names: Iterable[str]) -> bytes:
     return LINE[:-1] + b"".join(b',"%s":1' % name.encode() for name in names) + b"}\n"
+
+
+def with_value(name: str, value: object) -> bytes:
+    return LINE[:-1] + f",{json.dumps(name)}:{json.dumps(value, ensure_ascii=False)}}}".encode()
 
 
 def csv_rows(names: int, rows: int) -> bytes:
@@ -57,9 +62,13 @@ def repeated(text: str, rows: int) -> pa.Array:
         (csv_rows(300, 3), "line 2: more than 200 attributes"),
         (b"[" + LINE + b"," + with_names(f"u{number}" for number in range(300)) + b"]", "line 2: more than 200"),
         (b'{"items":[' + with_names(f"u{number}" for number in range(300)) + b"]}", "line 1: more than 200"),
+        (LINE + b"\n" + with_value("note", "n" * LARGE) + b"\n", "line 2, note: the attributes that Microsoft has not"),
+        (LINE + b"\n" + with_value("note", "\u00fc" * (LARGE // 2)), "line 2, note: "),
+        (b"[" + with_value("note", {"a": ["b" * LARGE]}) + b"]", "line 1, note: "),
+        ("\n".join([",".join([*ITEM, "note"]), ",".join([*ITEM.values(), "n" * LARGE])]).encode(), "line 2, note: "),
     ],
 )
-def test_too_many_names_are_refused_where_they_are(
+def test_too_many_names_or_too_large_ones_are_refused_where_they_are(
     data_folder: DataFolder, tmp_path: Path, content: bytes, reason: str
 ) -> None:
     with pytest.raises(InputError) as refused:

@@ -91,7 +91,7 @@ def _told(facts: BackupFacts) -> dict[str, object]:
         "files": facts.files,
         "bytes": facts.size_bytes,
         "keys": Headed("With keys", facts.has_keys),
-        "missing": Headed("Files that were not there", list(facts.missing)),
+        "missing": Headed("Missing files", list(facts.missing)),
     }
 
 

@@ -19,13 +19,13 @@ from counterfoil.client import Api, Client, Format, Proof, Receipt, ask_billed, 
 from counterfoil.columns import table_of
 from counterfoil.datasets.publication_receipt import PublicationReceipt
 from counterfoil.datasets.verify import verify
+from counterfoil.disk.scratch import scratch_folder
 from counterfoil.errors import ProofError
 from counterfoil.generator import generate, write
 from counterfoil.model import AttributeSet, Dataset, Kind, Scope
 from counterfoil.money import Money
 from counterfoil.periods import BillingPeriod, utc_now
 from counterfoil.testing import PARTNER, Server
-from counterfoil.testing.scratch import scratch_folder
 from counterfoil.wire.graph import ExportRequest
 
 INVOICE = "G016907411"

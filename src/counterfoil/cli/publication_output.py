@@ -20,8 +20,8 @@ _WARNINGS: Final = {
     "lost": "a spreadsheet or script destroyed {name} in {lines}: what is left was kept, take the file it was given",
     "shortened": "{name} has fewer than four digits in {lines}: a spreadsheet takes the zeros of 0007 away",
     "earlier": "{lines} dated before {name}: late usage, or a month to date that was published as a day",
-    "later": "{lines} dated after {name}, before which nobody can know of them: is this another month or day?",
-    "none dated": "none of {lines} is dated in {name}: is this another month or day?",
+    "later": "{lines} dated after {name}, before which nobody can know of them; this may be another month or day",
+    "none dated": "none of {lines} is dated in {name}; this may be another month or day",
     "repeated": "{lines} in segment {name} too, and they count twice",
 }
 _SKIPPED, _INEXACT = "skipped", "inexact"

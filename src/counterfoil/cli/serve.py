@@ -155,8 +155,8 @@ def _refuse_without_dev(dev: bool, is_for_dev: object) -> None:
 def _controlled(
     settings: Settings, now: datetime | None, delay_s: float, names: Sequence[str], plan: FaultPlan | None
 ) -> Iterator[Control]:
+    from counterfoil.disk.scratch import scratch_folder
     from counterfoil.testing.control import Control
-    from counterfoil.testing.scratch import scratch_folder
 
     with (
         scratch_folder() as root,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
@@ -32,6 +32,7 @@ from counterfoil.periods import BillingPeriod
 
 _EMPTY = pa.scalar("", pa.string())  # made of a plain "", every time, Arrow would look for date libraries to import
 UNKNOWN_ATTRIBUTES_MAX = 200  # different ones in all line items of a segment
+UNKNOWN_SIZE_BYTES_MAX = 64 << 10  # of one line item together, as JSON; what Microsoft sends has some hundred
 _UNKNOWN = "unknown "  # of a warning: the name of the attribute follows
 _CERTAINLY_SMALL_BYTES = 128 << 10  # escapes make a text six times longer at most
 
@@ -225,10 +226,25 @@ class Checks:
         used, rows, counts = np.unique(codes[-1], return_index=True, return_counts=True)
         there = entries.nulls[used] == 0
         for code, row, count in zip(used[there].tolist(), rows[there].tolist(), counts[there].tolist(), strict=True):
-            for name in json.loads(entries.texts(code)[0], parse_int=str, parse_float=str):
+            text, line = entries.texts(code)[0], int(batch.lines[row])
+            names = json.loads(text, parse_int=str, parse_float=str)
+            refuse_large_unknown(text, names, file, line)
+            for name in names:
                 found[_UNKNOWN + name] += count
-            refuse_many_unknown(found, file, int(batch.lines[row]))
+            refuse_many_unknown(found, file, line)
         return found
+
+
+def refuse_large_unknown(text: bytes, names: Iterable[str], file: str, line: int) -> None:
+    """Raise InputError if the attributes that only Extra could keep are larger than anything Microsoft sends."""
+    if len(text) > UNKNOWN_SIZE_BYTES_MAX:
+        raise InputError(
+            f"the attributes that Microsoft has not documented take more than {UNKNOWN_SIZE_BYTES_MAX >> 10} KiB",
+            file=file,
+            line=line,
+            attribute=next(iter(names)),
+            remedy="Leave out what is no attribute of a line item.",
+        )
 
 
 def refuse_many_unknown(warnings: Mapping[str, int], file: str, line: int | None = None) -> None:

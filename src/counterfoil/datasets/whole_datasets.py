@@ -103,7 +103,7 @@ class _Comparison:
                 file=segment.files[0],
                 remedy="Publish files that hold the month so far without a segment, so that each replaces the last. "
                 "If these are different charges that look alike, allow it.",
-                parameter="segment allow_copies",
+                parameter="allow_copies",
             )
         segment.repeated[other] = overlap.shared
 

@@ -54,11 +54,31 @@ class LakeReader:
         that the file lacks is null throughout. `lake.DIGEST` may be asked for as well; raises DamagedError where a
         file has none.
         """
-        if names is not None and DIGEST in names and DIGEST not in self._stored:
-            raise DamagedError("has no digests of its line items.")
         wanted = [*(column.name for column in self.columns), EXTRA] if names is None else list(names)
+        yield from self._read(wanted, line_items, None)
+
+    def stretches(
+        self, names: Sequence[str], *, line_items: int, wants: Callable[[int, int], bool] | None = None
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield columns as `batches` does, each batch with the place of its first line item, from 0.
+
+        Of the row groups only those that are wanted are read; `wants` is given the places from and to.
+        """
+        begin = 0
+        for number in range(self._file.num_row_groups):
+            end = begin + self._file.metadata.row_group(number).num_rows
+            if wants is None or wants(begin, end):
+                place = begin
+                for batch in self._read(list(names), line_items, [number]):
+                    yield place, batch
+                    place += batch.num_rows
+            begin = end
+
+    def _read(self, wanted: list[str], line_items: int, row_groups: list[int] | None) -> Iterator[pa.RecordBatch]:
+        if DIGEST in wanted and DIGEST not in self._stored:
+            raise DamagedError("has no digests of its line items.")
         stored = [self._stored[name] for name in wanted if name in self._stored]
-        for batch in self._file.iter_batches(line_items, columns=stored, use_threads=False):
+        for batch in self._file.iter_batches(line_items, row_groups=row_groups, columns=stored, use_threads=False):
             absent = pa.nulls(batch.num_rows, pa.string())
             arrays = [batch.column(self._stored[name]) if name in self._stored else absent for name in wanted]
             yield pa.RecordBatch.from_arrays(arrays, wanted)

@@ -4,6 +4,7 @@
 
     reconcile.totals("invoice:G016907411", by="customer").gross
     reconcile.audit("invoice:G016907411").is_clean
+    reconcile.compare("unbilled:2026-10:EUR", "invoice:G016907411").causes
 
 It imports the ground, `wire` and `client` only, and installs without the server. Each name is loaded when it is first
 used.
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
     from counterfoil.reconcile.auditing.audit_results import Audit, RoundingCount, RuleFinding
     from counterfoil.reconcile.auditing.auditor import audit
     from counterfoil.reconcile.auditing.rule import AuditRule, Severity
+    from counterfoil.reconcile.comparing.compare import compare
+    from counterfoil.reconcile.comparing.comparison import (
+        ComparedSide,
+        Comparing,
+        Comparison,
+        ReportWarning,
+    )
+    from counterfoil.reconcile.comparing.found_difference import FoundDifference, GroupDifference
+    from counterfoil.reconcile.explaining import Cause, CauseAmount, CauseTotal
+    from counterfoil.reconcile.matching import Line, Stage
     from counterfoil.reconcile.side_totals import By, GroupTotal, SideTotals, totals
     from counterfoil.reconcile.sides.side import Side
 
@@ -25,13 +36,25 @@ __all__ = [
     "Audit",
     "AuditRule",
     "By",
+    "Cause",
+    "CauseAmount",
+    "CauseTotal",
+    "ComparedSide",
+    "Comparing",
+    "Comparison",
+    "FoundDifference",
+    "GroupDifference",
     "GroupTotal",
+    "Line",
+    "ReportWarning",
     "RoundingCount",
     "RuleFinding",
     "Severity",
     "Side",
     "SideTotals",
+    "Stage",
     "audit",
+    "compare",
     "totals",
 ]
 _HOME: Final = {
@@ -41,6 +64,18 @@ _HOME: Final = {
     "AuditRule": "auditing.rule",
     "Severity": "auditing.rule",
     "audit": "auditing.auditor",
+    "Cause": "explaining",
+    "CauseAmount": "explaining",
+    "CauseTotal": "explaining",
+    "ComparedSide": "comparing.comparison",
+    "Comparing": "comparing.comparison",
+    "Comparison": "comparing.comparison",
+    "FoundDifference": "comparing.found_difference",
+    "GroupDifference": "comparing.found_difference",
+    "ReportWarning": "comparing.comparison",
+    "compare": "comparing.compare",
+    "Line": "matching",
+    "Stage": "matching",
     "By": "side_totals",
     "GroupTotal": "side_totals",
     "Side": "sides.side",

@@ -197,12 +197,12 @@ def totals(
     return _result(reading, sums, grouped, top, expected)
 
 
-def amount_of(text: Decimal | str) -> Decimal:
-    """Return an amount that somebody gives; raises UsageError for what is no plain number."""
+def amount_of(text: Decimal | str, parameter: str = "expect") -> Decimal:
+    """Return an amount that somebody gives as this parameter; raises UsageError for what is no plain number."""
     written = numbers.plain(text) if isinstance(text, Decimal) and text.is_finite() else str(text).strip()
     if numbers.why_not_a_number(written):
         raise UsageError(
-            f"{written!r} is not an amount.", remedy="Write it as 1234.56, without separators.", parameter="expect"
+            f"{written!r} is not an amount.", remedy="Write it as 1234.56, without separators.", parameter=parameter
         )
     return numbers.exact(written)
 

@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from counterfoil.disk.scratch import scratch_folder
 from counterfoil.errors import UsageError
 from counterfoil.generator import BillingMonth
 from counterfoil.model import WHOLE, Kind, tenant_id
@@ -29,7 +30,6 @@ from counterfoil.testing.control_routes import ControlledApp
 from counterfoil.testing.given_files import LineItems
 from counterfoil.testing.line_item_builders import PARTNER
 from counterfoil.testing.request_journal import JournalingApp, RequestJournal
-from counterfoil.testing.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from counterfoil.datasets.publication_receipt import PublicationReceipt

@@ -1,6 +1,6 @@
-"""How people name a side: a published dataset by its scope, revision or eTag; everything else is a path.
+"""How people name a side: a published dataset by its scope, revision or eTag, a ledger; everything else is a path.
 
-A name that begins as one of the four forms is never a path, so that a file called `invoice` cannot hide a dataset.
+A name that begins as one of the five forms is never a path, so that a file called `invoice` cannot hide a dataset.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from counterfoil.model import Scope
 from counterfoil.periods import BillingPeriod
 from counterfoil.reconcile.sides.side import Wanted
 
-FORMS: Final = "invoice:ID, unbilled:YYYY-MM:CCC, revision:ID, etag:..., the folder of a pull, or a file"
+FORMS: Final = "invoice:ID, unbilled:YYYY-MM:CCC, revision:ID, etag:..., ledger:FILE, the folder of a pull, or a file"
 _ETAG: Final = re.compile(r"[0-9a-f]{6,64}", re.ASCII)
 
 
 def wanted_of(name: str) -> Wanted | None:
-    """Return the published dataset that a side's name means, None for a path; raises UsageError."""
+    """Return the published dataset that a side's name means, None for a ledger or a path; raises UsageError."""
     form, colon, rest = name.partition(":")
     if not colon:
         return None

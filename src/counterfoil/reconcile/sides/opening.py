@@ -16,6 +16,7 @@ from counterfoil.client.receipt import FILE_NAME
 from counterfoil.errors import SideError, UsageError
 from counterfoil.model import Kind, tenant_id
 from counterfoil.reconcile.sides.file_sides import file_side
+from counterfoil.reconcile.sides.ledgers.ledger_sides import is_ledger, ledger_side
 from counterfoil.reconcile.sides.naming import FORMS, wanted_of
 from counterfoil.reconcile.sides.pull_sides import pull_side
 from counterfoil.reconcile.sides.side import PublishedDatasets, Reading, Side, Wanted
@@ -31,10 +32,13 @@ def opened_side(
     kind: Kind | str | None = None,
     currency: str = "",
     partner: str = "",
+    mapping: Path | str | None = None,
     data: Path | str = DATA,
     database_url: str = "",
 ) -> Iterator[Reading]:
     """Open the side of this name, to read the line items of one currency and one partner.
+
+    A file with a `mapping` is a ledger, see `ledgers.ledger_mapping`.
 
     Raises UsageError for a name that cannot be right, MissingError for one that names nothing here, and SideError for
     a side that cannot be answered for: damaged, of another kind, or of several partners where none was chosen.
@@ -42,8 +46,17 @@ def opened_side(
     kind = None if kind is None else _kind(kind)
     tenant = tenant_id(partner) if partner else ""
     wanted = wanted_of(name)
+    if mapping is not None and wanted is not None:
+        raise UsageError(
+            f"{name} is published, and needs no mapping.",
+            remedy="Leave the mapping out, or name the file of a ledger.",
+            parameter="mapping",
+        )
     if wanted is None:
-        side = _at(name, kind)
+        if mapping is not None or is_ledger(name):
+            side = ledger_side(name, mapping=mapping, kind=kind, partner=tenant)
+        else:
+            side = _at(name, kind)
         _check_partner(side, tenant)
         yield Reading(side, currency=currency, partner=tenant)
         return

@@ -16,9 +16,36 @@ import pyarrow.compute as pc
 from counterfoil.columns import table_of
 from counterfoil.errors import SideError
 from counterfoil.model import Kind, Scope
+from counterfoil.reconcile.sides.ledgers.ledger_facts import LedgerFacts
 
 PARTNER: Final = "PartnerId"
 Batches = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+Wants = Callable[[int, int], bool]  # whether any of the line items from one place to another are wanted
+
+
+class Stretches(Protocol):
+    """Reads a file of a side: batches of texts by attribute, each with the place of its first line item, from 0."""
+
+    def __call__(
+        self, names: Sequence[str], *, line_items: int, wants: Wants | None = None
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield so many line items at once; stretches that are not wanted may be left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SidePart:
+    """Line items of a side of which single attributes and stretches can be read quickly.
+
+    - `identity`: equal for two parts that hold the same line items, '' where that is not known.
+    - `in_order`: whether they are certain to be sorted by customer, subscription and date.
+    - `digests`: whether `lake.DIGEST` may be read as well, see there.
+    """
+
+    line_items: int
+    stretches: Stretches = field(repr=False)
+    identity: str = ""
+    in_order: bool = False
+    digests: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +53,11 @@ class Side:
     """Line items of one kind. `batches` yields the attributes that it is given, as texts or dictionaries of texts.
 
     - `name`: as it was named; `what`: in words, such as `invoice G016907411 of ..., published`.
-    - `origin`: `published`, `pull` or `file`; `proof`: how certain a pull is, see `client.receipt`.
+    - `origin`: `published`, `pull`, `file` or `ledger`; `proof`: how certain a pull is, see `client.receipt`.
     - `partner`, `currency`: empty where only the line items say.
     - `attributes`: those that its files hold, None where that is not known before they are read.
+    - `parts`: the same line items in the same order, where parts of them can be read apart; or none.
+    - `ledger`: of a ledger only, whose lines may tell of fewer things than line items do.
     """
 
     name: str
@@ -43,6 +72,8 @@ class Side:
     partner: str = ""
     currency: str = ""
     attributes: frozenset[str] | None = None
+    parts: tuple[SidePart, ...] = field(default=(), repr=False)
+    ledger: LedgerFacts | None = None
 
     def to_json(self) -> dict[str, str]:
         """Return what a report says of the side; what is not known is left out."""
@@ -92,19 +123,52 @@ class Reading:
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the attributes of these names; raises SideError for a side that cannot be answered for."""
-        if self.side.currency and self._asked_currency not in ("", self.side.currency):
-            raise self._nothing_in([self.side.currency])
-        looked_at = (self._table.currency, PARTNER) if self._must_look else ()
-        wanted = [*names, *(name for name in looked_at if name not in names)]
-        for batch in self.side.batches(wanted):
+        self._check_currency()
+        for batch in self.side.batches(self._looked_at(names)):
             chosen = self._chosen(batch) if self._must_look else batch
             self.line_items += chosen.num_rows
             if chosen.num_rows:
                 yield chosen
+        self.refuse_none()
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether it reads all line items of the side, without looking for partner and currency."""
+        return not self._must_look
+
+    def stretches(
+        self, part: SidePart, names: Sequence[str], *, line_items: int, wants: Wants | None = None
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield the attributes of a part, see `Stretches`; places count line items of the currency and partner only.
+
+        It may be read several times, so `line_items` is left to whoever reads. Raises SideError as `batches` does,
+        except for a side without line items, see `refuse_none`.
+        """
+        self._check_currency()
+        if self.takes_all:
+            yield from part.stretches(names, line_items=line_items, wants=wants)
+            return
+        place = 0
+        for _, batch in part.stretches(self._looked_at(names), line_items=line_items):
+            chosen = self._chosen(batch).select(list(names))
+            if chosen.num_rows and (wants is None or wants(place, place + chosen.num_rows)):
+                yield place, chosen
+            place += chosen.num_rows
+
+    def refuse_none(self) -> None:
+        """Raise SideError where there were no line items."""
         if not self.line_items:
             if self._currencies_seen:
                 raise self._nothing_in(sorted(self._currencies_seen))
             raise SideError(f"{self.side.name} holds no line items.", remedy="Name a side that holds some.")
+
+    def _check_currency(self) -> None:
+        if self.side.currency and self._asked_currency not in ("", self.side.currency):
+            raise self._nothing_in([self.side.currency])
+
+    def _looked_at(self, names: Sequence[str]) -> list[str]:
+        looked_at = (self._table.currency, PARTNER) if self._must_look else ()
+        return [*names, *(name for name in looked_at if name not in names)]
 
     def _nothing_in(self, currencies: Sequence[str]) -> SideError:
         whose = f" of the partner {self._asked_partner}" if self._asked_partner else ""

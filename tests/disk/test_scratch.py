@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from counterfoil.disk.scratch import LOCK_NAME, PREFIX, scratch_folder
 from counterfoil.testing import Server
-from counterfoil.testing.scratch import LOCK_NAME, PREFIX, scratch_folder
 
 PROGRAM = """
 import sys

@@ -1,4 +1,4 @@
-"""Folders for what a test server works with: gone when it ends, and soon after when it was killed.
+"""Folders for what a process works with: gone when it ends, and soon after when it was killed.
 
 A folder is locked by the process that made it, and the system releases the lock when its holder dies, however it dies.
 So the maker of the next folder can see which of the others are abandoned. A process id in the folder's name would not

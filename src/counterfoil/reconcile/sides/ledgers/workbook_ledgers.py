@@ -1,0 +1,163 @@
+"""A ledger in an Excel workbook (.xlsx), row by row, its numbers as Excel shows them.
+
+A number is a double, of which 15 digits were entered. Two traps: a cell may hold a formula that nobody has calculated
+since a program wrote it, and would look empty or like 0; and a workbook says how large a sheet is, often wrongly.
+"""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import date, datetime
+from itertools import islice, repeat
+from pathlib import Path
+from typing import Any, Final
+
+import openpyxl
+
+from counterfoil.errors import InputError, SideError
+from counterfoil.line_items.values import NumberText
+from counterfoil.reconcile.sides.ledgers.ledger_table import LedgerRow, LedgerTable, Uncalculated, shown_double
+
+_ROWS_AT_ONCE: Final = 1_000
+_UNPACKED_SIZE_BYTES_MAX: Final = 8 << 30
+_SHEETS: Final = "xl/worksheets/"
+_SEARCHED_AT_ONCE_BYTES: Final = 1 << 20
+_FORMULA_MARKS: Final = (b"<f>", b"<f ")
+_MIDNIGHT: Final = "T00:00:00"
+
+
+def workbook_ledger(path: Path, name: str, sheet: str) -> LedgerTable:
+    """Return the table in a sheet, the only one where none is named; raises InputError and SideError."""
+    has_formulas = _look_into(path, name)
+    with closing(_opened(path, name)) as book:
+        chosen = _chosen_sheet(book, name, sheet)
+        is_stale = bool(book.calculation is not None and book.calculation.fullCalcOnLoad)
+    where = f"{name}, sheet {chosen!r}"
+
+    def rows() -> Iterator[LedgerRow]:
+        with closing(_opened(path, name)) as values:
+            shown = _cells(values[chosen], where)
+            if not has_formulas:
+                for line, cells in enumerate(shown, 1):
+                    yield LedgerRow(line, [_text(cell.value) for cell in cells])
+                return
+            with closing(_opened(path, name, formulas=True)) as formulas:
+                pairs = zip(shown, _cells(formulas[chosen], where), strict=True)
+                for line, (cells, sources) in enumerate(pairs, 1):
+                    yield LedgerRow(line, list(map(_calculated, cells, sources, repeat(is_stale))))
+
+    return LedgerTable(where, rows)
+
+
+def _look_into(path: Path, name: str) -> bool:
+    """Return whether a workbook has formulas; raises InputError for a file that is none, or unpacks to too much."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if not any(each.startswith(_SHEETS) for each in names):
+                raise InputError(
+                    "is no Excel workbook that can be read (.xlsx)",
+                    file=name,
+                    remedy="Save it as Excel workbook (.xlsx) or as CSV UTF-8, and give that.",
+                )
+            if sum(each.file_size for each in archive.infolist()) > _UNPACKED_SIZE_BYTES_MAX:
+                raise InputError("unpacks to more than 8 GiB", file=name, remedy="Save the sheet as CSV UTF-8.")
+            return any(_has_formulas(archive, each) for each in names if each.startswith(_SHEETS))
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise _damaged(name, error) from error
+
+
+def _has_formulas(archive: zipfile.ZipFile, member: str) -> bool:
+    with archive.open(member) as file:
+        before = b""
+        while piece := file.read(_SEARCHED_AT_ONCE_BYTES):
+            if any(mark in before + piece for mark in _FORMULA_MARKS):
+                return True
+            before = piece[-2:]
+    return False
+
+
+def _opened(path: Path, name: str, *, formulas: bool = False) -> Any:
+    try:
+        with warnings.catch_warnings():  # of styles and of what only Excel can show
+            warnings.simplefilter("ignore")
+            return openpyxl.load_workbook(path, read_only=True, data_only=not formulas, keep_links=False)
+    except Exception as error:
+        raise _damaged(name, error) from error
+
+
+def _chosen_sheet(book: Any, name: str, asked: str) -> str:
+    titles = [str(sheet.title) for sheet in book.worksheets]
+    if asked:
+        found = next((title for title in titles if title.casefold() == asked.casefold()), None)
+        if found is None:
+            raise SideError(
+                f"{name} has no sheet {asked!r}; it has {_listed(titles)}.",
+                remedy="Name one of them, as sheet under [source] of the mapping.",
+                parameter="sheet",
+            )
+        return found
+    visible = [str(sheet.title) for sheet in book.worksheets if sheet.sheet_state == "visible"]
+    if len(visible) != 1:
+        raise SideError(
+            f"{name} has {len(visible)} sheets: {_listed(visible)}.",
+            remedy="Say which is the ledger, as sheet under [source] of the mapping.",
+            parameter="sheet",
+        )
+    return visible[0]
+
+
+def _listed(titles: Sequence[str]) -> str:
+    return ", ".join(map(repr, titles[:8])) + (", ..." if len(titles) > 8 else "")
+
+
+def _cells(sheet: Any, where: str) -> Iterator[tuple[Any, ...]]:
+    sheet.reset_dimensions()
+    rows = sheet.iter_rows()
+    while True:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                some = list(islice(rows, _ROWS_AT_ONCE))
+        except Exception as error:
+            raise _damaged(where, error) from error
+        if not some:
+            return
+        yield from some
+
+
+def _calculated(cell: Any, source: Any, is_stale: bool) -> str:
+    is_formula = source.data_type == "f"
+    if is_formula and (cell.value is None or is_stale):
+        return Uncalculated(source.value if isinstance(source.value, str) else "=")
+    return _text(cell.value)
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case bool():
+            return str(value).lower()
+        case int() if abs(value) < 10**15:
+            return NumberText(value)
+        case int() | float():
+            return NumberText(shown_double(float(value)))
+        case datetime():
+            return NumberText(value.isoformat(timespec="seconds").removesuffix(_MIDNIGHT))
+        case date():
+            return NumberText(value.isoformat())
+        case _:
+            return str(value)
+
+
+def _damaged(name: str, error: BaseException) -> InputError:
+    why = str(error).partition("\n")[0].rstrip(". ") or type(error).__name__
+    return InputError(
+        f"the workbook is damaged: {why}", file=name, remedy="Open it in Excel or LibreOffice, and save it again."
+    )
