@@ -19,6 +19,7 @@ from counterfoil.reconcile import Cause, Comparing, Comparison, FoundDifference,
 from counterfoil.reconcile.comparing.difference_files import DifferenceFiles
 from counterfoil.reconcile.reports import comparison_page, difference_rows, report_facts
 from counterfoil.reconcile.reports.cause_words import titles_of_causes, words_of
+from counterfoil.reconcile.reports.side_words import words_of_sides
 from tests.reconcile import made_reports as made
 from tests.reconcile.pages import Page
 
@@ -231,6 +232,13 @@ class TornFiles(DifferenceFiles):
     def differences(self, *_: object, **__: object) -> Iterator[FoundDifference]:
         yield made.differing(1, "1.00", "", {"vanished": "-1.00"})
         raise OSError("no more")
+
+
+def test_charges_and_their_usage_are_called_so(tmp_path: Path) -> None:
+    with made.two_causes(tmp_path / "result") as comparison:
+        left = replace(comparison.left, scope=made.INVOICE)
+        words = words_of_sides(replace(comparison, comparing=Comparing.PLAN, left=left))
+    assert [each.title for each in words] == ["Invoice G016907411, metered charges", "Invoice G016907411, usage"]
 
 
 def test_a_report_replaces_nothing_and_is_whole_or_not_there(tmp_path: Path) -> None:

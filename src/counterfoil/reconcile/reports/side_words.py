@@ -55,6 +55,8 @@ def words_of_sides(comparison: Comparison) -> tuple[SideWords, SideWords]:
     """Return the words for both sides; their titles differ."""
     left, right = comparison.left, comparison.right
     titles = _told_apart(left, right)
+    if comparison.comparing is Comparing.PLAN:
+        titles = f"{_title(left)}, metered charges", f"{_title(right)}, usage"
     is_revised = comparison.comparing is Comparing.REVISIONS
     states = _state(left), "corrected" if is_revised and _state(right) == "billed" else _state(right)
     return _words(titles[0], left, states[0]), _words(titles[1], right, states[1])
