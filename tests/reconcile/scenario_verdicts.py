@@ -96,18 +96,18 @@ def _match_twins(
         return *sides, tuple(sorted(causes.items()))
 
     waiting: dict[object, list[Numbers]] = {}
-    for numbers, causes in found.items():
-        waiting.setdefault(told(numbers, causes), []).append(numbers)
+    for numbers, its in found.items():
+        waiting.setdefault(told(numbers, its), []).append(numbers)
     for scenario, numbers, causes in truth:
         twins = waiting.get(told(numbers, causes))
         if twins:
             verdict.hits[scenario] += 1
             del found[twins.pop()]
-        elif causes:
+        elif causes or numbers in found:
             verdict.missed.append((scenario, numbers, causes))
         else:
-            verdict.hits[scenario] += 1  # nothing to find: what was found all the same stands beside
-    verdict.beside += [(numbers, causes) for numbers, causes in found.items() if causes]
+            verdict.hits[scenario] += 1  # line items that differ in words alone, which were counted only
+    verdict.beside += [(numbers, its) for numbers, its in found.items() if its]
 
 
 def _truth(path: Path) -> Iterator[tuple[str, Numbers, Causes]]:
