@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 from counterfoil.errors import InputError
 from counterfoil.model import Kind
@@ -22,6 +23,7 @@ Attributes = Mapping[str, str | None]
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
 _MAGNITUDE_MAX = 120  # digits before or after the point; more is no amount, and summing it would take a day
+_TEXTS_KEPT = 1 << 14
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ].*)?", re.ASCII)
 _EARNED_CREDIT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*% partner earned credit", re.ASCII | re.IGNORECASE)
 
@@ -100,9 +102,18 @@ def _number(attributes: Attributes, name: str) -> Decimal | None:
     text = attributes.get(name)
     if not text:
         return None
-    value = Decimal(text) if _NUMBER.fullmatch(text) else None
-    if value is None or (value and (value.adjusted() > _MAGNITUDE_MAX or exact.places_shown(value) > _MAGNITUDE_MAX)):
+    value = _value(text)
+    if value is None:
         raise InputError(f"{name} is {text!r}, which is no amount.", remedy="Amounts are plain numbers such as 12.50.")
+    return value
+
+
+@lru_cache(_TEXTS_KEPT)
+def _value(text: str) -> Decimal | None:
+    """Return the value of a text, None for one that is no amount. Prices and rates repeat in most line items."""
+    value = Decimal(text) if _NUMBER.fullmatch(text) else None
+    if value and (value.adjusted() > _MAGNITUDE_MAX or exact.places_shown(value) > _MAGNITUDE_MAX):
+        return None
     return value
 
 
