@@ -134,6 +134,4 @@ def table(verdict: Verdict) -> str:
     """Return a line for each scenario: how many there were, how many were hit, and all."""
     rows = [(name, count, verdict.hits[name]) for name, count in sorted(verdict.injected.items())]
     rows.append(("all", verdict.injected.total(), verdict.hits.total()))
-    return "\n".join(
-        f"{name:32} {count:8,} {hits:8,} {100 * Fraction(hits, count):8.3f} %" for name, count, hits in rows
-    )
+    return "\n".join(f"{name:32} {count:8,} {hits:8,} {100 * hits / count:8.3f} %" for name, count, hits in rows)

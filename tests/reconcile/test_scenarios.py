@@ -37,6 +37,7 @@ def test_all_scenarios_mixed_are_found_and_nothing_else(kind: Kind, invoice: str
     assert verdict.is_clean, told(verdict)
     assert set(verdict.hits) == set(scenarios_of(kind)) or kind is Kind.USAGE
     assert verdict.hits.total() > 40
+    assert table(verdict).endswith("100.000 %")
 
 
 @pytest.mark.soak
