@@ -103,11 +103,11 @@ def _match_twins(
         if twins:
             verdict.hits[scenario] += 1
             del found[twins.pop()]
-        elif causes:
+        elif causes or numbers in found:
             verdict.missed.append((scenario, numbers, causes))
         else:
-            verdict.hits[scenario] += 1  # nothing to find: what was found all the same stands beside
-    verdict.beside += [(numbers, causes) for numbers, causes in found.items() if causes]
+            verdict.hits[scenario] += 1  # line items that differ in words alone, which were counted only
+    verdict.beside += [(numbers, its) for numbers, its in found.items() if its]
 
 
 def _truth(path: Path) -> Iterator[tuple[str, Numbers, Causes]]:
@@ -134,6 +134,4 @@ def table(verdict: Verdict) -> str:
     """Return a line for each scenario: how many there were, how many were hit, and all."""
     rows = [(name, count, verdict.hits[name]) for name, count in sorted(verdict.injected.items())]
     rows.append(("all", verdict.injected.total(), verdict.hits.total()))
-    return "\n".join(
-        f"{name:32} {count:8,} {hits:8,} {100 * Fraction(hits, count):8.3f} %" for name, count, hits in rows
-    )
+    return "\n".join(f"{name:32} {count:8,} {hits:8,} {100 * hits / count:8.3f} %" for name, count, hits in rows)

@@ -37,6 +37,7 @@ def test_all_scenarios_mixed_are_found_and_nothing_else(kind: Kind, invoice: str
     assert verdict.is_clean, told(verdict)
     assert set(verdict.hits) == set(scenarios_of(kind)) or kind is Kind.USAGE
     assert verdict.hits.total() > 40
+    assert table(verdict).endswith("100.000 %")
 
 
 @pytest.mark.soak
@@ -64,8 +65,7 @@ def test_all_scenarios_mixed_are_found_for_many_seeds(
         verdict.add(verdict_on(pair(kind, "all", LINE_ITEMS, seed, one_in=5, invoice=invoice), tmp_path / str(seed)))
     with capsys.disabled():
         sys.stdout.write(f"\n{kind}, {SEEDS} seeds of {LINE_ITEMS:,} line items\n{table(verdict)}\n")
-    assert verdict.sums
-    assert verdict.hits.total() * 100 >= verdict.injected.total() * 99, told(verdict)
+    assert verdict.is_clean, told(verdict)
 
 
 @pytest.mark.soak
@@ -76,5 +76,4 @@ def test_all_scenarios_mixed_are_found_among_a_million(
     verdict = verdict_on(pair(kind, "all", MANY, seed=1), tmp_path)
     with capsys.disabled():
         sys.stdout.write(f"\n{kind}, {MANY:,} line items\n{table(verdict)}\n")
-    assert verdict.sums
-    assert verdict.hits.total() * 100 >= verdict.injected.total() * 99, told(verdict)
+    assert verdict.is_clean, told(verdict)
