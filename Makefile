@@ -13,7 +13,7 @@ LOCKS := requirements/development.txt
 # What .venv was made from: this folder, this Python, these locks. The stamp of anything else is not found.
 READY := .venv/.ready-$(shell { pwd; $(PYTHON) -V; cat $(LOCKS) pyproject.toml; } 2>&1 | cksum | cut -d ' ' -f 1)
 
-.PHONY: help setup demo test lint fix bench chaos soak load docs dist lock clean
+.PHONY: help setup demo test lint fix bench chaos soak load engines docs dist lock clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS=$$'\t' read -r task what; do \
@@ -44,6 +44,10 @@ chaos: setup ## kill, stop and starve publications and servers, many times over 
 
 soak: setup ## 200,000 line items of each kind, thousands of flipped bits, mixtures of faults, and strange requests (long)
 	$(PY) -m pytest -m soak --timeout=3600 $(ARGS)
+
+engines: setup ## test the catalog on a real PostgreSQL, which is installed from Debian's packages where it is missing
+	tools/engines.sh
+	$(PY) -m pytest -m engines --timeout=600 $(ARGS)
 
 load: setup ## hundreds of hostile callers for five minutes beside another partner (FOR=60 for one minute)
 	$(if $(FOR),FOR=$(FOR)) $(PY) -m pytest -m load --timeout=3600 $(ARGS)

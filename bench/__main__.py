@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
-from bench import client, compute, crowd, matching, memory, serving, startup
+from bench import client, compute, crowd, matching, memory, published_side, serving, startup
 from bench.data import Sample, prepared
 from bench.measure import Row, os_release
 
@@ -28,6 +28,8 @@ ROWS: dict[str, Callable[[Sample, int], Iterator[Row]]] = {
     "client": client.client,
     "crowd": crowd.crowd,
     "small": crowd.small,
+    "totals": published_side.totals,
+    "audit": published_side.audit,
     "startup": startup.startup,
     "many": startup.many,
     "kernels": startup.kernels,

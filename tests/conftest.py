@@ -7,12 +7,14 @@ tree is everybody's, so no test may write to it even for a moment.
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import trustme
 
 from counterfoil.datasets.kernels.compiled import prepare
+from counterfoil.disk.file_lock import FileLock
 
 ROOT = Path(__file__).parent.parent
 MARK = "PYTEST_RUN"  # every process a test starts inherits it, and so can be found however it was orphaned
@@ -49,8 +51,26 @@ def _one_authority_to_trust(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="session", autouse=True)
 def _kernels_are_compiled() -> None:
-    """Or the first tests would read without them, and what compiles them would still be at work after the last."""
-    prepare(wait=True)
+    """Or the first tests would read without them, and what compiles them would still be at work after the last.
+
+    One process compiles, with programs enough for two processors, and the others wait for it.
+    """
+    with _lock(ROOT / ".cache" / "kernels.lock"):
+        prepare(wait=True)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a lock for as long as the context lasts, after whoever has it now: kernels take longer than its patience."""
+    path.parent.mkdir(exist_ok=True)
+    while True:
+        try:
+            lock = FileLock.take(path, wait=True)
+        except BlockingIOError:
+            continue
+        break
+    with lock:
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -93,10 +93,11 @@ def test_commands_and_options_that_are_shown_exist(page: Path) -> None:
 
 def test_every_dependency_has_its_line_and_every_line_its_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
     development = (ROOT / "requirements/development.in").read_text(encoding="utf-8").splitlines()
     declared = [
         [re.split(r"[<>=\[ ]", line)[0] for line in lines if not line.startswith("#")]
-        for lines in (project["dependencies"], project["optional-dependencies"]["server"], development)
+        for lines in (project["dependencies"], extras["server"], extras["postgres"], development)
     ]
     sections = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8").split("\n## ")[1:]
     assert [re.findall(r"^\| `([^`]+)`", section, re.MULTILINE) for section in sections] == declared

@@ -56,7 +56,7 @@ def test_explicit_nothing_is_a_value_and_wins(tmp_path: Path) -> None:
         ("", {"COUNTERFOIL_PUBLIC_URL": "billing.example"}, "COUNTERFOIL_PUBLIC_URL must be a URL that begins with"),
         ("", {"COUNTERFOIL_PUBLIC_URL": "https://x.example:port"}, "COUNTERFOIL_PUBLIC_URL must be a URL that begins"),
         ("", {"COUNTERFOIL_PUBLIC_URL": "https://x.example/?a"}, "without ? or #"),
-        ("", {"COUNTERFOIL_DATABASE_URL": "postgresql://db"}, "only the embedded default exists so far"),
+        ("", {"COUNTERFOIL_DATABASE_URL": "mysql://u:hidden@db"}, "must begin with sqlite:// or postgresql://"),
         ("", {"COUNTERFOIL_FILES_URL": "s3://bucket"}, "only the embedded default exists so far"),
         ("", {"COUNTERFOIL_ENGINE_URL": "spark://x"}, "only the embedded default exists so far"),
         ("", {"COUNTERFOIL_TLS_CERT": "cert.pem"}, "tls_cert and tls_key go together"),

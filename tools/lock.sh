@@ -8,6 +8,6 @@ compile() {
     .cache/lock/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" "$@"
 }
-compile "$@" pyproject.toml --extra server requirements/development.in --output-file requirements/development.txt
+compile "$@" pyproject.toml --extra server --extra postgres requirements/development.in --output-file requirements/development.txt
 compile pyproject.toml --constraint requirements/development.txt --output-file requirements/client.txt
 compile pyproject.toml --extra server --constraint requirements/development.txt --output-file requirements/server.txt

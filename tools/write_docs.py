@@ -41,6 +41,7 @@ from counterfoil.columns import Codec, Column, LineItemTable, table_of
 from counterfoil.errors import CounterfoilError, FullDiskError, LockedError, SourceError, UsageError
 from counterfoil.model import AttributeSet, Kind
 from counterfoil.reconcile.auditing.auditor import RULES
+from counterfoil.reconcile.auditing.rule import AuditRule
 from counterfoil.settings import OTHER_VARIABLES, PREFIX, Profile, Settings
 from counterfoil.testing.faults.fault import Route, ServerFault
 from counterfoil.testing.faults.fault_plan import FAULTS
@@ -279,11 +280,22 @@ def _given(default: object) -> str:
 
 def audit_rules() -> str:
     """The table of the rules of the audit."""
-    rows = ["| Rule | Demands | Severity | Line items | Source |", "| --- | --- | --- | --- | --- |"]
+    rows = [
+        "| Rule | Demands | Severity | Line items | Source | Holds | Is broken by |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for rule in RULES:
         kinds = "both" if len(rule.kinds) > 1 else next(iter(rule.kinds)).value
-        rows.append(f"| `{rule.id}` | {rule.sentence} | {rule.severity.value} | {kinds} | {rule.source} |")
+        examples = f"{in_words(rule.passes, rule)} | {in_words(rule.fails, rule)}"
+        rows.append(f"| `{rule.id}` | {rule.sentence} | {rule.severity.value} | {kinds} | {rule.source} | {examples} |")
     return "\n".join(rows)
+
+
+def in_words(example: Mapping[str, str], rule: AuditRule) -> str:
+    """An example of a rule, less what only tells the kind and the currency."""
+    untold = {"UsageDate", "BillingCurrency", "Currency"} - set(rule.reads)
+    told = {name: text for name, text in example.items() if name not in untold}
+    return ", ".join(f"{name} {text or '(empty)'}".strip() for name, text in told.items())
 
 
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {

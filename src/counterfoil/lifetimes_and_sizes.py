@@ -24,6 +24,7 @@ WALK: Final = timedelta(hours=24)  # through v1 pages, from the first page on
 # What is kept on disk.
 RENDERINGS_KEPT: Final = timedelta(hours=48)  # of a superseded revision; the lake stays with the revision
 CLOCK_ERROR_MAX: Final = timedelta(hours=12)  # by which a sweep may be ahead of time and take nothing that is in use
+DATABASE_CLOCK_ERROR_MAX: Final = timedelta(seconds=60)  # of a node against its database's server
 ENDS_SOON: Final = timedelta(days=30)  # certificates and clients whose end is nearer are warned of
 OPERATIONS_REMEMBERED: Final = timedelta(days=30)  # an expired operation answers 410 for so long, and 404 after
 UNBILLED_KEPT: Final = timedelta(days=90)  # superseded revisions of unbilled datasets; billed ones are kept for ever

@@ -41,9 +41,13 @@ class Money:
         return f"{value:,f} {self.currency}".rstrip()
 
     def _rounded(self) -> Decimal:
-        decimals = _DECIMALS.get(self.currency, DECIMALS_USUAL)
-        rounded = self.value.quantize(Decimal(1).scaleb(-decimals), context=_ROUNDING)
+        rounded = self.value.quantize(Decimal(1).scaleb(-decimals_of(self.currency)), context=_ROUNDING)
         return rounded or abs(rounded)  # never -0.00
+
+
+def decimals_of(currency: str) -> int:
+    """Return how many decimals amounts in a currency are shown with; two where the currency is not known."""
+    return _DECIMALS.get(currency, DECIMALS_USUAL)
 
 
 def money_of(totals: Mapping[str, Mapping[str, str]], column: str) -> list[Money]:

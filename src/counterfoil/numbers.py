@@ -131,7 +131,7 @@ def for_spreadsheet(value: Decimal) -> tuple[Decimal, bool]:
 
     Wherever a digit goes, the exact text is kept beside the result.
     """
-    rounded = _SPREADSHEET.plus(value) if abs(value) >= _SPREADSHEET_LEAST else Decimal(0)
+    rounded = _SPREADSHEET.plus(value) if value.copy_abs() >= _SPREADSHEET_LEAST else Decimal(0)
     return rounded, rounded != value
 
 

@@ -19,7 +19,7 @@ from counterfoil.disk.hashing import measured_stream
 from counterfoil.errors import DamagedError, SideError
 from counterfoil.line_items.lake_files import LakeReader
 from counterfoil.model import Contents, Kind, Rendering
-from counterfoil.reconcile.sides.side import Side, SidePart, Wanted, Wants
+from counterfoil.reconcile.sides.side import PublishedState, Side, SidePart, Wanted, Wants
 from counterfoil.storage.catalog_rows import Revision, StoredFile
 from counterfoil.storage.engines import open_store
 from counterfoil.storage.files import Reader, ReaderStream
@@ -56,6 +56,11 @@ class PublishedSides:
             for revision in found
             if kind in (None, revision.dataset.kind) and partner in ("", revision.dataset.partner)
         ]
+
+    def states(self, side: Side) -> list[PublishedState]:
+        """Return the revisions of a side's dataset, see `reconcile.sides.side.PublishedDatasets`."""
+        dataset = self._store.catalog.find_revision(side.revision).dataset
+        return [PublishedState(each.id, each.published_at) for each in self._store.catalog.revisions(dataset)]
 
     def _by_etag(self, etag: str, partner: str) -> list[Revision]:
         """Return the newest revision of each dataset that has this content."""

@@ -24,6 +24,9 @@ _NAME_LENGTH_MAX: Final = 24  # of a variable: a longer text in both cases with 
 _SECRET_LENGTH_MIN: Final = 16
 
 
+DATABASES: Final = ("sqlite", "postgresql")  # the engines of a catalog, as their URLs begin
+
+
 class WrongValueError(ValueError):
     """What a value must be. The sentence around it is made where the value's origin is known."""
 
@@ -98,6 +101,14 @@ def read_embedded_only(value: object) -> str:
     if read_text(value):
         raise WrongValueError("must be left out: only the embedded default exists so far")
     return ""
+
+
+def read_database_url(value: object) -> str:
+    """Read where the catalog is: the URL of a database, or nothing. It may hold a password, so no error repeats it."""
+    text = read_text(value)
+    if text and text.partition("://")[0] not in DATABASES:
+        raise WrongValueError(f"must begin with {' or '.join(f'{name}://' for name in DATABASES)}")
+    return text
 
 
 def one_of(*words: str) -> Callable[[object], str]:

@@ -25,6 +25,7 @@ from counterfoil.setting_values import (
     one_of,
     optional,
     read_base_url,
+    read_database_url,
     read_embedded_only,
     read_path,
     read_port,
@@ -53,7 +54,12 @@ class Settings:
     """All settings. `Settings()` is a complete server on one machine; `load` is how the command line makes one."""
 
     data: Path = setting(Path("counterfoil-data"), "The data folder: catalog, files, keys and locks.", read_path)
-    database_url: str = setting("", "Where the catalog is. Empty: SQLite in the data folder.", read_embedded_only)
+    database_url: str = setting(
+        "",
+        "Where the catalog is: `postgresql://USER:PASSWORD@SERVER/DATABASE`. Empty: SQLite in the data folder.",
+        read_database_url,
+        secret=True,
+    )
     files_url: str = setting("", "Where the sealed files are. Empty: in the data folder.", read_embedded_only)
     engine_url: str = setting("", "What sorts and renders. Empty: this process.", read_embedded_only)
     host: str = setting("127.0.0.1", "The address that `serve` listens on.")

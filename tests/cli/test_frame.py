@@ -62,7 +62,9 @@ def test_help_lists_every_command_in_two_groups() -> None:
     done = run("--help")
     client, server = done.stdout.partition("Client commands:\n")[2].split("\nServer commands:\n")
     assert done.exit_code == 0
-    assert " ".join(line.split()[0] for line in client.splitlines()) == "init pull pulls totals audit doctor"
+    assert " ".join(line.split()[0] for line in client.splitlines()) == (
+        "init pull pulls totals audit explain mapping reconcile changes doctor"
+    )
     assert " ".join(line.split()[0] for line in server.splitlines()[:-1]) == (
         "demo serve partners clients rotate-keys publish list show verify restore withdraw activity generate anonymize "
         "token warm-up sweep backup restore-backup rebuild"

@@ -97,6 +97,12 @@ def _scenario(house: House, folder: Path) -> Iterator[tuple[str, list[str]]]:
     yield "pulls status", ["contoso"]
     yield "totals", [f"counterfoil-pulls/contoso/usage/{INVOICE}", "--by", "customer"]
     yield "audit", ["made.jsonl", "--rule", "usage-billing-total"]
+    yield "explain", ["made.jsonl:2"]
+    Path("ledger.csv").write_text("Customer;Amount;Currency\nc1;1.50;EUR\n", encoding="utf-8")
+    yield "mapping suggest", ["ledger.csv", "-o", "ledger.toml"]
+    yield "mapping check", ["ledger.toml"]
+    yield "reconcile", ["made.jsonl", "made.jsonl", "--by", "product", "--to", "compared", "--format", "csv,json"]
+    yield "changes", ["made.jsonl", "made.jsonl"]
 
 
 def test_every_command_that_does_its_work_says_so_in_json(house: House, tmp_path: Path) -> None:

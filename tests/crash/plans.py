@@ -54,6 +54,7 @@ class Plan:
     scratch: Path
     before: tuple[Given, ...] = ()
     jobs: int = 1
+    run_bytes: int = 64 << 20
 
     def outcome(self, variant: str) -> Outcome:
         """Return what a variant comes to, undisturbed and in a folder of its own."""
@@ -62,10 +63,14 @@ class Plan:
             # Another variant first, so that the points are those of any later publication.
             for before in (self.before, *(self.variants[other] for other in VARIANTS if other != variant)):
                 assert not before or not do_here(Job(data, before)).error
-            done = do_here(Job(data, self.variants[variant], jobs=self.jobs))
+            done = do_here(self.job(data, variant))
             assert not done.error, done.message
             self._outcomes[variant] = Outcome(done.receipts, done.points, in_force(data, self.datasets))
         return self._outcomes[variant]
+
+    def job(self, data: Path, variant: str, at: str = "", how: str = "kill") -> Job:
+        """Return the publication of a variant, which stops at a point."""
+        return Job(data, self.variants[variant], at=at, how=how, jobs=self.jobs, run_bytes=self.run_bytes)
 
     def quiet_folder(self, variant: str) -> Path:
         """Return where the undisturbed variant lies."""
@@ -140,6 +145,7 @@ def make_plans(folder: Path) -> Plans:
                 for variant in VARIANTS
             },
             folder,
+            run_bytes=100_000,  # less than is in any of the files: each is spilled before the next is read
         ),
         Plan("divided", (BIG,), {"a": (made(BIG, 1_700),), "b": (made(BIG, 1_600),)}, folder, jobs=2),
     )

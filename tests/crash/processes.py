@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -36,16 +36,16 @@ class Job:
     inputs: Sequence[Given] = ()
     does: str = "publish"
     revision: str = ""
+    partner: str = ""
     at: str = ""
     how: str = "kill"
     now: str = ""
     jobs: int = 1
+    run_bytes: int = 64 << 20
 
     def line(self) -> str:
         """The job as the driver reads it."""
-        inputs = [{"file": str(each.file), "segment": each.segment, "period": each.period} for each in self.inputs]
-        told = {"data": str(self.data), "inputs": inputs, "does": self.does, "revision": self.revision}
-        return json.dumps(told | {"at": self.at, "how": self.how, "now": self.now, "jobs": self.jobs}) + "\n"
+        return json.dumps(asdict(self), default=str) + "\n"
 
 
 @dataclass(frozen=True, slots=True)

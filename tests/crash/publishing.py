@@ -5,7 +5,7 @@ that says its id and does one job after another. Each job is one line of JSON, a
 
 A *point* is a name and how often it was passed, such as `synced 3`. The publication itself names some; the others are
 put around what the operating system and the database are asked to do, so that they fall between any two changes on
-the disk. Parts are made small, to have several of each.
+the disk. Parts are made small, to have several of each; a job may make the runs small that are spilled from memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from unittest.mock import patch
 from sqlalchemy import Connection, Engine, event
 
 from counterfoil import datasets
-from counterfoil.datasets import restore, sweep
+from counterfoil.datasets import many_datasets, offboarding, restore, sweep
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.datasets.gathering import Input
@@ -96,19 +96,35 @@ def run(job: Job) -> Done:
 
 def data_folder_of(job: Job, store: Store, stops: Stops) -> DataFolder:
     now = datetime.fromisoformat(job["now"]) if job["now"] else None
-    return DataFolder(store, lambda: now or utc_now(), at_point=stops, sizes=SIZES, jobs=job["jobs"])
+    sizes = replace(SIZES, run_bytes=job["run_bytes"])
+    return DataFolder(store, lambda: now or utc_now(), at_point=stops, sizes=sizes, jobs=job["jobs"])
 
 
-def do_publish(job: Job, stops: Stops, done: Done) -> None:
-    inputs = [
+def inputs_of(job: Job) -> list[Input]:
+    return [
         Input(given["file"], Assertions(period=BillingPeriod.parse(given["period"]) if given["period"] else None),
               given["segment"])
         for given in job["inputs"]
     ]  # fmt: skip
+
+
+def do_publish(job: Job, stops: Stops, done: Done) -> None:
     with open_store(Path(job["data"])) as store:
-        done["receipts"] = [
-            told(receipt) for receipt in publish(data_folder_of(job, store, stops), inputs, safeguards=ALLOWING)
-        ]
+        receipts = publish(data_folder_of(job, store, stops), inputs_of(job), safeguards=ALLOWING)
+    done["receipts"] = [told(receipt) for receipt in receipts]
+
+
+def do_publish_many(job: Job, stops: Stops, done: Done) -> None:
+    """As of a list: two datasets in a transaction."""
+    with open_store(Path(job["data"])) as store, patch.object(many_datasets, "DATASETS_AT_ONCE", 2):
+        outcome = many_datasets.publish_many(data_folder_of(job, store, stops), inputs_of(job), safeguards=ALLOWING)
+    assert not outcome.refused, outcome.refused
+    done["receipts"] = [told(receipt) for receipt in outcome.receipts]
+
+
+def do_erase(job: Job, stops: Stops, done: Done) -> None:
+    with open_store(Path(job["data"]), create=False) as store:
+        offboarding.erase_partner(data_folder_of(job, store, stops), job["partner"])
 
 
 def do_restore(job: Job, stops: Stops, done: Done) -> None:
@@ -144,6 +160,8 @@ def do_verify(job: Job, stops: Stops, done: Done) -> None:
 
 DOES: Final[dict[str, Callable[[Job, Stops, Done], None]]] = {
     "publish": do_publish,
+    "publish many": do_publish_many,
+    "erase": do_erase,
     "restore": do_restore,
     "withdraw": do_withdraw,
     "sweep": do_sweep,

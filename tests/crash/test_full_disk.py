@@ -47,7 +47,7 @@ def published_with(plan: Plan, disk: Disk, worker: Worker, free_kib: int) -> boo
     """Publish the second variant with so little room, and then the same with more; tell whether it was refused."""
     data = disk.root / "data"
     disk.leave_kib(free_kib)
-    job = Job(data, plan.variants["b"])
+    job = plan.job(data, "b")
     first = worker.do(job)
     disk.make_room()
     if first.error:

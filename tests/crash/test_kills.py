@@ -31,7 +31,7 @@ Known = dict[tuple[str, Api], Reading]
     [
         ("whole", ["half written 2", "committing 2", "settling 1", "synced 14"]),
         ("segment", ["sealed 1", "committed 1"]),
-        ("several", ["half written 2", "statement 9", "committed 1"]),
+        ("several", ["spilled 2", "half written 12", "statement 9", "committed 1"]),
         ("divided", ["read 1", "committing 2", "sealed 1"]),
     ],
 )

@@ -31,7 +31,7 @@ class Trial:
 
     def job(self, at: str = "", how: str = "kill") -> Job:
         """Return what is to be done."""
-        return Job(self.data, self.plan.variants[self.new], at=at, how=how, jobs=self.plan.jobs)
+        return self.plan.job(self.data, self.new, at, how)
 
     def turned(self) -> Self:
         """Return the trial that follows: the other way round."""
@@ -117,7 +117,7 @@ def in_commit_at(points: Sequence[str], point: str) -> bool:
 def stopped_at(trial: Trial, point: str, workers: Workers, worker: Worker, *, kill: bool = False) -> None:
     """Stop a publication at a point, try another and a sweep beside it, and let it go on (or kill it)."""
     points = trial.plan.outcome(trial.new).points
-    other = Job(trial.data, trial.plan.variants[trial.old], jobs=trial.plan.jobs)
+    other = trial.plan.job(trial.data, trial.old)
     with workers.take() as holder:
         trial.begins()
         holder.begin(trial.job(at=point, how="stop"))

@@ -1,6 +1,6 @@
 """What is stored, and what is refused, is the same with any number of jobs: files of awkward lines, in every form.
 
-`make test` publishes 12 files, `make soak` 200; FILES sets another number, and SEED other files.
+`make test` publishes 6 files, `make soak` 200; FILES sets another number, and SEED other files.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def unpacked(path: Path, rendering: Rendering) -> Any:
     return gzip.decompress(data)
 
 
-@pytest.mark.parametrize("files", [12, pytest.param(int(os.environ.get("FILES", "200")), marks=pytest.mark.soak)])
+@pytest.mark.parametrize("files", [6, pytest.param(int(os.environ.get("FILES", "200")), marks=pytest.mark.soak)])
 def test_any_number_of_jobs_stores_and_refuses_the_same(files: int, tmp_path: Path) -> None:
     for number in range(files):
         chance = random.Random(f"{SEED} {number}")
@@ -164,7 +164,7 @@ def test_any_number_of_jobs_stores_and_refuses_the_same(files: int, tmp_path: Pa
         allowed = chance.choice([FEW, 10_000, 10_000])
         expected = outcome(names, kind, tmp_path / f"{number}-1", 1, allowed)
         tried["published" if len(expected) > 2 else "refused"] += 1
-        for jobs in (2, 3, 5) if files > 12 else ((2, 3, 5)[number % 3],):
+        for jobs in (2, 3, 5) if files > 6 else ((2, 3, 5)[number % 3],):
             assert outcome(names, kind, tmp_path / f"{number}-{jobs}", jobs, allowed) == expected, (
                 f"SEED={SEED}, file {number}"
             )

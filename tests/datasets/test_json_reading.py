@@ -232,7 +232,7 @@ def by_reader(kind: Kind, lines: list[bytes]) -> tuple[dict[int, dict[str, str]]
     return accepted, refusals
 
 
-@examples(200)
+@examples(80)
 @given(files())
 def test_quick_and_plain_reading_agree(file: tuple[Kind, list[bytes]]) -> None:
     assert by_reader(*file) == by_reference(*file)

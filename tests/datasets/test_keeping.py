@@ -6,6 +6,7 @@ import gzip
 import random
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -42,20 +43,30 @@ from tests.datasets.line_items import (
 USAGE = Dataset(Kind.USAGE, PARTNER, Scope.unbilled(PERIOD, "EUR"))
 LATER = NOW + timedelta(hours=49)
 FLIPS = 400
+SIZES = Sizes(part_line_items=20, row_group_line_items=1)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both kinds, in several parts and segments, one of them superseded: published once, and copied for each test."""
+    folder = tmp_path_factory.mktemp("original")
+    lines = raw_lines(Kind.USAGE, *({"SkuName": f'"\\u00e9{n}"', "CustomerId": f'"{n}"'} for n in range(30)))
+    with open_store(folder / "data") as store:
+        data_folder = DataFolder(store, lambda: NOW, sizes=SIZES)
+        publish_bytes(data_folder, folder / "1", lines, segment="2026-11-01")
+        publish_bytes(data_folder, folder / "2", lines, segment="2026-11-02")
+        publish_bytes(data_folder, folder / "3", amounts(Kind.USAGE, "1"), segment="2026-11-02")
+        told = replace(publish_bytes.__defaults__[0], period=None)  # type: ignore[index]
+        publish_bytes(data_folder, folder / "4", billed(Kind.RECONCILIATION, "1", "2"), told)
+        assert verify(store)[1] == []
+    return folder / "data"
 
 
 @pytest.fixture
-def published(data_folder: DataFolder, tmp_path: Path) -> DataFolder:
-    """Both kinds, in several parts and segments, one of them superseded."""
-    data_folder = replace(data_folder, sizes=Sizes(part_line_items=20, row_group_line_items=1))
-    lines = raw_lines(Kind.USAGE, *({"SkuName": f'"\\u00e9{n}"', "CustomerId": f'"{n}"'} for n in range(30)))
-    publish_bytes(data_folder, tmp_path / "1", lines, segment="2026-11-01")
-    publish_bytes(data_folder, tmp_path / "2", lines, segment="2026-11-02")
-    publish_bytes(data_folder, tmp_path / "3", amounts(Kind.USAGE, "1"), segment="2026-11-02")
-    told = replace(publish_bytes.__defaults__[0], period=None)  # type: ignore[index]
-    publish_bytes(data_folder, tmp_path / "4", billed(Kind.RECONCILIATION, "1", "2"), told)
-    assert verify(data_folder.store)[1] == []
-    return data_folder
+def published(original: Path, data: Path) -> Iterator[DataFolder]:
+    shutil.copytree(original, data)
+    with open_store(data) as store:
+        yield DataFolder(store, lambda: NOW, sizes=SIZES)
 
 
 def test_a_sound_folder_is_counted_and_without_fault(published: DataFolder) -> None:

@@ -22,13 +22,18 @@ from counterfoil.storage.engines import open_store
 from tests.datasets.line_items import PARTNER, amounts, folder_of, in_force, publish_bytes
 from tests.end_to_end.lost_catalogs import USAGE, folder_to_lose, moved, run, state_of
 
-FLIPS = 60
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with segments, superseded revisions, a withdrawn dataset and a restored one whose rival was swept."""
+    return folder_to_lose(tmp_path_factory.mktemp("original"))
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """A folder with segments, superseded revisions, a withdrawn dataset and a restored one whose rival was swept."""
-    return folder_to_lose(tmp_path)
+def data(original: Path, tmp_path: Path) -> Path:
+    """That folder, beside the files that were published into it."""
+    shutil.copytree(original.parent, tmp_path, dirs_exist_ok=True)
+    return tmp_path / original.name
 
 
 def emptied(data: Path) -> None:
@@ -233,15 +238,16 @@ def what_is_found(data: Path) -> str:
         return f"it does not open: {error}"
 
 
+@pytest.mark.parametrize("flips", [15, pytest.param(200, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("which", ["catalog.sqlite", "catalog.sqlite-wal"])
 def test_damage_of_the_catalog_or_its_log_loses_no_sealed_file_and_is_not_overlooked(
-    sound: Path, tmp_path: Path, which: str
+    sound: Path, tmp_path: Path, which: str, flips: int
 ) -> None:
     """Either the publication and the revocation are there, or opening or verifying says that something is wrong."""
     chosen, noticed = random.Random(15), 0
     (tmp_path / "more").write_bytes(amounts(Kind.USAGE, "3"))
     files = folder_of(sound)
-    for number in range(FLIPS):
+    for number in range(flips):
         data = tmp_path / str(number)
         shutil.copytree(sound, data)
         damaged(data / which, chosen)

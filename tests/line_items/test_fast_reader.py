@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil.columns import Type, table_of
@@ -21,6 +21,7 @@ from counterfoil.line_items.totals import Totals, summed_names
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind, Scope
 from counterfoil.testing import PARTNER
+from tests.datasets.exploring import examples
 
 COLUMNS = [column for column in table_of(Kind.USAGE).columns if column.graph]
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12) | st.sampled_from(
@@ -75,7 +76,7 @@ def read(block: bytes, *, quick: bool) -> list[dict[str, str | None]] | None:
         return None
 
 
-@settings(max_examples=200, deadline=None)
+@examples(80)
 @given(blocks())
 def test_both_ways_agree_on_any_block(block: bytes) -> None:
     assert read(block, quick=True) == read(block, quick=False)
@@ -165,7 +166,7 @@ def test_generated_lines_are_cut_and_not_read_one_by_one(kind: Kind, monkeypatch
 amounts = st.from_regex(r"-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,30})?([eE]-[0-9])?", fullmatch=True)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(80)
 @given(st.lists(amounts | st.none(), max_size=6), st.booleans())
 def test_sums_are_those_of_adding_one_by_one(texts: list[str | None], coded: bool) -> None:
     given_texts = pa.array(texts, pa.string())

@@ -84,7 +84,7 @@ METERED = [
     ({"UnitType": "Licenses"}, False),
     ({"UnitType": "1 GB/Month"}, True),
     ({"MeterDescription": "Compute"}, True),
-    ({"UnitType": "10 seats", "MeterDescription": ""}, False),
+    ({"UnitType": "10K", "MeterDescription": ""}, True),
 ]
 
 

@@ -117,6 +117,13 @@ CASES: dict[str, tuple[Kind, list[Item], list[Item], list[Group]]] = {
     "moved to another customer": (USE, [use("a")], [use("b", CustomerId="c2")], [("moved", ("a",), ("b",))]),
     "moved by a reference": (BILL, [seat("a", ReferenceId="r1", OrderId="o1", ProductId="p1")],
         [seat("b", ReferenceId="r1", OrderId="o1", ProductId="p2")], [("moved", ("a",), ("b",))]),
+    "moved and changed": (USE, [use("a")], [use("b", CustomerId="c2", Quantity="70")], [("moved", ("a",), ("b",))]),
+    "moved and changed, to one of two": (
+        USE,
+        [use("a")],
+        [use("b", CustomerId="c2", Quantity="70"), use("c", CustomerId="c2", Quantity="80")],
+        [("one side", ("a",), ()), ("one side", (), ("b",)), ("one side", (), ("c",))],
+    ),
     "two ids are too many": (USE, [use("a")], [use("b", CustomerId="c2", SubscriptionId="s2")],
         [("one side", ("a",), ()), ("one side", (), ("b",))]),
 }  # fmt: skip

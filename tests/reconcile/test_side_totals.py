@@ -177,7 +177,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path | str], dict[str, Any], str]] = {
     "an empty pull": (lambda at: pull_folder(at / "p", [], USE), {}, "holds no line items"),
     "prose": (lambda at: emptied(at / "f", "Dear all,\n"), {}, "neither JSON lines nor a CSV"),
     "other json": (lambda at: emptied(at / "f", '{"a":1}\n'), {}, "not a recognisable line item"),
-    "a document": (lambda at: emptied(at / "f", '{\n"items": []}\n'), {}, "not one JSON object a line"),
+    "a document": (lambda at: emptied(at / "f", '{\n"items": []}\n'), {}, "holds no line items"),
     "cut gzip": (lambda at: _cut(lines_file(at / "f.gz", [usage()] * 99)), {}, "cut or damaged"),
     "cut parquet": (lambda at: _cut(lake_file(at / "f", [usage()] * 99, USE)), {}, "cut or corrupt"),
     "two currencies": (

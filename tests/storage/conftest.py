@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,12 +23,15 @@ from counterfoil.storage.engines import open_store
 from counterfoil.storage.store import Store
 from tests import committing
 from tests.storage.memory import memory_store
+from tests.storage.postgres_server import PostgresServer
 
 # One store, opened as often as wanted, in a folder of its own. A new engine is one line here.
-STORES: dict[str, Callable[[Path], Callable[[], Store]]] = {
-    "folder": lambda data: lambda: open_store(data),
-    "memory": memory_store,
+STORES: dict[str, Callable[[Path, pytest.FixtureRequest], Callable[[], Store]]] = {
+    "folder": lambda data, _: lambda: open_store(data),
+    "memory": lambda data, _: memory_store(data),
+    "postgres": lambda data, request: partial(open_store, data, request.getfixturevalue("postgres").url()),
 }
+ENGINES = [pytest.param(name, marks=[pytest.mark.engines] if name == "postgres" else []) for name in STORES]
 NOW = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
 
 OpenStore = Callable[[], Store]
@@ -37,11 +41,18 @@ MakeSegment = Callable[..., NewSegment]
 Start = Callable[..., subprocess.Popen[str]]
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=ENGINES)
 def open_again(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
     """Open one and the same store again and again."""
     with ExitStack() as opened:
-        open_one = STORES[request.param](tmp_path / "data")
+        open_one = STORES[request.param](tmp_path / "data", request)
         yield lambda: opened.enter_context(open_one())
 
 

@@ -130,6 +130,9 @@ class Leases:
         finally:
             self._waiting.release()
 
+    def close(self) -> None:
+        """They last as long as the process."""
+
     def end_all(self) -> None:
         """End every lease now."""
         self._held.clear()

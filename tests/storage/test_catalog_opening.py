@@ -90,7 +90,7 @@ def test_partial_indexes_are_partial_in_another_dialect_too() -> None:
     assert {True, False} == set(made.values())
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:hunter2@host/db", "sqlite://", "sqlite:///:memory:", "hunter2", ""])
+@pytest.mark.parametrize("url", ["mysql://me:hunter2@host/db", "sqlite://", "sqlite:///:memory:", "hunter2", ""])
 def test_a_database_we_do_not_know_is_refused_without_repeating_its_password(tmp_path: Path, url: str) -> None:
     with pytest.raises(UsageError) as refused:
         open_store(tmp_path, url)

@@ -68,6 +68,10 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "pulls": CommandEntry(CLIENT, "pulls", "pulls", "List and verify pulls, and name what is missing or overdue."),
     "totals": CommandEntry(CLIENT, "side_sums", "totals", "Add up line items exactly, and show who costs what."),
     "audit": CommandEntry(CLIENT, "side_audits", "audit", "Check the arithmetic of line items, rule by rule."),
+    "explain": CommandEntry(CLIENT, "line_explanations", "explain", "Say in one sentence how an amount comes about."),
+    "mapping": CommandEntry(CLIENT, "ledger_mappings", "mapping", "Draft and check what reads your own ledger."),
+    "reconcile": CommandEntry(CLIENT, "reconciliation", "reconcile", "Compare two sides, and give each cent a cause."),
+    "changes": CommandEntry(CLIENT, "changed_data", "changes", "Say what changed in a dataset since a day."),
     "doctor": CommandEntry(CLIENT, "doctor", "doctor", "Check a set-up, a token or a source, and name each remedy."),
 }
 # What the plain install lacks. A missing module of any other name is a fault, and is shown as one.

@@ -27,7 +27,10 @@ from counterfoil.cli.output import Output
 def demo(*, keep: bool, line_items: int, output: Output) -> None:
     """Publish made-up line items, serve them, fetch them back through both APIs, and prove every count and cent.
 
-    Works in a temporary folder, on a free port of this machine, and leaves nothing behind.
+    In the end an unbilled month is compared with its invoice, and every cent of the difference is explained.
+
+    Works in a temporary folder, on a free port of this machine, and leaves nothing behind but the report of that
+    difference, whose path it prints.
 
     \b
     Examples:

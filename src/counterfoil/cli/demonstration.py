@@ -1,13 +1,15 @@
 """What `counterfoil demo` shows: the main job from end to end, on made-up data, with proof.
 
 Everything is real: line items are published into a data folder, served over HTTP, fetched back by the client through
-both APIs, counted, hashed and summed, and held against what was published.
+both APIs, counted, hashed and summed, and held against what was published. In the end an unbilled month is compared
+with its invoice, and the difference explained.
 """
 
 from __future__ import annotations
 
 import shlex
 import signal
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,14 +24,17 @@ from counterfoil.datasets.verify import verify
 from counterfoil.disk.scratch import scratch_folder
 from counterfoil.errors import ProofError
 from counterfoil.generator import generate, write
+from counterfoil.generator.scenarios import ScenarioPair
 from counterfoil.model import AttributeSet, Dataset, Kind, Scope
 from counterfoil.money import Money
 from counterfoil.periods import BillingPeriod, utc_now
+from counterfoil.reconcile import Comparing, compare
 from counterfoil.testing import PARTNER, Server
 from counterfoil.wire.graph import ExportRequest
 
 INVOICE = "G016907411"
 CURRENCY = "EUR"
+_COMPARED_MAX = 5_000  # line items of each side of the comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ def demonstrate(line_items: int, output: Output, *, keep: bool) -> None:
         rows = [_row(system, _pull(server, system, root, published, moment), published) for system in systems]
         output.rows(rows, headings={"api": "API"})
         _verify(server, output)
+        _explain(root, BillingPeriod.containing(moment), line_items, output)
         output.note(
             f"All {len(rows)} agree with what was published, to the last digit. {time.monotonic() - began:.0f} s."
         )
@@ -144,6 +150,39 @@ def _verify(server: Server, output: Output) -> None:
     if faults:
         raise ProofError(f"{faults[0].where}: {faults[0].what}", remedy="Please report this; it is a fault.")
     output.note(f"The data folder was verified: {seen.files:,} files, {seen.size_bytes:,} bytes, every hash and sum.")
+
+
+def _explain(root: Path, month: BillingPeriod, line_items: int, output: Output) -> None:
+    """Compare a month that was unbilled with its invoice, and say why they differ; the report stays."""
+    pair = ScenarioPair(
+        "all",
+        Kind.RECONCILIATION,
+        min(line_items, _COMPARED_MAX),
+        partner=PARTNER,
+        period=str(month),
+        invoice=INVOICE,
+        currency=CURRENCY,
+    )
+    folder = root / "compared"
+    folder.mkdir()
+    files = pair.write(folder)
+    with compare(str(files.left), str(files.right), comparing=Comparing.UNBILLED_BILLED) as comparison:
+        report = Path(tempfile.mkdtemp(prefix="counterfoil-report-")) / "report.html"
+        comparison.write_html(report)
+        output.note(f"The unbilled line items of {month} against their invoice, which was made to differ:")
+        if not output.is_json:
+            output.rows(
+                [
+                    {
+                        "cause": total.cause.value,
+                        "amount": Money(total.amount, comparison.currency),
+                        "differences": total.differences,
+                    }
+                    for total in comparison.causes.values()
+                ]
+            )
+        amount = Money(comparison.difference, comparison.currency).shown()
+        output.note(f"The causes sum to the difference, {amount}, to the last digit. The report: {report}")
 
 
 def _leave_serving(server: Server, output: Output) -> None:

@@ -17,15 +17,59 @@ from counterfoil.periods import BillingPeriod
 
 if TYPE_CHECKING:
     from counterfoil.generator import BillingMonth
+    from counterfoil.generator.scenarios import ScenarioPair
+
+_HELP = """\
+Write realistic line items, always the same ones.
+
+The line items are invented, in Microsoft Graph's spelling, one JSON object a line. The same options give the same
+bytes, today and next year: the clock is never read. Amounts are of ordinary size. With --special the first 64 line
+items hold every special case (names in many scripts, tiny and huge amounts, credits, pairs of additions and
+removals, refunds, late charges, identical twins), so that even a small file puts a program to the test. With
+--hostile they also hold what is legal and unreadable for some SDKs: dates that are empty texts, tags that are no
+JSON, nested additional information. Both kinds, and all months, of one partner and seed tell of the same customers.
+
+With --scenario there are two sides: unbilled and billed with --period and --invoice, with one of them a dataset before
+and after. NAME is `all`, or one way to differ, such as `quantity`; the answer to an unknown NAME lists them.
+`truth.jsonl` says of each difference which line items it is about, its causes, and their exact amounts.
+
+\b
+An invoice, ready to publish:
+  counterfoil generate --kind reconciliation --line-items 1000 \\
+      --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --invoice G016907411 -o invoice.jsonl.gz
+
+\b
+A month that is first unbilled and then invoiced, with late usage, credits and changes of seats:
+  counterfoil generate --month 2026-10 --invoice G016907411 \\
+      --partner 0e195b37-4574-4539-bc42-0e539b9684c0 -o october
+
+\b
+Two states of an invoice that differ in every way that Counterfoil can name, and where and why:
+  counterfoil generate --scenario all --kind reconciliation --line-items 20000 \\
+      --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --invoice G016907411 -o all
+
+\b
+A look at a month of usage, not yet invoiced:
+  counterfoil generate --kind usage --line-items 64 \\
+      --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --period 2026-10 --currency USD | head -n 3
+"""
 
 
-@click.command()
+@click.command(help=_HELP)
 @click.option("--kind", type=KINDS, help="What to generate.")
 @click.option("--line-items", type=int, metavar="N", help="How many; any number, in flat memory.")
 @click.option(
     "--month",
     metavar="YYYY-MM",
     help="In place of --kind and --line-items: a coherent month, unbilled and as --invoice, in files of a new folder.",
+)
+@click.option(
+    "--scenario",
+    metavar="NAME",
+    help="Two sides that differ in a known way, and the truth about each difference, in files of a new folder.",
+)
+@click.option(
+    "--one-in", type=int, default=25, show_default=True, metavar="N", help="With --scenario: how many differ."
 )
 @click.option("--customers", type=int, default=12, show_default=True, metavar="N", help="With --month: how many.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other customers and charges.")
@@ -50,6 +94,8 @@ def generate(
     kind: str | None,
     line_items: int | None,
     month: str | None,
+    scenario: str | None,
+    one_in: int,
     customers: int,
     seed: int,
     partner: str,
@@ -62,44 +108,42 @@ def generate(
     out: str,
     output: Output,
 ) -> None:
-    """Write realistic line items, always the same ones.
-
-    The line items are invented, in Microsoft Graph's spelling, one JSON object a line. The same options give the same
-    bytes, today and next year: the clock is never read. Amounts are of ordinary size. With --special the first 64 line
-    items hold every special case (names in many scripts, tiny and huge amounts, credits, pairs of additions and
-    removals, refunds, late charges, identical twins), so that even a small file puts a program to the test. With
-    --hostile they also hold what is legal and unreadable for some SDKs: dates that are empty texts, tags that are no
-    JSON, nested additional information. Both kinds, and all months, of one partner and seed tell of the same customers.
-
-    \b
-    An invoice, ready to publish:
-      counterfoil generate --kind reconciliation --line-items 1000 \\
-          --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --invoice G016907411 -o invoice.jsonl.gz
-
-    \b
-    A month that is first unbilled and then invoiced, with late usage, credits and changes of seats:
-      counterfoil generate --month 2026-10 --invoice G016907411 \\
-          --partner 0e195b37-4574-4539-bc42-0e539b9684c0 -o october
-
-    \b
-    A look at a month of usage, not yet invoiced:
-      counterfoil generate --kind usage --line-items 64 \\
-          --partner 0e195b37-4574-4539-bc42-0e539b9684c0 --period 2026-10 --currency USD | head -n 3
-    """
+    """Generate what is asked for; see `_HELP`."""
     # Imported here, so that `--help` of the whole program stays quick.
     from counterfoil.generator import BillingMonth
     from counterfoil.generator import generate as line_items_of
+    from counterfoil.generator.scenarios import ScenarioPair
 
     if not out or "\0" in out:
         raise UsageError("-o does not name a file.", remedy="Give a name, or - for standard output.")
     if month is not None:
-        if kind or line_items or period or special or hostile or not invoice or out == "-":
+        if kind or line_items or period or scenario or special or hostile or not invoice or out == "-":
             raise UsageError(
                 "A coherent month has both kinds, an invoice and a folder, and no special line items.",
                 remedy="Give --month, --invoice, --partner and -o FOLDER.",
             )
         made = BillingMonth(partner, month, invoice, currency or "EUR", seed, customers, resellers)
         _write_month(output, made, out)
+        return
+    if scenario is not None:
+        if kind is None or line_items is None or special or hostile or out == "-":
+            raise UsageError(
+                "A scenario has a kind, a number of line items and a folder, and no special line items.",
+                remedy="Give --scenario, --kind, --line-items, --partner, -o FOLDER, and --period, --invoice or both.",
+            )
+        pair = ScenarioPair(
+            scenario,
+            Kind(kind),
+            line_items,
+            partner,
+            period or "",
+            invoice or "",
+            currency or "",
+            seed,
+            resellers,
+            one_in,
+        )
+        _write_scenario(output, pair, out)
         return
     if kind is None or line_items is None:
         raise UsageError("It needs --kind and --line-items.", remedy="Give both, or --month for a coherent month.")
@@ -138,14 +182,7 @@ def _write_month(output: Output, month: BillingMonth, out: str) -> None:
     """Write a month's four files into a folder that is new or empty: nobody's files are replaced."""
     from counterfoil.generator import write
 
-    folder = Path(out)
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError(f"{out} is there already, and is no empty folder.", remedy="Name another folder.")
-        for state in ("unbilled", "invoice"):
-            (folder / state).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CounterfoilError(f"{out} cannot be made: {error.strerror}.", remedy="Name another folder.") from error
+    folder = _new_folder(out, "unbilled", "invoice")
     files = []
     for kind in Kind:
         unbilled, invoice = f"unbilled/{kind}-{month.period}.jsonl.gz", f"invoice/{kind}-{month.invoice}.jsonl.gz"
@@ -154,6 +191,37 @@ def _write_month(output: Output, month: BillingMonth, out: str) -> None:
         files += [unbilled, invoice]
     sentence = f"{out}/unbilled is {month.period} before it is invoiced, and {out}/invoice is {month.invoice}."
     output.done(sentence, {"folder": out, "files": files})
+
+
+def _write_scenario(output: Output, pair: ScenarioPair, out: str) -> None:
+    """Write both sides and the truth into a folder that is new or empty."""
+    with output.progress("Generating line items", pair.line_items) as advance:
+        written = pair.write(_new_folder(out), _so_far(advance))
+    count, files = sum(written.differences.values()), (written.left, written.right, written.truth)
+    values = {
+        "folder": out,
+        "files": [path.name for path in files],
+        "period": written.period,
+        "differences": count,
+        "scenarios": written.differences,
+    }
+    sentence = (
+        f"{written.left} and {written.right} differ in {counted(count, 'known place')}, which {written.truth} lists."
+    )
+    output.done(sentence, values)
+
+
+def _new_folder(out: str, *inside: str) -> Path:
+    """Make a folder, and others inside; one that is there must be empty, so that nobody's files are replaced."""
+    folder = Path(out)
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"{out} is there already, and is no empty folder.", remedy="Name another folder.")
+        for path in (folder, *(folder / name for name in inside)):
+            path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CounterfoilError(f"{out} cannot be made: {error.strerror}.", remedy="Name another folder.") from error
+    return folder
 
 
 def _scope(invoice: str | None, period: str | None, currency: str | None) -> Scope:

@@ -70,10 +70,8 @@ def audit(
 
 
 def _explain(rule_id: str, output: Output) -> int:
-    from counterfoil.model import Kind
     from counterfoil.reconcile.auditing.auditor import rule_of
-    from counterfoil.reconcile.auditing.rounding_rules import RoundingRule, substituted
-    from counterfoil.reconcile.auditing.rule import Facts
+    from counterfoil.reconcile.auditing.line_audit import in_numbers
 
     rule = rule_of(rule_id)
     facts: dict[str, object] = {
@@ -85,9 +83,8 @@ def _explain(rule_id: str, output: Output) -> int:
         "holds": _example(rule.passes),
         "isBrokenBy": _example(rule.fails),
     }
-    if isinstance(rule, RoundingRule):
-        kind = Kind.USAGE if Kind.USAGE in rule.kinds else Kind.RECONCILIATION
-        facts["computed"] = substituted(rule, Facts(kind, rule.passes))
+    if computed := in_numbers(rule):
+        facts["computed"] = computed
     output.facts(facts)
     return 0
 

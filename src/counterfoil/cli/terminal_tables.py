@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_BESIDE: Final = 2  # of each column, beside its text
+_BESIDE: Final = 3  # of each column, beside its text: a space on both sides, and what is between two columns
 FOLDED_MIN: Final = 12  # a column is folded to no less
 
 
@@ -55,7 +55,7 @@ def print_table(
 
 
 def _width(widths: Sequence[int], kept: Collection[int]) -> int:
-    return sum(widths[at] + _BESIDE for at in kept) + 1
+    return sum(widths[at] + _BESIDE for at in kept) - 1
 
 
 def _folded(widths: Sequence[int], kept: Collection[int], to_right: Sequence[bool], room: int) -> list[int]:

@@ -12,16 +12,15 @@ from typing import Any, Final
 
 from counterfoil.columns import folded
 from counterfoil.datasets.input_file import InputFile, NumberedLines
-from counterfoil.datasets.json_documents import HOLDERS, in_lists, is_whole, items_of
 from counterfoil.datasets.json_lines import without_dress
 from counterfoil.datasets.line_item_kind import kind_of_object, kind_of_pairs
 from counterfoil.datasets.source import Source, input_error
 from counterfoil.errors import InputError
 from counterfoil.line_items.blocks import LINE_SIZE_BYTES_MAX
+from counterfoil.line_items.json_documents import DOCUMENT_SIZE_BYTES_MAX, HOLDERS, in_lists, is_whole, items_of
 from counterfoil.line_items.reference import parse_object
 from counterfoil.line_items.values import Refused
 
-DOCUMENT_SIZE_BYTES_MAX: Final = 64 << 20  # several times that is needed to read one
 _ONE_A_LINE: Final = "Write one line item a line: jq -c . FILE > NEW does it."
 _NO_ITEMS: Final = "Nothing was published. A month without usage needs no publication."
 _INCOMPLETE: Final = (

@@ -66,15 +66,27 @@ def write(chunks: Iterable[bytes], target: Path | BinaryIO, progress: Callable[[
 
     `progress` is called after each chunk with the number of line items written so far.
     """
+    with writing(target) as put:
+        written = 0
+        for chunk in chunks:
+            put(chunk)
+            written += chunk.count(b"\n")
+            progress(written)
+
+
+@contextmanager
+def writing(target: Path | BinaryIO) -> Iterator[Callable[[bytes], None]]:
+    """Give what writes chunks to a stream or to a file, for writing several at a time; see `write`."""
     compresses = isinstance(target, Path) and target.name.lower().endswith(".gz")
     gzip = isal_zlib.compressobj(1, isal_zlib.DEFLATED, _GZIP_WBITS) if compresses else None
     name = str(target) if isinstance(target, Path) else "standard output"
     with _our_errors(name), _opened(target) if isinstance(target, Path) else nullcontext(target) as out:
-        written = 0
-        for chunk in chunks:
-            out.write(gzip.compress(chunk) if gzip else chunk)
-            written += chunk.count(b"\n")
-            progress(written)
+
+        def put(chunk: bytes) -> None:
+            with _our_errors(name):  # here too, so that an error of another file is not put down to this one
+                out.write(gzip.compress(chunk) if gzip else chunk)
+
+        yield put
         if gzip:
             out.write(gzip.flush())
         out.flush()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from counterfoil.reconcile.auditing.audit_results import Audit, RoundingCount, RuleFinding
     from counterfoil.reconcile.auditing.auditor import audit
     from counterfoil.reconcile.auditing.rule import AuditRule, Severity
+    from counterfoil.reconcile.comparing.changed import Change, ChangeTotal, changes, changes_in
     from counterfoil.reconcile.comparing.compare import compare
     from counterfoil.reconcile.comparing.comparison import (
         ComparedSide,
@@ -28,8 +29,13 @@ if TYPE_CHECKING:
     )
     from counterfoil.reconcile.comparing.found_difference import FoundDifference, GroupDifference
     from counterfoil.reconcile.explaining import Cause, CauseAmount, CauseTotal
+    from counterfoil.reconcile.ledger_matching.margins import Margin, Margins
+    from counterfoil.reconcile.line_explanation import ExplainedDifference, ExplainedLine, explain_line
     from counterfoil.reconcile.matching import Line, Stage
     from counterfoil.reconcile.side_totals import By, GroupTotal, SideTotals, totals
+    from counterfoil.reconcile.sides.ledgers.ledger_checks import LedgerCheck, check_ledger
+    from counterfoil.reconcile.sides.ledgers.ledger_mapping import LedgerMapping
+    from counterfoil.reconcile.sides.ledgers.mapping_drafts import MappingDraft, suggest_mapping
     from counterfoil.reconcile.sides.side import Side
 
 __all__ = [
@@ -39,13 +45,22 @@ __all__ = [
     "Cause",
     "CauseAmount",
     "CauseTotal",
+    "Change",
+    "ChangeTotal",
     "ComparedSide",
     "Comparing",
     "Comparison",
+    "ExplainedDifference",
+    "ExplainedLine",
     "FoundDifference",
     "GroupDifference",
     "GroupTotal",
+    "LedgerCheck",
+    "LedgerMapping",
     "Line",
+    "MappingDraft",
+    "Margin",
+    "Margins",
     "ReportWarning",
     "RoundingCount",
     "RuleFinding",
@@ -54,7 +69,12 @@ __all__ = [
     "SideTotals",
     "Stage",
     "audit",
+    "changes",
+    "changes_in",
+    "check_ledger",
     "compare",
+    "explain_line",
+    "suggest_mapping",
     "totals",
 ]
 _HOME: Final = {
@@ -64,12 +84,26 @@ _HOME: Final = {
     "AuditRule": "auditing.rule",
     "Severity": "auditing.rule",
     "audit": "auditing.auditor",
+    "Margin": "ledger_matching.margins",
+    "Margins": "ledger_matching.margins",
+    "LedgerCheck": "sides.ledgers.ledger_checks",
+    "LedgerMapping": "sides.ledgers.ledger_mapping",
+    "MappingDraft": "sides.ledgers.mapping_drafts",
+    "check_ledger": "sides.ledgers.ledger_checks",
+    "suggest_mapping": "sides.ledgers.mapping_drafts",
     "Cause": "explaining",
     "CauseAmount": "explaining",
     "CauseTotal": "explaining",
+    "Change": "comparing.changed",
+    "ChangeTotal": "comparing.changed",
+    "changes": "comparing.changed",
+    "changes_in": "comparing.changed",
     "ComparedSide": "comparing.comparison",
     "Comparing": "comparing.comparison",
     "Comparison": "comparing.comparison",
+    "ExplainedDifference": "line_explanation",
+    "ExplainedLine": "line_explanation",
+    "explain_line": "line_explanation",
     "FoundDifference": "comparing.found_difference",
     "GroupDifference": "comparing.found_difference",
     "ReportWarning": "comparing.comparison",

@@ -1,9 +1,8 @@
 """Exact sums by group, column by column: only the sums are held, however many line items there are.
 
-An amount's text is cast to a decimal of 25 places, in which nothing is rounded: Arrow refuses a text that does not fit.
-Such texts are added by Decimal. Two traps: Arrow's parser crashes the process on `1E-999999999`, so a text with an
-exponent never reaches it; and its sums of decimals wrap without a word, so amounts that could make a batch do that are
-added by Decimal too.
+An amount's text becomes a decimal of 25 places, in which nothing is rounded. The few that do not fit are added with 55
+places, and what has an exponent by Decimal. The trap: Arrow's sums of decimals wrap without a word, so amounts that
+could make a batch do that are added with the few.
 """
 
 from __future__ import annotations
@@ -18,10 +17,12 @@ import pyarrow.compute as pc
 
 from counterfoil import numbers
 from counterfoil.errors import InputError
+from counterfoil.reconcile.text_decimals import decimals_of
 
+_ZERO: Final = Decimal(0)
 _ROOMY: Final = pa.decimal128(38, 25)
 _SUM_LIMIT: Final = 10**13  # of a batch: the type holds 13 digits before the point
-_PLAIN: Final = r"^-?[0-9]{1,12}(\.[0-9]{1,25})?$"  # what the type holds
+_ROOMIER: Final = pa.decimal256(69, 55)  # a sum of it holds 21 digits before the point, and so ten million of these
 
 
 @dataclass(slots=True)
@@ -83,12 +84,19 @@ class GroupedSums:
         codes: pa.Int32Array,
         in_order: Sequence[int],
     ) -> None:
-        """Add, one by one, the amounts that Arrow must not add."""
+        """Add the amounts that do not fit: with more digits where that is enough, otherwise one by one."""
         if addends.odd is None:
             return
         places = {code: at for at, code in enumerate(in_order)}
-        odd = zip(codes.take(addends.odd).to_pylist(), texts.take(addends.odd).to_pylist(), strict=True)
-        for code, text in odd:
+        codes, texts = codes.take(addends.odd), texts.take(addends.odd).cast(pa.string())
+        decimals = decimals_of(texts, _ROOMIER)
+        added = (
+            pa.table({"code": codes, "sum": decimals}).group_by("code", use_threads=False).aggregate([("sum", "sum")])
+        )
+        for code, more in zip(added["code"].to_pylist(), added["sum_sum"].to_pylist(), strict=True):
+            sums[places[code]] = numbers.add(sums[places[code]], more or _ZERO)
+        left = pc.is_null(decimals)
+        for code, text in zip(codes.filter(left).to_pylist(), texts.filter(left).to_pylist(), strict=True):
             if reason := numbers.why_not_a_number(text):
                 raise InputError(reason, file=self._side, attribute=column, value=text)
             sums[places[code]] = numbers.add(sums[places[code]], numbers.exact(text))
@@ -121,18 +129,11 @@ class _Addends:
 
     @classmethod
     def of(cls, texts: pa.Array) -> _Addends:
-        if pa.types.is_dictionary(texts.type):
-            its = cls.of(texts.dictionary.cast(pa.string()))
-            decimals = its.decimals.take(texts.indices)
-            return cls(
-                decimals, None if its.odd is None else pc.indices_nonzero(pc.is_in(texts.indices, its.odd))
-            ).bounded()
-        decimals = _cast(texts)
-        if decimals is not None:
+        decimals = decimals_of(texts, _ROOMY)
+        if not decimals.null_count:
             return cls(decimals).bounded()
-        plain = pc.match_substring_regex(texts, _PLAIN)
-        decimals = pc.if_else(plain, texts, pa.scalar("0", pa.string())).cast(_ROOMY)
-        return cls(decimals, pc.indices_nonzero(pc.invert(plain))).bounded()
+        odd = pc.indices_nonzero(pc.is_null(decimals))
+        return cls(pc.fill_null(decimals, pa.scalar(_ZERO, _ROOMY)), odd).bounded()
 
     def bounded(self) -> _Addends:
         """Leave out what is so large that the sum of as many could not be held."""
@@ -146,16 +147,4 @@ class _Addends:
         large = pc.greater_equal(pc.abs(self.decimals), pa.scalar(Decimal(bound), _ROOMY))
         rows = pc.indices_nonzero(large)
         odd = rows if self.odd is None else pa.concat_arrays([self.odd, rows]).unique()
-        return _Addends(pc.if_else(large, pa.scalar(Decimal(0), _ROOMY), self.decimals), odd)
-
-
-def _cast(texts: pa.StringArray) -> pa.Decimal128Array | None:
-    """Return all amounts as decimals, None where one is not plain."""
-    data = texts.buffers()[2]
-    held = b"" if data is None else data.to_pybytes()
-    if held.find(b"e") >= 0 or held.find(b"E") >= 0:
-        return None
-    try:
-        return texts.cast(_ROOMY)
-    except pa.ArrowInvalid:  # more digits than it holds, or no number
-        return None
+        return _Addends(pc.if_else(large, pa.scalar(_ZERO, _ROOMY), self.decimals), odd)

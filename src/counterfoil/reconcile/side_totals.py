@@ -224,7 +224,7 @@ def _by(by: By | str) -> By:
 
 def _summed(reading: Reading, by: By | None, progress: Callable[[int], None]) -> GroupedSums:
     side = reading.side
-    names = table_of(side.kind).totals
+    names = side.amounts
     key, label = ("", "") if by is None else columns_of_key(by, side.kind)
     if key and side.attributes is not None and key not in side.attributes:
         raise SideError(
@@ -253,7 +253,7 @@ def _days(dates: pa.Array) -> pa.Array:
 def _result(
     reading: Reading, sums: GroupedSums, by: By | None, top: int | None, expected: Decimal | None
 ) -> SideTotals:
-    names = table_of(reading.side.kind).totals
+    names = reading.side.amounts
     total = dict(zip(names, _added(sums.groups.values(), len(names)), strict=True))
     named = SideTotals(reading.side, reading.currency, reading.line_items, total, by, expected=expected)
     if by is None:

@@ -10,6 +10,7 @@ A process opens its own catalog. An open one must not be carried over a fork.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -20,7 +21,7 @@ from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from counterfoil import lifetimes_and_sizes
-from counterfoil.errors import CounterfoilError
+from counterfoil.errors import CounterfoilError, LockedError
 from counterfoil.model import Contents, Dataset
 from counterfoil.storage import (
     activity,
@@ -48,6 +49,8 @@ R = TypeVar("R")
 _FILES_AT_A_TIME: Final = 1000
 _PATHS_AT_A_TIME: Final = 500
 _OPERATIONS_AT_A_TIME: Final = 1000
+_SETTLED_WITHIN_S: Final = 60
+_ASK_AGAIN_S: Final = 0.2
 
 
 def _reading(catalog: Catalog) -> AbstractContextManager[Connection]:
@@ -205,10 +208,24 @@ class Catalog:
                 self.append_activity(connection, told.published(made, now))
         except CounterfoilError:
             # Where the answer to COMMIT itself was lost, trying to condemn shows what became of it.
-            if made is None or self.condemn(publication):
+            if made is None or self._never_commits(publication):
                 raise
         self.log.record_now_or_later()
         return made
+
+    def _never_commits(self, publication: str) -> bool:
+        """Make sure that a publication never commits, once its database is back. False: it has committed."""
+        until = time.monotonic() + _SETTLED_WITHIN_S
+        while True:
+            try:
+                return self.condemn(publication)
+            except LockedError as error:
+                if time.monotonic() > until:
+                    raise LockedError(
+                        f"Nobody can tell whether publication {publication} is in force: {error.message}",
+                        remedy="`counterfoil list` shows what is in force, once the database answers.",
+                    ) from error
+            time.sleep(_ASK_AGAIN_S)
 
     def all_files(self) -> Iterator[StoredFile]:
         """Yield every file the catalog lists. No transaction stays open between two of them."""

@@ -1,4 +1,4 @@
-"""Opening a store. Another engine is a module beside `folder_files` and `sqlite`, and one row of the table here."""
+"""Opening a store. Another engine is a module beside `sqlite` and `postgres`, and one row of the table here."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Final
 
 from counterfoil.disk.durability import sync_folder
 from counterfoil.errors import DataFolderError, LostCatalogError, UsageError
-from counterfoil.storage import schema, sqlite
+from counterfoil.storage import postgres, schema, sqlite
 from counterfoil.storage.catalog import Catalog
 from counterfoil.storage.change_log import ChangeLog, refuse_without_catalog
 from counterfoil.storage.failures import translated_errors, unknown_database
 from counterfoil.storage.folder_files import FolderFiles, make_private_folders
 from counterfoil.storage.locks import FileLocks
+from counterfoil.storage.postgres_locks import PostgresLocks
 from counterfoil.storage.store import Store
 
 OpenStore = Callable[[Path, str | None, bool], Store]
@@ -124,4 +125,23 @@ def _opened(data: Path, path: Path, checked: Callable[[ChangeLog], None]) -> Sto
     return Store(Catalog(log), files, locks, FolderFiles(data / "scratch", durable=False), data / "scratch")
 
 
-ENGINES: Final[Mapping[str, OpenStore]] = {"sqlite": _open_folder}
+def _open_on_postgres(data: Path, database_url: str | None, create: bool) -> Store:
+    """Files in the data folder, which all nodes share, and catalog and locks on a server."""
+    url = postgres.url_of(database_url or "")
+    with translated_errors():
+        make_private_folders(data.absolute())
+        database = postgres.PostgresDatabase(postgres.engine_for(url))
+        locks = PostgresLocks(postgres.locking_address(url))
+        files = FolderFiles(data / "files")
+        try:
+            postgres.prepare(database, url, create=create)
+            log = ChangeLog(database, files, locks)
+            log.check()
+        except BaseException:
+            database.close()
+            locks.close()
+            raise
+    return Store(Catalog(log), files, locks, FolderFiles(data / "scratch", durable=False), data / "scratch")
+
+
+ENGINES: Final[Mapping[str, OpenStore]] = {"sqlite": _open_folder, "postgresql": _open_on_postgres}

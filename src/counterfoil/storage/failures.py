@@ -37,6 +37,19 @@ _CLOSED: Final = (
     "Let the user that runs Counterfoil own the folder and all that is in it.",
 )
 _NO_LOCKS: Final = ("The data folder's file system has no locks.", "Put the data folder on a local disk.")
+_AWAY: Final = ("The database server does not answer.", "Try again; see that it runs, and that database_url is right.")
+_CROWDED: Final = ("The database server takes no more connections.", "Try again, or raise its max_connections.")
+_NOT_LET_IN: Final = (
+    "The database server does not let Counterfoil in.",
+    "Check user, password and database in database_url.",
+)
+_NO_RIGHTS: Final = (
+    "The database's user may not do what Counterfoil does.",
+    "Let that user own the database, or a schema of its own in it.",
+)
+_STANDBY: Final = ("The database can only be read.", "Name the primary server in database_url, not a standby.")
+_SERVER_FULL: Final = ("There is no room left on the database server.", "Make room on its disk, then try again.")
+_SERVER_DAMAGED: Final = ("The database is damaged.", "Bring it back from a backup, and look at its server's log.")
 _MANY: Final = ("Too many files are open.", "Raise the limit (ulimit -n), then start Counterfoil again.")
 _BROKEN: Final = ("The disk refused to read or write the data folder.", "Check the disk and the system's log.")
 
@@ -55,6 +68,32 @@ _SQLITE: Final[dict[str, tuple[type[CounterfoilError], tuple[str, str]]]] = {
     "SQLITE_PERM": (DataFolderError, _CLOSED),
     "SQLITE_AUTH": (DataFolderError, _CLOSED),
     "SQLITE_IOERR": (DataFolderError, _BROKEN),
+}
+# PostgreSQL's SQLSTATE, or the beginning of it.
+_POSTGRES: Final[dict[str, tuple[type[CounterfoilError], tuple[str, str]]]] = {
+    "53100": (FullDiskError, _SERVER_FULL),
+    "53300": (LockedError, _CROWDED),
+    "42501": (DataFolderError, _NO_RIGHTS),
+    "25006": (DataFolderError, _STANDBY),
+    "40001": (LockedError, _BUSY),
+    "40P01": (LockedError, _BUSY),
+    "55P03": (LockedError, _BUSY),
+    "08": (LockedError, _AWAY),
+    "57P": (LockedError, _AWAY),
+    "25P03": (LockedError, _AWAY),  # it ended a transaction that stood still
+    "28": (DataFolderError, _NOT_LET_IN),
+    "3D": (DataFolderError, _NOT_LET_IN),
+    "XX00": (LostCatalogError, _SERVER_DAMAGED),
+}
+# What a server says before it has let somebody in, for which the driver has no SQLSTATE.
+_REFUSALS: Final[dict[str, tuple[type[CounterfoilError], tuple[str, str]]]] = {
+    "authentication failed": (DataFolderError, _NOT_LET_IN),
+    "pg_hba.conf": (DataFolderError, _NOT_LET_IN),
+    "password": (DataFolderError, _NOT_LET_IN),
+    "does not exist": (DataFolderError, _NOT_LET_IN),
+    "permission denied": (DataFolderError, _NOT_LET_IN),
+    "too many clients": (LockedError, _CROWDED),
+    "remaining connection slots": (LockedError, _CROWDED),
 }
 _SYSTEM: Final[dict[int, tuple[type[CounterfoilError], tuple[str, str]]]] = {
     errno.ENOSPC: (FullDiskError, _FULL),
@@ -83,6 +122,8 @@ def translated(error: BaseException) -> CounterfoilError | None:
         found = _SQLITE.get(name) or _SQLITE.get(primary)
         if found is None and "decode to UTF-8" in str(error):
             found = _SQLITE["SQLITE_CORRUPT"]
+    elif type(error).__module__.partition(".")[0] == "psycopg":  # which is installed for those who use it
+        found = _of_postgres(error)
     elif isinstance(error, UnicodeDecodeError):  # which the driver lets through from some places
         found = _SQLITE["SQLITE_CORRUPT"]
     elif isinstance(error, OSError):
@@ -90,14 +131,24 @@ def translated(error: BaseException) -> CounterfoilError | None:
     if found is None:
         return None
     kind, (message, remedy) = found
-    return kind(f"{message[:-1]} ({error}).", remedy=remedy)
+    said = str(error).strip().partition("\n")[0]
+    return kind(f"{message[:-1]} ({said}).", remedy=remedy)
+
+
+def _of_postgres(error: BaseException) -> tuple[type[CounterfoilError], tuple[str, str]] | None:
+    state = getattr(error, "sqlstate", None)
+    if state:
+        return next((_POSTGRES[state[:length]] for length in (5, 4, 3, 2) if state[:length] in _POSTGRES), None)
+    if type(error).__name__ in ("OperationalError", "ConnectionTimeout"):
+        return next((found for words, found in _REFUSALS.items() if words in str(error)), (LockedError, _AWAY))
+    return None
 
 
 def unknown_database() -> UsageError:
     """Return the refusal of a database that we cannot use. Its URL may hold a password, so it is not repeated."""
     return UsageError(
         "DATABASE_URL names a database that Counterfoil cannot use yet.",
-        remedy="Leave it out, or write sqlite:////full/path/to/catalog.sqlite.",
+        remedy="Leave it out, or write sqlite:////full/path/to/catalog.sqlite or postgresql://user@server/database.",
     )
 
 
@@ -106,7 +157,7 @@ def translated_errors() -> Iterator[None]:
     """Raise our own error for every foreign one in the table."""
     try:
         yield
-    except (DBAPIError, sqlite3.Error, OSError, UnicodeDecodeError) as error:
+    except Exception as error:
         ours = translated(error)
         if ours is None:
             raise

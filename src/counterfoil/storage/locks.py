@@ -44,6 +44,9 @@ class Locks(Protocol):
     def wait(self, name: str) -> AbstractContextManager[None]:
         """Hold a lock for the length of a context; raises LockedError if its holder keeps it for many seconds."""
 
+    def close(self) -> None:
+        """Let go of what locks need; whoever holds one has released it."""
+
 
 def refuse_lost(held: Iterable[Held]) -> None:
     """Raise LockedError if one of these locks was lost meanwhile."""
@@ -74,6 +77,9 @@ class FileLocks:
             lock = in_its_folder(path, lambda: FileLock.take(path, wait=True))
         with lock:
             yield
+
+    def close(self) -> None:
+        """A file that is locked is closed by its own release."""
 
     def _path(self, name: str) -> Path:
         return self._root / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.lock"

@@ -38,8 +38,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (version_2.create, version_3.add, ver
 
 def prepare(engine: Engine, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Leave `path` a catalog that this program can use, or raise DataFolderError and leave it untouched."""
-    newest = FIRST_VERSION + len(migrations) - 1
-    if path.exists() and _version(engine, path, newest) >= newest:
+    if path.exists() and _is_newest_file(engine, path, migrations):
         return
     if path.exists() and not os.access(path.parent, os.W_OK, effective_ids=True):
         raise DataFolderError(
@@ -50,9 +49,18 @@ def prepare(engine: Engine, path: Path, migrations: Sequence[Migration] = MIGRAT
         if not path.exists():
             _make(path, migrations)
             return
-        version = _version(engine, path, newest)
         with sqlite.for_writing(engine.connect()) as connection, connection.begin():
-            _migrate(connection, migrations, version)
+            upgrade(connection, str(path), migrations)
+
+
+def _is_newest_file(engine: Engine, path: Path, migrations: Sequence[Migration]) -> bool:
+    if path.is_file() and not path.stat().st_size:
+        raise LostCatalogError(
+            f"{path} is empty, which no catalog ever is.",
+            remedy="Bring it back from a backup, or make one of the sealed files: counterfoil rebuild",
+        )
+    with engine.connect() as connection:
+        return is_newest(connection, str(path), migrations)
 
 
 def _make(path: Path, migrations: Sequence[Migration]) -> None:
@@ -76,10 +84,26 @@ def fill(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -
     _write_meta(connection, {"id": uuid.uuid4().hex, "counter": "0", "remembered": "0"})
 
 
+def is_newest(connection: Connection, name: str, migrations: Sequence[Migration] = MIGRATIONS) -> bool:
+    """Return whether a catalog needs no upgrade; raises DataFolderError for one that this program may not use."""
+    return _version(connection, name, _newest(migrations)) >= _newest(migrations)
+
+
+def upgrade(connection: Connection, name: str, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Bring a catalog to this program's version, in the transaction of the connection, unless it has that already."""
+    version = _version(connection, name, _newest(migrations))
+    if version < _newest(migrations):
+        _migrate(connection, migrations, version)
+
+
+def _newest(migrations: Sequence[Migration]) -> int:
+    return FIRST_VERSION + len(migrations) - 1
+
+
 def _migrate(connection: Connection, migrations: Sequence[Migration], version: int) -> None:
     for migrate in migrations[version - FIRST_VERSION + 1 :]:
         migrate(connection)
-    newest = str(FIRST_VERSION + len(migrations) - 1)
+    newest = str(_newest(migrations))
     _write_meta(connection, {"application": _APPLICATION, "schema_version": newest, "usable_from": str(USABLE_FROM)})
 
 
@@ -88,34 +112,28 @@ def _write_meta(connection: Connection, values: dict[str, str]) -> None:
     connection.execute(meta.insert(), [{"key": key, "value": value} for key, value in values.items()])
 
 
-def _version(engine: Engine, path: Path, newest: int) -> int:
-    """Return the catalog's version."""
-    if path.is_file() and not path.stat().st_size:
-        raise LostCatalogError(
-            f"{path} is empty, which no catalog ever is.",
-            remedy="Bring it back from a backup, or make one of the sealed files: counterfoil rebuild",
-        )
+def _version(connection: Connection, name: str, newest: int) -> int:
+    """Return the version of the catalog of this name."""
     said: dict[str, str] = {}
-    with engine.connect() as connection:
-        inspector = inspect(connection)
-        if "meta" in inspector.get_table_names() and {column["name"] for column in inspector.get_columns("meta")} == {
-            "key",
-            "value",
-        }:
-            said = {row.key: row.value for row in connection.execute(select(meta))}
+    inspector = inspect(connection)
+    if "meta" in inspector.get_table_names() and {column["name"] for column in inspector.get_columns("meta")} == {
+        "key",
+        "value",
+    }:
+        said = {row.key: row.value for row in connection.execute(select(meta))}
     numbers = [said.get("schema_version", ""), said.get("usable_from", said.get("schema_version", ""))]
     if said.get("application") != _APPLICATION or not all(number.isdecimal() for number in numbers):
-        raise DataFolderError(f"{path} is the database of another program.", remedy="Name another data folder.")
+        raise DataFolderError(f"{name} is the database of another program.", remedy="Name another data folder.")
     version, usable_from = map(int, numbers)
     if version < FIRST_VERSION:
         raise DataFolderError(
-            f"{path} was written before Counterfoil's first release (catalog version {version}) and cannot be read.",
+            f"{name} was written before Counterfoil's first release (catalog version {version}) and cannot be read.",
             remedy="Publish again into a new data folder.",
             parameter="data",
         )
     if usable_from > newest:
         raise NewerDataError(
-            f"{path} was written by a newer Counterfoil (catalog version {version}; this one knows {newest}).",
+            f"{name} was written by a newer Counterfoil (catalog version {version}; this one knows {newest}).",
             remedy="Upgrade Counterfoil, or name another data folder.",
             parameter="data",
         )

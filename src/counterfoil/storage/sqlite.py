@@ -23,7 +23,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import make_url
 
 from counterfoil.disk.durability import inherit_owner
-from counterfoil.errors import DataFolderError, LockedError
+from counterfoil.errors import DataFolderError, LockedError, UsageError
 from counterfoil.storage.failures import translated_errors, unknown_database
 
 CATALOG_NAME: Final = "catalog.sqlite"
@@ -102,6 +102,11 @@ def database_path(data: Path, database_url: str | None) -> Path:
         url = make_url(database_url)
     except exc.ArgumentError:
         url = None
+    if url is not None and url.get_backend_name() == "postgresql":
+        raise UsageError(
+            "This works on a catalog that is a file, and database_url names a PostgreSQL server.",
+            remedy="Use that server's own tools, such as pg_dump, and copy the folder `files` after it.",
+        )
     if url is None or url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         raise unknown_database()
     return Path(url.database)

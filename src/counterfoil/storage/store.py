@@ -58,6 +58,7 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.catalog.close()
+        self.locks.close()
 
     @contextmanager
     def hold(self, datasets: Iterable[Dataset]) -> Iterator[list[Held]]:

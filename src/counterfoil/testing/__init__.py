@@ -19,15 +19,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from counterfoil.generator.billing_month import BillingMonth
+    from counterfoil.generator.scenarios import ScenarioPair
     from counterfoil.testing.line_item_builders import PARTNER, reconciliation, usage
     from counterfoil.testing.request_journal import JournalEntry, RequestJournal
     from counterfoil.testing.server import Server
 
-__all__ = ["PARTNER", "BillingMonth", "JournalEntry", "RequestJournal", "Server", "reconciliation", "usage"]
+__all__ = [
+    "PARTNER",
+    "BillingMonth",
+    "JournalEntry",
+    "RequestJournal",
+    "ScenarioPair",
+    "Server",
+    "reconciliation",
+    "usage",
+]
 
 _MODULES = {
     "PARTNER": "counterfoil.testing.line_item_builders",
     "BillingMonth": "counterfoil.generator.billing_month",
+    "ScenarioPair": "counterfoil.generator.scenarios",
     "reconciliation": "counterfoil.testing.line_item_builders",
     "usage": "counterfoil.testing.line_item_builders",
     "Server": "counterfoil.testing.server",

@@ -97,9 +97,9 @@ class SummarySheets:
                 sheet.write_string(row, 0, name)
                 sheet.write_string(row, 1, numbers.plain(exact))
                 sheet.write_string(row, 2, currency)
-                sheet.write_formula(row, 4, self._sum_formula(lines, name, currency), self._amount, _written(shown))
+                sheet.write_formula(row, 4, self._sum_formula(lines, name, currency), self._amount, shown)
                 excels = xl_rowcol_to_cell(row, 4)
-                sheet.write_formula(row, 5, f"={excels}-({_written(rounded)})", self._amount, _written(apart))
+                sheet.write_formula(row, 5, f"={excels}-({_written(rounded)})", self._amount, apart)
                 row += 1
         for remark in (
             "Exact totals are texts, digit for digit as in the receipt. Excel computes with 15 digits.",

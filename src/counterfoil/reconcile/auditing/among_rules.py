@@ -5,14 +5,16 @@ Memory grows with the groups that a rule looks at (customers, subscriptions, rat
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from typing import Final, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from counterfoil.model import Kind
 from counterfoil.reconcile.auditing.amount_rules import CHANGES
-from counterfoil.reconcile.auditing.audit_results import Example, RuleFinding
+from counterfoil.reconcile.auditing.audit_results import EXAMPLES_MAX, Example, RuleFinding
 from counterfoil.reconcile.auditing.columns_read import BatchColumns
 from counterfoil.reconcile.auditing.rule import (
     BOTH,
@@ -20,16 +22,20 @@ from counterfoil.reconcile.auditing.rule import (
     NET,
     RECONCILIATION,
     AuditRule,
-    Facts,
     Severity,
     own_names,
 )
+from counterfoil.reconcile.auditing.tax_rates import TaxRates
 from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.sides.side import Side
 
-EXAMPLES_MAX: Final = 3
-_THOUSANDTHS: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
-_TAXED_MIN: Final = 100  # of a smaller amount, cut to cents, the rate cannot be told
+_NET_TYPE: Final = pa.decimal256(36, 20)
+_BETWEEN: Final = "\0"  # which no text holds
+
+
+def _joined(key: Sequence[str | None]) -> str:
+    """Return a key as one text, in which letter case does not count."""
+    return _BETWEEN.join([text or "" for text in key]).lower()
 
 
 class Collector(Protocol):
@@ -48,25 +54,29 @@ class OneOf:
     def __init__(self, rule: AuditRule, side: Side, name: str, key: Sequence[str], known: str = "") -> None:
         self._rule, self._side, self._name = rule, side, name
         self._key = own_names(tuple(key), side.kind)
-        self._first: dict[tuple[str, ...], str] = {(): known} if known else {}
-        self._broken: dict[tuple[str, ...], tuple[int, str]] = {}
+        self._first: dict[str, str] = {"": known} if known else {}
+        self._broken: dict[str, tuple[int, str]] = {}
 
     def add(self, columns: BatchColumns, first_line_item: int) -> None:
         """See `Collector`."""
-        found = columns.distinct([*self._key, self._name])
+        names = [*self._key, self._name]
+        is_there = columns.is_given(names[0])
+        for name in names[1:]:
+            is_there = pc.and_(is_there, columns.is_given(name))
+        found = columns.distinct(names, columns.rows.filter(is_there))
         for texts, row in zip(found.texts, found.rows, strict=True):
-            if not all(texts):
-                continue
-            *key_texts, value = (text or "" for text in texts)
-            key = tuple(text.lower() for text in key_texts)
-            if self._first.setdefault(key, value).casefold() != value.casefold() and key not in self._broken:
+            *key_texts, value = texts
+            assert value is not None
+            key = _joined(key_texts)
+            known = self._first.setdefault(key, value)
+            if known != value and known.casefold() != value.casefold() and key not in self._broken:
                 self._broken[key] = first_line_item + row, value
 
     def finding(self) -> RuleFinding:
         """See `Collector`."""
         examples = []
         for key, (line_item, value) in list(self._broken.items())[:EXAMPLES_MAX]:
-            named = dict(zip(self._key, key, strict=True))
+            named = dict(zip(self._key, key.split(_BETWEEN), strict=False)) if self._key else {}
             examples.append(Example(line_item, named | {self._name: f"{self._first[key]} and {value}"}))
         return RuleFinding(self._rule, len(self._first), len(self._broken), exact.ZERO, tuple(examples))
 
@@ -75,32 +85,40 @@ class ChangePairs:
     """A change of quantity is the refund of the old and the charge of the new: as many of one sign as of the other."""
 
     def __init__(self, rule: AuditRule, side: Side) -> None:
-        self._rule, self._kind = rule, side.kind
-        self._names = own_names(rule.reads, side.kind)
-        self._changes: dict[tuple[str, ...], list[Decimal]] = {}
+        self._rule = rule
+        *self._key, self._net = own_names(rule.reads, side.kind)
+        self._changes: dict[str, tuple[int, Decimal]] = {}
 
     def add(self, columns: BatchColumns, first_line_item: int) -> None:
         """See `Collector`."""
-        found = columns.distinct(self._names)
-        for texts, count in zip(found.texts, found.counts, strict=True):
-            facts = Facts(self._kind, dict(zip(self._names, texts, strict=True)))
-            if facts.charge_type not in CHANGES or not facts.net:
-                continue
-            key = tuple((facts.text(name)).lower() for name in self._names[:-1])
-            balance, net = self._changes.get(key, [exact.ZERO, exact.ZERO])
-            more = Decimal(-count if facts.net < 0 else count)
-            self._changes[key] = [exact.add(balance, more), exact.add(net, exact.multiply(facts.net, Decimal(count)))]
+        changes = columns.mapped(["ChargeType"], lambda text: (text or "").lower() in CHANGES, pa.bool_())
+        nets = columns.decimals(NET, _NET_TYPE)
+        sign = pc.sign(nets)
+        quick = columns.rows.filter(pc.and_kleene(changes, pc.not_equal(sign, pa.scalar(0, sign.type))))
+        odd = columns.rows.filter(pc.and_(changes, pc.and_(pc.is_null(nets), columns.is_given(NET))))
+        left = columns.distinct([*self._key, self._net], odd)
+        found = columns.distinct(self._key, quick, [sign.take(quick), nets.take(quick)])
+        for texts, more, net in zip(found.texts, *found.sums, strict=True):
+            self._keep(texts, int(more), net)
+        for texts, count in zip(left.texts, left.counts, strict=True):
+            net = exact.multiply(Decimal(texts[-1] or 0), Decimal(count))
+            if net:
+                self._keep(texts[:-1], -count if net < 0 else count, net)
+
+    def _keep(self, texts: Sequence[str | None], more: int, net: Decimal) -> None:
+        key = _joined(texts)
+        balance, before = self._changes.get(key, (0, exact.ZERO))
+        self._changes[key] = balance + more, exact.add(before, net)
 
     def finding(self) -> RuleFinding:
         """See `Collector`."""
         odd = {key: net for key, (balance, net) in self._changes.items() if balance}
         examples = tuple(
-            Example(0, dict(zip(self._names, key, strict=False)) | {self._names[-1]: str(net)})
+            Example(0, dict(zip(self._key, key.split(_BETWEEN), strict=True)) | {self._net: f"{exact.trimmed(net):f}"})
             for key, net in list(odd.items())[:EXAMPLES_MAX]
         )
-        return RuleFinding(
-            self._rule, len(self._changes), len(odd), exact.total(map(exact.magnitude, odd.values())), examples
-        )
+        stake = exact.trimmed(exact.total(map(exact.magnitude, odd.values())))
+        return RuleFinding(self._rule, len(self._changes), len(odd), stake, examples)
 
 
 class Duplicates:
@@ -116,47 +134,12 @@ class Duplicates:
         [amount] = own_names((NET,), self._kind)
         self._line_items += columns.batch.num_rows
         # Amounts and orders differ most: where no two are alike in them, nothing else has to be looked at.
-        first = [name for name in (amount, "OrderId", "ResourceURI") if name in names]
+        first = [name for name in ("OrderId", amount, "Quantity", "ResourceURI") if name in names]
         self._found += columns.repeated([*first, *(name for name in names if name not in first)])
 
     def finding(self) -> RuleFinding:
         """See `Collector`."""
         return RuleFinding(self._rule, self._line_items, self._found, exact.ZERO)
-
-
-class TaxRates:
-    """The rate of tax that a country's line items usually bear, in thousandths, and those that bear another."""
-
-    def __init__(self, rule: AuditRule, side: Side) -> None:
-        self._rule, self._kind = rule, side.kind
-        self._names = own_names(rule.reads, side.kind)
-        self._counts: dict[str, Counter[int]] = defaultdict(Counter)
-        self._examples: dict[tuple[str, int], Example] = {}
-
-    def add(self, columns: BatchColumns, first_line_item: int) -> None:
-        """See `Collector`."""
-        found = columns.distinct(self._names)
-        for texts, count, row in zip(found.texts, found.counts, found.rows, strict=True):
-            facts = Facts(self._kind, dict(zip(self._names, texts, strict=True)))
-            tax, country = facts.number("TaxTotal"), facts.text("CustomerCountry").upper()
-            if facts.net is None or tax is None or not country or exact.magnitude(facts.net) < _TAXED_MIN:
-                continue
-            rate = int(
-                _THOUSANDTHS.to_integral_value(_THOUSANDTHS.divide(exact.multiply(tax, Decimal(1000)), facts.net))
-            )
-            self._counts[country][rate] += count
-            read = {name: text or "" for name, text in zip(self._names, texts, strict=True)}
-            self._examples.setdefault((country, rate), Example(first_line_item + row, read))
-
-    def finding(self) -> RuleFinding:
-        """See `Collector`."""
-        examples, applied, found = [], 0, 0
-        for country, counts in self._counts.items():
-            usual = counts.most_common(1)[0][0]
-            applied += counts.total()
-            found += counts.total() - counts[usual]
-            examples += [self._examples[country, rate] for rate in counts if rate != usual]
-        return RuleFinding(self._rule, applied, found, exact.ZERO, tuple(examples[:EXAMPLES_MAX]))
 
 
 class InPeriod:

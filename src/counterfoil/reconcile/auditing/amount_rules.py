@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from counterfoil.reconcile.auditing import quick_checks
+from counterfoil.reconcile.auditing.excerpts import Excerpt
 from counterfoil.reconcile.auditing.rule import (
     CURRENCY,
     METERED_BY,
@@ -114,7 +116,7 @@ AMOUNT_RULES: Final = (
         "total", "Total is Subtotal plus TaxTotal.", Severity.ERROR, "Microsoft: reconciliation file",
         (NET, "TaxTotal", "Total"), _adds_up,
         {"Subtotal": "465.25", "TaxTotal": "88.40", "Total": "553.65"},
-        {"Subtotal": "720", "TaxTotal": "0", "Total": "0"}, RECONCILIATION,
+        {"Subtotal": "720", "TaxTotal": "0", "Total": "0"}, RECONCILIATION, quick_checks.total,
     ),
     AuditRule(
         "own-currency", "Within one currency the exchange rate is 1.", Severity.ERROR, "Microsoft: attributes",
@@ -131,6 +133,7 @@ AMOUNT_RULES: Final = (
         "not-above-list", "The effective price is not above the list price.", Severity.WARNING,
         "Microsoft: effective unit price", ("UnitPrice", "EffectiveUnitPrice"), _not_above_list,
         {"UnitPrice": "16", "EffectiveUnitPrice": "14.4"}, {"UnitPrice": "14.4", "EffectiveUnitPrice": "16"},
+        quick=quick_checks.not_above_list,
     ),
     AuditRule(
         "earned-credit",
@@ -142,6 +145,7 @@ AMOUNT_RULES: Final = (
                      "BillableQuantity": "29"},
         _ADJUSTED | {"MeterDescription": "D4", "UnitPrice": "0.868", "EffectiveUnitPrice": "0.868",
                      "BillableQuantity": "29"},
+        quick=quick_checks.earned_credit,
     ),
     AuditRule(
         "earned-credit-known", "PartnerEarnedCreditPercentage is 0 or 15.", Severity.WARNING, "Microsoft: daily usage",
@@ -164,6 +168,7 @@ AMOUNT_RULES: Final = (
                   "ChargeEndDate": "2019-07-09", "BillingFrequency": "Monthly"},
         _SEATS | {"UnitPrice": "4", "EffectiveUnitPrice": "3.86", "ChargeStartDate": "2019-06-11",
                   "ChargeEndDate": "2019-07-09", "BillingFrequency": "Monthly"}, RECONCILIATION,
+        quick_checks.proration,
     ),
     AuditRule(
         "sign", "An amount has the sign of quantity x price, whichever of the two bears it.", Severity.ERROR,
@@ -190,7 +195,7 @@ AMOUNT_RULES: Final = (
     ),
     AuditRule(
         "whole-seats", "The quantity of a licence is whole.", Severity.WARNING, "Microsoft: attributes",
-        (QUANTITY, *METERED_BY), _whole_seats,
+        (Excerpt.WHOLENESS.of(QUANTITY), *METERED_BY), _whole_seats,
         _SEATS | {"BillableQuantity": "5.00"}, _SEATS | {"BillableQuantity": "3.1618"}, RECONCILIATION,
     ),
 )  # fmt: skip

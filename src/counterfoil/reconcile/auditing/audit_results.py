@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 from counterfoil.reconcile.auditing.rule import AuditRule, Severity
 from counterfoil.reconcile.explaining.roundings import Rounding
 from counterfoil.reconcile.sides.side import Side
+
+EXAMPLES_MAX: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
 
 from counterfoil.model import Kind
+from counterfoil.reconcile.auditing import quick_roundings
+from counterfoil.reconcile.auditing.columns_read import BatchColumns
+from counterfoil.reconcile.auditing.quick_roundings import QuickRoundings
 from counterfoil.reconcile.auditing.rule import (
     METERED_BY,
     NET,
@@ -51,13 +54,18 @@ class Explained:
 
 
 Explain = Callable[[Facts], Explained | None]
+Decide = Callable[[BatchColumns], QuickRoundings]
 
 
 @dataclass(frozen=True, slots=True)
 class RoundingRule(AuditRule):
-    """A rule whose amounts are rounded in one of several ways; `explain` is None for a line it does not apply to."""
+    """A rule whose amounts are rounded in one of several ways; `explain` is None for a line it does not apply to.
 
-    explain: Explain = lambda _: None
+    `decide` is what `explain` says of a whole batch, as far as it can be said at once.
+    """
+
+    explain: Explain = field(kw_only=True)
+    decide: Decide = field(kw_only=True)
 
 
 def _rounding_rule(
@@ -65,6 +73,7 @@ def _rounding_rule(
     sentence: str,
     reads: tuple[str, ...],
     explain: Explain,
+    decide: Decide,
     passes: Mapping[str, str],
     fails: Mapping[str, str],
     kinds: frozenset[Kind],
@@ -84,7 +93,8 @@ def _rounding_rule(
         passes,
         fails,
         kinds,
-        explain,
+        explain=explain,
+        decide=decide,
     )
 
 
@@ -183,23 +193,6 @@ def _billing_total(facts: Facts) -> Explained | None:
     return _of_usage(facts.net, values)
 
 
-def substituted(rule: RoundingRule, facts: Facts) -> str:
-    """Return a rule's formula with the numbers of a line item, and what each rounding makes of it."""
-    ways: tuple[Rounding, ...]
-    if facts.price is None or facts.quantity is None:
-        before, rate = facts.number("PricingPreTaxTotal"), facts.rate
-        value = exact.multiply(before or exact.ZERO, rate)
-        formula, ways = f"{before} x {rate}", (Rounding.CUT_PER_LINE, Rounding.HALF_UP_PER_LINE)
-        priced = Priced(value, exact.ONE, value, exact.ONE, metered=True, unit=exact.CENT)
-    else:
-        rate = exact.ONE if "PricingPreTaxTotal" in rule.reads else facts.rate
-        ways = _LICENCES if facts.metered is False else _METERED
-        priced = Priced(exact.ZERO, facts.quantity, facts.price, rate, bool(facts.metered), exact.CENT)
-        formula = f"{facts.price} x {facts.quantity}" + ("" if rate == exact.ONE else f" x {rate}")
-    results = "; ".join(f"{way}: {priced.by(way)}" for way in ways)
-    return f"{formula} = {priced.value}; {results}"
-
-
 _PRICED: Final = (NET, "EffectiveUnitPrice", QUANTITY, "PCToBCExchangeRate", *METERED_BY)
 _SEATS: Final = {"Currency": "EUR", "UnitType": "Licenses"}
 _USE: Final = {"UsageDate": "2026-10-05T00:00:00Z", "BillingCurrency": "EUR"}
@@ -210,19 +203,21 @@ ROUNDING_RULES: Final = (
     _rounding_rule(
         "subtotal-licence",
         "The Subtotal of a licence is EffectiveUnitPrice x rate x BillableQuantity, rounded per unit or per line.",
-        _PRICED, _licence,
+        _PRICED, _licence, quick_roundings.licences,
         _SEATS | _RATE | {"Subtotal": "465.25", "EffectiveUnitPrice": "22", "BillableQuantity": "25"},
         _SEATS | _RATE | {"Subtotal": "465.75", "EffectiveUnitPrice": "22", "BillableQuantity": "25"}, RECONCILIATION,
     ),
     _rounding_rule(
         "subtotal-metered",
         "A metered Subtotal is EffectiveUnitPrice x BillableQuantity, cut to cents, x rate, cut again; or a cent off.",
-        _PRICED, _metered, _D4 | _RATE | {"Subtotal": "18.10"}, _D4 | _RATE | {"Subtotal": "18.18"}, RECONCILIATION,
+        _PRICED, _metered, quick_roundings.metered_use,
+        _D4 | _RATE | {"Subtotal": "18.10"}, _D4 | _RATE | {"Subtotal": "18.18"}, RECONCILIATION,
     ),
     _rounding_rule(
         "usage-pricing-total",
         "PricingPreTaxTotal is price (effective or list) x Quantity: whole, to the digits shown, or to cents.",
         ("PricingPreTaxTotal", "UnitPrice", "EffectiveUnitPrice", QUANTITY), _pricing_total,
+        quick_roundings.pricing_totals,
         _USE | {"EffectiveUnitPrice": "0.0209951014286867", "Quantity": "23.350007",
                 "PricingPreTaxTotal": "0.490235765325545"},
         _USE | {"UnitPrice": "1", "EffectiveUnitPrice": "1", "Quantity": "2", "PricingPreTaxTotal": "2.01"}, USAGE,
@@ -231,6 +226,7 @@ ROUNDING_RULES: Final = (
         "usage-billing-total",
         "BillingPreTaxTotal is PricingPreTaxTotal x rate: whole, to the digits shown, or to cents.",
         (NET, "PricingPreTaxTotal", "EffectiveUnitPrice", QUANTITY, "PCToBCExchangeRate"), _billing_total,
+        quick_roundings.billing_totals,
         _USE | _RATE | {"PricingPreTaxTotal": "0.89313776775", "BillingPreTaxTotal": "0.75"},
         _USE | _RATE | {"PricingPreTaxTotal": "0.89313776775", "BillingPreTaxTotal": "0.77"}, USAGE,
     ),

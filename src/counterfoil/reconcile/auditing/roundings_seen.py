@@ -7,16 +7,17 @@ the usual one becomes another, and a sum of allowed cents that does not cancel o
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
 from counterfoil.reconcile.auditing.audit_results import Example, RoundingCount, RuleFinding
-from counterfoil.reconcile.auditing.rounding_rules import Explained
 from counterfoil.reconcile.auditing.rule import AuditRule, Severity
 from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.explaining.roundings import Rounding
 
+Place = tuple[str, str, str]  # charge type, product, month
 _TOLD_MIN: Final = 20  # fewer line items do not make a rounding the usual one
 _USUAL_OF_100: Final = 80
 _BIAS_MIN: Final = exact.ONE
@@ -53,23 +54,30 @@ class RoundingsSeen:
         self._by_month: dict[tuple[str, str], Counter[Rounding]] = defaultdict(Counter)
         self._allowed, self._allowed_line_items = exact.ZERO, 0
 
-    def add(self, rule: str, explained: Explained, place: tuple[str, str, str], count: int, line_item: int) -> None:
-        """Count an explanation that so many line items share; `place` is their charge type, product and month."""
-        is_decided = len(explained.ways) == 1
-        self._counts[rule][explained.ways[0] if is_decided else None] += count
-        if explained.allowed:
-            self._allowed = exact.add(self._allowed, exact.multiply(explained.allowed, Decimal(count)))
-            self._allowed_line_items += count
-        if not is_decided or not explained.others:
-            return
+    def count(self, rule: str, ways: Sequence[Rounding], line_items: int) -> None:
+        """Count line items that these roundings explain; where several do, it is undecided."""
+        self._counts[rule][ways[0] if len(ways) == 1 else None] += line_items
+
+    def allow(self, cents: Decimal, line_items: int) -> None:
+        """Add what so many line items are off by together, and are let pass."""
+        self._allowed = exact.add(self._allowed, cents)
+        self._allowed_line_items += line_items
+
+    def decide(
+        self, rule: str, way: Rounding, place: Place, seen: tuple[int, int], between: Mapping[Rounding, Decimal]
+    ) -> None:
+        """Keep that one rounding of several explains line items.
+
+        `seen`: how many, and the number of the first. `between`: what each other way would have made different, without
+        signs.
+        """
+        line_items, first = seen
         charge, product, month = place
-        [way] = explained.ways
-        self._by_month[rule, month][way] += count
+        self._by_month[rule, month][way] += line_items
         decided = self._by_product.setdefault((rule, charge.lower(), product.lower()), {}).setdefault(way, _Decided())
-        decided.first = decided.first or line_item
-        decided.line_items += count
-        for other, more in explained.others.items():
-            apart = exact.multiply(exact.magnitude(more), Decimal(count))
+        decided.first = min(decided.first or first, first)
+        decided.line_items += line_items
+        for other, apart in between.items():
             decided.between[other] = exact.add(decided.between.get(other, exact.ZERO), apart)
 
     def counts(self) -> tuple[RoundingCount, ...]:
@@ -86,12 +94,19 @@ class RoundingsSeen:
         return [finding for finding in found if finding.rule.id in rules]
 
     def _unusual(self) -> RuleFinding:
+        """Hold each product against its usual rounding; one of few line items against that of its charge type."""
         applied = found = 0
         stake = exact.ZERO
         examples = []
+        of_charge: dict[tuple[str, str], Counter[Rounding]] = defaultdict(Counter)
+        for (rule, charge, _), ways in self._by_product.items():
+            of_charge[rule, charge].update({way: each.line_items for way, each in ways.items()})
         for (rule, charge, product), ways in self._by_product.items():
-            applied += sum(each.line_items for each in ways.values())
-            usual = _usual({way: each.line_items for way, each in ways.items()})
+            line_items = sum(each.line_items for each in ways.values())
+            applied += line_items
+            is_enough = line_items >= _TOLD_MIN
+            counts = {way: each.line_items for way, each in ways.items()} if is_enough else of_charge[rule, charge]
+            usual = _usual(counts)
             for way, each in ways.items():
                 if usual is None or way is usual:
                     continue

@@ -5,18 +5,19 @@ The trap: a rule that does not apply has proved nothing. A check returns None fo
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from counterfoil import numbers
 from counterfoil.columns import table_of
 from counterfoil.model import Kind
+from counterfoil.reconcile.auditing.excerpts import Excerpt, excerpt_and_name
 from counterfoil.reconcile.explaining import arithmetic as exact
+from counterfoil.reconcile.explaining.line_item_charges import earned_credit_of, is_metered
 
 # What both kinds have under different names; a rule reads these, and they become the kind's own attributes.
 NET: Final = "net"
@@ -26,9 +27,8 @@ _OWN_NAMES: Final[dict[Kind, dict[str, str]]] = {
     Kind.USAGE: {NET: "BillingPreTaxTotal", QUANTITY: "Quantity", CURRENCY: "BillingCurrency"},
     Kind.RECONCILIATION: {NET: "Subtotal", QUANTITY: "BillableQuantity", CURRENCY: "Currency"},
 }
-SIGN_MARK: Final = "sign of "
-METERED_BY: Final = ("MeterDescription", "UnitType")
-_EARNED_CREDIT: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)% Partner earned credit", re.IGNORECASE)
+_METER, _UNIT = "MeterDescription", "UnitType"
+METERED_BY: Final = (Excerpt.PRESENCE.of(_METER), Excerpt.BEGINNING.of(_UNIT))
 BOTH: Final = frozenset(Kind)
 RECONCILIATION: Final = frozenset({Kind.RECONCILIATION})
 USAGE: Final = frozenset({Kind.USAGE})
@@ -44,15 +44,21 @@ class Severity(StrEnum):
 
 def sign_of(name: str) -> str:
     """Return what a rule reads that asks for the sign of an amount only: signs repeat, and amounts do not."""
-    return f"{SIGN_MARK}{name}"
+    return Excerpt.SIGN.of(name)
 
 
-def own_names(names: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
-    """Return the attributes of a kind that a rule reads; those that the kind does not have are left out."""
+def own_name(read: str, kind: Kind) -> str:
+    """Return what a rule reads by the name that the kind has for the attribute."""
+    excerpt, name = excerpt_and_name(read)
+    own = _OWN_NAMES[kind].get(name, name)
+    return own if excerpt is None else excerpt.of(own)
+
+
+def own_names(reads: Iterable[str], kind: Kind) -> tuple[str, ...]:
+    """Return what a rule reads by the names of a kind; attributes that the kind does not have are left out."""
     table = table_of(kind)
-    marked = [(SIGN_MARK if name.startswith(SIGN_MARK) else "", name.removeprefix(SIGN_MARK)) for name in names]
-    translated = [(mark, _OWN_NAMES[kind].get(name, name)) for mark, name in marked]
-    return tuple(f"{mark}{name}" for mark, name in translated if name in table.by_name)
+    own = [own_name(read, kind) for read in reads]
+    return tuple(read for read in own if excerpt_and_name(read)[1] in table.by_name)
 
 
 class Facts:
@@ -105,20 +111,19 @@ class Facts:
     @property
     def metered(self) -> bool | None:
         """Whether use is charged, and not seats; None where the basic attribute set does not tell."""
-        if self.kind is Kind.USAGE or self.text("MeterDescription") or self.text("UnitType")[:1].isdigit():
+        if self.kind is Kind.USAGE or is_metered(self.texts):
             return True
-        return None if all(self.texts.get(name) is None for name in METERED_BY) else False
+        return None if all(self.texts.get(name) is None for name in (_METER, _UNIT)) else False
 
     @property
     def earned_credit(self) -> Decimal:
-        """Partner earned credit in percent: usage has it as a number, reconciliation in words."""
-        if self.kind is Kind.USAGE:
-            return self.number("PartnerEarnedCreditPercentage") or exact.ZERO
-        found = _EARNED_CREDIT.search(self.text("PriceAdjustmentDescription"))
-        return exact.ZERO if found is None else numbers.exact(found[1])
+        """Partner earned credit in percent."""
+        return earned_credit_of(self.texts)
 
 
 Check = Callable[[Facts], bool | None]
+# Given the columns of a batch, `columns_read.BatchColumns`; returns booleans, see `quick_checks`.
+QuickCheck = Callable[[Any], Any]
 Example = Mapping[str, str]
 
 
@@ -128,7 +133,8 @@ class AuditRule:
 
     `source`: where it is documented, or who found it; `reads`: the attributes (or `NET`, `QUANTITY`, `CURRENCY`) that
     decide it; `check`: whether a line item keeps it, None where it does not apply, and no check at all for a rule among
-    line items, which is decided when all were read. `passes` and `fails` are examples.
+    line items, which is decided when all were read. `passes` and `fails` are examples. `quick` settles what it can of a
+    whole batch beforehand.
     """
 
     id: str
@@ -140,6 +146,7 @@ class AuditRule:
     passes: Example
     fails: Example
     kinds: frozenset[Kind] = BOTH
+    quick: QuickCheck | None = None
 
 
 def needs(*names: str) -> Callable[[Check], Check]:

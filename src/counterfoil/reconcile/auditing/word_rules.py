@@ -10,14 +10,13 @@ import re
 from datetime import timedelta
 from typing import Final
 
+from counterfoil.reconcile.auditing.excerpts import DAMAGED_ID, ID_LENGTH_MIN, Excerpt
 from counterfoil.reconcile.auditing.rule import METERED_BY, RECONCILIATION, USAGE, AuditRule, Facts, Severity
 
 _NEEDED_IDS: Final = ("CustomerId", "SubscriptionId", "ProductId", "SkuId")
 _IDS: Final = (*_NEEDED_IDS, "OrderId", "MpnId", "Tier2MpnId", "EntitlementId")
 _SPANS: Final = (("ChargeStartDate", "ChargeEndDate"), ("SubscriptionStartDate", "SubscriptionEndDate"))
-_EXPONENT: Final = re.compile(r"[0-9](\.[0-9]+)?[Ee]\+[0-9]{1,3}|[0-9]\.[0-9]+[Ee][0-9]{1,3}", re.ASCII)
-_CUT: Final = re.compile(r"[1-9][0-9]{14}0{2,}", re.ASCII)
-_SKU_LENGTH_MIN: Final = 4
+_DAMAGED: Final = re.compile(DAMAGED_ID, re.ASCII)
 _DAY: Final = timedelta(days=1)
 _USE: Final = {"UsageDate": "2026-10-05T00:00:00Z", "BillingCurrency": "EUR"}
 _SEATS: Final = {"Currency": "EUR", "UnitType": "Licenses"}
@@ -47,8 +46,8 @@ def _ids_whole(facts: Facts) -> bool | None:
     texts = [text for name in _IDS if (text := facts.text(name))]
     if not texts:
         return None
-    damaged = any(_EXPONENT.fullmatch(text) or _CUT.fullmatch(text) for text in texts)
-    return not damaged and not 0 < len(facts.text("SkuId")) < _SKU_LENGTH_MIN
+    damaged = any(_DAMAGED.fullmatch(text) for text in texts)
+    return not damaged and not 0 < len(facts.text("SkuId")) < ID_LENGTH_MIN
 
 
 WORD_RULES: Final = (
@@ -75,12 +74,12 @@ WORD_RULES: Final = (
     ),
     AuditRule(
         "ids-present", "CustomerId, SubscriptionId, ProductId and SkuId are there.", Severity.WARNING, "Counterfoil",
-        _NEEDED_IDS, lambda facts: all(facts.text(name) for name in _NEEDED_IDS),
+        tuple(map(Excerpt.PRESENCE.of, _NEEDED_IDS)), lambda facts: all(facts.text(name) for name in _NEEDED_IDS),
         _FOUR, _FOUR | {"CustomerId": ""},
     ),
     AuditRule(
         "ids-whole", "No spreadsheet damaged an id: no exponent, no digits that became zeros, no zeros cut in front.",
-        Severity.ERROR, "Counterfoil", _IDS, _ids_whole,
+        Severity.ERROR, "Counterfoil", tuple(map(Excerpt.HEALTH.of, _IDS)), _ids_whole,
         {"SkuId": "0002", "OrderId": "5e1234567890"}, {"SkuId": "0002", "OrderId": "5.66891E+17"},
     ),
 )  # fmt: skip

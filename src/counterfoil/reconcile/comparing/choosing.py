@@ -27,9 +27,11 @@ def inferred(surveys: Surveys) -> Comparing:
     """Return the comparison that fits these sides of one kind.
 
     An invoice against what is not billed is `unbilled-billed`. Our copy against somebody else's is `copy`. Two states
-    of one thing are `revisions`.
+    of one thing are `revisions`. One's own ledger against the provider's bill is `ledger`.
     """
     left, right = surveys
+    if left.side.ledger is not None or right.side.ledger is not None:
+        return Comparing.LEDGER
     if is_billed(left) != is_billed(right):
         return Comparing.UNBILLED_BILLED
     return Comparing.REVISIONS if left.side.origin == right.side.origin else Comparing.COPY

@@ -6,22 +6,25 @@ The trap: differences may be as many as the line items, so they are in files and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
 
 from counterfoil import numbers
 from counterfoil.errors import UsageError
-from counterfoil.model import Kind
+from counterfoil.model import Kind, Scope
 from counterfoil.reconcile.comparing.difference_files import DifferenceFiles
 from counterfoil.reconcile.comparing.found_difference import TABLES, FoundDifference, GroupDifference
 from counterfoil.reconcile.comparing.group_sums import DifferenceSums
 from counterfoil.reconcile.explaining import Cause, CauseTotal
+from counterfoil.reconcile.ledger_matching.margins import Margins
 from counterfoil.reconcile.matching import Stage
 from counterfoil.reconcile.side_totals import By, amount_of, shown
 
@@ -51,6 +54,7 @@ class ComparedSide:
     proof: str = ""
     etag: str = ""
     revision: str = ""
+    scope: Scope | None = None
     line_items: int = 0
     total: Decimal = Decimal(0)
     net: Decimal = Decimal(0)
@@ -82,7 +86,8 @@ class Comparison:
     """Two sides, and why they differ: the amounts of `causes` sum to `difference`, to the last digit.
 
     `stages` counts what was found to belong together, by how it was found. `found` is the number of differences, those
-    that come to nothing included. Use it in a `with`, or call `close`: its files are removed then.
+    that come to nothing included. `margins` is what was earned, for a ledger with sale prices. Use it in a `with`, or
+    call `close`: its files are removed then.
     """
 
     comparing: Comparing
@@ -95,6 +100,7 @@ class Comparison:
     found: int
     warnings: tuple[ReportWarning, ...] = ()
     conventions: tuple[str, ...] = ()
+    margins: Margins | None = None
     period: str = ""
     files: DifferenceFiles = field(repr=False)
     groups: DifferenceSums = field(repr=False)
@@ -134,6 +140,10 @@ class Comparison:
         for what line items are not grouped by.
         """
         return self.groups.by(_grouping(by), equal=equal)
+
+    def grouped_by(self, wanted: Iterable[By | str]) -> list[str]:
+        """Return those of these groupings whose attribute both sides have: a ledger may lack the subscription."""
+        return [grouping.value for grouping in map(_grouping, wanted) if self.groups.has(grouping)]
 
     def differences(
         self, cause: Cause | str | None = None, at_least: Decimal | str | None = None, limit: int | None = None
@@ -175,9 +185,28 @@ class Comparison:
             "warnings": [{"code": each.code, "text": each.text} for each in self.warnings],
             "conventions": list(self.conventions),
         }
+        if self.margins is not None:
+            document["margins"] = self.margins.to_json(top)
         for by in filter(self.groups.has, _IN_JSON):
             document[f"by{by.value.capitalize()}"] = [group.to_json() for group in self.by(by)[:top]]
         return document
+
+    def write_html(self, path: Path | str) -> None:
+        """Write one HTML file for people: what differs and why, with the line items of the largest differences.
+
+        It asks for nothing from anywhere. Raises UsageError where there is something of that name already, or no folder
+        to write to, and CounterfoilError if it cannot be written.
+        """
+        _report("comparison_page").write_comparison_page(self, path)
+
+    def write_workbook(self, path: Path | str) -> None:
+        """Write an Excel workbook whose sums are formulas, with the 100,000 largest differences; raises as above."""
+        _report("comparison_workbook").write_comparison_workbook(self, path)
+
+
+def _report(module: str) -> Any:
+    """Load what writes a report: it stands above this room, so it is loaded by its name when one is written."""
+    return import_module(f"counterfoil.reconcile.reports.{module}")
 
 
 def _grouping(by: By | str) -> By:

@@ -78,7 +78,10 @@ class FoundDifference:
 
     def told(self, attribute: str) -> str:
         """Return what the first line that tells the attribute says, of the right before the left; '' if none does."""
-        return next((text for line in (*self.right, *self.left) if (text := line.attributes.get(attribute))), "")
+        for line in (*self.right, *self.left):
+            if text := line.attributes.get(attribute):
+                return text
+        return ""
 
     def to_json(self) -> dict[str, object]:
         """Return the difference with all attributes of its lines, amounts as texts with all their digits."""

@@ -56,14 +56,11 @@ class SharesWriter:
         """Add the causes of a difference."""
         if not found.causes:
             return
-        keys = self._keys((*found.right, *found.left))
-        if len(found.left) == len(found.right) == 1:
-            of_left = self._keys(found.left)
-            of_right = self._keys(found.right)
-            if any(a.lower() != b.lower() for a, b in zip(of_left[::2], of_right[::2], strict=True)):
-                self._add_moved(found, of_left, of_right)
-                return
-        self._add(keys, ((each.cause, each.amount) for each in found.causes))
+        of_left, of_right = self._keys(found.left), self._keys(found.right)
+        if of_left and of_right and _lowered(of_left) != _lowered(of_right):
+            self._add_moved(found, of_left, of_right)
+        else:
+            self._add(of_right or of_left, ((each.cause, each.amount) for each in found.causes))
 
     def _add_moved(self, found: FoundDifference, of_left: tuple[str, ...], of_right: tuple[str, ...]) -> None:
         """Give the groups of either side half of the causes each."""
@@ -79,8 +76,11 @@ class SharesWriter:
             self._flush()
 
     def _keys(self, lines: Sequence[Line]) -> tuple[str, ...]:
-        texts = [_first(lines, name) if name else "" for name in self._names]
-        return *texts, _first(lines, self._day)[:_DAY]
+        """Return whose the lines are, as the first of them says it; () for no lines."""
+        if not lines:
+            return ()
+        told = lines[0].attributes
+        return *[told.get(name) or "" for name in self._names], (told.get(self._day) or "")[:_DAY]
 
     def _flush(self) -> None:
         rows = [(keys, cause, amount) for keys, sums in self._sums.items() for cause, amount in sums.items()]
@@ -168,5 +168,6 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
             yield file.get_batch(at)
 
 
-def _first(lines: Sequence[Line], name: str) -> str:
-    return next((text for line in lines if (text := line.attributes.get(name))), "")
+def _lowered(keys: tuple[str, ...]) -> list[str]:
+    """Return the keys without what names them to people."""
+    return [key.lower() for key in keys[::2]]

@@ -28,14 +28,18 @@ CONVENTIONS: Final = (
 
 
 def warnings_of(
-    comparing: Comparing, surveys: Surveys, period: tuple[date, date] | None, *, partnered: int
+    comparing: Comparing, surveys: Surveys, period: tuple[date, date] | None, *, partnered: tuple[int, int]
 ) -> Iterator[ReportWarning]:
-    """Yield what a reader must know. `partnered` is how many line items of either side found a partner."""
-    for survey in surveys:
-        if 2 * partnered < survey.line_items:
+    """Yield what a reader must know. `partnered` is how many line items of each side found a partner."""
+    for survey, found in zip(surveys, partnered, strict=True):
+        if survey.side.ledger is not None:
+            yield from (
+                ReportWarning("ledger", f"{survey.side.name}: {told}") for told in survey.side.ledger.findings.told()
+            )
+        if 2 * found < survey.line_items:
             yield ReportWarning(
                 "few-matched",
-                f"Only {partnered:,} of {survey.line_items:,} line items of {survey.side.name} have a partner on the "
+                f"Only {found:,} of {survey.line_items:,} line items of {survey.side.name} have a partner on the "
                 "other side. Check that the two belong together.",
             )
     if comparing not in {Comparing.PLAN, Comparing.LEDGER} and surveys[0].held != surveys[1].held:
@@ -76,7 +80,7 @@ def _days_without(comparing: Comparing, surveys: Surveys, period: tuple[date, da
 
 def _outside(survey: Survey, period: tuple[date, date]) -> Iterator[ReportWarning]:
     first, last = (each.isoformat() for each in period)
-    outside = [group for day, group in survey.days.items() if not first <= day <= last]
+    outside = [group for day, group in survey.days.items() if day and not first <= day <= last]
     if outside:
         line_items = sum(group.line_items for group in outside)
         yield ReportWarning(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from counterfoil.columns import table_of
 from counterfoil.errors import SideError
 from counterfoil.periods import BillingPeriod
 from counterfoil.reconcile.comparing.choosing import Surveys, is_billed
@@ -19,7 +20,20 @@ _IN_THE_MONTH_MIN: Final = 4  # one line item of so many, where most are of anot
 
 
 def refuse_other_kinds(comparing: Comparing | None, left: Side, right: Side) -> None:
-    """Raise SideError for sides of two kinds, unless those are what is compared."""
+    """Raise SideError for sides of two kinds, unless those are compared, and for a ledger where none is asked for."""
+    ledger = next((side for side in (left, right) if side.ledger is not None), None)
+    if ledger is not None and comparing not in {None, Comparing.LEDGER}:
+        raise SideError(
+            f"{ledger.name} is a ledger, which is not compared as {comparing}.",
+            remedy="Compare it as a ledger.",
+            parameter=f"comparing={Comparing.LEDGER}",
+        )
+    if ledger is None and comparing is Comparing.LEDGER:
+        raise SideError(
+            f"Neither {left.name} nor {right.name} is a ledger.",
+            remedy="Name the ledger as ledger:FILE, with the mapping that says what its columns are.",
+            parameter="mapping",
+        )
     if left.kind is right.kind or comparing in {Comparing.PLAN, Comparing.LEDGER}:
         return
     raise SideError(
@@ -40,7 +54,8 @@ def refuse_what_is_no_answer(comparing: Comparing, surveys: Surveys, period: Bil
         _refuse_bills(left, right)
     if period is not None:
         for survey in surveys:
-            _refuse_period(survey, str(period), asked)
+            if table_of(survey.side.kind).date in survey.held:  # a ledger may tell no date
+                _refuse_period(survey, str(period), asked)
     if comparing is not Comparing.LEDGER and not left.customers & right.customers:
         raise SideError(
             f"{left.side.name} and {right.side.name} have no customer in common, so nothing could be compared.",

@@ -21,6 +21,7 @@ from counterfoil.reconcile.comparing.group_sums import DifferenceSums, SharesWri
 from counterfoil.reconcile.comparing.surveys import Survey
 from counterfoil.reconcile.explaining import Cause, CauseTotal
 from counterfoil.reconcile.explaining import arithmetic as exact
+from counterfoil.reconcile.ledger_matching.margins import Margins
 from counterfoil.reconcile.matching import Stage
 
 _ORDER: Final = {cause: at for at, cause in enumerate(Cause)}
@@ -72,6 +73,7 @@ class ResultWriter:
         stages: Mapping[Stage, int],
         warnings: tuple[ReportWarning, ...] = (),
         conventions: tuple[str, ...] = (),
+        margins: Margins | None = None,
     ) -> Comparison:
         """Return the comparison, whose files these are; it calls `remove` when nobody needs them any more."""
         files = self._differences.finish(remove)
@@ -90,6 +92,7 @@ class ResultWriter:
             found=self.found,
             warnings=warnings,
             conventions=conventions,
+            margins=margins,
             period=period,
             files=files,
             groups=DifferenceSums(self._kind, surveys, self._folder / "shares.arrow"),

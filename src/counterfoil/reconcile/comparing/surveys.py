@@ -6,7 +6,7 @@ file, so that a breakdown by subscription of millions is made only when somebody
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -112,18 +112,9 @@ def _summed(batch: pa.RecordBatch, side: Side, total: str, survey: Survey) -> pa
     """Sum a batch by its finest groups."""
     held = survey.held
     keys = [name for by in KEYS if (name := columns_of_key(by, side.kind)[0]) in held]
-    codes = pa.repeat(pa.scalar(0, pa.int64()), batch.num_rows)
-    for name in keys:
-        column = batch.column(name)
-        coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        one = coded.indices.cast(pa.int64()).fill_null(len(coded.dictionary))
-        codes = pc.add(pc.multiply(codes, len(coded.dictionary) + 1), one)
-        codes = codes.dictionary_encode().indices.cast(pa.int64())  # dense again, so that nothing overflows
-    dense = codes.dictionary_encode()
-    numbered = pa.DictionaryArray.from_arrays(dense.indices, pa.array([str(at) for at in range(len(dense.dictionary))]))
+    numbered, rows = rows_by(batch, keys)
     sums = GroupedSums([total], side.name)
-    # Each group is named by the row that it was first seen in, where its keys stand.
-    sums.add([batch.column(total)], numbered, pa.array(range(batch.num_rows), pa.int64()))
+    sums.add([batch.column(total)], numbered, rows)
     groups = list(sums.groups.values())
     first = pa.array([int(group.name) for group in groups], pa.int64())
     columns: list[pa.Array] = []
@@ -135,6 +126,25 @@ def _summed(batch: pa.RecordBatch, side: Side, total: str, survey: Survey) -> pa
         seen |= {hash((text or "").lower()) for text in pc.unique(columns[at]).to_pylist()}
     columns.append(pa.array([shown(group.amounts[0]) for group in groups], pa.string()))
     return pa.RecordBatch.from_arrays(columns, schema=_SUMS)
+
+
+def rows_by(batch: pa.RecordBatch, names: Sequence[str]) -> tuple[pa.DictionaryArray, pa.Int64Array]:
+    """Return which rows have the same texts under all of these names, and the number of each row.
+
+    With the two as its keys and names, `GroupedSums` names each group by the row that it was first seen in.
+    """
+    codes = pa.repeat(pa.scalar(0, pa.int64()), batch.num_rows)
+    for name in names:
+        if name not in batch.schema.names:
+            continue
+        column = batch.column(name)
+        coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        one = coded.indices.cast(pa.int64()).fill_null(len(coded.dictionary))
+        codes = pc.add(pc.multiply(codes, len(coded.dictionary) + 1), one)
+        codes = codes.dictionary_encode().indices.cast(pa.int64())  # dense again, so that nothing overflows
+    dense = codes.dictionary_encode()
+    numbered = pa.array([str(at) for at in range(len(dense.dictionary))], pa.string())
+    return pa.DictionaryArray.from_arrays(dense.indices, numbered), pa.array(range(batch.num_rows), pa.int64())
 
 
 def _days(dates: pa.Array) -> pa.Array:

@@ -32,6 +32,7 @@ _DIGITS = 600
 _RANGE = 99_999  # of exponents: only a zero may have a large one
 _EXACT = Context(prec=_DIGITS, Emin=-_RANGE, Emax=_RANGE, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 _ROUNDING = Context(prec=_DIGITS, Emin=-_RANGE, Emax=_RANGE, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation])
+_FIFTEEN = Context(prec=15, Emin=-_RANGE, Emax=_RANGE, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation])
 # A ratio has no last digit. 200 are kept, of which comparing and rounding use 40 after the point.
 _RATIO = Context(prec=200, Emin=-_RANGE, Emax=_RANGE, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation])
 
@@ -87,6 +88,11 @@ def to_places(value: Decimal, places: int) -> Decimal:
     return value.quantize(ONE.scaleb(-places), ROUND_HALF_EVEN, _ROUNDING)
 
 
+def to_fifteen_digits(value: Decimal) -> Decimal:
+    """Round a value half to even to 15 significant digits, as daily usage is, whatever the documentation says."""
+    return _FIFTEEN.plus(value)
+
+
 def hypothesis(ratio: Decimal) -> Decimal:
     """Return a price that nobody states, to 20 decimals: rounding it moves value between two causes, never out."""
     return to_places(ratio, HYPOTHESIS_PLACES)
@@ -94,29 +100,35 @@ def hypothesis(ratio: Decimal) -> Decimal:
 
 def trimmed(value: Decimal) -> Decimal:
     """Return the same value without the zeros that products leave at its end; cents stay: 45.100 becomes 45.10."""
-    _, digits, exponent = value.as_tuple()
-    assert isinstance(exponent, int), "only finite values come so far"
-    if digits[-1] or exponent >= -2:
+    text = str(value)
+    if "E" in text:
+        _, digits, exponent = value.as_tuple()
+        assert isinstance(exponent, int), "only finite values come so far"
+        stays = bool(digits[-1]) or exponent >= -2
+    else:
+        decimals = text.partition(".")[2]
+        stays = len(decimals) <= 2 or decimals[-1] != "0"
+    if stays:
         return value
     return value.quantize(ONE.scaleb(-max(2, places_shown(value))), context=_EXACT)
 
 
 def places_shown(value: Decimal) -> int:
     """Return how many decimals a value needs: 3.8700 needs two, 300 none."""
-    _, digits, exponent = value.as_tuple()
-    assert isinstance(exponent, int), "only finite values come so far"
-    if not value or exponent >= 0:
+    if not value:
         return 0
-    zeros = 0
-    while digits[-1 - zeros] == 0:
-        zeros += 1
-    return max(0, -exponent - zeros)
+    # A text is several times quicker to look at than a tuple of digits; one with an exponent is written out for it.
+    text = str(value)
+    decimals = (format(value, "f") if "E" in text else text).partition(".")[2]
+    return len(decimals.rstrip("0"))
 
 
 def rounds_to(value: Decimal, shown: Decimal) -> bool:
     """Whether `shown` is `value` in as many decimals as it has, two at least, by any usual rounding."""
     places = max(2, places_shown(shown))
     unit = ONE.scaleb(-places)
+    if magnitude(_ROUNDING.subtract(value, shown)) > unit:
+        return False
     # A ratio such as 22 x 29 / 30 may end in a long row of nines, which cutting must not see.
     value = to_places(value, max(RATIO_PLACES, places))
     return any(rounded(value, unit, way) == shown for way in (HALF_EVEN, HALF_UP, CUT))

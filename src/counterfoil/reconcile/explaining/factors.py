@@ -163,11 +163,23 @@ def _changes_of_price(left: Parts, right: Parts, unit: Decimal) -> tuple[Cause, 
 def _leads_to(start: Parts, end: Parts, causes: tuple[Cause, ...]) -> bool:
     """Whether replacing these leads from one price to the other, up to the digits that it shows."""
     price = _rest(start, causes)
-    if price is None:
-        return False
-    for cause in causes:
-        price = exact.scale(price, _told(end.stated, cause))
-    return exact.rounds_to(price, end.price)
+    if price is not None:
+        for cause in causes:
+            price = exact.scale(price, _told(end.stated, cause))
+        if exact.rounds_to(price, end.price):
+            return True
+    # A price of some days is rounded, and a dearer list price would make more of that. The price before it would not.
+    return exact.rounds_to(_as_told(start, end, ()), start.price) and exact.rounds_to(
+        _as_told(start, end, causes), end.price
+    )
+
+
+def _as_told(start: Parts, end: Parts, causes: tuple[Cause, ...]) -> Decimal:
+    """Return the price that follows from what one side tells, with these causes as the other tells them."""
+    price = exact.ONE
+    for cause in TOLD:
+        price = exact.scale(price, _told((end if cause in causes else start).stated, cause))
+    return price
 
 
 def _differ_by_rounding(left: Parts, right: Parts, unit: Decimal) -> bool:

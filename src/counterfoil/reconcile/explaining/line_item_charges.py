@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 from counterfoil.errors import InputError
 from counterfoil.model import Kind
@@ -22,6 +23,7 @@ Attributes = Mapping[str, str | None]
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
 _MAGNITUDE_MAX = 120  # digits before or after the point; more is no amount, and summing it would take a day
+_TEXTS_KEPT = 1 << 14
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ].*)?", re.ASCII)
 _EARNED_CREDIT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*% partner earned credit", re.ASCII | re.IGNORECASE)
 
@@ -48,7 +50,7 @@ def charge_of(attributes: Attributes, kind: Kind) -> Charge:
         total=None if usage else _number(attributes, "Total"),
         metered=metered,
         charged_days=WHOLE if metered else charged_days(start, end),
-        earned_credit=_earned_credit(attributes),
+        earned_credit=earned_credit_of(attributes),
         credit=_number(attributes, "CreditPercentage") or exact.ZERO,
         pricing_currency=attributes.get("PricingCurrency") or "",
     )
@@ -76,11 +78,11 @@ def circumstances_of(
 
 
 def is_metered(attributes: Attributes) -> bool:
-    """Whether a reconciliation line item charges for metered use: it names a meter, or a unit such as `1 GB/Month`.
+    """Whether a reconciliation line item charges for metered use: it names a meter, or a unit such as `1 GB` or `10K`.
 
     Nothing documents how the two are told apart. Seats have no meter, and `Licenses` or nothing for a unit.
     """
-    return bool(attributes.get("MeterDescription")) or (attributes.get("UnitType") or "").startswith("1 ")
+    return bool(attributes.get("MeterDescription")) or (attributes.get("UnitType") or "")[:1].isdigit()
 
 
 def _quantity(attributes: Attributes, *, usage: bool) -> Decimal | None:
@@ -88,7 +90,8 @@ def _quantity(attributes: Attributes, *, usage: bool) -> Decimal | None:
     return _number(attributes, "Quantity") if billable is None else billable
 
 
-def _earned_credit(attributes: Attributes) -> Decimal:
+def earned_credit_of(attributes: Attributes) -> Decimal:
+    """Return the partner earned credit in percent: usage has it as a number, reconciliation in words."""
     percent = _number(attributes, "PartnerEarnedCreditPercentage")
     if percent is not None:
         return percent
@@ -100,9 +103,18 @@ def _number(attributes: Attributes, name: str) -> Decimal | None:
     text = attributes.get(name)
     if not text:
         return None
-    value = Decimal(text) if _NUMBER.fullmatch(text) else None
-    if value is None or (value and (value.adjusted() > _MAGNITUDE_MAX or exact.places_shown(value) > _MAGNITUDE_MAX)):
+    value = _value(text)
+    if value is None:
         raise InputError(f"{name} is {text!r}, which is no amount.", remedy="Amounts are plain numbers such as 12.50.")
+    return value
+
+
+@lru_cache(_TEXTS_KEPT)
+def _value(text: str) -> Decimal | None:
+    """Return the value of a text, None for one that is no amount. Prices and rates repeat in most line items."""
+    value = Decimal(text) if _NUMBER.fullmatch(text) else None
+    if value and (value.adjusted() > _MAGNITUDE_MAX or exact.places_shown(value) > _MAGNITUDE_MAX):
+        return None
     return value
 
 

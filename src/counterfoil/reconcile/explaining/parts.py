@@ -162,14 +162,17 @@ def _priced_parts(
         if way is Rounding.UNKNOWN:
             # Expect of it what the other side does, so that a wrong amount is unexplained and nothing else.
             way = documented if other in {Rounding.UNKNOWN, Rounding.WITHIN_A_UNIT} else other
-            due = _due(line, way, lines[1 - index].net)
+            due = _due(line, way, lines[1 - index])
         found.append(_rounded_parts(side[0], line, price, way, due))
     return found[0], found[1]
 
 
-def _due(line: Priced, way: Rounding, shown: Decimal) -> Decimal:
+def _due(line: Priced, way: Rounding, like: Priced) -> Decimal:
+    """Return the amount that a line would state if it were rounded as the other side is."""
+    if way in {Rounding.NONE, Rounding.DIGITS} and exact.to_fifteen_digits(like.value) == like.net:
+        return exact.to_fifteen_digits(line.value)  # a short product shows nothing of it
     if way is Rounding.DIGITS:
-        return exact.to_places(line.value, max(2, exact.places_shown(shown)))
+        return exact.to_places(line.value, max(2, exact.places_shown(like.net)))
     return line.by(way)
 
 

@@ -100,6 +100,14 @@ class Priced(NamedTuple):
         return Rounding.WITHIN_A_UNIT if apart < self.most_apart else Rounding.UNKNOWN
 
     @property
+    def is_out_of_reach(self) -> bool:
+        """Whether no way of rounding can lead to the stated amount: it is further away than any of them reaches."""
+        reach = self.most_apart
+        if not self.metered:  # which may be rounded per unit
+            reach = exact.multiply(self.unit, max(exact.ONE, exact.magnitude(self.quantity)))
+        return exact.magnitude(exact.subtract(self.net, self.value)) > reach
+
+    @property
     def most_apart(self) -> Decimal:
         """What documented roundings can move an amount by at most.
 
@@ -115,7 +123,9 @@ def ways_of(left: Priced, right: Priced) -> tuple[Rounding, Rounding]:
     """Return how each side was rounded: the first way that fits both, or the first for each."""
     if left.net == left.value and right.net == right.value:
         return Rounding.NONE, Rounding.NONE
-    found: list[Rounding | None] = [None, None]
+    found: list[Rounding | None] = [Rounding.UNKNOWN if line.is_out_of_reach else None for line in (left, right)]
+    if all(found):
+        return Rounding.UNKNOWN, Rounding.UNKNOWN
     for rounding in OF_METERED_USE if left.metered or right.metered else OF_LICENCES:
         fits = [left.fits(rounding), right.fits(rounding)]
         if all(fits):

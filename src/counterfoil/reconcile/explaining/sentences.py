@@ -48,6 +48,11 @@ class Reckoning:
     result: Decimal
     also: tuple[Rounding, ...] = ()
 
+    @property
+    def is_known(self) -> bool:
+        """Whether a rule leads to the net amount, or so near to it as is documented."""
+        return self.rule not in (Rounding.UNKNOWN, Rounding.NOT_TOLD)
+
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
@@ -60,9 +65,11 @@ class _Numbers:
     unit: Decimal
 
 
-def reckon(charge: Charge, *, unit: Decimal = exact.CENT) -> Reckoning:
+def reckon(charge: Charge, *, unit: Decimal = exact.CENT, allowed: Decimal = exact.ZERO) -> Reckoning:
     """Return the rule that leads to the net amount of a charge, with its numbers put in.
 
+    `allowed`: by how much metered use may be off, because the effective price of a period was computed back from an
+    amount that was cut.
     Where none does, the sentence shows the product and says so. Raises UsageError if `unit` is no power of ten.
     """
     check_unit(unit)
@@ -81,7 +88,7 @@ def reckon(charge: Charge, *, unit: Decimal = exact.CENT) -> Reckoning:
             also = tuple(way for way in found if way is not rule)
             return Reckoning(rule, "; ".join(_follow(rule, numbers)[0]), charge.net, also)
     in_digits = (_to_digits(charge, numbers) for numbers in sources)
-    return next((found for found in in_digits if found), None) or _by_none(charge, sources[0])
+    return next((found for found in in_digits if found), None) or _by_none(charge, sources[0], allowed)
 
 
 def in_words(difference: Difference, *, unit: Decimal = exact.CENT) -> str:
@@ -101,12 +108,21 @@ def _to_digits(charge: Charge, numbers: _Numbers) -> Reckoning | None:
     if places <= exact.places_shown(numbers.unit):
         return None  # cents have rules of their own
     last = exact.ONE.scaleb(-places)
-    if all(_rounded(value, last, way) != charge.net for way in _TO_DIGITS):
+    if any(_rounded(value, last, way) == charge.net for way in _TO_DIGITS):
+        told = f"to {places} decimals: {charge.net:f}"
+    elif abs(value - Fraction(charge.net)) <= Fraction(last):  # Microsoft's own sample went through a double
+        told = f"one off in the last of {places} decimals: {charge.net:f}"
+    else:
         return None
-    return Reckoning(Rounding.DIGITS, "; ".join([*steps, f"to {places} decimals: {charge.net:f}"]), charge.net)
+    return Reckoning(Rounding.DIGITS, "; ".join([*steps, told]), charge.net)
 
 
-def _by_none(charge: Charge, numbers: _Numbers) -> Reckoning:
+def _by_none(charge: Charge, numbers: _Numbers, allowed: Decimal) -> Reckoning:
+    if charge.metered and allowed:
+        steps, value = _follow(Rounding.CUT_TWICE, numbers)
+        if abs(value - Fraction(charge.net)) <= Fraction(allowed):
+            steps.append(f"{allowed:f} off at most: {charge.net:f}")
+            return Reckoning(Rounding.WITHIN_A_UNIT, "; ".join(steps), charge.net)
     steps, value = _follow(Rounding.NONE, numbers)
     steps.append(f"no known rounding gives {charge.net:f}")
     return Reckoning(Rounding.UNKNOWN, "; ".join(steps), _rounded(value, numbers.unit, _CUT))

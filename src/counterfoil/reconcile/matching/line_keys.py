@@ -42,7 +42,8 @@ _CHARGE: Final = {
 }  # fmt: skip
 _ORDER: Final = "OrderId"
 _CHARGE_OF_ANY_DATES: Final = ("CustomerId", "SubscriptionId", "ProductId", "SkuId", "ChargeType")
-_IDS: Final = ("CustomerId", "SubscriptionId", "ProductId", "SkuId", "EntitlementId", _ORDER, REFERENCE)
+# An order or a reference that changed alone is found before: the charge is the same.
+_IDS: Final = ("CustomerId", "SubscriptionId", "ProductId", "SkuId", "EntitlementId")
 _AMOUNTS: Final = {
     Kind.USAGE: ("BillingPreTaxTotal", "Quantity", "EffectiveUnitPrice"),
     Kind.RECONCILIATION: ("Subtotal", "BillableQuantity", "EffectiveUnitPrice"),
@@ -93,8 +94,7 @@ class LineKeys:
     @cached_property
     def same_charge(self) -> Key:
         """What makes two lines one charge."""
-        order = (_ORDER,) if self.kind is Kind.RECONCILIATION else ()
-        return _key((*_CHARGE[self.kind], *order))
+        return _key(self._of_charge)
 
     @cached_property
     def other_order(self) -> Key | None:
@@ -116,9 +116,18 @@ class LineKeys:
         )
 
     @cached_property
+    def moved_and_changed(self) -> tuple[Key, ...]:
+        """For each id what makes two lines one charge, but it."""
+        return tuple(_key(name for name in self._of_charge if name != moved) for moved in _IDS if moved in self.names)
+
+    @cached_property
     def without_ids(self) -> Key:
-        """What all of `moved` have in common."""
-        return _key(name for name in self.names if name not in self.words and name not in _IDS)
+        """What all of `moved` and `moved_and_changed` have in common."""
+        return _key(name for name in self._of_charge if name not in _IDS)
+
+    @property
+    def _of_charge(self) -> tuple[str, ...]:
+        return (*_CHARGE[self.kind], *((_ORDER,) if self.kind is Kind.RECONCILIATION else ()))
 
     @cached_property
     def exact_place(self) -> Key:

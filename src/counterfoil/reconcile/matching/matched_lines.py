@@ -17,7 +17,7 @@ class Stage(StrEnum):
     OTHER_ORDER = "other order"
     CHANGE = "change"  # refund and charge of one side: other seats, an upgrade
     OTHER_DATES = "other dates"  # a licence charged for other days
-    MOVED = "moved"  # equal but for one id
+    MOVED = "moved"  # equal, or one charge and no other, but for one id
     ONE_SIDE = "one side"
 
 

@@ -55,9 +55,14 @@ def everywhere(lines: Unmatched, keys: LineKeys) -> Iterator[MatchedLines]:
 
 
 def moved(lines: Unmatched, keys: LineKeys) -> Iterator[MatchedLines]:
-    """Yield what is equal but for one id, and then every line that is left, alone."""
+    """Yield what is equal but for one id, what is the same charge but for one id, and every line that is left, alone.
+
+    A charge that moved and changed is one if nothing else on either side could be it: two would be guesses.
+    """
     for key in keys.moved:
         yield from _paired(lines, Stage.MOVED, keys, key)
+    for key in keys.moved_and_changed:
+        yield from _paired(lines, Stage.MOVED, keys, key, alone=True)
     yield from _each_alone(lines, Stage.ONE_SIDE)
 
 
@@ -77,8 +82,15 @@ def _within(place: Key, key: Key) -> Key:
 
 
 def _paired(
-    lines: Unmatched, stage: Stage, keys: LineKeys, key: Key, takes: Callable[[Line], bool] = lambda _: True
+    lines: Unmatched,
+    stage: Stage,
+    keys: LineKeys,
+    key: Key,
+    takes: Callable[[Line], bool] = lambda _: True,
+    *,
+    alone: bool = False,
 ) -> Iterator[MatchedLines]:
+    """Pair lines that are equal by a key; with `alone` only where one line of either side is."""
     if not lines.left or not lines.right:
         return
     groups = defaultdict[str, tuple[list[Line], list[Line]]](lambda: ([], []))
@@ -90,8 +102,9 @@ def _paired(
             else:
                 left_over[index].append(line)
     for _, (lefts, rights) in sorted(groups.items()):
-        for left, right in pairs(lefts, rights, keys):
-            yield MatchedLines(stage, (left,), (right,))
+        if not alone or len(lefts) == len(rights) == 1:
+            for left, right in pairs(lefts, rights, keys):
+                yield MatchedLines(stage, (left,), (right,))
         left_over[0].extend(lefts)
         left_over[1].extend(rights)
     lines.left, lines.right = left_over

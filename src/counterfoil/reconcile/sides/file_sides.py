@@ -1,4 +1,4 @@
-"""A file as a side: lake files, other Parquet, JSON lines and CSV, the latter two plain or gzip.
+"""A file as a side: lake files, other Parquet, JSON and CSV, the latter two plain or gzip.
 
 The format is recognised by the content, and the kind by the first line item. Nobody vouches for a file: every value
 that is summed is checked on the way.
@@ -32,6 +32,7 @@ from counterfoil.line_items.parquet_lines import PARQUET_MAGIC, parquet_lines, p
 from counterfoil.line_items.values import Refused
 from counterfoil.model import Kind
 from counterfoil.reconcile.sides.csv_lines import csv_batches, headings_of
+from counterfoil.reconcile.sides.json_sides import first_item, is_line_item, json_batches
 from counterfoil.reconcile.sides.side import Batches, Side, SidePart, Wants
 from counterfoil.reconcile.sides.text_files import opened_bytes
 
@@ -39,7 +40,7 @@ _LINE_ITEMS_AT_ONCE: Final = 100_000
 _BLOCK_SIZE_BYTES: Final = 2 << 20
 _USAGE_MARKS: Final = frozenset({"usagedate", "billingpretaxtotal", "billingcurrency"})
 _RECONCILIATION_MARKS: Final = frozenset({"subtotal", "taxtotal", "orderid", "orderdate", "billablequantity"})
-_FORMATS: Final = "Give JSON lines, CSV or Parquet with line items in Graph's or Partner Center's spelling."
+_FORMATS: Final = "Give JSON, CSV or Parquet with line items in Graph's or Partner Center's spelling."
 
 
 def file_side(path: Path, name: str) -> Side:
@@ -61,13 +62,12 @@ def file_side(path: Path, name: str) -> Side:
 
 
 def _of_text(path: Path, name: str, first: bytes) -> tuple[Kind, Batches]:
-    if first.startswith(b"{"):
-        try:
-            keys = list(msgspec.json.decode(first, type=dict[str, msgspec.Raw]))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise InputError("not one JSON object a line", file=name, line=1, remedy=_FORMATS) from None
-        kind = _kind_of(keys, name)
-        return kind, lambda names: _line_batches(path, name, kind, names)
+    if first.startswith((b"{", b"[")):
+        if is_line_item(first):
+            kind = _kind_of(_keys(first, name), name)
+            return kind, lambda names: _line_batches(path, name, kind, names)
+        kind = _kind_of(_keys(first_item(path, name, first), name), name)
+        return kind, lambda names: json_batches(path, name, first, kind, names)
     try:
         found = headings_of(first.decode().rstrip("\r\n"))
     except UnicodeDecodeError:
@@ -76,6 +76,13 @@ def _of_text(path: Path, name: str, first: bytes) -> tuple[Kind, Batches]:
         raise InputError("is neither JSON lines nor a CSV with a PartnerId column", file=name, remedy=_FORMATS)
     kind = _kind_of(found[0], name)
     return kind, lambda names: csv_batches(path, name, kind, names)
+
+
+def _keys(item: bytes, name: str) -> list[str]:
+    try:
+        return list(msgspec.json.decode(item, type=dict[str, msgspec.Raw]))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise InputError("the first line item is no JSON object", file=name, line=1, remedy=_FORMATS) from None
 
 
 def _first_line(path: Path) -> bytes:

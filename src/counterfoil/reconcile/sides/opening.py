@@ -19,7 +19,7 @@ from counterfoil.reconcile.sides.file_sides import file_side
 from counterfoil.reconcile.sides.ledgers.ledger_sides import is_ledger, ledger_side
 from counterfoil.reconcile.sides.naming import FORMS, wanted_of
 from counterfoil.reconcile.sides.pull_sides import pull_side
-from counterfoil.reconcile.sides.side import PublishedDatasets, Reading, Side, Wanted
+from counterfoil.reconcile.sides.side import PublishedDatasets, PublishedState, Reading, Side, Wanted
 
 PUBLISHED_SIDES: Final = "counterfoil.published_sides"
 DATA: Final = Path("counterfoil-data")
@@ -63,6 +63,29 @@ def opened_side(
     with _published(Path(data), database_url) as published:
         side = _only_one(published, wanted, name, kind, tenant)
         yield Reading(side, currency=currency)
+
+
+def published_states(
+    name: str,
+    *,
+    kind: Kind | str | None = None,
+    partner: str = "",
+    data: Path | str = DATA,
+    database_url: str = "",
+) -> list[PublishedState]:
+    """Return the revisions of the dataset that a name means, from the one it means back to the first.
+
+    Raises UsageError for a path, and as `opened_side` does.
+    """
+    wanted = wanted_of(name)
+    if wanted is None:
+        raise UsageError(f"{name} is no published dataset.", remedy="A dataset is invoice:ID or unbilled:YYYY-MM:CCC.")
+    tenant = tenant_id(partner) if partner else ""
+    with _published(Path(data), database_url) as published:
+        side = _only_one(published, wanted, name, None if kind is None else _kind(kind), tenant)
+        states = published.states(side)
+    at = next((at for at, state in enumerate(states) if state.revision == side.revision), 0)
+    return states[at:]
 
 
 def _kind(kind: Kind | str) -> Kind:

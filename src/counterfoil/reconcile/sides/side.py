@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, Protocol
 
 import pyarrow as pa
@@ -75,6 +76,14 @@ class Side:
     parts: tuple[SidePart, ...] = field(default=(), repr=False)
     ledger: LedgerFacts | None = None
 
+    @property
+    def amounts(self) -> tuple[str, ...]:
+        """The amounts that line items of its kind add up to, as far as they are told: a ledger may tell no tax."""
+        names = table_of(self.kind).totals
+        if self.ledger is None or self.attributes is None:
+            return names
+        return tuple(name for name in names if name in self.attributes)
+
     def to_json(self) -> dict[str, str]:
         """Return what a report says of the side; what is not known is left out."""
         facts = {
@@ -98,6 +107,14 @@ class Wanted:
     etag: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedState:
+    """One revision of a dataset: its id, and when it was published, in UTC."""
+
+    revision: str
+    published_at: datetime
+
+
 class PublishedDatasets(Protocol):
     """What the reconciler may know of a data folder."""
 
@@ -106,6 +123,9 @@ class PublishedDatasets(Protocol):
 
         Raises UsageError and MissingError for a revision that is not one.
         """
+
+    def states(self, side: Side) -> list[PublishedState]:
+        """Return the revisions of the dataset that a side is a state of, the newest first."""
 
 
 class Reading:

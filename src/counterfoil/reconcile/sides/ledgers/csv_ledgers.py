@@ -25,14 +25,17 @@ _USUAL: Final = "utf-8-sig"
 
 def csv_ledger(path: Path, name: str, encoding: str, score: Score) -> LedgerTable:
     """Return the table in a CSV file; raises InputError for what is no text."""
-    encoding = encoding or _encoding_of(path)
+    encoding = encoding or _encoding_of(path, name)
     delimiter = _delimiter_of(path, name, encoding, score)
     return LedgerTable(name, lambda: _rows(path, name, encoding, delimiter))
 
 
-def _encoding_of(path: Path) -> str:
-    with opened_bytes(path) as file:
-        head = file.read(2)
+def _encoding_of(path: Path, name: str) -> str:
+    try:
+        with opened_bytes(path) as file:
+            head = file.read(2)
+    except DAMAGED_GZIP as error:
+        raise _cut(name, error) from error
     return next((encoding for mark, encoding in _BYTE_ORDER_MARKS if head.startswith(mark)), _USUAL)
 
 
@@ -62,9 +65,11 @@ def _rows(path: Path, name: str, encoding: str, delimiter: str, *, strict: bool 
     except UnicodeError as error:
         raise InputError(f"not {_spelled(encoding)} text", file=name, remedy=_as_text(encoding)) from error
     except DAMAGED_GZIP as error:
-        raise InputError(
-            f"the gzip data is cut or corrupt: {error}", file=name, remedy="Copy the file again."
-        ) from error
+        raise _cut(name, error) from error
+
+
+def _cut(name: str, error: BaseException) -> InputError:
+    return InputError(f"the gzip data is cut or corrupt: {error}", file=name, remedy="Copy the file again.")
 
 
 def _as_text(encoding: str) -> str:

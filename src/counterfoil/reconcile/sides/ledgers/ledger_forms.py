@@ -6,13 +6,14 @@ tells the total alone, nothing says how much of it is tax.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from counterfoil import numbers
 from counterfoil.columns import Type
-from counterfoil.line_items.values import Refused
+from counterfoil.line_items.values import NumberText, Refused
 from counterfoil.reconcile.sides.ledgers.ledger_mapping import (
     CREDIT,
     DEBIT,
@@ -27,6 +28,7 @@ from counterfoil.reconcile.sides.ledgers.ledger_values import LedgerForms, id_in
 
 _TAX: Final = "TaxTotal"
 _TOTAL: Final = "Total"
+_KEPT: Final = 1 << 14  # of the values of a column
 _AMOUNTS: Final = (NET, _TAX, _TOTAL, DEBIT, CREDIT, SALE_AMOUNT, SALE_PRICE)
 
 
@@ -39,6 +41,7 @@ class ValueReader:
         self._forms = LedgerForms(source.decimal, source.thousands, source.date)
         self._currency = source.currency.upper()
         self._keys = frozenset(mapping.keys)
+        self._readers = {ours: self._reader_of(ours) for ours in mapping.columns if ours != "Currency"}
 
     def read(self, told: Mapping[str, str], *, skip_keys: bool = False) -> dict[str, str | None]:
         """Return every mapped attribute of a row, None where it is not told; raises Refused.
@@ -48,8 +51,8 @@ class ValueReader:
         currency = self._currency_of(told)
         attributes: dict[str, str | None] = dict.fromkeys(self._mapping.columns)
         for ours, cell in told.items():
-            if not (skip_keys and ours in self._keys):
-                attributes[ours] = self._value(ours, cell, currency)
+            if ours in self._readers and not (skip_keys and ours in self._keys):
+                attributes[ours] = self._readers[ours](cell, isinstance(cell, NumberText), currency)
         attributes["Currency"] = currency
         self._settle(attributes)
         return attributes
@@ -64,18 +67,32 @@ class ValueReader:
             )
         return code.upper()
 
-    def _value(self, ours: str, cell: str, currency: str) -> str | None:
-        try:
-            text = self._mapping.values.get(ours, {}).get(cell.strip().casefold(), cell)
-            if is_amount(ours):
-                return self._forms.amount(text, currency if ours in _AMOUNTS else "")
-            column = column_of(ours)
-            if column.type is Type.DATE:
-                return self._forms.day(text)
-            return id_in(text, ours) if column.is_id else text_in(text)
-        except Refused as refused:
-            refused.attribute = ours
-            raise
+    def _reader_of(self, ours: str) -> Callable[[str, bool, str], str]:
+        """Return what reads a cell of one column, whether it is a number, and the currency of its row; raises Refused.
+
+        What was read is kept, because most values are there many times. A text and a number that look alike are two.
+        """
+        translated = self._mapping.values.get(ours, {})
+        read = self._rule_of(ours)
+
+        @lru_cache(_KEPT)
+        def value(cell: str, is_number: bool, currency: str) -> str:  # noqa: ARG001 - a part of the key
+            try:
+                return read(translated.get(cell.strip().casefold(), cell) if translated else cell, currency)
+            except Refused as refused:
+                refused.attribute = ours
+                raise
+
+        return value
+
+    def _rule_of(self, ours: str) -> Callable[[str, str], str]:
+        forms = self._forms
+        if is_amount(ours):
+            return forms.amount if ours in _AMOUNTS else lambda text, _: forms.amount(text, "")
+        column = column_of(ours)
+        if column.type is Type.DATE:
+            return lambda text, _: forms.day(text)
+        return (lambda text, _: id_in(text, ours)) if column.is_id else (lambda text, _: text_in(text))
 
     def _settle(self, attributes: dict[str, str | None]) -> None:
         """Fill in what follows from the amounts that are told; raises Refused where none is, or they contradict."""
@@ -96,6 +113,8 @@ class ValueReader:
                 attributes[name] = attributes.get(name) or numbers.plain(value)
             else:
                 attributes.setdefault(name, None)
+        if attributes.get(SALE_PRICE) and not attributes.get(SALE_AMOUNT):
+            attributes[SALE_AMOUNT] = _sale_of(attributes)
 
 
 def _debit_less_credit(attributes: Mapping[str, str | None]) -> str:
@@ -108,6 +127,21 @@ def _debit_less_credit(attributes: Mapping[str, str | None]) -> str:
         assert credit is not None
         return numbers.plain(credit.copy_negate() if credit else credit)
     return numbers.plain(debit)
+
+
+def _sale_of(attributes: Mapping[str, str | None]) -> str | None:
+    """Return price times quantity, exactly, negative where the line gives money back; None without a quantity."""
+    price, quantity = _number(attributes, SALE_PRICE), _number(attributes, "Quantity")
+    if price is None or quantity is None:
+        return None
+    amount = numbers.ROUNDING.multiply(price, quantity)
+    cost = _number(attributes, NET) or _number(attributes, _TOTAL)
+    if cost is not None and cost < 0 < amount:
+        amount = amount.copy_negate()
+    text = numbers.plain(amount)
+    if reason := numbers.why_not_a_number(text):
+        raise Refused(f"price times quantity is {reason}", SALE_PRICE, attributes[SALE_PRICE])
+    return text
 
 
 def _number(attributes: Mapping[str, str | None], name: str) -> Decimal | None:

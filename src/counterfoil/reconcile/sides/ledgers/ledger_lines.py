@@ -41,6 +41,8 @@ class LedgerLines:
         self.findings = LedgerFindings()
         self._table, self._mapping = table, mapping
         self._reader = ValueReader(mapping)
+        self._amounts = frozenset(ours for ours in mapping.columns if is_amount(ours))
+        self._keys = mapping.keys
         self._above = numbers.exact("0")  # what the rows so far come to, and those since the last row of totals
         self._since = numbers.exact("0")
         self._ids: dict[str, bool] = {}  # of ids of more than 15 digits: whether all so far ended in zeros
@@ -80,7 +82,7 @@ class LedgerLines:
                     remedy="Open the workbook in Excel or LibreOffice, save it, and give it again.",
                 )
         told = {ours: cell for ours, cell in cells.items() if cell.strip(UNSEEN)}
-        if not any(is_amount(ours) for ours in told):
+        if self._amounts.isdisjoint(told):
             raise self._error(
                 row.line, "a row without an amount", remedy="Remove it if it is a note, or fill in its amount."
             )
@@ -101,11 +103,11 @@ class LedgerLines:
 
     def _is_of_totals(self, row: LedgerRow, told: dict[str, str]) -> str:
         """Return what says that a row is one of totals: its words, or that it has nothing but amounts."""
-        keys = [told[name].strip(UNSEEN) for name in self._mapping.keys if name in told]
+        keys = [told[name].strip(UNSEEN) for name in self._keys if name in told]
         first = next((text for cell in row.cells if (text := cell.strip(UNSEEN))), "")
         if not keys:
-            return first if _says_total(first) else "nothing but amounts"
-        return keys[0] if len(keys) == 1 and _says_total(keys[0]) else ""
+            return first if says_total(first) else "nothing but amounts"
+        return keys[0] if len(keys) == 1 and says_total(keys[0]) else ""
 
     def _check_totals(self, line: int, amount: Decimal, told: str) -> None:
         if amount not in (self._above, self._since):
@@ -122,7 +124,7 @@ class LedgerLines:
         self.findings.totals_left_out.append(line)
 
     def _look_at(self, line: int, told: dict[str, str]) -> None:
-        for name in self._mapping.keys:
+        for name in self._keys:
             text = told.get(name, "")
             if len(text) > _SPREADSHEET_DIGITS and text.isascii() and text.isdecimal():
                 ends_in_zeros = not text[_SPREADSHEET_DIGITS:].strip("0")
@@ -152,5 +154,6 @@ class LedgerLines:
         return InputError(reason, file=self._table.name, line=line, attribute=attribute, value=value, remedy=remedy)
 
 
-def _says_total(text: str) -> bool:
+def says_total(text: str) -> bool:
+    """Whether a text is what a row of totals begins with, in one of several languages."""
     return any(pattern.fullmatch(text.rstrip(":")) for pattern in (_TOTAL, _TOTAL_AT_END, _TOTAL_AT_START))

@@ -22,14 +22,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 from counterfoil.columns import RECONCILIATION, USAGE, Column, Type, table_of
 from counterfoil.errors import SideError, UsageError
 from counterfoil.model import Kind
-from counterfoil.reconcile.sides.ledgers.ledger_keys import KEYS
+from counterfoil.reconcile.sides.ledgers.ledger_keys import KEYS, keys_that_count
 from counterfoil.setting_values import did_you_mean, is_variable_name
 
 DEBIT: Final = "Debit"
@@ -37,6 +37,8 @@ CREDIT: Final = "Credit"
 NET: Final = "Subtotal"
 SALE_AMOUNT: Final = "SaleAmount"
 SALE_PRICE: Final = "SalePrice"
+PRICES: Final = ("UnitPrice", "EffectiveUnitPrice")  # before tax, so of no use where amounts are with it
+OTHER_SIGN: Final = {".": ",", ",": "."}  # before decimals, where the one is between thousands
 DATE_ORDERS: Final = ("dmy", "mdy", "ymd")
 TOTALS_SKIPPED: Final = "skip"
 _SIZE_BYTES_MAX: Final = 4 << 20
@@ -85,6 +87,11 @@ class LedgerMapping:
         return tuple(name for name in KEYS if name in self.columns)
 
     @property
+    def matched_by(self) -> tuple[str, ...]:
+        """The attributes by which lines find their charges: of several that name one thing, the first."""
+        return keys_that_count(self.keys)
+
+    @property
     def has_sales(self) -> bool:
         """Whether the ledger tells what the customer pays."""
         return SALE_AMOUNT in self.columns or SALE_PRICE in self.columns
@@ -93,6 +100,11 @@ class LedgerMapping:
     def tells_gross_only(self) -> bool:
         """Whether amounts are with tax, and nothing tells how much of them is tax."""
         return "Total" in self.columns and NET not in self.columns and "TaxTotal" not in self.columns
+
+    @property
+    def tells_tax(self) -> bool:
+        """Whether tax is told, or follows from what is."""
+        return "TaxTotal" in self.columns or {NET, "Total"} <= self.columns.keys()
 
     @property
     def kind(self) -> Kind | None:
@@ -155,6 +167,8 @@ def _source_of(given: Mapping[str, Any], where: str) -> LedgerSource:
         raise UsageError(f'{where}: decimal is {source.decimal!r}, and must be "." or ",".')
     if source.thousands and (len(source.thousands) > 1 or source.thousands.isalnum() or source.thousands in "-+"):
         raise UsageError(f"{where}: thousands is {source.thousands!r}, and must be one sign, such as a point.")
+    if not source.decimal and source.thousands in OTHER_SIGN:
+        source = replace(source, decimal=OTHER_SIGN[source.thousands])
     if source.thousands and source.thousands == source.decimal:
         raise UsageError(f"{where}: decimal and thousands are the same sign.", remedy="Change one of the two.")
     if source.date and source.date not in DATE_ORDERS:
@@ -248,6 +262,11 @@ def _check(mapping: LedgerMapping, name: str) -> None:
         raise UsageError(
             f"{name}: no column is the amount.",
             remedy="Map Subtotal (before tax), Total (with tax), or Debit and Credit under [columns].",
+        )
+    if SALE_PRICE in columns and SALE_AMOUNT not in columns and "Quantity" not in columns:
+        raise UsageError(
+            f"{name}: the sale price is for one, and nothing says how many there are.",
+            remedy="Map Quantity under [columns], or amount in place of price under [sale].",
         )
     if not mapping.source.currency and "Currency" not in columns:
         raise UsageError(

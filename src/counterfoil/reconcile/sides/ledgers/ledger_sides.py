@@ -13,8 +13,16 @@ from counterfoil.errors import SideError, UsageError
 from counterfoil.model import Kind
 from counterfoil.reconcile.sides.ledgers.ledger_facts import LedgerFacts
 from counterfoil.reconcile.sides.ledgers.ledger_formats import mapped_table
+from counterfoil.reconcile.sides.ledgers.ledger_keys import stand_ins
 from counterfoil.reconcile.sides.ledgers.ledger_lines import Attributes, LedgerLines
-from counterfoil.reconcile.sides.ledgers.ledger_mapping import IN_USAGE, NET, LedgerMapping, mapping_at, read_mapping
+from counterfoil.reconcile.sides.ledgers.ledger_mapping import (
+    IN_USAGE,
+    NET,
+    PRICES,
+    LedgerMapping,
+    mapping_at,
+    read_mapping,
+)
 from counterfoil.reconcile.sides.ledgers.ledger_table import LedgerTable
 from counterfoil.reconcile.sides.side import Side
 
@@ -65,19 +73,24 @@ def ledger_side(name: str, *, mapping: Path | str | None, kind: Kind | None, par
 
 def _side(name: str, table: LedgerTable, mapping: LedgerMapping, kind: Kind, partner: str) -> Side:
     facts = LedgerFacts(mapping)
-    names = {ours: IN_USAGE.get(ours, ours) if kind is Kind.USAGE else ours for ours in _told(mapping)}
+    in_usage = IN_USAGE if kind is Kind.USAGE else {}
+    ours = {theirs: mine for mine, theirs in in_usage.items()} | stand_ins(mapping.keys)
+    untold = frozenset(PRICES) if mapping.tells_gross_only else frozenset[str]()
 
     def batches(wanted: Sequence[str]) -> Iterator[pa.RecordBatch]:
         lines = LedgerLines(table, mapping)
-        ours = {theirs: mine for mine, theirs in names.items()}
         each_line = iter(lines)
         while some := list(islice(each_line, _LINES_AT_ONCE)):
             columns = [
-                pa.array([_text(line, ours.get(each, each)) for _, line in some], pa.string()) for each in wanted
+                pa.nulls(len(some), pa.string())
+                if each in untold
+                else pa.array([_text(line, ours.get(each, each)) for _, line in some], pa.string())
+                for each in wanted
             ]
             yield pa.RecordBatch.from_arrays(columns, names=list(wanted))
         facts.findings = lines.findings
 
+    told = {*mapping.columns, "Currency", NET, "Total", *(["TaxTotal"] if mapping.tells_tax else [])}
     return Side(
         name=name,
         what=f"the ledger {table.name}",
@@ -86,20 +99,15 @@ def _side(name: str, table: LedgerTable, mapping: LedgerMapping, kind: Kind, par
         batches=batches,
         partner="" if "PartnerId" in mapping.columns else partner,
         currency="" if "Currency" in mapping.columns else mapping.source.currency.upper(),
-        attributes=frozenset(names.values()),
+        attributes=frozenset({in_usage.get(name, name) for name in told} | stand_ins(mapping.keys).keys()),
         ledger=facts,
     )
 
 
-def _told(mapping: LedgerMapping) -> set[str]:
-    """Return the attributes that the lines of a ledger have, told or computed from what is told."""
-    told = {*mapping.columns, "Currency", NET}
-    if "TaxTotal" in told or {NET, "Total"} <= mapping.columns.keys():
-        told |= {"TaxTotal", "Total"}
-    return told
-
-
 def _text(line: Attributes, name: str) -> str | None:
-    if name == NET and line.get(NET) is None:
-        return line["Total"]  # of a ledger that tells totals alone: they are what is compared
+    """Return what is told. Where tax is not, net and total are the same amount: the one that is told."""
+    if name == NET:
+        return line[NET] or line["Total"]
+    if name == "Total":
+        return line["Total"] or line[NET]
     return line.get(name)

@@ -16,7 +16,7 @@ from counterfoil.line_items.lost_values import REMEDY, why_lost
 from counterfoil.line_items.values import NumberText, Refused, undressed
 
 _MINUS: Final = "-\u2212"
-_SIGNS: Final = {
+CURRENCY_SIGNS: Final = {
     "€": ("EUR",),
     "£": ("GBP", "EGP", "LBP"),
     "$": ("USD", "CAD", "AUD", "NZD", "SGD", "HKD", "MXN", "TWD", "CLP", "COP", "ARS", "BRL"),
@@ -45,7 +45,7 @@ _SIGNS: Final = {
     "RM": ("MYR",),
     "Rp": ("IDR",),
 }
-_CURRENCY: Final = "|".join([*map(re.escape, sorted(_SIGNS, key=len, reverse=True)), "[A-Z]{3}"])
+_CURRENCY: Final = "|".join([*map(re.escape, sorted(CURRENCY_SIGNS, key=len, reverse=True)), "[A-Z]{3}"])
 _SPACE: Final = "[ \u00a0\u2007\u202f]*"
 _AMOUNT: Final = re.compile(
     rf"(?P<open>\(?){_SPACE}(?P<minus>[-+\u2212]?){_SPACE}(?P<before>{_CURRENCY})?{_SPACE}(?P<inner>[-+\u2212]?)"
@@ -53,8 +53,9 @@ _AMOUNT: Final = re.compile(
     rf"(?P<after>{_CURRENCY})?{_SPACE}(?P<last>[-\u2212]?){_SPACE}(?P<close>\)?)"
 )
 _IN_LETTERS: Final = re.compile(r".*[0-9] *(?:[CD]R|Cr|Dr|[SH])\.?", re.ASCII)
+_USUAL: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,40})?", re.ASCII)
 _PLAIN: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
-_THOUSANDS_OR_DECIMALS: Final = re.compile(r"[1-9][0-9]{0,2}\.[0-9]{3}", re.ASCII)
+_TWO_READINGS: Final = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}", re.ASCII)
 _ALWAYS_BETWEEN: Final = "' \u2019\u00a0\u2007\u202f"  # nobody puts one of these before decimals
 _MONTH: Final = re.compile(r"(?P<y>[0-9]{4})[-/.]?(?P<m>[0-9]{2})|(?P<m2>[0-9]{1,2})[-/.](?P<y2>[0-9]{4})", re.ASCII)
 _SKU_LENGTH: Final = 4
@@ -73,6 +74,8 @@ class LedgerForms:
         """Return an amount as a plain number; raises Refused. `currency` is what its sign has to mean, '' if any."""
         if isinstance(text, NumberText):
             return _checked(str(text))
+        if self.decimal != "," and _USUAL.fullmatch(text) and (self.decimal or not _TWO_READINGS.fullmatch(text)):
+            return text
         given = undressed(text)
         match = _AMOUNT.fullmatch(given) if len(given) <= _LENGTH_MAX else None
         if match is None:
@@ -81,7 +84,7 @@ class LedgerForms:
         if bool(match["open"]) != bool(match["close"]) or sum(map(bool, signs)) > 1:
             raise Refused("an amount with more than one sign", value=given, remedy="Write it with one minus at most.")
         for sign in filter(None, (match["before"], match["after"])):
-            means = _SIGNS.get(sign, (sign,))
+            means = CURRENCY_SIGNS.get(sign, (sign,))
             if currency and currency.upper() not in means:
                 raise Refused(
                     f"an amount in {means[0]}, where the ledger says {currency.upper()}",
@@ -101,7 +104,7 @@ class LedgerForms:
                     remedy="Correct the number, or decimal and thousands under [source] of the mapping.",
                 )
             return plain
-        if _PLAIN.fullmatch(digits) and not _THOUSANDS_OR_DECIMALS.fullmatch(digits):
+        if _PLAIN.fullmatch(digits) and not _TWO_READINGS.fullmatch(digits):
             return _without_zeros(digits)
         point, comma = (_in_plain(digits, sign, "") for sign in ".,")
         if point is None and comma is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import date, datetime
 from itertools import islice, repeat
 from pathlib import Path
@@ -22,7 +22,8 @@ from counterfoil.line_items.values import NumberText
 from counterfoil.reconcile.sides.ledgers.ledger_table import LedgerRow, LedgerTable, Uncalculated, shown_double
 
 _ROWS_AT_ONCE: Final = 1_000
-_UNPACKED_SIZE_BYTES_MAX: Final = 8 << 30
+_SHEET_SIZE_BYTES_MAX: Final = 8 << 30  # which is read as a stream
+_HELD_SIZE_BYTES_MAX: Final = 256 << 20  # of all texts, for instance, which are held
 _SHEETS: Final = "xl/worksheets/"
 _SEARCHED_AT_ONCE_BYTES: Final = 1 << 20
 _FORMULA_MARKS: Final = (b"<f>", b"<f ")
@@ -32,19 +33,19 @@ _MIDNIGHT: Final = "T00:00:00"
 def workbook_ledger(path: Path, name: str, sheet: str) -> LedgerTable:
     """Return the table in a sheet, the only one where none is named; raises InputError and SideError."""
     has_formulas = _look_into(path, name)
-    with closing(_opened(path, name)) as book:
+    with _opened(path, name) as book:
         chosen = _chosen_sheet(book, name, sheet)
         is_stale = bool(book.calculation is not None and book.calculation.fullCalcOnLoad)
     where = f"{name}, sheet {chosen!r}"
 
     def rows() -> Iterator[LedgerRow]:
-        with closing(_opened(path, name)) as values:
+        with _opened(path, name) as values:
             shown = _cells(values[chosen], where)
             if not has_formulas:
                 for line, cells in enumerate(shown, 1):
                     yield LedgerRow(line, [_text(cell.value) for cell in cells])
                 return
-            with closing(_opened(path, name, formulas=True)) as formulas:
+            with _opened(path, name, formulas=True) as formulas:
                 pairs = zip(shown, _cells(formulas[chosen], where), strict=True)
                 for line, (cells, sources) in enumerate(pairs, 1):
                     yield LedgerRow(line, list(map(_calculated, cells, sources, repeat(is_stale))))
@@ -63,8 +64,14 @@ def _look_into(path: Path, name: str) -> bool:
                     file=name,
                     remedy="Save it as Excel workbook (.xlsx) or as CSV UTF-8, and give that.",
                 )
-            if sum(each.file_size for each in archive.infolist()) > _UNPACKED_SIZE_BYTES_MAX:
-                raise InputError("unpacks to more than 8 GiB", file=name, remedy="Save the sheet as CSV UTF-8.")
+            for each in archive.infolist():
+                most = _SHEET_SIZE_BYTES_MAX if each.filename.startswith(_SHEETS) else _HELD_SIZE_BYTES_MAX
+                if each.file_size > most:
+                    raise InputError(
+                        f"unpacks to more than can be read: {each.filename}",
+                        file=name,
+                        remedy="Save the sheet as CSV UTF-8.",
+                    )
             return any(_has_formulas(archive, each) for each in names if each.startswith(_SHEETS))
     except (zipfile.BadZipFile, OSError, EOFError) as error:
         raise _damaged(name, error) from error
@@ -80,13 +87,17 @@ def _has_formulas(archive: zipfile.ZipFile, member: str) -> bool:
     return False
 
 
-def _opened(path: Path, name: str, *, formulas: bool = False) -> Any:
-    try:
-        with warnings.catch_warnings():  # of styles and of what only Excel can show
-            warnings.simplefilter("ignore")
-            return openpyxl.load_workbook(path, read_only=True, data_only=not formulas, keep_links=False)
-    except Exception as error:
-        raise _damaged(name, error) from error
+@contextmanager
+def _opened(path: Path, name: str, *, formulas: bool = False) -> Iterator[Any]:
+    with path.open("rb") as file:  # of a path the library believes the end of the name
+        try:
+            with warnings.catch_warnings():  # of styles and of what only Excel can show
+                warnings.simplefilter("ignore")
+                book = openpyxl.load_workbook(file, read_only=True, data_only=not formulas, keep_links=False)
+        except Exception as error:
+            raise _damaged(name, error) from error
+        with closing(book):
+            yield book
 
 
 def _chosen_sheet(book: Any, name: str, asked: str) -> str:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from counterfoil.columns import folded
-from counterfoil.datasets.json_documents import in_lists, items_of
+from counterfoil.line_items.json_documents import in_lists, items_of
 from counterfoil.line_items.values import Refused
 
 SEED = 20261128

@@ -19,6 +19,7 @@ from counterfoil.columns import folded
 from counterfoil.line_items.blocks import LINE_SIZE_BYTES_MAX
 from counterfoil.line_items.values import ATTRIBUTES_MAX, Refused
 
+DOCUMENT_SIZE_BYTES_MAX: Final = 64 << 20  # several times that is needed to read one
 # What the member of a page is called that holds its items, as `folded` leaves it: by v1, by Graph, by other tools.
 HOLDERS: Final = frozenset({"items", "value", "lineitems", "data", "results"})
 _NEXT: Final = frozenset({"@odata.nextlink", "odata.nextlink", "nextlink"})

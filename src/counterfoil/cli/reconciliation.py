@@ -1,0 +1,122 @@
+"""`counterfoil reconcile`: what two sides differ in, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from counterfoil.cli.options import NamedPath, with_amounts, with_output
+from counterfoil.cli.output import Output
+from counterfoil.cli.sides import note_data_folder, with_side_options
+from counterfoil.errors import UsageError
+
+if TYPE_CHECKING:
+    from counterfoil.reconcile import Comparison
+
+_COMPARISONS: Final = ("unbilled-billed", "revisions", "plan", "copy", "ledger")
+_GROUPINGS: Final = ("customer", "subscription", "product", "reseller", "meter", "day", "charge-type")
+
+
+@click.command()
+@click.argument("left", metavar="LEFT")
+@click.argument("right", metavar="RIGHT")
+@click.option(
+    "--as",
+    "comparing",
+    type=click.Choice(_COMPARISONS),
+    help="What is compared, where it cannot be told from the sides.",
+)
+@click.option(
+    "--mapping",
+    metavar="FILE",
+    type=NamedPath(),
+    help="What a ledger's columns are: see `counterfoil mapping`. RIGHT is the ledger, unless LEFT alone is a file.",
+)
+@click.option("--period", metavar="YYYY-MM", help="The month that both are about.  [default: that of most line items]")
+@click.option("--by", type=click.Choice(_GROUPINGS), help="List the difference of each customer, day, ...")
+@click.option("--top", metavar="N", type=click.IntRange(min=0), help="How many to list; 0 lists all.  [default: 5]")
+@click.option("--show-at-least", metavar="AMOUNT", help="List nothing smaller. It changes no figure and no exit code.")
+@click.option("--to", metavar="DIR", type=NamedPath(folder=True), help="Write the result into this folder.")
+@click.option(
+    "--format",
+    "formats",
+    metavar="FORMAT[,...]",
+    multiple=True,
+    help="How to write it: html, xlsx, parquet, csv, json.  [default: all that people read]",
+)
+@with_side_options
+@with_amounts
+@with_output
+def reconcile(
+    *,
+    left: str,
+    right: str,
+    comparing: str | None,
+    mapping: Path | None,
+    period: str | None,
+    by: str | None,
+    top: int | None,
+    show_at_least: str | None,
+    to: Path | None,
+    formats: tuple[str, ...],
+    choice: Any,
+    output: Output,
+) -> int:
+    """Compare two sides and give every cent of difference a cause.
+
+    LEFT is what was expected and RIGHT what came. Each is a published dataset (invoice:ID, unbilled:YYYY-MM:CCC,
+    revision:ID or etag:...), the folder of a pull, a file of line items, or a ledger: ledger:MAPPING.toml, or a file
+    with --mapping. Amounts are exact, the causes sum to the difference, and what no rule explains is shown as
+    unexplained. Of a ledger with sale prices, revenue, cost and margin are shown, and what leaks.
+
+    Exit code 0 if both are equal, 3 if anything differs, however little; 1 if the sides are no two views of one thing.
+
+    \b
+    Examples:
+      counterfoil reconcile unbilled:2026-10:EUR invoice:G016907411 --kind usage
+      counterfoil reconcile invoice:G016907411 october.xlsx --mapping ledger.toml
+      counterfoil reconcile before.jsonl after.jsonl --by product
+      counterfoil reconcile invoice:G016907411 pulls/G016907411 --to result --format parquet
+    """
+    from counterfoil.cli.comparison_display import amount_option, conclude, show
+    from counterfoil.reconcile import compare
+
+    at_least = amount_option(show_at_least)
+    chosen = _formats(formats, to)
+    note_data_folder((left, right), choice["data"])
+    with output.progress("Line items") as advance:
+        comparison = compare(
+            left, right, comparing=comparing, mapping=mapping, period=period or "", progress=advance, **choice
+        )
+    with comparison:
+        show(comparison, output, by=by, top=top, at_least=at_least)
+        if to is not None:
+            write(comparison, to, chosen, output)
+        next_command = f"counterfoil reconcile {left} {right} --to result" if to is None else "open the report"
+        return conclude(comparison, output, next_command=next_command)
+
+
+def _formats(given: tuple[str, ...], to: Path | None) -> list[str]:
+    from counterfoil.cli.comparison_display import formats_in
+    from counterfoil.reconcile.comparing.result_output import formats_offered
+
+    chosen = list(formats_in(given))
+    if chosen and to is None:
+        raise UsageError("There is no folder to write to.", remedy="Name it.", parameter="to")
+    offered = formats_offered()
+    for each in chosen:
+        if each not in offered:
+            raise UsageError(
+                f"{each!r} is no format of a result.", remedy=f"Take one of {', '.join(offered)}.", parameter="format"
+            )
+    return chosen or [each.value for each in offered if each.value in {"html", "xlsx", "json"}]
+
+
+def write(comparison: Comparison, to: Path, formats: list[str], output: Output) -> None:
+    """Write a comparison into a folder, and say where it is."""
+    from counterfoil.reconcile.comparing.result_output import write_result
+
+    for path in write_result(comparison, to, formats):
+        output.note(f"Written: {path}")

@@ -1,0 +1,118 @@
+"""`counterfoil reconcile` and `changes`: what they print and write, their exit codes, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from counterfoil import reconcile
+from counterfoil.errors import CounterfoilError
+from tests.cli.pulling import run
+from tests.reconcile.sides import INVOICE, licence, lines_file
+
+SEATS = {"BillableQuantity": "8", "UnitPrice": "22", "EffectiveUnitPrice": "22"}
+BEFORE = licence("176", "0", "176", InvoiceNumber=INVOICE, **SEATS)
+AFTER = BEFORE | {"BillableQuantity": "9", "Subtotal": "198", "Total": "198"}
+LATER = licence("22", "0", "22", InvoiceNumber=INVOICE, **SEATS) | {"BillableQuantity": "1", "SubscriptionId": "s2"}
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines_file(tmp_path / "before.jsonl", [BEFORE])
+    lines_file(tmp_path / "after.jsonl", [AFTER, LATER])
+
+
+@pytest.mark.usefixtures("two_files")
+def test_a_difference_is_shown_within_80_columns_with_its_causes_and_what_to_do_next() -> None:
+    done = run("reconcile", "before.jsonl", "after.jsonl", "--show-at-least", "40")
+    assert done.exit_code == 3
+    shown = done.stdout.splitlines()
+    assert max(map(len, shown)) <= 80
+    for told in ("revisions, reconciliation line items of 2026-10", "quantity", "new", "22.00 EUR", "By customer"):
+        assert told in done.stdout
+    assert "Listed are differences of at least 40 EUR; all figures count every one." in shown
+    assert "Largest differences: 0 of 2" not in done.stdout
+    assert "They differ by 44.00 EUR in 2 differences, all of it explained." in done.stderr
+    assert "Next: counterfoil reconcile before.jsonl after.jsonl --to result" in done.stderr
+
+
+@pytest.mark.usefixtures("two_files")
+def test_json_says_all_and_the_filter_changes_no_figure() -> None:
+    done = run(
+        "reconcile", "before.jsonl", "after.jsonl", "--output", "json", "--by", "product", "--show-at-least", "50"
+    )
+    document = json.loads(done.stdout)
+    assert (done.exit_code, document["difference"], document["differences"]) == (3, "44.00", 2)
+    assert document["by"] == {"key": "product", "groups": []}
+    assert document["displayFilter"] == {"atLeast": "50"}
+    assert [each["cause"] for each in document["causes"]] == ["quantity", "new"]
+    assert json.loads(done.stderr)["conclusion"]["exitCode"] == 3
+
+
+@pytest.mark.usefixtures("two_files")
+def test_equal_sides_end_with_0_and_a_result_is_written_where_it_was_asked_for(tmp_path: Path) -> None:
+    done = run(
+        "reconcile", "before.jsonl", "before.jsonl", "--to", "result", "--format", "csv,json", "--format", "parquet"
+    )
+    assert (done.exit_code, "agree to the last digit" in done.stderr) == (0, True)
+    written = {path.name for path in (tmp_path / "result").iterdir()}
+    tables = {"differences", "causes", "left_lines", "right_lines"}
+    assert written == {"comparison.json", *(f"{table}.{form}" for table in tables for form in ("csv", "parquet"))}
+    again = run("reconcile", "before.jsonl", "before.jsonl", "--to", "result", "--format", "json")
+    assert (again.exit_code, "is there already" in again.stderr) == (2, True)
+
+
+WRONG: dict[str, tuple[str, ...]] = {
+    "no folder": ("--format", "csv"),
+    "no format": ("--format", "docx", "--to", "x"),
+    "no amount": ("--show-at-least", "a bit"),
+    "below zero": ("--show-at-least", "-1"),
+    "no comparison": ("--as", "guess"),
+    "no month": ("--period", "October"),
+}
+
+
+@pytest.mark.usefixtures("two_files")
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_use_ends_with_2_and_one_sentence(name: str) -> None:
+    done = run("reconcile", "before.jsonl", "after.jsonl", *WRONG[name])
+    assert (done.exit_code, done.stdout, done.stderr.count("Error: ")) == (2, "", 1)
+
+
+@pytest.mark.usefixtures("two_files")
+def test_changes_of_two_states_and_of_a_published_dataset() -> None:
+    done = run("changes", "before.jsonl", "after.jsonl")
+    assert (done.exit_code, "restated" in done.stdout, "What happened" in done.stdout) == (3, True, True)
+    for state in ("before.jsonl", "after.jsonl"):
+        assert run("publish", state, "--replace").exit_code == 0
+        if state == "before.jsonl":
+            alone = run("changes", f"invoice:{INVOICE}")
+            assert (alone.exit_code, "has one revision only" in alone.stderr) == (1, True)
+    published = run("changes", f"invoice:{INVOICE}", "--output", "json")
+    document = json.loads(published.stdout)
+    assert (published.exit_code, document["difference"]) == (3, "44.00")
+    assert [(each["change"], each["amount"]) for each in document["changes"]] == [
+        ("came", "22.00"),
+        ("restated", "22.00"),
+    ]
+    first = document["left"]["revision"]
+    assert json.loads(run("changes", f"invoice:{INVOICE}", "--since", first[:8], "--output", "json").stdout) == document
+
+    def since(day: str, now: datetime) -> Callable[[], object]:
+        return lambda: reconcile.changes(f"invoice:{INVOICE}", since=day, now=lambda: now)
+
+    now = datetime.now(UTC)
+    refused = {"first published": since("yesterday", now), "has not changed since": since("yesterday", now + 3 * DAY)}
+    refused["no published dataset"] = lambda: reconcile.changes("before.jsonl")
+    refused["not a revision"] = since("tomorrow", now)
+    refused["no revision"] = since("abcdef", now)
+    refused["same revision"] = lambda: reconcile.compare(f"revision:{first}", f"revision:{first}")
+    for told, ask in refused.items():
+        with pytest.raises(CounterfoilError, match=told):
+            ask()
