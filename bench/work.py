@@ -161,6 +161,34 @@ def duckdb_publish(file: str, scratch: str, columns: str, date: str) -> None:
     )
 
 
+def totals_by_customer(data: str, side: str) -> None:
+    """Ours: exact sums by customer of a published dataset, whose files are held against their hashes."""
+    from counterfoil.reconcile import totals
+
+    start()
+    assert totals(side, by="customer", data=data).line_items
+
+
+def duckdb_totals(lake: list[str]) -> None:
+    """The peer: the same from the lake files, which it takes as they are; 25 decimals, and what is beyond is lost."""
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": 1})
+    start()
+    connection.execute(
+        "SELECT CustomerId, any_value(CustomerName), count(*), sum(CAST(BillingPreTaxTotalText AS DECIMAL(38, 25))) "
+        f"FROM read_parquet({lake}) GROUP BY CustomerId"
+    ).fetchall()
+
+
+def audit_side(data: str, side: str) -> None:
+    """Ours: all rules of the audit."""
+    from counterfoil.reconcile import audit
+
+    start()
+    assert audit(side, data=data).line_items
+
+
 def match_sides(name: str, left: str, right: str, *, digests: bool, jobs: int = 1) -> None:
     """Ours: all groups of two published sides, with their lines."""
     del jobs
@@ -220,34 +248,6 @@ def duckdb_full_join(left: list[str], right: list[str], scratch: str, jobs: int 
         f"count(*) FILTER (l.amount <> r.amount), sum(r.amount - l.amount) "
         f"FROM {mine} l FULL JOIN {theirs} r USING ({key})"
     ).fetchall()
-
-
-def totals_by_customer(data: str, side: str) -> None:
-    """Ours: exact sums by customer of a published dataset, whose files are held against their hashes."""
-    from counterfoil.reconcile import totals
-
-    start()
-    assert totals(side, by="customer", data=data).line_items
-
-
-def duckdb_totals(lake: list[str]) -> None:
-    """The peer: the same from the lake files, which it takes as they are; 25 decimals, and what is beyond is lost."""
-    import duckdb
-
-    connection = duckdb.connect(config={"threads": 1})
-    start()
-    connection.execute(
-        "SELECT CustomerId, any_value(CustomerName), count(*), sum(CAST(BillingPreTaxTotalText AS DECIMAL(38, 25))) "
-        f"FROM read_parquet({lake}) GROUP BY CustomerId"
-    ).fetchall()
-
-
-def audit_side(data: str, side: str) -> None:
-    """Ours: all rules of the audit."""
-    from counterfoil.reconcile import audit
-
-    start()
-    assert audit(side, data=data).line_items
 
 
 def load_kernels() -> None:

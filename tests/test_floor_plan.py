@@ -97,7 +97,7 @@ IN_THE_RECONCILER = {
     "matching": {"sides", "explaining"},
     "ledger_matching": {"sides", "grouped_sums", "side_totals", "explaining", "matching"},
     "comparing": {"sides", "grouped_sums", "side_totals", "matching", "ledger_matching", "explaining"},
-    "reports": {"side_totals", "matching", "explaining", "comparing", "ledger_matching"},
+    "reports": {"sides", "side_totals", "matching", "explaining", "comparing", "ledger_matching"},
     "__init__": {
         *("sides", "side_totals", "auditing", "line_explanation"),
         *("explaining", "matching", "ledger_matching", "comparing"),

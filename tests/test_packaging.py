@@ -26,7 +26,13 @@ def test_the_wheel_is_for_any_platform_and_holds_the_package_alone(wheel: Path) 
     assert wheel.name == f"counterfoil-{version('counterfoil')}-py3-none-any.whl"
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"counterfoil"}
     sources = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src/counterfoil").rglob("*.py")}
-    assert {*sources, "counterfoil/server/openapi.json", "counterfoil/generator/vocabulary.toml"} <= set(names)
+    pages = {
+        path.relative_to(ROOT / "src").as_posix()
+        for path in (ROOT / "src/counterfoil/reconcile/reports/page_files").iterdir()
+    }
+    assert len(pages) == 6
+    other = {"counterfoil/server/openapi.json", "counterfoil/generator/vocabulary.toml"}
+    assert sources | pages | other <= set(names)
 
 
 def test_the_wheel_says_that_it_is_typed_and_under_which_licence(wheel: Path) -> None:

@@ -98,6 +98,13 @@ class LineItemTable:
         default=frozenset({"invoicelineitemtype", "billingprovider", "attributes", "attributes/objecttype"})
     )
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.kind, self.columns))
+
     @cached_property
     def by_name(self) -> dict[str, Column]:
         """Columns by their Graph (lake) name."""

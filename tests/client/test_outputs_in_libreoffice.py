@@ -5,10 +5,7 @@ Installing LibreOffice takes a minute and half a gigabyte, so `make soak` runs t
 
 from __future__ import annotations
 
-import csv
 import re
-import shutil
-import subprocess
 import zipfile
 from collections.abc import Iterable
 from decimal import Decimal, localcontext
@@ -23,50 +20,20 @@ from counterfoil.client.output_files.workbook import write_workbook
 from counterfoil.columns import Type, table_of
 from counterfoil.model import Kind
 from tests.client.sheets import batch_of, generated
+from tests.client.spreadsheets import office, opened
 
 LINE_ITEMS: Final = 3_000
-PACKAGE: Final = "libreoffice-calc-nogui"
-ALWAYS_COMPUTE: Final = """<?xml version="1.0" encoding="UTF-8"?>
-<oor:items xmlns:oor="http://openoffice.org/2001/registry" xmlns:xs="http://www.w3.org/2001/XMLSchema"
-    xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
-<item oor:path="/org.openoffice.Office.Calc/Formula/Load"><prop oor:name="OOXMLRecalcMode" oor:op="fuse">
-<value>0</value></prop></item></oor:items>
-"""
 pytestmark = pytest.mark.soak
+__all__ = ["office"]
 
 
-@pytest.fixture(scope="module")
-def office() -> str:
-    """The program; needs root where it is not installed."""
-    if shutil.which("soffice") is None:
-        subprocess.run(["apt-get", "update", "-q"], check=True, stdout=subprocess.DEVNULL)
-        install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", PACKAGE]
-        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
-    found = shutil.which("soffice")
-    assert found is not None
-    return found
-
-
-def opened(office: str, path: Path, kind: Kind) -> dict[str, list[list[str]]]:
-    """Have LibreOffice open a file, compute it anew, and tell what each sheet has: values as they are, not as shown."""
-    into, home = path.parent / f"seen-{path.suffix[1:]}", path.parent / "profile"
-    settings = home / "user" / "registrymodifications.xcu"
-    settings.parent.mkdir(parents=True, exist_ok=True)
-    settings.write_text(ALWAYS_COMPUTE)
-    # Comma, quotes, UTF-8, from line 1; when reading CSV, numbers are numbers in the columns of numbers alone.
+def opened_as_csv(office: str, path: Path, kind: Kind) -> dict[str, list[list[str]]]:
+    """Have LibreOffice open a CSV file whose numbers are numbers in the columns of numbers alone."""
     columns = "/".join(
         f"{number}/{1 if column.type is Type.NUMBER else 2}"
         for number, column in enumerate(columns_of(kind).values(), 1)
     )
-    reading = [f"--infilter=CSV:44,34,76,1,{columns},1033,false,true"] if path.suffix == ".csv" else []
-    writing = "csv:Text - txt - csv (StarCalc):44,34,76,1,,1033,false,false,false,false,false,-1"
-    command = [office, f"-env:UserInstallation=file://{home}", "--headless", "--convert-to", writing, *reading]
-    subprocess.run([*command, "--outdir", str(into), str(path)], check=True, capture_output=True, timeout=500)
-    found = {}
-    for each in into.glob(f"{path.stem}-*.csv"):
-        with each.open(encoding="utf-8-sig", newline="") as file:
-            found[each.stem.removeprefix(f"{path.stem}-")] = list(csv.reader(file))
-    return found
+    return opened(office, path, reading=[f"--infilter=CSV:44,34,76,1,{columns},1033,false,true"])
 
 
 def column(rows: list[list[str]], heading: str) -> list[str]:
@@ -89,7 +56,7 @@ def test_libreoffice_reads_the_same_sums_and_the_same_ids_from_a_csv(tmp_path: P
     batches = generated(kind, LINE_ITEMS)
     path = tmp_path / "line-items.csv"
     write_csv(path, kind, batches)
-    [seen] = opened(office, path, kind).values()
+    [seen] = opened_as_csv(office, path, kind).values()
     items = [row for batch in batches for row in batch.to_pylist()]
     assert len(seen) - 1 == len(items) == LINE_ITEMS
     for total in table_of(kind).totals:
@@ -112,7 +79,7 @@ def test_a_workbook_of_unrounded_line_items_adds_up_to_the_cent(tmp_path: Path, 
     path = tmp_path / "line-items.xlsx"
     write_workbook(path, kind, [batch_of(kind, rows)], rows_max=LINE_ITEMS // 2)
     _spoil_computed(path)
-    seen = opened(office, path, kind)
+    seen = opened(office, path)
     lines = [sheet for name, sheet in seen.items() if name.startswith(kind.value)]
     assert [len(lines), sum(len(sheet) - 1 for sheet in lines)] == [3, LINE_ITEMS]
     told = {row[0]: row for row in seen["Summary"] if len(row) > 5 and row[0] in totals and row[4]}

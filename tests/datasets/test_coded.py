@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil import numbers
-from counterfoil.columns import EXTRA, USAGE, LineItemTable, table_of
-from counterfoil.datasets import bulk_numbers, dictionary, digest
+from counterfoil.columns import EXTRA, RECONCILIATION, USAGE, LineItemTable, table_of
+from counterfoil.datasets import bulk_numbers, coded, dictionary, digest
 from counterfoil.datasets.batch import names_of
 from counterfoil.datasets.coded import Coded, Coder
 from counterfoil.datasets.cuts import parts_of, portions_of
@@ -186,6 +186,33 @@ def test_texts_that_do_not_repeat_are_not_looked_up_any_more(monkeypatch: pytest
     assert entries[tuple(range(9))] == 1
     assert entries[tuple(range(9, 17))] == 180
     assert rows_of(USAGE, coder.take(np.arange(180))) == [*given_items, *given_items[:60]]
+
+
+@pytest.mark.parametrize("table", [USAGE, RECONCILIATION])
+def test_line_items_that_become_many_are_as_if_they_had_been_many_at_once(
+    table: LineItemTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coded, "_FEW_ROWS", 8)
+    of_many, of_few = groups_of(table.columns), groups_of(table.columns, together=True)
+    assert len(of_few) == 2 < len(of_many)
+    given_items = [
+        {"CustomerId": f"c{number % 3}", "SkuId": "", "ProductId": "\u2028" * number}
+        | ({EXTRA: '{"a":1}'} if number else {})
+        for number in range(5)
+    ]
+    batches = [batch_of(table, given_items), batch_of(table, given_items[1:4]), batch_of(table, given_items)]
+    coder, at_once = Coder(of_many, of_few), Coder(of_many)
+    for number, batch in enumerate(batches):
+        codes, sizes = coder.code(batch.items)
+        plain_codes, plain_sizes = at_once.code(batch.items)
+        assert sizes.tolist() == plain_sizes.tolist()
+        coder.add(codes, digest.digests_of(table, batch.items))
+        at_once.add(plain_codes, digest.digests_of(table, batch.items))
+        assert coder.groups == (of_few if number < 2 else of_many)
+        if number == 1:
+            assert rows_of(table, coder.take(np.arange(8))) == [*given_items, *given_items[1:4]]
+    every = np.arange(13)
+    assert coder.take(every).encoded() == at_once.take(every).encoded()
 
 
 def test_a_total_of_many_large_amounts_is_exact() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from counterfoil.columns import USAGE
 from counterfoil.datasets.check import Assertions
+from counterfoil.datasets.csv_values import NOTHING_SAID, CsvValues
 from counterfoil.datasets.data_folder import DataFolder
 from counterfoil.errors import InputError
 from tests.datasets.line_items import publish_bytes
@@ -174,3 +178,20 @@ def test_a_legacy_file_is_told_for_what_it_is(kind: str, write: Callable[[str], 
     header = write(LEGACY[kind])
     with pytest.raises(InputError, match=f"a legacy {kind} reconciliation file"):
         read(tmp_path / "a.csv", header + "\r\n" + "x" + "," * header.count(",") + "\r\n")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "§"])
+def test_a_value_that_has_to_be_undressed_is_found_wherever_it_is(delimiter: str) -> None:
+    """A whole block is looked at, once: each way to surround a value, at every place of it."""
+    id_, dressed = "a" * 60, ["{} ", '"{} "', "'{}", '"\'{}"', '="{}"', "{}\u00a0", "\u200b{}", "{}\u2060"]
+    for text in (each.format(id_) for each in dressed):
+        for place in range(3):
+            for end in ("\n", "\r\n"):
+                row = ["x y", "ü" if place else "z", "x, y" if delimiter == ";" else "w"]
+                row[place] = text
+                block = (delimiter.join(["k"] * 3) + end) * 3 + delimiter.join(row) + end
+                values = CsvValues(USAGE, ["CustomerId", "SkuId", "ProductId"], delimiter, NOTHING_SAID, "a.csv")
+                values.look(block)
+                [read] = [row for row in csv.reader(io.StringIO(block), delimiter=delimiter) if row[place] != "k"]
+                assert values.settle(read, 4, lambda *_: None)
+                assert read[place] == id_, (text, place, end)

@@ -11,8 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from counterfoil.columns import RECONCILIATION, USAGE, LineItemTable, Type
+from counterfoil.datasets import coded
 from counterfoil.datasets.check import Assertions
 from counterfoil.datasets.data_folder import DataFolder
+from counterfoil.datasets.gathering import Input
+from counterfoil.datasets.publishing import publish
+from counterfoil.datasets.safeguards import Safeguards
 from counterfoil.errors import InputError
 from counterfoil.line_items.lost_values import (
     ID_BEGINS,
@@ -22,7 +26,7 @@ from counterfoil.line_items.lost_values import (
     why_lost,
 )
 from counterfoil.model import Kind
-from tests.datasets.line_items import UNBILLED, in_force, lake_items, publish_bytes
+from tests.datasets.line_items import UNBILLED, in_force, lake_items, publish_bytes, write
 from tests.datasets.reading import RECONCILIATION_ITEM, USAGE_ITEM, rows
 
 LOST_ANYWHERE = [
@@ -140,6 +144,24 @@ def test_elsewhere_it_is_kept_and_said(form: str, data_folder: DataFolder, tmp_p
     assert {name: count for name, count in receipt.warnings.items() if not name.startswith("inexact")} == expected
     [item] = lake_items(data_folder, in_force(receipt))
     assert {name: item[name] for name in (*lost, *more)} == {**lost, **more}
+
+
+def test_what_was_seen_among_few_line_items_is_said_of_many(
+    data_folder: DataFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coded, "_FEW_ROWS", 4)
+    lost = {"Tags": "System.Object[]", "PublisherId": "0"}
+    inputs = []
+    for number, (times, more) in enumerate([(3, lost), (1, {}), (3, {}), (2, lost), (1, lost | {"MeterName": "#N/A"})]):
+        content = (json.dumps({**USAGE_ITEM, **more}) + "\n").encode() * times
+        inputs.append(Input(write(tmp_path / f"{number}.jsonl", content)))
+    [receipt] = publish(data_folder, inputs, safeguards=Safeguards(allow_copies=True))
+    said = {name: count for name, count in receipt.warnings.items() if not name.startswith("inexact")}
+    assert said == {"lost Tags": 6, "shortened PublisherId": 6, "lost MeterName": 1}
+    lines = [json.dumps(USAGE_ITEM), json.dumps({**USAGE_ITEM, "BillingCurrency": "USD"})]
+    foreign = write(tmp_path / "foreign.jsonl", "\n".join(lines).encode())
+    with pytest.raises(InputError, match="not in EUR"):
+        publish(data_folder, [*inputs, Input(foreign)], safeguards=Safeguards(allow_copies=True))
 
 
 @pytest.mark.parametrize("table", [USAGE, RECONCILIATION])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
 from counterfoil.reconcile import Comparing, Comparison, FoundDifference, ReportWarning, Stage
+from counterfoil.reconcile.ledger_matching.margins import Margins
 from tests.reconcile.comparisons import comparison, found
 from tests.reconcile.sides import Item, licence, usage
 
@@ -60,10 +62,10 @@ def of_invoice(
         equal=equal,
         warnings=warnings,
     )
-    told = {"origin": "published", "proof": "proven"}
-    left = replace(made.left, name="unbilled:2026-10:EUR", what="unbilled", scope=UNBILLED, etag="7e1c0b5a", **told)
-    right = replace(made.right, name="invoice:G016907411", what="invoice", scope=INVOICE, revision="9bdc4ace", **told)
-    return replace(made, left=left, right=right)
+    left = replace(made.left, name="unbilled:2026-10:EUR", what="unbilled", scope=UNBILLED, etag="7e1c0b5a")
+    right = replace(made.right, name="invoice:G016907411", what="invoice", scope=INVOICE, revision="9bdc4ace")
+    sides = [replace(side, origin="published", proof="proven") for side in (left, right)]
+    return replace(made, left=sides[0], right=sides[1])
 
 
 def two_causes(folder: Path) -> Comparison:
@@ -78,7 +80,18 @@ def two_causes(folder: Path) -> Comparison:
     )
 
 
-def many(folder: Path, count: int = 150) -> Comparison:
+def with_margins(folder: Path) -> Comparison:
+    """An invoice against a ledger with sale prices, in which something was bought and not sold."""
+    margins = Margins()
+    margins.add(("c1", "Contoso"), ("p1", "Microsoft 365 E3"), Decimal("330.005"), Decimal("275.00"))
+    margins.add(("c2", FORMULA), ("p1", "Microsoft 365 E3"), Decimal(0), Decimal("100.00"))
+    for number in range(30):
+        customer = f"c{number + 3}"
+        margins.add((customer, ""), (f"p{number}", ""), Decimal("10.0033"), Decimal("9.99"))
+    return replace(two_causes(folder), comparing=Comparing.LEDGER, margins=margins)
+
+
+def many(folder: Path, count: int = 60) -> Comparison:
     """Many small differences of 40 customers, whose amounts have twenty-three decimals."""
     items = []
     for number in range(1, count + 1):

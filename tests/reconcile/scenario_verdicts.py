@@ -128,3 +128,12 @@ def _texts(path: Path, numbers: set[int]) -> dict[int, bytes]:
         return {
             number: blake2b(line, digest_size=16).digest() for number, line in enumerate(lines, 1) if number in numbers
         }
+
+
+def table(verdict: Verdict) -> str:
+    """Return a line for each scenario: how many there were, how many were hit, and all."""
+    rows = [(name, count, verdict.hits[name]) for name, count in sorted(verdict.injected.items())]
+    rows.append(("all", verdict.injected.total(), verdict.hits.total()))
+    return "\n".join(
+        f"{name:32} {count:8,} {hits:8,} {100 * Fraction(hits, count):8.3f} %" for name, count, hits in rows
+    )

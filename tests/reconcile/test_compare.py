@@ -14,6 +14,8 @@ import pytest
 from counterfoil import reconcile
 from counterfoil.errors import CounterfoilError
 from counterfoil.model import Kind
+from counterfoil.money import Money
+from counterfoil.reconcile.comparing.focus_tolerance import tolerance_note
 from counterfoil.reconcile.comparing.result_output import write_result
 from counterfoil.reconcile.explaining import arithmetic
 from tests.reconcile.sides import OTHER_PARTNER, Item, csv_file, lake_file, licence, lines_file, pull_folder, usage
@@ -157,6 +159,23 @@ def test_metered_charges_are_compared_with_the_usage_behind_them(tmp_path: Path)
         assert told in str(refused.value)
     with pytest.raises(CounterfoilError, match="both hold"):
         reconcile.compare(str(used), str(used), comparing="plan")
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "line_items", "verdict"),
+    [
+        ("-0.02", "EUR", 5, "within"),  # the worked cases of FOCUS: 12.50 against 12.52
+        ("5.00", "EUR", 5, "beyond"),
+        ("4.50", "EUR", 1_000_000, "within"),
+        ("15.00", "EUR", 1_000_000, "beyond"),
+        ("5", "EUR", 1_000_000, "within"),
+        ("5.000000000000000000000000000000001", "EUR", 1_000_000, "beyond"),
+        ("100", "JPY", 5, "within"),
+        ("101", "JPY", 5, "beyond"),
+    ],
+)
+def test_focus_verdicts_are_notes(amount: str, currency: str, line_items: int, verdict: str) -> None:
+    assert f" is {verdict} what " in tolerance_note(Money(Decimal(amount), currency), line_items)
 
 
 def test_an_empty_side_is_refused(tmp_path: Path) -> None:

@@ -10,12 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from counterfoil import numbers
 from counterfoil.errors import CounterfoilError, UsageError
-from counterfoil.reconcile import Comparing, Comparison, FoundDifference, ReportWarning
-from counterfoil.reconcile.reports import comparison_page, difference_rows
+from counterfoil.reconcile import Cause, Comparing, Comparison, FoundDifference, ReportWarning, Stage
+from counterfoil.reconcile.comparing.difference_files import DifferenceFiles
+from counterfoil.reconcile.reports import comparison_page, difference_rows, report_facts
+from counterfoil.reconcile.reports.cause_words import titles_of_causes, words_of
+from counterfoil.reconcile.reports.side_words import words_of_sides
 from tests.reconcile import made_reports as made
 from tests.reconcile.pages import Page
 
@@ -33,14 +37,14 @@ def page_of(comparison: Comparison, tmp_path: Path) -> Page:
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    """The page of a made comparison, with its JSON and the numbers of its largest differences; it shows 100 at most."""
+    """The page of a made comparison, with its JSON and the numbers of its largest differences; it shows 40 at most."""
 
     @cache
     def show(make: Make) -> tuple[Page, dict[str, Any], list[int]]:
         folder = tmp_path_factory.mktemp(make.__name__)
         with make(folder / "result") as comparison, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(comparison_page, "DIFFERENCES_SHOWN_MAX", 100)
-            largest = [each.number for each in comparison.differences(limit=100)]
+            patch.setattr(comparison_page, "DIFFERENCES_SHOWN_MAX", 40)
+            largest = [each.number for each in comparison.differences(limit=40)]
             return page_of(comparison, folder), comparison.to_json(), largest
 
     return show
@@ -91,8 +95,8 @@ def test_the_amounts_on_the_page_are_those_of_the_json_and_add_up(make: Make, sh
         assert last == [document["left"]["total"], document["right"]["total"], document["difference"]]
         assert [numbers.total(row[at] for row in rows) for at in range(3)] == [Decimal(text) for text in last]
         groups = document[f"by{by.capitalize()}"]
-        shown = [[each["left"], each["right"], each["difference"]] for each in groups[:20]]
-        assert rows[: len(shown)] == shown
+        listed = [[each["left"], each["right"], each["difference"]] for each in groups[:20]]
+        assert rows[: len(listed)] == listed
     assert page_cents_add_up(page)
 
 
@@ -115,7 +119,10 @@ def page_cents_add_up(page: Page) -> bool:
         (
             made.two_causes,
             "Invoice G016907411 is 45.00 EUR lower than the unbilled amount of October 2026",
-            "Why: Missing line items −100.00; Quantity +55.00 EUR. Every cent is explained.",
+            (
+                "Why: Missing line items −100.00; Quantity +55.00 EUR. Every cent is explained. "
+                "Largest at Customer c2 −100.00; Customer c1 +55.00 EUR."
+            ),
         ),
         (empty, "Invoice G016907411 equals the unbilled amount of October 2026", "All 2 line items of both sides are"),
         (
@@ -150,6 +157,31 @@ def test_every_total_leads_to_its_rows_and_says_how_certain_it_is(shown: Shown) 
     assert "From Unbilled, October 2026 (open, proven) to Invoice G016907411 (billed, proven)" in page.text
 
 
+def test_what_was_earned_adds_up(shown: Shown) -> None:
+    page, document, _ = shown(made.with_margins)
+    told = document["margins"]
+    for word in ("customer", "product"):
+        *rows, last = page.amounts(f"margins-{word}")
+        assert last == [told[name] for name in ("revenue", "cost", "boughtNotSold", "soldNotBought", "margin")]
+        assert [numbers.total(row[at] for row in rows) for at in range(5)] == [Decimal(text) for text in last]
+        assert len(rows) == 21
+    assert page.amounts("margins-customer")[0] == ["0.00", "100.00", "100.00", "0.00", "-100.00"]
+
+
+def test_every_cause_stage_and_comparison_has_its_words() -> None:
+    titles = titles_of_causes("Left", "Right")
+    assert set(titles) == set(Cause)
+    assert len({*titles.values()}) == len(titles)
+    meanings = {cause: words_of(cause, "Mine", "Theirs").meaning for cause in Cause}
+    assert all(meanings.values())
+    assert (meanings[Cause.NEW], meanings[Cause.VANISHED]) == (
+        "Line items that only Theirs has.",
+        "Line items that only Mine has.",
+    )
+    assert set(report_facts.MATCHED) == set(Stage)
+    assert set(report_facts.COMPARING) == set(Comparing)
+
+
 def test_names_from_strangers_stay_names(shown: Shown) -> None:
     page, _, _ = shown(made.hostile)
     assert made.HOSTILE in page.text
@@ -164,10 +196,10 @@ def test_a_page_has_the_largest_differences_and_says_where_the_rest_is(shown: Sh
     page, _, largest = shown(made.many)
     rows = [each["id"] for each in page.all("tbody") if each.get("class") == "difference"]
     assert rows == [f"d{number}" for number in largest]
-    assert len(rows) == 100
+    assert len(rows) == 40
     assert difference_rows.DIFFERENCES_SHOWN_MAX == 2_000
-    assert "The 100 largest of 150 differences" in page.text
-    assert "50 smaller differences are not on this page" in page.text
+    assert "The 40 largest of 60 differences" in page.text
+    assert "20 smaller differences are not on this page" in page.text
     assert "20 more with differences" in page.text
 
 
@@ -188,12 +220,25 @@ def test_two_revisions_are_told_apart_and_the_later_one_is_corrected(tmp_path: P
     assert page.text.index("Fewer than half") < page.text.index("Why:")
 
 
-class TornFiles:
+class TornFiles(DifferenceFiles):
     """Files of a result that end while they are read."""
 
-    def differences(self, *_: object) -> Iterator[FoundDifference]:
+    def __init__(self) -> None:
+        pass
+
+    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+        yield pa.RecordBatch.from_pydict({"number": [1, 2], "difference": ["-1.00", "2.00"]})
+
+    def differences(self, *_: object, **__: object) -> Iterator[FoundDifference]:
         yield made.differing(1, "1.00", "", {"vanished": "-1.00"})
         raise OSError("no more")
+
+
+def test_charges_and_their_usage_are_called_so(tmp_path: Path) -> None:
+    with made.two_causes(tmp_path / "result") as comparison:
+        left = replace(comparison.left, scope=made.INVOICE)
+        words = words_of_sides(replace(comparison, comparing=Comparing.PLAN, left=left))
+    assert [each.title for each in words] == ["Invoice G016907411, metered charges", "Invoice G016907411, usage"]
 
 
 def test_a_report_replaces_nothing_and_is_whole_or_not_there(tmp_path: Path) -> None:

@@ -113,6 +113,20 @@ def test_texts_of_strangers_are_never_formulas_and_long_ones_are_cut(tmp_path: P
     assert "i" * 5_000 in names
 
 
+def test_margins_have_a_sheet_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "report.xlsx"
+    with made.with_margins(tmp_path / "result") as comparison:
+        assert comparison.margins is not None
+        total = comparison.margins.total
+        comparison.write_workbook(path)
+    _, rows, sums = table(seen(path)["Margin"])
+    assert rows[0][:6] == ["c2", made.FORMULA, 0, 100, -100, "-100.00"]
+    assert len(rows) == 32
+    for at, amount in ((2, total.revenue), (3, total.cost), (4, total.margin), (6, total.bought_not_sold)):
+        assert close(sums[at], amount)
+    assert seen(path, computed=False)["Margin"][1][4] == "=C2-D2"
+
+
 def test_the_largest_lines_are_there_and_the_others_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison_workbook, "LINES_MAX", 20)
     path = tmp_path / "report.xlsx"
@@ -123,7 +137,7 @@ def test_the_largest_lines_are_there_and_the_others_are_told(tmp_path: Path, mon
     _, lines, _ = table(sheets["Lines"])
     assert [row[0] for row in lines] == largest
     told = {row[0]: row[1] for row in sheets["About"]}
-    assert told["Differences that are not in this workbook"].startswith("130.")
+    assert told["Differences that are not in this workbook"].startswith("40.")
 
 
 def test_the_same_comparison_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -68,17 +68,24 @@ def convicted(number: int) -> bool:
         return True
 
 
-def replace_text(patch: pytest.MonkeyPatch, name: str, right: str, wrong: str) -> None:
+def replace_text(
+    patch: pytest.MonkeyPatch,
+    name: str,
+    right: str,
+    wrong: str,
+    package: str = PACKAGE,
+    test: ModuleType = case_notation,
+) -> None:
     """Put what a module with the wrong text defines in the place of what the right one does, wherever it is used."""
-    module = sys.modules[f"{PACKAGE}.{name}"]
+    module = sys.modules[f"{package}.{name}"]
     assert module.__file__ is not None
     text = Path(module.__file__).read_text(encoding="utf-8")
     assert text.count(right) == 1, right
     mutant = ModuleType(module.__name__)
     patch.setitem(sys.modules, module.__name__, mutant)
     exec(compile(text.replace(right, wrong), module.__file__, "exec"), mutant.__dict__)
-    users = [each for key, each in sys.modules.items() if key.startswith(PACKAGE)]
-    for user in [*users, case_notation, module]:
+    users = [each for key, each in sys.modules.items() if key.startswith(package)]
+    for user in [*users, test, module]:
         for attribute, value in list(vars(user).items()):
             if vars(module).get(attribute) is value and attribute in vars(mutant) and not attribute.startswith("__"):
                 patch.setattr(user, attribute, vars(mutant)[attribute])

@@ -11,8 +11,9 @@ import pytest
 
 from counterfoil import reconcile
 from counterfoil.errors import CounterfoilError
+from counterfoil.model import Kind
 from tests.cli.pulling import run
-from tests.reconcile.sides import INVOICE, licence, lines_file
+from tests.reconcile.sides import INVOICE, licence, lines_file, pull_folder
 
 SEATS = {"BillableQuantity": "8", "UnitPrice": "22", "EffectiveUnitPrice": "22"}
 BEFORE = licence("176", "0", "176", InvoiceNumber=INVOICE, **SEATS)
@@ -30,7 +31,7 @@ def two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("two_files")
 def test_a_difference_is_shown_within_80_columns_with_its_causes_and_what_to_do_next() -> None:
-    done = run("reconcile", "before.jsonl", "after.jsonl", "--show-at-least", "40")
+    done = run("reconcile", "before.jsonl", "after.jsonl", "--show-at-least", "40", "--currency", "EUR")
     assert done.exit_code == 3
     shown = done.stdout.splitlines()
     assert max(map(len, shown)) <= 80
@@ -39,7 +40,7 @@ def test_a_difference_is_shown_within_80_columns_with_its_causes_and_what_to_do_
     assert "Listed are differences of at least 40 EUR; all figures count every one." in shown
     assert "Largest differences: 0 of 2" not in done.stdout
     assert "They differ by 44.00 EUR in 2 differences, all of it explained." in done.stderr
-    assert "Next: counterfoil reconcile before.jsonl after.jsonl --to result" in done.stderr
+    assert "Next: counterfoil reconcile before.jsonl after.jsonl --currency EUR --to result" in done.stderr
 
 
 @pytest.mark.usefixtures("two_files")
@@ -66,6 +67,12 @@ def test_equal_sides_end_with_0_and_a_result_is_written_where_it_was_asked_for(t
     assert written == {"comparison.json", *(f"{table}.{form}" for table in tables for form in ("csv", "parquet"))}
     again = run("reconcile", "before.jsonl", "before.jsonl", "--to", "result", "--format", "json")
     assert (again.exit_code, "is there already" in again.stderr) == (2, True)
+
+
+def test_a_side_without_the_attribute_is_refused_before_anything_is_printed(tmp_path: Path) -> None:
+    basic = pull_folder(tmp_path / "basic", [BEFORE], Kind.RECONCILIATION, attributeSet="basic")
+    done = run("reconcile", str(basic), str(lines_file(tmp_path / "a.jsonl", [AFTER])), "--by", "meter")
+    assert (done.exit_code, done.stdout, "holds no MeterDescription" in done.stderr) == (1, "", True)
 
 
 WRONG: dict[str, tuple[str, ...]] = {

@@ -12,7 +12,7 @@ import pytest
 
 from counterfoil.generator.scenarios import ScenarioPair
 from counterfoil.model import Kind
-from counterfoil.reconcile import Change, Comparing
+from counterfoil.reconcile import Comparing, StateChange
 from counterfoil.reconcile.comparing import reader_notes
 from counterfoil.reconcile.explaining import Cause, Rounding
 from tests.reconcile.case_notation import WorkedCase, causes_in, read_cases
@@ -68,7 +68,7 @@ def test_every_warning_change_and_comparison_is_described() -> None:
     assert codes
     for told in (*codes, *Comparing):
         assert f"`{told}`" in PAGE
-    for change in Change:
+    for change in StateChange:
         assert change.value in PAGE
 
 

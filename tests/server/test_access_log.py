@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import time
+from functools import partial
 from typing import Any
 
 import httpx
@@ -103,6 +104,19 @@ def test_both_forms_tell_the_time_in_utc_and_json_tells_what_went_wrong() -> Non
     told = json.loads(JsonLines().format(record))
     assert (told["time"], told["level"], told["message"]) == ("2025-11-28T14:41:07.123Z", "error", "it went")
     assert "ValueError: why" in told["exception"]
+
+
+def test_a_line_that_is_logged_often_is_as_any_other() -> None:
+    line, written = LogLine("request", {"path": "/a b", "status": 200, "ms": 0.5, "again": True}), []
+    for log in (partial(LOG.info, line), partial(log_lines.log_often, LOG, logging.INFO, line)):
+        stream = io.StringIO()
+        for form in ("text", "json"):
+            with logging_to(stream, level="info", form=form):
+                log()
+                log_lines.log_often(LOG, logging.DEBUG, line)
+        written.append(re.sub(r"[0-9-]{10}T[0-9:.]{12}Z", "now", stream.getvalue()))
+    assert written[0] == written[1]
+    assert written[0].count("now") == 2
 
 
 def test_a_record_with_the_wrong_arguments_does_not_end_the_log() -> None:

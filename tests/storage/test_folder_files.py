@@ -69,21 +69,25 @@ def test_a_path_never_leads_outside(files: FolderFiles, path: str) -> None:
             use(path)
 
 
-def test_bytes_are_synced_before_a_file_counts_as_closed_and_names_before_it_is_sealed(
+def test_bytes_are_synced_before_names_and_those_of_a_large_file_when_it_is_closed(
     files: FolderFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Up to the folder that holds the data folder, whose name may be new as well."""
     synced: list[Path] = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(Path(f"/proc/self/fd/{descriptor}").readlink()))
-    root = tmp_path / "data" / "files"
-    writer = files.create(NAME)
-    writer.write(b"x")
-    assert synced == []
-    writer.close()
-    writer.close()
-    assert synced == [root / NAME]
-    files.sync([NAME])
-    assert synced[1:] == [root / "lake/kind=usage", root / "lake", root, tmp_path / "data", tmp_path]
+    root, large = tmp_path / "data" / "files", f"lake/kind=usage/{PUBLICATION}-large.parquet"
+    for path, size_bytes, at_once in ((NAME, 1, []), (large, 1 << 20, [root / large])):
+        writer = files.create(path)
+        writer.write(bytes(size_bytes))
+        assert synced == []
+        writer.close()
+        writer.close()
+        assert synced == at_once
+    synced.clear()
+    files.sync([NAME, large])
+    assert set(synced[:2]) == {root / NAME, root / large}
+    assert set(synced[2:]) == {root / "lake/kind=usage", root / "lake", root, tmp_path / "data", tmp_path}
+    assert len(synced) == 7
 
 
 def test_what_is_put_is_synced_before_and_after_it_gets_its_name(
@@ -134,11 +138,15 @@ def test_a_disk_that_fills_while_syncing_is_told(files: FolderFiles, monkeypatch
         raise OSError(errno.EDQUOT, "quota")
 
     writer = files.create(NAME)
+    writer.write(bytes(1 << 20))
+    files.create(f"lake/{PUBLICATION}-small.parquet").close()
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(FullDiskError):
         writer.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(writer.fileno())
+    with pytest.raises(FullDiskError):
+        files.sync([f"lake/{PUBLICATION}-small.parquet"])
 
 
 def test_a_small_file_is_the_old_one_or_the_new_one_whatever_happens(

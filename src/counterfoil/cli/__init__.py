@@ -70,7 +70,7 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "audit": CommandEntry(CLIENT, "side_audits", "audit", "Check the arithmetic of line items, rule by rule."),
     "explain": CommandEntry(CLIENT, "line_explanations", "explain", "Say in one sentence how an amount comes about."),
     "mapping": CommandEntry(CLIENT, "ledger_mappings", "mapping", "Draft and check what reads your own ledger."),
-    "reconcile": CommandEntry(CLIENT, "reconciliation", "reconcile", "Compare two sides, and give each cent a cause."),
+    "reconcile": CommandEntry(CLIENT, "compared_sides", "reconcile", "Compare two sides, and give each cent a cause."),
     "changes": CommandEntry(CLIENT, "changed_data", "changes", "Say what changed in a dataset since a day."),
     "doctor": CommandEntry(CLIENT, "doctor", "doctor", "Check a set-up, a token or a source, and name each remedy."),
 }

@@ -47,7 +47,7 @@ def changes(
       counterfoil changes unbilled:2026-11:EUR --since yesterday
       counterfoil changes pulls/monday pulls/tuesday
     """
-    from counterfoil.cli.comparison_display import amount_option, conclude, show
+    from counterfoil.cli.comparison_display import amount_option, conclude, show, written_by
     from counterfoil.reconcile import Comparing, changes_in, compare
     from counterfoil.reconcile import changes as changes_of
 
@@ -66,5 +66,6 @@ def changes(
             comparison = compare(*states, comparing=Comparing.REVISIONS, progress=advance, **choice)
     with comparison:
         show(comparison, output, by=None, top=top, at_least=at_least, changes=changes_in(comparison))
-        left, right = comparison.left.name, comparison.right.name
-        return conclude(comparison, output, next_command=f"counterfoil reconcile {left} {right} --to result")
+        kept = {name: choice[name] for name in ("currency", "partner", "data")}
+        next_command = written_by(comparison.left.name, comparison.right.name, comparing="revisions", **kept)
+        return conclude(comparison, output, next_command=next_command)

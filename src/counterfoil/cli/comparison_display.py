@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from counterfoil.cli.margin_display import show_margins
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from counterfoil.reconcile import Cause, ChangeTotal, Comparison, FoundDifference, GroupDifference
 
 TOP_BY_DEFAULT: Final = 5
+DIFFERENCES_MAX: Final = 1_000  # that are listed one by one; tables hold any number of them
+_DATA: Final = Path("counterfoil-data")
 _WIDTH: Final = 80
 _SHORT: Final = 8  # characters of an id that tell it from others
 _LISTED: Final = ("customer", "subscription")
@@ -45,6 +49,10 @@ def show(
             document["changes"] = [each.to_json() for each in changes]
         output.facts(document)
         return
+    # Asked for before anything is printed: a side may lack the attribute, which is an error.
+    breakdowns = {
+        each: _shown(comparison.by(each), at_least) for each in ([by] if by else comparison.grouped_by(_LISTED))
+    }
     for warning in comparison.warnings:
         for line in textwrap.wrap(f"Warning: {warning.text}", _WIDTH, subsequent_indent="  "):
             output.text("warning", line)
@@ -60,12 +68,11 @@ def show(
         return
     _section(output, "What happened", [_change_row(each, comparison.currency) for each in changes])
     _section(output, "Why", [_cause_row(comparison, cause) for cause in comparison.causes])
-    for each in [by] if by else comparison.grouped_by(_LISTED):
-        groups = _shown(comparison.by(each), at_least)
+    for each, groups in breakdowns.items():
         rows = [_group_row(each, group, comparison.currency) for group in groups[:most]]
         _section(told if by else output, _of(f"By {each}", len(rows), len(groups)), rows)
     if not by:
-        found = list(comparison.differences(at_least=at_least, limit=most or comparison.found))
+        found = comparison.differences(at_least=at_least, limit=most or DIFFERENCES_MAX)
         rows = [_difference_row(each, comparison.currency) for each in found]
         _section(told, _of("Largest differences", len(rows), comparison.found), rows)
     if at_least is not None:
@@ -100,6 +107,13 @@ def conclude(comparison: Comparison, output: Output, *, next_command: str) -> in
         remedy=f"Next: {next_command}",
         exit_code=3,
     )
+
+
+def written_by(left: str, right: str, **options: object) -> str:
+    """Return the command that writes the result of this comparison, as a shell takes it."""
+    given = [(f"--{'as' if name == 'comparing' else name}", value) for name, value in options.items() if value]
+    told = [text for option, value in given if option != "--data" or value != _DATA for text in (option, str(value))]
+    return shlex.join(["counterfoil", "reconcile", left, right, *told, "--to", "result"])
 
 
 def amount_option(text: str | None) -> Decimal | None:

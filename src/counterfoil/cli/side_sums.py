@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from counterfoil.cli.options import with_output
+from counterfoil.cli.options import NamedPath, with_output
 from counterfoil.cli.output import Output
 from counterfoil.cli.sides import note_data_folder, print_report, with_side_options
+from counterfoil.errors import CounterfoilError
 
 if TYPE_CHECKING:
     from counterfoil.reconcile import GroupTotal, SideTotals
@@ -29,9 +31,14 @@ _BAR_WIDTH: Final = 24
     help="How many to show by name; the others are one row. 0 shows all.  [default: 10; by day: all]",
 )
 @click.option("--expect", metavar="AMOUNT", help="The gross of the invoice document, such as 1234.56.")
+@click.option(
+    "--to", metavar="DIR", type=NamedPath(folder=True), help="Write the totals as totals.html into this folder."
+)
 @with_side_options
 @with_output
-def totals(*, side: str, by: str | None, top: int | None, expect: str | None, choice: Any, output: Output) -> int:
+def totals(
+    *, side: str, by: str | None, top: int | None, expect: str | None, to: Path | None, choice: Any, output: Output
+) -> int:
     """Add up the line items of SIDE exactly: no digit is rounded, whatever their number.
 
     SIDE is a published dataset (invoice:ID, unbilled:YYYY-MM:CCC, revision:ID or etag:...), the folder of a pull, or a
@@ -43,7 +50,7 @@ def totals(*, side: str, by: str | None, top: int | None, expect: str | None, ch
     \b
     Examples:
       counterfoil totals invoice:G016907411 --by customer
-      counterfoil totals unbilled:2026-11:EUR --by day
+      counterfoil totals unbilled:2026-11:EUR --by day --to report
       counterfoil totals counterfoil-pulls/contoso/reconciliation/G016907411 --expect 553.65
     """
     from counterfoil.reconcile import totals as totals_of
@@ -52,6 +59,8 @@ def totals(*, side: str, by: str | None, top: int | None, expect: str | None, ch
     with output.progress("Line items") as advance:
         found = totals_of(side, by=by, top=top, expect=expect, progress=advance, **choice)
     print_report(output, found.to_json(), _facts(found), _rows(found, output), only_terminal=["bar"])
+    if to is not None:
+        _write(found, to, output)
     if found.is_as_expected:
         return 0
     return output.conclude(
@@ -60,6 +69,17 @@ def totals(*, side: str, by: str | None, top: int | None, expect: str | None, ch
         remedy="`counterfoil audit` looks for line items whose arithmetic is wrong.",
         exit_code=3,
     )
+
+
+def _write(found: SideTotals, to: Path, output: Output) -> None:
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CounterfoilError(
+            f"{to} cannot be made: {error.strerror}.", remedy="Name another folder.", parameter="to"
+        ) from error
+    found.write_html(to / "totals.html")
+    output.note(f"Written: {to / 'totals.html'}")
 
 
 def _facts(found: SideTotals) -> dict[str, object]:

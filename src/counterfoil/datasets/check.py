@@ -164,13 +164,11 @@ class Checks:
         self._required = [names.index(name) for name in table.required]
         invoice = identity.dataset.scope.invoice
         reason = f"not of invoice {invoice}" if invoice else "an invoice number in unbilled data"
+        currency = identity.currency
         self._alike = [
-            _Alike(names.index(name), *rest)
-            for name, *rest in (
-                ("PartnerId", {identity.issuer}, "another partner's line item", *_PARTNER_REMEDY),
-                (table.currency, {identity.currency}, f"not in {identity.currency}", _CURRENCY_REMEDY, ""),
-                ("InvoiceNumber", {"", invoice}, reason, *_INVOICE_REMEDY),
-            )
+            _Alike(names.index("PartnerId"), {identity.issuer}, "another partner's line item", *_PARTNER_REMEDY),
+            _Alike(names.index(table.currency), {currency}, f"not in {currency}", _CURRENCY_REMEDY, ""),
+            _Alike(names.index("InvoiceNumber"), {"", invoice}, reason, *_INVOICE_REMEDY),
         ]
         texts = {number for number, column in enumerate(table.columns) if column.type is Type.TEXT}
         self._flagged = Flagged(coder, texts | {alike.column for alike in self._alike})

@@ -19,6 +19,7 @@ from counterfoil.datasets.value_spans import PADDING, ValueSpans
 from counterfoil.line_items.canonical import DIGEST_SIZE_BYTES
 
 _ROWS: Final = 1 << 10  # there is room for so many at first
+_FEW_ROWS: Final = 1 << 10
 _ALIGNMENT: Final = 8
 
 
@@ -82,14 +83,21 @@ class Coded:
 
 
 class Coder:
-    """Line items to which more are added."""
+    """Line items to which more are added.
 
-    def __init__(self, groups: tuple[Group, ...]) -> None:
+    As long as they are few, the groups may be others, `of_few`. Once they are many, those they have are coded anew.
+    """
+
+    def __init__(self, groups: tuple[Group, ...], of_few: tuple[Group, ...] | None = None) -> None:
+        self._of_many = groups
+        self.times_cleared = 0
+        self._begin(of_few or groups)
+
+    def _begin(self, groups: tuple[Group, ...]) -> None:
         self.groups = groups
         self.dictionaries = [Dictionary(group) for group in groups]
         self._codes, self._digests = _room(groups, _ROWS)
         self._rows = 0
-        self.times_cleared = 0
 
     def __len__(self) -> int:
         return self._rows
@@ -118,10 +126,22 @@ class Coder:
     def code(self, items: ValueSpans) -> tuple[np.ndarray, np.ndarray]:
         """Return the codes of line items in the table's columns, then Extra, and their sizes; none is added yet."""
         rows = len(items.starts)
+        if self._rows + rows > _FEW_ROWS:
+            self.expect_many()
         codes, sizes = np.empty((len(self.groups), rows), dtype=np.int32), np.zeros(rows, dtype=np.int64)
         for dictionary, into in zip(self.dictionaries, codes, strict=True):
             dictionary.code(items, dictionary.group.columns[0], into, sizes)
         return codes, sizes
+
+    def expect_many(self) -> None:
+        """Code the line items in the groups of many."""
+        if self.groups is self._of_many:
+            return
+        items = self.take(np.arange(self._rows))
+        self._begin(self._of_many)
+        self.times_cleared += 1
+        if len(items):
+            self.add(self.code(ValueSpans.of_columns(list(items.texts())))[0], items.digests)
 
     def add(self, codes: np.ndarray, digests: np.ndarray) -> None:
         """Add line items."""
@@ -164,8 +184,7 @@ class Coder:
             for dictionary in self.dictionaries:
                 dictionary.clear()
         else:
-            self.dictionaries = [Dictionary(group) for group in self.groups]
-            self._codes, self._digests = _room(self.groups, _ROWS)
+            self._begin(self.groups)
 
 
 def _room(groups: Sequence[Group], rows: int) -> tuple[np.ndarray, np.ndarray]:

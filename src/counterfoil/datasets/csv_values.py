@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self, get_args
 
+import numpy as np
+
 from counterfoil.columns import LineItemTable, Spelling, Type
 from counterfoil.datasets.source import input_error
 from counterfoil.errors import InputError, UsageError
@@ -81,22 +83,31 @@ class CsvValues:
         # In names and descriptions white space and apostrophes may belong to the text.
         self._undressed = [at for at, each in enumerate(spellings) if each and _has_dress(each)]
         self._texts = [at for at in range(len(names)) if at not in self._undressed]
-        # What surrounds a value that has to be undressed, with what is beside it in a file: quicker to find in a block
-        # of lines than in each value. A space before a value is not among them, since ", " is in every other text.
-        self._dresses = (
-            *(space + end for space in (" ", ' "') for end in (delimiter, "\r", "\n")),
-            *(begin + "'" for begin in (delimiter, '"', "\n")),
-            *_SPACES,
-        )
-        self._is_dressed = self._has_formulas = False  # once it was so, each row is looked at
+        self._delimiter = delimiter
+        self._is_dressed = not delimiter.isascii()  # once it was so, each row is looked at
+        self._has_formulas = False
         self._asks_of_points = delimiter == ";" and forms.decimal is None
         self._reads_numbers = forms.decimal is not None or self._asks_of_points
         self._seen: dict[str, int] = {}  # which orders of dates only one reading of which is possible, and where
 
     def look(self, block: str) -> None:
         """Look for values that have to be undressed in a block of lines that is about to be read."""
-        self._has_formulas = self._has_formulas or _FORMULA in block
-        self._is_dressed = self._is_dressed or self._has_formulas or any(dress in block for dress in self._dresses)
+        signs = np.frombuffer(block.encode(), dtype=np.uint8)
+        self._has_formulas = self._has_formulas or _has(signs, *_FORMULA)
+        self._is_dressed = self._is_dressed or self._has_formulas or self._surrounds(block, signs)
+
+    def _surrounds(self, block: str, signs: np.ndarray) -> bool:
+        """Tell whether a block has what surrounds a value that has to be undressed, with what is beside it in a file.
+
+        A space before a value is not looked for, since ", " is in every other text.
+        """
+        parts = self._delimiter + "\r\n"
+        return (
+            _has(signs, " ", parts)
+            or _has(signs, " ", '"', parts)
+            or _has(signs, self._delimiter + '"\n', "'")
+            or (not block.isascii() and any(space in block for space in _SPACES))
+        )
 
     def expect_dress(self) -> None:
         """Look at each row from now on, since one had a value that has to be undressed."""
@@ -196,6 +207,16 @@ class CsvValues:
         remedy = "Say which sign is before the decimals, the point or the comma."
         refused = Refused("a number that two readers read differently", name, text)
         return input_error(refused, self._file, line, remedy=remedy, parameter="decimal")
+
+
+def _has(signs: np.ndarray, *places: str) -> bool:
+    """Tell whether signs follow one another somewhere that are each one of some, without a step for each of them."""
+    size = len(signs) - len(places) + 1
+    found = np.ones(max(0, size), dtype=bool)
+    for place, some in enumerate(places):
+        there = signs[place : place + size]
+        found &= np.logical_or.reduce([there == ord(sign) for sign in some])
+    return bool(found.any())
 
 
 def _places(spellings: Sequence[Spelling | None], type_: Type) -> list[int]:

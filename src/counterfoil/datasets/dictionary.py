@@ -35,16 +35,19 @@ class Group:
     repeats: bool = True
 
 
-def groups_of(columns: Sequence[Column]) -> tuple[Group, ...]:
-    """Return the groups that some columns and, behind them, `Extra` fall into."""
+def groups_of(columns: Sequence[Column], *, together: bool = False) -> tuple[Group, ...]:
+    """Return the groups that some columns and, behind them, `Extra` fall into.
+
+    `together`: as few groups as there can be, for line items so few that looking for what repeats takes longer.
+    """
     begins = [
         number
         for number, column in enumerate(columns)
-        if number == 0 or column.group or column.alone or columns[number - 1].alone
+        if number == 0 or (not together and (column.group or column.alone or columns[number - 1].alone))
     ]
     begins = [place for begin, end in pairwise([*begins, len(columns)]) for place in range(begin, end, _COLUMNS_MAX)]
     spans = [range(begin, end) for begin, end in pairwise([*begins, len(columns), len(columns) + 1])]
-    return tuple(Group(span, span[0] == len(columns) or not columns[span[0]].alone) for span in spans)
+    return tuple(Group(span, span[0] == len(columns) or not (together or columns[span[0]].alone)) for span in spans)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,8 @@ from counterfoil.storage.catalog_rows import Revision
 from counterfoil.storage.locks import Held
 from counterfoil.storage.store import Publication
 
-STAYING_MAX: Final = 32  # segments in memory at once; each takes some hundred kilobytes however small it is
-_STAYS_BYTES: Final = 1 << 20
+STAYING_MAX: Final = 32  # segments in memory at once; each takes some hundred kilobytes at least
+_STAYS_BYTES: Final = 2 << 20
 
 
 @dataclass(frozen=True, slots=True)

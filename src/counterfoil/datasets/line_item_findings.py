@@ -8,14 +8,17 @@ is looked at, so most must be passed over at once: by its first byte and its len
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
+import pyarrow.compute as pc
 
-from counterfoil.columns import LineItemTable, Type, table_of
+from counterfoil.columns import Column, LineItemTable, Type, table_of
 from counterfoil.datasets.batch import Batch
 from counterfoil.datasets.flagged import Flagged
+from counterfoil.datasets.value_spans import ValueSpans
 from counterfoil.line_items.lost_values import (
     ID_BEGINS,
     LOST_ID_LENGTH_MAX,
@@ -50,23 +53,21 @@ class Findings:
     def look(self, batch: Batch, codes: np.ndarray, rows: np.ndarray) -> None:
         """Look at the texts in some rows, which are all that have entries not seen before."""
         columns, longest = _sought(self._table)
-        starts, lengths = batch.items.starts[rows][:, columns], batch.items.lengths[rows][:, columns]
-        lengths = np.where(starts >= 0, lengths, 0)
+        starts, lengths = (its[rows].take(columns, axis=1) for its in (batch.items.starts, batch.items.lengths))
         firsts = batch.items.text.array[np.maximum(starts, 0)]
-        found, places = np.nonzero((lengths > 0) & (lengths <= longest[np.arange(len(columns)), firsts]))
-        sought = columns[places]
-        groups = self._flagged.group_of[sought]
-        entries = codes[groups, rows[found]]
-        _, first = np.unique(sought.astype(np.int64) << 32 | entries, return_index=True)
-        flagged: dict[tuple[str, int], list[int]] = {}
-        for number in first.tolist():
-            begin = int(starts[found[number], places[number]])
-            text = batch.items.text.array[begin : begin + int(lengths[found[number], places[number]])].tobytes()
-            column = self._table.columns[int(sought[number])]
-            for sort in _verdicts(text.decode(), column.is_id, column.is_id and column.basic, column.digits):
-                flagged.setdefault((sort, int(sought[number])), []).append(int(entries[number]))
-        for (sort, place), its in flagged.items():
-            self._flagged.add(sort, place, np.array(its))
+        suspected = (starts >= 0) & (lengths > 0) & (lengths <= longest[np.arange(len(columns)), firsts])
+        places = np.flatnonzero(suspected.any(axis=0)).tolist()
+        suspects = ValueSpans(batch.items.text, np.where(suspected, starts, -1), lengths)
+        for place, texts in zip(places, suspects.columns(places), strict=True):
+            number = int(columns[place])
+            column, encoded = self._table.columns[number], pc.dictionary_encode(texts)
+            flagged: dict[str, list[int]] = {}
+            for code, text in enumerate(encoded.dictionary.to_pylist()):
+                for sort in _verdicts(text, column):
+                    flagged.setdefault(sort, []).append(code)
+            for sort, its in flagged.items():
+                found = rows[np.isin(encoded.indices.fill_null(-1).to_numpy(), its)]
+                self._flagged.add(sort, number, codes[self._flagged.group_of[number], found])
 
     def lost(self, batch: Batch, codes: np.ndarray, among: np.ndarray, on_refused: OnRefused) -> np.ndarray:
         """Return which of some line items lack an id that is needed, and tell `on_refused` of them."""
@@ -105,10 +106,8 @@ def _sought(table: LineItemTable) -> tuple[np.ndarray, np.ndarray]:
     return np.array(columns, dtype=np.int32), longest
 
 
-def _verdicts(text: str, is_id: bool, is_needed: bool, has_digits: bool) -> list[str]:
-    found = []
-    if why_lost(text, is_id=is_id) is not None:
-        found.append(_NEEDED if is_needed else _LOST)
-    if is_id and not has_digits and len(text) <= _SHORT and text.isdecimal():
-        found.append(_SHORTENED)
-    return found
+def _verdicts(text: str, column: Column) -> Iterator[str]:
+    if why_lost(text, is_id=column.is_id) is not None:
+        yield _NEEDED if column.is_id and column.basic else _LOST
+    if column.is_id and not column.digits and len(text) <= _SHORT and text.isdecimal():
+        yield _SHORTENED

@@ -6,8 +6,9 @@ narrower than the reference, and never wider.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -46,14 +47,10 @@ class Scanner:
 
     def __init__(self, table: LineItemTable) -> None:
         self._table = table
-        self._slots = {column.name: slot for slot, column in enumerate(table.columns)}
-        for name in (EXTRA, *sorted(table.constants)):
-            self._slots[name] = len(self._slots)
+        self._slots = _slots_of(table)
         self._rates = [slot for slot, column in enumerate(table.columns) if column.codec is Codec.RATE]
         self._text = Text(np.empty(PADDING, dtype=np.uint8))
-        self._keys = _Keys()
-        for name in _usual_names(table):
-            self.learn(name)
+        self._keys = _usual_keys(table).copy()
         width = len(self._slots)
         self._starts = np.empty((ROWS_MAX, width), dtype=np.int32)
         self._lengths = np.empty((ROWS_MAX, width), dtype=np.int32)
@@ -68,11 +65,7 @@ class Scanner:
 
     def learn(self, name: str) -> None:
         """Know a key so spelled from now on. A name that means nothing stays unknown."""
-        spelling = self._table.spelling_of(name)
-        if spelling is not None:
-            self._keys.add(name, self._slots[spelling.column.name], _kind(spelling))
-        elif name.lower() in self._table.constants:
-            self._keys.add(name, self._slots[name.lower()], kinds.CONSTANT)
+        self._keys.learn(self._table, self._slots, name)
 
     def scan(self, data: bytes | memoryview, separator: bytes) -> Iterator[Scanned]:
         """Scan lines which `separator` parts; they stay as they are. Yields some thousand line items a time."""
@@ -160,26 +153,53 @@ class _Keys:
 
     def __init__(self) -> None:
         spelled = np.zeros((KEYS_MAX, _KEY_SIZE_BYTES_MAX // 8 + 1), dtype=np.uint64)
-        self._lengths, self._slots, self._kinds = (np.zeros(KEYS_MAX, dtype=np.int32) for _ in range(3))
-        self._table = np.full(_TABLE_SIZE, -1, dtype=np.int32)
+        lengths, slots, its_kinds = (np.zeros(KEYS_MAX, dtype=np.int32) for _ in range(3))
+        table = np.full(_TABLE_SIZE, -1, dtype=np.int32)
         following = np.full(KEYS_MAX + 1, -1, dtype=np.int32)
-        self._spelled = spelled.view(np.uint8)
+        self.arrays: tuple[np.ndarray, ...] = (spelled, lengths, slots, its_kinds, table, following)
         self._names: set[str] = set()
-        self.arrays = (spelled, self._lengths, self._slots, self._kinds, self._table, following)
 
-    def add(self, name: str, slot: int, kind: int) -> None:
+    def copy(self) -> _Keys:
+        """Return the same keys, to which others are added."""
+        keys = _Keys()
+        keys.arrays, keys._names = tuple(array.copy() for array in self.arrays), set(self._names)
+        return keys
+
+    def learn(self, table: LineItemTable, its_slots: Mapping[str, int], name: str) -> None:
+        """Add a spelling of a key, unless it means nothing."""
+        spelling = table.spelling_of(name)
+        if spelling is not None:
+            self._add(name, its_slots[spelling.column.name], _kind(spelling))
+        elif name.lower() in table.constants:
+            self._add(name, its_slots[name.lower()], kinds.CONSTANT)
+
+    def _add(self, name: str, slot: int, kind: int) -> None:
+        spelled, lengths, slots, its_kinds, table, _ = self.arrays
         text = f'"{name}"'.encode()
         key = len(self._names)
         if name in self._names or key == KEYS_MAX or len(text) >= _KEY_SIZE_BYTES_MAX or not _is_simple(name):
             return
         self._names.add(name)
-        spelled = np.frombuffer(text + b":", dtype=np.uint8)
-        self._spelled[key, : len(spelled)] = spelled
-        self._lengths[key], self._slots[key], self._kinds[key] = len(spelled), slot, kind
-        place = hash_of(spelled.copy(), 0, len(text)) % _TABLE_SIZE
-        while self._table[place] >= 0:
+        signs = np.frombuffer(text + b":", dtype=np.uint8)
+        spelled[key].view(np.uint8)[: len(signs)] = signs
+        lengths[key], slots[key], its_kinds[key] = len(signs), slot, kind
+        place = hash_of(signs.copy(), 0, len(text)) % _TABLE_SIZE
+        while table[place] >= 0:
             place = (place + 1) % _TABLE_SIZE
-        self._table[place] = key
+        table[place] = key
+
+
+def _slots_of(table: LineItemTable) -> dict[str, int]:
+    names = [*(column.name for column in table.columns), EXTRA, *sorted(table.constants)]
+    return {name: slot for slot, name in enumerate(names)}
+
+
+@lru_cache(maxsize=4)  # a hundred names, each hashed by a kernel
+def _usual_keys(table: LineItemTable) -> _Keys:
+    keys, slots = _Keys(), _slots_of(table)
+    for name in _usual_names(table):
+        keys.learn(table, slots, name)
+    return keys
 
 
 def _spoil(text: np.ndarray, separator: bytes) -> None:

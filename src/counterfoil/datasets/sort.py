@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from counterfoil.columns import LineItemTable
 from counterfoil.datasets.coded import Coder
-from counterfoil.datasets.dictionary import groups_of
+from counterfoil.datasets.dictionary import Group, groups_of
 from counterfoil.datasets.order import Ordered, in_order
 from counterfoil.datasets.runs import Run, RunFolder, write_run
 from counterfoil.datasets.sizes import Sizes
@@ -17,7 +19,7 @@ class Sorter:
 
     def __init__(self, table: LineItemTable, folder: RunFolder, sizes: Sizes) -> None:
         self._table, self._folder, self._sizes = table, folder, sizes
-        self.coder = Coder(groups_of(table.columns))
+        self.coder = Coder(*_groups_of(table))
         self._runs: list[Run] = []
 
     def add(self, codes: np.ndarray, digests: np.ndarray) -> None:
@@ -46,7 +48,14 @@ class Sorter:
         self._runs += runs
 
     def _spill(self) -> None:
+        self.coder.expect_many()
         self._runs.append(
             write_run(self._folder, self._table, in_order(self._table, self.coder), self._sizes.piece_bytes)
         )
         self.coder.clear()
+
+
+@lru_cache(maxsize=8)
+def _groups_of(table: LineItemTable) -> tuple[tuple[Group, ...], tuple[Group, ...]]:
+    """Return the groups of many line items and those of few."""
+    return groups_of(table.columns), groups_of(table.columns, together=True)

@@ -9,7 +9,9 @@ Nothing here may pass through a float, and a zero never has a minus sign.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal
+from functools import reduce
 
 from counterfoil import numbers
 
@@ -29,6 +31,16 @@ EARNED = Decimal("0.85")  # what is left of a price after 15 % partner earned cr
 
 times = _EXACT.multiply
 plus = _EXACT.add
+
+
+def scaled(count: int, places: int) -> Decimal:
+    """Return a count of hundredths, thousandths ... as a decimal: 1250 of 2 places is 12.50."""
+    return Decimal(count).scaleb(-places, _EXACT)  # the caller's own context must not change a byte
+
+
+def total(values: Iterable[Decimal]) -> Decimal:
+    """Add decimals exactly."""
+    return reduce(plus, values, _ZERO)
 
 
 def round_down(value: Decimal) -> Decimal:

@@ -95,7 +95,7 @@ class BillingMonth:
 
     def _charges(self, until: int, *, invoiced: bool) -> Iterator[Line]:
         for number, (held, metered) in enumerate(self._sold()):
-            tax = Decimal(held.customer.tax_thousandths).scaleb(-3)
+            tax = amounts.scaled(held.customer.tax_thousandths, 3)
             found = [*licence_charges(held, self._month, self._rate, until)]
             for metering in metered:
                 charge = metered_charge(metering, self._month, self._rate, until, invoiced=invoiced)
@@ -108,7 +108,7 @@ class BillingMonth:
     def _granted(self, held: SeatLicence) -> Line:
         """Return a credit of some percents of a cycle: it comes with the invoice, and is never in usage."""
         cents = 1 + self._draws("granted", held.subscription).below(500)
-        price = Decimal(cents).scaleb(-2)
+        price = amounts.scaled(cents, 2)
         return {
             **held.customer.described,
             "Tier2MpnId": held.customer.reseller,
@@ -118,12 +118,12 @@ class BillingMonth:
             "ChargeType": "customerCredit",
             "UnitPrice": str(price),
             "Quantity": "1",
-            "Subtotal": str(-amounts.licence_subtotal(price, self._rate, Decimal(1))),
+            "Subtotal": str(amounts.licence_subtotal(price, self._rate, Decimal(1)).copy_negate()),
             "PublisherName": PUBLISHER,
             "SubscriptionId": held.subscription,
             "ChargeStartDate": self._month.start(),
             "ChargeEndDate": f"{self._month.day(self.days)}T00:00:00Z",
-            "EffectiveUnitPrice": str(-price),
+            "EffectiveUnitPrice": str(price.copy_negate()),
             "BillableQuantity": "1",
             "CreditReasonCode": "Credit for customer",
             "ProductCategory": "license-based",

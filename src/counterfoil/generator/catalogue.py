@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import isqrt
 
+from counterfoil.generator import amounts
 from counterfoil.generator.draws import Draws
 from counterfoil.generator.spelling import compact
 from counterfoil.generator.vocabulary import vocabulary
@@ -89,9 +90,9 @@ def _price(draws: Draws, number: int, places: int) -> Decimal:
     if number % _FREE_EVERY == _FREE_EVERY - 1:
         return Decimal(0)
     if draws.one_in(3):
-        return Decimal(100 + draws.below(900)).scaleb(-3 - places)
+        return amounts.scaled(100 + draws.below(900), 3 + places)
     # 15 significant digits, as the v1 samples have; an odd last digit keeps all of them.
-    return Decimal(10**14 + draws.below(9 * 10**14) | 1).scaleb(-15 - places)
+    return amounts.scaled(10**14 + draws.below(9 * 10**14) | 1, 15 + places)
 
 
 def _infos(draws: Draws, kind: str, size: int) -> tuple[str, ...]:
@@ -119,7 +120,7 @@ def _licence(number: int) -> Licence:
     title = f"{sold.title}, edition {edition + 1}" if edition else sold.title
     return Licence(
         product=_product(sold.product_id, f"{edition + 1:04}", f"CFQ7TTC0{draws.code(4)}", title, title),
-        price=Decimal(sold.cents * (100 + 3 * edition) // 100).scaleb(-2),
+        price=amounts.scaled(sold.cents * (100 + 3 * edition) // 100, 2),
         term=sold.term,
         frequency=sold.frequency,
     )

@@ -117,7 +117,7 @@ def usage_lines(metering: Metering, month: Month, rate: Decimal, until: int, *, 
 
 def metered_charge(metering: Metering, month: Month, rate: Decimal, until: int, *, invoiced: bool) -> Line | None:
     """Return the charge for all use that is known, without what a whole file has in common; None if there is none."""
-    quantity = sum((each for _, _, each in metering.days(month, until, invoiced=invoiced)), Decimal(0))
+    quantity = amounts.total(each for _, _, each in metering.days(month, until, invoiced=invoiced))
     if not quantity:
         return None
     place, meter = metering.subscription, metering.meter
@@ -150,4 +150,4 @@ def metered_charge(metering: Metering, month: Month, rate: Decimal, until: int, 
 
 def _quantity(draws: Draws) -> Decimal:
     """Return a day's use, a few units with six decimals."""
-    return Decimal(1 + draws.below(24_000_000)).scaleb(-6)
+    return amounts.scaled(1 + draws.below(24_000_000), 6)

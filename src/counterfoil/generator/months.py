@@ -10,6 +10,7 @@ from calendar import monthrange
 from decimal import Decimal
 from typing import Self
 
+from counterfoil.generator import amounts
 from counterfoil.generator.draws import Draws
 from counterfoil.model import Scope
 from counterfoil.periods import BillingPeriod
@@ -68,4 +69,4 @@ class Month(BillingPeriod):
         around = _PER_DOLLAR.get(billing, 1_000_000) * 10**_RATE_PLACES // _PER_DOLLAR.get(pricing, 1_000_000)
         moved = 950_000_000 + Draws("rate", pricing, billing, str(self)).below(100_000_000)
         # An odd last digit: the text never ends in a zero that somebody could drop unseen.
-        return Decimal(around * moved // 10**9 | 1).scaleb(-_RATE_PLACES)
+        return amounts.scaled(around * moved // 10**9 | 1, _RATE_PLACES)

@@ -94,7 +94,7 @@ class ReconciliationLineItems:
         price = amounts.metered_price(offer.shares[place.earns_credit], value)
         charge = "Purchase" if nature >> 42 & 7 == 0 else "New"
         if bits >> 58 == 0:
-            quantity, value, charge = f"-{quantity}", -value, "Refund"
+            quantity, value, charge = f"-{quantity}", value.copy_negate(), "Refund"
         subtotal = amounts.metered_subtotal(price, self.rate, value)
         return self._line(
             bits, nature, place, offer, charge, quantity, place.azure_plan, subtotal, amounts.short(price)
@@ -127,7 +127,7 @@ class ReconciliationLineItems:
             "MpnId": self._population.mpn_id,
             "Tier2MpnId": customer.reseller,
         }
-        tax = Decimal(customer.tax_thousandths).scaleb(-3)
+        tax = amounts.scaled(customer.tax_thousandths, 3)
         start = "{" + span(RECONCILIATION, head)
         return _Place(start, place.id, place.id[:24], place.entitlement[:24], tax, place.earns_credit)
 

@@ -22,6 +22,7 @@ from counterfoil.generator.spelling import Line, compact
 REFUND_DAYS = 7  # seats can be given back so many days after they were bought
 _JSON_REFERENCES_FROM = "2026-06-15"  # ReferenceId is a GUID on orders before, and JSON in a text from then on
 _PRICE_QUANTUM = Decimal(1).scaleb(-15)
+_MINUS, _PLUS = Decimal(-1), Decimal(1)
 _PRICE = Context(prec=60, rounding=ROUND_HALF_UP)
 
 
@@ -107,11 +108,12 @@ def licence_charges(held: SeatLicence, month: Month, rate: Decimal, until: int) 
         unit = _PRICE.divide(amounts.times(price, Decimal(left)), Decimal(month.length_days))
         unit = Decimal(amounts.short(_PRICE.quantize(unit, _PRICE_QUANTUM)))
         ordered = f"{month.day(change.day)}T10:{change.day:02}:00Z"
-        for seats, sign in ((change.before, -1), (change.after, 1)):
+        for seats, sign in ((change.before, _MINUS), (change.after, _PLUS)):
             if seats:
-                subtotal = sign * _rest(change.charge_type, unit, rate, seats)
+                subtotal = amounts.times(sign, _rest(change.charge_type, unit, rate, seats))
+                signed = amounts.times(sign, unit)
                 yield _line(
-                    held, month, change.day, change.charge_type, sign * unit, seats, subtotal, change.order, ordered,
+                    held, month, change.day, change.charge_type, signed, seats, subtotal, change.order, ordered,
                     change.reference,
                 )  # fmt: skip
 

@@ -23,6 +23,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
@@ -159,28 +160,39 @@ def lake_arrays(
     Dictionaries of text stay dictionaries. `decimals` may be a quicker twin of `decimals_of`.
     """
     convert = decimals or decimals_of
+    columns = table_of(kind).columns
+    dates = [given for column, given in zip(columns, texts, strict=False) if column.type is Type.DATE]
+    moments = iter(moments_of(dates))
     arrays: list[pa.Array] = []
     inexact: dict[str, int] = {}
-    for column, given in zip(table_of(kind).columns, texts, strict=False):
+    for column, given in zip(columns, texts, strict=False):
         if column.type is Type.NUMBER:
             numbers_, rounded = convert(given)
             arrays.append(numbers_)
             if rounded:
                 inexact[column.name] = rounded
         elif column.type is Type.DATE:
-            arrays.append(moments_of(given))
+            arrays.append(next(moments))
         arrays.append(given)
     arrays.append(texts[-1])
     return arrays, inexact
 
 
-def moments_of(texts: pa.Array) -> pa.Array:
-    """Return ISO 8601 dates as moments in UTC, to the microsecond (what is finer is cut off).
+def moments_of(columns: Sequence[pa.Array]) -> list[pa.Array]:
+    """Return columns of ISO 8601 dates as moments in UTC, to the microsecond (what is finer is cut off).
 
     A text without an offset is taken for UTC. Anything but a date becomes null.
     """
-    encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
-    return _moments(encoded.dictionary).take(encoded.indices)
+    if not columns:
+        return []
+    encoded = [each if pa.types.is_dictionary(each.type) else each.dictionary_encode() for each in columns]
+    # All at once, because each call into Arrow takes as long as some hundred dates.
+    moments = _moments(pa.concat_arrays([each.dictionary for each in encoded]))
+    begins = accumulate((len(each.dictionary) for each in encoded), initial=0)
+    return [
+        moments.slice(begin, len(each.dictionary)).take(each.indices)
+        for begin, each in zip(begins, encoded, strict=False)
+    ]
 
 
 def _moments(texts: pa.StringArray) -> pa.Array:

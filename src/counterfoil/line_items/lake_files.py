@@ -10,6 +10,7 @@ import base64
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from io import RawIOBase
 from os import PathLike
 from types import TracebackType
@@ -113,11 +114,8 @@ class LakeWriter:
         decimals: Callable[[pa.Array], tuple[pa.Array, int]] | None = None,
     ) -> None:
         self._kind, self._decimals = kind, decimals
-        self._schema = lake_schema(kind, digests=digests)
+        self._schema, described = _schema_of(kind, digests=digests, dictionaries=dictionaries)
         names = self._schema.names
-        metadata = {"ARROW:schema": base64.b64encode(self._schema.serialize()), **self._schema.metadata}
-        if dictionaries:
-            self._schema = pa.schema([_as_dictionary(field) for field in self._schema])
         self._writer = pq.ParquetWriter(
             out,
             self._schema,
@@ -127,7 +125,7 @@ class LakeWriter:
             use_dictionary=_repeated(names),
             write_statistics=[*_SOUGHT_BY, table_of(kind).date],
         )
-        self._writer.add_key_value_metadata(metadata)
+        self._writer.add_key_value_metadata(described)
         self._waiting: list[pa.RecordBatch] = []
         self.waiting_line_items = 0
         self.line_items = 0
@@ -161,6 +159,14 @@ class LakeWriter:
         """Give up, without an error: what went wrong was reported before."""
         with suppress(Exception):
             self._writer.close()
+
+
+@lru_cache(maxsize=8)  # to make one takes as long as to write a hundred line items
+def _schema_of(kind: Kind, *, digests: bool, dictionaries: bool) -> tuple[pa.Schema, dict[str | bytes, bytes]]:
+    """Return the schema of what is written, and what the file says of it."""
+    schema = lake_schema(kind, digests=digests)
+    described = {"ARROW:schema": base64.b64encode(schema.serialize()), **schema.metadata}
+    return pa.schema([_as_dictionary(field) for field in schema]) if dictionaries else schema, described
 
 
 def _as_dictionary(field: pa.Field) -> pa.Field:

@@ -194,7 +194,7 @@ def _check_pair(pair: _Pair, batch: pa.RecordBatch) -> None:
         return
     is_number = pair.column.type is Type.NUMBER
     plain = pc.if_else(pc.match_substring_regex(texts, _PLAIN_NUMBER), texts, pa.scalar(None, pa.string()))
-    expected = decimals_of(plain)[0] if is_number else moments_of(texts)
+    expected = decimals_of(plain)[0] if is_number else moments_of([texts])[0]
     same = pc.equal(expected, values) if expected.type == values.type else pa.nulls(batch.num_rows, pa.bool_())
     suspects = pc.indices_nonzero(pc.and_(pc.invert(same.fill_null(pa.scalar(value=False))), values.is_valid()))
     agree = _numbers_agree if is_number else _moments_agree
@@ -225,11 +225,11 @@ def _numbers_agree(text: str, value: pa.Scalar) -> bool:
 
 def _moments_agree(text: str, value: pa.Scalar) -> bool:
     """Tell whether a value is a text's moment, in UTC, as exactly as the value's type can hold it."""
-    moment = moments_of(pa.array([text], pa.string()))
+    [moment] = moments_of([pa.array([text], pa.string())])
     if not moment[0].is_valid:
         return True  # the line is refused, by its number
     if _is_text(value.type):
-        return bool(moment == moments_of(pa.array([value.as_py()], pa.string())))
+        return bool(moment == moments_of([pa.array([value.as_py()], pa.string())])[0])
     if pa.types.is_date(value.type):
         return value.as_py().isoformat() in (text[:10], moment[0].as_py().date().isoformat())
     if not pa.types.is_timestamp(value.type):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from counterfoil.reconcile.auditing.audit_results import Audit, RoundingCount, RuleFinding
     from counterfoil.reconcile.auditing.auditor import audit
     from counterfoil.reconcile.auditing.rule import AuditRule, Severity
-    from counterfoil.reconcile.comparing.changed import Change, ChangeTotal, changes, changes_in
+    from counterfoil.reconcile.comparing.changed import ChangeTotal, StateChange, changes, changes_in
     from counterfoil.reconcile.comparing.compare import compare
     from counterfoil.reconcile.comparing.comparison import (
         ComparedSide,
@@ -45,7 +45,6 @@ __all__ = [
     "Cause",
     "CauseAmount",
     "CauseTotal",
-    "Change",
     "ChangeTotal",
     "ComparedSide",
     "Comparing",
@@ -68,6 +67,7 @@ __all__ = [
     "Side",
     "SideTotals",
     "Stage",
+    "StateChange",
     "audit",
     "changes",
     "changes_in",
@@ -94,7 +94,7 @@ _HOME: Final = {
     "Cause": "explaining",
     "CauseAmount": "explaining",
     "CauseTotal": "explaining",
-    "Change": "comparing.changed",
+    "StateChange": "comparing.changed",
     "ChangeTotal": "comparing.changed",
     "changes": "comparing.changed",
     "changes_in": "comparing.changed",

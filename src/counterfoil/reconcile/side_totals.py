@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -146,6 +147,14 @@ class SideTotals:
             others = self.others
             document["others"] = None if others is None else {"groups": others.groups, **others.to_json()}
         return document
+
+    def write_html(self, path: Path | str) -> None:
+        """Write one HTML file for people.
+
+        Raises UsageError where there is something of that name already, and CounterfoilError if it cannot be written.
+        """
+        # What writes it stands above this room, so it is loaded by its name.
+        import_module("counterfoil.reconcile.reports.totals_page").write_totals_page(self, path)
 
     def to_arrow(self) -> pa.Table:
         """Return the breakdown as a table: key, name, line items, and the exact text of each amount."""

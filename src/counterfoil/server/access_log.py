@@ -6,7 +6,7 @@ import logging
 from typing import Final
 
 from counterfoil.server.error_responses import dialect_of, request_id_of
-from counterfoil.server.log_lines import LogLine
+from counterfoil.server.log_lines import LogLine, log_often
 from counterfoil.server.request_record import RequestRecord
 from counterfoil.server.security_log import peer_of
 
@@ -29,4 +29,4 @@ def write_access_line(record: RequestRecord) -> None:
         "request": request_id_of(dialect_of(scope["path"]), scope),
         "peer": peer_of(scope),
     }
-    ACCESS_LOG.info(LogLine("request" if not record.broke_off else "request broke off", facts))
+    log_often(ACCESS_LOG, logging.INFO, LogLine("request" if not record.broke_off else "request broke off", facts))

@@ -38,7 +38,7 @@ class Found:
 
 
 class FileWriter(HashedWriter):
-    """One new file of a store, written once. After `close` has returned, its bytes are durable.
+    """One new file of a store, written once. It is durable once it is closed and `Files.sync` was told of it.
 
     Nothing is buffered here, so give it large pieces. A store implements `_put` and `_end`; what they raise becomes
     FullDiskError or DataFolderError.
@@ -55,7 +55,7 @@ class FileWriter(HashedWriter):
             return super().write(data)
 
     def close(self) -> None:
-        """Make the file durable and close it; one that was given up is only closed."""
+        """Close the file; a large one is made durable, unless it was given up."""
         with translated_errors():
             super().close()
 
@@ -81,7 +81,7 @@ class Files(Protocol):
         """Make a file; raises FileExistsError where there is one."""
 
     def sync(self, paths: Iterable[str]) -> None:
-        """Make the names of closed files durable."""
+        """Make closed files durable, their bytes and their names."""
 
     def open(self, path: str) -> Reader:
         """Open a file for reading; raises DamagedError where there is none."""

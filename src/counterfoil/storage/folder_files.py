@@ -1,8 +1,9 @@
 """Stored files in a folder of a local disk.
 
-A file's bytes are synced when it is closed and its name when its publication is sealed; only then may the catalog list
-it. Folders are made when a file needs them and deleted with their last file, so the writer of a file may find that its
-folder vanished in between, and makes it again. Only the owner can read what is here: it is every partner's bill.
+A file's bytes are synced when it is closed, or, where they are few, with its name when its publication is sealed; only
+then may the catalog list it. Folders are made when a file needs them and deleted with their last file, so the writer of
+a file may find that its folder vanished in between, and makes it again. Only the owner can read what is here: it is
+every partner's bill.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
-from counterfoil.disk.durability import inherit_owner, sync_folder, write_durably
+from counterfoil.disk.durability import inherit_owner, sync_many, write_durably
 from counterfoil.disk.hashing import DiskWriter
 from counterfoil.errors import DamagedError, DataFolderError
 from counterfoil.storage.failures import translated_errors
@@ -25,6 +26,7 @@ from counterfoil.storage.places import checked
 T = TypeVar("T")
 
 _ATTEMPTS_MAX: Final = 16
+_SYNCED_AT_ONCE_BYTES: Final = 1 << 20  # a file of so many; the system writes it out while more is computed
 _UNFINISHED: Final = ".part"
 _NOT_CACHED: Final = frozenset([errno.EAGAIN, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
 _CACHED_ONLY: Final = getattr(os, "RWF_NOWAIT", 0)
@@ -48,14 +50,13 @@ class FolderFiles:
             return _StoredFileWriter(descriptor, path, durable=self._durable)
 
     def sync(self, paths: Iterable[str]) -> None:
-        """Make the names of closed files durable, and those of all folders above them."""
-        # From the deepest up to the folder that holds the data folder: its name may be new as well.
+        """Make closed files durable: their bytes, their names, and those of all folders above them."""
         root = self._root.absolute()
-        top = root.parent.parent
-        folders = {folder for path in paths for folder in (root / checked(path)).parents if folder.is_relative_to(top)}
+        top = root.parent.parent  # it holds the data folder, whose name may be new as well
+        files = [root / checked(path) for path in paths]
+        folders = {folder for file in files for folder in file.parents if folder.is_relative_to(top)}
         with translated_errors():
-            for folder in sorted(folders, key=lambda folder: -len(folder.parts)):
-                sync_folder(folder)
+            sync_many(files, sorted(folders, key=lambda folder: -len(folder.parts)))
 
     def open(self, path: str) -> _DiskReader:
         """Open a file for reading; raises DamagedError where there is none."""
@@ -140,7 +141,7 @@ class _StoredFileWriter(FileWriter, DiskWriter):
         self._descriptor, self._durable = descriptor, durable
 
     def _end(self, *, whole: bool) -> None:
-        super()._end(whole=whole and self._durable)
+        super()._end(whole=whole and self._durable and self.size_bytes >= _SYNCED_AT_ONCE_BYTES)
 
 
 class _DiskReader:

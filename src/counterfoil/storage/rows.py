@@ -29,7 +29,8 @@ def insert(connection: Connection, table: Table, *rows: Values) -> int | None:
         if complete:
             connection.execute(insert_into(table), complete)
         return None
-    made = connection.execute(insert_into(table).values(complete[0])).inserted_primary_key
+    # Given beside the statement, which then is the same each time, so that SQLAlchemy need not compile it again.
+    made = connection.execute(insert_into(table), complete[0]).inserted_primary_key
     return int(made[0]) if made is not None and table.autoincrement_column is not None else None
 
 

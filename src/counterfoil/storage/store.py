@@ -222,7 +222,7 @@ class Publication:
         return folder
 
     def seal(self, segments: Sequence[NewSegment]) -> None:
-        """Write the listing and make all names durable; after this the catalog may list the files.
+        """Make all files durable, and write the listing; after this the catalog may list the files.
 
         Raises LockedError if the publication's lock was lost meanwhile.
         """
@@ -230,9 +230,10 @@ class Publication:
         self._begin()
         self._is_sealed = True
         listing = SealedPublication(self._store.catalog.log.catalog(), self.id, self.sources, tuple(segments))
+        self._store.files.sync(self._paths)
         self._store.files.put(listing.path, sealed_records.encode(listing))
         self._paths.append(listing.path)
-        self._store.files.sync(self._paths)
+        self._store.files.sync([listing.path])
 
     def __enter__(self) -> Self:
         return self

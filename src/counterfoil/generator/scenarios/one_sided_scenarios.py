@@ -11,6 +11,7 @@ from counterfoil.generator.scenarios.injections import (
     of_one_side,
     sort_of,
     tax_rate,
+    text_of,
 )
 from counterfoil.generator.scenarios.line_formulas import FORMULAS
 from counterfoil.generator.spelling import Line
@@ -20,6 +21,7 @@ _TAKEN_BACK = {
     LineSort.METERED: ("Refund", "Cancel"),
     LineSort.USAGE: ("Refund", "Cancel"),
 }
+_DAY = slice(8, 10)
 _AMOUNTS = ("Subtotal", "TaxTotal", "Total", "BillingPreTaxTotal", "PricingPreTaxTotal")
 
 
@@ -48,18 +50,12 @@ def duplicate(line: Line, _: InjectionSite) -> Injected | None:
 
 def late_usage(line: Line, site: InjectionSite) -> Injected | None:
     """Use of the month before, which its own invoice missed."""
-    days = {"ChargeStartDate": site.day(1, -1), "ChargeEndDate": site.last_day(-1)}
-    if sort_of(line) is LineSort.USAGE:
-        days["UsageDate"] = site.last_day(-1)
-    return _beside(line, "late usage", _again(line, site, days))
+    return _of_another_month(line, site, "late usage", -1)
 
 
 def other_period(line: Line, site: InjectionSite) -> Injected | None:
     """A charge of the month after."""
-    days = {"ChargeStartDate": site.day(1, 1), "ChargeEndDate": site.last_day(1)}
-    if sort_of(line) is LineSort.USAGE:
-        days["UsageDate"] = site.day(1, 1)
-    return _beside(line, "other period", _again(line, site, days))
+    return _of_another_month(line, site, "other period", 1)
 
 
 def cancelled(line: Line, site: InjectionSite) -> Injected | None:
@@ -78,6 +74,16 @@ def credit(line: Line, site: InjectionSite) -> Injected | None:
     if "CreditReasonCode" in line and site.draws.one_in(2):
         given |= {"CreditReasonCode": "Credit for customer", "ChargeType": line["ChargeType"]}
     return _beside(line, "credit", _stated(given))
+
+
+def _of_another_month(line: Line, site: InjectionSite, cause: str, months_on: int) -> Injected | None:
+    """Use of the same day as the line item's, so that no two sites have use of one resource on one day."""
+    days = {"ChargeStartDate": site.day(1, months_on), "ChargeEndDate": site.last_day(months_on)}
+    if sort_of(line) is LineSort.USAGE:
+        days["UsageDate"] = site.day(int(text_of(line, "UsageDate")[_DAY]), months_on)
+        if days["UsageDate"] > days["ChargeEndDate"]:
+            return None
+    return _beside(line, cause, _again(line, site, days))
 
 
 def _again(line: Line, site: InjectionSite, days: dict[str, str]) -> Line:

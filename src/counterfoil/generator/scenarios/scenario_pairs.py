@@ -1,8 +1,8 @@
 """Two sides that differ by known line items, and the truth about them: the entry point of the scenarios.
 
 Most line items are ordinary ones of the generator, alike on both sides. One in so many is a *site*: there a scenario
-puts a difference and says what it is worth. A site has its subscription's seats, meter or resource to itself, so that
-two differences are never about one thing. Memory does not grow with the files but by a number a site, up to a limit.
+puts a difference and says what it is worth. A site has its subscription's seats or meter, or a day of a resource, to
+itself, so that two differences are never about one thing. Memory grows by a number a site, up to a limit.
 """
 
 from __future__ import annotations
@@ -190,8 +190,8 @@ class _Sides:
     def _made(self, spelled: bytes) -> tuple[Scenario, Injected, Line] | None:
         """Return what the first scenario that can be made of a line item makes of it."""
         line = read(spelled)
-        thing = "ResourceURI" if self._pair.kind is Kind.USAGE else "MeterDescription"
-        subject = key_of(text_of(line, "SubscriptionId"), text_of(line, thing))
+        things = ("ResourceURI", "UsageDate") if self._pair.kind is Kind.USAGE else ("MeterDescription",)
+        subject = key_of(*(text_of(line, name) for name in ("SubscriptionId", *things)))
         if subject in self._subjects or len(self._subjects) >= SITES_MAX:
             return None
         for scenario in self._waiting:

@@ -31,7 +31,7 @@ YESTERDAY: Final = "yesterday"
 _SHORT: Final = 12  # digits of a revision by which it is named
 
 
-class Change(StrEnum):
+class StateChange(StrEnum):
     """What happened to line items between two states."""
 
     CAME_LATE = "came late"
@@ -45,13 +45,13 @@ class Change(StrEnum):
 
 
 _OF_REASONS: Final = {
-    Cause.LATE_USAGE: Change.CAME_LATE,
-    Cause.OTHER_PERIOD: Change.CAME_LATE,
-    Cause.NEW: Change.CAME,
-    Cause.CREDIT: Change.CREDITED,
-    Cause.CANCELLED: Change.CANCELLED,
-    Cause.DUPLICATE: Change.REPEATED,
-    Cause.VANISHED: Change.VANISHED,
+    Cause.LATE_USAGE: StateChange.CAME_LATE,
+    Cause.OTHER_PERIOD: StateChange.CAME_LATE,
+    Cause.NEW: StateChange.CAME,
+    Cause.CREDIT: StateChange.CREDITED,
+    Cause.CANCELLED: StateChange.CANCELLED,
+    Cause.DUPLICATE: StateChange.REPEATED,
+    Cause.VANISHED: StateChange.VANISHED,
 }
 
 
@@ -59,7 +59,7 @@ _OF_REASONS: Final = {
 class ChangeTotal:
     """What happened, how often, and the amount that it moved, with tax."""
 
-    change: Change
+    change: StateChange
     amount: Decimal
     differences: int
 
@@ -104,12 +104,12 @@ def changes(
 
 
 def changes_in(comparison: Comparison) -> tuple[ChangeTotal, ...]:
-    """Return what happened between two states, in the order of `Change`; its amounts sum to the difference."""
-    sums: dict[Change, tuple[Decimal, int]] = {}
+    """Return what happened between two states, in the order of `StateChange`; its amounts sum to the difference."""
+    sums: dict[StateChange, tuple[Decimal, int]] = {}
     for change, amount in _each_change(comparison):
         total, count = sums.get(change, (exact.ZERO, 0))
         sums[change] = exact.add(total, amount), count + 1
-    found = ((change, sums[change]) for change in Change if change in sums)
+    found = ((change, sums[change]) for change in StateChange if change in sums)
     return tuple(ChangeTotal(change, exact.trimmed(amount), count) for change, (amount, count) in found)
 
 
@@ -156,7 +156,7 @@ def _moment(since: str, now: Callable[[], datetime]) -> datetime | None:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def _each_change(comparison: Comparison) -> Iterator[tuple[Change, Decimal]]:
+def _each_change(comparison: Comparison) -> Iterator[tuple[StateChange, Decimal]]:
     """Yield what happened in each difference, and its amount. Lines are not read, only what was found of them."""
     files = comparison.files
     for differences, causes in zip(files.batches("differences"), files.batches("causes"), strict=True):
@@ -170,4 +170,4 @@ def _each_change(comparison: Comparison) -> Iterator[tuple[Change, Decimal]]:
             if one_sided and number in reasons:
                 yield _OF_REASONS[reasons[number]], Decimal(text)
             else:
-                yield Change.RESTATED if Decimal(text) else Change.REWORDED, Decimal(text)
+                yield StateChange.RESTATED if Decimal(text) else StateChange.REWORDED, Decimal(text)

@@ -11,9 +11,11 @@ from counterfoil import numbers
 from counterfoil.disk.scratch import scratch_folder
 from counterfoil.errors import CounterfoilError
 from counterfoil.model import Kind
+from counterfoil.money import Money
 from counterfoil.reconcile.comparing.choosing import Surveys, comparing_of, days_of, inferred, period_of
 from counterfoil.reconcile.comparing.comparison import ComparedSide, Comparing, Comparison
 from counterfoil.reconcile.comparing.explained_matches import MatchExplainer
+from counterfoil.reconcile.comparing.focus_tolerance import tolerance_note
 from counterfoil.reconcile.comparing.plans import PLAN_CONVENTIONS, plan_pair
 from counterfoil.reconcile.comparing.reader_notes import CONVENTIONS, respelled, warnings_of
 from counterfoil.reconcile.comparing.refusals import refuse_other_kinds, refuse_what_is_no_answer
@@ -116,6 +118,7 @@ def _compared(
         _write(matches, explainer, writer)
         warned = warnings_of(comparing, surveys, days, partnered=_partnered(matches))
         conventions = CONVENTIONS if not explainer.respelled else (*CONVENTIONS, respelled(explainer.respelled))
+        conventions = (*conventions, _tolerance(surveys))
         if comparing is Comparing.PLAN:
             conventions = (*conventions, *PLAN_CONVENTIONS)
         if mapping is not None:
@@ -149,6 +152,12 @@ def _write(matches: Matching | LedgerMatching, explainer: MatchExplainer, writer
         found = explainer.explained(matched, writer.found + 1)
         if found is not None:
             writer.add(found)
+
+
+def _tolerance(surveys: Surveys) -> str:
+    left, right = surveys
+    difference = numbers.add(right.net, left.net.copy_negate())
+    return tolerance_note(Money(difference, right.currency), max(left.line_items, right.line_items))
 
 
 def _check_sum(surveys: Surveys, writer: ResultWriter) -> None:

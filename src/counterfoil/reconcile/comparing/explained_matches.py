@@ -52,7 +52,7 @@ _READ: Final = (
     "MeterDescription",
     "UnitType",
 )
-_KEPT: Final = 1 << 15
+_KEPT: Final = 1 << 13
 _MIDNIGHT: Final = "T00:00:00"
 _CONVERTS: Final = "convert"
 _PRODUCT: Final = ("ProductId", "SkuId")

@@ -152,7 +152,6 @@ class _PlanSums:
             batches=batches,
             parts=(),
             attributes=None,
-            scope=None,
         )
         return Reading(side, currency=self.reading.currency)
 

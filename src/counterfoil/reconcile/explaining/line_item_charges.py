@@ -122,10 +122,19 @@ def _day(attributes: Attributes, name: str) -> date | None:
     text = attributes.get(name)
     if not text:
         return None
+    day = _date(text)
+    if day is None:
+        raise InputError(
+            f"{name} is {text!r}, which is no date.", remedy="Dates are ISO 8601, such as 2026-11-20T00:00:00Z."
+        )
+    return day
+
+
+@lru_cache(_TEXTS_KEPT)
+def _date(text: str) -> date | None:
+    """Return the day of a text, None for one that is no date."""
     match = _DAY.fullmatch(text)
     try:
         return date.fromisoformat(match[1] if match else "")
     except ValueError:
-        raise InputError(
-            f"{name} is {text!r}, which is no date.", remedy="Dates are ISO 8601, such as 2026-11-20T00:00:00Z."
-        ) from None
+        return None

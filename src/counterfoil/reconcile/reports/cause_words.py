@@ -19,7 +19,7 @@ class CauseWords(NamedTuple):
     meaning: str
 
 
-_WORDS: Final[Mapping[str, CauseWords]] = {
+_WORDS: Final[Mapping[Cause, CauseWords]] = {
     Cause.QUANTITY: CauseWords("Quantity", "More or fewer seats, or more or less use."),
     Cause.UNIT_PRICE: CauseWords("Unit price", "The list price of one unit differs."),
     Cause.PRORATION: CauseWords("Proration", "Another part of the month or year is charged."),
@@ -45,11 +45,15 @@ _WORDS: Final[Mapping[str, CauseWords]] = {
 }
 
 
-def words_of(cause: str, left: str, right: str) -> CauseWords:
-    """Return the words for a cause between two sides of these titles; a cause that is not known is its own title."""
-    words = _WORDS.get(cause, CauseWords(cause[:1].upper() + cause[1:], ""))
-    # Both at once: a title may hold the other's placeholder.
-    return CauseWords(*(_named(text, left, right) for text in words))
+def words_of(cause: Cause, left: str, right: str) -> CauseWords:
+    """Return the words for a cause between two sides of these titles."""
+    # Each text has one placeholder at most, so nothing in a title is taken for another.
+    return CauseWords(*(_named(text, left, right) for text in _WORDS[cause]))
+
+
+def titles_of_causes(left: str, right: str) -> dict[str, str]:
+    """Return what every cause is called between two sides of these titles."""
+    return {cause.value: words_of(cause, left, right).title for cause in Cause}
 
 
 def _named(text: str, left: str, right: str) -> str:

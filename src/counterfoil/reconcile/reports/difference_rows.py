@@ -34,15 +34,16 @@ _EVIDENCE: Final = frozenset((
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRow:
-    """One attribute, as the lines of both sides have it."""
+    """One attribute, as the lines of both sides have it: a text for each line, or one that all `span` lines have."""
 
     attribute: str
     differs: bool
     texts: tuple[str, ...]
+    span: int = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class LineEvidence:
     """The lines of both sides: the number of each in its side, and what they say. `left_out` are lines not shown."""
 
     left: tuple[int, ...]
@@ -67,7 +68,7 @@ class DifferenceRow:
     causes: tuple[tuple[str, ShownAmount], ...]
     notes: tuple[str, ...]
     groups: Mapping[str, str]
-    evidence: Evidence
+    evidence: LineEvidence
 
     @property
     def slugs(self) -> str:
@@ -146,7 +147,7 @@ def _sum_of(lines: Sequence[Line], name: str) -> Decimal | None:
     return numbers.total(texts)
 
 
-def _evidence(found: FoundDifference, kind: Kind) -> Evidence:
+def _evidence(found: FoundDifference, kind: Kind) -> LineEvidence:
     left, right = found.left[:LINES_SHOWN_MAX], found.right[:LINES_SHOWN_MAX]
     lines = (*left, *right)
     names = dict.fromkeys([*(column.name for column in table_of(kind).columns), *found.attributes])
@@ -155,7 +156,10 @@ def _evidence(found: FoundDifference, kind: Kind) -> Evidence:
         differs = name in found.attributes
         texts = tuple(line.attributes.get(name) or "" for line in lines)
         if differs or (name in _EVIDENCE and any(texts)):
-            rows.append(EvidenceRow(name, differs, texts))
+            alike = len({*texts}) == 1
+            rows.append(EvidenceRow(name, differs, texts[:1] if alike else texts, len(texts) if alike else 1))
     rows.sort(key=lambda row: not row.differs)
     left_out = len(found.left) + len(found.right) - len(lines)
-    return Evidence(tuple(line.number for line in left), tuple(line.number for line in right), tuple(rows), left_out)
+    return LineEvidence(
+        tuple(line.number for line in left), tuple(line.number for line in right), tuple(rows), left_out
+    )

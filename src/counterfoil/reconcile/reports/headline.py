@@ -12,6 +12,7 @@ from counterfoil.reconcile.reports.side_words import SideWords
 from counterfoil.reconcile.reports.visible_text import counted
 
 _NAMED_MAX: Final = 3
+Named = tuple[str, ShownAmount]  # what has an amount in a sentence, and the amount
 
 
 def headline(comparison: Comparison, sides: tuple[SideWords, SideWords], difference: ShownAmount) -> str:
@@ -30,24 +31,29 @@ def headline(comparison: Comparison, sides: tuple[SideWords, SideWords], differe
     return f"{right} and {left} both come to {total} {currency}, but not with the same line items"
 
 
-def lead(comparison: Comparison, causes: Sequence[tuple[str, ShownAmount]]) -> list[str]:
-    """Return the sentences below the headline. `causes` are titles and amounts, the largest first."""
+def lead(comparison: Comparison, causes: Sequence[Named], customers: Sequence[Named] = ()) -> list[str]:
+    """Return the sentences below the headline. `causes` and `customers` are the largest first."""
     if comparison.is_equal:
         return [f"All {counted(comparison.stages.get(Stage.IDENTICAL, 0), 'line item')} of both sides are identical."]
     with_amount = [each for each in causes if each[1].exact]
     sentences = []
     if with_amount:
-        named = [f"{title} {amount.signed}" for title, amount in with_amount[:_NAMED_MAX]]
-        rest = len(with_amount) - len(named)
+        rest = max(len(with_amount) - _NAMED_MAX, 0)
         more = f" {counted(rest, 'smaller cause')} make up the rest." if rest > 1 else ""
         more = more or (" One smaller cause makes up the rest." if rest else "")
-        sentences.append(f"{'Mostly' if rest else 'Why'}: {'; '.join(named)} {comparison.currency}.{more}")
+        sentences.append(f"{'Mostly' if rest else 'Why'}: {_listed(with_amount)} {comparison.currency}.{more}")
     elif causes:
         sentences.append("Amounts moved, and nothing was added to them or taken away.")
     else:
         sentences.append(f"{counted(comparison.found, 'difference')} in words alone: every amount is the same.")
     sentences.append(_explained(comparison))
+    if len(customers) > 1:
+        sentences.append(f"Largest at {_listed(customers)} {comparison.currency}.")
     return sentences
+
+
+def _listed(named: Sequence[Named]) -> str:
+    return "; ".join(f"{title} {amount.signed}" for title, amount in named[:_NAMED_MAX])
 
 
 def _explained(comparison: Comparison) -> str:

@@ -6,7 +6,7 @@ text. A text is always written as text: a name that begins with `=` stays a name
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import xlsxwriter
 from xlsxwriter.exceptions import XlsxFileError
+from xlsxwriter.utility import xl_col_to_name
 
 from counterfoil import numbers
 from counterfoil.reconcile.reports.report_file import new_file, private_text
@@ -25,6 +26,8 @@ _CELL_LENGTH_MAX: Final = 16_000  # of a text; Excel counts some characters twic
 _MADE: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - the same comparison gives the same bytes
 _AMOUNT: Final = "#,##0.00;-#,##0.00;0.00"
 _A4: Final = 9
+_LINE_HEIGHT: Final = 15  # in points
+EXACT_WIDTH: Final = 48  # of a column of exact amounts
 _OPTIONS: Final = {
     "constant_memory": True,
     "use_zip64": True,
@@ -65,8 +68,11 @@ class ReportBook:
         sheet.ignore_errors({"number_stored_as_text": f"A1:XFD{ROWS_MAX}"})
         return sheet
 
-    def headings(self, sheet: Any, row: int, headings: Sequence[str], *, frozen_columns: int = 1) -> None:
-        """Write a row of headings that stays in view, and is printed on each page."""
+    def headings(
+        self, sheet: Any, row: int, headings: Sequence[str], *, lines: int = 1, frozen_columns: int = 1
+    ) -> None:
+        """Write a row of headings, so many lines high, that stays in view and is printed on each page."""
+        sheet.set_row(row, _LINE_HEIGHT * lines)
         for at, heading in enumerate(headings):
             self.text(sheet, row, at, heading, self.heading)
         sheet.freeze_panes(row + 1, frozen_columns)
@@ -90,6 +96,15 @@ class ReportBook:
         """Write a formula, and its result for programs that do not compute."""
         # A result that is given as text would be stored as text, and no program could add it up.
         sheet.write_formula(row, at, formula, style or self.amount, in_excel(result))
+
+    def sums(self, sheet: Any, rows: int, sums: Mapping[int, Decimal], columns: int) -> None:
+        """Write sums by column below so many rows, of those that a filter shows, and a filter above."""
+        last = max(rows, 1)
+        self.text(sheet, last + 1, 0, "Sum of the rows shown", self.bold)
+        for at, total in sums.items():
+            letter = xl_col_to_name(at)
+            self.formula(sheet, last + 1, at, f"=SUBTOTAL(109,{letter}2:{letter}{last + 1})", total, self.sum)
+        sheet.autofilter(0, 0, last, columns - 1)
 
 
 def in_excel(amount: Decimal) -> Decimal:

@@ -8,7 +8,7 @@ from typing import Final
 from counterfoil.reconcile.comparing.comparison import ComparedSide, Comparing, Comparison
 from counterfoil.reconcile.matching import Stage
 from counterfoil.reconcile.reports.bridge_rows import Bridge
-from counterfoil.reconcile.reports.side_words import MEANINGS, SideWords
+from counterfoil.reconcile.reports.side_words import SideWords, meanings_of
 from counterfoil.reconcile.reports.visible_text import visible
 from counterfoil.reconcile.side_totals import shown
 
@@ -43,7 +43,7 @@ def facts(comparison: Comparison, left: SideWords, right: SideWords) -> Iterator
         ("eTag", [side.etag for side in sides]),
         ("Revision", [side.revision for side in sides]),
         ("Line items", [f"{side.line_items:,}" for side in sides]),
-        ("Exact total before tax", [shown(side.net) for side in sides]),
+        ("Exact total before tax", [shown(side.net) if side.net != side.total else "" for side in sides]),
         ("Exact total", [shown(side.total) for side in sides]),
     ):
         if any(told):
@@ -57,8 +57,7 @@ def stages_in_words(comparison: Comparison) -> list[tuple[str, int]]:
 
 def words_used(bridge: Bridge, left: SideWords, right: SideWords) -> Iterator[tuple[str, str]]:
     """Yield the words of states, proofs and causes that occur, and what they mean."""
-    for word in dict.fromkeys((left.state, right.state, left.proof, right.proof)):
-        yield word[:1].upper() + word[1:], MEANINGS.get(word, "")
+    yield from meanings_of((left, right))
     for row in bridge.rows:
         if row.words.meaning:
             yield row.words.title, row.words.meaning

@@ -20,7 +20,7 @@ def new_file(path: Path) -> Iterator[Path]:
     written. Whatever fails leaves nothing.
     """
     if not path.parent.is_dir():
-        raise UsageError(f"There is no folder {path.parent}.", remedy="Make it, or name another.", parameter="path")
+        raise UsageError(f"There is no folder {path.parent}.", remedy="Make it, or name another.")
     _refuse_other(path)
     fresh = path.with_name(f".{path.name[:100]}-{secrets.token_hex(8)}")
     try:
@@ -46,4 +46,4 @@ def private_text(path: Path) -> int:
 
 def _refuse_other(path: Path) -> None:
     if os.path.lexists(path):  # also a link that leads nowhere
-        raise UsageError(f"{path} is there already.", remedy="Name another file, or move it away.", parameter="path")
+        raise UsageError(f"{path} is there already.", remedy="Name another file, or move it away.")

@@ -5,13 +5,16 @@ The title is for somebody who never saw a data folder: `Invoice G016907411`, `Un
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from counterfoil.periods import BillingPeriod
 from counterfoil.reconcile.comparing.comparison import ComparedSide, Comparing, Comparison
 from counterfoil.reconcile.reports.visible_text import visible
+from counterfoil.reconcile.sides.side import Side
 
+AnySide = ComparedSide | Side
 _FILE: Final = "the file "
 _SHORT_ID: Final = 8
 _UNBILLED: Final = "Unbilled, "
@@ -52,19 +55,33 @@ def words_of_sides(comparison: Comparison) -> tuple[SideWords, SideWords]:
     """Return the words for both sides; their titles differ."""
     left, right = comparison.left, comparison.right
     titles = _told_apart(left, right)
+    if comparison.comparing is Comparing.PLAN:
+        titles = f"{_title(left)}, metered charges", f"{_title(right)}, usage"
     is_revised = comparison.comparing is Comparing.REVISIONS
     states = _state(left), "corrected" if is_revised and _state(right) == "billed" else _state(right)
-    words = [
-        SideWords(title, title.replace(_UNBILLED, _UNBILLED_PHRASE, 1) if side.scope else title, state, _proof(side))
-        for title, side, state in zip(titles, (left, right), states, strict=True)
-    ]
-    return words[0], words[1]
+    return _words(titles[0], left, states[0]), _words(titles[1], right, states[1])
+
+
+def words_of_side(side: Side) -> SideWords:
+    """Return the words for a side that stands alone."""
+    return _words(_title(side), side, _state(side))
+
+
+def meanings_of(sides: Iterable[SideWords]) -> list[tuple[str, str]]:
+    """Return what the states and proofs of sides mean."""
+    words = dict.fromkeys(word for side in sides for word in (side.state, side.proof))
+    return [(word[:1].upper() + word[1:], MEANINGS.get(word, "")) for word in words]
 
 
 def month_in_words(period: str) -> str:
     """Return `November 2026` for `2026-11`; raises UsageError for no month."""
     month = BillingPeriod.parse(period)
     return f"{_MONTHS[month.month - 1]} {month.year}"
+
+
+def _words(title: str, side: AnySide, state: str) -> SideWords:
+    phrase = title.replace(_UNBILLED, _UNBILLED_PHRASE, 1) if side.scope else title
+    return SideWords(title, phrase, state, _proof(side))
 
 
 def _told_apart(left: ComparedSide, right: ComparedSide) -> tuple[str, str]:
@@ -77,7 +94,7 @@ def _told_apart(left: ComparedSide, right: ComparedSide) -> tuple[str, str]:
     return titles if titles[0] != titles[1] else (f"{titles[0]} (left)", f"{titles[1]} (right)")
 
 
-def _title(side: ComparedSide) -> str:
+def _title(side: AnySide) -> str:
     if side.scope is None:
         return visible(side.what.removeprefix(_FILE) or side.name)
     if side.scope.is_billed:
@@ -106,11 +123,11 @@ def _name(side: ComparedSide) -> str:
     return visible(side.name)
 
 
-def _state(side: ComparedSide) -> str:
+def _state(side: AnySide) -> str:
     if side.scope is None:
         return "as given"
     return "billed" if side.scope.is_billed else "open"
 
 
-def _proof(side: ComparedSide) -> str:
+def _proof(side: AnySide) -> str:
     return side.proof.replace("-", " ") or "not proven"

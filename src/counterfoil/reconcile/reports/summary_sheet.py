@@ -150,7 +150,8 @@ def _chart(book: ReportBook, bars: int, *, is_torn: bool) -> Any:
     chart.set_y_axis({"reverse": True, "label_position": "low"})
     # The numbers at a scale that does not begin at zero would be wrong.
     chart.set_x_axis({"num_format": ";;;" if is_torn else "#,##0", "major_gridlines": {"visible": not is_torn}})
-    chart.set_title({"name": "From one total to the other", "name_font": {"size": 11}})
+    title = "From one total to the other" + (", on a scale that does not begin at zero" if is_torn else "")
+    chart.set_title({"name": title, "name_font": {"size": 11}})
     chart.set_size({"width": 720, "height": 120 + _ROW_HEIGHT * bars})
     return chart
 

@@ -67,6 +67,19 @@ def waterfall(left: Decimal, steps: Sequence[Decimal], right: Decimal) -> Waterf
     )
 
 
+def from_zero(amounts: Sequence[Decimal]) -> list[Bar]:
+    """Return bars from zero, which is at the left unless some amount is below it."""
+    low = min((Fraction(amount) for amount in amounts if amount < 0), default=Fraction(0))
+    high = max((Fraction(amount) for amount in amounts if amount > 0), default=Fraction(0))
+    scale = Fraction(WIDTH) / (high - low) if high > low else Fraction(0)
+    bars = []
+    for amount in amounts:
+        first, last = sorted((Fraction(0), Fraction(amount)))
+        at, width = int((first - low) * scale), max(_BAR_LEAST, int((last - first) * scale)) if amount else 0
+        bars.append(Bar(min(at, WIDTH - width), width))
+    return bars
+
+
 def two_sided(amounts: Sequence[Decimal]) -> list[Bar]:
     """Return bars to both sides of the middle of the scale: what is less to the left, what is more to the right."""
     middle = WIDTH // 2

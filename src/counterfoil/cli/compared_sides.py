@@ -80,7 +80,7 @@ def reconcile(
       counterfoil reconcile before.jsonl after.jsonl --by product
       counterfoil reconcile invoice:G016907411 pulls/G016907411 --to result --format parquet
     """
-    from counterfoil.cli.comparison_display import amount_option, conclude, show
+    from counterfoil.cli.comparison_display import amount_option, conclude, show, written_by
     from counterfoil.reconcile import compare
 
     at_least = amount_option(show_at_least)
@@ -94,7 +94,11 @@ def reconcile(
         show(comparison, output, by=by, top=top, at_least=at_least)
         if to is not None:
             write(comparison, to, chosen, output)
-        next_command = f"counterfoil reconcile {left} {right} --to result" if to is None else "open the report"
+        next_command = f"open {to}"
+        if to is None:
+            kept = {name: choice[name] for name in ("kind", "currency", "partner", "data")}
+            given = {"comparing": comparing, "period": period, "mapping": mapping}
+            next_command = written_by(left, right, **given, **kept)
         return conclude(comparison, output, next_command=next_command)
 
 
