@@ -17,7 +17,8 @@ PACKAGE = "counterfoil.reconcile.matching"
 # What is wrong, in which module, the text that is right, the one that is wrong, and the case that tells.
 MUTANTS = [
     (
-        "duplicates after coarse keys", "matcher", "yield from duplicates(twins)",
+        "duplicates after coarse keys", "matcher",
+        "yield from sorted((*duplicates(twins), *at_one_place(lines, keys)), key=self._place)",
         "lines.left += twins.left; lines.right += twins.right", "a copy is not paired with a line that is gone",
     ),
     (
@@ -52,14 +53,14 @@ def test_a_wrong_way_of_matching_is_convicted(
 
 
 def lengths() -> list[tuple[int, ...]]:
-    """Windows over pieces of one line each: two lines of one place on the left, one on the right."""
+    """Windows over sections of one line each: two lines of one place on the left, one on the right."""
 
     def stream(*texts: str) -> windows_module.Stream:
         batches = (pa.record_batch([pa.array([text])], ["place"]) for text in texts)
         return windows_module.Stream([windows_module.Section(batch, at) for at, batch in enumerate(batches)], 1, 1)
 
     found = windows_module.windows([stream("a", "a", "b")], [stream("a", "c")])
-    return [tuple(sum(map(len, pieces)) for pieces in window) for window in found]
+    return [tuple(sum(map(len, sections)) for sections in window) for window in found]
 
 
 def test_a_window_that_ends_with_a_place_is_convicted(monkeypatch: pytest.MonkeyPatch) -> None:

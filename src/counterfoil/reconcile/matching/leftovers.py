@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+from zlib import crc32
 
 import pyarrow as pa
 
@@ -63,7 +64,7 @@ class Leftovers:
         self._folder.mkdir(parents=True, exist_ok=True)
         for side, lines in enumerate((self._held.left, self._held.right)):
             for line in lines:
-                part = hash(self._key(line.attributes)) % _PARTS
+                part = crc32(self._key(line.attributes).encode()) % _PARTS
                 file = self._files.get((side, part))
                 if file is None:
                     file = _LinesFile(self._folder / f"{side}-{part}.arrow", self._names)

@@ -23,7 +23,7 @@ from counterfoil.reconcile.sides.side import Reading
 class Matching:
     """The groups of two sides; iterate once. `counts` are groups by stage, `line_items` the lines of left and right.
 
-    Counts are complete after the last group.
+    Groups come in an order that depends on what their lines say alone. Counts are complete after the last group.
     """
 
     def __init__(self, left: Reading, right: Reading, keys: LineKeys, *, words: bool, scratch: Path) -> None:
@@ -72,6 +72,11 @@ class Matching:
     def _count_pairs(self, found: Partnerless) -> None:
         self.counts[Stage.WORDS if self._words else Stage.IDENTICAL] += found.pairs
 
+    def _place(self, matched: MatchedLines) -> tuple[str, ...]:
+        """Return where a group of one place stands: windows end elsewhere when more is read at once."""
+        attributes = (matched.left or matched.right)[0].attributes
+        return tuple(attributes[name] for name in self._keys.place)
+
     def _groups(self) -> Iterator[MatchedLines]:
         keys = self._keys
         with self._folder() as folder:
@@ -81,8 +86,7 @@ class Matching:
                 Leftovers(keys, keys.without_ids, folder / "others", held_max=LINES_HELD_MAX) as others,
             ):
                 for lines, twins in found.windows():
-                    yield from duplicates(twins)
-                    yield from at_one_place(lines, keys)
+                    yield from sorted((*duplicates(twins), *at_one_place(lines, keys)), key=self._place)
                     of_customers.add(lines)
                 self._count_pairs(found)
                 for lines in of_customers.parts():

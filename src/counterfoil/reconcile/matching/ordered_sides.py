@@ -20,7 +20,7 @@ from counterfoil.reconcile.sides.side import Reading, SidePart, Wants
 _MARK: Final = re.compile(rb"[^\0]")
 _SECTION_LINES_MIN: Final = 2_000
 _WINDOW_LINES: Final = 50_000  # of a stream, if there are few
-_LINES_AT_ONCE: Final = 400_000  # of all streams together
+_LINES_AT_ONCE: Final = 200_000  # of all streams together
 _MARKED_LINES: Final = 10_000
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from counterfoil.reconcile.matching.windows import Place, Section
 
-RUN_LINES: Final = 300_000
+RUN_LINES: Final = 200_000
 SECTION_LINES: Final = 25_000
 _NUMBER: Final = "#"  # no attribute is called that
 _DICTIONARY: Final = pa.dictionary(pa.int32(), pa.string())
@@ -113,7 +113,9 @@ def _sections(batches: Iterable[pa.RecordBatch]) -> Iterator[Section]:
 
 def _written(table: pa.Table, path: Path) -> Run:
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path, row_group_size=SECTION_LINES, compression="lz4", write_statistics=False)
+    with pq.ParquetWriter(path, table.schema, compression="lz4", write_statistics=False) as writer:
+        for batch in table.to_batches(max_chunksize=SECTION_LINES):
+            writer.write_batch(_compact(batch))
 
     def read(line_items: int) -> Iterator[Section]:
         with pq.ParquetFile(path) as file:
@@ -132,8 +134,11 @@ def _held(table: pa.Table) -> Run:
 
 def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return a batch whose dictionaries hold what it uses, and not what all of the run does."""
-    columns = [
-        column.cast(pa.string()).dictionary_encode() if pa.types.is_dictionary(column.type) else column
-        for column in batch.columns
-    ]
+    columns = []
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type):
+            used = column.indices.dictionary_encode()
+            columns.append(pa.DictionaryArray.from_arrays(used.indices, column.dictionary.take(used.dictionary)))
+        else:
+            columns.append(column)
     return pa.RecordBatch.from_arrays(columns, batch.schema.names)

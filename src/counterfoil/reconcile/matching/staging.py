@@ -101,7 +101,7 @@ def _paired(
                 groups[key(line.attributes)][index].append(line)
             else:
                 left_over[index].append(line)
-    for lefts, rights in groups.values():
+    for _, (lefts, rights) in sorted(groups.items()):
         if not alone or len(lefts) == len(rights) == 1:
             for left, right in pairs(lefts, rights, keys):
                 yield MatchedLines(stage, (left,), (right,))
@@ -133,11 +133,11 @@ def _changes(side: list[Line]) -> Iterator[tuple[Line, ...]]:
         elif charge_type in _CONVERSIONS and (reference := reference_of(told)):
             conversions[f"{told['CustomerId'].lower()}\0{reference}"].append(line)
     taken = set[int]()
-    for lines in seats.values():
+    for _, lines in sorted(seats.items()):
         for pair in zip(*_back_and_charged(lines), strict=False):
             taken |= set(map(id, pair))
             yield pair
-    for lines in conversions.values():
+    for _, lines in sorted(conversions.items()):
         back, charged = _back_and_charged(lines)
         if back and charged:
             taken |= set(map(id, lines))
