@@ -229,7 +229,7 @@ def test_a_damaged_archive_refuses_whatever_is_allowed(
 def test_a_line_item_of_more_than_a_megabyte_is_refused_and_one_below_is_not(
     data_folder: DataFolder, tmp_path: Path
 ) -> None:
-    for name in ("Tags", "Novel"):
+    for name in ("Tags", "AdditionalInfo"):
         big = raw_lines(Kind.USAGE, {name: '"' + "é" * 520_000 + '"'})
         assert publish_bytes(data_folder, tmp_path / "a", big, dry_run=True).contents.line_items == 1
         escaped = raw_lines(Kind.USAGE, {name: '"' + r"\u0001" * 180_000 + '"'})

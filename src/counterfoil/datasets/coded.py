@@ -20,6 +20,7 @@ from counterfoil.line_items.canonical import DIGEST_SIZE_BYTES
 
 _ROWS: Final = 1 << 10  # there is room for so many at first
 _FEW_ROWS: Final = 1 << 10
+_FEW_SIZE_BYTES: Final = 4 << 20  # a long text that they share is kept once for each of them
 _ALIGNMENT: Final = 8
 
 
@@ -126,7 +127,10 @@ class Coder:
     def code(self, items: ValueSpans) -> tuple[np.ndarray, np.ndarray]:
         """Return the codes of line items in the table's columns, then Extra, and their sizes; none is added yet."""
         rows = len(items.starts)
-        if self._rows + rows > _FEW_ROWS:
+        if self.groups is not self._of_many and (
+            self._rows + rows > _FEW_ROWS
+            or self.size_bytes + int(items.lengths.sum(where=items.starts >= 0)) > _FEW_SIZE_BYTES
+        ):
             self.expect_many()
         codes, sizes = np.empty((len(self.groups), rows), dtype=np.int32), np.zeros(rows, dtype=np.int64)
         for dictionary, into in zip(self.dictionaries, codes, strict=True):

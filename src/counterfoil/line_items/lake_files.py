@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from counterfoil.columns import EXTRA, Column, table_of
+from counterfoil.columns import EXTRA, Column, LineItemTable, table_of
 from counterfoil.errors import DamagedError
 from counterfoil.line_items.lake import DIGEST, columns_of, lake_arrays, lake_schema, text_name
 from counterfoil.model import Kind
@@ -114,7 +114,7 @@ class LakeWriter:
         decimals: Callable[[pa.Array], tuple[pa.Array, int]] | None = None,
     ) -> None:
         self._kind, self._decimals = kind, decimals
-        self._schema, described = _schema_of(kind, digests=digests, dictionaries=dictionaries)
+        self._schema, described = _schema_of(table_of(kind), digests=digests, dictionaries=dictionaries)
         names = self._schema.names
         self._writer = pq.ParquetWriter(
             out,
@@ -162,9 +162,11 @@ class LakeWriter:
 
 
 @lru_cache(maxsize=8)  # to make one takes as long as to write a hundred line items
-def _schema_of(kind: Kind, *, digests: bool, dictionaries: bool) -> tuple[pa.Schema, dict[str | bytes, bytes]]:
+def _schema_of(
+    table: LineItemTable, *, digests: bool, dictionaries: bool
+) -> tuple[pa.Schema, dict[str | bytes, bytes]]:
     """Return the schema of what is written, and what the file says of it."""
-    schema = lake_schema(kind, digests=digests)
+    schema = lake_schema(table.kind, digests=digests)
     described = {"ARROW:schema": base64.b64encode(schema.serialize()), **schema.metadata}
     return pa.schema([_as_dictionary(field) for field in schema]) if dictionaries else schema, described
 
