@@ -93,7 +93,7 @@ def test_every_list_of_pulls_has_totals(house: House) -> None:
 
 
 def test_totals_and_audits_round_amounts_and_show_every_digit_if_asked(tmp_path: Path) -> None:
-    side = str(lines_file(tmp_path / "side", [usage("1234567.1999968000511991808131000")]))
+    side = str(lines_file(tmp_path / "side", [usage("1234567.1999968000511991808131000", SkuId="")]))
     rounded, exact = (run("totals", side, "--by", "customer", *more) for more in ([], ["--exact"]))
     assert rounded.stdout.count(" 1,234,567.20 EUR") == 2
     assert rounded.stderr.count("Amounts are rounded; --exact shows every digit.") == 1
