@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -93,9 +94,8 @@ def reconcile(
     with comparison:
         show(comparison, output, by=by, top=top, at_least=at_least)
         if to is not None:
-            write(comparison, to, chosen, output)
-        next_command = f"open {to}"
-        if to is None:
+            next_command = f"open {shlex.quote(str(write(comparison, to, chosen, output)))}"
+        else:
             kept = {name: choice[name] for name in ("kind", "currency", "partner", "data")}
             given = {"comparing": comparing, "period": period, "mapping": mapping}
             next_command = written_by(left, right, **given, **kept)
@@ -118,9 +118,11 @@ def _formats(given: tuple[str, ...], to: Path | None) -> list[str]:
     return chosen or [each.value for each in offered if each.value in {"html", "xlsx", "json"}]
 
 
-def write(comparison: Comparison, to: Path, formats: list[str], output: Output) -> None:
-    """Write a comparison into a folder, and say where it is."""
+def write(comparison: Comparison, to: Path, formats: list[str], output: Output) -> Path:
+    """Write a comparison into a folder, and say where it is; returns the report to open, or the folder if none is."""
     from counterfoil.reconcile.comparing.result_output import write_result
 
-    for path in write_result(comparison, to, formats):
+    paths = write_result(comparison, to, formats)
+    for path in paths:
         output.note(f"Written: {path}")
+    return next((path for path in paths if path.suffix in {".html", ".xlsx"}), to)

@@ -83,10 +83,10 @@ def _outside(survey: Survey, period: tuple[date, date]) -> Iterator[ReportWarnin
     outside = [group for day, group in survey.days.items() if day and not first <= day <= last]
     if outside:
         line_items = sum(group.line_items for group in outside)
+        which = "1 line item is" if line_items == 1 else f"{line_items:,} line items are"
+        amount = Money(_sum(outside), survey.currency).shown()
         yield ReportWarning(
-            "outside-period",
-            f"Line items of {survey.side.name} dated outside {first} to {last}: {line_items:,}, which come to "
-            f"{Money(_sum(outside), survey.currency).shown()}.",
+            "outside-period", f"{survey.side.name}: {which} dated outside {first} to {last}, {amount} together."
         )
 
 
