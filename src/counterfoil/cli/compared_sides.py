@@ -15,6 +15,7 @@ from counterfoil.errors import UsageError
 
 if TYPE_CHECKING:
     from counterfoil.reconcile import Comparison
+    from counterfoil.reconcile.comparing.result_output import ResultFormat
 
 _COMPARISONS: Final = ("unbilled-billed", "revisions", "plan", "copy", "ledger")
 _GROUPINGS: Final = ("customer", "subscription", "product", "reseller", "meter", "day", "charge-type")
@@ -102,23 +103,17 @@ def reconcile(
         return conclude(comparison, output, next_command=next_command)
 
 
-def _formats(given: tuple[str, ...], to: Path | None) -> list[str]:
+def _formats(given: tuple[str, ...], to: Path | None) -> list[ResultFormat]:
     from counterfoil.cli.comparison_display import formats_in
-    from counterfoil.reconcile.comparing.result_output import formats_offered
+    from counterfoil.reconcile.comparing.result_output import ResultFormat, format_of
 
-    chosen = list(formats_in(given))
+    chosen = [format_of(each) for each in formats_in(given)]
     if chosen and to is None:
         raise UsageError("There is no folder to write to.", remedy="Name it.", parameter="to")
-    offered = formats_offered()
-    for each in chosen:
-        if each not in offered:
-            raise UsageError(
-                f"{each!r} is no format of a result.", remedy=f"Take one of {', '.join(offered)}.", parameter="format"
-            )
-    return chosen or [each.value for each in offered if each.value in {"html", "xlsx", "json"}]
+    return chosen or [ResultFormat.HTML, ResultFormat.XLSX, ResultFormat.JSON]
 
 
-def write(comparison: Comparison, to: Path, formats: list[str], output: Output) -> Path:
+def write(comparison: Comparison, to: Path, formats: list[ResultFormat], output: Output) -> Path:
     """Write a comparison into a folder, and say where it is; returns the report to open, or the folder if none is."""
     from counterfoil.reconcile.comparing.result_output import write_result
 
