@@ -119,7 +119,7 @@ class SideTotals:
     @property
     def difference(self) -> Decimal | None:
         """The gross less what was expected; None where nothing was."""
-        return None if self.expected is None else numbers.add(self.gross, self.expected.copy_negate())
+        return None if self.expected is None else numbers.subtract(self.gross, self.expected)
 
     @property
     def is_as_expected(self) -> bool:

@@ -120,7 +120,7 @@ class Comparison:
     @property
     def difference(self) -> Decimal:
         """The total of the right less that of the left."""
-        return numbers.add(self.right.total, self.left.total.copy_negate())
+        return numbers.subtract(self.right.total, self.left.total)
 
     @property
     def unexplained(self) -> Decimal:
