@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from counterfoil import reconcile
+from counterfoil.cli.compared_sides import COMPARISONS
+from counterfoil.cli.sides import GROUPINGS
 from counterfoil.errors import CounterfoilError
 from counterfoil.model import Kind
 from tests.cli.pulling import run
@@ -132,3 +134,9 @@ def test_changes_of_two_states_and_of_a_published_dataset() -> None:
     for told, ask in refused.items():
         with pytest.raises(CounterfoilError, match=told):
             ask()
+
+
+def test_the_command_line_offers_what_the_library_takes() -> None:
+    """Their names are written out there, so that a help text does not wait for the library."""
+    assert tuple(reconcile.By) == GROUPINGS
+    assert tuple(reconcile.Comparing) == COMPARISONS

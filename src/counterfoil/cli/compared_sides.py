@@ -10,15 +10,14 @@ import click
 
 from counterfoil.cli.options import NamedPath, with_amounts, with_output
 from counterfoil.cli.output import Output
-from counterfoil.cli.sides import note_data_folder, with_side_options
+from counterfoil.cli.sides import GROUPINGS, note_data_folder, with_side_options
 from counterfoil.errors import UsageError
 
 if TYPE_CHECKING:
     from counterfoil.reconcile import Comparison
     from counterfoil.reconcile.comparing.result_output import ResultFormat
 
-_COMPARISONS: Final = ("unbilled-billed", "revisions", "plan", "copy", "ledger")
-_GROUPINGS: Final = ("customer", "subscription", "product", "reseller", "meter", "day", "charge-type")
+COMPARISONS: Final = ("unbilled-billed", "revisions", "plan", "copy", "ledger")
 
 
 @click.command()
@@ -27,7 +26,7 @@ _GROUPINGS: Final = ("customer", "subscription", "product", "reseller", "meter",
 @click.option(
     "--as",
     "comparing",
-    type=click.Choice(_COMPARISONS),
+    type=click.Choice(COMPARISONS),
     help="What is compared, where it cannot be told from the sides.",
 )
 @click.option(
@@ -37,7 +36,7 @@ _GROUPINGS: Final = ("customer", "subscription", "product", "reseller", "meter",
     help="What a ledger's columns are: see `counterfoil mapping`. RIGHT is the ledger, unless LEFT alone is a file.",
 )
 @click.option("--period", metavar="YYYY-MM", help="The month that both are about.  [default: that of most line items]")
-@click.option("--by", type=click.Choice(_GROUPINGS), help="List the difference of each customer, day, ...")
+@click.option("--by", type=click.Choice(GROUPINGS), help="List the difference of each customer, day, ...")
 @click.option("--top", metavar="N", type=click.IntRange(min=0), help="How many to list; 0 lists all.  [default: 5]")
 @click.option("--show-at-least", metavar="AMOUNT", help="List nothing smaller. It changes no figure and no exit code.")
 @click.option("--to", metavar="DIR", type=NamedPath(folder=True), help="Write the result into this folder.")

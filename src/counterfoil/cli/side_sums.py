@@ -11,20 +11,19 @@ import click
 
 from counterfoil.cli.options import NamedPath, with_amounts, with_output
 from counterfoil.cli.output import Output
-from counterfoil.cli.sides import note_data_folder, print_report, with_side_options
+from counterfoil.cli.sides import GROUPINGS, note_data_folder, print_report, with_side_options
 from counterfoil.errors import CounterfoilError
 from counterfoil.money import Money
 
 if TYPE_CHECKING:
     from counterfoil.reconcile import GroupTotal, SideTotals
 
-_GROUPINGS: Final = ("customer", "subscription", "product", "reseller", "meter", "day", "charge-type")
 _BAR_WIDTH: Final = 24
 
 
 @click.command()
 @click.argument("side", metavar="SIDE")
-@click.option("--by", type=click.Choice(_GROUPINGS), help="Show the totals of each customer, day, ...")
+@click.option("--by", type=click.Choice(GROUPINGS), help="Show the totals of each customer, day, ...")
 @click.option(
     "--top",
     metavar="N",

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import click
 
@@ -17,6 +17,8 @@ from counterfoil.cli.options import KINDS, NamedPath, current_output, load_setti
 from counterfoil.cli.output import Output
 
 R = TypeVar("R")
+# Those of `counterfoil.reconcile.By`, which takes long to import.
+GROUPINGS: Final = ("customer", "subscription", "product", "reseller", "meter", "day", "charge-type")
 
 
 def with_side_options(function: Callable[..., R]) -> Callable[..., R]:
