@@ -20,7 +20,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from counterfoil.disk.durability import sync_file, sync_folder
-from counterfoil.errors import CounterfoilError, UsageError
+from counterfoil.errors import CounterfoilError, UsageError, member_of
 from counterfoil.reconcile.comparing.comparison import Comparison
 from counterfoil.reconcile.comparing.found_difference import TABLES
 from counterfoil.reconcile.explaining import arithmetic as exact
@@ -82,14 +82,7 @@ def write_result(comparison: Comparison, folder: Path, formats: Sequence[ResultF
 
 def format_of(each: ResultFormat | str) -> ResultFormat:
     """Return the format of this name; raises UsageError for what is none."""
-    try:
-        return ResultFormat(each)
-    except ValueError:
-        raise UsageError(
-            f"{str(each)!r} is no format of a result.",
-            remedy=f"Take one of {', '.join(ResultFormat)}.",
-            parameter="format",
-        ) from None
+    return member_of(ResultFormat, each, f"{each!r} is no format of a result.", "format")
 
 
 def _files(form: ResultFormat, comparison: Comparison) -> Iterator[tuple[str, Callable[[Path], None]]]:
