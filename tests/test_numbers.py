@@ -105,6 +105,10 @@ def test_a_sum_that_would_lose_a_digit_raises() -> None:
     huge = Decimal("1e142")
     with pytest.raises(Inexact):
         numbers.add(huge, Decimal("1e-100"))
+    with pytest.raises(Inexact):
+        numbers.subtract(huge, Decimal("1e-100"))
+    long = Decimal("9" * 13 + "." + "1" * 100)
+    assert numbers.add(numbers.subtract(Decimal("0.5"), long), long) == Decimal("0.5")
 
 
 def test_a_total_is_written_out_in_full() -> None:

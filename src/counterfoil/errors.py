@@ -45,7 +45,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, Self
+from enum import StrEnum
+from typing import Any, Final, Self, TypeVar
+
+E = TypeVar("E", bound=StrEnum)
 
 # A sentence that quotes another one, which brought its own full stop. An ellipsis and `../folder` are none.
 _TWO_STOPS: Final = re.compile(r"(?<=[\w)\]'\"`%])\.\.(?=\s|$)")
@@ -102,6 +105,14 @@ class UsageError(CounterfoilError):
     """The command, setting or argument cannot be right, whatever the data."""
 
     exit_code = 2
+
+
+def member_of(names: type[E], name: str, refusal: str, parameter: str) -> E:
+    """Return the member of an enumeration that `name` means; raises UsageError, which says `refusal` and lists all."""
+    try:
+        return names(name)
+    except ValueError:
+        raise UsageError(refusal, remedy=f"Take one of {', '.join(names)}.", parameter=parameter) from None
 
 
 class InputError(CounterfoilError):

@@ -36,13 +36,17 @@ class Money:
         return self._rounded() != self.value
 
     def shown(self, *, exact: bool = False) -> str:
-        """Return it with its currency: rounded to the currency's decimals, or with every digit."""
-        value = self.value if exact else self._rounded()
-        return f"{value:,f} {self.currency}".rstrip()
+        """Return it with its currency: rounded to the currency's decimals, or with every digit.
+
+        Every digit is at least the currency's decimals; zeros behind those go.
+        """
+        if not exact or not self.is_rounded:
+            return f"{self._rounded():,f} {self.currency}".rstrip()
+        return f"{self.value:,f}".rstrip("0") + f" {self.currency}".rstrip()
 
     def _rounded(self) -> Decimal:
         rounded = self.value.quantize(Decimal(1).scaleb(-decimals_of(self.currency)), context=_ROUNDING)
-        return rounded or abs(rounded)  # never -0.00
+        return rounded or rounded.copy_abs()  # never -0.00
 
 
 def decimals_of(currency: str) -> int:

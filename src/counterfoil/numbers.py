@@ -106,6 +106,11 @@ def add(left: Decimal, right: Decimal) -> Decimal:
     return _EXACT.add(left, right)
 
 
+def subtract(left: Decimal, right: Decimal) -> Decimal:
+    """Return left minus right, exactly."""
+    return _EXACT.subtract(left, right)
+
+
 def add_to(totals: dict[str, Decimal], name: str, value: Decimal) -> None:
     """Add an exact value to the total of this name."""
     totals[name] = _EXACT.add(totals.get(name, Decimal(0)), value)

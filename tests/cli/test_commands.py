@@ -139,3 +139,16 @@ def test_the_lines_to_paste_work_in_another_folder_whatever_the_data_folder_is_c
     words = shlex.split(line.removeprefix("TOKEN=$(").removesuffix(")"))
     token = run(*words[1:])
     assert (token.exit_code, token.stdout.count(".")) == (0, 2), token.stderr
+
+
+def test_a_month_is_made_and_published_by_the_commands_that_are_told() -> None:
+    made = run(
+        *("generate", "--month", "2026-10", "--invoice", "G016907411", "--partner", PARTNER),
+        *("--customers", "1", "-o", "a month"),
+    )
+    told = [line.partition(": counterfoil ")[2] for line in made.stderr.splitlines()[1:]]
+    assert (made.exit_code, len(told)) == (0, 2)
+    for command in told:
+        assert run(*shlex.split(command)).exit_code == 0
+    scopes = [(each["period"], each["invoice"]) for each in json.loads(run("list", "--output", "json").stdout)]
+    assert sorted(map(str, scopes)) == sorted(map(str, [("2026-10", None), (None, "G016907411")] * 2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from counterfoil.cli.terminal_tables import print_table
 from counterfoil.errors import CounterfoilError
 from counterfoil.money import Money
 from tests.cli.pulling import INVOICE, House, run
+from tests.reconcile.sides import lines_file, usage
 
 HEADINGS = ["Kind", "What", "Total", "Folder", "Remark"]
 ROWS = [
@@ -53,7 +55,7 @@ def test_a_wide_table_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_rounded_amounts_say_so_and_exact_ones_do_not() -> None:
     rows = [{"what": "a", "total": [Money(Decimal("1234.567"), "EUR"), Money(Decimal(2), "USD")]}]
-    for exact, shown in ((False, "1,234.57 EUR, 2.00 USD"), (True, "1,234.567 EUR, 2 USD")):
+    for exact, shown in ((False, "1,234.57 EUR, 2.00 USD"), (True, "1,234.567 EUR, 2.00 USD")):
         out, err = io.StringIO(), io.StringIO()
         Output(stdout=out, stderr=err, exact=exact).rows(rows)
         assert shown in out.getvalue()
@@ -88,3 +90,15 @@ def test_every_list_of_pulls_has_totals(house: House) -> None:
         assert "3,703,703.67 EUR" in run(*command).stdout, command
         assert "3,703,703.673 EUR" in run(*command, "--exact").stdout, command
         assert '"BillingPreTaxTotal": "3703703.673"' in run(*command, "--output", "json").stdout, command
+
+
+def test_totals_and_audits_round_amounts_and_show_every_digit_if_asked(tmp_path: Path) -> None:
+    side = str(lines_file(tmp_path / "side", [usage("1234567.1999968000511991808131000", SkuId="")]))
+    rounded, exact = (run("totals", side, "--by", "customer", *more) for more in ([], ["--exact"]))
+    assert rounded.stdout.count(" 1,234,567.20 EUR") == 2
+    assert rounded.stderr.count("Amounts are rounded; --exact shows every digit.") == 1
+    assert exact.stdout.count(" 1,234,567.1999968000511991808131 EUR") == 2
+    audited = run("audit", side, "--rule", "ids-present", "--exact")
+    assert " 1,234,567.1999968000511991808131 EUR" in audited.stdout
+    told = run("totals", side, "--expect", "1234567.20").stderr
+    assert "was expected: 0.0000031999488008191869 EUR less." in told

@@ -136,15 +136,24 @@ def taken(sorter: Sorter, given_items: list[dict[str, str]]) -> None:
 
 
 @pytest.mark.parametrize("part_line_items", [9, 50, 10_000])
-@pytest.mark.parametrize(("run_bytes", "piece_bytes"), [(1, 1), (20_000, 1), (20_000, 5_000), (100_000, 2_000)])
+@pytest.mark.parametrize(
+    ("run_bytes", "piece_bytes", "batches"),
+    [
+        (1, 1, 4),  # a run of each, and of each line item a portion, take long
+        pytest.param(1, 1, 12, marks=pytest.mark.soak),
+        (20_000, 1, 12),
+        (20_000, 5_000, 12),
+        (100_000, 2_000, 12),
+    ],
+)
 def test_line_items_come_back_in_order_however_they_came(
-    tmp_path: Path, run_bytes: int, piece_bytes: int, part_line_items: int
+    tmp_path: Path, run_bytes: int, piece_bytes: int, batches: int, part_line_items: int
 ) -> None:
     chance = random.Random(run_bytes)
     given_items = list[dict[str, str]]()
     folder = RunFolder(FolderFiles(tmp_path), "runs")
     sorter = Sorter(USAGE, folder, Sizes(run_bytes=run_bytes, piece_bytes=piece_bytes))
-    for _ in range(12 if run_bytes > 1 else 4):  # a run of each, and of each line item a portion, take long
+    for _ in range(batches):
         some = unordered(chance, chance.randrange(1, 40))
         given_items += some
         taken(sorter, some)

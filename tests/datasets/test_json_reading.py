@@ -232,10 +232,14 @@ def by_reader(kind: Kind, lines: list[bytes]) -> tuple[dict[int, dict[str, str]]
     return accepted, refusals
 
 
-@examples(80)
-@given(files())
-def test_quick_and_plain_reading_agree(file: tuple[Kind, list[bytes]]) -> None:
-    assert by_reader(*file) == by_reference(*file)
+@pytest.mark.parametrize("count", [80, pytest.param(200, marks=pytest.mark.soak)])
+def test_quick_and_plain_reading_agree(count: int) -> None:
+    @examples(count)
+    @given(files())
+    def agree(file: tuple[Kind, list[bytes]]) -> None:
+        assert by_reader(*file) == by_reference(*file)
+
+    agree()
 
 
 @pytest.mark.parametrize("v1", [False, True], ids=["graph", "v1"])

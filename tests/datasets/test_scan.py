@@ -32,14 +32,15 @@ ROOT = Path(__file__).parent.parent.parent
 LINES = int(os.environ.get("EXPLORE", "2000"))
 
 
-def test_lines_changed_by_chance_are_read_as_the_reference_reads_them() -> None:
+@pytest.mark.parametrize("count", [LINES, pytest.param(4_000, marks=pytest.mark.soak)])
+def test_lines_changed_by_chance_are_read_as_the_reference_reads_them(count: int) -> None:
     accepted = refused = 0
-    for kind, lines in files(seed=LINES, lines=LINES):
+    for kind, lines in files(seed=count, lines=count):
         expected = by_reference(kind, lines)
         assert by_reader(kind, lines) == expected
         accepted += len(expected[0])
         refused += len(expected[1])
-    assert min(accepted, refused) > LINES // 10  # or the test would see one side only
+    assert min(accepted, refused) > count // 10  # or the test would see one side only
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -118,7 +119,8 @@ def test_line_items_get_the_codes_that_they_would_get_without_passages(kind: Kin
     assert found > 10 * len(lines)
 
 
-def test_no_kernel_looks_beyond_what_it_was_given() -> None:
+@pytest.mark.parametrize("count", [1_500, pytest.param(3_000, marks=pytest.mark.soak)])
+def test_no_kernel_looks_beyond_what_it_was_given(count: int) -> None:
     """The same by kernels that check every index, kept apart because numba would not tell the two kinds of code."""
     environment = os.environ | {
         "NUMBA_BOUNDSCHECK": "1",
@@ -126,7 +128,7 @@ def test_no_kernel_looks_beyond_what_it_was_given() -> None:
         "NUMBA_CACHE_DIR": str(ROOT / ".cache" / "numba-boundscheck"),
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
     }
-    command = [sys.executable, "-m", "tests.datasets.bounds", "1500"]
+    command = [sys.executable, "-m", "tests.datasets.bounds", str(count)]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["checked"] is True

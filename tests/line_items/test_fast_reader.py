@@ -76,10 +76,14 @@ def read(block: bytes, *, quick: bool) -> list[dict[str, str | None]] | None:
         return None
 
 
-@examples(80)
-@given(blocks())
-def test_both_ways_agree_on_any_block(block: bytes) -> None:
-    assert read(block, quick=True) == read(block, quick=False)
+@pytest.mark.parametrize(("count", "new"), [(80, False), pytest.param(200, True, marks=pytest.mark.soak)])
+def test_both_ways_agree_on_any_block(count: int, new: bool) -> None:
+    @examples(count, new=new)
+    @given(blocks())
+    def agree(block: bytes) -> None:
+        assert read(block, quick=True) == read(block, quick=False)
+
+    agree()
 
 
 @pytest.mark.parametrize(

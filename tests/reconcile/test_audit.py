@@ -318,7 +318,7 @@ def test_the_command_tells_what_the_library_finds(tmp_path: Path) -> None:
     assert (code, [each["clean"] for each in both]) == (3, [True, False])
     done = run("audit", str(bad))
     assert "total: line item 2: Subtotal 720, TaxTotal 0, Total 0" in done.stdout
-    assert re.search("^total +error +2 +1 +720.00$", done.stdout, re.MULTILINE)
+    assert re.search("^total +error +2 +1 +720.00 EUR$", done.stdout, re.MULTILINE)
     assert "1 error, 0 warnings, 0 notes. What a rule demands: counterfoil audit --explain total" in done.stderr
     assert run("audit").exit_code == 2
     assert run("audit", str(good), "--rule", "nonsense").exit_code == 2

@@ -13,8 +13,8 @@ from openpyxl.utils.escape import unescape
 
 from counterfoil import numbers
 from counterfoil.reconcile import Comparison
+from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.reports import comparison_workbook
-from counterfoil.reconcile.reports.shown_amounts import less
 from tests.reconcile import made_reports as made
 
 Rows = list[list[Any]]
@@ -26,9 +26,9 @@ def seen(path: Path, *, computed: bool = True) -> dict[str, Rows]:
     return {sheet.title: [list(row) for row in sheet.iter_rows(values_only=True)] for sheet in book.worksheets}
 
 
-def close(number: Any, exact: str | Decimal) -> bool:
+def close(number: Any, wanted: str | Decimal) -> bool:
     """Whether a number of Excel is an exact amount, as far as 15 digits go."""
-    return less(numbers.exact(format(number, ".15g")), Decimal(exact)).copy_abs() < Decimal("0.000001")
+    return exact.subtract(numbers.exact(format(number, ".15g")), Decimal(wanted)).copy_abs() < Decimal("0.000001")
 
 
 def table(rows: Rows) -> tuple[list[str], Rows, list[Any]]:
@@ -160,7 +160,7 @@ def test_the_bridge_is_stacked_on_a_base_that_is_never_below_zero(
     left: str, right: str, bars: list[list[int]], tmp_path: Path
 ) -> None:
     path = tmp_path / "report.xlsx"
-    apart = numbers.plain(less(Decimal(right), Decimal(left)))
+    apart = numbers.plain(exact.subtract(Decimal(right), Decimal(left)))
     with made.of_invoice(tmp_path / "r", [made.differing(1, left, right, {"quantity": apart})]) as comparison:
         comparison.write_workbook(path)
     assert [row[1:] for row in seen(path)["Chart data"][2:]] == bars

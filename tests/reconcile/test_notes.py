@@ -26,6 +26,11 @@ NOTES = [
         ["rounding: not rounded on the left, cut per line in each currency on the right"],
     ),
     (
+        "10.5 x 0.3333 = 3.49 (metered)",
+        "20.5 x 0.3333 = 6.83 (metered)",
+        ["rounding: cut per line in each currency on both sides, of different amounts"],
+    ),
+    (
         "10 x 21.266 of 22 = 212.60",
         "10 x 21.266 of 22 = 212.66",
         ["rounding: cut per unit on the left, not rounded on the right"],

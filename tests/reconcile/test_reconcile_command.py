@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from counterfoil import reconcile
+from counterfoil.cli.compared_sides import COMPARISONS
+from counterfoil.cli.sides import GROUPINGS
 from counterfoil.errors import CounterfoilError
 from counterfoil.model import Kind
 from tests.cli.pulling import run
@@ -35,9 +37,12 @@ def test_a_difference_is_shown_within_80_columns_with_its_causes_and_what_to_do_
     assert done.exit_code == 3
     shown = done.stdout.splitlines()
     assert max(map(len, shown)) <= 80
-    for told in ("revisions, reconciliation line items of 2026-10", "quantity", "new", "22.00 EUR", "By customer"):
+    for told in (
+        *("revisions, reconciliation line items of 2026-10", "quantity", "new", "22.00 EUR", "By customer"),
+        *("On one side only: 1", "Line items that only after.jsonl has."),
+    ):
         assert told in done.stdout
-    assert "Listed are differences of at least 40 EUR; all figures count every one." in shown
+    assert "Listed are differences of at least 40.00 EUR; all figures count every one." in shown
     assert "Largest differences: 0 of 2" not in done.stdout
     assert "They differ by 44.00 EUR in 2 differences, all of it explained." in done.stderr
     assert "Next: counterfoil reconcile before.jsonl after.jsonl --currency EUR --to result" in done.stderr
@@ -63,6 +68,12 @@ def test_equal_sides_end_with_0_and_a_result_is_written_where_it_was_asked_for(t
     )
     assert (done.exit_code, "agree to the last digit" in done.stderr) == (0, True)
     written = {path.name for path in (tmp_path / "result").iterdir()}
+    differing = run("reconcile", "before.jsonl", "after.jsonl", "--to", "a report", "--format", "xlsx,html,json").stderr
+    assert "Next: open 'a report/report.xlsx'" in differing
+    assert (
+        "Next: open tables"
+        in run("reconcile", "before.jsonl", "after.jsonl", "--to", "tables", "--format", "csv").stderr
+    )
     tables = {"differences", "causes", "left_lines", "right_lines"}
     assert written == {"comparison.json", *(f"{table}.{form}" for table in tables for form in ("csv", "parquet"))}
     again = run("reconcile", "before.jsonl", "before.jsonl", "--to", "result", "--format", "json")
@@ -123,3 +134,9 @@ def test_changes_of_two_states_and_of_a_published_dataset() -> None:
     for told, ask in refused.items():
         with pytest.raises(CounterfoilError, match=told):
             ask()
+
+
+def test_the_command_line_offers_what_the_library_takes() -> None:
+    """Their names are written out there, so that a help text does not wait for the library."""
+    assert tuple(reconcile.By) == GROUPINGS
+    assert tuple(reconcile.Comparing) == COMPARISONS

@@ -20,7 +20,6 @@ from counterfoil.reconcile.explaining import (
     in_words,
     reckon,
 )
-from counterfoil.reconcile.explaining.cycles import cycle_end
 from tests.reconcile.case_notation import read_cases, read_line
 
 UNIT, LINE, HALF_UNIT, HALF_LINE = "unit", "line", "half unit", "half line"
@@ -196,7 +195,6 @@ PARTS = [
 
 @pytest.mark.parametrize(("start", "end"), CYCLES)
 def test_a_monthly_cycle_ends_the_day_before_it_comes_round(start: date, end: date) -> None:
-    assert cycle_end(start, 1) == end
     assert charged_days(start, end) == WHOLE
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterfoil.reconcile.reports.shown_amounts import added, less, shown_adding_up, shown_by_itself
+from counterfoil.reconcile.explaining import arithmetic as exact
+from counterfoil.reconcile.reports.shown_amounts import shown_adding_up, shown_by_itself
 from counterfoil.reconcile.reports.visible_text import visible
 from counterfoil.reconcile.reports.waterfall import WIDTH, two_sided, waterfall
 
@@ -43,21 +44,21 @@ def test_an_amount_is_shown_in_the_decimals_of_its_currency(
 @given(AMOUNTS)
 def test_shown_cents_add_up_and_none_is_a_cent_away(amounts: list[Decimal]) -> None:
     shown = shown_adding_up(amounts, "EUR")
-    assert added(each.cents for each in shown) == shown_by_itself(added(amounts), "EUR").cents
+    assert exact.total(each.cents for each in shown) == shown_by_itself(exact.total(amounts), "EUR").cents
     assert [each.exact for each in shown] == amounts
-    assert all(less(each.cents, each.exact).copy_abs() < Decimal("0.01") for each in shown)
+    assert all(exact.subtract(each.cents, each.exact).copy_abs() < Decimal("0.01") for each in shown)
 
 
 @pytest.mark.parametrize("total", ["0.98", "0.99", "1.00", "1.03"])
 def test_cents_add_up_to_a_total_that_was_rounded_elsewhere(total: str) -> None:
     shown = shown_adding_up([Decimal("0.495"), Decimal(0), Decimal("0.495")], "EUR", Decimal(total))
-    assert added(each.cents for each in shown) == Decimal(total)
+    assert exact.total(each.cents for each in shown) == Decimal(total)
     assert shown[1].cents == 0 or total == "1.03"
 
 
 @given(AMOUNTS, st.decimals(-(10**9), 10**9, places=2))
 def test_bars_of_a_bridge_meet_and_stay_on_their_scale(amounts: list[Decimal], left: Decimal) -> None:
-    drawn = waterfall(left, amounts, added([left, *amounts]))
+    drawn = waterfall(left, amounts, exact.total([left, *amounts]))
     bars = [drawn.left, *drawn.steps, drawn.right]
     assert all(bar.start >= 0 and bar.width > 0 and bar.start + bar.width <= WIDTH for bar in bars)
     # Each step begins at one end of the step before it, within the width of the least bar.
@@ -78,7 +79,7 @@ def _ends(start: int, width: int) -> tuple[int, int]:
 )
 def test_a_scale_that_does_not_begin_at_zero_is_torn(left: str, steps: list[str], is_torn: bool) -> None:
     amounts = [Decimal(step) for step in steps]
-    assert waterfall(Decimal(left), amounts, added([Decimal(left), *amounts])).is_torn is is_torn
+    assert waterfall(Decimal(left), amounts, exact.total([Decimal(left), *amounts])).is_torn is is_torn
 
 
 def test_bars_to_both_sides_begin_in_the_middle() -> None:

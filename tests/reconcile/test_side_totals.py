@@ -264,9 +264,9 @@ def test_the_command_tells_what_the_library_finds(tmp_path: Path) -> None:
     assert told["expected"] == {"amount": "480.01", "against": "Total", "difference": "-0.01"}  # type: ignore[call-overload]
     done = run("totals", side, "--by", "customer", "--expect", "480.00")
     assert done.exit_code == 0
-    assert "c1        Contoso           1    465.25      88.40  553.65  115.34 %" in done.stdout
+    assert "c1        Contoso           1  465.25 EUR  88.40 EUR  553.65 EUR  115.34 %" in done.stdout
     assert "Bar" not in done.stdout  # a pipe is no terminal
-    assert "0.01 less" in run("totals", side, "--expect", "480.01").stderr
+    assert "and 480.01 EUR was expected: 0.01 EUR less." in run("totals", side, "--expect", "480.01").stderr
     assert run("totals", side, "--top", "-1").exit_code == 2
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from counterfoil import numbers
-from counterfoil.reconcile.reports.shown_amounts import less
+from counterfoil.reconcile.explaining import arithmetic as exact
 from tests.client.spreadsheets import office, opened
 from tests.reconcile import made_reports as made
 
@@ -51,9 +51,9 @@ def test_libreoffice_computes_the_same_sums_from_falsified_results(make: Any, tm
     assert close(numbers.plain(numbers.add(begin, last[1])), document["right"]["total"])
 
 
-def close(text: str, exact: str) -> bool:
+def close(text: str, wanted: str) -> bool:
     """Whether a number is an exact amount, as far as Excel's fifteen digits go."""
-    return less(numbers.exact(text), numbers.exact(exact)).copy_abs() < numbers.exact("0.000001")
+    return exact.subtract(numbers.exact(text), numbers.exact(wanted)).copy_abs() < numbers.exact("0.000001")
 
 
 def falsify(path: Path) -> int:

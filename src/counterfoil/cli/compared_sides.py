@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,14 +10,14 @@ import click
 
 from counterfoil.cli.options import NamedPath, with_amounts, with_output
 from counterfoil.cli.output import Output
-from counterfoil.cli.sides import note_data_folder, with_side_options
+from counterfoil.cli.sides import GROUPINGS, note_data_folder, with_side_options
 from counterfoil.errors import UsageError
 
 if TYPE_CHECKING:
     from counterfoil.reconcile import Comparison
+    from counterfoil.reconcile.comparing.result_output import ResultFormat
 
-_COMPARISONS: Final = ("unbilled-billed", "revisions", "plan", "copy", "ledger")
-_GROUPINGS: Final = ("customer", "subscription", "product", "reseller", "meter", "day", "charge-type")
+COMPARISONS: Final = ("unbilled-billed", "revisions", "plan", "copy", "ledger")
 
 
 @click.command()
@@ -25,7 +26,7 @@ _GROUPINGS: Final = ("customer", "subscription", "product", "reseller", "meter",
 @click.option(
     "--as",
     "comparing",
-    type=click.Choice(_COMPARISONS),
+    type=click.Choice(COMPARISONS),
     help="What is compared, where it cannot be told from the sides.",
 )
 @click.option(
@@ -35,7 +36,7 @@ _GROUPINGS: Final = ("customer", "subscription", "product", "reseller", "meter",
     help="What a ledger's columns are: see `counterfoil mapping`. RIGHT is the ledger, unless LEFT alone is a file.",
 )
 @click.option("--period", metavar="YYYY-MM", help="The month that both are about.  [default: that of most line items]")
-@click.option("--by", type=click.Choice(_GROUPINGS), help="List the difference of each customer, day, ...")
+@click.option("--by", type=click.Choice(GROUPINGS), help="List the difference of each customer, day, ...")
 @click.option("--top", metavar="N", type=click.IntRange(min=0), help="How many to list; 0 lists all.  [default: 5]")
 @click.option("--show-at-least", metavar="AMOUNT", help="List nothing smaller. It changes no figure and no exit code.")
 @click.option("--to", metavar="DIR", type=NamedPath(folder=True), help="Write the result into this folder.")
@@ -93,34 +94,29 @@ def reconcile(
     with comparison:
         show(comparison, output, by=by, top=top, at_least=at_least)
         if to is not None:
-            write(comparison, to, chosen, output)
-        next_command = f"open {to}"
-        if to is None:
+            next_command = f"open {shlex.quote(str(write(comparison, to, chosen, output)))}"
+        else:
             kept = {name: choice[name] for name in ("kind", "currency", "partner", "data")}
             given = {"comparing": comparing, "period": period, "mapping": mapping}
             next_command = written_by(left, right, **given, **kept)
         return conclude(comparison, output, next_command=next_command)
 
 
-def _formats(given: tuple[str, ...], to: Path | None) -> list[str]:
+def _formats(given: tuple[str, ...], to: Path | None) -> list[ResultFormat]:
     from counterfoil.cli.comparison_display import formats_in
-    from counterfoil.reconcile.comparing.result_output import formats_offered
+    from counterfoil.reconcile.comparing.result_output import ResultFormat, format_of
 
-    chosen = list(formats_in(given))
+    chosen = [format_of(each) for each in formats_in(given)]
     if chosen and to is None:
         raise UsageError("There is no folder to write to.", remedy="Name it.", parameter="to")
-    offered = formats_offered()
-    for each in chosen:
-        if each not in offered:
-            raise UsageError(
-                f"{each!r} is no format of a result.", remedy=f"Take one of {', '.join(offered)}.", parameter="format"
-            )
-    return chosen or [each.value for each in offered if each.value in {"html", "xlsx", "json"}]
+    return chosen or [ResultFormat.HTML, ResultFormat.XLSX, ResultFormat.JSON]
 
 
-def write(comparison: Comparison, to: Path, formats: list[str], output: Output) -> None:
-    """Write a comparison into a folder, and say where it is."""
+def write(comparison: Comparison, to: Path, formats: list[ResultFormat], output: Output) -> Path:
+    """Write a comparison into a folder, and say where it is; returns the report to open, or the folder if none is."""
     from counterfoil.reconcile.comparing.result_output import write_result
 
-    for path in write_result(comparison, to, formats):
+    paths = write_result(comparison, to, formats)
+    for path in paths:
         output.note(f"Written: {path}")
+    return next((path for path in paths if path.suffix in {".html", ".xlsx"}), to)

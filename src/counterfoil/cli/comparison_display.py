@@ -67,7 +67,7 @@ def show(
     if comparison.is_equal:
         return
     _section(output, "What happened", [_change_row(each, comparison.currency) for each in changes])
-    _section(output, "Why", [_cause_row(comparison, cause) for cause in comparison.causes])
+    _section(output, "Why", cause_rows(comparison))
     for each, groups in breakdowns.items():
         rows = [_group_row(each, group, comparison.currency) for group in groups[:most]]
         _section(told if by else output, _of(f"By {each}", len(rows), len(groups)), rows)
@@ -132,14 +132,33 @@ def amount_option(text: str | None) -> Decimal | None:
     return found
 
 
+def cause_rows(comparison: Comparison) -> list[dict[str, object]]:
+    """Return a row for each cause: what it is called, its amount, the number of differences, and what it means."""
+    from counterfoil.reconcile.reports.cause_words import words_of
+    from counterfoil.reconcile.reports.side_words import words_of_sides
+
+    left, right = (words.phrase for words in words_of_sides(comparison))
+    return [
+        {
+            "cause": cause.value,
+            "amount": Money(total.amount, comparison.currency),
+            "differences": total.differences,
+            "meaning": words_of(cause, left, right).meaning,
+        }
+        for cause, total in comparison.causes.items()
+    ]
+
+
 def _facts(comparison: Comparison) -> dict[str, object]:
+    from counterfoil.reconcile.reports.report_facts import stages_in_words
+
     facts: dict[str, object] = {}
     for heading, side in (("Left", comparison.left), ("Right", comparison.right)):
         state = f" ({side.proof})" if side.proof else ""
         facts[heading] = Headed(heading, f"{side.what}{state}")
     compared = f"{comparison.comparing}, {comparison.kind} line items"
     facts["compared"] = f"{compared} of {comparison.period}" if comparison.period else compared
-    facts["matched"] = ", ".join(f"{stage} {count:,}" for stage, count in comparison.stages.items())
+    facts["matched"] = dict(stages_in_words(comparison))
     return facts
 
 
@@ -153,15 +172,6 @@ def _side_rows(comparison: Comparison) -> list[dict[str, object]]:
     return [
         {"side": name, "lineItems": count, "total": Money(amount, comparison.currency)} for name, count, amount in rows
     ]
-
-
-def _cause_row(comparison: Comparison, cause: Cause) -> dict[str, object]:
-    total = comparison.causes[cause]
-    return {
-        "cause": cause.value,
-        "amount": Money(total.amount, comparison.currency),
-        "differences": total.differences,
-    }
 
 
 def _change_row(each: ChangeTotal, currency: str) -> dict[str, object]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from counterfoil.cli.comparison_display import cause_rows
 from counterfoil.cli.output import Output
 from counterfoil.client import Api, Client, Format, Proof, Receipt, ask_billed, ask_unbilled
 from counterfoil.columns import table_of
@@ -173,16 +174,7 @@ def _explain(root: Path, month: BillingPeriod, line_items: int, output: Output) 
         comparison.write_html(report)
         output.note(f"The unbilled line items of {month} against their invoice, which was made to differ:")
         if not output.is_json:
-            output.rows(
-                [
-                    {
-                        "cause": total.cause.value,
-                        "amount": Money(total.amount, comparison.currency),
-                        "differences": total.differences,
-                    }
-                    for total in comparison.causes.values()
-                ]
-            )
+            output.rows(cause_rows(comparison))
         amount = Money(comparison.difference, comparison.currency).shown()
         output.note(f"The causes sum to the difference, {amount}, to the last digit. The report: {report}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -191,6 +192,9 @@ def _write_month(output: Output, month: BillingMonth, out: str) -> None:
         files += [unbilled, invoice]
     sentence = f"{out}/unbilled is {month.period} before it is invoiced, and {out}/invoice is {month.invoice}."
     output.done(sentence, {"folder": out, "files": files})
+    quoted = shlex.quote(str(folder))
+    output.note(f"To publish the one: counterfoil publish {quoted}/unbilled --period {month.period}")
+    output.note(f"To publish the other: counterfoil publish {quoted}/invoice --invoice {month.invoice}")
 
 
 def _write_scenario(output: Output, pair: ScenarioPair, out: str) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from counterfoil.cli.options import with_output
+from counterfoil.cli.options import with_amounts, with_output
 from counterfoil.cli.output import Output, counted
 from counterfoil.cli.sides import note_data_folder, print_report, with_side_options
 from counterfoil.errors import UsageError
+from counterfoil.money import Money
 
 if TYPE_CHECKING:
     from counterfoil.reconcile import Audit, RuleFinding
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--skip", metavar="ID", multiple=True, help="All rules but this one. May be given again.")
 @click.option("--explain", metavar="RULE", help="Say what a rule demands, with an example. No SIDE is needed.")
 @with_side_options
+@with_amounts
 @with_output
 def audit(
     *,
@@ -114,7 +115,7 @@ def _print(found: Audit, output: Output) -> None:
             "severity": finding.rule.severity.value,
             "appliedTo": finding.applied_to,
             "found": finding.found,
-            "atStake": Decimal(_shown(finding.at_stake)),
+            "atStake": Money(finding.at_stake, found.currency),
         }
         for finding in found.findings
         if finding.applied_to
@@ -148,9 +149,3 @@ def _conclude(found: Sequence[Audit], output: Output) -> int:
     return output.conclude(
         f"Found: {told}", remedy=f"What a rule demands: counterfoil audit --explain {rule}", exit_code=3
     )
-
-
-def _shown(value: Decimal) -> str:
-    from counterfoil.reconcile.side_totals import shown
-
-    return shown(value)

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from counterfoil.cli.options import NamedPath, with_output
+from counterfoil.cli.options import NamedPath, with_amounts, with_output
 from counterfoil.cli.output import Output
-from counterfoil.cli.sides import note_data_folder, print_report, with_side_options
+from counterfoil.cli.sides import GROUPINGS, note_data_folder, print_report, with_side_options
 from counterfoil.errors import CounterfoilError
+from counterfoil.money import Money
 
 if TYPE_CHECKING:
     from counterfoil.reconcile import GroupTotal, SideTotals
 
-_GROUPINGS: Final = ("customer", "subscription", "product", "reseller", "meter", "day", "charge-type")
 _BAR_WIDTH: Final = 24
 
 
 @click.command()
 @click.argument("side", metavar="SIDE")
-@click.option("--by", type=click.Choice(_GROUPINGS), help="Show the totals of each customer, day, ...")
+@click.option("--by", type=click.Choice(GROUPINGS), help="Show the totals of each customer, day, ...")
 @click.option(
     "--top",
     metavar="N",
@@ -35,6 +35,7 @@ _BAR_WIDTH: Final = 24
     "--to", metavar="DIR", type=NamedPath(folder=True), help="Write the totals as totals.html into this folder."
 )
 @with_side_options
+@with_amounts
 @with_output
 def totals(
     *, side: str, by: str | None, top: int | None, expect: str | None, to: Path | None, choice: Any, output: Output
@@ -58,14 +59,21 @@ def totals(
     note_data_folder((side,), choice["data"])
     with output.progress("Line items") as advance:
         found = totals_of(side, by=by, top=top, expect=expect, progress=advance, **choice)
-    print_report(output, found.to_json(), _facts(found), _rows(found, output), only_terminal=["bar"])
+    print_report(
+        output,
+        found.to_json(),
+        _facts(found),
+        _rows(found, output),
+        only_terminal=["bar"],
+        less_needed=["bar", *list(found.totals)[:-1], "lineItems"],
+    )
     if to is not None:
         _write(found, to, output)
-    if found.is_as_expected:
+    if found.expected is None or found.difference is None or found.is_as_expected:
         return 0
     return output.conclude(
-        f"The sum of {found.gross_name} is {_shown(found.gross)} {found.currency}, and {_shown(found.expected)} was "
-        f"expected: {_shown(found.difference)} {'more' if found.gross > (found.expected or 0) else 'less'}.",
+        f"The sum of {found.gross_name} is {_told(found.gross, found)}, and {_told(found.expected, found)} was "
+        f"expected: {_told(found.difference.copy_abs(), found)} {'more' if found.difference > 0 else 'less'}.",
         remedy="`counterfoil audit` looks for line items whose arithmetic is wrong.",
         exit_code=3,
     )
@@ -87,9 +95,12 @@ def _facts(found: SideTotals) -> dict[str, object]:
     if found.side.proof:
         facts["proof"] = found.side.proof
     facts |= {"lineItems": found.line_items, "currency": found.currency}
-    facts |= {name: _shown(value) for name, value in found.totals.items()}
-    if found.expected is not None:
-        facts |= {"expected": _shown(found.expected), "difference": _shown(found.difference)}
+    facts |= {name: Money(value, found.currency) for name, value in found.totals.items()}
+    if found.expected is not None and found.difference is not None:
+        facts |= {
+            "expected": Money(found.expected, found.currency),
+            "difference": Money(found.difference, found.currency),
+        }
     return facts
 
 
@@ -111,13 +122,12 @@ def _row(group: GroupTotal, found: SideTotals, largest: Fraction, block: str) ->
     if any(each.name for each in found.groups) or found.others:
         row["name"] = group.name
     row["lineItems"] = group.line_items
-    row |= {name: Decimal(_shown(value)) for name, value in group.amounts.items()}
+    row |= {name: Money(value, found.currency) for name, value in group.amounts.items()}
     row["share"] = "" if share is None else f"{share} %"
     row["bar"] = (block * length or ("" if not share else "|")) if share is None or share >= 0 else f"-{block * length}"
     return row
 
 
-def _shown(value: Decimal | None) -> str:
-    from counterfoil.reconcile.side_totals import shown
-
-    return "" if value is None else shown(value)
+def _told(amount: Decimal, found: SideTotals) -> str:
+    """Return an amount with every digit, because a difference of less than a cent is one, too."""
+    return Money(amount, found.currency).shown(exact=True)

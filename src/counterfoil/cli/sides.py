@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import click
 
@@ -16,6 +17,8 @@ from counterfoil.cli.options import KINDS, NamedPath, current_output, load_setti
 from counterfoil.cli.output import Output
 
 R = TypeVar("R")
+# Those of `counterfoil.reconcile.By`, which takes long to import.
+GROUPINGS: Final = ("customer", "subscription", "product", "reseller", "meter", "day", "charge-type")
 
 
 def with_side_options(function: Callable[..., R]) -> Callable[..., R]:
@@ -65,15 +68,18 @@ def print_report(
     rows: Sequence[Mapping[str, object]],
     *,
     only_terminal: Collection[str] = (),
+    less_needed: Sequence[str] = (),
 ) -> None:
     """Print facts with a table below; in JSON the `document`, which says the same and more.
 
-    What is named in `only_terminal` has no column where the table goes into a pipe or a file.
+    What is named in `only_terminal` has no column where the table goes into a pipe or a file; a terminal that has no
+    room lacks what is `less_needed`, the first named first.
     """
     if output.is_json:
         output.facts(document)
         return
-    output.facts(values)
+    # The table alone notes that amounts are rounded, where there is one.
+    (replace(output, quiet=True) if rows else output).facts(values)
     if rows:
         output.text("", "")
-        output.rows(rows, only_json=() if output.stdout.isatty() else only_terminal)
+        output.rows(rows, only_json=() if output.stdout.isatty() else only_terminal, less_needed=less_needed)

@@ -76,7 +76,7 @@ def difference(before: Contents, after: Contents) -> dict[str, Decimal]:
     """Return by how much each total grows, exactly; less than nothing where it shrinks."""
     old, new = before.totals, after.totals
     zero = Decimal(0)
-    return {name: numbers.add(new.get(name, zero), old.get(name, zero).copy_negate()) for name in {**old, **new}}
+    return {name: numbers.subtract(new.get(name, zero), old.get(name, zero)) for name in {**old, **new}}
 
 
 def described(before: Contents, after: Contents) -> str:

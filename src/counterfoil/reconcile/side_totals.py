@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from counterfoil import numbers
 from counterfoil.columns import table_of
-from counterfoil.errors import SideError, UsageError
+from counterfoil.errors import SideError, UsageError, member_of
 from counterfoil.model import Kind
 from counterfoil.reconcile.grouped_sums import GroupedSums, SummedGroup
 from counterfoil.reconcile.sides.opening import DATA, opened_side
@@ -119,7 +119,7 @@ class SideTotals:
     @property
     def difference(self) -> Decimal | None:
         """The gross less what was expected; None where nothing was."""
-        return None if self.expected is None else numbers.add(self.gross, self.expected.copy_negate())
+        return None if self.expected is None else numbers.subtract(self.gross, self.expected)
 
     @property
     def is_as_expected(self) -> bool:
@@ -223,12 +223,7 @@ def shown(value: Decimal) -> str:
 
 
 def _by(by: By | str) -> By:
-    try:
-        return By(by)
-    except ValueError:
-        raise UsageError(
-            f"Line items are not grouped by {by!r}.", remedy=f"Take one of {', '.join(By)}.", parameter="by"
-        ) from None
+    return member_of(By, by, f"Line items are not grouped by {by!r}.", "by")
 
 
 def _summed(reading: Reading, by: By | None, progress: Callable[[int], None]) -> GroupedSums:

@@ -29,7 +29,6 @@ from counterfoil.model import Contents, Kind
 from counterfoil.wire.tokens import CONTINUATION_HEADER
 
 QUERY_LENGTH_MAX: Final = 4_096
-LINE_ITEMS_PATH: Final = "/v1/invoices/unbilled/lineitems"
 SOURCE: Final = "Counterfoil"
 DESCRIPTION_LENGTH_MAX: Final = 1_024
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from calendar import monthrange
 from datetime import date
 
-from counterfoil.errors import UsageError
+from counterfoil.errors import UsageError, member_of
 from counterfoil.periods import BillingPeriod
 from counterfoil.reconcile.comparing.comparison import Comparing
 from counterfoil.reconcile.comparing.surveys import Survey
@@ -15,12 +15,7 @@ Surveys = tuple[Survey, Survey]
 
 def comparing_of(text: Comparing | str) -> Comparing:
     """Return what somebody asks to compare; raises UsageError for what is nothing of the kind."""
-    try:
-        return Comparing(text)
-    except ValueError:
-        raise UsageError(
-            f"{text!r} is no comparison.", remedy=f"Take one of {', '.join(Comparing)}.", parameter="comparing"
-        ) from None
+    return member_of(Comparing, text, f"{text!r} is no comparison.", "comparing")
 
 
 def inferred(surveys: Surveys) -> Comparing:

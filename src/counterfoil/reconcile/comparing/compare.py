@@ -156,13 +156,13 @@ def _write(matches: Matching | LedgerMatching, explainer: MatchExplainer, writer
 
 def _tolerance(surveys: Surveys) -> str:
     left, right = surveys
-    difference = numbers.add(right.net, left.net.copy_negate())
+    difference = numbers.subtract(right.net, left.net)
     return tolerance_note(Money(difference, right.currency), max(left.line_items, right.line_items))
 
 
 def _check_sum(surveys: Surveys, writer: ResultWriter) -> None:
     """Hold the causes of all differences against the sums of the sides, which were made apart from them."""
-    difference = numbers.add(surveys[1].total, surveys[0].total.copy_negate())
+    difference = numbers.subtract(surveys[1].total, surveys[0].total)
     if writer.explained != difference:
         raise CounterfoilError(
             f"The causes come to {numbers.plain(writer.explained)}, and the difference to {numbers.plain(difference)}.",

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 import pyarrow as pa
 
 from counterfoil import numbers
-from counterfoil.errors import UsageError
+from counterfoil.errors import UsageError, member_of
 from counterfoil.model import Kind, Scope
 from counterfoil.reconcile.comparing.difference_files import DifferenceFiles
 from counterfoil.reconcile.comparing.found_difference import TABLES, FoundDifference, GroupDifference
@@ -120,7 +120,7 @@ class Comparison:
     @property
     def difference(self) -> Decimal:
         """The total of the right less that of the left."""
-        return numbers.add(self.right.total, self.left.total.copy_negate())
+        return numbers.subtract(self.right.total, self.left.total)
 
     @property
     def unexplained(self) -> Decimal:
@@ -210,18 +210,8 @@ def _report(module: str) -> Any:
 
 
 def _grouping(by: By | str) -> By:
-    try:
-        return By(by)
-    except ValueError:
-        raise UsageError(
-            f"Differences are not grouped by {by!r}.", remedy=f"Take one of {', '.join(By)}.", parameter="by"
-        ) from None
+    return member_of(By, by, f"Differences are not grouped by {by!r}.", "by")
 
 
 def _cause(cause: Cause | str) -> Cause:
-    try:
-        return Cause(cause)
-    except ValueError:
-        raise UsageError(
-            f"{cause!r} is no cause.", remedy=f"Take one of {', '.join(Cause)}.", parameter="cause"
-        ) from None
+    return member_of(Cause, cause, f"{cause!r} is no cause.", "cause")

@@ -30,7 +30,7 @@ class GroupDifference:
     @property
     def difference(self) -> Decimal:
         """The total of the right less that of the left."""
-        return numbers.add(self.right, self.left.copy_negate())
+        return numbers.subtract(self.right, self.left)
 
     def to_json(self) -> dict[str, object]:
         """Return the members of the group, amounts as texts with all their digits."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from decimal import Decimal
 from typing import Final
 
-from counterfoil import numbers
 from counterfoil.model import Kind
 from counterfoil.money import Money
 from counterfoil.reconcile.comparing.choosing import Surveys
 from counterfoil.reconcile.comparing.comparison import Comparing, ReportWarning
 from counterfoil.reconcile.comparing.surveys import Survey
-from counterfoil.reconcile.grouped_sums import SummedGroup
+from counterfoil.reconcile.explaining import arithmetic as exact
 
 _LISTED_MAX: Final = 5
 
@@ -83,15 +81,8 @@ def _outside(survey: Survey, period: tuple[date, date]) -> Iterator[ReportWarnin
     outside = [group for day, group in survey.days.items() if day and not first <= day <= last]
     if outside:
         line_items = sum(group.line_items for group in outside)
+        which = "1 line item is" if line_items == 1 else f"{line_items:,} line items are"
+        amount = Money(exact.total(group.amounts[-1] for group in outside), survey.currency).shown()
         yield ReportWarning(
-            "outside-period",
-            f"Line items of {survey.side.name} dated outside {first} to {last}: {line_items:,}, which come to "
-            f"{Money(_sum(outside), survey.currency).shown()}.",
+            "outside-period", f"{survey.side.name}: {which} dated outside {first} to {last}, {amount} together."
         )
-
-
-def _sum(groups: list[SummedGroup]) -> Decimal:
-    total = Decimal(0)
-    for group in groups:
-        total = numbers.add(total, group.amounts[-1])
-    return total

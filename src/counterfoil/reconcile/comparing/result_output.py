@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +20,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from counterfoil.disk.durability import sync_file, sync_folder
-from counterfoil.errors import CounterfoilError, UsageError
+from counterfoil.errors import CounterfoilError, UsageError, member_of
 from counterfoil.reconcile.comparing.comparison import Comparison
 from counterfoil.reconcile.comparing.found_difference import TABLES
 from counterfoil.reconcile.explaining import arithmetic as exact
@@ -51,17 +50,12 @@ _REPORTS: Final = {
 }
 
 
-def formats_offered() -> tuple[ResultFormat, ...]:
-    """Return the formats that this installation can write."""
-    return tuple(each for each in ResultFormat if each not in _REPORTS or _is_there(_REPORTS[each][0]))
-
-
 def write_result(comparison: Comparison, folder: Path, formats: Sequence[ResultFormat | str]) -> list[Path]:
     """Write a comparison into a folder, which is made if need be, and return the files.
 
     Raises UsageError for a format that is none, a file that is there already, or a folder that cannot be written to.
     """
-    chosen = [_format(each) for each in dict.fromkeys(formats)]
+    chosen = [format_of(each) for each in dict.fromkeys(formats)]
     writers = {folder / name: write for each in chosen for name, write in _files(each, comparison)}
     for path in writers:
         if path.exists():
@@ -86,12 +80,9 @@ def write_result(comparison: Comparison, folder: Path, formats: Sequence[ResultF
     return list(writers)
 
 
-def _format(each: ResultFormat | str) -> ResultFormat:
-    if each in formats_offered():
-        return ResultFormat(each)
-    raise UsageError(
-        f"{each!r} is no format of a result.", remedy=f"Take one of {', '.join(formats_offered())}.", parameter="format"
-    )
+def format_of(each: ResultFormat | str) -> ResultFormat:
+    """Return the format of this name; raises UsageError for what is none."""
+    return member_of(ResultFormat, each, f"{each!r} is no format of a result.", "format")
 
 
 def _files(form: ResultFormat, comparison: Comparison) -> Iterator[tuple[str, Callable[[Path], None]]]:
@@ -147,10 +138,3 @@ def _number(text: str) -> Decimal | None:
     """Return what DECIMAL(28,15) holds of an amount, rounded half to even; None for what it cannot hold."""
     value = Decimal(text)
     return exact.to_places(value, _PLACES) if not value or value.adjusted() < _WHOLE_DIGITS_MAX else None
-
-
-def _is_there(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # the package that would hold it
-        return False

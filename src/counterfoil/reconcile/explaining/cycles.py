@@ -36,12 +36,6 @@ def charged_days(start: date | None, end: date | None) -> ChargedDays:
     return WHOLE
 
 
-def cycle_end(start: date, months: int) -> date | None:
-    """Return the last day of a cycle of so many months, or None beyond the calendar's end."""
-    after = _months_on(start, months)
-    return None if after is None else after - _DAY
-
-
 def _months_on(day: date, months: int) -> date | None:
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     if not date.min.year <= year <= date.max.year:

@@ -54,6 +54,8 @@ def check_unit(unit: Decimal) -> None:
 
 def _note(cause: Cause, a: Parts, b: Parts, left: Charge, right: Charge) -> str:
     if cause is Cause.ROUNDING:
+        if a.rounding is b.rounding:
+            return f"{a.rounding} on both sides, of different amounts"
         return f"{a.rounding} on the left, {b.rounding} on the right"
     priced_in = left.pricing_currency, right.pricing_currency
     if cause is Cause.UNIT_PRICE and all(priced_in) and priced_in[0].casefold() != priced_in[1].casefold():

@@ -31,7 +31,7 @@ class Margin:
     @property
     def margin(self) -> Decimal:
         """Revenue less cost."""
-        return numbers.add(self.revenue, self.cost.copy_negate())
+        return numbers.subtract(self.revenue, self.cost)
 
     def add(self, revenue: Decimal, cost: Decimal) -> None:
         """Add what belongs together on both sides; a zero means that there is none."""

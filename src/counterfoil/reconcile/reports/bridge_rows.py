@@ -14,9 +14,10 @@ from typing import Final
 from counterfoil.errors import SideError
 from counterfoil.reconcile.comparing.comparison import Comparison
 from counterfoil.reconcile.comparing.found_difference import GroupDifference
+from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.explaining.differences import Cause, CauseTotal
 from counterfoil.reconcile.reports.cause_words import CauseWords, words_of
-from counterfoil.reconcile.reports.shown_amounts import ShownAmount, added, less, shown_adding_up, shown_by_itself
+from counterfoil.reconcile.reports.shown_amounts import ShownAmount, shown_adding_up, shown_by_itself
 from counterfoil.reconcile.reports.waterfall import Bar, Waterfall, two_sided, waterfall
 from counterfoil.reconcile.side_totals import By
 
@@ -94,7 +95,7 @@ def bridge_of(comparison: Comparison, left_title: str, right_title: str) -> Brid
     """Return the bridge. Both totals are rounded by themselves, and all between them adds up."""
     left = shown_by_itself(comparison.left.total, comparison.currency)
     right = shown_by_itself(comparison.right.total, comparison.currency)
-    difference = ShownAmount(comparison.difference, less(right.cents, left.cents))
+    difference = ShownAmount(comparison.difference, exact.subtract(right.cents, left.cents))
     causes = in_order(comparison.causes.values())
     amounts = [each.amount for each in causes]
     shown = shown_adding_up(amounts, comparison.currency, difference.cents)
@@ -124,17 +125,17 @@ def _group_table(comparison: Comparison, bridge: Bridge, by: By, groups: Sequenc
     rows = [(each.key, each.name, each.left, each.right, _mostly(each, bridge)) for each in named]
     if rest:
         words = f"{len(rest):,} more with differences"
-        rows.append(("", words, added(each.left for each in rest), added(each.right for each in rest), ""))
-    equal_left = less(comparison.left.total, added(row[2] for row in rows))
-    equal_right = less(comparison.right.total, added(row[3] for row in rows))
+        rows.append(("", words, exact.total(each.left for each in rest), exact.total(each.right for each in rest), ""))
+    equal_left = exact.subtract(comparison.left.total, exact.total(row[2] for row in rows))
+    equal_right = exact.subtract(comparison.right.total, exact.total(row[3] for row in rows))
     if equal_left or equal_right:
         rows.append(("", "All without a difference", equal_left, equal_right, ""))
     lefts = shown_adding_up([row[2] for row in rows], comparison.currency, bridge.left.cents)
-    apart = [less(row[3], row[2]) for row in rows]
+    apart = [exact.subtract(row[3], row[2]) for row in rows]
     differences = shown_adding_up(apart, comparison.currency, bridge.difference.cents)
     found = []
     for at, (key, name, _, right, mostly) in enumerate(rows):
-        shown_right = ShownAmount(right, added((lefts[at].cents, differences[at].cents)))
+        shown_right = ShownAmount(right, exact.add(lefts[at].cents, differences[at].cents))
         number = at if at < len(named) else None
         found.append((number, key, name, lefts[at], differences[at], shown_right, mostly))
     bars = two_sided(apart)

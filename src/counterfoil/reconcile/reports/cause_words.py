@@ -29,7 +29,7 @@ _WORDS: Final[Mapping[Cause, CauseWords]] = {
     Cause.CREDIT: CauseWords("Credit", "Money given back, or use that a credit covers."),
     Cause.DISCOUNT: CauseWords("Discount", "The discount or promotion on the list price differs."),
     Cause.EXCHANGE_RATE: CauseWords("Exchange rate", "The rate from the currency of the prices to that of the bill."),
-    Cause.ROUNDING: CauseWords("Rounding", "The two sides round amounts to cents in different places."),
+    Cause.ROUNDING: CauseWords("Rounding", "What rounding to cents adds or takes away differs."),
     Cause.TAX: CauseWords("Tax", "All of the difference of tax. The other causes are before tax."),
     Cause.UNEXPLAINED: CauseWords("Unexplained", "No rule explains this part. Ask whoever issued the bill."),
     Cause.DUPLICATE: CauseWords("Duplicate", "The same line item stands more often on one side."),

@@ -15,13 +15,13 @@ from counterfoil.errors import SideError
 from counterfoil.reconcile.comparing.comparison import Comparison
 from counterfoil.reconcile.comparing.found_difference import GroupDifference
 from counterfoil.reconcile.explaining import Cause
+from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.reports.bridge_rows import Bridge, bridge_of
 from counterfoil.reconcile.reports.headline import headline, lead
 from counterfoil.reconcile.reports.line_rows import TOLD, line_rows
 from counterfoil.reconcile.reports.margin_sheet import write_margins
 from counterfoil.reconcile.reports.report_book import EXACT_WIDTH, ROWS_MAX, ReportBook, new_book
 from counterfoil.reconcile.reports.report_facts import facts, stages_in_words, words_used
-from counterfoil.reconcile.reports.shown_amounts import added, less
 from counterfoil.reconcile.reports.side_words import SideWords, words_of_sides
 from counterfoil.reconcile.reports.summary_sheet import LINES, write_chart_data, write_summary
 from counterfoil.reconcile.side_totals import By, columns_of_key
@@ -85,7 +85,7 @@ def _write_groups(
                 book.number(sheet, row, at, amount)
     sums: dict[int, Decimal] = {2: comparison.left.total, 3: comparison.right.total, 4: comparison.difference}
     for at, cause in enumerate(causes, 6):
-        sums[at] = added(group.causes.get(cause, Decimal(0)) for group in rows)
+        sums[at] = exact.total(group.causes.get(cause, Decimal(0)) for group in rows)
     book.sums(sheet, len(rows), sums, len(headings))
 
 
@@ -97,12 +97,14 @@ def _others(comparison: Comparison, groups: Sequence[GroupDifference]) -> Iterat
     """Yield the rows of what is not there by name, so that each column has its whole sum."""
     rest = groups[_GROUPS_MAX:]
     if rest:
-        causes = {cause: added(each.causes.get(cause, Decimal(0)) for each in rest) for cause in comparison.causes}
-        lefts, rights = added(each.left for each in rest), added(each.right for each in rest)
+        causes = {
+            cause: exact.total(each.causes.get(cause, Decimal(0)) for each in rest) for cause in comparison.causes
+        }
+        lefts, rights = exact.total(each.left for each in rest), exact.total(each.right for each in rest)
         words = f"{len(rest):,} more with differences"
         yield GroupDifference(key="", name=words, left=lefts, right=rights, causes=causes)
-    left = less(comparison.left.total, added(each.left for each in groups))
-    right = less(comparison.right.total, added(each.right for each in groups))
+    left = exact.subtract(comparison.left.total, exact.total(each.left for each in groups))
+    right = exact.subtract(comparison.right.total, exact.total(each.right for each in groups))
     if left or right:
         yield GroupDifference(key="", name="All without a difference", left=left, right=right)
 
@@ -131,7 +133,7 @@ def _write_lines(
         for at, amount in cells:
             if amount is not None:
                 book.number(sheet, row, at, amount)
-                sums[at] = added((sums[at], amount))
+                sums[at] = exact.add(sums[at], amount)
         book.exact_text(sheet, row, 12, line.amount)
         book.text(sheet, row, 13 + len(causes), line.attributes)
         book.text(sheet, row, 14 + len(causes), line.notes)

@@ -11,10 +11,11 @@ from counterfoil import numbers
 from counterfoil.columns import table_of
 from counterfoil.model import Kind
 from counterfoil.reconcile.comparing.found_difference import FoundDifference, net_and_total
+from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.matching import Line
 from counterfoil.reconcile.reports.bridge_rows import GroupTable, slug_of
 from counterfoil.reconcile.reports.report_facts import MATCHED
-from counterfoil.reconcile.reports.shown_amounts import ShownAmount, added, less, shown_adding_up, shown_by_itself
+from counterfoil.reconcile.reports.shown_amounts import ShownAmount, shown_adding_up, shown_by_itself
 from counterfoil.reconcile.side_totals import columns_of_key
 
 DIFFERENCES_SHOWN_MAX: Final = 2_000
@@ -85,7 +86,7 @@ def difference_row(
     shown_left = None if left is None else shown_by_itself(left, currency)
     shown_right = None if right is None else shown_by_itself(right, currency)
     if left is not None and right is not None and shown_left is not None:
-        shown_right = ShownAmount(right, added((shown_left.cents, amount.cents)))
+        shown_right = ShownAmount(right, exact.add(shown_left.cents, amount.cents))
     amounts = shown_adding_up([each.amount for each in found.causes], currency, amount.cents) if found.causes else []
     return DifferenceRow(
         found.number,
@@ -135,7 +136,7 @@ def totals_of(found: FoundDifference, kind: Kind) -> tuple[Decimal | None, Decim
     """
     for name in reversed(net_and_total(kind)):
         left, right = _sum_of(found.left, name), _sum_of(found.right, name)
-        if left is not None and right is not None and less(right, left) == found.amount:
+        if left is not None and right is not None and exact.subtract(right, left) == found.amount:
             return left, right
     return None, None
 

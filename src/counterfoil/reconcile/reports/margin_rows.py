@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.ledger_matching.margins import Margin
-from counterfoil.reconcile.reports.shown_amounts import ShownAmount, added, less, shown_adding_up, shown_by_itself
+from counterfoil.reconcile.reports.shown_amounts import ShownAmount, shown_adding_up, shown_by_itself
 
 MARGINS_SHOWN_MAX: Final = 20
 
@@ -48,7 +49,7 @@ def margin_table(word: str, margins: Sequence[Margin], total: Margin, currency: 
 def together(margins: Sequence[Margin], name: str) -> Margin:
     """Return several margins as one."""
     sums = zip(*(_amounts(each) for each in margins), strict=True)
-    return Margin("", name, *(added(column) for column in sums))
+    return Margin("", name, *(exact.total(column) for column in sums))
 
 
 def _amounts(margin: Margin) -> tuple[Decimal, Decimal, Decimal, Decimal]:
@@ -71,7 +72,7 @@ def _rows(margins: Sequence[Margin], currency: str, total: MarginRow | None) -> 
             each.name or each.key or "(none)",
             revenue,
             cost,
-            ShownAmount(each.margin, less(revenue.cents, cost.cents)),
+            ShownAmount(each.margin, exact.subtract(revenue.cents, cost.cents)),
             bought,
             sold,
         )

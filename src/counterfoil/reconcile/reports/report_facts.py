@@ -22,7 +22,7 @@ COMPARING: Final = {
 MATCHED: Final = {
     Stage.IDENTICAL: "Identical",
     Stage.DUPLICATE: "One more copy of an identical line item",
-    Stage.WORDS: "Equal but for words",
+    Stage.WORDS: "The same in all amounts, other words",
     Stage.SAME_CHARGE: "The same charge",
     Stage.OTHER_ORDER: "The same charge of another order",
     Stage.CHANGE: "A change within a subscription",

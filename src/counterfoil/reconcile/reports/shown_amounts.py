@@ -7,17 +7,16 @@ its exact text never is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
 
-from counterfoil import numbers
 from counterfoil.money import decimals_of
+from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.side_totals import shown
 
 MINUS: Final = "\u2212"  # which screen readers speak, unlike a hyphen
-_ZERO: Final = Decimal(0)
 _CONTEXT: Final = Context(prec=200, Emin=-9999, Emax=9999, rounding=ROUND_HALF_EVEN)
 
 
@@ -59,19 +58,6 @@ class ShownAmount:
         return "more" if self.exact > 0 else "less" if self.exact < 0 else "same"
 
 
-def less(right: Decimal, left: Decimal) -> Decimal:
-    """Return right minus left, exactly."""
-    return numbers.add(right, left.copy_negate())
-
-
-def added(amounts: Iterable[Decimal]) -> Decimal:
-    """Return the exact sum."""
-    total = _ZERO
-    for amount in amounts:
-        total = numbers.add(total, amount)
-    return total
-
-
 def shown_by_itself(amount: Decimal, currency: str) -> ShownAmount:
     """Return an amount rounded half to even, to the decimals of its currency."""
     return ShownAmount(amount, _unsigned_zero(amount.quantize(_unit(currency), context=_CONTEXT)))
@@ -83,17 +69,17 @@ def shown_adding_up(amounts: Sequence[Decimal], currency: str, total: Decimal | 
     An exact zero stays zero unless nothing else can take the cents.
     """
     unit = _unit(currency)
-    wanted = added(amounts).quantize(unit, context=_CONTEXT) if total is None else total
+    wanted = exact.total(amounts).quantize(unit, context=_CONTEXT) if total is None else total
     floors = [amount.quantize(unit, ROUND_FLOOR, _CONTEXT) for amount in amounts]
-    missing = int(_CONTEXT.divide(less(wanted, added(floors)), unit))
-    lost = [less(amount, floor) for amount, floor in zip(amounts, floors, strict=True)]
+    missing = int(_CONTEXT.divide(exact.subtract(wanted, exact.total(floors)), unit))
+    lost = [exact.subtract(amount, floor) for amount, floor in zip(amounts, floors, strict=True)]
     order = sorted(
         range(len(amounts)), key=lambda at: (not amounts[at], lost[at].copy_negate() if missing > 0 else lost[at], at)
     )
     step = unit if missing > 0 else unit.copy_negate()
     for turn in range(abs(missing)):
         at = order[turn % len(order)]
-        floors[at] = numbers.add(floors[at], step)
+        floors[at] = exact.add(floors[at], step)
     return [ShownAmount(amount, _unsigned_zero(cents)) for amount, cents in zip(amounts, floors, strict=True)]
 
 

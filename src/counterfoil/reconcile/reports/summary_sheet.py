@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from counterfoil import numbers
 from counterfoil.reconcile.comparing.comparison import Comparison
+from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.reports.bridge_rows import Bridge
 from counterfoil.reconcile.reports.report_book import ReportBook, in_excel
-from counterfoil.reconcile.reports.shown_amounts import added, less
 from counterfoil.reconcile.reports.side_words import SideWords
 
 LINES: Final = "Lines"
@@ -55,7 +55,7 @@ def write_summary(
     book.formula(sheet, first, 4, f"=B{first + 1}", comparison.left.total)
     running = comparison.left.total
     for row, each in enumerate(bridge.rows, first + 1):
-        running = added((running, each.amount.exact))
+        running = exact.add(running, each.amount.exact)
         if each.cause in first_rows:
             place = f"internal:'{LINES}'!A{first_rows[each.cause] + 1}"
             sheet.write_url(row, 0, place, book.link, each.words.title, each.words.meaning[:255])
@@ -103,9 +103,9 @@ def _start(comparison: Comparison, bridge: Bridge) -> Decimal:
     """Return the amount at which the scale begins."""
     path = [comparison.left.total]
     for each in bridge.rows:
-        path.append(added((path[-1], each.amount.exact)))
+        path.append(exact.add(path[-1], each.amount.exact))
     low, high = min(path), max(path)
-    torn_at = in_excel(less(low, less(high, low)))
+    torn_at = in_excel(exact.subtract(low, exact.subtract(high, low)))
     return torn_at if bridge.waterfall.is_torn and _ZERO < torn_at < low else min(low, _ZERO)
 
 
@@ -117,10 +117,10 @@ def _bars(
     yield _total_bar(f"{_SUMMARY}!B{first_row + 1}", comparison.left.total, start)
     before = comparison.left.total
     for row, each in enumerate(bridge.rows, first_row + 2):
-        after = added((before, each.amount.exact))
+        after = exact.add(before, each.amount.exact)
         amount = each.amount.exact
         yield [
-            (f"=MIN({_SUMMARY}!E{row - 1},{_SUMMARY}!E{row})-$B$1", less(min(before, after), start)),
+            (f"=MIN({_SUMMARY}!E{row - 1},{_SUMMARY}!E{row})-$B$1", exact.subtract(min(before, after), start)),
             ("=0", _ZERO),
             (f"=MAX({_SUMMARY}!B{row},0)", max(amount, _ZERO)),
             (f"=MAX(-{_SUMMARY}!B{row},0)", max(amount.copy_negate(), _ZERO)),
@@ -132,8 +132,8 @@ def _bars(
 def _total_bar(cell: str, total: Decimal, start: Decimal) -> list[tuple[str, Decimal]]:
     zero = max(start, _ZERO)
     return [
-        (f"=MIN({cell},MAX($B$1,0))-$B$1", less(min(total, zero), start)),
-        (f"=ABS({cell}-MAX($B$1,0))", less(total, zero).copy_abs()),
+        (f"=MIN({cell},MAX($B$1,0))-$B$1", exact.subtract(min(total, zero), start)),
+        (f"=ABS({cell}-MAX($B$1,0))", exact.subtract(total, zero).copy_abs()),
         ("=0", _ZERO),
         ("=0", _ZERO),
     ]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from counterfoil.client.receipt import FILE_NAME
-from counterfoil.errors import SideError, UsageError
+from counterfoil.errors import SideError, UsageError, member_of
 from counterfoil.model import Kind, tenant_id
 from counterfoil.reconcile.sides.file_sides import file_side
 from counterfoil.reconcile.sides.ledgers.ledger_sides import is_ledger, ledger_side
@@ -89,12 +89,7 @@ def published_states(
 
 
 def _kind(kind: Kind | str) -> Kind:
-    try:
-        return Kind(kind)
-    except ValueError:
-        raise UsageError(
-            f"{kind!r} is no kind of line items.", remedy=f"Take one of {', '.join(Kind)}.", parameter="kind"
-        ) from None
+    return member_of(Kind, kind, f"{kind!r} is no kind of line items.", "kind")
 
 
 def _at(name: str, kind: Kind | None) -> Side:

@@ -100,11 +100,11 @@ class ValueReader:
             attributes[NET] = _debit_less_credit(attributes)
         net, tax, total = (_number(attributes, name) for name in (NET, _TAX, _TOTAL))
         if net is None and total is not None and tax is not None:
-            net = numbers.add(total, tax.copy_negate())
+            net = numbers.subtract(total, tax)
         elif net is not None and total is None and tax is not None:
             total = numbers.add(net, tax)
         elif net is not None and total is not None and tax is None:
-            tax = numbers.add(total, net.copy_negate())
+            tax = numbers.subtract(total, net)
         elif net is None and (total is None or not self._mapping.tells_gross_only):
             name = next(each for each in (NET, _TOTAL) if each in self._mapping.columns)
             raise Refused("no amount", name, remedy="Fill it in, or write 0.")
