@@ -27,7 +27,7 @@ from counterfoil.reconcile.breaks.break_item import (
     BreakSubject,
     SeenSide,
 )
-from counterfoil.reconcile.breaks.found_breaks import CreditLines, Findings, FoundBreak, FoundKey, Whose
+from counterfoil.reconcile.breaks.found_breaks import ComparisonFindings, CreditLines, FoundBreak, FoundKey, Whose
 from counterfoil.reconcile.explaining import Cause
 from counterfoil.reconcile.explaining import arithmetic as exact
 
@@ -56,7 +56,7 @@ class BreakRecorder:
     """Records one comparison: its subject, what it found, the sides that it read, and who recorded it when."""
 
     subject: BreakSubject
-    findings: Findings
+    findings: ComparisonFindings
     sides: tuple[SeenSide, SeenSide]
     at: datetime
     by: str

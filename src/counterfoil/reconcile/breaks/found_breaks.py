@@ -56,15 +56,15 @@ class CreditLines:
 
 
 @dataclass(slots=True)
-class Findings:
+class ComparisonFindings:
     """All that a comparison found; the amounts are right minus left."""
 
     breaks: dict[FoundKey, FoundBreak] = field(default_factory=dict)
     credits: dict[Whose, list[CreditLines]] = field(default_factory=dict)
 
-    def swapped(self) -> Findings:
+    def swapped(self) -> ComparisonFindings:
         """Return what the same comparison finds with its sides in the other order."""
-        turned = Findings()
+        turned = ComparisonFindings()
         for (cause, *whose), found in self.breaks.items():
             key = (_SWAPPED.get(cause, cause), whose[0], whose[1])
             turned.breaks[key] = FoundBreak(
@@ -81,12 +81,12 @@ class Findings:
         return turned
 
 
-def found_in(comparison: Comparison, credits_of: Collection[Whose]) -> Findings:
+def found_in(comparison: Comparison, credits_of: Collection[Whose]) -> ComparisonFindings:
     """Add up a comparison's differences, which are read one after the other.
 
     Line items that give money back are kept for `credits_of`. Raises UsageError for more breaks than a file keeps.
     """
-    findings = Findings()
+    findings = ComparisonFindings()
     total = net_and_total(comparison.kind)[1]
     names = comparison.left.name, comparison.right.name
     for found in comparison.differences():
@@ -144,7 +144,7 @@ def _role(side: ComparedSide) -> str:
     return "billed" if side.scope.is_billed else "unbilled"
 
 
-def _add(findings: Findings, line: Line, cause: Cause, amount: Decimal) -> None:
+def _add(findings: ComparisonFindings, line: Line, cause: Cause, amount: Decimal) -> None:
     key = cause, *_whose(line)
     its = findings.breaks.get(key)
     if its is None:
