@@ -18,12 +18,13 @@ from counterfoil import reconcile
 from counterfoil.disk import documents
 from counterfoil.disk.file_lock import FileLock
 from counterfoil.errors import CounterfoilError, DamagedError, LockedError, MissingError, NewerDataError, UsageError
+from counterfoil.model import Kind
 from counterfoil.reconcile import Comparing, Stage, breaks
 from counterfoil.reconcile.breaks import BREAKS_FILE, Break, RecordedBreaks, break_file
 from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.side_totals import shown
 from tests.reconcile.comparisons import comparison, found
-from tests.reconcile.sides import OTHER_PARTNER, Item, licence, lines_file, usage
+from tests.reconcile.sides import OTHER_PARTNER, Item, licence, lines_file, pull_folder, usage
 
 OCTOBER, NOVEMBER = "2026-10", "2026-11"
 CREDIT = {"ChargeType": "customerCredit", "UsageDate": "2026-11-05T00:00:00Z"}
@@ -150,6 +151,47 @@ def test_a_credit_that_goes_opens_what_it_settled_and_one_credit_settles_one_bre
     compared(tmp_path, [november], [november, more("-2", "-2", **CREDIT)], period=NOVEMBER)
     compared(tmp_path, [SAME, TEN], [SAME, FIFTEEN])
     assert {number: each[2] for number, each in states(tmp_path).items()} == {1: "open", 2: "open", 3: "open"}
+
+
+def test_equal_credits_settle_as_many_breaks_as_there_are_and_a_re_run_changes_nothing(tmp_path: Path) -> None:
+    for month in ("2026-08", "2026-09", OCTOBER):
+        day = {"UsageDate": f"{month}-05T00:00:00Z"}
+        compared(tmp_path, [SAME | day, TEN | day], [SAME | day, TWELVE | day], period=month)
+    november = SAME | {"UsageDate": "2026-11-02T00:00:00Z"}
+    credited = [november, *[more("-2", "-2", **CREDIT)] * 2]
+    assert compared(tmp_path, [november], credited, period=NOVEMBER).resolved == (1, 2, 4)
+    before = states(tmp_path)
+    for swapped in (False, True):
+        done = compared(tmp_path, [november], credited, period=NOVEMBER, swapped=swapped)
+        assert (done.resolved, done.reopened, states(tmp_path)) == ((), (), before)
+
+
+def test_a_credit_settles_what_was_compared_the_other_way_round(tmp_path: Path) -> None:
+    october = pull_folder(tmp_path / "october", [SAME, TWELVE], Kind.USAGE)
+    november = SAME | {"UsageDate": "2026-11-02T00:00:00Z"}
+    credited = pull_folder(tmp_path / "november", [november, more("-2", "-2", **CREDIT)], Kind.USAGE)
+    mine = [lines_file(tmp_path / "a.jsonl", [SAME, TEN]), lines_file(tmp_path / "b.jsonl", [november])]
+    with reconcile.compare(str(mine[0]), str(october)) as made:
+        breaks.record(made, tmp_path)
+    with reconcile.compare(str(credited), str(mine[1])) as made:
+        breaks.record(made, tmp_path)
+    assert {number: each[1:] for number, each in states(tmp_path).items()} == {
+        1: ("2.00", "resolved"),
+        2: ("2.00", "resolved"),
+    }
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders_and_are_the_same_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, item in (("old", TEN), ("new", TWELVE)):
+        (tmp_path / name).mkdir()
+        lines_file(tmp_path / name / "a.jsonl", [SAME, item])
+    monkeypatch.chdir(tmp_path)
+    for one, other in (("old/a.jsonl", "new/a.jsonl"), (str(tmp_path / "new/a.jsonl"), "old/../old/a.jsonl")):
+        with reconcile.compare(one, other) as made:
+            breaks.record(made, tmp_path)
+    assert states(tmp_path) == {1: ("quantity", "2.00", "open")}
 
 
 def test_an_earlier_credit_one_of_another_customer_and_an_accepted_break_settle_nothing(tmp_path: Path) -> None:

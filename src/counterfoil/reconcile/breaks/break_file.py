@@ -73,7 +73,7 @@ def change_breaks(folder: Path, change: Callable[[BreakList], tuple[BreakList, R
             raise too_many(f"{path} would hold {len(after.breaks):,} breaks")
         if after != before:
             with _told(path):
-                write_durably(path, documents.encode(after, _FORM, indent=1))
+                write_durably(path, documents.encode(after, _FORM))
         return result
 
 

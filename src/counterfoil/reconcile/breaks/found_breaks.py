@@ -25,6 +25,7 @@ from counterfoil.reconcile.matching import Line
 Whose = tuple[str, str]  # customer and subscription, in lower case
 FoundKey = tuple[Cause, str, str]
 CREDIT_LINES_MAX: Final = 100  # that one customer and subscription may have as evidence
+_LEDGER: Final = "ledger:"  # which a mapping's name begins with
 _SWAPPED: Final = {Cause.NEW: Cause.VANISHED, Cause.VANISHED: Cause.NEW}
 
 
@@ -126,7 +127,11 @@ def seen(side: ComparedSide) -> SeenSide:
 
 
 def _side_text(side: ComparedSide) -> str:
-    return Path(side.name).name if side.scope is None else str(side.scope)
+    return _path(side).name if side.scope is None else str(side.scope)
+
+
+def _path(side: ComparedSide) -> Path:
+    return Path(side.name.removeprefix(_LEDGER)).absolute()
 
 
 def _apart(left: ComparedSide, right: ComparedSide) -> tuple[str, str]:
@@ -135,7 +140,8 @@ def _apart(left: ComparedSide, right: ComparedSide) -> tuple[str, str]:
         return left.origin, right.origin
     if left.etag != right.etag:  # the states themselves are what was compared
         return left.etag, right.etag
-    return left.name, right.name
+    folders = [reversed(_path(side).parts[:-1]) for side in (left, right)]
+    return next(((one, other) for one, other in zip(*folders, strict=False) if one != other), (left.name, right.name))
 
 
 def _role(side: ComparedSide) -> str:
