@@ -2,56 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from counterfoil import reconcile
-from counterfoil.disk import documents
-from counterfoil.disk.file_lock import FileLock
-from counterfoil.errors import CounterfoilError, DamagedError, LockedError, MissingError, NewerDataError, UsageError
+from counterfoil.errors import UsageError
 from counterfoil.model import Kind
-from counterfoil.reconcile import Comparing, Stage, breaks
-from counterfoil.reconcile.breaks import BREAKS_FILE, Break, RecordedBreaks, break_file
+from counterfoil.reconcile import Stage, breaks
+from counterfoil.reconcile.breaks import found_breaks
 from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.side_totals import shown
 from tests.reconcile.comparisons import comparison, found
-from tests.reconcile.sides import OTHER_PARTNER, Item, licence, lines_file, pull_folder, usage
+from tests.reconcile.kept_breaks import CREDIT, FIFTEEN, NOVEMBER, OCTOBER, SAME, TEN, TWELVE, compared, more, states
+from tests.reconcile.sides import OTHER_PARTNER, licence, lines_file, pull_folder
 
-OCTOBER, NOVEMBER = "2026-10", "2026-11"
-CREDIT = {"ChargeType": "customerCredit", "UsageDate": "2026-11-05T00:00:00Z"}
-
-
-def compared(
-    folder: Path, left: Iterable[Item], right: Iterable[Item], *, period: str = OCTOBER, swapped: bool = False
-) -> RecordedBreaks:
-    """Write two files, named alike in each run of a period, compare them and keep the breaks beside them."""
-    files = [lines_file(folder / f"{side}-{period}.jsonl", items) for side, items in (("left", left), ("right", right))]
-    one, other = map(str, reversed(files) if swapped else files)
-    with reconcile.compare(one, other, comparing=Comparing.REVISIONS, period=period) as made:
-        return breaks.record(made, folder, by="tester")
-
-
-def states(folder: Path) -> dict[int, tuple[str, str, str]]:
-    return {each.number: (each.cause.value, shown(each.amount), each.state.value) for each in breaks.listed(folder)}
-
-
-def more(amount: str, quantity: str, **told: str) -> dict[str, str]:
-    """A line item of one unit price, 1, so that another quantity is the cause of a difference."""
-    price = {"UnitPrice": "1", "EffectiveUnitPrice": "1", "Quantity": quantity, "PricingCurrency": "EUR"}
-    return usage(amount) | price | {"PricingPreTaxTotal": amount} | told
-
-
-TEN, TWELVE, FIFTEEN = more("10", "10"), more("12", "12"), more("15", "15")
-SAME = more("7", "7", SubscriptionId="s9")
+MAPPING = """
+[source]
+file = "october.csv"
+currency = "EUR"
+[columns]
+CustomerId = "Customer"
+ProductId = "Item"
+Subtotal = "Net"
+"""
 
 
 def test_a_re_run_finds_the_same_breaks_with_the_sides_in_either_order(tmp_path: Path) -> None:
@@ -166,6 +141,22 @@ def test_equal_credits_settle_as_many_breaks_as_there_are_and_a_re_run_changes_n
         assert (done.resolved, done.reopened, states(tmp_path)) == ((), (), before)
 
 
+def test_credits_settle_together_unless_there_are_more_than_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    november = SAME | {"UsageDate": "2026-11-02T00:00:00Z"}
+    parts = [more("-0.5", "-0.5", **CREDIT), more("-1.5", "-1.5", **CREDIT)]
+    for most, state in ((1, "open"), (2, "resolved")):
+        monkeypatch.setattr(found_breaks, "CREDIT_LINES_MAX", most)
+        compared(tmp_path, [SAME, TEN], [SAME, TWELVE])
+        compared(tmp_path, [november], [november, *parts], period=NOVEMBER)
+        assert breaks.show(tmp_path, 1).state == state
+    evidence = breaks.show(tmp_path, 1).evidence
+    assert evidence is not None
+    assert len(evidence.lines) == 2
+    assert states(tmp_path)[2] == ("credit", "-2.00", "resolved")
+
+
 def test_a_credit_settles_what_was_compared_the_other_way_round(tmp_path: Path) -> None:
     october = pull_folder(tmp_path / "october", [SAME, TWELVE], Kind.USAGE)
     november = SAME | {"UsageDate": "2026-11-02T00:00:00Z"}
@@ -192,6 +183,18 @@ def test_files_of_one_name_are_told_apart_by_their_folders_and_are_the_same_from
         with reconcile.compare(one, other) as made:
             breaks.record(made, tmp_path)
     assert states(tmp_path) == {1: ("quantity", "2.00", "open")}
+
+
+def test_a_ledger_is_the_same_wherever_it_lies(tmp_path: Path) -> None:
+    bill = lines_file(tmp_path / "bill.jsonl", [licence("20", "0", "20"), licence("5", "0", "5", ProductId="p2")])
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+        (folder / "october.csv").write_text("Customer;Item;Net\nc1;p1;20.00\n", encoding="utf-8")
+        (folder / "ledger.toml").write_text(MAPPING, encoding="utf-8")
+        with reconcile.compare(str(bill), f"ledger:{folder / 'ledger.toml'}") as made:
+            breaks.record(made, tmp_path)
+    [its] = breaks.listed(tmp_path)
+    assert (its.amount, its.subject.right, its.subject.right_role) == (Decimal(-5), "ledger.toml", "ledger")
 
 
 def test_an_earlier_credit_one_of_another_customer_and_an_accepted_break_settle_nothing(tmp_path: Path) -> None:
@@ -246,122 +249,3 @@ def test_breaks_are_found_by_all_that_tells_them_apart_and_a_partner_is_forgotte
     assert (breaks.forget_partner(tmp_path, OTHER_PARTNER), numbers()) == (1, [1, 2])
     compared(tmp_path, others[:2], [others[0], others[2]])
     assert numbers() == [1, 2, 4]  # no number is given twice
-
-
-def seal(folder: Path, change: Callable[[dict[str, object]], object], version: int = 1) -> None:
-    """Change the file of breaks as a program would that seals it anew."""
-    body = json.loads((folder / BREAKS_FILE).read_bytes())
-    del body[documents.DIGEST]
-    body[documents.VERSION] = version
-    change(body)
-    (folder / BREAKS_FILE).write_text(json.dumps(body | {documents.DIGEST: documents.digest_of(body)}))
-
-
-def test_a_file_that_is_not_as_it_was_written_is_refused_and_left_alone(tmp_path: Path) -> None:
-    compared(tmp_path, [SAME, TEN], [SAME, TWELVE])
-    path = tmp_path / BREAKS_FILE
-    sound = path.read_bytes()
-    wrong = [b"", b"[]", sound[:-9], sound.replace(b'"amount": "2.00"', b'"amount": "3.00"', 1), b"\xff" + sound]
-    for data in wrong:
-        path.write_bytes(data)
-        for use in (lambda: breaks.listed(tmp_path), lambda: breaks.note(tmp_path, 1, "x")):
-            with pytest.raises(DamagedError, match=r"breaks\.json is damaged"):
-                use()
-        assert path.read_bytes() == data
-    path.write_bytes(sound)
-    seal(tmp_path, lambda body: body.update(next_number=1))
-    with pytest.raises(DamagedError, match="not in order"):
-        breaks.listed(tmp_path)
-    seal(tmp_path, lambda _: None, version=2)
-    with pytest.raises(NewerDataError, match="newer Counterfoil"):
-        breaks.listed(tmp_path)
-
-
-WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no such break": (lambda at: breaks.show(at, 9), "no break 9"),
-    "another amount": (lambda at: breaks.accept(at, 1, note="x", amount="2.01"), r"about 2\.00 EUR, and not 2\.01"),
-    "no amount": (lambda at: breaks.accept(at, 1, note="x", amount="2,00"), "not an amount"),
-    "no reason": (lambda at: breaks.accept(at, 1, note=" "), "why it was accepted"),
-    "nothing": (lambda at: breaks.note(at, 1), "nothing to note"),
-    "too long": (lambda at: breaks.note(at, 1, "x" * 2_001), "too long"),
-    "no text": (lambda at: breaks.note(at, 1, "\udcff"), "no text"),
-    "no state": (lambda at: breaks.listed(at, states=["shut"]), "no state"),
-    "no cause": (lambda at: breaks.listed(at, cause="weather"), "no cause"),
-    "no folder": (lambda at: breaks.listed(at / "none"), "no folder"),
-}
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("kept")
-    compared(folder, [SAME, TEN], [SAME, TWELVE])
-    return folder
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_what_cannot_be_right_is_refused(kept: Path, case: str) -> None:
-    use, told = WRONG[case]
-    before = (kept / BREAKS_FILE).read_bytes()
-    with pytest.raises(CounterfoilError, match=told):
-        use(kept)
-    assert (kept / BREAKS_FILE).read_bytes() == before
-
-
-def test_an_unknown_number_is_missing_and_more_breaks_than_a_file_keeps_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(MissingError, match="none are recorded there"):
-        breaks.note(tmp_path, 1, "x")
-    monkeypatch.setattr(break_file, "BREAKS_MAX", 0)
-    with pytest.raises(UsageError, match="at most 0"):
-        compared(tmp_path, [SAME, TEN], [SAME, TWELVE])
-    assert not (tmp_path / BREAKS_FILE).exists()
-
-
-NOTE = "import sys; from counterfoil.reconcile import breaks; breaks.note(sys.argv[1], 1, sys.argv[2])"
-
-
-def test_of_many_at_once_none_loses_what_another_noted(tmp_path: Path) -> None:
-    """The lock is of an open file, so threads are to each other as processes are."""
-    compared(tmp_path, [SAME, TEN], [SAME, TWELVE])
-    with ThreadPoolExecutor(8) as threads:
-        for _ in threads.map(lambda at: breaks.note(tmp_path, 1, str(at)), range(16)):
-            pass
-    assert {event.note for event in breaks.show(tmp_path, 1).history} == {"", *map(str, range(16))}
-
-
-def test_a_lock_that_is_held_for_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("counterfoil.disk.file_lock.PATIENCE_S", 0.05)
-    with FileLock.take(tmp_path / ".breaks.lock"), pytest.raises(LockedError, match="Another process"):
-        breaks.note(tmp_path, 1, "x")
-
-
-def test_a_process_killed_before_the_last_step_leaves_what_was_there(tmp_path: Path) -> None:
-    compared(tmp_path, [SAME, TEN], [SAME, TWELVE])
-    before = (tmp_path / BREAKS_FILE).read_bytes()
-    kill = f"import os, pathlib; pathlib.Path.replace = lambda *_: os.kill(os.getpid(), {signal.SIGKILL:d}); "
-    killed = subprocess.run([sys.executable, "-c", kill + NOTE, str(tmp_path), "lost"], check=False)
-    assert killed.returncode == -signal.SIGKILL
-    assert (tmp_path / BREAKS_FILE).read_bytes() == before
-    assert breaks.note(tmp_path, 1, "again").history[-1].note == "again"
-
-
-def test_what_cannot_be_written_is_told_and_nothing_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compared(tmp_path, [SAME, TEN], [SAME, TWELVE])
-    before = (tmp_path / BREAKS_FILE).read_bytes()
-
-    def full(*_: object) -> None:
-        raise OSError(28, os.strerror(28))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(CounterfoilError, match="No space left"):
-        breaks.note(tmp_path, 1, "x")
-    assert (tmp_path / BREAKS_FILE).read_bytes() == before
-
-
-def test_a_break_says_all_of_itself_in_json(kept: Path) -> None:
-    [its] = breaks.listed(kept)
-    assert isinstance(its, Break)
-    told = its.to_json()
-    assert (told["amount"], told["settledAmount"], told["state"], told["period"]) == ("2.00", None, "open", OCTOBER)
-    assert json.loads(json.dumps(told)) == told

@@ -184,7 +184,8 @@ class BreakRecorder:
             found = unused.get((whose, part))
             if not found or not its.is_unsettled or not any(whose) or not self._may_settle(its, whose):
                 continue
-            if chosen := _opposite(found, part, self._sign(its), its.amount):
+            wanted = exact.negated(its.amount) if self._sign(its) > 0 else its.amount
+            if chosen := _adding_up(found, part, wanted, is_all=whose not in self.findings.more_credits):
                 lines = tuple(line for credit in chosen for line in credit.evidence(part))
                 evidence = BreakEvidence(*self.sides, lines)
                 self._resolve(its, evidence, f"Credited by {len(lines)} of the line items compared; see the evidence.")
@@ -262,13 +263,12 @@ def _is_used(credit: CreditLines, part: str, used: Counter[str]) -> bool:
     return True
 
 
-def _opposite(found: list[CreditLines], part: str, sign: int, amount: Decimal) -> list[CreditLines]:
-    """Return the first credit that comes to the opposite of an amount, or all where they do together; else none."""
-    wanted = exact.negated(amount) if sign > 0 else amount
+def _adding_up(found: list[CreditLines], part: str, wanted: Decimal, *, is_all: bool) -> list[CreditLines]:
+    """Return the first credit that comes to an amount, or all where they do together; else none."""
     for credit in found:
         if getattr(credit, part) == wanted:
             return [credit]
-    return list(found) if exact.total(getattr(each, part) for each in found) == wanted else []
+    return list(found) if is_all and exact.total(getattr(each, part) for each in found) == wanted else []
 
 
 def wanted_credits(breaks: Iterator[Break]) -> set[Whose]:

@@ -24,7 +24,7 @@ from counterfoil.reconcile.matching import Line
 
 Whose = tuple[str, str]  # customer and subscription, in lower case
 FoundKey = tuple[Cause, str, str]
-CREDIT_LINES_MAX: Final = 100  # that one customer and subscription may have as evidence
+CREDIT_LINES_MAX: Final = 100  # that are kept of one customer and subscription
 _LEDGER: Final = "ledger:"  # which a mapping's name begins with
 _SWAPPED: Final = {Cause.NEW: Cause.VANISHED, Cause.VANISHED: Cause.NEW}
 
@@ -58,14 +58,18 @@ class CreditLines:
 
 @dataclass(slots=True)
 class ComparisonFindings:
-    """All that a comparison found; the amounts are right minus left."""
+    """All that a comparison found; the amounts are right minus left.
+
+    `more_credits` are those who have more credits than are kept, so that the sum of what is kept says nothing.
+    """
 
     breaks: dict[FoundKey, FoundBreak] = field(default_factory=dict)
     credits: dict[Whose, list[CreditLines]] = field(default_factory=dict)
+    more_credits: set[Whose] = field(default_factory=set)
 
     def swapped(self) -> ComparisonFindings:
         """Return what the same comparison finds with its sides in the other order."""
-        turned = ComparisonFindings()
+        turned = ComparisonFindings(more_credits=self.more_credits)
         for (cause, *whose), found in self.breaks.items():
             key = (_SWAPPED.get(cause, cause), whose[0], whose[1])
             turned.breaks[key] = FoundBreak(
@@ -97,8 +101,12 @@ def found_in(comparison: Comparison, credits_of: Collection[Whose]) -> Compariso
             raise too_many(f"This comparison alone has more than {BREAKS_MAX:,} breaks")
         if credit := _credit_of(found, names):
             whose = _whose(credit.lines[0][1])
-            if whose in credits_of and len(its := findings.credits.setdefault(whose, [])) < CREDIT_LINES_MAX:
-                its.append(credit)
+            if whose in credits_of:
+                its = findings.credits.setdefault(whose, [])
+                if len(its) < CREDIT_LINES_MAX:
+                    its.append(credit)
+                else:
+                    findings.more_credits.add(whose)
     return findings
 
 
