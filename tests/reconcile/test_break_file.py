@@ -18,7 +18,7 @@ from counterfoil.disk.file_lock import FileLock
 from counterfoil.errors import CounterfoilError, DamagedError, LockedError, MissingError, NewerDataError, UsageError
 from counterfoil.reconcile import breaks
 from counterfoil.reconcile.breaks import BREAKS_FILE, Break, break_file
-from tests.reconcile.kept_breaks import SAME, TEN, TWELVE, compared
+from tests.reconcile.kept_breaks import OCTOBER, SAME, TEN, TWELVE, compared
 
 
 def seal(folder: Path, change: Callable[[dict[str, object]], object], version: int = 1) -> None:
