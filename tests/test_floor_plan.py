@@ -97,10 +97,11 @@ IN_THE_RECONCILER = {
     "matching": {"sides", "explaining"},
     "ledger_matching": {"sides", "grouped_sums", "side_totals", "explaining", "matching"},
     "comparing": {"sides", "grouped_sums", "side_totals", "matching", "ledger_matching", "explaining"},
+    "breaks": {"side_totals", "matching", "explaining", "comparing"},
     "reports": {"sides", "side_totals", "matching", "explaining", "comparing", "ledger_matching"},
     "__init__": {
         *("sides", "side_totals", "auditing", "line_explanation"),
-        *("explaining", "matching", "ledger_matching", "comparing"),
+        *("explaining", "matching", "ledger_matching", "comparing", "breaks"),
     },
 }
 # What the server's rooms stand on within the server; whatever is one module of it is free in this.

@@ -63,7 +63,7 @@ def test_help_lists_every_command_in_two_groups() -> None:
     client, server = done.stdout.partition("Client commands:\n")[2].split("\nServer commands:\n")
     assert done.exit_code == 0
     assert " ".join(line.split()[0] for line in client.splitlines()) == (
-        "init pull pulls totals audit explain mapping reconcile changes doctor"
+        "init pull pulls totals audit explain mapping reconcile breaks changes doctor"
     )
     assert " ".join(line.split()[0] for line in server.splitlines()[:-1]) == (
         "demo serve partners clients rotate-keys publish list show verify restore withdraw activity generate anonymize "

@@ -103,6 +103,12 @@ def _scenario(house: House, folder: Path) -> Iterator[tuple[str, list[str]]]:
     yield "mapping check", ["ledger.toml"]
     yield "reconcile", ["made.jsonl", "made.jsonl", "--by", "product", "--to", "compared", "--format", "csv,json"]
     yield "changes", ["made.jsonl", "made.jsonl"]
+    Path("less.jsonl").write_bytes(b"".join(Path("made.jsonl").read_bytes().splitlines(keepends=True)[1:]))
+    assert in_json("reconcile", "made.jsonl", "less.jsonl", "--breaks").exit_code == 3
+    yield "breaks list", ["--in", "."]
+    yield "breaks show", ["1", "--in", "."]
+    yield "breaks note", ["1", "--owner", "anna", "--in", "."]
+    yield "breaks accept", ["1", "--note", "small", "--in", "."]
 
 
 def test_every_command_that_does_its_work_says_so_in_json(house: House, tmp_path: Path) -> None:

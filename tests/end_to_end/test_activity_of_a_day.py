@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from counterfoil.disk.process_owner import process_owner
 from counterfoil.periods import Clocks, utc_now
 from counterfoil.server.app import create_app
 from counterfoil.server.identity.audiences import DEFAULT_AUDIENCE
@@ -22,7 +23,6 @@ from counterfoil.server.listening import Endpoint
 from counterfoil.server.startup import open_service
 from counterfoil.server.web_server import running
 from counterfoil.settings import Settings
-from counterfoil.storage.activity import operator
 from counterfoil.storage.engines import open_store
 from tests.cli.pulling import run
 
@@ -84,7 +84,7 @@ def test_the_record_of_a_day_is_complete_and_has_nothing_secret(
     done("partners", "add", OTHER)
     done("partners", "remove", OTHER)
     record = done("activity")
-    me = operator()
+    me = process_owner()
     assert [(each["action"], each["partner"], each["actor"], each["count"]) for each in record] == [
         ("publish", PARTNER, me, 1),
         ("client-add", PARTNER, me, 1),

@@ -71,6 +71,7 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "explain": CommandEntry(CLIENT, "line_explanations", "explain", "Say in one sentence how an amount comes about."),
     "mapping": CommandEntry(CLIENT, "ledger_mappings", "mapping", "Draft and check what reads your own ledger."),
     "reconcile": CommandEntry(CLIENT, "compared_sides", "reconcile", "Compare two sides, and give each cent a cause."),
+    "breaks": CommandEntry(CLIENT, "break_commands", "breaks", "See to what comparisons found, month by month."),
     "changes": CommandEntry(CLIENT, "changed_data", "changes", "Say what changed in a dataset since a day."),
     "doctor": CommandEntry(CLIENT, "doctor", "doctor", "Check a set-up, a token or a source, and name each remedy."),
 }

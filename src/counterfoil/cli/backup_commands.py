@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 def backup(*, target: Path, without_keys: bool, settings: Settings, output: Output) -> None:
     """Copy the data folder as it is at one moment, while servers and publications go on.
 
-    All that was committed before it began is in it: line items, revisions, partners, clients, activity, and the keys
-    that sign tokens and links. So keep it as safe as the data folder: only its owner can read it. It gets its name when
-    all of it is on the disk; what a killed backup leaves is called `...unfinished-...`, and can be deleted.
+    All that was committed before it began is in it: line items, revisions, partners, clients, activity, breaks, and the
+    keys that sign tokens and links. So keep it as safe as the data folder: only its owner can read it. It gets its name
+    when all of it is on the disk; what a killed backup leaves is called `...unfinished-...`, and can be deleted.
 
     \b
     Examples:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from counterfoil.cli.options import NamedPath, with_amounts, with_output
+from counterfoil.cli.options import NamedPath, load_settings, with_amounts, with_output
 from counterfoil.cli.output import Output
 from counterfoil.cli.sides import GROUPINGS, note_data_folder, with_side_options
 from counterfoil.errors import UsageError
@@ -47,6 +47,13 @@ COMPARISONS: Final = ("unbilled-billed", "revisions", "plan", "copy", "ledger")
     multiple=True,
     help="How to write it: html, xlsx, parquet, csv, json.  [default: all that people read]",
 )
+@click.option("--breaks", is_flag=True, help="Keep the differences as breaks: see `counterfoil breaks`.")
+@click.option(
+    "--breaks-in",
+    metavar="DIR",
+    type=NamedPath(folder=True),
+    help="Keep them in this folder.  [default: the data folder, or beside the pulls or files]",
+)
 @with_side_options
 @with_amounts
 @with_output
@@ -62,6 +69,8 @@ def reconcile(
     show_at_least: str | None,
     to: Path | None,
     formats: tuple[str, ...],
+    breaks: bool,
+    breaks_in: Path | None,
     choice: Any,
     output: Output,
 ) -> int:
@@ -80,6 +89,7 @@ def reconcile(
       counterfoil reconcile invoice:G016907411 october.xlsx --mapping ledger.toml
       counterfoil reconcile before.jsonl after.jsonl --by product
       counterfoil reconcile invoice:G016907411 pulls/G016907411 --to result --format parquet
+      counterfoil reconcile unbilled:2026-10:EUR invoice:G016907411 --breaks
     """
     from counterfoil.cli.comparison_display import amount_option, conclude, show, written_by
     from counterfoil.reconcile import compare
@@ -92,13 +102,18 @@ def reconcile(
             left, right, comparing=comparing, mapping=mapping, period=period or "", progress=advance, **choice
         )
     with comparison:
-        show(comparison, output, by=by, top=top, at_least=at_least)
+        kept = None
+        if breaks or breaks_in is not None:
+            from counterfoil.cli.break_commands import record_breaks
+
+            kept = record_breaks(comparison, breaks_in, load_settings(data=choice["data"]), output)
+        show(comparison, output, by=by, top=top, at_least=at_least, breaks=kept)
         if to is not None:
             next_command = f"open {shlex.quote(str(write(comparison, to, chosen, output)))}"
         else:
-            kept = {name: choice[name] for name in ("kind", "currency", "partner", "data")}
+            chosen_by = {name: choice[name] for name in ("kind", "currency", "partner", "data")}
             given = {"comparing": comparing, "period": period, "mapping": mapping}
-            next_command = written_by(left, right, **given, **kept)
+            next_command = written_by(left, right, **given, **chosen_by)
         return conclude(comparison, output, next_command=next_command)
 
 

@@ -37,17 +37,18 @@ def show(
     top: int | None,
     at_least: Decimal | None,
     changes: Sequence[ChangeTotal] = (),
+    breaks: Mapping[str, object] | None = None,
 ) -> None:
     """Print a comparison; with `by`, the groups of one breakdown instead of customers and subscriptions.
 
-    Where two states of one thing are compared, `changes` are what happened between them.
+    Where two states of one thing are compared, `changes` are what happened between them. `breaks` is what keeping the
+    differences as breaks did, which programs are told.
     """
     most = TOP_BY_DEFAULT if top is None else top or None
     if output.is_json:
         document = document_of(comparison, by=by, top=top or None, at_least=at_least)
-        if changes:
-            document["changes"] = [each.to_json() for each in changes]
-        output.facts(document)
+        further = {"changes": [each.to_json() for each in changes], "breaks": breaks}
+        output.facts(document | {name: told for name, told in further.items() if told})
         return
     # Asked for before anything is printed: a side may lack the attribute, which is an error.
     breakdowns = {

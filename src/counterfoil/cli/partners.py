@@ -101,9 +101,9 @@ def list_partners(*, settings: Settings, output: Output) -> None:
 def remove_partner(*, tenant: str, erase: bool, yes: bool, settings: Settings, output: Output) -> None:
     """Stop serving TENANT, and end its clients, tokens and links. Its datasets must have been withdrawn before.
 
-    With --erase, all its data is deleted for good: every revision, export and client, in force or not. Nothing brings
-    it back but a backup, and backups made before still hold it: delete those yourself. What was pulled from here, and
-    is elsewhere, stays there.
+    With --erase, all its data is deleted for good: every revision, export, client and break, in force or not. Nothing
+    brings it back but a backup, and backups made before still hold it: delete those yourself. What was pulled from
+    here, and is elsewhere, stays there.
 
     \b
     Examples:
@@ -117,10 +117,12 @@ def remove_partner(*, tenant: str, erase: bool, yes: bool, settings: Settings, o
             output.done(f"Partner {partner} is no longer served.", {"partner": partner, "removed": True})
             return
         from counterfoil.datasets.offboarding import erase_partner
+        from counterfoil.reconcile.breaks import forget_partner
 
         held = data_folder.catalog.held_of_partner(partner)
         if not yes:
             _confirm(f"{counted(len(held.datasets), 'dataset')} of {partner} will be deleted for good.")
+        forget_partner(settings.data, partner)
         erased, deleted = erase_partner(data_folder, partner)
     output.done(
         f"Partner {partner} is erased: {counted(erased.datasets, 'dataset')}, {counted(erased.revisions, 'revision')}, "

@@ -5,6 +5,7 @@
     reconcile.totals("invoice:G016907411", by="customer").gross
     reconcile.audit("invoice:G016907411").is_clean
     reconcile.compare("unbilled:2026-10:EUR", "invoice:G016907411").causes
+    reconcile.breaks.listed("counterfoil-data", states=["open"])
 
 It imports the ground, `wire` and `client` only, and installs without the server. Each name is loaded when it is first
 used.
@@ -16,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from counterfoil.reconcile import breaks
     from counterfoil.reconcile.auditing.audit_results import Audit, RoundingCount, RuleFinding
     from counterfoil.reconcile.auditing.auditor import audit
     from counterfoil.reconcile.auditing.rule import AuditRule, Severity
@@ -69,6 +71,7 @@ __all__ = [
     "Stage",
     "StateChange",
     "audit",
+    "breaks",
     "changes",
     "changes_in",
     "check_ledger",
@@ -77,6 +80,7 @@ __all__ = [
     "suggest_mapping",
     "totals",
 ]
+_BREAKS: Final = "breaks"  # a room with names of its own
 _HOME: Final = {
     "Audit": "auditing.audit_results",
     "RuleFinding": "auditing.audit_results",
@@ -120,6 +124,8 @@ _HOME: Final = {
 
 def __getattr__(name: str) -> Any:
     """Load a name when it is first used."""
+    if name == _BREAKS:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

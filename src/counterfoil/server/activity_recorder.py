@@ -16,10 +16,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from counterfoil.disk.process_owner import NOBODY
 from counterfoil.errors import CounterfoilError
 from counterfoil.periods import Clocks
 from counterfoil.server.lru_cache import LruCache
-from counterfoil.storage.activity import NOBODY, Action, NewActivity
+from counterfoil.storage.activity import Action, NewActivity
 from counterfoil.storage.catalog import Catalog
 
 EVERY_S: Final = 1.0

@@ -11,7 +11,6 @@ somebody, keep the last chain elsewhere (`counterfoil activity` prints it).
 
 from __future__ import annotations
 
-import getpass
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,11 +22,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, select, true
 
 from counterfoil.disk import documents
+from counterfoil.disk.process_owner import NOBODY
 from counterfoil.lifetimes_and_sizes import CLOCK_ERROR_MAX
 from counterfoil.storage import rows, tables
 from counterfoil.storage.column_types import microseconds
 
-NOBODY: Final = "-"
 _SALT: Final = "salt"
 _SALT_BYTES: Final = 16
 _ROWS_AT_A_TIME: Final = 1_000
@@ -57,6 +56,9 @@ class Action(StrEnum):
     KEY_ROTATE = "key-rotate"
     BACKUP = "backup"
     RESTORE_BACKUP = "restore-backup"
+    BREAKS_RECORD = "breaks-record"
+    BREAK_NOTE = "break-note"
+    BREAK_ACCEPT = "break-accept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +84,6 @@ class RecordedActivity(NewActivity):
 
     number: int = 0
     chain: str = ""
-
-
-def operator() -> str:
-    """Return the name of the user that runs this process."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container may run as a number without a name
-        return NOBODY
 
 
 def append(connection: Connection, entries: Sequence[NewActivity], kept: timedelta) -> None:

@@ -19,6 +19,7 @@ from counterfoil.storage.backups import (
     COPY_BYTES,
     FACTS_FILE,
     FORM,
+    KEPT_FILES,
     KEY_FILES,
     UNFINISHED,
     BackupFacts,
@@ -96,7 +97,7 @@ def _read_tar(source: Path, target: Path, progress: Progress) -> None:
 
 def _safe(name: str) -> str:
     """Return the name of a file in a backup; raises DamagedError for one that a backup does not have."""
-    if name not in (FACTS_FILE, sqlite.CATALOG_NAME, *KEY_FILES) and not name.startswith("files/"):
+    if name not in (FACTS_FILE, sqlite.CATALOG_NAME, *KEPT_FILES, *KEY_FILES) and not name.startswith("files/"):
         raise DamagedError(f"{name!r} is not of a backup.", remedy="Take it out, or name another backup.")
     return checked(name)
 

@@ -39,6 +39,7 @@ from counterfoil.storage.store import Store
 
 FACTS_FILE: Final = "backup.json"
 KEY_FILES: Final = ("secret", "authority.pem")
+KEPT_FILES: Final = ("breaks.json",)  # what is kept beside the catalog; each is replaced whole, so a link is a state
 UNFINISHED: Final = ".unfinished-"
 FORM: Final = 1
 _ATTEMPTS_MAX: Final = 5
@@ -106,9 +107,9 @@ def _staged(store: Store, data: Path, database: Path, *, keys: bool) -> Iterator
             if not missing or missing == before:  # missing in two catalogs: no sweep took it
                 break
             before = missing
-        for key in KEY_FILES if keys else ():
+        for name in (*KEPT_FILES, *(KEY_FILES if keys else ())):
             with suppress(FileNotFoundError):
-                _link(data / key, stage / key)
+                _link(data / name, stage / name)
         yield stage, missing
     finally:
         shutil.rmtree(stage, ignore_errors=True)

@@ -21,6 +21,7 @@ from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from counterfoil import lifetimes_and_sizes
+from counterfoil.disk.process_owner import process_owner
 from counterfoil.errors import CounterfoilError, LockedError
 from counterfoil.model import Contents, Dataset
 from counterfoil.storage import (
@@ -96,7 +97,7 @@ class Catalog:
     def __init__(self, log: ChangeLog) -> None:
         """Use `engines.open_store`, which checks that catalog and files belong together."""
         self.log = log
-        self.actor = activity.operator()  # who makes the changes that this process makes
+        self.actor = process_owner()  # who makes the changes that this process makes
         self.activity_kept = lifetimes_and_sizes.ACTIVITY_KEPT
 
     def close(self) -> None:

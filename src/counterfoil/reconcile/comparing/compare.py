@@ -180,6 +180,7 @@ def _compared_side(survey: Survey) -> ComparedSide:
         etag=side.etag,
         revision=side.revision,
         scope=side.scope,
+        partner=side.partner or max(survey.partners, default=""),  # several are refused before
         line_items=survey.line_items,
         total=survey.total,
         net=survey.net,

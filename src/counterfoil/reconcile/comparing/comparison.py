@@ -45,6 +45,7 @@ class Comparing(StrEnum):
 class ComparedSide:
     """One side as a report names it: see `sides.side.Side` for the texts. `net` is before tax, `total` with it.
 
+    `partner` is the tenant in lower case, '' where nothing tells it.
     Usage line items have no tax, so their `total` is their `net`.
     """
 
@@ -55,6 +56,7 @@ class ComparedSide:
     etag: str = ""
     revision: str = ""
     scope: Scope | None = None
+    partner: str = ""
     line_items: int = 0
     total: Decimal = Decimal(0)
     net: Decimal = Decimal(0)
