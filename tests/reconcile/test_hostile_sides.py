@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from jinja2 import nodes
 
 from counterfoil import reconcile
-from counterfoil.errors import InputError, SideError
+from counterfoil.errors import CounterfoilError, InputError, SideError
+from counterfoil.model import Kind
 from counterfoil.reconcile.reports.page_layout import environment
 from tests.reconcile import made_reports as made
-from tests.reconcile.sides import INVOICE, licence, lines_file, usage
+from tests.reconcile.sides import INVOICE, lake_file, licence, lines_file, usage
 
 Item = dict[str, str]
 
@@ -47,6 +50,34 @@ def test_a_line_item_without_an_amount_is_no_clean_audit(tmp_path: Path, make: C
     assert raised.value.remedy
     with pytest.raises(InputError, match=f"{net}: line items without an amount"):
         reconcile.totals(side)
+
+
+_ATTRIBUTE = {"role": "attribute", "name": "CustomerId", "type": "text", "basic": True, "graph": True, "v1": None}
+DESCRIPTIONS = {
+    "cut": b'{"columns": {"Cust',
+    "no UTF-8": b"\xff\xfe{}",
+    "no object": b"[]",
+    "a number": b"5",
+    "deep": b"[" * 100_000,
+    "a list": b'{"columns": [1]}',
+    "a text": b'{"columns": "x"}',
+    "null": b'{"columns": null}',
+    "texts for columns": b'{"columns": {"CustomerId": "attribute"}}',
+    "no role": b'{"columns": {"CustomerId": {}}}',
+    "no codec": json.dumps({"columns": {"CustomerId": _ATTRIBUTE}}).encode(),
+    "a list for a type": json.dumps({"columns": {"CustomerId": _ATTRIBUTE | {"type": [], "codec": "same"}}}).encode(),
+}
+
+
+@pytest.mark.parametrize("description", DESCRIPTIONS.values(), ids=DESCRIPTIONS)
+def test_a_lake_file_whose_description_is_damaged_is_told_to_be(tmp_path: Path, description: bytes) -> None:
+    whole = pq.read_table(lake_file(tmp_path / "whole.parquet", [licence()], Kind.RECONCILIATION))
+    described = whole.schema.metadata
+    [key] = [name for name, text in described.items() if b'"columns"' in text]
+    pq.write_table(whole.replace_schema_metadata(described | {key: description}), tmp_path / "damaged.parquet")
+    with pytest.raises(CounterfoilError, match=r"damaged\.parquet is cut or damaged: it does not describe") as raised:
+        reconcile.totals(str(tmp_path / "damaged.parquet"))
+    assert raised.value.remedy
 
 
 def test_line_items_without_dates_are_named_as_such(tmp_path: Path) -> None:
