@@ -24,7 +24,7 @@ from counterfoil.reconcile.sides.ledgers.ledger_table import LedgerRow, LedgerTa
 _ROWS_AT_ONCE: Final = 1_000
 _SHEET_SIZE_BYTES_MAX: Final = 8 << 30  # which is read as a stream
 _HELD_SIZE_BYTES_MAX: Final = 256 << 20  # of all texts, for instance, which are held
-_ROW_SIZE_BYTES_MAX: Final = 32 << 20  # of XML, unpacked; the library holds the whole of a row
+_ROW_SIZE_BYTES_MAX: Final = 8 << 20  # of XML, unpacked; the library holds the whole of a row
 _SHEETS: Final = "xl/worksheets/"
 _SEARCHED_AT_ONCE_BYTES: Final = 1 << 20
 _FORMULA_MARKS: Final = (b"<f>", b"<f ")
