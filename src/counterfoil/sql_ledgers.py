@@ -1,12 +1,16 @@
 """A ledger in a database: the rows of one query, read as a stream and never written to.
 
-It stands above `reconcile`, which installs without SQLAlchemy. The trap: the address may hold a password, so neither it
-nor what a driver says of it is ever repeated.
+It stands above `reconcile`, which installs without SQLAlchemy. Two traps: the address may hold a password, so neither
+it nor what a driver says of it is ever repeated. And SQLite, MySQL and Oracle commit some statements by themselves, so
+that a transaction which is never committed protects nothing: what may write is refused before it is sent, and a
+database that can be told to refuse it is told so.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import sqlalchemy
@@ -17,10 +21,21 @@ from counterfoil.reconcile.sides.ledgers.ledger_table import LedgerRow, LedgerTa
 from counterfoil.reconcile.sides.ledgers.parquet_ledgers import cell_text
 
 _ROWS_AT_ONCE: Final = 1_000
+_SELECTS: Final = re.compile(
+    r"(?:\s | --[^\n]*(?:\n|\Z) | /\*.*?\*/)*+ (?:SELECT|WITH|VALUES|TABLE)\b",
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
+# What makes the statements that follow unable to write, by the dialect.
+_READ_ONLY: Final = {
+    "sqlite": "PRAGMA query_only = ON",
+    "mysql": "SET SESSION TRANSACTION READ ONLY",
+    "mariadb": "SET SESSION TRANSACTION READ ONLY",
+}
 
 
 def sql_ledger(url: str, query: str, name: str) -> LedgerTable:
-    """Return the table that a query gives; raises UsageError for an address that is none."""
+    """Return the table that a query gives; raises UsageError for an address or a query that is none to read."""
+    _refuse_writing(query, name)
     try:
         engine = sqlalchemy.create_engine(url, hide_parameters=True)
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
@@ -34,9 +49,15 @@ def sql_ledger(url: str, query: str, name: str) -> LedgerTable:
             remedy=f"Install it with: pip install {error.name}",
         ) from error
 
+    _refuse_absent(engine, name)
+    statement = _READ_ONLY.get(engine.dialect.name)
+    if statement is not None:
+        sqlalchemy.event.listen(engine, "connect", lambda driver, _: driver.cursor().execute(statement))
+    options = {"stream_results": True, "max_row_buffer": _ROWS_AT_ONCE, "postgresql_readonly": True}
+
     def rows() -> Iterator[LedgerRow]:
         try:
-            with engine.connect().execution_options(stream_results=True, max_row_buffer=_ROWS_AT_ONCE) as connection:
+            with engine.connect().execution_options(**options) as connection:
                 result = connection.execute(sqlalchemy.text(query))
                 if not result.returns_rows:
                     raise UsageError(f"{name}: the query gives no rows.", remedy="Write a SELECT.")
@@ -50,6 +71,25 @@ def sql_ledger(url: str, query: str, name: str) -> LedgerTable:
             engine.dispose()
 
     return LedgerTable(f"{name}, its query", rows)
+
+
+def _refuse_writing(query: str, name: str) -> None:
+    """Raise UsageError for anything but one SELECT. A `;` counts wherever it is: dialects differ in what quotes it."""
+    remedy = "Write one SELECT, or make a view of it in the database and select from that."
+    if _SELECTS.match(query) is None:
+        raise UsageError(f"{name}: the query is no SELECT, and a ledger is only read.", remedy=remedy)
+    if ";" in query.rstrip().removesuffix(";"):
+        raise UsageError(f"{name}: the query holds the sign ; before its end.", remedy=remedy)
+
+
+def _refuse_absent(engine: sqlalchemy.Engine, name: str) -> None:
+    """Raise UsageError where SQLite would make a database that is not there."""
+    path = engine.url.database or ":memory:"
+    if engine.dialect.name == "sqlite" and not path.startswith((":", "file:")) and not Path(path).is_file():
+        raise UsageError(
+            f"{name}: there is no database at the address.",
+            remedy="An address of SQLite has four strokes before a whole path: sqlite:////path/to/books.db.",
+        )
 
 
 def _cell(value: object, column: str, line: int, name: str) -> str:

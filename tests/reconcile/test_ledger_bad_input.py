@@ -16,6 +16,7 @@ import xlsxwriter
 
 from counterfoil.errors import CounterfoilError
 from counterfoil.reconcile import check_ledger
+from counterfoil.reconcile.sides.ledgers import workbook_ledgers
 from counterfoil.reconcile.sides.opening import opened_side
 from tests.reconcile.ledgers import COLUMNS, HEADER, ROWS, ledger_csv, mapping_file, workbook
 
@@ -282,3 +283,20 @@ def test_markup_in_a_name_is_pointed_out(tmp_path: Path) -> None:
     mapping = mapping_file(tmp_path / "m.toml", columns={"CustomerName": "Kunde", "Subtotal": "Betrag"})
     [note] = check_ledger(mapping, tmp_path / "l").notes
     assert "markup in CustomerName" in note
+
+
+@pytest.mark.parametrize("filler", [b"<c/>", b"<c t='inlineStr'><is><t>x</t></is></c>", b" ", b"<!-- <row> -->"])
+def test_a_row_that_unpacks_to_too_much_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filler: bytes
+) -> None:
+    monkeypatch.setattr(workbook_ledgers, "_ROW_SIZE_BYTES_MAX", 20_000)
+    book = workbook(tmp_path / "book.xlsx", {"oct": [HEADER, *ROWS * 200]})  # of several times that size altogether
+    mapping = mapping_file(tmp_path / "m.toml")
+    assert check_ledger(mapping, book).lines == 400
+    with zipfile.ZipFile(book) as whole, zipfile.ZipFile(tmp_path / "l", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if "sheet1" in name:
+                content = content.replace(b"</sheetData>", b'<row r="402">' + filler * 40_000 + b"</row></sheetData>")
+            packed.writestr(name, content)
+    assert "a row unpacks to more than 20,000 bytes" in str(refusal(tmp_path))

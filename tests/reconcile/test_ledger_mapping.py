@@ -275,11 +275,48 @@ def test_a_database_is_named_by_its_variable_and_its_address_is_never_told(
         ("", "the environment has no BOOKS"),
         ("secret", "is none that SQLAlchemy knows"),
         ("nonesuch://me:secret@host/x", "is none that SQLAlchemy knows"),
-        (f"sqlite:///{tmp_path}/secret.db", "the database refused the query: no such table: none"),
-        (f"sqlite:///{tmp_path}/secret/none.db", "could not be reached"),
+        ("sqlite://", "the database refused the query: no such table: none"),
+        (f"sqlite:///{tmp_path}/secret.db", "there is no database at the address"),
+        ("mysql+pymysql://me:secret@127.0.0.1:1/x", "driver 'pymysql' of the database is not installed"),
     ):
         monkeypatch.setenv("BOOKS", address)
         with pytest.raises(CounterfoilError, match=r"BOOKS|database") as raised:
             check_ledger(mapping)
         assert told in str(raised.value)
         assert "secret" not in str(raised.value).replace(str(tmp_path), "")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DROP TABLE l",
+        "/* SELECT */ DELETE FROM l",
+        "-- SELECT\nCREATE TABLE other (a)",
+        "WITH x AS (SELECT 1) DELETE FROM l",
+        "INSERT INTO l VALUES (1) RETURNING *",
+        "REPLACE INTO l VALUES (1)",
+        "SELECT * FROM l; DROP TABLE l",
+        "SELECT '; DROP TABLE l",
+        "VACUUM INTO 'other.db'",
+        "ATTACH 'other.db' AS other",
+        "PRAGMA user_version = 7",
+        "",
+    ],
+)
+def test_a_query_that_writes_is_refused_and_the_database_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "books.db"
+    with sqlite3.connect(path) as books:
+        books.execute("CREATE TABLE l (Kunde)")
+        books.execute("INSERT INTO l VALUES ('c1')")
+    books.close()
+    before = path.read_bytes()
+    monkeypatch.setenv("BOOKS", f"sqlite:///{path}")
+    mapping = mapping_file(tmp_path / "q.toml", {"sql": query or " ", "url_env": "BOOKS"})
+    with pytest.raises(CounterfoilError) as raised:
+        check_ledger(mapping)
+    assert raised.value.remedy
+    assert path.read_bytes() == before
+    assert {each.name for each in tmp_path.iterdir()} == {"books.db", "q.toml"}

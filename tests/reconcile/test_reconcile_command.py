@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,8 +15,9 @@ from counterfoil.cli.compared_sides import COMPARISONS
 from counterfoil.cli.sides import GROUPINGS
 from counterfoil.errors import CounterfoilError
 from counterfoil.model import Kind
+from counterfoil.reconcile.comparing import result_output
 from tests.cli.pulling import run
-from tests.reconcile.sides import INVOICE, licence, lines_file, pull_folder
+from tests.reconcile.sides import INVOICE, OTHER_PARTNER, licence, lines_file, pull_folder
 
 SEATS = {"BillableQuantity": "8", "UnitPrice": "22", "EffectiveUnitPrice": "22"}
 BEFORE = licence("176", "0", "176", InvoiceNumber=INVOICE, **SEATS)
@@ -140,3 +142,35 @@ def test_the_command_line_offers_what_the_library_takes() -> None:
     """Their names are written out there, so that a help text does not wait for the library."""
     assert tuple(reconcile.By) == GROUPINGS
     assert tuple(reconcile.Comparing) == COMPARISONS
+
+
+@pytest.mark.usefixtures("two_files")
+def test_a_result_takes_the_place_of_nothing_and_what_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "comparison.json").symlink_to(tmp_path / "nowhere")
+    refused = run("reconcile", "before.jsonl", "after.jsonl", "--to", "taken", "--format", "html,json")
+    assert (refused.exit_code, [each.name for each in taken.iterdir()]) == (2, ["comparison.json"])
+    assert (taken / "comparison.json").is_symlink()
+    monkeypatch.setattr(result_output, "sync_file", full)
+    failed = run("reconcile", "before.jsonl", "after.jsonl", "--to", "fresh", "--format", "csv,json")
+    assert (failed.exit_code, "fresh: No space left" in failed.stderr) == (1, True)
+    (tmp_path / "there").mkdir()
+    run("reconcile", "before.jsonl", "after.jsonl", "--to", "there", "--format", "csv,json")
+    assert (list((tmp_path / "there").iterdir()), (tmp_path / "fresh").exists()) == ([], False)
+
+
+@pytest.mark.usefixtures("two_files")
+def test_remedies_name_options_and_another_option_called_json_changes_no_output() -> None:
+    written = run("reconcile", "before.jsonl", "after.jsonl", "--to", "result", "--format", "json")
+    assert written.stderr.splitlines()[-1].startswith("They differ by 44.00 EUR")
+    billed = run("reconcile", "before.jsonl", "after.jsonl", "--as", "unbilled-billed")
+    assert "are both billed." in billed.stderr
+    assert "(--as revisions)" in " ".join(billed.stderr.split())
+    other = run("reconcile", "before.jsonl", "after.jsonl", "--partner", OTHER_PARTNER)
+    assert f"before.jsonl holds no line items of the partner {OTHER_PARTNER}" in " ".join(other.stderr.split())

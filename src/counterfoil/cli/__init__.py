@@ -14,6 +14,7 @@ import importlib
 import io
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 from itertools import pairwise
@@ -207,7 +208,8 @@ def _form_asked_for(arguments: Sequence[str]) -> OutputForm:
     for option, value in pairwise([*arguments, ""]):
         if option == "--":
             break
-        if (value if option == "--output" else option.removeprefix("--output=")).lower() == OutputForm.JSON:
+        name, equals, joined = option.partition("=")
+        if name == "--output" and (joined if equals else value).lower() == OutputForm.JSON:
             return OutputForm.JSON
     return OutputForm.TABLE
 
@@ -247,7 +249,8 @@ def _unexpected(error: BaseException, invocation: Invocation) -> CounterfoilErro
         traceback.print_exception(error)
     if isinstance(error, OSError) and error.strerror:
         where = f": {os.fspath(error.filename)!r}" if isinstance(error.filename, str | bytes) else ""
-        return CounterfoilError(f"{error.strerror}{where}.")
+        full = f"Make room; what is worked with is in {tempfile.gettempdir()}." if error.errno == errno.ENOSPC else ""
+        return CounterfoilError(f"{error.strerror}{where}.", remedy=full)
     return CounterfoilError(
         f"Something unexpected happened ({type(error).__name__}: {error}).",
         remedy="`--debug` shows where; please report it.",

@@ -34,7 +34,7 @@ PLAIN_PROGRESS_EVERY_S: Final = 5.0
 MESSAGE_CHARACTERS_MAX: Final = 2_000
 _INNER_CAPITAL: Final = re.compile(r"(?<=[a-z])[A-Z]")
 # Options whose name is not the parameter's.
-_OPTION_NAMES: Final = {"attributes": "attribute-set", "rules": "rule", "wait_s_max": "wait"}
+_OPTION_NAMES: Final = {"attributes": "attribute-set", "comparing": "as", "rules": "rule", "wait_s_max": "wait"}
 
 
 class OutputForm(StrEnum):

@@ -42,6 +42,7 @@ MOMENT: Final = pa.timestamp("us", tz="UTC")
 _TYPED: Final = {Type.NUMBER: DECIMAL, Type.DATE: MOMENT}
 _METADATA_KEY: Final = b"counterfoil"
 _DESCRIBED: Final = ("name", "type", "basic", "graph", "v1", "codec")  # what a file says of an attribute
+_UNDESCRIBED: Final = "it does not describe its columns as a lake file does"
 _USUAL_MOMENT: Final = "^([1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?$"
 _FINER: Final = re.compile(r"(?<=\.[0-9]{6})[0-9]+")
 
@@ -93,25 +94,35 @@ def columns_of(schema: pa.Schema, kind: Kind) -> tuple[Column, ...]:
     """Return the attributes that a lake file was written with, in its order, as its own schema describes them.
 
     They may differ from today's table: a file of an older or newer version has other columns. Without a description
-    (the file was written by something else) they are those of today's table that are there.
+    (the file was written by something else) they are those of today's table that are there. Raises ValueError for a
+    description that is damaged.
     """
     described = _description(schema)
     if not described:
         return tuple(column for column in table_of(kind).columns if text_name(column) in schema.names)
-    return tuple(
-        _column(each)
-        for name, each in described.items()
-        if each["role"] == Role.ATTRIBUTE and name != EXTRA and name in schema.names
-    )
+    try:
+        return tuple(
+            _column(each)
+            for name, each in described.items()
+            if each["role"] == Role.ATTRIBUTE and name != EXTRA and name in schema.names
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(_UNDESCRIBED) from error
 
 
 def is_described(schema: pa.Schema) -> bool:
-    """Tell whether a file describes its columns as a lake file does."""
+    """Tell whether a file describes its columns as a lake file does; raises ValueError for a damaged description."""
     return bool(_description(schema))
 
 
 def _description(schema: pa.Schema) -> dict[str, Any]:
-    described: dict[str, Any] = json.loads((schema.metadata or {}).get(_METADATA_KEY, b"{}")).get("columns", {})
+    try:
+        told = json.loads((schema.metadata or {}).get(_METADATA_KEY, b"{}"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(_UNDESCRIBED) from error
+    described = told.get("columns", {}) if isinstance(told, dict) else None
+    if not isinstance(described, dict):
+        raise ValueError(_UNDESCRIBED)  # noqa: TRY004 - of the file, not of an argument
     return described
 
 
@@ -123,7 +134,7 @@ def _described(column: Column) -> dict[str, object]:
 def _column(described: dict[str, Any]) -> Column:
     codecs, types = {codec.value for codec in Codec}, {type_.value for type_ in Type}
     return Column(
-        name=described["name"],
+        name=str(described["name"]),
         type=Type(described["type"]) if described["type"] in types else Type.TEXT,
         basic=described["basic"],
         graph=described["graph"],

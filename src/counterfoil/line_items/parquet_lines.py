@@ -144,10 +144,7 @@ def _columns_read(table: LineItemTable, schema: pa.Schema) -> tuple[dict[str, st
     Names count in any letter case. Raises Refused for an attribute, or a value beside a text, that is there twice.
     """
     # A lake file describes its attributes; one that another program has written again may have lost the description.
-    try:
-        described, is_lake = columns_of(schema, table.kind), is_described(schema)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError("it does not describe its columns as a lake file does") from error
+    described, is_lake = columns_of(schema, table.kind), is_described(schema)
     texts = {
         name: column
         for column in (*table.columns, *described)

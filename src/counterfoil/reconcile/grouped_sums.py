@@ -53,7 +53,12 @@ class GroupedSums:
         """
         for texts, column in zip(amounts, self._columns, strict=True):
             if texts.null_count:
-                raise InputError("line items without an amount", file=self._side, attribute=column)
+                raise InputError(
+                    "line items without an amount",
+                    file=self._side,
+                    attribute=column,
+                    remedy="Fill the amounts in, or fetch the line items again.",
+                )
         quick = [_Addends.of(texts) for texts in amounts]
         found: list[str | None]
         if keys is None:

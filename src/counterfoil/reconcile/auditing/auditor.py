@@ -100,6 +100,7 @@ def audited(reading: Reading, chosen: Sequence[AuditRule], progress: Callable[[i
     first = 1
     for batch in reading.batches(_names_read(mine, side.kind)):
         _check_values(batch, side)
+        _refuse_no_amount(batch, side, first)
         columns = BatchColumns(batch, side.kind)
         for asked in (*lines, *among):
             asked.add(columns, first)
@@ -126,6 +127,21 @@ def _names_read(rules: Sequence[AuditRule], kind: Kind) -> list[str]:
     names = {excerpt_and_name(read)[1] for rule in rules for read in own_names(rule.reads, kind)}
     names |= {*own_names((NET, *PLACE), kind)}
     return [column.name for column in table.columns if column.name in names]
+
+
+def _refuse_no_amount(batch: pa.RecordBatch, side: Side, first_line_item: int) -> None:
+    """Raise InputError for a line item without its amount before tax: no rule applies to it, so none would find it."""
+    [net] = own_names((NET,), side.kind)
+    column = batch.column(net)
+    if column.null_count:
+        at = pc.index(column.is_null(), True).as_py()
+        raise InputError(
+            "a line item without an amount",
+            file=side.name,
+            line=first_line_item + at,
+            attribute=net,
+            remedy="Fill the amount in, or fetch the line items again.",
+        )
 
 
 def _check_values(batch: pa.RecordBatch, side: Side) -> None:

@@ -36,7 +36,7 @@ _PRICING: Final = "PricingPreTaxTotal"
 _CUT, _HALF_UP = "towards_zero", "half_towards_infinity"
 _DIGITS_SHOWN_MIN: Final = 3
 # Below this amount 15 digits reach to a millionth: who is further off than that does not show the digits of a value.
-_SURELY_IN_CENTS_LIMIT: Final = Decimal(10) ** 9
+_SURELY_IN_CENTS_LIMIT: Final = Decimal("1e9")
 _SURELY_APART: Final = Decimal("0.000001")
 
 

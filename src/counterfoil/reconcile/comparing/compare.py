@@ -166,7 +166,8 @@ def _check_sum(surveys: Surveys, writer: ResultWriter) -> None:
     if writer.explained != difference:
         raise CounterfoilError(
             f"The causes come to {numbers.plain(writer.explained)}, and the difference to {numbers.plain(difference)}.",
-            remedy="Please report this; it is a fault of Counterfoil.",
+            remedy="Was a side written to while it was read? Then compare again. If not, it is a fault of Counterfoil: "
+            "please report it.",
         )
 
 

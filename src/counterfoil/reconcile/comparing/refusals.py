@@ -123,8 +123,9 @@ def _refuse_period(survey: Survey, month: str, asked: str) -> None:
     if within and (asked or most == month or within * _IN_THE_MONTH_MIN >= survey.line_items):
         return
     few = f"{within:,} of {survey.line_items:,} line items" if within else "no line item"
+    dated = f"are of {most}" if most else f"have no {table_of(survey.side.kind).date}"
     raise SideError(
-        f"{survey.side.name} holds {few} of {month}; most of its line items are of {most}.",
+        f"{survey.side.name} holds {few} of {month}; most of its line items {dated}.",
         remedy="Name the side of that month, or the month that both are about.",
         parameter="period",
     )

@@ -7,7 +7,9 @@ whole.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from enum import StrEnum
 from importlib import import_module
@@ -57,32 +59,45 @@ def write_result(comparison: Comparison, folder: Path, formats: Sequence[ResultF
     """
     chosen = [format_of(each) for each in dict.fromkeys(formats)]
     writers = {folder / name: write for each in chosen for name, write in _files(each, comparison)}
-    for path in writers:
-        if path.exists():
-            raise UsageError(
-                f"{path} is there already.", remedy="Name another folder, or move the file away.", parameter="to"
-            )
+    unfinished = {path: path.with_name(path.name + _UNFINISHED) for path in writers}
+    _refuse_others(writers)
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, write in writers.items():
-            path.with_name(path.name + _UNFINISHED).unlink(missing_ok=True)  # that a killed run left
-            write(path.with_name(path.name + _UNFINISHED))
-            sync_file(path.with_name(path.name + _UNFINISHED))
+            unfinished[path].unlink(missing_ok=True)  # that a killed run left
+            write(unfinished[path])
+            sync_file(unfinished[path])
+        _refuse_others(writers)
         for path in writers:
-            path.with_name(path.name + _UNFINISHED).rename(path)
+            unfinished[path].rename(path)
         sync_folder(folder)
-    except OSError as error:
+    except (OSError, pa.ArrowException) as error:
         raise CounterfoilError(
-            f"The result cannot be written to {folder}: {error.strerror or error}.",
-            remedy="Name a folder that can be written to.",
+            f"The result cannot be written to {folder}: {getattr(error, 'strerror', None) or error}.",
+            remedy="Name a folder that can be written to, and that has room.",
             parameter="to",
         ) from error
+    finally:
+        with suppress(OSError):
+            for each in unfinished.values():
+                each.unlink(missing_ok=True)
+            if made:
+                folder.rmdir()  # which fails where the result is in it
     return list(writers)
 
 
 def format_of(each: ResultFormat | str) -> ResultFormat:
     """Return the format of this name; raises UsageError for what is none."""
     return member_of(ResultFormat, each, f"{each!r} is no format of a result.", "format")
+
+
+def _refuse_others(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if os.path.lexists(path):  # also a link that leads nowhere
+            raise UsageError(
+                f"{path} is there already.", remedy="Name another folder, or move the file away.", parameter="to"
+            )
 
 
 def _files(form: ResultFormat, comparison: Comparison) -> Iterator[tuple[str, Callable[[Path], None]]]:

@@ -29,7 +29,7 @@ def write_page(path: Path, template: str, values: Mapping[str, object]) -> None:
     """Write a page; raises UsageError where there is something of that name, and CounterfoilError."""
     style, script = _text("page.css"), _text("page.js")
     stream = (
-        _environment()
+        environment()
         .get_template(template)
         .stream(**values, style=style, script=script, style_hash=_hash(style), script_hash=_hash(script))
     )
@@ -52,7 +52,8 @@ def _text(name: str) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return what pages are made by: names that are not given, and conditions without `else`, are errors in it."""
     environment = Environment(
         loader=PackageLoader(_ROOM, _FILES),
         autoescape=select_autoescape(default=True),

@@ -99,16 +99,21 @@ def _first_line(path: Path) -> bytes:
 
 def _of_parquet(path: Path, name: str) -> Side:
     kind = _kind_of(parquet_names(path), name)
-    with pq.ParquetFile(path) as file:
-        schema = file.schema_arrow
-    if is_described(schema):
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+        described = is_described(schema)
+        held = frozenset(column.name for column in columns_of(schema, kind))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _damaged(name, error) from error
+    if described:
         return Side(
             name=name,
             what=f"the file {path.name}",
             origin="file",
             kind=kind,
             batches=lambda names: _lake_batches(path, name, kind, names),
-            attributes=frozenset(column.name for column in columns_of(schema, kind)),
+            attributes=held,
             parts=(lake_part(path, name, kind),),
         )
     return Side(

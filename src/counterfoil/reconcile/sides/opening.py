@@ -125,7 +125,7 @@ def _published(data: Path, database_url: str) -> Iterator[PublishedDatasets]:
         module = import_module(PUBLISHED_SIDES)
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"PublishedDatasets datasets need the server's libraries, and {error.name} is not installed.",
+            f"Published datasets need the server's libraries, and {error.name} is not installed.",
             remedy='Install them with: pip install "counterfoil[server]"',
         ) from error
     with module.opened(data, database_url) as published:

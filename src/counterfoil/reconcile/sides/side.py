@@ -180,6 +180,12 @@ class Reading:
         if not self.line_items:
             if self._currencies_seen:
                 raise self._nothing_in(sorted(self._currencies_seen))
+            if self._asked_partner and not self.side.partner:
+                raise SideError(
+                    f"{self.side.name} holds no line items of the partner {self._asked_partner}.",
+                    remedy="Name a side of that partner, or leave the partner out.",
+                    parameter="partner",
+                )
             raise SideError(f"{self.side.name} holds no line items.", remedy="Name a side that holds some.")
 
     def _check_currency(self) -> None:

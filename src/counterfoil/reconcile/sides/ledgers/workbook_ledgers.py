@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from datetime import date, datetime
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final, Self
 
 import openpyxl
 
@@ -24,6 +24,7 @@ from counterfoil.reconcile.sides.ledgers.ledger_table import LedgerRow, LedgerTa
 _ROWS_AT_ONCE: Final = 1_000
 _SHEET_SIZE_BYTES_MAX: Final = 8 << 30  # which is read as a stream
 _HELD_SIZE_BYTES_MAX: Final = 256 << 20  # of all texts, for instance, which are held
+_ROW_SIZE_BYTES_MAX: Final = 8 << 20  # of XML, unpacked; the library holds the whole of a row
 _SHEETS: Final = "xl/worksheets/"
 _SEARCHED_AT_ONCE_BYTES: Final = 1 << 20
 _FORMULA_MARKS: Final = (b"<f>", b"<f ")
@@ -125,9 +126,45 @@ def _listed(titles: Sequence[str]) -> str:
     return ", ".join(map(repr, titles[:8])) + (", ..." if len(titles) > 8 else "")
 
 
+class SheetSource:
+    """The XML of a sheet, of which the library may read so much from one row to the next: see `row_is_read`."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._left = file, _ROW_SIZE_BYTES_MAX
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the sheet."""
+        self._file.close()
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes; raises ValueError where one row takes too many."""
+        piece = self._file.read(size)
+        self._left -= len(piece)
+        if self._left < 0:
+            raise ValueError(f"a row unpacks to more than {_ROW_SIZE_BYTES_MAX:,} bytes")
+        return piece
+
+    def row_is_read(self) -> None:
+        """Begin to count anew."""
+        self._left = _ROW_SIZE_BYTES_MAX
+
+
+def _bounded_rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a sheet, none of which takes unbounded memory however well it is packed."""
+    source = SheetSource(sheet._get_source())  # noqa: SLF001 - the library has no limit of its own
+    sheet._get_source = lambda: source  # noqa: SLF001
+    for row in sheet.iter_rows():
+        source.row_is_read()
+        yield row
+
+
 def _cells(sheet: Any, where: str) -> Iterator[tuple[Any, ...]]:
     sheet.reset_dimensions()
-    rows = sheet.iter_rows()
+    rows = _bounded_rows(sheet)
     while True:
         try:
             with warnings.catch_warnings():
