@@ -107,7 +107,7 @@ def _scenario(house: House, folder: Path) -> Iterator[tuple[str, list[str]]]:
     assert in_json("reconcile", "made.jsonl", "less.jsonl", "--breaks").exit_code == 3
     yield "breaks list", ["--in", "."]
     yield "breaks show", ["1", "--in", "."]
-    yield "breaks note", ["1", "--owner", "anna", "--in", "."]
+    yield "breaks note", ["1", "--owner", "finance", "--in", "."]
     yield "breaks accept", ["1", "--note", "small", "--in", "."]
 
 

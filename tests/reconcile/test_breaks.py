@@ -33,13 +33,13 @@ def test_a_re_run_finds_the_same_breaks_with_the_sides_in_either_order(tmp_path:
     left, right = [SAME, TEN], [SAME, TWELVE, more("3", "3", SubscriptionId="s2")]
     assert compared(tmp_path, left, right).found == (1, 2)
     assert states(tmp_path) == {1: ("new", "3.00", "open"), 2: ("quantity", "2.00", "open")}
-    breaks.note(tmp_path, 2, "asked", owner="anna")
+    breaks.note(tmp_path, 2, "asked", owner="finance")
     for swapped in (False, True, True, False):
         done = compared(tmp_path, left, right, swapped=swapped)
         assert (done.found, done.changed, done.reopened, done.resolved, done.unsettled) == ((), (), (), (), 2)
     assert states(tmp_path) == {1: ("new", "3.00", "open"), 2: ("quantity", "2.00", "open")}
     its = breaks.show(tmp_path, 2)
-    assert (its.owner, its.note, len(its.history)) == ("anna", "asked", 2)
+    assert (its.owner, its.note, len(its.history)) == ("finance", "asked", 2)
 
 
 def test_another_amount_opens_what_was_accepted_or_explained_and_zero_resolves_it(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_breaks_are_found_by_all_that_tells_them_apart_and_a_partner_is_forgotte
     others = [{**item, "PartnerId": OTHER_PARTNER} for item in (SAME, TEN, TWELVE)]
     compared(tmp_path, others[:2], [others[0], others[2]])
     assert [each.amount for each in breaks.listed(tmp_path)] == [Decimal(90), Decimal(2), Decimal(2)]
-    breaks.note(tmp_path, 2, owner="anna")
+    breaks.note(tmp_path, 2, owner="finance")
 
     def numbers(**wanted: object) -> list[int]:
         return [each.number for each in breaks.listed(tmp_path, **wanted)]  # type: ignore[arg-type]
@@ -244,7 +244,7 @@ def test_breaks_are_found_by_all_that_tells_them_apart_and_a_partner_is_forgotte
     assert numbers(cause="quantity") == [2, 3]
     assert numbers(customer="fabrikam") == numbers(customer="C2") == numbers(at_least="-90") == [1]
     assert numbers(partner=OTHER_PARTNER.upper()) == [3]
-    assert numbers(owner="anna", states=["open"], subscription="S1", period=OCTOBER) == [2]
+    assert numbers(owner="finance", states=["open"], subscription="S1", period=OCTOBER) == [2]
     assert numbers(states=["accepted"]) == numbers(period=NOVEMBER) == []
     assert (breaks.forget_partner(tmp_path, OTHER_PARTNER), numbers()) == (1, [1, 2])
     compared(tmp_path, others[:2], [others[0], others[2]])

@@ -40,9 +40,9 @@ def test_breaks_are_kept_listed_noted_and_accepted(two_files: Path) -> None:
         "folder": str(two_files), "new": [], "changed": [], "reopened": [], "resolved": [], "unsettled": 1
     }  # fmt: skip
     assert re.search(r"1  open +quantity +22\.00 EUR  Contoso +s1 +2026-10", run("breaks", "list", "--in", ".").stdout)
-    noted = run("breaks", "note", "1", "--in", ".", "--owner", "anna", "--note", "asked", "--explained")
+    noted = run("breaks", "note", "1", "--in", ".", "--owner", "finance", "--note", "asked", "--explained")
     assert (noted.exit_code, "Amount explained  22.00 EUR" in noted.stdout) == (0, True)
-    code, [found] = rows("breaks", "list", "--in", ".", "--owner", "anna", "--state", "explained")
+    code, [found] = rows("breaks", "list", "--in", ".", "--owner", "finance", "--state", "explained")
     assert (code, found["amount"], found["note"], found["partner"]) == (0, "22.00", "asked", PARTNER)
     refused = run("breaks", "accept", "1", "--in", ".", "--note", "small", "--amount", "21")
     assert (refused.exit_code, "is about 22.00 EUR, and not 21.00" in refused.stderr) == (2, True)
@@ -92,7 +92,7 @@ def test_breaks_of_a_published_dataset_are_in_its_backup_and_in_the_record_of_ac
     assert run("publish", "after.jsonl").exit_code == 0
     done = run("reconcile", "before.jsonl", f"invoice:{INVOICE}", "--breaks")
     assert (done.exit_code, (two_files / "counterfoil-data" / BREAKS_FILE).exists()) == (3, True), done.stderr
-    run("breaks", "note", "1", "--owner", "anna")
+    run("breaks", "note", "1", "--owner", "finance")
     run("breaks", "accept", "1", "--note", "small")
     _, recorded = rows("activity", "--partner", PARTNER)
     assert [(each["action"], each["subject"]) for each in recorded if each["action"].startswith("break")] == [

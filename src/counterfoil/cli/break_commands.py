@@ -109,7 +109,7 @@ def list_breaks(*, states: tuple[str, ...], place: BreakPlace, output: Output, *
 
     \b
     Examples:
-      counterfoil breaks list --owner anna
+      counterfoil breaks list --owner finance
       counterfoil breaks list --state all --period 2026-10 --output json
       counterfoil breaks list --in counterfoil-pulls
     """
@@ -162,7 +162,7 @@ def note_break(
 
     \b
     Examples:
-      counterfoil breaks note 3 --owner anna --note "asked Microsoft, case 4711"
+      counterfoil breaks note 3 --owner finance --note "asked Microsoft, case 4711"
       counterfoil breaks note 3 --explained --note "price changed on the 14th, credit is announced"
     """
     from counterfoil.reconcile.breaks import note
