@@ -52,7 +52,7 @@ def publishing(data: Path, folder: Path) -> Iterator[list[Path]]:
     with ExitStack() as stack:
         said = []
         for number in range(PUBLISHERS):
-            period = f"2026-1{number}"
+            period = f"2026-1{number + 1}"  # the usage is dated in November
             files = [write(folder / f"{period}-{amount}", amounts(Kind.USAGE, str(amount))) for amount in (1, 2, 3)]
             said.append(folder / f"said-{number}")
             process = subprocess.Popen(
