@@ -14,8 +14,9 @@ from click.testing import CliRunner, Result
 
 from counterfoil import cli
 from counterfoil.cli.options import with_output, with_settings
-from counterfoil.cli.output import Output, counted
+from counterfoil.cli.output import Output
 from counterfoil.errors import InputError, LockedError, UsageError
+from counterfoil.printable_text import counted
 from counterfoil.settings import Settings
 
 

@@ -8,8 +8,9 @@ from io import StringIO
 
 import pytest
 
-from counterfoil.cli.output import Headed, Output, OutputForm, printable
+from counterfoil.cli.output import Headed, Output, OutputForm
 from counterfoil.errors import UsageError
+from counterfoil.printable_text import printable
 
 TOTALS = {"total": Decimal("0.1999968000511991808131"), "lines": 1234567, "at": datetime(2026, 11, 5, 9, tzinfo=UTC)}
 

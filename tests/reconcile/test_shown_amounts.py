@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from counterfoil.printable_text import printable
 from counterfoil.reconcile.explaining import arithmetic as exact
 from counterfoil.reconcile.reports.shown_amounts import shown_adding_up, shown_by_itself
-from counterfoil.reconcile.reports.visible_text import visible
 from counterfoil.reconcile.reports.waterfall import WIDTH, two_sided, waterfall
 
 AMOUNTS = st.lists(st.decimals(-(10**9), 10**9, places=20), min_size=1, max_size=30)
@@ -90,5 +90,5 @@ def test_bars_to_both_sides_begin_in_the_middle() -> None:
 
 
 def test_what_cannot_be_seen_is_written_as_its_code() -> None:
-    assert visible("Größe „M“ 東京") == "Größe „M“ 東京"
-    assert visible("a\u202eb\x1b[2J\x00\xa0") == "a\\u202eb\\x1b[2J\\x00\\xa0"
+    assert printable("Größe „M“ 東京") == "Größe „M“ 東京"
+    assert printable("a\u202eb\x1b[2J\x00\xa0") == "a\\u202eb\\x1b[2J\\x00\\xa0"

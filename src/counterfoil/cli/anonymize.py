@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from counterfoil.cli.options import NamedPath, with_output
-from counterfoil.cli.output import Output, counted
+from counterfoil.cli.output import Output
 from counterfoil.errors import UsageError
+from counterfoil.printable_text import counted
 
 
 @click.command()

@@ -11,9 +11,10 @@ import click
 
 from counterfoil.cli.open_folder import open_data_folder
 from counterfoil.cli.options import NamedPath, with_output, with_settings
-from counterfoil.cli.output import Headed, Output, counted
+from counterfoil.cli.output import Headed, Output
 from counterfoil.errors import DamagedError, UsageError
 from counterfoil.periods import utc_now
+from counterfoil.printable_text import counted
 from counterfoil.settings import Settings
 
 if TYPE_CHECKING:

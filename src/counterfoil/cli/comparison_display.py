@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from counterfoil.cli.margin_display import show_margins
-from counterfoil.cli.output import Headed, Output, counted
+from counterfoil.cli.output import Headed, Output
 from counterfoil.errors import UsageError
 from counterfoil.money import Money
+from counterfoil.printable_text import counted
 
 if TYPE_CHECKING:
     from counterfoil.reconcile import Cause, ChangeTotal, Comparison, FoundDifference, GroupDifference

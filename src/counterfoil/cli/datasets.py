@@ -10,13 +10,14 @@ import click
 
 from counterfoil.cli.open_folder import open_data_folder, progress_of
 from counterfoil.cli.options import KINDS, with_amounts, with_output, with_settings
-from counterfoil.cli.output import Output, OutputForm, counted
+from counterfoil.cli.output import Output, OutputForm
 from counterfoil.cli.publication_output import warnings_sorted
 from counterfoil.columns import table_of
 from counterfoil.errors import DamagedError, MissingError, UsageError
 from counterfoil.model import Contents, Dataset, Kind, Scope, tenant_id
 from counterfoil.money import Money
 from counterfoil.periods import BillingPeriod
+from counterfoil.printable_text import counted
 from counterfoil.settings import Settings
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ import click
 
 from counterfoil.cli import SERVER_LIBRARIES
 from counterfoil.cli.options import with_output, with_settings, with_token
-from counterfoil.cli.output import Output, as_option, counted
+from counterfoil.cli.output import Output, as_option
 from counterfoil.cli.sources import find_profile, token_source
 from counterfoil.client.diagnosis.findings import Finding, Health
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.periods import utc_now
+from counterfoil.printable_text import counted
 from counterfoil.settings import Profile, Settings
 
 ROOM_BYTES_MIN = 1 << 30

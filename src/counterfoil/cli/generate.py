@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from counterfoil.cli.options import KINDS, with_output
-from counterfoil.cli.output import Output, counted, leave_standard_output
+from counterfoil.cli.output import Output, leave_standard_output
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.model import Kind, Scope
 from counterfoil.periods import BillingPeriod
+from counterfoil.printable_text import counted
 
 if TYPE_CHECKING:
     from counterfoil.generator import BillingMonth

@@ -29,6 +29,7 @@ from counterfoil import numbers
 from counterfoil.errors import CounterfoilError
 from counterfoil.money import Money
 from counterfoil.periods import timestamp
+from counterfoil.printable_text import printable
 
 PLAIN_PROGRESS_EVERY_S: Final = 5.0
 MESSAGE_CHARACTERS_MAX: Final = 2_000
@@ -235,13 +236,6 @@ def leave_standard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def printable(text: str) -> str:
-    """Return `text` with every character that could steer a terminal written out, such as \\x1b."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def _as_json(value: object, indent: int | None = None) -> str:
     """Return JSON that says the same and can be printed: what could steer a terminal is escaped."""
     text = json.dumps(value, ensure_ascii=False, indent=indent, default=_for_json)
@@ -253,11 +247,6 @@ def _as_json(value: object, indent: int | None = None) -> str:
 def as_option(name: str, value: str = "") -> str:
     """Spell a parameter as an option of the command line: `--attribute-set full`."""
     return f"--{_OPTION_NAMES.get(name, name).replace('_', '-')} {value}".rstrip()
-
-
-def counted(count: int, what: str) -> str:
-    """Return a number and what it counts, such as `1 revision` and `1,200 line items`."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _shortened(text: str) -> str:

@@ -10,11 +10,12 @@ import click
 
 from counterfoil.cli.open_folder import open_data_folder
 from counterfoil.cli.options import NamedPath, with_common, with_output, with_settings
-from counterfoil.cli.output import Headed, Output, counted
+from counterfoil.cli.output import Headed, Output
 from counterfoil.cli.secret_commands import described, end_of, remove_secret, rotate_secret, secret_days
 from counterfoil.errors import UsageError
 from counterfoil.model import tenant_id
 from counterfoil.periods import utc_now
+from counterfoil.printable_text import counted
 from counterfoil.settings import Settings
 
 if TYPE_CHECKING:

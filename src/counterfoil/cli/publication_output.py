@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil import numbers
-from counterfoil.cli.output import Output, counted
+from counterfoil.cli.output import Output
 from counterfoil.money import Money
+from counterfoil.printable_text import counted
 
 if TYPE_CHECKING:
     from counterfoil.datasets.publication_receipt import PublicationReceipt

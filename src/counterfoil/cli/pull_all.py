@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from counterfoil.cli.output import Output, as_option, counted
+from counterfoil.cli.output import Output, as_option
 from counterfoil.cli.pull_again import PullCommand, advise_for_profile
 from counterfoil.cli.pull_display import displayed, log_line
 from counterfoil.cli.pull_publish import PullPublisher
 from counterfoil.cli.receipts import conclude_set_aside, total_of
 from counterfoil.errors import CounterfoilError
+from counterfoil.printable_text import counted
 from counterfoil.profiles import Profile
 
 if TYPE_CHECKING:

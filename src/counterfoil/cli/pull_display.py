@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from counterfoil.cli.output import PLAIN_PROGRESS_EVERY_S, Output, counted, printable
+from counterfoil.cli.output import PLAIN_PROGRESS_EVERY_S, Output
 from counterfoil.periods import timestamp, utc_now
+from counterfoil.printable_text import counted, printable
 
 if TYPE_CHECKING:
     from counterfoil.client import Progress

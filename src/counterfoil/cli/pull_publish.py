@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterfoil.cli.options import invocation
-from counterfoil.cli.output import Output, counted
+from counterfoil.cli.output import Output
 from counterfoil.cli.publication_output import warn_of, with_care
 from counterfoil.errors import UsageError
+from counterfoil.printable_text import counted
 from counterfoil.settings import Settings
 
 if TYPE_CHECKING:

@@ -19,11 +19,12 @@ from counterfoil.cli.options import (
     with_token,
     with_wait,
 )
-from counterfoil.cli.output import Output, counted
+from counterfoil.cli.output import Output
 from counterfoil.cli.receipts import show_receipt, total_of
 from counterfoil.cli.sources import token_source
 from counterfoil.errors import CounterfoilError, UsageError
 from counterfoil.periods import utc_now
+from counterfoil.printable_text import counted
 from counterfoil.setting_values import did_you_mean
 from counterfoil.settings import Profile
 

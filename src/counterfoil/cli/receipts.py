@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterfoil.cli.output import Output, counted
+from counterfoil.cli.output import Output
 from counterfoil.columns import table_of
 from counterfoil.model import Kind
 from counterfoil.money import Money, money_of
+from counterfoil.printable_text import counted
 
 if TYPE_CHECKING:
     from counterfoil.client import Receipt

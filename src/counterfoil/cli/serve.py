@@ -16,10 +16,11 @@ import click
 
 from counterfoil.cli.open_folder import open_data_folder, progress_of
 from counterfoil.cli.options import NamedPath, refuse_nan, with_output, with_settings
-from counterfoil.cli.output import Output, as_option, counted
+from counterfoil.cli.output import Output, as_option
 from counterfoil.cli.publication_output import warn_of
 from counterfoil.errors import InputError, SurpriseError, UsageError
 from counterfoil.periods import Clocks, moment_of, utc_now
+from counterfoil.printable_text import counted
 from counterfoil.settings import Settings
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from counterfoil.cli.options import with_amounts, with_output
-from counterfoil.cli.output import Output, counted
+from counterfoil.cli.output import Output
 from counterfoil.cli.sides import note_data_folder, print_report, with_side_options
 from counterfoil.errors import UsageError
 from counterfoil.money import Money
+from counterfoil.printable_text import counted
 
 if TYPE_CHECKING:
     from counterfoil.reconcile import Audit, RuleFinding

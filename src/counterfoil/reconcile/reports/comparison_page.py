@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from counterfoil.printable_text import printable
 from counterfoil.reconcile.comparing.comparison import Comparison
 from counterfoil.reconcile.reports.bridge_rows import GroupTable, bridge_of, group_tables
 from counterfoil.reconcile.reports.cause_words import titles_of_causes
@@ -20,7 +21,6 @@ from counterfoil.reconcile.reports.page_layout import write_page
 from counterfoil.reconcile.reports.report_facts import COMPARING, facts, stages_in_words, words_used
 from counterfoil.reconcile.reports.shown_amounts import ShownAmount
 from counterfoil.reconcile.reports.side_words import words_of_sides
-from counterfoil.reconcile.reports.visible_text import visible
 from counterfoil.reconcile.reports.waterfall import WIDTH
 from counterfoil.reconcile.side_totals import By
 
@@ -77,7 +77,7 @@ def _customers(tables: Sequence[GroupTable]) -> list[tuple[str, ShownAmount]]:
     rows = [row for table in tables if table.by is By.CUSTOMER for row in table.rows if row.number is not None]
     names = Counter(row.name for row in rows)
     return [
-        (visible(row.name if row.name and names[row.name] == 1 else f"{row.name} {row.key}".strip()), row.difference)
+        (printable(row.name if row.name and names[row.name] == 1 else f"{row.name} {row.key}".strip()), row.difference)
         for row in rows
         if row.difference.exact
     ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from counterfoil.printable_text import counted
 from counterfoil.reconcile.comparing.comparison import Comparison
 from counterfoil.reconcile.matching import Stage
 from counterfoil.reconcile.reports.shown_amounts import MINUS, ShownAmount, shown_by_itself
 from counterfoil.reconcile.reports.side_words import SideWords
-from counterfoil.reconcile.reports.visible_text import counted
 
 _NAMED_MAX: Final = 3
 Named = tuple[str, ShownAmount]  # what has an amount in a sentence, and the amount

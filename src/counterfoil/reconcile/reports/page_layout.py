@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from counterfoil.printable_text import counted, printable
 from counterfoil.reconcile.reports.report_file import new_file, private_text
-from counterfoil.reconcile.reports.visible_text import counted, visible
 
 _ROOM: Final = "counterfoil.reconcile.reports"
 _FILES: Final = "page_files"
@@ -39,7 +39,7 @@ def write_page(path: Path, template: str, values: Mapping[str, object]) -> None:
 
 
 def _brief(text: str, most: int = _BRIEF) -> str:
-    return visible(text if len(text) <= most else f"{text[:most]} ...")
+    return printable(text if len(text) <= most else f"{text[:most]} ...")
 
 
 def _grouped(count: int) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from counterfoil.printable_text import printable
 from counterfoil.reconcile.comparing.comparison import ComparedSide, Comparing, Comparison
 from counterfoil.reconcile.matching import Stage
 from counterfoil.reconcile.reports.bridge_rows import Bridge
 from counterfoil.reconcile.reports.side_words import SideWords, meanings_of
-from counterfoil.reconcile.reports.visible_text import visible
 from counterfoil.reconcile.side_totals import shown
 
 COMPARING: Final = {
@@ -47,7 +47,7 @@ def facts(comparison: Comparison, left: SideWords, right: SideWords) -> Iterator
         ("Exact total", [shown(side.total) for side in sides]),
     ):
         if any(told):
-            yield what, visible(told[0]), visible(told[1])
+            yield what, printable(told[0]), printable(told[1])
 
 
 def stages_in_words(comparison: Comparison) -> list[tuple[str, int]]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from counterfoil.periods import BillingPeriod
+from counterfoil.printable_text import printable
 from counterfoil.reconcile.comparing.comparison import ComparedSide, Comparing, Comparison
-from counterfoil.reconcile.reports.visible_text import visible
 from counterfoil.reconcile.sides.side import Side
 
 AnySide = ComparedSide | Side
@@ -96,7 +96,7 @@ def _told_apart(left: ComparedSide, right: ComparedSide) -> tuple[str, str]:
 
 def _title(side: AnySide) -> str:
     if side.scope is None:
-        return visible(side.what.removeprefix(_FILE) or side.name)
+        return printable(side.what.removeprefix(_FILE) or side.name)
     if side.scope.is_billed:
         return f"Invoice {side.scope.invoice}"
     return f"{_UNBILLED}{month_in_words(side.scope.period)}"
@@ -120,7 +120,7 @@ def _etag(side: ComparedSide) -> str:
 
 
 def _name(side: ComparedSide) -> str:
-    return visible(side.name)
+    return printable(side.name)
 
 
 def _state(side: AnySide) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from counterfoil.printable_text import counted, printable
 from counterfoil.reconcile.reports.page_layout import write_page
 from counterfoil.reconcile.reports.shown_amounts import ShownAmount, shown_adding_up, shown_by_itself
 from counterfoil.reconcile.reports.side_words import SideWords, meanings_of, words_of_side
-from counterfoil.reconcile.reports.visible_text import counted, visible
 from counterfoil.reconcile.reports.waterfall import WIDTH, Bar, from_zero
 from counterfoil.reconcile.side_totals import By, SideTotals, shown
 
@@ -107,4 +107,4 @@ def _facts(totals: SideTotals, words: SideWords) -> Iterator[tuple[str, str]]:
         "Line items": f"{totals.line_items:,}",
         **{f"Exact {name}": shown(amount) for name, amount in totals.totals.items()},
     }
-    yield from ((what, visible(text)) for what, text in told.items() if text)
+    yield from ((what, printable(text)) for what, text in told.items() if text)

@@ -1,4 +1,4 @@
-"""Texts of strangers' files as a report shows them, and counts in words.
+"""Texts of strangers' files as terminals and reports show them, and counts in words.
 
 A name may hold characters that cannot be seen, or that turn the direction of what follows it round: `\\u202e` before an
 amount would show its digits backwards. They are shown as their codes.
@@ -7,8 +7,8 @@ amount would show its digits backwards. They are shown as their codes.
 from __future__ import annotations
 
 
-def visible(text: str) -> str:
-    """Return a text in which whatever cannot be seen is written as its code."""
+def printable(text: str) -> str:
+    """Return a text in which whatever cannot be seen, or could steer a terminal, stands as its code: `\\x1b`."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
